@@ -1,0 +1,1 @@
+"""HTTP for people, on the control plane."""

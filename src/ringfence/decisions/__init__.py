@@ -1,0 +1,1 @@
+"""Pure verdicts on what may happen next: scope, price, budget, limits, grouping."""

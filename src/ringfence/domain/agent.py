@@ -1,0 +1,100 @@
+"""The words of agents: who they are, what they may do and how far."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ringfence.domain.budget import Budget
+
+
+class Category(StrEnum):
+    """How freely an agent plans; sets default limits and what must be approved."""
+
+    WORKFLOW = "workflow"
+    BOUNDED = "bounded"
+    OPEN = "open"
+
+
+class AgentState(StrEnum):
+    """Where an agent stands; only an active one is admitted."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    RETIRED = "retired"
+
+
+class Autonomy(StrEnum):
+    """What an agent may do without a person."""
+
+    OBSERVE = "observe"
+    ASK_ALWAYS = "ask_always"
+    ASK_IRREVERSIBLE = "ask_irreversible"
+    ACT_IN_SCOPE = "act_in_scope"
+
+
+class SandboxTier(StrEnum):
+    """The least isolation an agent may be run with."""
+
+    STRICT = "strict"
+    REDUCED = "reduced"
+    NONE = "none"
+
+
+class StoreFailure(StrEnum):
+    """What happens while the shared store is away (DESIGN I4)."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+class InvocationRule(StrEnum):
+    """Whether calls without an invocation token are grouped (`open`) or refused (`declared`)."""
+
+    OPEN = "open"
+    DECLARED = "declared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Counted limits of one invocation and its tree; None means no limit of that kind."""
+
+    model_calls: int | None = None
+    tool_calls: int | None = None
+    calls_per_tool: int | None = None
+    output_tokens: int | None = None
+    depth: int = 0
+    sub_agents: int = 0
+    seconds: int | None = None
+    open_invocations: int = 1000
+    new_invocations_per_minute: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What an agent declares to use: model aliases, and patterns for everything else."""
+
+    models: frozenset[str] = frozenset()
+    tools: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A registered thing that acts. `id` is empty until the state store has assigned it."""
+
+    name: str
+    owner: str
+    team: str | None
+    category: Category
+    purpose: str
+    id: str = ""
+    version: str = "1"
+    scope: Scope = field(default_factory=Scope)
+    limits: Limits = field(default_factory=Limits)
+    budgets: tuple[Budget, ...] = ()
+    autonomy: Autonomy = Autonomy.ASK_IRREVERSIBLE
+    sandbox: SandboxTier = SandboxTier.STRICT
+    on_store_failure: StoreFailure = StoreFailure.CLOSED
+    invocations: InvocationRule = InvocationRule.OPEN
+    provider_storage: str | None = None
+    escalate_to: str = ""

@@ -1,0 +1,58 @@
+"""The words of budgets: a limit in money, what it applies to and how often it starts again."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ringfence.domain.money import Money
+
+
+class Per(StrEnum):
+    """How often a budget starts again; `invocation` and `tree` budgets live as long as those."""
+
+    INVOCATION = "invocation"
+    TREE = "tree"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class BudgetScope(StrEnum):
+    """What a budget is summed over, from the narrowest to the widest."""
+
+    INVOCATION = "invocation"
+    TREE = "tree"
+    AGENT = "agent"
+    USER = "user"
+    TEAM = "team"
+    ORGANISATION = "organisation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A limit as the configuration states it; whose it is follows from where it stands."""
+
+    limit: Money
+    per: Per
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """Names one account: the money of one budget of one holder.
+
+    `holder` is an id (`agt_…`, `inv_…`, `team_…`, `user_…`, `org_…`).
+    """
+
+    organisation: str
+    scope: BudgetScope
+    holder: str
+    per: Per
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time in UTC microseconds; `end_us` is None for a budget that never starts again."""
+
+    start_us: int
+    end_us: int | None

@@ -1,0 +1,194 @@
+"""Events: the facts of the ledger, in format version 1.
+
+An event is written once and never rewritten. Every integer that may exceed 2⁵³−1 (times, money) is
+a decimal string. `log`, `sequence` and the commitments are filled in by the ledger as it writes.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from ringfence.domain.usage import Usage
+
+FORMAT = 1
+
+
+class Status(StrEnum):
+    """How an action ended."""
+
+    OK = "ok"
+    UPSTREAM_ERROR = "upstream_error"
+    CLIENT_GONE = "client_gone"
+    CUT = "cut"
+    """A stream that passed its reservation, or whose invocation was stopped."""
+    FAILED = "failed"
+    """The provider could not be reached, or its answer could not be read."""
+    UNKNOWN = "unknown"
+    """The process ended before the outcome was known; charged at the reservation."""
+
+
+class AccountLine(msgspec.Struct, frozen=True, array_like=True):
+    """One account that an action draws on, and what is left in it after this event."""
+
+    scope: str
+    holder: str
+    per: str
+    window_us: str
+    """Start of the window, UTC microseconds."""
+    limit_nano: str
+    left_nano: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The settled facts of a verdict."""
+
+    verdict: str
+    code: str = ""
+    message: str = ""
+    facts: dict[str, str] = {}
+    obligations: list[str] = []
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What every event carries."""
+
+    format: int = FORMAT
+    organisation: str
+    time_us: str
+    epoch: int
+    configuration: str
+    """`sha256:…` of the configuration in force."""
+    policy: str = ""
+    """`sha256:…` of the policies in force; empty while no policy file is configured."""
+    log: str = ""
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        """`format` is always written, although it has a default."""
+
+
+class AgentEvent(Event, kw_only=True, omit_defaults=True):
+    """What every event of an agent's own doing carries."""
+
+    agent: str
+    """The agent's id."""
+    agent_name: str
+    agent_version: str
+    credential: str
+    chain: list[str]
+    """The delegation chain, from the first principal to this agent."""
+    tier: str
+    """The caller tier."""
+
+
+class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
+    """Before an action: it was allowed and is about to be dispatched."""
+
+    action: str
+    action_kind: str
+    resource: str
+    """The model alias, tool, host or command asked for."""
+    operation: str
+    """The dialect's endpoint, for example `chat` or `messages`."""
+    invocation: str
+    root: str
+    parent: str | None = None
+    depth: int = 0
+    grouping: str
+    opens: bool = False
+    """Whether this action opened its invocation."""
+    external_id: str | None = None
+    step: int
+    """1 for the first action of the invocation."""
+    decision: Decision
+    provider: str = ""
+    upstream: str = ""
+    """The model name sent to the provider."""
+    stream: bool = False
+    output_limit: int | None = None
+    input_bound: int = 0
+    """Input tokens that the reservation allows for."""
+    reserved_nano: str
+    accounts: list[AccountLine] = []
+    tools: list[str] = []
+    """Names of the tools that the request declares."""
+    body: str = ""
+    """Commitment to the request body as the agent sent it."""
+    client: str = ""
+    """The client's user agent, cut to 120 characters."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One dispatch of an action to one provider."""
+
+    provider: str
+    upstream: str
+    status: int = 0
+    error: str = ""
+    duration_us: int = 0
+
+
+class Outcome(AgentEvent, kw_only=True, omit_defaults=True, tag="outcome"):
+    """After an action: what came of it and what it cost. Exactly one for each intent."""
+
+    action: str
+    invocation: str
+    root: str
+    status: Status
+    http_status: int = 0
+    error: str = ""
+    """Error class or refusal code, when the status is not `ok`."""
+    finish: str = ""
+    """The provider's own word for why the answer ended."""
+    usage: Usage | None = None
+    cost_nano: str
+    """What was charged."""
+    reserved_nano: str
+    overrun_nano: str = "0"
+    price_source: str = ""
+    accounts: list[AccountLine] = []
+    attempts: list[Attempt] = []
+    duration_us: int = 0
+    first_byte_us: int = 0
+    tool_calls: list[str] = []
+    """Names of the tools that the model asked for."""
+    provider_object: str = ""
+    """Id under which the provider keeps this answer, if it does."""
+    response_model: str = ""
+    body: str = ""
+    """Commitment to the answer as the agent received it."""
+
+
+class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
+    """An action that did not happen. Repeats are counted in one further event."""
+
+    action: str
+    action_kind: str
+    resource: str
+    operation: str = ""
+    invocation: str = ""
+    root: str = ""
+    decision: Decision
+    repeats: int = 0
+    """0 for the first; else how many more of the same came since."""
+    first_action: str = ""
+    """For repeats: the action of the first refusal."""
+    body: str = ""
+    client: str = ""
+
+
+class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
+    """Something a person or the plane itself changed: a token, a state, an invocation, an epoch."""
+
+    actor: str
+    """`user:<id>`, `cli:uid=<n>`, `agent:<id>` or `plane`."""
+    what: str
+    """Dotted name, for example `agent.suspended`, `invocation.opened`, `configuration.loaded`."""
+    subject: str
+    """The id of what was changed."""
+    detail: dict[str, str] = {}
+    invocation: str = ""
+    root: str = ""
+
+
+AnyEvent = Intent | Outcome | Refusal | Change

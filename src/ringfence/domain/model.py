@@ -1,0 +1,80 @@
+"""The words of models: providers, aliases and the wire dialects they speak."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ringfence.domain.price import RateCard
+
+
+class ProviderProtocol(StrEnum):
+    """The family of endpoints a provider offers."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+
+
+class Dialect(StrEnum):
+    """The wire form of one request; each endpoint of the model gateway has one."""
+
+    CHAT = "chat"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
+    GEMINI = "gemini"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """An upstream that answers model calls.
+
+    `credential` names a secret (the secret's value is held by the secret store alone);
+    `query` is fixed and sent with every request, for example Azure's `api-version`.
+    `betas` lists the beta features that agents may ask for.
+    """
+
+    name: str
+    protocol: ProviderProtocol
+    base_url: str
+    credential: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
+    betas: frozenset[str] = frozenset()
+    connect_timeout_s: float = 10.0
+    idle_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputBound:
+    """How the input of a call is bounded before it is made.
+
+    Starts at `initial_tokens_per_byte` (1.0 is exact: no tokenizer makes more tokens than bytes)
+    and is learned: the highest ratio seen, times 1 + `margin_ratio`.
+    """
+
+    initial_tokens_per_byte: float = 1.0
+    margin_ratio: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """An alias that agents ask for, and where its calls go.
+
+    `upstream` is the name the provider knows; `fallback` names aliases tried when the provider
+    fails. `price` is an override; None means the published price data are asked. `ceiling` is what
+    a call is priced at when no price is known. The `*_tokens` bounds are per image or per other
+    medium in a request; None refuses such parts. `allow_priced_fields` names request fields that
+    change the price and are bounded by `price`.
+    """
+
+    name: str
+    provider: str
+    upstream: str
+    fallback: tuple[str, ...] = ()
+    price: RateCard | None = None
+    ceiling: RateCard | None = None
+    input_bound: InputBound = field(default_factory=InputBound)
+    image_tokens: int | None = None
+    media_tokens: int | None = None
+    hosted_tools: frozenset[str] = frozenset()
+    allow_priced_fields: frozenset[str] = frozenset()

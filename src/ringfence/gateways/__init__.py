@@ -1,0 +1,1 @@
+"""The doors that agents go through; each translates a protocol and holds no rules."""

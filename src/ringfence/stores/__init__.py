@@ -1,0 +1,1 @@
+"""Keep and query records, one backend per module."""

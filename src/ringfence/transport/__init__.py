@@ -1,0 +1,4 @@
+"""Sockets, TLS, clock and randomness: the only source of "now" and of chance.
+
+Imports `domain` only. Read `http` (the messages), then `server` and `client`.
+"""
