@@ -50,9 +50,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """What every event carries."""
+    """What every event carries.
 
-    format: int = FORMAT
+    Defaults are left out of the written form; `format` has none, so that it is always written.
+    """
+
+    format: int
     organisation: str
     time_us: str
     epoch: int
@@ -62,9 +65,6 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"):
     """`sha256:…` of the policies in force; empty while no policy file is configured."""
     log: str = ""
     sequence: int = 0
-
-    def __post_init__(self) -> None:
-        """`format` is always written, although it has a default."""
 
 
 class AgentEvent(Event, kw_only=True, omit_defaults=True):
@@ -114,6 +114,7 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """Names of the tools that the request declares."""
     body: str = ""
     """Commitment to the request body as the agent sent it."""
+    body_bytes: int = 0
     client: str = ""
     """The client's user agent, cut to 120 characters."""
 
@@ -157,6 +158,7 @@ class Outcome(AgentEvent, kw_only=True, omit_defaults=True, tag="outcome"):
     response_model: str = ""
     body: str = ""
     """Commitment to the answer as the agent received it."""
+    body_bytes: int = 0
 
 
 class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
