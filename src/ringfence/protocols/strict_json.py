@@ -1,0 +1,229 @@
+"""One strict reading of JSON, so that Ringfence and the upstream see the same message (DESIGN I8).
+
+What two parsers could read differently is refused: duplicate names, invalid UTF-8, lone
+surrogates, NaN and Infinity, a byte order mark, anything after the end. `members` and `elements`
+find where values stand without building them, `parse` builds a small part and looks for duplicates
+at every level of it, `replace` changes some bytes and leaves all others.
+
+How it works: `msgspec` skips over values as fast as memory allows, checking syntax and surrogate
+escapes as it goes, and gives the raw bytes of each; walking along these tells where each stands.
+Of two members with one name it keeps the last, so that the walk then meets bytes it does not
+expect. It does not look at the UTF-8 of what it skips; `check_text` does.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, repeat
+from operator import add
+from typing import NoReturn, TypeAlias, TypeVar
+
+import msgspec
+
+from ringfence.domain.error import PeerError
+
+_T = TypeVar("_T")
+
+Member: TypeAlias = tuple[str, int, int]
+"""Name of a member of an object, and where its value stands (start, end)."""
+
+Edit: TypeAlias = tuple[int, int, bytes]
+"""What stands between start and end becomes these bytes."""
+
+_RAW_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_TEXT = msgspec.json.Decoder(str)
+_COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
+_FLAG: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
+
+_SPACE = re.compile(rb"[ \t\n\r]*")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_QUOTE, _COMMA, _CLOSE = b'",}'
+_SHOWN_CHARACTERS = 60
+_NUMBER_DIGITS = 18
+"""More digits than any count has, fewer than what some parser would round (2⁶³)."""
+
+
+def refuse(message: str) -> NoReturn:
+    """Raise the one error that a request of the wrong form gets."""
+    raise PeerError("request_malformed", message)
+
+
+def quote(text: str) -> str:
+    """Show a client's text in an error: on one line, short, in backticks."""
+    shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return "`" + "".join(c if c.isprintable() and c != "`" else "�" for c in shown) + "`"
+
+
+def check_text(body: bytes) -> None:
+    """Refuse what is not UTF-8 (overlong forms and raw surrogates included)."""
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        refuse(f"the body is not valid UTF-8 (byte {error.start})")
+
+
+def members(body: bytes) -> list[Member]:
+    """Read a whole body that must be an object: its members in order, values as spans."""
+    check_text(body)
+    return members_within(body, 0, len(body))
+
+
+def members_within(body: bytes, start: int, end: int) -> list[Member]:
+    """Read one object of a body that `check_text` has passed; positions are those of the body."""
+    whole = start == 0 and end == len(body)
+    values = _decode(_RAW_OBJECT, body if whole else body[start:end], "an object")
+    found: list[Member] = []
+    at = body.index(b"{", start) + 1
+    for name, raw in values.items():
+        value_at = _after_name(body, at, name)
+        # INVARIANT: no JSON value is the beginning of another one at the same place, so equal
+        # bytes mean that this value is the one that `msgspec` kept, not an earlier one.
+        if not body.startswith(raw, value_at):
+            refuse(f"duplicate name {quote(name)}")
+        at = value_at + len(raw)
+        found.append((name, value_at, at))
+        if body[at] != _COMMA:
+            at = _skip_space(body, at)
+        if body[at] == _COMMA:
+            at += 1
+    if found and body[found[-1][2] : at].endswith(b","):
+        refuse(f"duplicate name {quote(_name_at(body, at))}")
+    return found
+
+
+def elements(body: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    """Read one array of a body that `check_text` has passed: where each element stands."""
+    values = _decode(_RAW_ARRAY, body[start:end], "an array")
+    lengths = list(map(len, values))
+    at = body.index(b"[", start) + 1
+    if end - at == sum(lengths) + len(lengths):  # nothing but one comma or bracket after each
+        starts = list(accumulate(map(add, lengths, repeat(1)), initial=at))
+        return list(zip(starts, map(add, starts, lengths), strict=False))
+    spans: list[tuple[int, int]] = []
+    for length in lengths:
+        at = _skip_space(body, at)
+        spans.append((at, at + length))
+        at = _skip_space(body, at + length) + 1
+    return spans
+
+
+def parse(raw: bytes) -> object:
+    """Build one value, refusing duplicate names at every level of it."""
+    check_text(raw)
+    _decode(_RAW, raw, "JSON")
+    try:
+        return json.loads(raw, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        refuse(f"the body is not usable JSON: {_reason(error)}")
+
+
+def text(raw: bytes, name: str) -> str:
+    """Read a string."""
+    return _scalar(_TEXT, raw, name, "a string")
+
+
+def count(raw: bytes, name: str) -> int | None:
+    """Read a whole number that is not negative, or null.
+
+    `1.0` and `1e3` are refused: not every parser takes them for a whole number.
+    """
+    if len(raw) > _NUMBER_DIGITS:
+        refuse(f"{quote(name)} is not a usable number")
+    number = _scalar(_COUNT, raw, name, "a whole number or null")
+    if number is not None and number < 0:
+        refuse(f"{quote(name)} must not be negative")
+    return number
+
+
+def flag(raw: bytes, name: str) -> bool:
+    """Read true or false; null is false."""
+    return bool(_scalar(_FLAG, raw, name, "true, false or null"))
+
+
+def replace(body: bytes, edits: Iterable[Edit]) -> bytes:
+    """Give the body with these spans changed and every other byte as it was.
+
+    Edits must not overlap; two at one place are written in the order given.
+    """
+    pieces: list[bytes] = []
+    done = 0
+    for start, end, value in sorted(edits, key=lambda edit: edit[:2]):
+        if start < done:
+            raise ValueError(start)
+        pieces += (body[done:start], value)
+        done = end
+    if not pieces:
+        return body
+    pieces.append(body[done:])
+    return b"".join(pieces)
+
+
+def insertion(body: bytes, start: int, name: str, value: bytes) -> Edit:
+    """Add a member at the front of the object that stands at `start`."""
+    at = body.index(b"{", start) + 1
+    is_empty = body[_skip_space(body, at)] == _CLOSE
+    return at, at, msgspec.json.encode(name) + b":" + value + (b"" if is_empty else b",")
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], raw: bytes, what: str) -> _T:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError:
+        refuse(f"the body is not {what} where {what} is expected")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        refuse(f"the body is not valid JSON: {_reason(error)}")
+
+
+def _scalar(decoder: msgspec.json.Decoder[_T], raw: bytes, name: str, what: str) -> _T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        refuse(f"{quote(name)} is not {what}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, msgspec.DecodeError):
+        return str(error).removeprefix("JSON is malformed: ").lower()
+    return "a number or text is out of range"
+
+
+def _after_name(body: bytes, at: int, name: str) -> int:
+    """Where the value of the member at `at` begins, whose name must be `name`."""
+    usual = f'"{name}":'.encode()
+    if body[at] != _QUOTE:
+        at = _skip_space(body, at)
+    if body.startswith(usual, at):
+        return _skip_space(body, at + len(usual))
+    match = _STRING.match(body, at)
+    if match is None or _TEXT.decode(match[0]) != name:
+        refuse(f"duplicate name {quote(_name_at(body, at))}")
+    return _skip_space(body, _skip_space(body, match.end()) + 1)
+
+
+def _name_at(body: bytes, at: int) -> str:
+    match = _STRING.match(body, _skip_space(body, at))
+    return _TEXT.decode(match[0]) if match else ""
+
+
+def _skip_space(body: bytes, at: int) -> int:
+    if body[at] > 0x20:  # noqa: PLR2004 (the space, and every white space of JSON is below it)
+        return at
+    match = _SPACE.match(body, at)
+    return match.end() if match else at
+
+
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                refuse(f"duplicate name {quote(name)}")
+            seen.add(name)
+    return found
