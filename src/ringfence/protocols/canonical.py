@@ -1,11 +1,12 @@
 """The one byte form of an event, so that everybody hashes and signs the same: RFC 8785."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 from msgspec import inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 JsonValue: TypeAlias = (
     "bool | int | str | Sequence[JsonValue] | Mapping[str, JsonValue] | msgspec.Struct | None"
@@ -13,6 +14,9 @@ JsonValue: TypeAlias = (
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """Beyond it a reader that keeps numbers as doubles sees another number (RFC 7493 section 2.2)."""
+
+_exact_types: Final[dict[type[object], bool]] = {}
+"""What `_holds_only_exact_types` has found out; one entry for each type ever encoded."""
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
@@ -32,8 +36,7 @@ def encode(value: JsonValue) -> bytes:
     differs from the one demanded (by UTF-16 unit) only where an object has keys with characters on
     both sides of the surrogates, which the slow way sorts itself.
     """
-    kind: type[object] = type(value)
-    if not _holds_only_exact_types(kind):
+    if not _holds_only_exact_types(type(value)):
         return _encode_slowly(value)
     data = _encoder.encode(value)
     if _LONG_NUMBER in data.translate(_SHAPE) or not (data.isascii() or _sorts_alike(data)):
@@ -52,10 +55,14 @@ def _sorts_alike(data: bytes) -> bool:
     )
 
 
-@cache
 def _holds_only_exact_types(kind: type[object]) -> bool:
     """Whether values of a struct type can hold nothing but texts, truths, integers and null."""
-    return issubclass(kind, msgspec.Struct) and _is_exact(inspect.type_info(kind), frozenset())
+    known = _exact_types.get(kind)
+    if known is None:
+        is_struct = issubclass(kind, msgspec.Struct)
+        known = is_struct and _is_exact(inspect.type_info(kind), frozenset())
+        _exact_types[kind] = known
+    return known
 
 
 def _is_exact(info: inspect.Type, outer: frozenset[type]) -> bool:
