@@ -21,7 +21,10 @@ class CallerTier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCredential:
-    """An agent token as the store knows it: the SHA-256 of the secret, never the secret."""
+    """An agent token as the store knows it: the SHA-256 of the secret, never the secret.
+
+    Dead when `revoked_us <= now`; a time still to come is the end of a rotation's grace.
+    """
 
     id: str
     organisation: str

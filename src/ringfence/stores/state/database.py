@@ -1,0 +1,125 @@
+"""Opening the state database and running transactions in it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.stores.state import schema
+
+FILE = "state.db"
+
+_BUSY_S = 5.0
+_READS = "ringfence_reads"
+
+
+class Database:
+    """Transactions in the state store; safe to use from several threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Bring the schema up to date. Raises UsageError `schema_newer`."""
+        self._engine = engine
+        self._reader = engine.execution_options(**{_READS: True})
+        with self.write() as connection:
+            schema.migrate(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view. Raises UnavailableError `store_unavailable`."""
+        with _translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """All or nothing; one writer at a time. Raises UnavailableError `store_unavailable`."""
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    def ping(self) -> None:
+        """Return if the store answers. Raises UnavailableError `store_unavailable`."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        # The text of a database error can quote parameters: only its class leaves this module.
+        raise UnavailableError(
+            "store_unavailable",
+            "the state store does not answer",
+            help=type(getattr(error, "orig", None) or error).__name__,
+        ) from error
+
+
+def open_sqlite(folder: Path) -> Database:
+    """Open or create `state.db` in a data folder that only its owner can enter.
+
+    Raises UsageError `data_folder_open`, `data_folder_unusable` or `schema_newer`.
+    """
+    secure_folder(folder)
+    path = folder / FILE
+    # SQLite gives its WAL and shared-memory files the mode of the database file.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return Database(engine)
+
+
+def secure_folder(folder: Path) -> None:
+    """Create a folder with mode 0700, or check that it has no wider one.
+
+    One that is empty or already holds our state is tightened instead of refused.
+    Raises UsageError `data_folder_open` or `data_folder_unusable`.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_mode & 0o077 == 0:
+            return
+        if found.st_uid == os.geteuid() and ((folder / FILE).exists() or not any(folder.iterdir())):
+            folder.chmod(0o700)
+            return
+    except OSError as error:
+        raise UsageError(
+            "data_folder_unusable",
+            f"the data folder `{folder}` cannot be used: {error.strerror}",
+            help="name another one with --data",
+        ) from error
+    raise UsageError(
+        "data_folder_open",
+        f"the data folder `{folder}` can be entered by other users of this machine",
+        help=f"chmod 700 {folder}, or name another one with --data",
+    )
+
+
+def _configure(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver's own implicit BEGIN is deferred; see `_begin`
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that turns into a writer fails at once instead of waiting.
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

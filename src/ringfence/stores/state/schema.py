@@ -1,0 +1,169 @@
+"""The tables of the state store, and the steps that bring an older database up to date."""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+)
+
+from ringfence.domain.error import UsageError
+
+metadata = MetaData()
+
+# INVARIANT (I7): every primary key and unique index begins with the organisation, except those on
+# the digest of a credential, which is how its organisation is found. `epochs` and `schema_version`
+# belong to the installation and hold nothing of any organisation.
+
+organisations = Table(
+    "organisations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("organisation", "id"),
+    UniqueConstraint("organisation", "name"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("organisation", "id"),
+    UniqueConstraint("organisation", "name"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("state", String, nullable=False),  # as people set it
+    Column("state_changed_us", BigInteger, nullable=False),
+    Column("state_changed_by", String, nullable=False),
+    Column("removed_us", BigInteger),  # set while the configuration does not name the agent
+    PrimaryKeyConstraint("organisation", "id"),
+    UniqueConstraint("organisation", "name"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("label", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("revoked_us", BigInteger),
+    Column("replaces", String),  # the credential that this one was rotated from
+    PrimaryKeyConstraint("organisation", "id"),
+    ForeignKeyConstraint(["organisation", "agent"], ["agents.organisation", "agents.id"]),
+    Index("credentials_digest", "digest", unique=True),
+    Index("credentials_agent", "organisation", "agent", "id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("label", String, nullable=False),
+    Column("roles", String, nullable=False),  # sorted, separated by spaces
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("revoked_us", BigInteger),
+    PrimaryKeyConstraint("organisation", "id"),
+    ForeignKeyConstraint(["organisation", "user"], ["users.organisation", "users.id"]),
+    Index("api_keys_digest", "digest", unique=True),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("per", String, nullable=False),
+    Column("window_start_us", BigInteger, nullable=False),
+    Column("amount_nano", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("reason", String, nullable=False),
+    PrimaryKeyConstraint("organisation", "id"),
+    Index("grants_account", "organisation", "scope", "holder", "per", "window_start_us"),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("configuration", String, nullable=False),
+    Column("loaded_us", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+)
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
+
+Step = Callable[[Connection], None]
+
+STEPS: Sequence[Step] = ()
+"""Step n brings version n + 1 to n + 2. A new database is made at the newest version at once."""
+
+
+def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> None:
+    """Create the tables, or bring them up to date, inside the caller's transaction.
+
+    Raises UsageError `schema_newer` if a later release has already migrated this database.
+    """
+    newest = 1 + len(steps)
+    if not inspect(connection).has_table(schema_version.name):
+        metadata.create_all(connection)
+        connection.execute(insert(schema_version).values(version=newest))
+        return
+    version = connection.execute(select(func.max(schema_version.c.version))).scalar_one()
+    if version > newest:
+        raise UsageError(
+            "schema_newer",
+            f"the state store has schema {version}, this release knows {newest}",
+            help="run the release that wrote it, or a later one",
+        )
+    for number in range(version, newest):
+        steps[number - 1](connection)
+        connection.execute(insert(schema_version).values(version=number + 1))

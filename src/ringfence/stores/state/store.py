@@ -1,0 +1,43 @@
+"""The state store as one thing: open it once, close it once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringfence.stores.state.agent import AgentRecords
+from ringfence.stores.state.configuration import ConfigurationRecords
+from ringfence.stores.state.database import Database, open_sqlite
+from ringfence.stores.state.grant import GrantRecords
+from ringfence.stores.state.key import KeyRecords
+from ringfence.stores.state.token import TokenRecords
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateStore:
+    """All control state. Methods block; they are safe to call from several threads."""
+
+    database: Database
+    configurations: ConfigurationRecords
+    agents: AgentRecords
+    tokens: TokenRecords
+    keys: KeyRecords
+    grants: GrantRecords
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.database.close()
+
+
+def open_state(folder: Path) -> StateStore:
+    """Open or create the embedded store in the data folder.
+
+    Raises UsageError `data_folder_open`, `data_folder_unusable` or `schema_newer`.
+    """
+    database = open_sqlite(folder)
+    return StateStore(
+        database=database,
+        configurations=ConfigurationRecords(database),
+        agents=AgentRecords(database),
+        tokens=TokenRecords(database),
+        keys=KeyRecords(database),
+        grants=GrantRecords(database),
+    )
