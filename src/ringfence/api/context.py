@@ -1,0 +1,99 @@
+"""What the control plane's routes work with, and what they ask of the data plane's workers."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ringfence.domain.agent import AgentState
+from ringfence.domain.budget import AccountKey, Window
+from ringfence.domain.credential import AgentCredential
+from ringfence.domain.money import Money
+from ringfence.domain.organisation import Configuration
+from ringfence.stores.state.grant import Grant
+from ringfence.stores.state.store import StateStore
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLine:
+    """One account as the books stand now. `limit` includes what was granted for this window."""
+
+    account: AccountKey
+    window: Window
+    limit: Money
+    spent: Money
+    reserved: Money
+
+    @property
+    def left(self) -> Money:
+        """What may still be reserved; zero when spending overran the limit."""
+        return Money(max(0, self.limit - self.spent - self.reserved))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """One worker of the data plane."""
+
+    pid: int
+    epoch: int
+    open_invocations: int
+    connections: int
+
+
+class Workers(Protocol):
+    """Every live worker of the data plane as one.
+
+    The methods that tell of a change return when each worker has acknowledged it, or when the
+    authority of one that did not has run out (DESIGN §9). Raises UnavailableError.
+    """
+
+    async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
+        """Take these credentials as new, or as replacing those with the same id."""
+
+    async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
+        """Admit, or refuse and stop, this agent from now on."""
+
+    async def grant_added(self, grant: Grant) -> None:
+        """Raise the limit of one account in one window."""
+
+    async def budgets(self, organisation: str) -> Sequence[BudgetLine]:
+        """The books of every account of an organisation that was used in its present window."""
+
+    async def status(self) -> Sequence[WorkerStatus]:
+        """How each worker is. Empty when no data plane is running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeNote:
+    """What a `Change` event says; time, epoch and log are added by whoever writes it."""
+
+    organisation: str
+    actor: str
+    what: str
+    subject: str
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlContext:
+    """Everything the control plane's routes need; made once by `app`.
+
+    `configuration` gives the one in force. `reload` reads the files again for an actor, all or
+    nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
+    `record` writes a change and returns when it is durable. `is_serving` tells whether the data
+    plane is running (it is not when the command line works on a stopped plane). `hosts` are the
+    host names, beside loopback, by which browsers and programs may address this plane over TCP.
+    """
+
+    state: StateStore
+    workers: Workers
+    configuration: Callable[[], Configuration]
+    reload: Callable[[str], Awaitable[Configuration]]
+    record: Callable[[ChangeNote], Awaitable[None]]
+    clock: Clock
+    ids: Ids
+    version: str
+    started_us: int
+    is_serving: bool = True
+    hosts: frozenset[str] = frozenset()
