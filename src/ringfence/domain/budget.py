@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ringfence.domain.money import Money
 
@@ -37,11 +38,11 @@ class Budget:
     per: Per
 
 
-@dataclass(frozen=True, slots=True)
-class AccountKey:
+class AccountKey(NamedTuple):
     """Names one account: the money of one budget of one holder.
 
-    `holder` is an id (`agt_…`, `inv_…`, `team_…`, `user_…`, `org_…`).
+    `holder` is an id (`agt_…`, `inv_…`, `team_…`, `user_…`, `org_…`). A tuple, because its hash is
+    taken several times per call.
     """
 
     organisation: str

@@ -6,7 +6,8 @@ import msgspec
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Token counts of one call, normalised.
 
-    `input_tokens` includes cached and cache-written tokens, `output_tokens` includes reasoning.
+    `input_tokens` includes cached and cache-written tokens, `cache_write_tokens` includes
+    those written for an hour (`cache_write_1h_tokens`), `output_tokens` includes reasoning.
     `estimated` marks counts that the provider did not give. A zero that the provider stated stays
     zero and is not an estimate.
     """

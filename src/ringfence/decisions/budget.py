@@ -1,0 +1,278 @@
+"""The book of budgets: what is spent and reserved in every account, so that no limit is passed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import NamedTuple, final
+
+from ringfence.decisions.window import window_of
+from ringfence.domain.budget import AccountKey, BudgetScope, Window
+from ringfence.domain.money import ZERO, Money
+
+_FOREVER_US = 2**63
+_LIVING = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
+"""Scopes whose holders come and go; their accounts vanish with `Book.forget`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One account that a call draws on: its limit now in force, and the zone of its windows."""
+
+    key: AccountKey
+    limit: Money
+    tz: tzinfo
+
+
+class Line(NamedTuple):
+    """One account as it stands: its window, and its money in nano-dollars.
+
+    `limit` includes grants. `overrun` is how much was charged beyond reservations in this window.
+    """
+
+    key: AccountKey
+    window: Window
+    limit: Money
+    spent: Money
+    reserved: Money
+    overrun: Money
+
+    @property
+    def left(self) -> Money:
+        """What can still be reserved; negative while an overrun or a lowered limit is uncovered."""
+        return Money(self.limit - self.spent - self.reserved)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is let through, not even a call that costs nothing."""
+        return self.left < 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """Why a reservation was refused: the account with the least left."""
+
+    line: Line
+    needed: Money
+
+    @property
+    def resets_at_us(self) -> int | None:
+        """When the budget starts again, UTC microseconds; None if it never does."""
+        return self.line.window.end_us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a settlement did: the accounts after it, and the cost beyond the reservation.
+
+    `overrun` is above zero only if a bound was wrong: a finding.
+    """
+
+    lines: tuple[Line, ...]
+    cost: Money
+    overrun: Money
+
+    @property
+    def closed(self) -> tuple[Line, ...]:
+        """The accounts that are now overdrawn and let nothing through until covered."""
+        return tuple(line for line in self.lines if line.is_closed)
+
+
+class _Period:
+    """The money of one account in one window. It lives as long as the book or a reservation does.
+
+    INVARIANT: used = spent + reserved; used <= limit + overrun, unless the limit was lowered.
+    """
+
+    __slots__ = ("end_us", "granted", "key", "limit", "overrun", "spent", "start_us", "used")
+
+    def __init__(self, key: AccountKey, start_us: int, end_us: int) -> None:
+        self.key = key
+        self.start_us = start_us
+        self.end_us = end_us
+        self.limit = 0
+        self.granted = 0
+        self.spent = 0
+        self.used = 0
+        self.overrun = 0
+
+    def line(self) -> Line:
+        end_us = None if self.end_us == _FOREVER_US else self.end_us
+        return Line(
+            self.key,
+            Window(self.start_us, end_us),
+            Money(self.limit),
+            Money(self.spent),
+            Money(self.used - self.spent),
+            Money(self.overrun),
+        )
+
+
+@final
+class Reservation:
+    """Money set aside in every account of one call until it is settled or released, once."""
+
+    __slots__ = ("_periods", "amount", "is_open")
+
+    def __init__(self, periods: Sequence[_Period], amount: Money) -> None:
+        """Made by `Book.reserve` alone."""
+        self._periods = periods
+        self.amount = amount
+        self.is_open = True
+
+    def lines(self) -> tuple[Line, ...]:
+        """The accounts it draws on, as they stand now, in the order of the demands."""
+        return tuple([period.line() for period in self._periods])
+
+    def take(self) -> Sequence[_Period]:
+        """Close it, for the book. Raises RuntimeError if it was closed before."""
+        if not self.is_open:
+            raise RuntimeError("reservation was already settled or released")
+        self.is_open = False
+        return self._periods
+
+
+@final
+class Book:
+    """Accounts in memory; fed facts, gives values, never waits.
+
+    Windows are chosen at reservation and never go back; a settlement charges the windows chosen
+    then. A cost above its reservation is charged in full. Where that leaves an account overdrawn,
+    the account is closed: nothing passes it until a grant, a raised limit, cheaper settlements of
+    other calls or the next window cover the overrun.
+    """
+
+    def __init__(self) -> None:
+        """Start without accounts; each opens at its first demand, or by `load`."""
+        self._periods: dict[AccountKey, _Period] = {}
+        self._living: dict[str, list[AccountKey]] = {}
+
+    def __len__(self) -> int:
+        """How many accounts are held in memory."""
+        return len(self._periods)
+
+    def load(
+        self, key: AccountKey, window_start_us: int, spent: Money, granted: Money = ZERO
+    ) -> None:
+        """Take what the store knows of a window, before the first demand on it."""
+        period = self._at(key, window_start_us)
+        if period is not None:
+            period.spent += spent
+            period.used += spent
+            period.granted += granted
+
+    def grant(self, key: AccountKey, window_start_us: int, amount: Money) -> None:
+        """Raise the limit of that window; without effect if a later window has begun."""
+        period = self._at(key, window_start_us)
+        if period is not None:
+            period.granted += amount
+            period.limit += amount
+
+    def reserve(
+        self, demands: Sequence[Demand], amount: Money, now_us: int
+    ) -> Reservation | Shortfall:
+        """Set the amount aside in all accounts at once, or in none.
+
+        INVARIANT: in each account, spent + reserved <= limit (DESIGN I2).
+        """
+        if amount < 0:
+            raise ValueError("a reservation cannot be negative")
+        periods: list[_Period] = []
+        for demand in demands:
+            period = self._current(demand, now_us)
+            if period.used + amount > period.limit:
+                for taken in periods:
+                    taken.used -= amount
+                return self._shortfall(demands, amount, now_us)
+            period.used += amount
+            periods.append(period)
+        return Reservation(periods, amount)
+
+    def settle(self, reservation: Reservation, cost: Money) -> Settled:
+        """Charge the cost in place of the reservation. Raises RuntimeError if done before."""
+        if cost < 0:
+            raise ValueError("a cost cannot be negative")
+        amount = reservation.amount
+        difference = cost - amount
+        periods = reservation.take()
+        for period in periods:
+            period.spent += cost
+            period.used += difference
+        if difference > 0:
+            for period in periods:
+                period.overrun += difference
+        return Settled(lines=reservation.lines(), cost=cost, overrun=Money(max(difference, 0)))
+
+    def release(self, reservation: Reservation) -> None:
+        """Give the money back: the call was not made. Raises RuntimeError if done before."""
+        for period in reservation.take():
+            period.used -= reservation.amount
+
+    def lines(self, demands: Sequence[Demand], now_us: int) -> tuple[Line, ...]:
+        """The accounts of these demands as they stand now."""
+        return tuple([self._current(demand, now_us).line() for demand in demands])
+
+    def left(self, demands: Sequence[Demand], now_us: int) -> Money | None:
+        """The most that `reserve` would grant now; None where no budget applies."""
+        lines = self.lines(demands, now_us)
+        return min((line.left for line in lines), default=None)
+
+    def forget(self, holder: str) -> None:
+        """Drop the accounts of a closed invocation or tree; open reservations on it still settle.
+
+        Nothing may be reserved for this holder again.
+        """
+        for key in self._living.pop(holder, ()):
+            del self._periods[key]
+
+    def drop_past(self, now_us: int) -> int:
+        """Drop the accounts whose window is over, and say how many; for a call now and then."""
+        past = [
+            key
+            for key, period in self._periods.items()
+            if period.start_us < period.end_us <= now_us
+        ]
+        for key in past:
+            del self._periods[key]
+        return len(past)
+
+    def keys(self) -> Iterable[AccountKey]:
+        """The accounts held in memory."""
+        return self._periods.keys()
+
+    def _current(self, demand: Demand, now_us: int) -> _Period:
+        period = self._periods.get(demand.key)
+        if period is None or now_us >= period.end_us:
+            period = self._roll(demand, now_us, period)
+        period.limit = demand.limit + period.granted
+        return period
+
+    def _roll(self, demand: Demand, now_us: int, known: _Period | None) -> _Period:
+        """Begin the window of now, or learn the end of one that `load` or `grant` began."""
+        window = window_of(demand.key.per, now_us, demand.tz)
+        end_us = _FOREVER_US if window.end_us is None else window.end_us
+        if known is not None and known.start_us >= window.start_us:
+            known.end_us = end_us
+            return known
+        return self._put(_Period(demand.key, window.start_us, end_us))
+
+    def _at(self, key: AccountKey, window_start_us: int) -> _Period | None:
+        """The period of that start, begun if it is new; None if a later one is known.
+
+        A period that begins here ends where it starts until a demand brings the zone.
+        """
+        known = self._periods.get(key)
+        if known is None or known.start_us < window_start_us:
+            return self._put(_Period(key, window_start_us, window_start_us))
+        return known if known.start_us == window_start_us else None
+
+    def _put(self, period: _Period) -> _Period:
+        key = period.key
+        if key.scope in _LIVING and key not in self._periods:
+            self._living.setdefault(key.holder, []).append(key)
+        self._periods[key] = period
+        return period
+
+    def _shortfall(self, demands: Sequence[Demand], needed: Money, now_us: int) -> Shortfall:
+        """The tightest account; of equals the first, which is the narrowest."""
+        tightest = min(self.lines(demands, now_us), key=lambda line: line.left)
+        return Shortfall(line=tightest, needed=needed)

@@ -1,0 +1,252 @@
+"""Reasons for refusals, in words that a model can act on and a person understands."""
+
+from collections.abc import Iterable
+from datetime import tzinfo
+
+from ringfence.decisions.budget import Line, Shortfall
+from ringfence.decisions.window import local_time
+from ringfence.domain.agent import Agent
+from ringfence.domain.budget import BudgetScope, Per
+from ringfence.domain.money import Money, format_usd, to_usd
+from ringfence.domain.verdict import Code, Reason
+
+_ADJECTIVES = {
+    Per.INVOCATION: "",
+    Per.TREE: "",
+    Per.HOUR: "hourly ",
+    Per.DAY: "daily ",
+    Per.WEEK: "weekly ",
+    Per.MONTH: "monthly ",
+    Per.TOTAL: "total ",
+}
+_QUOTED_CHARACTERS = 80
+_LISTED_NAMES = 20
+
+
+def whom_to_ask(agent: Agent) -> str:
+    """The escalation contact, else the owner, who always exists."""
+    return agent.escalate_to or agent.owner
+
+
+def budget(agent: Agent, shortfall: Shortfall, holder: str, tz: tzinfo) -> Reason:
+    """A reservation did not fit. `holder` is the name of the user, team or organisation."""
+    line = shortfall.line
+    subject = _subject(agent, line, holder)
+    total = f"{format_usd(line.limit)} {_ADJECTIVES[line.key.per]}budget"
+    state = (
+        f"is {format_usd(Money(-line.left))} over its {total}"
+        if line.is_closed
+        else f"has {format_usd(line.left)} left of its {total}"
+    )
+    resets_us = shortfall.resets_at_us
+    resets_at = "" if resets_us is None else local_time(resets_us, tz).isoformat(timespec="minutes")
+    again = f" The budget starts again at {resets_at}." if resets_at else ""
+    return _refusal(
+        Code.BUDGET_EXHAUSTED,
+        agent,
+        f"{subject} {state} and this call could cost up to {format_usd(shortfall.needed)}.{again}",
+        (
+            ("budget", f"{line.key.scope.value} per {line.key.per.value}"),
+            ("limit_usd", _usd(line.limit)),
+            ("left_usd", _usd(line.left)),
+            ("needed_usd", _usd(shortfall.needed)),
+            ("resets_at", resets_at or "never"),
+        ),
+    )
+
+
+def reservation_passed(agent: Agent, reserved: Money) -> Reason:
+    """A stream was cut because it passed the money set aside for it."""
+    return Reason(
+        code=Code.BUDGET_EXHAUSTED,
+        message=(
+            f"Ringfence cut this answer: it passed the {format_usd(reserved)} set aside for it. "
+            f"{_advice(agent)}"
+        ),
+        facts=(("reserved_usd", _usd(reserved)), ("ask", whom_to_ask(agent))),
+    )
+
+
+def limit(agent: Agent, name: str, allowed: int, words: str) -> Reason:
+    """A counted limit of the configuration is used up. `words` say what the limit allows."""
+    return _refusal(
+        Code.LIMIT_REACHED,
+        agent,
+        f"agent `{agent.name}` may {words}.",
+        (("limit", name), ("allowed", str(allowed))),
+    )
+
+
+def rate(agent: Agent, words: str, retry_after_s: float) -> Reason:
+    """Too much in a minute; waiting helps."""
+    return Reason(
+        code=Code.RATE_EXCEEDED,
+        message=(
+            f"Ringfence delayed this call: {words}. "
+            f"Wait {retry_after_s:.0f} seconds before trying again."
+        ),
+        facts=(("retry_after_s", f"{retry_after_s:.3f}"), ("ask", whom_to_ask(agent))),
+    )
+
+
+def out_of_scope(agent: Agent, kind: str, name: str, usable: Iterable[str] = ()) -> Reason:
+    """The same text for what does not exist and for what is not this agent's."""
+    names = sorted(usable)[:_LISTED_NAMES]
+    offer = f" It may use: {', '.join(names)}." if names else ""
+    return _refusal(
+        Code.OUT_OF_SCOPE,
+        agent,
+        f"agent `{agent.name}` has no {kind} {quoted(name)}.{offer}",
+        ((kind, name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def suspended(agent: Agent) -> Reason:
+    """A person suspended the agent."""
+    return _refusal(Code.AGENT_SUSPENDED, agent, f"agent `{agent.name}` is suspended.")
+
+
+def retired(agent: Agent) -> Reason:
+    """The agent is no longer in the configuration, or a person retired it."""
+    return _refusal(Code.AGENT_RETIRED, agent, f"agent `{agent.name}` is retired.")
+
+
+def invocation_closed(agent: Agent, invocation: str) -> Reason:
+    """The invocation is finished, stopped or expired."""
+    return _refusal(
+        Code.INVOCATION_CLOSED,
+        agent,
+        f"invocation {quoted(invocation)} is closed.",
+        (("invocation", invocation[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def invocation_stopped(agent: Agent, invocation: str, cause: str) -> Reason:
+    """The invocation was stopped; `cause` is a clause without a full stop."""
+    return _refusal(
+        Code.INVOCATION_STOPPED,
+        agent,
+        f"invocation {quoted(invocation)} was stopped: {cause}.",
+        (("invocation", invocation[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def invocation_unknown(agent: Agent, name: str) -> Reason:
+    """The same text for an id that does not exist and for another agent's."""
+    return _refusal(
+        Code.INVOCATION_UNKNOWN,
+        agent,
+        f"agent `{agent.name}` has no invocation {quoted(name)}.",
+        (("invocation", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def invocation_required(agent: Agent) -> Reason:
+    """The agent is configured with `invocations: declared`."""
+    return _refusal(
+        Code.INVOCATION_REQUIRED,
+        agent,
+        f"agent `{agent.name}` must open an invocation first (POST /ringfence/v1/invocations) "
+        "and call with its token.",
+    )
+
+
+def hosted_tool(agent: Agent, name: str) -> Reason:
+    """A tool that the provider would run is not among the model's `hosted_tools`."""
+    return _refusal(
+        Code.HOSTED_TOOL,
+        agent,
+        f"the tool {quoted(name)} would be run by the provider, which is not allowed for this "
+        "model. Leave it out of the request.",
+        (("tool", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def priced_field(agent: Agent, name: str) -> Reason:
+    """A field changes the price and is not among the model's `allow_priced_fields`."""
+    return _refusal(
+        Code.FIELD_REFUSED,
+        agent,
+        f"the field {quoted(name)} changes the price of the call, which is not allowed for this "
+        "model. Leave it out of the request.",
+        (("field", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def outside_input(agent: Agent, name: str) -> Reason:
+    """A field brings input that is not in the body, so that its price has no bound."""
+    return _refusal(
+        Code.INPUT_UNBOUNDED,
+        agent,
+        f"the field {quoted(name)} brings in input that is not in the request, so the price of "
+        "the call has no bound. Send the input itself.",
+        (("field", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def unbounded_media(agent: Agent, kind: str, setting: str) -> Reason:
+    """Images or other media, and no bound configured for this model."""
+    return _refusal(
+        Code.INPUT_UNBOUNDED,
+        agent,
+        f"the request contains {kind}, and `{setting}` is not set for this model, so the price "
+        "of the call has no bound. Send text only.",
+        (("setting", setting),),
+    )
+
+
+def provider_object(agent: Agent, name: str) -> Reason:
+    """The same text for an object that does not exist and for another agent's."""
+    return _refusal(
+        Code.PROVIDER_OBJECT,
+        agent,
+        f"agent `{agent.name}` has no stored object {quoted(name)} at the provider.",
+        (("object", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def price_unknown(agent: Agent, model: str) -> Reason:
+    """Neither price data nor configuration give a price; unknown is never zero."""
+    return _refusal(
+        Code.PRICE_UNKNOWN,
+        agent,
+        f"no price is known for model {quoted(model)}, and calls without a known price are not "
+        "made.",
+        (("model", model[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def quoted(text: str) -> str:
+    """Foreign text in backticks: one line, printable, and cut."""
+    shown = "".join(c if c.isprintable() and c != "`" else "?" for c in text[:_QUOTED_CHARACTERS])
+    return f"`{shown}…`" if len(text) > _QUOTED_CHARACTERS else f"`{shown}`"
+
+
+def _refusal(
+    code: Code, agent: Agent, sentence: str, facts: tuple[tuple[str, str], ...] = ()
+) -> Reason:
+    return Reason(
+        code=code,
+        message=f"Ringfence stopped this call: {sentence} {_advice(agent)}",
+        facts=(*facts, ("ask", whom_to_ask(agent))),
+    )
+
+
+def _advice(agent: Agent) -> str:
+    return f"Do not retry; ask {whom_to_ask(agent)}."
+
+
+def _subject(agent: Agent, line: Line, holder: str) -> str:
+    match line.key.scope:
+        case BudgetScope.INVOCATION:
+            return "this invocation"
+        case BudgetScope.TREE:
+            return "this invocation with its sub-agents"
+        case BudgetScope.AGENT:
+            return f"agent `{agent.name}`"
+        case scope:
+            return f"{scope.value} {quoted(holder)}"
+
+
+def _usd(amount: Money) -> str:
+    return f"{to_usd(amount):f}"
