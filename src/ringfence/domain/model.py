@@ -31,13 +31,15 @@ class Provider:
 
     `credential` names a secret (the secret's value is held by the secret store alone);
     `query` is fixed and sent with every request, for example Azure's `api-version`.
-    `betas` lists the beta features that agents may ask for.
+    `betas` lists the beta features that agents may ask for. `credential_header` names the header
+    that carries the credential where it is not the protocol's own (Azure: `api-key`).
     """
 
     name: str
     protocol: ProviderProtocol
     base_url: str
     credential: str | None = None
+    credential_header: str | None = None
     query: tuple[tuple[str, str], ...] = ()
     betas: frozenset[str] = frozenset()
     connect_timeout_s: float = 10.0
