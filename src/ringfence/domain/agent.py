@@ -1,5 +1,6 @@
 """The words of agents: who they are, what they may do and how far."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -55,17 +56,53 @@ class InvocationRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Counted limits of one invocation and its tree; None means no limit of that kind."""
+    """Counted limits of one invocation and its tree; None means no limit of that kind.
+
+    `output_tokens` caps the output of one call; `default_output_tokens` is written into a request
+    that states no limit of its own, and never exceeds that cap.
+    """
 
     model_calls: int | None = None
     tool_calls: int | None = None
     calls_per_tool: int | None = None
     output_tokens: int | None = None
+    default_output_tokens: int = 8192
     depth: int = 0
     sub_agents: int = 0
     seconds: int | None = None
     open_invocations: int = 1000
     new_invocations_per_minute: int = 600
+
+
+CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
+    Category.WORKFLOW: Limits(
+        model_calls=50,
+        tool_calls=100,
+        calls_per_tool=50,
+        default_output_tokens=4096,
+        seconds=900,
+    ),
+    Category.BOUNDED: Limits(
+        model_calls=200,
+        tool_calls=400,
+        calls_per_tool=200,
+        default_output_tokens=8192,
+        seconds=3600,
+    ),
+    Category.OPEN: Limits(
+        model_calls=2000,
+        tool_calls=4000,
+        calls_per_tool=2000,
+        default_output_tokens=16_384,
+        depth=3,
+        sub_agents=50,
+        seconds=28_800,
+    ),
+}
+"""What holds where the configuration says nothing.
+
+Ours: a runaway ends within the hour (a working day for planners) and no normal run is cut.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

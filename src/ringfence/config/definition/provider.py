@@ -1,0 +1,71 @@
+"""Providers: the upstreams that answer model calls."""
+
+import re
+
+from ringfence.config.definition.address import CREDENTIAL_WORD, is_exposed, read_url
+from ringfence.config.problem import shown
+from ringfence.config.section import Section
+from ringfence.domain.model import Provider, ProviderProtocol
+
+_TOKEN = re.compile(r"[!-~]{1,128}")
+_TOKEN_HELP = "use visible ASCII characters without spaces"  # noqa: S105 (a help text)
+_LONGEST_S = 3600
+
+
+def read_providers(root: Section) -> dict[str, Provider]:
+    """Read `providers`."""
+    return {name: _read(name, section) for name, section in root.named("providers", "provider")}
+
+
+def _read(name: str, section: Section) -> Provider:
+    section.require("protocol", "base_url")
+    connect_s, idle_s = _read_timeouts(section)
+    provider = Provider(
+        name=name,
+        protocol=section.word("protocol", ProviderProtocol.OPENAI),
+        base_url=read_url(section, "base_url"),
+        credential=section.credential(),
+        query=_read_query(section),
+        betas=frozenset(_read_betas(section)),
+        connect_timeout_s=connect_s,
+        idle_timeout_s=idle_s,
+    )
+    section.close()
+    if provider.credential and is_exposed(provider.base_url):
+        what = f"{section.where} sends its credential over http without encryption"
+        section.reading.notes.add(section.at("base_url"), what, "use https")
+    return provider
+
+
+def _read_query(section: Section) -> tuple[tuple[str, str], ...]:
+    inner = section.section("query", f"`query` of {section.where}")
+    if inner is None:
+        return ()
+    pairs: list[tuple[str, str]] = []
+    for key in inner:
+        if CREDENTIAL_WORD.search(key):
+            what = f"{shown(key)} cannot stand in `query` of {section.where}"
+            inner.problem(inner.at(key), what, 'use `credential: "${NAME}"`')
+        elif not _TOKEN.fullmatch(key):
+            inner.problem(inner.at(key), f"{shown(key)} cannot be a parameter", _TOKEN_HELP)
+        pairs.append((key, inner.text(key, pattern=_TOKEN, rule=_TOKEN_HELP)))
+    return tuple(pairs)
+
+
+def _read_betas(section: Section) -> list[str]:
+    items = section.distinct("betas")
+    for item in items:
+        if not _TOKEN.fullmatch(item.value) or "," in item.value:
+            section.problem(item.place, f"a beta of {section.where} is not valid", _TOKEN_HELP)
+    return [item.value for item in items]
+
+
+def _read_timeouts(section: Section) -> tuple[float, float]:
+    default = Provider(name="", protocol=ProviderProtocol.OPENAI, base_url="")
+    inner = section.section("timeouts", f"`timeouts` of {section.where}")
+    if inner is None:
+        return default.connect_timeout_s, default.idle_timeout_s
+    connect_s = inner.ratio("connect", default.connect_timeout_s, above=0, most=_LONGEST_S)
+    idle_s = inner.ratio("idle", default.idle_timeout_s, above=0, most=_LONGEST_S)
+    inner.close()
+    return connect_s, idle_s

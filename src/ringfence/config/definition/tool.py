@@ -1,0 +1,95 @@
+"""Tool servers: MCP servers started by a command or reached under a URL."""
+
+import re
+
+from ringfence.config.definition.address import CREDENTIAL_WORD, read_url
+from ringfence.config.problem import shown
+from ringfence.config.section import Section
+from ringfence.config.tree import Node, Text
+from ringfence.config.variable import references, sole_reference
+from ringfence.domain.tool import PermissionTier, ToolServer
+
+_SERVER = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_SERVER_HELP = "use lower-case letters, digits and `-`, at most 20, a letter first"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+PATTERN = re.compile(r"[A-Za-z0-9_./*?-]{1,128}")
+"""Names of tools, with `*` for any characters and `?` for one."""
+
+
+def read_servers(root: Section) -> dict[str, ToolServer]:
+    """Read `tools`."""
+    definitions = root.named("tools", "tool server", pattern=_SERVER, rule=_SERVER_HELP)
+    return {name: _read(name, section) for name, section in definitions}
+
+
+def _read(name: str, section: Section) -> ToolServer:
+    _judge_kind(section)
+    server = ToolServer(
+        name=name,
+        command=tuple(item.value for item in section.items("command")),
+        environment=_read_environment(section),
+        url=read_url(section, "url", query=True) or None,
+        credential=section.credential(),
+        tiers=_read_tiers(section),
+    )
+    section.close()
+    section.reading.unenforced.append(("tools", section.where, section.place))
+    return server
+
+
+def _judge_kind(section: Section) -> None:
+    has_command, has_url = "command" in section, "url" in section
+    if has_command == has_url:
+        what = "both `command` and `url`" if has_command else "neither `command` nor `url`"
+        section.problem(section.place, f"{section.where} has {what}", "give exactly one of them")
+    elif has_command and "credential" in section:
+        what = f"{section.where} has a `credential` but no `url`"
+        section.problem(section.at("credential"), what, "give it to the command under `env`")
+    elif has_url and "env" in section:
+        what = f"{section.where} has `env` but no `command`"
+        section.problem(section.at("env"), what, "remove it")
+    if has_command and not section.items("command"):
+        section.problem(section.at("command"), f"the command of {section.where} is empty")
+
+
+def _read_environment(section: Section) -> tuple[tuple[str, str], ...]:
+    inner = section.section("env", f"`env` of {section.where}")
+    if inner is None:
+        return ()
+    return tuple(
+        (key, _read_variable(inner, key, node))
+        for key in inner
+        if (node := inner.node(key)) is not None
+    )
+
+
+def _read_variable(section: Section, key: str, node: Node) -> str:
+    """Keep the text as it is: its references are secrets and are replaced at the start alone."""
+    if not _VARIABLE.fullmatch(key):
+        section.problem(section.at(key), f"{shown(key)} cannot be the name of a variable")
+    if not isinstance(node, Text):
+        section.problem(node.place, f"{shown(key)} in {section.where} must be text")
+        return ""
+    if CREDENTIAL_WORD.search(key) and sole_reference(node.text) is None:
+        what = f"{shown(key)} in {section.where} must be a reference to an environment variable"
+        section.problem(node.place, what, f'write `{key}: "${{NAME}}"` and set NAME')
+    for name in references(node.text):
+        section.reading.secret(name, node.place)
+    return node.text
+
+
+def _read_tiers(section: Section) -> tuple[tuple[str, PermissionTier], ...]:
+    tiers = {tier.name.lower(): tier for tier in PermissionTier}
+    found: dict[str, PermissionTier] = {}
+    for key in [key for key in section if key in tiers]:
+        for item in section.distinct(key):
+            if not PATTERN.fullmatch(item.value):
+                what = f"{shown(item.written)} in {section.where} is not a pattern of tool names"
+                section.problem(item.place, what, "like `delete_*`")
+            if item.value in found:
+                what = f"{shown(item.written)} of {section.where} has two tiers"
+                section.problem(item.place, what, "keep the stricter one")
+            found[item.value] = tiers[key]
+    for key in tiers:
+        _ = key in section
+    return tuple(found.items())

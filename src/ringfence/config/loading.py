@@ -1,0 +1,155 @@
+"""From files to one checked, frozen configuration."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ringfence.config import tree
+from ringfence.config.definition.agent import read_agents
+from ringfence.config.definition.model import read_models
+from ringfence.config.definition.organisation import read_heading, read_teams, read_users
+from ringfence.config.definition.policy import read_policies
+from ringfence.config.definition.provider import read_providers
+from ringfence.config.definition.tool import read_servers
+from ringfence.config.problem import Place, Problem, Problems, shown
+from ringfence.config.reading import Reading
+from ringfence.config.reference import check_fallbacks, note_budgets, note_unenforced
+from ringfence.config.section import Section
+from ringfence.domain.organisation import Configuration, Organisation
+
+_FORMAT = "1"
+_LARGEST_BYTES = 4 * 1024 * 1024
+_FOLDER = "organisations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A usable configuration.
+
+    `secret_names` are the environment variables that hold secrets; `notes` are worth saying and
+    stop nothing.
+    """
+
+    configuration: Configuration
+    secret_names: frozenset[str]
+    notes: Sequence[Problem]
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Loaded:
+    """Read `path` and the files in `organisations/` beside it, and check them as a whole.
+
+    Raises ConfigurationError with every problem that was found.
+    """
+    problems, notes = Problems(), Problems(most=None)
+    secret_names: set[str] = set()
+    organisations: dict[str, Organisation] = {}
+    files: dict[str, str] = {}
+    for file in (path, *_further_files(path, problems)):
+        reading = Reading(environment, problems, notes, secret_names)
+        organisation = _read_file(file, reading)
+        if organisation is None:
+            continue
+        if organisation.name in files:
+            what = f"organisation {shown(organisation.name)} is defined twice"
+            help_ = f"it stands in {files[organisation.name]} too"
+            problems.add(reading.places["organisation",], what, help_)
+        files.setdefault(organisation.name, str(file))
+        organisations[organisation.name] = organisation
+    problems.check()
+    return Loaded(
+        configuration=Configuration(organisations=organisations, digest=_digest(organisations)),
+        secret_names=frozenset(secret_names),
+        notes=notes.found(),
+    )
+
+
+def _further_files(path: Path, problems: Problems) -> Sequence[Path]:
+    folder = path.parent / _FOLDER
+    if not folder.is_dir():
+        return ()
+    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    for file in files:
+        if file.suffix == ".yml":
+            problems.add(Place(str(file)), "would not be read", f"name it {file.stem}.yaml")
+    return [file for file in files if file.suffix == ".yaml"]
+
+
+def _read_file(path: Path, reading: Reading) -> Organisation | None:
+    text = _read_text(path, reading.problems)
+    node = None if text is None else tree.parse(text, str(path), reading.problems)
+    if node is None:
+        return None
+    if not isinstance(node, tree.Table):
+        reading.problems.add(node.place, "must be a mapping", "begin with `format: 1`")
+        return None
+    root = Section(node, "the configuration", reading)
+    if not _is_this_format(root):
+        return None
+    organisation = _read_organisation(root, path.parent)
+    root.close()
+    check_fallbacks(organisation.models, organisation.providers, reading)
+    note_budgets(organisation, reading)
+    note_unenforced(reading)
+    reading.places["organisation",] = root.at("organisation")
+    return organisation
+
+
+def _read_text(path: Path, problems: Problems) -> str | None:
+    what, help_ = "", ""
+    try:
+        if path.is_dir():
+            what, help_ = "is a folder", "name the file itself"
+        elif not path.exists():
+            what, help_ = "no such file", "`ringfence init` writes a starter"
+        elif not path.is_file():
+            what = "is not a regular file"
+        else:
+            with path.open("rb") as file:
+                data = file.read(_LARGEST_BYTES + 1)
+            if len(data) <= _LARGEST_BYTES:
+                return data.decode("utf-8-sig")
+            what, help_ = "is too large", f"at most {_LARGEST_BYTES // 1024**2} MiB"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problems.add(Place(str(path), line, 1), "is not UTF-8", "save the file as UTF-8")
+        return None
+    except OSError as error:
+        what, help_ = "cannot be read", (error.strerror or "").lower()
+    problems.add(Place(str(path)), what, help_)
+    return None
+
+
+def _is_this_format(root: Section) -> bool:
+    if "format" not in root:
+        root.problem(root.place, "has no `format`", "begin with `format: 1`")
+        return False
+    item = root.item("format")
+    if item and item.value != _FORMAT:
+        what = f"unknown format {shown(item.written)}"
+        root.problem(item.place, what, f"this version reads format {_FORMAT}")
+    return item is not None and item.value == _FORMAT
+
+
+def _read_organisation(root: Section, folder: Path) -> Organisation:
+    heading = read_heading(root)
+    return Organisation(
+        name=heading.name,
+        timezone=heading.timezone,
+        budgets=heading.budgets,
+        default_user=heading.default_user,
+        teams=read_teams(root),
+        users=read_users(root),
+        providers=read_providers(root),
+        models=read_models(root),
+        tools=read_servers(root),
+        agents=read_agents(root),
+        policies=read_policies(root, folder),
+    )
+
+
+def _digest(organisations: Mapping[str, Organisation]) -> str:
+    canonical = msgspec.json.encode(organisations, order="sorted")
+    return f"sha256:{hashlib.sha256(canonical).hexdigest()}"

@@ -1,0 +1,66 @@
+"""What one load gathers on its way, and the values that it reads from single texts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ringfence.config.problem import Place, Problems
+from ringfence.config.tree import Items, Node, Table, Text
+from ringfence.config.variable import expand
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one load gathers on its way: problems, the names of secrets, and keys to speak of."""
+
+    environment: Mapping[str, str]
+    problems: Problems = field(default_factory=Problems)
+    notes: Problems = field(default_factory=Problems)
+    secret_names: set[str] = field(default_factory=set)
+    unenforced: list[tuple[str, str, Place]] = field(default_factory=list)
+    """Key, whose it is, and where: accepted but without effect in this version."""
+    places: dict[tuple[str, ...], Place] = field(default_factory=dict)
+    """Where a thing stands that is judged later together with others."""
+
+    def text(self, node: Text) -> str:
+        """The text with its environment references replaced."""
+        expansion = expand(node.text, self.environment)
+        for name in expansion.missing:
+            self.missing(name, node.place)
+        if expansion.is_broken:
+            help_ = "write `${NAME}` for a variable, `$${` for the characters themselves"
+            self.problems.add(node.place, "a broken reference to the environment", help_)
+        return expansion.value
+
+    def missing(self, name: str, place: Place) -> None:
+        """Note a variable that has no value."""
+        what = f"environment variable `{name}` is not set"
+        self.problems.add(place, what, f"set it before starting: export {name}=…")
+
+    def secret(self, name: str, place: Place) -> None:
+        """Note that a variable holds a secret; its value is not looked at here."""
+        self.secret_names.add(name)
+        if not self.environment.get(name):
+            self.missing(name, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value read from a list, where it stands and how it is written.
+
+    Error texts show `written`, never `value`, which may come from the environment.
+    """
+
+    value: str
+    written: str
+    place: Place
+
+
+def kind(node: Node) -> str:
+    """What a node is, in words."""
+    match node:
+        case Text():
+            return "nothing" if node.is_nothing else "text"
+        case Items():
+            return "a list"
+        case Table():
+            return "a mapping"

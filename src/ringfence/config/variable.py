@@ -1,0 +1,47 @@
+"""References to environment variables: `${NAME}`, and `$${` for a literal `${`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_TOKEN = re.compile(rf"\$\$\{{|\$\{{(?P<name>{_NAME})\}}|(?P<broken>\$\{{)")
+_WHOLE = re.compile(rf"\$\{{({_NAME})\}}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expansion:
+    """A text with its references replaced; `missing` are variables without a value."""
+
+    value: str
+    missing: Sequence[str] = ()
+    is_broken: bool = False
+    """Whether a `${` stands there that begins no reference."""
+
+
+def expand(text: str, environment: Mapping[str, str]) -> Expansion:
+    """Replace every reference. An empty variable counts as missing."""
+    if "${" not in text:
+        return Expansion(value=text)
+    tokens = list(_TOKEN.finditer(text))
+    names = [match["name"] for match in tokens if match["name"]]
+
+    def replacement(match: re.Match[str]) -> str:
+        return environment.get(match["name"], "") if match["name"] else "${"
+
+    return Expansion(
+        value=_TOKEN.sub(replacement, text),
+        missing=[name for name in dict.fromkeys(names) if not environment.get(name)],
+        is_broken=any(match["broken"] for match in tokens),
+    )
+
+
+def references(text: str) -> Sequence[str]:
+    """The names that a text refers to, in order."""
+    return [match["name"] for match in _TOKEN.finditer(text) if match["name"]]
+
+
+def sole_reference(text: str) -> str | None:
+    """The name, if the whole text is exactly one reference."""
+    match = _WHOLE.fullmatch(text)
+    return match[1] if match else None
