@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import NamedTuple, final
+from typing import final
+
+import msgspec
 
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Window
@@ -23,7 +25,7 @@ class Demand:
     tz: tzinfo
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """One account as it stands: its window, and its money in nano-dollars.
 
     `limit` includes grants. `overrun` is how much was charged beyond reservations in this window.
@@ -47,8 +49,7 @@ class Line(NamedTuple):
         return self.left < 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shortfall:
+class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
     """Why a reservation was refused: the account with the least left."""
 
     line: Line
@@ -60,8 +61,7 @@ class Shortfall:
         return self.line.window.end_us
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What a settlement did: the accounts after it, and the cost beyond the reservation.
 
     `overrun` is above zero only if a bound was wrong: a finding.
@@ -83,23 +83,25 @@ class _Period:
     INVARIANT: used = spent + reserved; used <= limit + overrun, unless the limit was lowered.
     """
 
-    __slots__ = ("end_us", "granted", "key", "limit", "overrun", "spent", "start_us", "used")
+    __slots__ = ("end_us", "granted", "key", "limit", "overrun", "spent", "used", "window")
 
-    def __init__(self, key: AccountKey, start_us: int, end_us: int) -> None:
+    def __init__(self, key: AccountKey, window: Window) -> None:
         self.key = key
-        self.start_us = start_us
-        self.end_us = end_us
+        self.begin(window)
         self.limit = 0
         self.granted = 0
         self.spent = 0
         self.used = 0
         self.overrun = 0
 
+    def begin(self, window: Window) -> None:
+        self.window = window
+        self.end_us = _FOREVER_US if window.end_us is None else window.end_us
+
     def line(self) -> Line:
-        end_us = None if self.end_us == _FOREVER_US else self.end_us
         return Line(
             self.key,
-            Window(self.start_us, end_us),
+            self.window,
             Money(self.limit),
             Money(self.spent),
             Money(self.used - self.spent),
@@ -229,7 +231,7 @@ class Book:
         past = [
             key
             for key, period in self._periods.items()
-            if period.start_us < period.end_us <= now_us
+            if period.window.start_us < period.end_us <= now_us
         ]
         for key in past:
             del self._periods[key]
@@ -249,11 +251,10 @@ class Book:
     def _roll(self, demand: Demand, now_us: int, known: _Period | None) -> _Period:
         """Begin the window of now, or learn the end of one that `load` or `grant` began."""
         window = window_of(demand.key.per, now_us, demand.tz)
-        end_us = _FOREVER_US if window.end_us is None else window.end_us
-        if known is not None and known.start_us >= window.start_us:
-            known.end_us = end_us
+        if known is not None and known.window.start_us >= window.start_us:
+            known.begin(Window(known.window.start_us, window.end_us))
             return known
-        return self._put(_Period(demand.key, window.start_us, end_us))
+        return self._put(_Period(demand.key, window))
 
     def _at(self, key: AccountKey, window_start_us: int) -> _Period | None:
         """The period of that start, begun if it is new; None if a later one is known.
@@ -261,9 +262,9 @@ class Book:
         A period that begins here ends where it starts until a demand brings the zone.
         """
         known = self._periods.get(key)
-        if known is None or known.start_us < window_start_us:
-            return self._put(_Period(key, window_start_us, window_start_us))
-        return known if known.start_us == window_start_us else None
+        if known is None or known.window.start_us < window_start_us:
+            return self._put(_Period(key, Window(window_start_us, window_start_us)))
+        return known if known.window.start_us == window_start_us else None
 
     def _put(self, period: _Period) -> _Period:
         key = period.key

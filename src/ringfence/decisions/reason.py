@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import tzinfo
+from math import ceil
 
 from ringfence.decisions.budget import Line, Shortfall
 from ringfence.decisions.window import local_time
@@ -83,7 +84,7 @@ def rate(agent: Agent, words: str, retry_after_s: float) -> Reason:
         code=Code.RATE_EXCEEDED,
         message=(
             f"Ringfence delayed this call: {words}. "
-            f"Wait {retry_after_s:.0f} seconds before trying again."
+            f"Wait {ceil(retry_after_s)} seconds before trying again."
         ),
         facts=(("retry_after_s", f"{retry_after_s:.3f}"), ("ask", whom_to_ask(agent))),
     )
