@@ -66,7 +66,7 @@ class Limits:
     tool_calls: int | None = None
     calls_per_tool: int | None = None
     output_tokens: int | None = None
-    default_output_tokens: int = 8192
+    default_output_tokens: int = 4096
     depth: int = 0
     sub_agents: int = 0
     seconds: int | None = None
@@ -79,14 +79,14 @@ CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
         model_calls=50,
         tool_calls=100,
         calls_per_tool=50,
-        default_output_tokens=4096,
+        default_output_tokens=2048,
         seconds=900,
     ),
     Category.BOUNDED: Limits(
         model_calls=200,
         tool_calls=400,
         calls_per_tool=200,
-        default_output_tokens=8192,
+        default_output_tokens=4096,
         seconds=3600,
     ),
     Category.OPEN: Limits(

@@ -5,6 +5,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from ringfence.config.section import Section
+from ringfence.domain.host import is_private
 
 CREDENTIAL_WORD = re.compile(
     r"(^|[_.-])(api[_-]?key|key|token|secret|password|passwd|credentials?|auth|signature|sig)$",
@@ -17,7 +18,6 @@ _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 _COMMAND = re.compile(r"/?[A-Za-z0-9._+-]{1,64}(?:/[A-Za-z0-9._+-]{1,64})*")
 _URL_CHARACTERS = re.compile(r"[!-~]+")
-_PRIVATE_SUFFIXES = (".internal", ".local", ".localhost", ".lan", ".home.arpa")
 
 
 def read_url(section: Section, key: str, *, query: bool = False) -> str:
@@ -63,11 +63,7 @@ def is_exposed(url: str) -> bool:
     parts = _split(url)
     if parts is None or parts.scheme != "http" or not parts.hostname:
         return False
-    try:
-        return ipaddress.ip_address(parts.hostname).is_global
-    except ValueError:
-        host = parts.hostname.rstrip(".")
-        return "." in host and not host.endswith(_PRIVATE_SUFFIXES)
+    return not is_private(parts.hostname)
 
 
 def read_hosts(section: Section, key: str) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from ringfence.config.definition import price
 from ringfence.config.section import Section
 from ringfence.domain.model import InputBound, Model
 
-_MODEL = re.compile(r"[A-Za-z0-9@~][A-Za-z0-9._:/@~+-]{0,127}")
-_MODEL_HELP = "use letters, digits and `._:/@~+-`, at most 128"
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
+_ALIAS_HELP = "use letters, digits and `._:@/-`, at most 128, a letter or digit first"
+_UPSTREAM = re.compile(r"[!-~]{1,200}")
+_UPSTREAM_HELP = "write the provider's own name for the model, without spaces"
 _FEATURE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NO_BOUND = InputBound()
 
@@ -16,7 +18,7 @@ _NO_BOUND = InputBound()
 def read_models(root: Section) -> dict[str, Model]:
     """Read `models`."""
     providers = root.names("providers")
-    definitions = root.named("models", "model", pattern=_MODEL, rule=_MODEL_HELP)
+    definitions = root.named("models", "model", pattern=_ALIAS, rule=_ALIAS_HELP)
     return {name: _read(name, section, providers) for name, section in definitions}
 
 
@@ -28,7 +30,7 @@ def _read(name: str, section: Section, providers: Mapping[str, object]) -> Model
     model = Model(
         name=name,
         provider=provider.value if provider else "",
-        upstream=section.text("upstream", name, pattern=_MODEL, rule=_MODEL_HELP),
+        upstream=section.text("upstream", name, pattern=_UPSTREAM, rule=_UPSTREAM_HELP),
         fallback=_read_fallback(name, section),
         price=price.read(section, "price"),
         ceiling=price.read(section, "ceiling"),

@@ -10,6 +10,12 @@ from ringfence.domain.model import Provider, ProviderProtocol
 _TOKEN = re.compile(r"[!-~]{1,128}")
 _TOKEN_HELP = "use visible ASCII characters without spaces"  # noqa: S105 (a help text)
 _LONGEST_S = 3600
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_NOT_FOR_CREDENTIALS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade"}
+)
+_ADDED_PATHS = {ProviderProtocol.ANTHROPIC: "/v1", ProviderProtocol.GEMINI: "/v1beta"}
+"""What Ringfence itself puts between the base URL and the endpoint."""
 
 
 def read_providers(root: Section) -> dict[str, Provider]:
@@ -25,16 +31,37 @@ def _read(name: str, section: Section) -> Provider:
         protocol=section.word("protocol", ProviderProtocol.OPENAI),
         base_url=read_url(section, "base_url"),
         credential=section.credential(),
+        credential_header=_read_header(section),
         query=_read_query(section),
         betas=frozenset(_read_betas(section)),
         connect_timeout_s=connect_s,
         idle_timeout_s=idle_s,
     )
     section.close()
+    _judge(provider, section)
+    return provider
+
+
+def _judge(provider: Provider, section: Section) -> None:
+    added = _ADDED_PATHS.get(provider.protocol)
+    if added and provider.base_url.endswith(added):
+        what = f"the `base_url` of {section.where} ends in `{added}`"
+        section.problem(section.at("base_url"), what, "leave it out; it is added to every call")
+    if provider.credential_header and provider.credential is None:
+        what = f"`credential_header` of {section.where} has no `credential`"
+        section.problem(section.at("credential_header"), what, "add one, or remove the header")
     if provider.credential and is_exposed(provider.base_url):
         what = f"{section.where} sends its credential over http without encryption"
         section.reading.notes.add(section.at("base_url"), what, "use https")
-    return provider
+
+
+def _read_header(section: Section) -> str | None:
+    help_ = "write the name of one header, for example api-key"
+    name = section.text("credential_header", pattern=_HEADER, rule=help_).lower()
+    if name in _NOT_FOR_CREDENTIALS:
+        what = f"`credential_header` of {section.where} cannot be `{name}`"
+        section.problem(section.at("credential_header"), what, help_)
+    return name or None
 
 
 def _read_query(section: Section) -> tuple[tuple[str, str], ...]:
