@@ -219,3 +219,14 @@ def test_a_member_is_added_in_front(body: bytes) -> None:
     changed = strict_json.replace(body, [strict_json.insertion(body, 0, "a", b"1")])
     assert json.loads(changed) == {"a": 1, **json.loads(body)}
     assert len(changed) <= len(body) + len(b'"a":1,')
+
+
+def test_a_member_is_given_a_value_once() -> None:
+    body = b'{"a": 1}'
+    found = strict_json.spans(body)
+    assert strict_json.assign(body, found, "a", b"1") == []
+    assert strict_json.replace(body, strict_json.assign(body, found, "a", b"2")) == b'{"a": 2}'
+    assert json.loads(strict_json.replace(body, strict_json.assign(body, found, "b", b"3"))) == {
+        "a": 1,
+        "b": 3,
+    }

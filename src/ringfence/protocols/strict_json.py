@@ -13,7 +13,7 @@ expect. It does not look at the UTF-8 of what it skips; `check_text` does.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, repeat
 from operator import add
 from typing import NoReturn, TypeAlias, TypeVar
@@ -27,6 +27,9 @@ _T = TypeVar("_T")
 Member: TypeAlias = tuple[str, int, int]
 """Name of a member of an object, and where its value stands (start, end)."""
 
+Span: TypeAlias = tuple[int, int]
+"""Where a value stands (start, end)."""
+
 Edit: TypeAlias = tuple[int, int, bytes]
 """What stands between start and end becomes these bytes."""
 
@@ -39,7 +42,7 @@ _FLAG: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_QUOTE, _COMMA, _CLOSE = b'",}'
+_COMMA, _CLOSE, _LAST_SPACE = b",} "
 _SHOWN_CHARACTERS = 60
 _NUMBER_DIGITS = 18
 """More digits than any count has, fewer than what some parser would round (2⁶³)."""
@@ -68,34 +71,53 @@ def check_text(body: bytes) -> None:
 
 def members(body: bytes) -> list[Member]:
     """Read a whole body that must be an object: its members in order, values as spans."""
-    check_text(body)
-    return members_within(body, 0, len(body))
+    return [(name, *span) for name, span in spans(body).items()]
 
 
 def members_within(body: bytes, start: int, end: int) -> list[Member]:
     """Read one object of a body that `check_text` has passed; positions are those of the body."""
+    return [(name, *span) for name, span in spans_within(body, start, end).items()]
+
+
+def spans(body: bytes) -> dict[str, Span]:
+    """Read like `members`, as a mapping from name to where the value stands."""
+    check_text(body)
+    return spans_within(body, 0, len(body))
+
+
+def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
+    """Read like `members_within`, as a mapping from name to where the value stands."""
     whole = start == 0 and end == len(body)
     values = _decode(_RAW_OBJECT, body if whole else body[start:end], "an object")
-    found: list[Member] = []
+    found: dict[str, Span] = {}
     at = body.index(b"{", start) + 1
     for name, raw in values.items():
-        value_at = _after_name(body, at, name)
+        usual = f'"{name}":'.encode()
+        if body.startswith(usual, at):
+            value_at = at + len(usual)
+            if body[value_at] <= _LAST_SPACE:
+                value_at = _skip_space(body, value_at)
+        else:
+            value_at = _after_name(body, at, name)
         # INVARIANT: no JSON value is the beginning of another one at the same place, so equal
         # bytes mean that this value is the one that `msgspec` kept, not an earlier one.
         if not body.startswith(raw, value_at):
             refuse(f"duplicate name {quote(name)}")
         at = value_at + len(raw)
-        found.append((name, value_at, at))
+        found[name] = (value_at, at)
         if body[at] != _COMMA:
             at = _skip_space(body, at)
-        if body[at] == _COMMA:
-            at += 1
-    if found and body[found[-1][2] : at].endswith(b","):
+            if body[at] != _COMMA:
+                return found
+        at += 1
+        if body[at] <= _LAST_SPACE:
+            at = _skip_space(body, at)
+    if found:  # a comma came after the last name that is new
         refuse(f"duplicate name {quote(_name_at(body, at))}")
     return found
 
 
-def elements(body: bytes, start: int, end: int) -> list[tuple[int, int]]:
+def elements(body: bytes, start: int, end: int) -> list[Span]:
     """Read one array of a body that `check_text` has passed: where each element stands."""
     values = _decode(_RAW_ARRAY, body[start:end], "an array")
     lengths = list(map(len, values))
@@ -103,12 +125,12 @@ def elements(body: bytes, start: int, end: int) -> list[tuple[int, int]]:
     if end - at == sum(lengths) + len(lengths):  # nothing but one comma or bracket after each
         starts = list(accumulate(map(add, lengths, repeat(1)), initial=at))
         return list(zip(starts, map(add, starts, lengths), strict=False))
-    spans: list[tuple[int, int]] = []
+    found: list[Span] = []
     for length in lengths:
         at = _skip_space(body, at)
-        spans.append((at, at + length))
+        found.append((at, at + length))
         at = _skip_space(body, at + length) + 1
-    return spans
+    return found
 
 
 def parse(raw: bytes) -> object:
@@ -169,6 +191,14 @@ def insertion(body: bytes, start: int, name: str, value: bytes) -> Edit:
     return at, at, msgspec.json.encode(name) + b":" + value + (b"" if is_empty else b",")
 
 
+def assign(body: bytes, found: Mapping[str, Span], name: str, value: bytes) -> list[Edit]:
+    """Give a member of the outermost object this value; no edit if it has it already."""
+    if name not in found:
+        return [insertion(body, 0, name, value)]
+    start, end = found[name]
+    return [] if body[start:end] == value else [(start, end, value)]
+
+
 def _decode(decoder: msgspec.json.Decoder[_T], raw: bytes, what: str) -> _T:
     try:
         return decoder.decode(raw)
@@ -195,11 +225,7 @@ def _reason(error: Exception) -> str:
 
 def _after_name(body: bytes, at: int, name: str) -> int:
     """Where the value of the member at `at` begins, whose name must be `name`."""
-    usual = f'"{name}":'.encode()
-    if body[at] != _QUOTE:
-        at = _skip_space(body, at)
-    if body.startswith(usual, at):
-        return _skip_space(body, at + len(usual))
+    at = _skip_space(body, at)
     match = _STRING.match(body, at)
     if match is None or _TEXT.decode(match[0]) != name:
         refuse(f"duplicate name {quote(_name_at(body, at))}")
@@ -212,8 +238,6 @@ def _name_at(body: bytes, at: int) -> str:
 
 
 def _skip_space(body: bytes, at: int) -> int:
-    if body[at] > 0x20:  # noqa: PLR2004 (the space, and every white space of JSON is below it)
-        return at
     match = _SPACE.match(body, at)
     return match.end() if match else at
 
