@@ -1,0 +1,211 @@
+"""A pool of upstream connections, kept open and used again, the latest first."""
+
+import asyncio
+import ssl
+from collections import deque
+
+from ringfence.domain.error import UnavailableError
+from ringfence.transport import framing
+from ringfence.transport.deadline import Sweeper
+from ringfence.transport.dialer import Dialer
+from ringfence.transport.http import Headers, Origin
+from ringfence.transport.limits import ClientLimits
+from ringfence.transport.resolver import Resolver
+from ringfence.transport.upstream import Answer, UpstreamConnection
+
+_FRESH_S = 0.5
+"""A connection used so recently is taken without asking the kernel whether it was closed."""
+
+_SAFE = frozenset((b"GET", b"HEAD"))
+
+
+class Pool:
+    """Implements `http.Client`.
+
+    A kept connection may be closed by the upstream at any time. One that is seen to be closed
+    before anything is written to it is replaced, which no caller notices. After writing, nobody can
+    know whether the upstream has acted: only GET and HEAD, which change nothing, are sent once more
+    on a new connection; everything else fails with `help` = `sent`.
+
+    Every answer must be read to its end, piped or closed; else its connection stays taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: ClientLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        """Made inside the running loop. `tls` is from `tls.client_context`."""
+        self._limits = limits or ClientLimits()
+        self._sweeper = Sweeper(asyncio.get_running_loop())
+        self._dialer = Dialer(resolver or Resolver(self._limits.addresses_s), tls)
+        self._shelves: dict[Origin, _Shelf] = {}
+
+    async def request(  # noqa: PLR0913 (one request has these parts)
+        self,
+        origin: Origin,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        *,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+    ) -> Answer:
+        """Send a request and wait for the head of the answer; see `http.Client`."""
+        head = framing.request_head(origin, method, target, headers, len(body))
+        shelf = self._shelves.get(origin)
+        if shelf is None:
+            shelf = _Shelf(origin, self._limits, self._sweeper, self._dialer)
+            self._shelves[origin] = shelf
+        line = shelf.kept()
+        if line is not None:
+            try:
+                return await _exchange(line, method, head, body, idle_timeout_s)
+            except UnavailableError as error:
+                is_stale = error.code == "provider_unavailable" and not line.has_answered
+                if method not in _SAFE or not is_stale:
+                    raise
+        line = await shelf.connection(connect_timeout_s)
+        return await _exchange(line, method, head, body, idle_timeout_s)
+
+    async def close(self) -> None:
+        """Close every connection; requests in progress fail."""
+        for shelf in self._shelves.values():
+            await shelf.close()
+
+
+async def _exchange(
+    line: UpstreamConnection, method: bytes, head: bytes, body: bytes, idle_timeout_s: float
+) -> Answer:
+    future = line.exchange(method, head, body, idle_timeout_s)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if future.cancelled():
+            line.give_up()
+        elif future.exception() is None:
+            future.result().close()
+        raise
+
+
+class _Shelf:
+    """The connections of one origin."""
+
+    def __init__(
+        self, origin: Origin, limits: ClientLimits, sweeper: Sweeper, dialer: Dialer
+    ) -> None:
+        self._lines: set[UpstreamConnection] = set()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+        self._origin = origin
+        self._limits = limits
+        self._sweeper = sweeper
+        self._dialer = dialer
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[UpstreamConnection] = []
+        self._idle_s = limits.idle_tls_s if origin.scheme == "https" else limits.idle_plain_s
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+
+    def kept(self) -> UpstreamConnection | None:
+        """An open connection of before, the latest first."""
+        while self._idle:
+            line = self._idle.pop()
+            rested_s = self._idle_s - (line.deadline - self._loop.time())
+            if line.is_usable(ask_kernel=rested_s > _FRESH_S):
+                return line
+            line.give_up()
+        return None
+
+    async def connection(self, timeout_s: float) -> UpstreamConnection:
+        """A new connection, or the first that is free when there are too many."""
+        start = self._loop.time()
+        while self._taken >= self._limits.connections_per_origin:
+            line = await self._turn(start + timeout_s)
+            if line is not None:
+                return line
+        self._taken += 1
+        try:
+            left_s = max(0.0, start + timeout_s - self._loop.time())
+            line = await self._dialer.open(self._origin, self._make, left_s)
+        except BaseException:
+            self._give_back()
+            raise
+        self._lines.add(line)
+        self._emptied.clear()
+        return line
+
+    async def close(self) -> None:
+        """Close every connection and wait until it is closed."""
+        for line in tuple(self._lines):
+            line.give_up()
+        await self._emptied.wait()
+
+    # From the connections
+
+    def free(self, line: UpstreamConnection) -> None:
+        """The exchange is over and the connection good for another."""
+        waiter = self._first_waiting()
+        if waiter is not None:
+            waiter.set_result(line)
+        else:
+            line.deadline = self._loop.time() + self._idle_s
+            self._idle.append(line)
+
+    def lost(self, line: UpstreamConnection) -> None:
+        """The connection is closed."""
+        if line in self._lines:
+            self._lines.discard(line)
+            if line in self._idle:
+                self._idle.remove(line)
+            self._give_back()
+        if not self._lines:
+            self._emptied.set()
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self._limits, self._sweeper, self)
+
+    def _give_back(self) -> None:
+        self._taken -= 1
+        waiter = self._first_waiting()
+        if waiter is not None:
+            waiter.set_result(None)
+
+    def _first_waiting(self) -> asyncio.Future[UpstreamConnection | None] | None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    async def _turn(self, until: float) -> UpstreamConnection | None:
+        """Wait for a free connection, or None for a free place."""
+        waiter: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout_at(until):
+                return await waiter
+        except BaseException as error:
+            self._pass_on(waiter)
+            if isinstance(error, TimeoutError):
+                raise UnavailableError(
+                    "provider_timeout",
+                    f"all connections to `{self._origin.host}` are taken",
+                    help="unsent",
+                ) from error
+            raise
+
+    def _pass_on(self, waiter: asyncio.Future[UpstreamConnection | None]) -> None:
+        """Whoever gives up at the last moment leaves what it was given to the next."""
+        if not waiter.done() or waiter.cancelled():
+            return
+        line = waiter.result()
+        if line is not None and line.is_usable(ask_kernel=False):
+            self.free(line)
+        elif line is None:
+            following = self._first_waiting()
+            if following is not None:
+                following.set_result(None)

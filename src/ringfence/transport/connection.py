@@ -1,0 +1,510 @@
+"""One connection of the server: requests in, handled strictly in order, answers out."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httptools
+
+from ringfence.domain.error import PeerError
+from ringfence.transport import framing
+from ringfence.transport.deadline import NEVER, Sweeper
+from ringfence.transport.framing import Malformed
+from ringfence.transport.http import Headers, Request, Response
+from ringfence.transport.limits import ServerLimits
+from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader
+from ringfence.transport.reply import Reply
+from ringfence.transport.request import IncomingRequest
+
+Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
+RenderRefusal = Callable[[int, str, str], tuple[Headers, bytes]]
+OnError = Callable[[Request | None, Exception], None]
+
+_SLICE_BYTES = 16 * 1024
+"""How much is parsed at once where requests may follow each other: bounds the queue."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """What all connections of one server share."""
+
+    handle: Handle
+    render_refusal: RenderRefusal
+    on_error: OnError
+    limits: ServerLimits
+    loop: asyncio.AbstractEventLoop
+    sweeper: Sweeper
+    connections: "set[Connection]" = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    is_draining: bool = False
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a handler."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def left(self, connection: "Connection") -> None:
+        """A connection is closed."""
+        self.sweeper.discard(connection)
+        self.connections.discard(connection)
+        self._tell()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.is_draining and not self.connections and not self.tasks:
+            self.emptied.set()
+
+
+class Connection(MessageReader):
+    """Implements `body.Source` and `reply.Carrier`."""
+
+    __slots__ = (
+        "_held",
+        "_incoming",
+        "_is_body_held",
+        "_is_last",
+        "_is_lingering",
+        "_is_reading",
+        "_queue",
+        "_refusal",
+        "_reply",
+        "_request",
+        "_service",
+        "_stripped",
+        "_target",
+        "_transport",
+        "deadline",
+        "is_lost",
+        "is_write_paused",
+        "peer",
+    )
+
+    _parser: httptools.HttpRequestParser
+
+    def __init__(self, service: Service) -> None:
+        """Not connected yet."""
+        limits = service.limits
+        super().__init__(head_limit=limits.header_bytes, count_limit=limits.header_count)
+        self._service = service
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._target = b""
+        self._queue: deque[IncomingRequest] = deque()
+        self._request: IncomingRequest | None = None
+        self._reply: Reply | None = None
+        self._incoming: IncomingRequest | None = None
+        self._held: bytes | memoryview = b""
+        self._stripped = b""
+        self._refusal: Malformed | None = None
+        self._is_last = False
+        self._is_reading = True
+        self._is_body_held = False
+        self._is_lingering = False
+        self.is_lost = False
+        self.is_write_paused = False
+        self.deadline = NEVER
+        self.peer = ""
+
+    # From the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it if there are too many."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        name = self._transport.get_extra_info("peername")
+        self.peer = str(name[0]) if isinstance(name, tuple) else "local"
+        service = self._service
+        service.connections.add(self)
+        service.sweeper.add(self)
+        if len(service.connections) > service.limits.connections:
+            if len(service.connections) > service.limits.connections * 2:
+                self._transport.abort()
+            else:
+                self._refuse(Malformed("too many connections", status=503))
+        else:
+            self._set_deadline(service.limits.headers_s)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, deliver, and start the next request if none is being handled."""
+        if self._is_lingering or self._refusal is not None or self._is_last:
+            return
+        if self._held:
+            self._held = bytes(self._held) + data
+            return
+        self._take(data)
+
+    def eof_received(self) -> None:
+        """The client has closed its side: it has left, whatever it had asked."""
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Tell everybody who waits."""
+        self.is_lost = True
+        self.deadline = NEVER
+        self._service.left(self)
+        self._queue.clear()
+        self._held = b""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.fail(ConnectionResetError("the client left"))
+        reply, self._reply = self._reply, None
+        self._request = None
+        if reply is not None:
+            reply.lost()
+
+    def pause_writing(self) -> None:
+        """The client takes too slowly."""
+        self.is_write_paused = True
+        self._rest()
+        if self._reply is not None:
+            self._reply.paused()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.is_write_paused = False
+        self.deadline = NEVER
+        self._rest()
+        if self._reply is not None:
+            self._reply.resumed()
+
+    def expire(self) -> None:
+        """The client was too slow."""
+        incoming = self._incoming
+        if self._is_lingering or self.is_write_paused or (incoming and incoming.is_discarded):
+            self._transport.abort()
+        elif incoming is not None:
+            self._time_out(incoming)
+        elif self._state == HEAD:
+            self._refuse(Malformed("the request took too long to arrive", status=408))
+        else:
+            self._transport.close()
+
+    def _time_out(self, incoming: IncomingRequest) -> None:
+        """The body stopped coming: for its handler the client has left."""
+        incoming.fail(ConnectionResetError("the body took too long to arrive"))
+        reply, self._reply = self._reply, None
+        if reply is not None and reply.is_started:
+            self._transport.abort()
+        else:
+            self._refuse(Malformed("the body took too long to arrive", status=408))
+        self.is_lost = True
+        if reply is not None:
+            reply.lost()
+
+    # Parsing
+
+    def _take(self, data: bytes | memoryview) -> None:
+        try:
+            while data and self._may_feed():
+                data = self._feed_some(data)
+        except Malformed as fault:
+            self._fail(fault)
+            data = b""
+        self._held = data
+        self._go_on()
+
+    def _may_feed(self) -> bool:
+        """Whether no request waits behind another; the one that is to be started may be fed."""
+        queue = self._queue
+        return not queue or (self._reply is None and self._incoming is queue[0])
+
+    def _go_on(self) -> None:
+        """Start the next request if none is being handled, then parse what was held."""
+        if self._reply is None and not self._is_lingering:
+            self._next()
+        if self._held and self._may_feed():
+            held, self._held = self._held, b""
+            self._take(held)
+        else:
+            self._rest()
+            self._steer_reading()
+
+    def _feed_some(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Feed what surely brings few requests; give the rest."""
+        rest: bytes | memoryview = b""
+        if len(data) > _SLICE_BYTES and not (
+            self._state == BODY and (self._length or 0) >= len(data)
+        ):
+            view = memoryview(data)
+            data, rest = view[:_SLICE_BYTES], view[_SLICE_BYTES:]
+        try:
+            self._feed(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parser = httptools.HttpRequestParser(self)
+            stripped, self._stripped = self._stripped, b""
+            self._feed(stripped)
+            rest = bytes(data[upgrade.args[0] :]) + bytes(rest)
+        if self._parts:
+            self._deliver()
+        return rest
+
+    def _deliver(self) -> None:
+        data = self._take_parts()
+        if self._incoming is not None:
+            if self._length is not None:
+                self._length -= len(data)
+            self._incoming.arrive(data)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._target = b""
+        if self._reply is None:
+            self._set_deadline(self._service.limits.headers_s)
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._target += url
+        if len(self._target) > self._service.limits.target_bytes:
+            self.refuse(Malformed("the request target is too long", status=414))
+
+    def on_headers_complete(self) -> None:
+        """Check the head and queue the request."""
+        parser = self._parser
+        version = parser.get_http_version()
+        try:
+            framing.check_version(version)
+            framing.check_target(self._target)
+            framing.check_host(self._hosts, self._host, version)
+            self._check_coding(version)
+        except Malformed as fault:
+            self.refuse(fault)
+        if parser.should_upgrade():
+            self._strip_upgrade(parser.get_method())
+            return
+        request = IncomingRequest(
+            self,
+            method=parser.get_method(),
+            target=self._target,
+            version=version,
+            headers=self._pairs,
+            length=0 if self._length is None and not self._is_chunked else self._length,
+            peer=self.peer,
+        )
+        request.keep_alive = parser.should_keep_alive()
+        request.wants_continue = self._expect != b"" and version == "1.1"
+        self._state = BODY
+        self._incoming = request
+        self._queue.append(request)
+
+    def _check_coding(self, version: str) -> None:
+        if self._is_chunked and version == "1.0":
+            raise Malformed("HTTP/1.0 knows no transfer coding")
+        if self._expect not in {b"", b"100-continue"}:
+            raise Malformed("the expectation is unknown", status=417)
+
+    def _strip_upgrade(self, method: bytes) -> None:
+        """Read an upgrade as the plain request it may be taken for (RFC 9110 section 7.8).
+
+        llhttp would skip the body, so the head is read again without the offer.
+        """
+        kept = [pair for pair in self._pairs if pair[0] != b"upgrade"]
+        lines = [b"%b: %b\r\n" % pair for pair in kept]
+        version = self._parser.get_http_version().encode()
+        self._stripped = b"%b %b HTTP/%b\r\n%b\r\n" % (
+            method,
+            self._target,
+            version,
+            b"".join(lines),
+        )
+
+    def on_message_complete(self) -> None:
+        """Hand over the rest of the body."""
+        if self._stripped:
+            return
+        if self._parts:
+            self._deliver()
+        self._state = IDLE
+        self.deadline = NEVER
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            self._is_last = not incoming.keep_alive
+            incoming.finish()
+
+    def _fail(self, fault: Malformed) -> None:
+        """The stream of requests ends here; what came before is still answered."""
+        self._parts.clear()
+        self._held = b""
+        if self._is_last:  # bytes after `Connection: close`
+            return
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            self._refusal = fault
+            return
+        if fault.status == 400 and self._state == BODY:  # noqa: PLR2004 (a status)
+            self._is_last = True
+            incoming.fail(PeerError("request_malformed", fault.message))
+        else:
+            self._refusal = fault
+
+    # Handling
+
+    def _next(self) -> None:
+        """Start the next request, refuse, or wait for more."""
+        service = self._service
+        if self._queue:
+            request = self._queue.popleft()
+            reply = Reply(self, is_head=request.method == b"HEAD", version=request.version)
+            self._request = request
+            self._reply = reply
+            service.start(self._run(request, reply))
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
+        elif service.is_draining and self._state == IDLE and not self._held:
+            self._transport.close()
+
+    async def _run(self, request: IncomingRequest, reply: Reply) -> None:
+        """INVARIANT: an exception of a handler becomes an answer or a cut, never more."""
+        try:
+            await self._service.handle(request, reply)
+        except asyncio.CancelledError:
+            reply.abort()
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a handler raises is answered)
+            self._handler_failed(request, reply, error)
+        else:
+            if not reply.is_ended and not self.is_lost:
+                silent = RuntimeError("the handler gave no whole answer")
+                self._handler_failed(request, reply, silent)
+
+    def _handler_failed(self, request: IncomingRequest, reply: Reply, error: Exception) -> None:
+        if self.is_lost and isinstance(error, ConnectionError):
+            return
+        status, code, message = 500, "internal", "an unexpected error; it has been recorded"
+        if isinstance(error, PeerError) and error.code in _STATUS:
+            status, code, message = _STATUS[error.code], error.code, error.message
+        else:
+            self._service.on_error(request, error)
+        if reply.is_started:
+            reply.abort()
+        else:
+            headers, body = self._service.render_refusal(status, code, message)
+            reply.send(status, headers, body)
+
+    def _refuse(self, fault: Malformed) -> None:
+        """Answer for the engine itself, and close."""
+        code = _CODES.get(fault.status, "request_malformed")
+        headers, body = self._service.render_refusal(fault.status, code, fault.message)
+        lines = b"content-length: %d\r\nconnection: close\r\n" % len(body)
+        self.write(framing.response_head(fault.status, headers, lines) + body)
+        self._linger()
+
+    # For bodies and replies
+
+    def hold_body(self) -> None:
+        """A body's reader is behind."""
+        self._is_body_held = True
+        self._steer_reading()
+        self._rest()
+
+    def release_body(self) -> None:
+        """A body's reader has caught up."""
+        self._is_body_held = False
+        self._steer_reading()
+        self._rest()
+
+    def want_body(self) -> None:
+        """Say that the body may come, if the client asked and nothing was answered yet."""
+        request = self._request
+        if request is not None and request.wants_continue:
+            request.wants_continue = False
+            if self._reply is not None and not self._reply.is_started:
+                self.write(_CONTINUE)
+
+    def write(self, data: bytes) -> None:
+        """Send; dropped if the client has left."""
+        if not self.is_lost:
+            self._transport.write(data)
+
+    def may_keep(self) -> bool:
+        """Whether another request may follow: the client wants it and little is left to read."""
+        request = self._request
+        if request is None or not request.keep_alive or self._service.is_draining:
+            return False
+        if request.is_complete:
+            return True
+        left = self._length
+        is_coming = request is self._incoming and not request.wants_continue
+        return is_coming and left is not None and left <= self._service.limits.discard_bytes
+
+    def reply_ended(self, *, keep: bool) -> None:
+        """Go on to the next request, or close."""
+        request, self._request = self._request, None
+        self._reply = None
+        if self.is_lost or request is None:
+            return
+        if not keep:
+            if request.is_complete:
+                self._is_last = True
+                self._transport.close()
+            else:
+                self._linger()
+            return
+        if not request.is_complete:
+            request.discard()
+        self._go_on()
+
+    def cut(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def drain(self) -> None:
+        """Close if nothing is going on; else the answer in progress is the last."""
+        if self._reply is None and self._state == IDLE and not self._is_lingering:
+            self._transport.close()
+
+    # Time and flow
+
+    def _linger(self) -> None:
+        """Let the client finish sending, so that it reads our answer and not a reset."""
+        self._is_lingering = True
+        self._set_deadline(self._service.limits.linger_s)
+        self._held = b""
+        self._steer_reading()
+        if self._transport.can_write_eof() and not self.is_lost:
+            self._transport.write_eof()
+
+    def _set_deadline(self, seconds: float) -> None:
+        self.deadline = self._service.loop.time() + seconds
+
+    def _rest(self) -> None:
+        """Set the time by which something must happen, after anything did."""
+        limits = self._service.limits
+        if self._is_lingering or self.is_lost:
+            return
+        if self.is_write_paused:
+            self._set_deadline(limits.send_idle_s)
+        elif self._incoming is not None and self._is_reading:
+            self._set_deadline(limits.body_idle_s)
+        elif self._reply is not None or self._incoming is not None:
+            self.deadline = NEVER
+        elif self.deadline == NEVER:
+            is_idle = self._state == IDLE
+            self._set_deadline(limits.keep_alive_s if is_idle else limits.headers_s)
+
+    def _steer_reading(self) -> None:
+        wanted = self._is_lingering or not (self._queue or self._held or self._is_body_held)
+        if wanted != self._is_reading and not self.is_lost and not self._transport.is_closing():
+            self._is_reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+
+_STATUS = {"request_too_large": 413, "request_malformed": 400}
+"""Errors that the engine itself raises to handlers, which may leave them to it."""
+
+_CODES = {
+    413: "request_too_large",
+    414: "request_too_large",
+    431: "request_too_large",
+    503: "rate_exceeded",
+}

@@ -1,0 +1,75 @@
+"""Opening connections to upstreams: every address in turn, TLS verified."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from ringfence.domain.error import UnavailableError
+from ringfence.transport.http import Origin
+from ringfence.transport.resolver import Resolver
+from ringfence.transport.tls import client_context
+from ringfence.transport.upstream import UpstreamConnection
+
+
+class Dialer:
+    """Opens connections; its errors say `unsent`."""
+
+    def __init__(self, resolver: Resolver, tls: ssl.SSLContext | None) -> None:
+        """`tls` is from `tls.client_context`, and made when first needed."""
+        self._resolver = resolver
+        self._tls = tls
+
+    async def open(
+        self, origin: Origin, make: Callable[[], UpstreamConnection], timeout_s: float
+    ) -> UpstreamConnection:
+        """Connect. Raises UnavailableError `provider_unavailable` or `provider_timeout`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._open(origin, make)
+        except TimeoutError as error:
+            raise UnavailableError(
+                "provider_timeout",
+                f"no connection to `{origin.host}` within {timeout_s:g} seconds",
+                help="unsent",
+            ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise _unavailable(
+                f"the certificate of `{origin.host}` is not trusted: {error.verify_message}"
+            ) from error
+        except OSError as error:
+            self._resolver.forget(origin.host, origin.port)
+            raise _unavailable(
+                f"cannot connect to `{origin.host}:{origin.port}`: {error.strerror or error}"
+            ) from error
+
+    async def _open(
+        self, origin: Origin, make: Callable[[], UpstreamConnection]
+    ) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        context = self._context() if origin.scheme == "https" else None
+        failure: OSError | None = None
+        for address in await self._resolver.addresses(origin.host, origin.port):
+            try:
+                _, line = await loop.create_connection(
+                    make,
+                    address,
+                    origin.port,
+                    ssl=context,
+                    server_hostname=origin.host if context else None,
+                )
+            except ssl.SSLCertVerificationError:
+                raise
+            except OSError as error:
+                failure = error
+            else:
+                return line
+        raise failure or OSError("the name has no address")
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = client_context()
+        return self._tls
+
+
+def _unavailable(message: str) -> UnavailableError:
+    return UnavailableError("provider_unavailable", message, help="unsent")

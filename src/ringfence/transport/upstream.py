@@ -1,0 +1,388 @@
+"""One connection to an upstream: a request out, its answer in, then perhaps another."""
+
+import asyncio
+import select
+from typing import Protocol, cast
+
+import httptools
+
+from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.transport import framing
+from ringfence.transport.body import Body
+from ringfence.transport.deadline import NEVER, Sweeper
+from ringfence.transport.framing import Malformed
+from ringfence.transport.http import Headers, Sink
+from ringfence.transport.limits import ClientLimits
+from ringfence.transport.message import BODY, IDLE, MessageReader
+
+_JOIN_BYTES = 64 * 1024
+
+_INTERIM_LIMIT = 16
+"""More `1xx` answers than this are no progress."""
+
+_LAST_STATUS = 599
+
+
+class Answer(Body):
+    """Implements `http.UpstreamResponse`."""
+
+    __slots__ = (
+        "_is_ended",
+        "_is_paused",
+        "_line",
+        "_sink",
+        "headers",
+        "status",
+    )
+
+    def __init__(
+        self, line: "UpstreamConnection", status: int, headers: Headers, length: int | None
+    ) -> None:
+        """A head that was checked."""
+        super().__init__(line, length)
+        self._line = line
+        self.status = status
+        self.headers = headers
+        self._is_paused = False
+        self._is_ended = False
+        self._sink: Sink | None = None
+
+    def too_large(self, limit_bytes: int) -> Exception:
+        """The error for a body over its reader's limit."""
+        return PeerError(
+            "provider_malformed", f"the answer is larger than {limit_bytes} bytes", help="sent"
+        )
+
+    def pipe(self, sink: Sink) -> None:
+        """Push the body into a sink, beginning with what has already arrived."""
+        self._sink = sink
+        self._push()
+
+    def pause(self) -> None:
+        """Stop reading from the upstream until `resume`."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._hold()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        if self._is_paused:
+            self._is_paused = False
+            self._push()
+            if not self._is_paused:
+                self._release()
+
+    def close(self) -> None:
+        """Give up the rest and the connection. Harmless after the end."""
+        self._sink = None
+        self._parts.clear()
+        if not self.is_complete and self._error is None:
+            self.fail(ConnectionAbortedError("the answer was given up"))
+            self._line.give_up()
+
+    # From the connection
+
+    def arrive(self, data: bytes) -> None:
+        """Take in some bytes."""
+        if self._sink is None or self._is_paused:
+            super().arrive(data)
+        else:
+            self._sink.data(data)
+
+    def finish(self) -> None:
+        """The body is complete."""
+        super().finish()
+        self._is_held = False
+        self._push()
+
+    def fail(self, error: Exception) -> None:
+        """The body broke off. What came before is still given."""
+        super().fail(error)
+        self._push()
+
+    def _push(self) -> None:
+        sink = self._sink
+        if sink is None or self._is_paused:
+            return
+        if self._parts:
+            sink.data(self._take())
+        if not self._parts:
+            self._push_end(sink)
+
+    def _push_end(self, sink: Sink) -> None:
+        """Tell the sink how it ended, unless the sink paused or closed meanwhile."""
+        if self._is_ended or self._is_paused or self._sink is None:
+            return
+        if self.is_complete:
+            self._is_ended = True
+            sink.end()
+        elif self._error is not None:
+            self._is_ended = True
+            sink.failed(self._error)
+
+
+class Keeper(Protocol):
+    """The pool, as a connection sees it."""
+
+    def free(self, line: "UpstreamConnection") -> None:
+        """The exchange is over and the connection good for another."""
+
+    def lost(self, line: "UpstreamConnection") -> None:
+        """The connection is closed; called once."""
+
+
+class UpstreamConnection(MessageReader):
+    """Implements `body.Source`. One exchange at a time."""
+
+    __slots__ = (
+        "_answer",
+        "_error",
+        "_head",
+        "_idle_s",
+        "_interim",
+        "_is_head_request",
+        "_is_held",
+        "_is_spoilt",
+        "_is_waiting",
+        "_keeper",
+        "_loop",
+        "_sweeper",
+        "_transport",
+        "_until_close",
+        "deadline",
+        "has_answered",
+        "is_lost",
+    )
+
+    _parser: httptools.HttpResponseParser
+
+    def __init__(self, limits: ClientLimits, sweeper: Sweeper, keeper: Keeper) -> None:
+        """Not connected yet."""
+        super().__init__(head_limit=limits.header_bytes, count_limit=limits.header_count)
+        self._parser = httptools.HttpResponseParser(self)
+        self._sweeper = sweeper
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._head: asyncio.Future[Answer] | None = None
+        self._answer: Answer | None = None
+        self._error: Exception | None = None
+        self._idle_s = 0.0
+        self._interim = 0
+        self._is_head_request = False
+        self._is_held = False
+        self._is_waiting = False
+        self._is_spoilt = False
+        self._until_close = False
+        self.has_answered = False
+        self.is_lost = False
+        self.deadline = NEVER
+
+    # For the pool
+
+    def exchange(
+        self, method: bytes, head: bytes, body: bytes, idle_timeout_s: float
+    ) -> asyncio.Future[Answer]:
+        """Send a request; the future gives its answer when the head is there."""
+        self._head = future = self._loop.create_future()
+        self._idle_s = idle_timeout_s
+        self._interim = 0
+        self._is_head_request = method == b"HEAD"
+        self._is_waiting = True
+        self.has_answered = False
+        self.deadline = self._loop.time() + idle_timeout_s
+        if len(body) <= _JOIN_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+        return future
+
+    def is_usable(self, *, ask_kernel: bool) -> bool:
+        """Whether the upstream has neither closed nor said anything unasked.
+
+        The event loop may not have noticed yet; the kernel has.
+        """
+        if self.is_lost or self._is_spoilt or self._transport.is_closing():
+            return False
+        if not ask_kernel:
+            return True
+        sock = self._transport.get_extra_info("socket")
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN | select.POLLHUP)
+        return not poll.poll(0)
+
+    def give_up(self) -> None:
+        """Close at once; whoever waits was or will be told."""
+        self._is_spoilt = True
+        self._transport.abort()
+
+    # From the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected, and in TLS verified."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        self._sweeper.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, then deliver; foreign code runs only when the parser is done."""
+        if not self._is_waiting:  # unasked: the connection cannot be trusted
+            self.give_up()
+            return
+        self.has_answered = True
+        self.deadline = self._loop.time() + self._idle_s
+        try:
+            self._feed(data)
+        except Malformed as fault:
+            self._fault_met(fault)
+        except httptools.HttpParserUpgrade:
+            self._fault_met(Malformed("the upstream changed the protocol unasked"))
+        else:
+            self._deliver()
+
+    def eof_received(self) -> None:
+        """The upstream has closed its side; the transport closes too."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Complete an answer that ends by close; fail what waits."""
+        self.is_lost = True
+        self._sweeper.discard(self)
+        self._keeper.lost(self)
+        if not self._is_waiting:
+            return
+        if self._until_close and error is None and self._error is None:
+            self._complete()
+        else:
+            self._fail(self._error or self._closed())
+
+    def expire(self) -> None:
+        """Too long idle in the pool, or no byte from the upstream for too long."""
+        if self._is_waiting:
+            self._error = UnavailableError(
+                "provider_timeout",
+                f"the upstream sent nothing for {self._idle_s:g} seconds",
+                help="sent",
+            )
+        self.give_up()
+
+    def _closed(self) -> Exception:
+        if self._answer is None and not self.has_answered:
+            return UnavailableError(
+                "provider_unavailable", "the upstream closed without an answer", help="sent"
+            )
+        return PeerError("provider_malformed", "the answer of the upstream broke off", help="sent")
+
+    def _fault_met(self, fault: Malformed) -> None:
+        """Bytes after a whole answer spoil the connection, not the answer."""
+        self._is_spoilt = True
+        if self._answer is not None and self._state == IDLE:
+            self._deliver()
+            return
+        self._error = PeerError("provider_malformed", fault.message, help="sent")
+        self._parts.clear()
+        self._transport.abort()
+
+    # Parsing
+
+    def on_message_begin(self) -> None:
+        """The first byte of an answer."""
+        if self._answer is not None and self._state == IDLE:
+            self.refuse(Malformed("more than one answer"))
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Check the head and make the answer."""
+        parser = self._parser
+        status = parser.get_status_code()
+        version = parser.get_http_version()
+        if version not in {"1.1", "1.0"} or status > _LAST_STATUS:
+            self.refuse(Malformed("the status line is not valid"))
+        if self._is_chunked and version == "1.0":
+            self.refuse(Malformed("HTTP/1.0 knows no transfer coding"))
+        self._state = BODY
+        if status < 200:  # noqa: PLR2004 (the first final status)
+            self._skip_interim(status)
+            return
+        is_bodiless = self._is_head_request or not framing.has_body(status)
+        self._until_close = not (is_bodiless or self._is_chunked or self._length is not None)
+        self._is_spoilt = not parser.should_keep_alive() or self._until_close
+        length = 0 if is_bodiless else self._length
+        self._answer = Answer(self, status, self._pairs, length)
+        if self._is_head_request and (self._is_chunked or self._length):
+            self._is_spoilt = True  # llhttp would wait for the body
+            self._state = IDLE
+
+    def _skip_interim(self, status: int) -> None:
+        self._interim += 1
+        if status == 101 or self._interim > _INTERIM_LIMIT:  # noqa: PLR2004 (switching protocols)
+            self.refuse(Malformed("the upstream did not answer"))
+
+    def on_message_complete(self) -> None:
+        """The body is complete; bytes of another answer would be a fault."""
+        self._state = IDLE
+
+    def _deliver(self) -> None:
+        """Give what arrived to the answer, and the answer to who waits for it."""
+        answer = self._answer
+        if answer is None:
+            return
+        is_complete = self._state == IDLE
+        if self._parts:
+            data = self._take_parts()
+            if not self._is_head_request:
+                answer.arrive(data)
+        head, self._head = self._head, None
+        if is_complete:
+            self._complete()
+        if head is not None:
+            if head.done():  # who asked has gone
+                answer.close()
+            else:
+                head.set_result(answer)
+
+    def _complete(self) -> None:
+        answer, self._answer = self._answer, None
+        self._is_waiting = self._until_close = False
+        is_reusable = not (
+            self._is_spoilt
+            or self.is_lost
+            or self._transport.is_closing()
+            or self._transport.get_write_buffer_size()
+        )
+        if is_reusable:
+            self.release_body()
+            self._keeper.free(self)
+        elif not self.is_lost:
+            self._is_spoilt = True
+            self._transport.abort()
+        if answer is not None:
+            answer.finish()
+
+    def _fail(self, error: Exception) -> None:
+        answer, self._answer = self._answer, None
+        head, self._head = self._head, None
+        self._is_waiting = False
+        if head is not None and not head.done():
+            head.set_exception(error)
+        elif answer is not None:
+            answer.fail(error)
+
+    # For the answer
+
+    def hold_body(self) -> None:
+        """The reader is behind."""
+        if not self._is_held and not self._transport.is_closing():
+            self._is_held = True
+            self._transport.pause_reading()
+            self.deadline = NEVER
+
+    def release_body(self) -> None:
+        """The reader has caught up."""
+        if self._is_held and not self._transport.is_closing():
+            self._is_held = False
+            self._transport.resume_reading()
+            if self._is_waiting:
+                self.deadline = self._loop.time() + self._idle_s
+
+    def want_body(self) -> None:
+        """Nothing needs to be said to an upstream."""
