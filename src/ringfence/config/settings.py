@@ -1,0 +1,138 @@
+"""Settings of the processes: where things lie and what they listen on."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, TypeVar, Unpack
+
+from ringfence.domain.error import UsageError
+
+DEFAULT_CONFIG = "./ringfence.yaml"
+DEFAULT_DATA = "./.ringfence"
+DEFAULT_HOST = "127.0.0.1"
+DATA_PORT = 8484
+CONTROL_PORT = 8485
+SQLITE = "sqlite"
+
+_HIGHEST_PORT = 65535
+_Given = TypeVar("_Given")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line and the environment decide; port 0 lets the system choose."""
+
+    config: Path
+    data: Path
+    host: str = DEFAULT_HOST
+    port: int = DATA_PORT
+    console_host: str = DEFAULT_HOST
+    console_port: int = CONTROL_PORT
+    workers: int = 1
+    database: str = SQLITE
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
+
+
+class Options(TypedDict, total=False):
+    """What the command line gave; None and what is absent fall back to environment and default."""
+
+    config: str | None
+    data: str | None
+    host: str | None
+    port: int | None
+    console_host: str | None
+    console_port: int | None
+    workers: int | None
+    database: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    insecure: bool
+
+
+def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Settings:
+    """Take each setting from the options, else the environment, else the default.
+
+    Raises UsageError `setting_invalid` for the first that cannot be used.
+    """
+    certificate, key = options.get("tls_cert"), options.get("tls_key")
+    config = options.get("config") or environment.get("RINGFENCE_CONFIG") or DEFAULT_CONFIG
+    data = options.get("data") or environment.get("RINGFENCE_DATA") or DEFAULT_DATA
+    settings = Settings(
+        config=Path(config),
+        data=Path(data),
+        host=_or(options.get("host"), DEFAULT_HOST),
+        port=_or(options.get("port"), DATA_PORT),
+        console_host=_or(options.get("console_host"), DEFAULT_HOST),
+        console_port=_or(options.get("console_port"), CONTROL_PORT),
+        workers=_or(options.get("workers"), 1),
+        database=_or(options.get("database"), SQLITE),
+        tls_cert=Path(certificate) if certificate else None,
+        tls_key=Path(key) if key else None,
+        insecure=options.get("insecure", False),
+    )
+    _check(settings)
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _or(given: _Given | None, default: _Given) -> _Given:
+    return default if given is None else given
+
+
+def _check(settings: Settings) -> None:
+    if settings.data.exists() and not settings.data.is_dir():
+        raise _invalid(f"data folder `{settings.data}` is not a folder", "name another with --data")
+    _check_ports(settings)
+    _check_tls(settings)
+    _check_scale(settings)
+
+
+def _check_ports(settings: Settings) -> None:
+    for option, port in (("--port", settings.port), ("--console-port", settings.console_port)):
+        if not 0 <= port <= _HIGHEST_PORT:
+            raise _invalid(f"`{option}` cannot be {port}", f"between 0 and {_HIGHEST_PORT}")
+    if settings.port == settings.console_port != 0:
+        what = f"data plane and control plane cannot share port {settings.port}"
+        raise _invalid(what, "choose another --console-port")
+
+
+def _check_tls(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise _invalid("TLS needs a certificate and its key", "give --tls-cert and --tls-key")
+    for option, path in (("--tls-cert", settings.tls_cert), ("--tls-key", settings.tls_key)):
+        if path is not None and not path.is_file():
+            raise _invalid(f"no file `{path}`", f"check {option}")
+    for option, host in (("--host", settings.host), ("--console-host", settings.console_host)):
+        if not (is_loopback(host) or settings.tls_cert or settings.insecure):
+            raise _invalid(
+                f"`{option} {host}` would serve other machines without encryption",
+                "give --tls-cert and --tls-key, or --insecure behind a proxy that adds TLS",
+            )
+
+
+def _check_scale(settings: Settings) -> None:
+    if settings.workers < 1:
+        raise _invalid(f"`--workers` cannot be {settings.workers}", "at least 1")
+    if settings.workers > 1:
+        what = f"`--workers {settings.workers}` is more than this version runs, which is one"
+        raise _invalid(what, "leave --workers out")
+    if settings.database != SQLITE:
+        # A database URL may hold a password and is never shown.
+        raise _invalid(
+            "this version supports no database but its own",
+            "leave --database out: state is kept in SQLite in the data folder",
+        )
+
+
+def _invalid(what: str, advice: str) -> UsageError:
+    return UsageError("setting_invalid", what, help=advice)
