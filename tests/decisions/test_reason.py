@@ -114,7 +114,7 @@ REASONS = {
     Code.PRICE_UNKNOWN: reason.price_unknown(AGENT, "gpt"),
     Code.OUT_OF_SCOPE: reason.out_of_scope(AGENT, "model", "gpt", ["b", "a"]),
     Code.LIMIT_REACHED: reason.limit(AGENT, "model_calls", 3, "make 3 model calls"),
-    Code.BUDGET_EXHAUSTED: reason.reservation_passed(AGENT, Money(5)),
+    Code.BUDGET_EXHAUSTED: reason.output_passed(AGENT, 5),
 }
 
 

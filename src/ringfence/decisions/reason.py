@@ -56,15 +56,15 @@ def budget(agent: Agent, shortfall: Shortfall, holder: str, tz: tzinfo) -> Reaso
     )
 
 
-def reservation_passed(agent: Agent, reserved: Money) -> Reason:
-    """A stream was cut because it passed the money set aside for it."""
+def output_passed(agent: Agent, reserved_tokens: int) -> Reason:
+    """A stream was cut because it passed the output that money was set aside for."""
     return Reason(
         code=Code.BUDGET_EXHAUSTED,
         message=(
-            f"Ringfence cut this answer: it passed the {format_usd(reserved)} set aside for it. "
-            f"{_advice(agent)}"
+            f"Ringfence cut this answer: it passed the {reserved_tokens:,} tokens that money was "
+            f"set aside for. {_advice(agent)}"
         ),
-        facts=(("reserved_usd", _usd(reserved)), ("ask", whom_to_ask(agent))),
+        facts=(("reserved_tokens", str(reserved_tokens)), ("ask", whom_to_ask(agent))),
     )
 
 
@@ -171,6 +171,16 @@ def priced_field(agent: Agent, name: str) -> Reason:
         f"the field {quoted(name)} changes the price of the call, which is not allowed for this "
         "model. Leave it out of the request.",
         (("field", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def too_many_answers(agent: Agent, answers: int, allowed: int) -> Reason:
+    """More answers at once than any provider gives."""
+    return _refusal(
+        Code.FIELD_REFUSED,
+        agent,
+        f"the request asks for {answers:,} answers; at most {allowed} are possible.",
+        (("answers", str(answers)), ("allowed", str(allowed))),
     )
 
 

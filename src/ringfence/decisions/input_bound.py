@@ -1,0 +1,84 @@
+"""Input bounds: the most input tokens that a request body can amount to, learned per model."""
+
+from math import ceil
+
+import msgspec
+
+from ringfence.domain.model import InputBound, Model
+
+PPM = 1_000_000
+EXACT_PPM = PPM
+"""One token per byte: every token of a text stands for at least one byte of it, and the markers
+that a chat template adds per message are fewer than the bytes of that message's JSON."""
+
+FRAMING_TOKENS = 1_024
+"""What a provider may add whatever the body says. The largest published is 530 tokens, Anthropic's
+tool-use preamble (vendor page "Tool use pricing and tokens"); this is about twice that."""
+
+TELLING_BYTES = 2_048
+"""From this size on a body's own ratio is evidence; below it, framing outweighs the text."""
+
+ENOUGH_CALLS = 200
+"""If calls are alike, the next exceeds the highest of n with probability 1/(n+1): here 0.5 %, and
+even then only what exceeds the margin is an overrun."""
+
+ENOUGH_BYTES = 1 << 20
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What the calls of one organisation to one model have shown.
+
+    `calls` and `bytes` count telling bodies only; `highest_ppm` is the highest ratio seen, in
+    tokens per million bytes.
+    """
+
+    calls: int = 0
+    bytes: int = 0
+    highest_ppm: int = 0
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the highest ratio may take the place of the initial one."""
+        return self.calls >= ENOUGH_CALLS and self.bytes >= ENOUGH_BYTES
+
+
+def bound(
+    settings: InputBound, state: Evidence, body_bytes: int, images: int, media: int, model: Model
+) -> int | None:
+    """The most input tokens of such a request; None if its images or media have no bound."""
+    tokens = -(-body_bytes * _ratio_ppm(settings, state) // PPM) + FRAMING_TOKENS
+    if images:
+        if model.image_tokens is None:
+            return None
+        tokens += images * model.image_tokens
+    if media:
+        if model.media_tokens is None:
+            return None
+        tokens += media * model.media_tokens
+    return tokens
+
+
+def learn(state: Evidence, body_bytes: int, input_tokens: int) -> Evidence:
+    """Take note of what a provider counted for a body.
+
+    Only for requests whose whole input stood in the body as text: no images, media, hosted tools or
+    outside inputs. INVARIANT: a bound made from the answer covers this very call.
+    """
+    if body_bytes <= 0:
+        return state
+    is_telling = body_bytes >= TELLING_BYTES
+    certain_tokens = input_tokens if is_telling else max(input_tokens - FRAMING_TOKENS, 0)
+    return Evidence(
+        state.calls + is_telling,
+        state.bytes + body_bytes * is_telling,
+        max(state.highest_ppm, -(-certain_tokens * PPM // body_bytes)),
+    )
+
+
+def _ratio_ppm(settings: InputBound, state: Evidence) -> int:
+    """Never below the highest ratio seen, and never beyond what is exact unless that was seen."""
+    highest = state.highest_ppm
+    if not state.is_enough:
+        return max(ceil(settings.initial_tokens_per_byte * PPM), highest)
+    with_margin = ceil(highest * (1 + settings.margin_ratio))
+    return min(with_margin, max(EXACT_PPM, highest))

@@ -1,0 +1,31 @@
+"""Scope: what an agent declares is all that exists for it."""
+
+from ringfence.decisions import reason
+from ringfence.domain.agent import Agent
+from ringfence.domain.model import Model
+from ringfence.domain.organisation import Organisation
+from ringfence.domain.verdict import Reason
+
+
+def models_in_scope(
+    agent: Agent, organisation: Organisation, narrowed: frozenset[str] | None = None
+) -> tuple[Model, ...]:
+    """The models an agent may use, by name. `narrowed` is an invocation's own scope, if it has one.
+
+    A narrowed scope only takes away.
+    """
+    names = agent.scope.models if narrowed is None else agent.scope.models & narrowed
+    models = organisation.models
+    return tuple(models[name] for name in sorted(names) if name in models)
+
+
+def model_in_scope(
+    agent: Agent, organisation: Organisation, name: str, narrowed: frozenset[str] | None = None
+) -> Model | Reason:
+    """The model of that name, or a reason that does not tell whether it exists elsewhere."""
+    model = organisation.models.get(name)
+    is_declared = name in agent.scope.models and (narrowed is None or name in narrowed)
+    if model is not None and is_declared:
+        return model
+    usable = [each.name for each in models_in_scope(agent, organisation, narrowed)]
+    return reason.out_of_scope(agent, "model", name, usable)
