@@ -4,31 +4,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
-from ringfence.domain.budget import AccountKey, Window
 from ringfence.domain.credential import AgentCredential
-from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetLine:
-    """One account as the books stand now. `limit` includes what was granted for this window."""
-
-    account: AccountKey
-    window: Window
-    limit: Money
-    spent: Money
-    reserved: Money
-
-    @property
-    def left(self) -> Money:
-        """What may still be reserved; zero when spending overran the limit."""
-        return Money(max(0, self.limit - self.spent - self.reserved))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +40,7 @@ class Workers(Protocol):
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
 
-    async def budgets(self, organisation: str) -> Sequence[BudgetLine]:
+    async def budgets(self, organisation: str) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
 
     async def status(self) -> Sequence[WorkerStatus]:

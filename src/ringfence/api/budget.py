@@ -1,0 +1,296 @@
+"""Routes about budgets: what is spent and left in each account, and money granted by a person."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ringfence.api.context import ChangeNote, ControlContext
+from ringfence.api.route import ADMIN, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
+from ringfence.decisions.budget import Line
+from ringfence.decisions.window import window_of
+from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per, Window
+from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.domain.money import ZERO, Money, from_usd
+from ringfence.domain.organisation import Organisation
+from ringfence.stores.state.grant import Grant
+
+_WITHIN_INVOCATIONS = frozenset({Per.INVOCATION, Per.TREE})
+_GRANT_LIMIT_USD = 1_000_000_000  # a nano-dollar count of it fits 64 bits
+_REASON_LIMIT = 1000
+
+
+class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
+    """One account in its present window. Money in nano-dollars, times in UTC microseconds.
+
+    `left_nano` is below zero while an overrun is uncovered; then `is_closed`.
+    """
+
+    scope: BudgetScope
+    holder: str
+    holder_name: str
+    per: Per
+    window_start_us: str
+    window_end_us: str | None
+    limit_nano: str
+    spent_nano: str
+    reserved_nano: str
+    left_nano: str
+    is_closed: bool
+
+
+class GrantOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Money for one budget in its present window.
+
+    `name` is the agent's, user's or team's name, or the id of an invocation; empty for the
+    organisation.
+    """
+
+    scope: BudgetScope
+    per: Per
+    usd: Decimal
+    reason: str
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which msgspec reports as a wrong body."""
+        if not 0 < self.usd <= _GRANT_LIMIT_USD:
+            raise ValueError(f"usd must be above 0 and at most {_GRANT_LIMIT_USD}")
+        if not 0 < len(self.reason) <= _REASON_LIMIT:
+            raise ValueError(f"reason must have 1 to {_REASON_LIMIT} characters")
+
+
+class GrantView(msgspec.Struct, frozen=True, kw_only=True):
+    """One grant, and who answers for it."""
+
+    id: str
+    scope: BudgetScope
+    holder: str
+    per: Per
+    window_start_us: str
+    amount_nano: str
+    created_us: str
+    created_by: str
+    reason: str
+
+
+async def list_budgets(call: Call[Paging, Nothing]) -> Page[BudgetView]:
+    """Every configured account, and those of open invocations, from the widest scope down."""
+    lines = await _lines(call.context, call.organisation)
+    names = _names(call.organisation)
+    rest = [line for line in lines if _position(line.key) > call.query.after]
+    shown = rest[: call.query.limit]
+    return Page(
+        items=[_view(line, names) for line in shown],
+        next=_position(shown[-1].key) if len(rest) > len(shown) else None,
+    )
+
+
+async def of_holder(
+    context: ControlContext, organisation: Organisation, holder: str
+) -> list[BudgetView] | None:
+    """The accounts of one holder; None while the data plane is not running."""
+    if not context.is_serving:
+        return None
+    names = _names(organisation)
+    lines = await _lines(context, organisation)
+    return [_view(line, names) for line in lines if line.key.holder == holder]
+
+
+async def grant(call: Call[Nothing, GrantOrder]) -> GrantView:
+    """Add money to a budget; every worker counts on it when this returns."""
+    context, order = call.context, call.body
+    line = await _granted_line(call)
+    made = Grant(
+        id=context.ids.make("grt"),
+        account=line.key,
+        window_start_us=line.window.start_us,
+        amount=from_usd(order.usd),
+        created_us=context.clock.now_us(),
+        created_by=call.person.actor,
+        reason=order.reason,
+    )
+    # What gives power is recorded before it is given.
+    await context.record(_note(made))
+    await asyncio.to_thread(context.state.grants.add, made)
+    await context.workers.grant_added(made)
+    return _grant_view(made)
+
+
+async def list_grants(call: Call[Paging, Nothing]) -> Page[GrantView]:
+    """Grants in the order of their making."""
+    query = call.query
+    read = partial(call.context.state.grants.list, call.organisation.id, after=query.after)
+    grants = await asyncio.to_thread(partial(read, limit=query.limit + 1))
+    shown = grants[: query.limit]
+    return Page(
+        items=[_grant_view(each) for each in shown],
+        next=shown[-1].id if len(grants) > len(shown) else None,
+    )
+
+
+async def _lines(context: ControlContext, organisation: Organisation) -> Sequence[Line]:
+    """The books, with accounts that nobody has used in their present window as untouched."""
+    if not context.is_serving:
+        raise UnavailableError(
+            "plane_stopped", "budgets are kept by the running plane", help="start it first"
+        )
+    live = {line.key: line for line in await context.workers.budgets(organisation.id)}
+    grants = await asyncio.to_thread(context.state.grants.list, organisation.id)
+    granted: dict[tuple[AccountKey, int], int] = {}
+    for each in grants:
+        place = (each.account, each.window_start_us)
+        granted[place] = granted.get(place, 0) + each.amount
+    now_us = context.clock.now_us()
+    zone = ZoneInfo(organisation.timezone)
+    for key, budget in _configured(organisation):
+        window = window_of(key.per, now_us, zone)
+        limit = Money(budget.limit + granted.get((key, window.start_us), 0))
+        live[key] = _present(key, window, limit, live.get(key))
+    return sorted(live.values(), key=lambda line: _position(line.key))
+
+
+def _present(key: AccountKey, window: Window, limit: Money, known: Line | None) -> Line:
+    """The account in this window; what the books say of an earlier one is over."""
+    if known is None or known.window.start_us != window.start_us:
+        return Line(key, window, limit, ZERO, ZERO, ZERO)
+    return Line(key, window, limit, known.spent, known.reserved, known.overrun)
+
+
+def _configured(organisation: Organisation) -> Iterator[tuple[AccountKey, Budget]]:
+    holders: list[tuple[BudgetScope, str, tuple[Budget, ...]]] = [
+        (BudgetScope.ORGANISATION, organisation.id, organisation.budgets),
+        *((BudgetScope.TEAM, each.id, each.budgets) for each in organisation.teams.values()),
+        *((BudgetScope.USER, each.id, each.budgets) for each in organisation.users.values()),
+        *((BudgetScope.AGENT, each.id, each.budgets) for each in organisation.agents.values()),
+    ]
+    for scope, holder, budgets in holders:
+        for budget in budgets:
+            if budget.per not in _WITHIN_INVOCATIONS:
+                yield AccountKey(organisation.id, scope, holder, budget.per), budget
+
+
+async def _granted_line(call: Call[Nothing, GrantOrder]) -> Line:
+    order = call.body
+    holder = _holders(call.organisation).get((order.scope, order.name), order.name)
+    lines = await _lines(call.context, call.organisation)
+    theirs = [line for line in lines if (line.key.scope, line.key.holder) == (order.scope, holder)]
+    for line in theirs:
+        if line.key.per is order.per:
+            return line
+    known = ", ".join(f"`{line.key.per}`" for line in theirs) or "none"
+    raise UsageError(
+        "budget_unknown",
+        f"no budget per {order.per} of {order.scope} `{order.name}`",
+        help=f"budgets it has: {known}",
+    )
+
+
+def _holders(organisation: Organisation) -> Mapping[tuple[BudgetScope, str], str]:
+    """Ids by scope and name; the organisation itself has no name within itself."""
+    return {
+        (BudgetScope.ORGANISATION, ""): organisation.id,
+        **{(BudgetScope.TEAM, name): each.id for name, each in organisation.teams.items()},
+        **{(BudgetScope.USER, name): each.id for name, each in organisation.users.items()},
+        **{(BudgetScope.AGENT, name): each.id for name, each in organisation.agents.items()},
+    }
+
+
+def _names(organisation: Organisation) -> Mapping[str, str]:
+    return {holder: name for (_, name), holder in _holders(organisation).items()}
+
+
+_ORDER = {
+    scope: place for place, scope in enumerate(reversed(BudgetScope))
+}  # as people read it, the widest first
+
+
+def _position(key: AccountKey) -> str:
+    """Where an account stands in the listing; also the cursor of a page."""
+    return f"{_ORDER[key.scope]}.{key.holder}.{key.per}"
+
+
+def _view(line: Line, names: Mapping[str, str]) -> BudgetView:
+    end_us = line.window.end_us
+    return BudgetView(
+        scope=line.key.scope,
+        holder=line.key.holder,
+        holder_name=names.get(line.key.holder, ""),
+        per=line.key.per,
+        window_start_us=str(line.window.start_us),
+        window_end_us=None if end_us is None else str(end_us),
+        limit_nano=str(line.limit),
+        spent_nano=str(line.spent),
+        reserved_nano=str(line.reserved),
+        left_nano=str(line.left),
+        is_closed=line.is_closed,
+    )
+
+
+def _grant_view(made: Grant) -> GrantView:
+    return GrantView(
+        id=made.id,
+        scope=made.account.scope,
+        holder=made.account.holder,
+        per=made.account.per,
+        window_start_us=str(made.window_start_us),
+        amount_nano=str(made.amount),
+        created_us=str(made.created_us),
+        created_by=made.created_by,
+        reason=made.reason,
+    )
+
+
+def _note(made: Grant) -> ChangeNote:
+    account = made.account
+    return ChangeNote(
+        organisation=account.organisation,
+        actor=made.created_by,
+        what="budget.granted",
+        subject=made.id,
+        detail={
+            "scope": account.scope,
+            "holder": account.holder,
+            "per": account.per,
+            "window_us": str(made.window_start_us),
+            "amount_nano": str(made.amount),
+            "reason": made.reason,
+        },
+    )
+
+
+ROUTES: tuple[AnyRoute, ...] = (
+    Route(
+        method="GET",
+        path="/budgets",
+        summary="List budgets with what is spent, reserved and left.",
+        roles=VIEWER,
+        query=Paging,
+        body=Nothing,
+        answer=Page[BudgetView],
+        handler=list_budgets,
+    ),
+    Route(
+        method="GET",
+        path="/budgets/grants",
+        summary="List what was granted, by whom and why.",
+        roles=VIEWER,
+        query=Paging,
+        body=Nothing,
+        answer=Page[GrantView],
+        handler=list_grants,
+    ),
+    Route(
+        method="POST",
+        path="/budgets/grants",
+        summary="Grant money to a budget for its present window.",
+        roles=ADMIN,
+        query=Nothing,
+        body=GrantOrder,
+        answer=GrantView,
+        handler=grant,
+    ),
+)

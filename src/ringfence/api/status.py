@@ -1,0 +1,56 @@
+"""The route that says how the plane is."""
+
+import msgspec
+
+from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
+
+
+class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker of the data plane."""
+
+    pid: int
+    epoch: int
+    open_invocations: int
+    connections: int
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """The installation as it runs; nothing of any organisation."""
+
+    version: str
+    is_serving: bool
+    started_us: str
+    epoch: int
+    configuration: str
+    """Digest of the configuration in force."""
+    workers: list[WorkerView]
+
+
+async def show_status(call: Call[Nothing, Nothing]) -> StatusView:
+    """Version, epoch and workers."""
+    context = call.context
+    configuration = context.configuration()
+    workers = await context.workers.status()
+    return StatusView(
+        version=context.version,
+        is_serving=context.is_serving,
+        started_us=str(context.started_us),
+        epoch=configuration.epoch,
+        configuration=configuration.digest,
+        workers=[msgspec.convert(each, WorkerView, from_attributes=True) for each in workers],
+    )
+
+
+ROUTES: tuple[AnyRoute, ...] = (
+    Route(
+        method="GET",
+        path="/status",
+        summary="Show the version, the configuration epoch and the workers.",
+        roles=VIEWER,
+        query=Nothing,
+        body=Nothing,
+        answer=StatusView,
+        handler=show_status,
+        is_installation=True,
+    ),
+)
