@@ -28,13 +28,14 @@ ENOUGH_BYTES = 1 << 20
 class Evidence(msgspec.Struct, frozen=True):
     """What the calls of one organisation to one model have shown.
 
-    `calls` and `bytes` count telling bodies only; `highest_ppm` is the highest ratio seen, in
-    tokens per million bytes.
+    `calls` and `bytes` count telling bodies only; `highest_ppm` is the highest ratio of any, in
+    tokens per million bytes; `framing_tokens` is the most that smaller bodies had beyond it.
     """
 
     calls: int = 0
     bytes: int = 0
     highest_ppm: int = 0
+    framing_tokens: int = FRAMING_TOKENS
 
     @property
     def is_enough(self) -> bool:
@@ -43,10 +44,10 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def bound(
-    settings: InputBound, state: Evidence, body_bytes: int, images: int, media: int, model: Model
+    model: Model, state: Evidence, body_bytes: int, images: int = 0, media: int = 0
 ) -> int | None:
     """The most input tokens of such a request; None if its images or media have no bound."""
-    tokens = -(-body_bytes * _ratio_ppm(settings, state) // PPM) + FRAMING_TOKENS
+    tokens = _tokens(body_bytes, _ratio_ppm(model.input_bound, state)) + state.framing_tokens
     if images:
         if model.image_tokens is None:
             return None
@@ -64,15 +65,17 @@ def learn(state: Evidence, body_bytes: int, input_tokens: int) -> Evidence:
     Only for requests whose whole input stood in the body as text: no images, media, hosted tools or
     outside inputs. INVARIANT: a bound made from the answer covers this very call.
     """
-    if body_bytes <= 0:
+    if body_bytes >= TELLING_BYTES:
+        return Evidence(
+            state.calls + 1,
+            state.bytes + body_bytes,
+            max(state.highest_ppm, -(-input_tokens * PPM // body_bytes)),
+            state.framing_tokens,
+        )
+    beyond = input_tokens - _tokens(body_bytes, state.highest_ppm)
+    if beyond <= state.framing_tokens:
         return state
-    is_telling = body_bytes >= TELLING_BYTES
-    certain_tokens = input_tokens if is_telling else max(input_tokens - FRAMING_TOKENS, 0)
-    return Evidence(
-        state.calls + is_telling,
-        state.bytes + body_bytes * is_telling,
-        max(state.highest_ppm, -(-certain_tokens * PPM // body_bytes)),
-    )
+    return Evidence(state.calls, state.bytes, state.highest_ppm, beyond)
 
 
 def _ratio_ppm(settings: InputBound, state: Evidence) -> int:
@@ -82,3 +85,7 @@ def _ratio_ppm(settings: InputBound, state: Evidence) -> int:
         return max(ceil(settings.initial_tokens_per_byte * PPM), highest)
     with_margin = ceil(highest * (1 + settings.margin_ratio))
     return min(with_margin, max(EXACT_PPM, highest))
+
+
+def _tokens(body_bytes: int, ratio_ppm: int) -> int:
+    return -(-body_bytes * ratio_ppm // PPM)
