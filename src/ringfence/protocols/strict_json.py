@@ -188,7 +188,7 @@ def insertion(body: bytes, start: int, name: str, value: bytes) -> Edit:
     """Add a member at the front of the object that stands at `start`."""
     at = body.index(b"{", start) + 1
     is_empty = body[_skip_space(body, at)] == _CLOSE
-    return at, at, msgspec.json.encode(name) + b":" + value + (b"" if is_empty else b",")
+    return at, at, encode(name) + b":" + value + (b"" if is_empty else b",")
 
 
 def assign(body: bytes, found: Mapping[str, Span], name: str, value: bytes) -> list[Edit]:
@@ -251,3 +251,8 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
                 refuse(f"duplicate name {quote(name)}")
             seen.add(name)
     return found
+
+
+def encode(value: str | int) -> bytes:
+    """Write a text or a number."""
+    return msgspec.json.encode(value)

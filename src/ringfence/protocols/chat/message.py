@@ -1,0 +1,137 @@
+"""What the messages of a chat request bring along: images, media, and what is not in the body.
+
+Almost every message holds nothing but text. `_Plain` is the shape of those, in types that `msgspec`
+checks while it skips: whatever fits it is harmless in each occurrence of each of its names, so that
+duplicate names cannot hide anything. Only what does not fit is built and looked at.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from ringfence.protocols import strict_json
+from ringfence.protocols.field import Findings, Meaning, feature
+from ringfence.protocols.strict_json import Span
+
+_Skipped = msgspec.Raw
+_NOTHING: Final = msgspec.Raw()
+
+
+class _Breakpoint(msgspec.Struct, forbid_unknown_fields=True):
+    mode: _Skipped = _NOTHING
+    ttl: Literal["30m"] = "30m"
+
+
+class _PlainPart(msgspec.Struct, forbid_unknown_fields=True):
+    type: Literal["text", "refusal"] = "text"
+    text: _Skipped = _NOTHING
+    refusal: _Skipped = _NOTHING
+    cache_control: _Skipped = _NOTHING
+    prompt_cache_breakpoint: _Breakpoint | None = None
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    role: _Skipped = _NOTHING
+    content: str | list[_PlainPart] | None = None
+    name: _Skipped = _NOTHING
+    tool_calls: _Skipped = _NOTHING
+    tool_call_id: _Skipped = _NOTHING
+    function_call: _Skipped = _NOTHING
+    refusal: _Skipped = _NOTHING
+    reasoning: _Skipped = _NOTHING
+    reasoning_content: _Skipped = _NOTHING
+    reasoning_details: _Skipped = _NOTHING
+    annotations: _Skipped = _NOTHING
+    audio: None = None
+
+
+_ALL_PLAIN: Final = msgspec.json.Decoder(list[_Plain])
+_ONE_PLAIN: Final = msgspec.json.Decoder(_Plain)
+
+IMAGE_PARTS: Final = frozenset({"image_url", "image", "input_image"})
+MEDIA_PARTS: Final = frozenset(
+    {"input_audio", "audio", "audio_url", "video", "video_url", "input_video", "document"}
+)
+"""OpenAI's `input_audio`; the others are known to vLLM and Mistral."""
+
+
+def inspect(body: bytes, span: Span, messages: tuple[bytes, ...], findings: Findings) -> None:
+    """Note what the messages hold besides text."""
+    try:
+        _ALL_PLAIN.decode(body[span[0] : span[1]])
+    except (msgspec.ValidationError, RecursionError):
+        for raw in messages:
+            if not _is_plain(raw):
+                _inspect_message(strict_json.parse(raw), findings)
+
+
+def _is_plain(raw: bytes) -> bool:
+    try:
+        _ONE_PLAIN.decode(raw)
+    except (msgspec.ValidationError, RecursionError):
+        return False
+    return True
+
+
+def _inspect_message(message: object, findings: Findings) -> None:
+    if not isinstance(message, dict):
+        strict_json.refuse("a message is not an object")
+    content = message.get("content")
+    if isinstance(content, list):
+        for part in content:
+            _inspect_part(part, findings)
+    elif content is not None and not isinstance(content, str):
+        strict_json.refuse("the `content` of a message is neither text nor a list of parts")
+    if message.get("audio") is not None:  # an earlier spoken answer, by its id
+        findings.add(Meaning.OBJECT, "audio", message["audio"])
+    if isinstance(message.get("images"), list):  # Ollama
+        findings.images += len(message["images"])
+
+
+def _inspect_part(part: object, findings: Findings) -> None:
+    if isinstance(part, str):  # Mistral
+        return
+    if not isinstance(part, dict):
+        strict_json.refuse("a part of a message's `content` is not an object")
+    inspect_breakpoint(part, findings)
+    kind = part.get("type", "text")
+    if kind in ("text", "refusal", "thinking", "reasoning"):
+        pass
+    elif kind in IMAGE_PARTS:
+        _inspect_image(part, findings)
+    elif kind in MEDIA_PARTS:
+        findings.media += 1
+    elif kind == "file":
+        inspect_file(part.get("file"), findings)
+    else:
+        findings.outside.append(feature(kind if isinstance(kind, str) else "type"))
+
+
+def _inspect_image(part: dict[str, object], findings: Findings) -> None:
+    findings.images += 1
+    place = part.get("image_url")
+    url = place.get("url") if isinstance(place, dict) else place
+    if isinstance(url, str) and not url.lower().startswith(("https:", "http:", "data:")):
+        findings.add(Meaning.OBJECT, "image_url", url)
+    if part.get("file_id") is not None:
+        findings.add(Meaning.OBJECT, "file_id", part["file_id"])
+
+
+def inspect_file(file: object, findings: Findings) -> None:
+    """Note a file: its bytes are in the body, or the provider holds or fetches them."""
+    members = file if isinstance(file, dict) else {"file": file}
+    if members.get("file_data") is not None:
+        findings.media += 1
+    if members.get("file_id") is not None:
+        findings.add(Meaning.OBJECT, "file_id", members["file_id"])
+    for name in ("file_url", "file"):
+        if members.get(name) is not None:
+            findings.add(Meaning.OUTSIDE, name, members[name])
+
+
+def inspect_breakpoint(part: dict[str, object], findings: Findings) -> None:
+    """Note a cache breakpoint that asks for more than the usual lifetime."""
+    mark = part.get("prompt_cache_breakpoint")
+    ttl = mark.get("ttl") if isinstance(mark, dict) else None
+    if ttl not in (None, "30m"):
+        findings.add(Meaning.PRICED, "prompt_cache_breakpoint.ttl", ttl)

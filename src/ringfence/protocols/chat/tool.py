@@ -1,0 +1,43 @@
+"""The tools that a chat request declares."""
+
+from ringfence.protocols import strict_json
+from ringfence.protocols.field import Findings, Meaning
+
+_CLIENT_TYPES = frozenset({"function", "custom"})
+
+
+def read_tools(raw: bytes) -> Findings:
+    """Read a `tools` array: names of client-side tools, and what the provider would run."""
+    findings = Findings()
+    for start, end in strict_json.elements(raw, 0, len(raw)):
+        _read_tool(raw, start, end, findings)
+    return findings
+
+
+def read_functions(raw: bytes) -> list[str]:
+    """Read the older `functions` array."""
+    return [
+        _name(raw, dict_span, "functions") for dict_span in strict_json.elements(raw, 0, len(raw))
+    ]
+
+
+def _read_tool(raw: bytes, start: int, end: int, findings: Findings) -> None:
+    found = strict_json.spans_within(raw, start, end)
+    kind = "function" if "function" in found else next(iter(found), "")
+    if "type" in found:
+        type_start, type_end = found["type"]
+        kind = strict_json.text(raw[type_start:type_end], "type")
+    if kind in _CLIENT_TYPES:
+        if kind not in found:
+            strict_json.refuse(f"a tool of type `{kind}` has no `{kind}`")
+        findings.tools.append(_name(raw, found[kind], "tools"))
+    else:
+        findings.add(Meaning.HOSTED, kind, None)
+
+
+def _name(raw: bytes, span: tuple[int, int], where: str) -> str:
+    found = strict_json.spans_within(raw, *span)
+    if "name" not in found:
+        strict_json.refuse(f"an entry of `{where}` has no `name`")
+    start, end = found["name"]
+    return strict_json.text(raw[start:end], "name")

@@ -1,0 +1,91 @@
+"""A model request that remembers where its members stand, so that rewriting need not look again."""
+
+from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.model import Dialect
+from ringfence.protocols import strict_json
+from ringfence.protocols.field import Findings
+from ringfence.protocols.strict_json import Edit, Span
+
+
+class LocatedRequest(ModelRequest, frozen=True, kw_only=True):
+    """What a codec's `parse` gives: `spans` holds where each top-level value of `body` stands."""
+
+    spans: dict[str, Span]
+
+
+def located(  # noqa: PLR0913 (the parts that a request is read in)
+    dialect: Dialect,
+    body: bytes,
+    spans: dict[str, Span],
+    findings: Findings,
+    messages: "tuple[tuple[bytes, ...], tuple[Span, ...]]",
+    *,
+    stream: bool = False,
+    output_limit: int | None = None,
+    answers: int = 1,
+    wants_usage: bool = False,
+) -> LocatedRequest:
+    """Put together what was read."""
+    return LocatedRequest(
+        dialect=dialect,
+        body=body,
+        spans=spans,
+        model=model_of(body, spans),
+        stream=stream,
+        output_limit=output_limit,
+        answers=answers,
+        messages=messages[0],
+        message_spans=messages[1],
+        tools=tuple(findings.tools),
+        hosted_tools=tuple(findings.hosted),
+        priced_fields=tuple(findings.priced),
+        outside_inputs=tuple(findings.outside),
+        provider_objects=tuple(findings.objects),
+        images=findings.images,
+        media=findings.media,
+        client_ids=tuple(findings.client_ids),
+        wants_usage=wants_usage,
+    )
+
+
+def spans_of(request: ModelRequest) -> dict[str, Span]:
+    """Where the members of a request stand."""
+    if isinstance(request, LocatedRequest):
+        return request.spans
+    return strict_json.spans(request.body)
+
+
+def model_of(body: bytes, spans: dict[str, Span]) -> str:
+    """The model that a request names, which it must."""
+    if "model" not in spans:
+        strict_json.refuse("`model` is missing")
+    start, end = spans["model"]
+    return strict_json.text(body[start:end], "model")
+
+
+def count_of(body: bytes, spans: dict[str, Span], name: str) -> int | None:
+    """A count that a request may give; None if it is absent or null."""
+    if name not in spans:
+        return None
+    start, end = spans[name]
+    return strict_json.count(body[start:end], name)
+
+
+def flag_of(body: bytes, spans: dict[str, Span], name: str) -> bool:
+    """Whether a request says true; false if it is absent or null."""
+    if name not in spans:
+        return False
+    start, end = spans[name]
+    return strict_json.flag(body[start:end], name)
+
+
+def model_edits(request: ModelRequest, spans: dict[str, Span], model: str) -> list[Edit]:
+    """Name another model; no edit if the request names it already, in whatever spelling."""
+    if request.model == model:
+        return []
+    return strict_json.assign(request.body, spans, "model", strict_json.encode(model))
+
+
+def cut(body: bytes, places: list[Span]) -> tuple[tuple[bytes, ...], tuple[Span, ...]]:
+    """The raw bytes of these places, and the places."""
+    return tuple([body[start:end] for start, end in places]), tuple(places)
