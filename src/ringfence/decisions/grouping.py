@@ -1,0 +1,376 @@
+"""Grouping: which invocation a call belongs to, from what the caller proves, says and repeats.
+
+Clues correlate only under one organisation, agent and credential. In order: the invocation token,
+the `Ringfence-Invocation` header, the trace id, the client's own run id, the conversation, time.
+"""
+
+from collections import OrderedDict
+from typing import TypeVar, final
+
+import msgspec
+
+from ringfence.decisions import reason
+from ringfence.domain.agent import Agent, InvocationRule
+from ringfence.domain.invocation import Grouping
+from ringfence.domain.verdict import Deny, Stop, Throttle
+
+WINDOW_US = 60_000_000
+"""How close in time two calls of one credential must be to belong together for no other reason."""
+
+IDLE_US = 1_800_000_000
+"""Thirty minutes, the session time-out that web analytics made usual."""
+
+_TIPS_KEPT = 8
+"""Conversations of one invocation that may go on side by side."""
+
+_CLOSED_KEPT = 4_096
+"""Closed invocations, and what they were known by, that an agent is still told of."""
+
+_ID_CHARACTERS = 200
+_OUR_IDS = "inv_"
+
+_External = tuple[Grouping, str]
+_Key = TypeVar("_Key")
+
+
+class Clues(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call shows; empty where it shows nothing.
+
+    `invocation` comes from the credential, all else from the request. `client` joins every id by
+    which a known client names its run. `messages` is the conversation so far, as raw JSON.
+    """
+
+    credential: str
+    invocation: str = ""
+    header: str = ""
+    trace: str = ""
+    client: str = ""
+    messages: tuple[bytes, ...] = ()
+
+
+class Join(msgspec.Struct, frozen=True):
+    """The call belongs to this open invocation."""
+
+    invocation: str
+    grouping: Grouping
+
+
+class Open(msgspec.Struct, frozen=True):
+    """The call opens a root invocation: make an id and tell `Groups.open`."""
+
+    grouping: Grouping
+    external_id: str | None = None
+
+
+@final
+class _Group:
+    __slots__ = ("caller", "externals", "grouping", "invocation", "last_us", "owner", "tips")
+
+    def __init__(
+        self, invocation: str, grouping: Grouping, owner: "_Owner", caller: "_Caller"
+    ) -> None:
+        self.invocation = invocation
+        self.grouping = grouping
+        self.owner = owner
+        self.caller = caller
+        self.externals: list[_External] = []
+        self.tips: list[int] = []
+        self.last_us = 0
+
+
+@final
+class _Caller:
+    """One credential. `groups` are in the order of their last call, the latest last."""
+
+    __slots__ = ("closed", "credential", "externals", "groups", "tips")
+
+    def __init__(self, credential: str) -> None:
+        self.credential = credential
+        self.groups: OrderedDict[str, _Group] = OrderedDict()
+        self.externals: dict[_External, _Group] = {}
+        self.tips: dict[int, _Group] = {}
+        self.closed: dict[_External | int, str] = {}
+
+
+@final
+class _Owner:
+    """One agent. `groups` are in the order of their last call, the latest last."""
+
+    __slots__ = ("callers", "closed", "groups")
+
+    def __init__(self) -> None:
+        self.groups: OrderedDict[str, _Group] = OrderedDict()
+        self.callers: dict[str, _Caller] = {}
+        self.closed: dict[str, str] = {}
+        """Invocation and its credential."""
+
+
+@final
+class Groups:
+    """The open invocations of all agents and what they are known by; memory is bounded.
+
+    `window_us` and `idle_us` as the constants of this module. Times must not go back.
+    """
+
+    def __init__(self, *, window_us: int = WINDOW_US, idle_us: int = IDLE_US) -> None:
+        """Start with nothing open."""
+        self._window_us = window_us
+        self._idle_us = idle_us
+        self._owners: dict[tuple[str, str], _Owner] = {}
+        self._groups: dict[str, _Group] = {}
+        self._expired: list[str] = []
+
+    def __len__(self) -> int:
+        """How many invocations are open."""
+        return len(self._groups)
+
+    def find(
+        self, organisation: str, agent: Agent, clues: Clues, now_us: int
+    ) -> Join | Open | Deny | Stop | Throttle:
+        """Where a call belongs. A join counts as a call of its invocation at `now_us`."""
+        owner = self._owner(organisation, agent)
+        self._expire(owner, now_us)
+        if clues.invocation:
+            return self._by_token(owner, agent, clues, now_us)
+        if agent.invocations is InvocationRule.DECLARED:
+            return Deny(reason=reason.invocation_required(agent))
+        caller = self._caller(owner, clues.credential)
+        external = _external(clues)
+        if external is not None:
+            found = self._by_external(owner, caller, agent, external, now_us)
+        elif clues.messages:
+            found = self._by_conversation(caller, agent, clues.messages, now_us)
+        else:
+            found = self._by_time(caller, now_us)
+        if isinstance(found, Open):
+            return self.room(organisation, agent, now_us) or found
+        return found
+
+    def room(self, organisation: str, agent: Agent, now_us: int) -> Throttle | None:
+        """Whether one more root may be open; the one idle longest gives way if it is quiet.
+
+        Invocations that were opened by a request of their own never give way.
+        """
+        owner = self._owner(organisation, agent)
+        allowed = agent.limits.open_invocations
+        if len(owner.groups) < allowed:
+            return None
+        undeclared = (g for g in owner.groups.values() if g.grouping is not Grouping.TOKEN)
+        oldest = next(undeclared, None)
+        quiet_us = self._window_us if oldest is None else oldest.last_us + self._window_us - now_us
+        if oldest is not None and quiet_us <= 0:
+            self._drop(oldest)
+            return None
+        words = f"agent `{agent.name}` may have {allowed} open invocations"
+        wait_s = quiet_us / 1_000_000
+        return Throttle(reason=reason.rate(agent, words, wait_s), retry_after_s=wait_s)
+
+    def open(  # noqa: PLR0913 (an invocation is opened by these facts)
+        self,
+        organisation: str,
+        agent: Agent,
+        clues: Clues,
+        opened: Open,
+        *,
+        invocation: str,
+        now_us: int,
+    ) -> None:
+        """Take note of a new root invocation, declared ones (`Grouping.TOKEN`) too."""
+        owner = self._owner(organisation, agent)
+        caller = self._caller(owner, clues.credential)
+        group = _Group(invocation, opened.grouping, owner, caller)
+        self._groups[invocation] = owner.groups[invocation] = caller.groups[invocation] = group
+        if opened.external_id is not None:
+            external = (opened.grouping, opened.external_id)
+            group.externals.append(external)
+            caller.externals[external] = group
+        elif opened.grouping is Grouping.CONVERSATION:
+            _advance(group, _chain(clues.messages)[-1])
+        self._touch(group, now_us)
+
+    def touch(self, invocation: str, now_us: int) -> None:
+        """A call of this invocation is still running or has just ended."""
+        group = self._groups.get(invocation)
+        if group is not None:
+            self._touch(group, now_us)
+
+    def close(self, invocation: str) -> None:
+        """Finished or stopped by somebody: whatever continues it is told so."""
+        group = self._groups.get(invocation)
+        if group is None:
+            return
+        closed = group.caller.closed
+        closed.update(dict.fromkeys(group.externals, invocation))
+        closed.update(dict.fromkeys(group.tips, invocation))
+        _trim(closed)
+        self._forget(group)
+
+    def expire(self, now_us: int) -> tuple[str, ...]:
+        """The invocations that were left idle, or gave way, since the last time this was asked."""
+        for owner in self._owners.values():
+            self._expire(owner, now_us)
+        expired, self._expired = tuple(self._expired), []
+        return expired
+
+    def _by_token(self, owner: _Owner, agent: Agent, clues: Clues, now_us: int) -> Join | Stop:
+        """The credential is proof; whether a child is still open is known to its keeper."""
+        if clues.invocation in owner.closed:
+            return Stop(reason=reason.invocation_closed(agent, clues.invocation))
+        self.touch(clues.invocation, now_us)
+        return Join(clues.invocation, Grouping.TOKEN)
+
+    def _by_external(
+        self, owner: _Owner, caller: _Caller, agent: Agent, external: _External, now_us: int
+    ) -> Join | Open | Deny | Stop:
+        grouping, name = external
+        if len(name) > _ID_CHARACTERS:
+            return Deny(reason=reason.invocation_unknown(agent, name))
+        if grouping is Grouping.HEADER and name.startswith(_OUR_IDS):
+            return self._by_our_id(owner, caller, agent, name, now_us)
+        group = caller.externals.get(external)
+        if group is not None:
+            return self._join(group, grouping, now_us)
+        closed = caller.closed.get(external)
+        if closed is not None:
+            return Stop(reason=reason.invocation_closed(agent, closed))
+        return Open(grouping, name)
+
+    def _by_our_id(
+        self, owner: _Owner, caller: _Caller, agent: Agent, name: str, now_us: int
+    ) -> Join | Deny | Stop:
+        """An id that we gave out: another agent's or credential's is as unknown as any."""
+        group = self._groups.get(name)
+        if group is not None and group.caller is caller:
+            return self._join(group, Grouping.HEADER, now_us)
+        if owner.closed.get(name) == caller.credential:
+            return Stop(reason=reason.invocation_closed(agent, name))
+        return Deny(reason=reason.invocation_unknown(agent, name))
+
+    def _by_conversation(
+        self, caller: _Caller, agent: Agent, messages: tuple[bytes, ...], now_us: int
+    ) -> Join | Open | Stop:
+        """The longest beginning of this conversation that an earlier call ended with."""
+        chain = _chain(messages)
+        for tip in reversed(chain):
+            group = caller.tips.get(tip)
+            if group is not None:
+                _advance(group, chain[-1])
+                return self._join(group, Grouping.CONVERSATION, now_us)
+            closed = caller.closed.get(tip)
+            if closed is not None:
+                return Stop(reason=reason.invocation_closed(agent, closed))
+        recent = self._recent(caller, now_us)
+        if len(recent) == 1 and recent[0].grouping is Grouping.TIME and not recent[0].tips:
+            _advance(recent[0], chain[-1])
+            return self._join(recent[0], Grouping.TIME, now_us)
+        return Open(Grouping.CONVERSATION)
+
+    def _by_time(self, caller: _Caller, now_us: int) -> Join | Open:
+        """A call without messages: the only recent invocation, else the one for such calls."""
+        recent = self._recent(caller, now_us)
+        if len(recent) == 1:
+            return self._join(recent[0], Grouping.TIME, now_us)
+        for group in recent:
+            if group.grouping is Grouping.TIME:
+                return self._join(group, Grouping.TIME, now_us)
+        return Open(Grouping.TIME)
+
+    def _recent(self, caller: _Caller, now_us: int) -> list[_Group]:
+        """What this credential used within the window, without what has an id of its own."""
+        recent = []
+        for group in reversed(caller.groups.values()):
+            if group.last_us < now_us - self._window_us:
+                break
+            if group.grouping in (Grouping.CONVERSATION, Grouping.TIME):
+                recent.append(group)
+        return recent
+
+    def _join(self, group: _Group, grouping: Grouping, now_us: int) -> Join:
+        self._touch(group, now_us)
+        return Join(group.invocation, grouping)
+
+    def _touch(self, group: _Group, now_us: int) -> None:
+        group.last_us = now_us
+        group.owner.groups.move_to_end(group.invocation)
+        group.caller.groups.move_to_end(group.invocation)
+
+    def _expire(self, owner: _Owner, now_us: int) -> None:
+        while owner.groups:
+            oldest = next(iter(owner.groups.values()))
+            if oldest.last_us > now_us - self._idle_us:
+                break
+            self._drop(oldest)
+
+    def _drop(self, group: _Group) -> None:
+        self._expired.append(group.invocation)
+        self._forget(group)
+
+    def _forget(self, group: _Group) -> None:
+        """Only the id stays known, as closed."""
+        owner, caller = group.owner, group.caller
+        del self._groups[group.invocation], owner.groups[group.invocation]
+        del caller.groups[group.invocation]
+        for external in group.externals:
+            _remove(caller.externals, external, group)
+        for tip in group.tips:
+            _remove(caller.tips, tip, group)
+        owner.closed[group.invocation] = caller.credential
+        _trim(owner.closed)
+
+    def _owner(self, organisation: str, agent: Agent) -> _Owner:
+        key = (organisation, agent.id)
+        owner = self._owners.get(key)
+        if owner is None:
+            owner = self._owners[key] = _Owner()
+        return owner
+
+    def _caller(self, owner: _Owner, credential: str) -> _Caller:
+        caller = owner.callers.get(credential)
+        if caller is None:
+            caller = owner.callers[credential] = _Caller(credential)
+        return caller
+
+
+def _external(clues: Clues) -> _External | None:
+    if clues.header:
+        return Grouping.HEADER, clues.header
+    if clues.trace:
+        return Grouping.TRACEPARENT, clues.trace
+    if clues.client:
+        return Grouping.CLIENT, clues.client
+    return None
+
+
+def _chain(messages: tuple[bytes, ...]) -> list[int]:
+    """A hash of each beginning of the conversation, the whole last.
+
+    The interpreter's keyed SipHash is enough: a collision only joins two runs of one credential.
+    """
+    chain = []
+    link = 0
+    for message in messages:
+        link = hash((link, message))
+        chain.append(link)
+    return chain
+
+
+def _advance(group: _Group, tip: int) -> None:
+    """Let a conversation be continued from here; earlier points stay, up to a number."""
+    tips = group.caller.tips
+    if tips.get(tip) is group:
+        return
+    tips[tip] = group
+    group.tips.append(tip)
+    if len(group.tips) > _TIPS_KEPT:
+        _remove(tips, group.tips.pop(0), group)
+
+
+def _remove(known: dict[_Key, _Group], key: _Key, group: _Group) -> None:
+    """Only if it still leads to this group: a later one may have taken its place."""
+    if known.get(key) is group:
+        del known[key]
+
+
+def _trim(closed: dict[_Key, str]) -> None:
+    while len(closed) > _CLOSED_KEPT:
+        del closed[next(iter(closed))]
