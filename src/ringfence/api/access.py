@@ -167,8 +167,11 @@ def _user(context: ControlContext, organisation: str, user: str) -> User | None:
 
 async def _refuse_agent(context: ControlContext, token: str) -> None:
     credential = await asyncio.to_thread(context.state.tokens.find, digest_of(token))
+    attempts = None
     if credential is not None:
-        await context.record(_refusal(credential))
+        attempts = context.refused.count(credential.id, context.clock.now_us())
+    if credential is not None and attempts is not None:
+        await context.record(_refusal(credential, attempts))
     raise UsageError(
         "agent_credential",
         "agents have no access to the control plane",
@@ -176,11 +179,11 @@ async def _refuse_agent(context: ControlContext, token: str) -> None:
     )
 
 
-def _refusal(credential: AgentCredential) -> ChangeNote:
+def _refusal(credential: AgentCredential, attempts: int) -> ChangeNote:
     return ChangeNote(
         organisation=credential.organisation,
         actor=f"agent:{credential.agent}",
         what="control.refused",
         subject=credential.id,
-        detail={"code": "agent_credential"},
+        detail={"code": "agent_credential", "attempts": str(attempts)},
     )

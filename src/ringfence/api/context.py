@@ -58,6 +58,26 @@ class ChangeNote:
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
+class RefusedAgents:
+    """Which agents have knocked at the control plane, so that a loop does not fill the ledger."""
+
+    def __init__(self) -> None:
+        """Nobody yet; there are never more entries than credentials."""
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def count(self, credential: str, now_us: int) -> int | None:
+        """How many attempts to record now, this one included; None while a record is recent."""
+        recorded_us, waiting = self._seen.get(credential, (now_us - _REFUSAL_EVERY_US, 0))
+        if now_us - recorded_us < _REFUSAL_EVERY_US:
+            self._seen[credential] = (recorded_us, waiting + 1)
+            return None
+        self._seen[credential] = (now_us, 0)
+        return waiting + 1
+
+
+_REFUSAL_EVERY_US = 60_000_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlContext:
     """Everything the control plane's routes need; made once by `app`.
@@ -65,8 +85,7 @@ class ControlContext:
     `configuration` gives the one in force. `reload` reads the files again for an actor, all or
     nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
     `record` writes a change and returns when it is durable. `is_serving` tells whether the data
-    plane is running (it is not when the command line works on a stopped plane). `hosts` are the
-    host names, beside loopback, by which browsers and programs may address this plane over TCP.
+    plane is running (it is not when the command line works on a stopped plane).
     """
 
     state: StateStore
@@ -79,4 +98,4 @@ class ControlContext:
     version: str
     started_us: int
     is_serving: bool = True
-    hosts: frozenset[str] = frozenset()
+    refused: RefusedAgents = field(default_factory=RefusedAgents)

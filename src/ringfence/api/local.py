@@ -1,0 +1,75 @@
+"""The Unix socket by which the command line reaches its own plane: where it is, who is there."""
+
+import os
+import socket
+import struct
+from pathlib import Path
+
+from ringfence.domain.error import UsageError
+
+FILE = "control.sock"
+
+_ADDRESS_LIMIT_BYTES = 103  # `sun_path` holds 104 bytes on macOS, 108 on Linux; one ends it
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+def address(folder: Path) -> str:
+    """The socket's address in a data folder; relative where the absolute one is too long.
+
+    Raises UsageError `socket_path_too_long`.
+    """
+    path = folder.absolute() / FILE
+    for candidate in (str(path), os.path.relpath(path)):
+        if len(os.fsencode(candidate)) <= _ADDRESS_LIMIT_BYTES:
+            return candidate
+    raise UsageError(
+        "socket_path_too_long",
+        f"the data folder `{folder}` has too long a path for a Unix socket",
+        help="name a shorter one with --data",
+    )
+
+
+def is_answering(socket_address: str) -> bool:
+    """Whether somebody listens there. A socket file alone may be left over from a crash."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(socket_address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True  # somebody is there, slow or closed to us
+        return True
+
+
+def peer_uid(connection: socket.socket) -> int | None:
+    """The user at the other end; None on systems without SO_PEERCRED.
+
+    There (macOS and the BSDs have LOCAL_PEERCRED instead, which Python does not name) the folder's
+    mode 0700 alone keeps others out. Source: unix(7).
+    """
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    raw = connection.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(raw)
+    return int(uid)
+
+
+def bind(folder: Path) -> socket.socket:
+    """A listening-ready socket in the data folder, for its owner alone.
+
+    Raises UsageError `plane_running` or `socket_path_too_long`.
+    """
+    where = address(folder)
+    if is_answering(where):
+        raise UsageError(
+            "plane_running",
+            f"another plane is running with the data folder `{folder}`",
+            help="stop it first, or name another folder with --data",
+        )
+    Path(where).unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound.bind(where)
+    Path(where).chmod(0o600)  # until here the folder's own mode kept others out
+    return bound

@@ -1,0 +1,247 @@
+"""A control plane with a real state store, and workers that only remember what they were told."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.types import Message
+
+from ringfence.api.access import LISTENER, LocalListener, NetworkListener, digest_of
+from ringfence.api.application import create_app
+from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
+from ringfence.decisions.budget import Line
+from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
+from ringfence.domain.budget import Budget, Per
+from ringfence.domain.credential import AgentCredential, ApiKey
+from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.domain.money import Money
+from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
+from ringfence.stores.state.configuration import Registration
+from ringfence.stores.state.grant import Grant
+from ringfence.stores.state.key import KeyRecord
+from ringfence.stores.state.store import open_state
+from ringfence.stores.state.token import TokenRecord
+from ringfence.testing.clock import ManualClock
+from ringfence.testing.ids import SequentialIds
+
+OWNER = "owner@acme.example"
+NETWORK = NetworkListener(authorities=frozenset({"127.0.0.1:8485", "localhost:8485"}))
+LOCAL = LocalListener(uid=1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401 (whatever the route gives)
+        return msgspec.json.decode(self.body)
+
+    @property
+    def code(self) -> str:
+        return str(self.json()["error"]["code"])
+
+
+@dataclass(slots=True)
+class RecordingWorkers:
+    """Workers that acknowledge at once; `told` keeps what they heard, in order."""
+
+    told: list[tuple[str, object]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+    async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
+        self.told.append(("credentials", tuple(credentials)))
+
+    async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
+        self.told.append(("state", (organisation, agent, state)))
+
+    async def grant_added(self, grant: Grant) -> None:
+        self.told.append(("grant", grant))
+
+    async def budgets(self, organisation: str) -> Sequence[Line]:
+        return [line for line in self.lines if line.key.organisation == organisation]
+
+    async def status(self) -> Sequence[WorkerStatus]:
+        return [WorkerStatus(pid=7, epoch=1, open_invocations=2, connections=3)]
+
+
+class Plane:
+    """One installation.
+
+    `notes` are the recorded changes; `is_recording` False breaks the ledger. `reloading` is what
+    the files say at the next reload; None makes them wrong.
+    """
+
+    def __init__(self, folder: Path, *organisations: Organisation) -> None:
+        self.clock = ManualClock()
+        self.ids = SequentialIds()
+        self.state = open_state(folder)
+        self.workers = RecordingWorkers()
+        self.notes: list[ChangeNote] = []
+        self.is_recording = True
+        self.reloading: Sequence[Organisation] | None = organisations
+        self.load(*organisations)
+        self.context = ControlContext(
+            state=self.state,
+            workers=self.workers,
+            configuration=lambda: self.configuration,
+            reload=self._reload,
+            record=self._record,
+            clock=self.clock,
+            ids=self.ids,
+            version="0.0.test",
+            started_us=self.clock.now_us(),
+        )
+        self.app = create_app(self.context)
+
+    def load(self, *organisations: Organisation) -> None:
+        digest = hashlib.sha256(repr(organisations).encode()).hexdigest()
+        file = Configuration(
+            organisations={each.name: each for each in organisations}, digest=f"sha256:{digest}"
+        )
+        self.configuration = self.state.configurations.register(
+            file, Registration(now_us=self.clock.now_us(), actor="plane", make_id=self.ids.make)
+        )
+
+    def close(self) -> None:
+        self.state.close()
+
+    @property
+    def acme(self) -> Organisation:
+        return self.configuration.organisations["acme"]
+
+    def key(self, *roles: Role, organisation: str = "acme", user: str = OWNER) -> str:
+        """A key, put into the store without the API."""
+        owner = self.configuration.organisations[organisation]
+        secret = f"rf_key_{self.ids.make('key')}"
+        key = ApiKey(
+            id=self.ids.make("key"),
+            organisation=owner.id,
+            user=owner.users[user].id,
+            digest=digest_of(secret),
+            roles=frozenset(roles),
+            created_us=self.clock.now_us(),
+        )
+        self.state.keys.add(KeyRecord(key=key, label="", created_by="test"))
+        return secret
+
+    def token(self, agent: str = "triage") -> str:
+        """An agent token, put into the store without the API."""
+        secret = f"rf_agt_{self.ids.make('crd')}"
+        credential = AgentCredential(
+            id=self.ids.make("crd"),
+            organisation=self.acme.id,
+            agent=self.acme.agents[agent].id,
+            digest=digest_of(secret),
+            created_us=self.clock.now_us(),
+        )
+        self.state.tokens.add(TokenRecord(credential=credential, label="", created_by="test"))
+        return secret
+
+    def ask(  # noqa: PLR0913 (a request has these parts)
+        self,
+        method: str,
+        target: str,
+        *,
+        key: str | None = None,
+        body: object = None,
+        headers: Sequence[tuple[str, str]] = (),
+        listener: object = None,
+    ) -> Answer:
+        """One request: over TCP with a key, else over the Unix socket unless told otherwise."""
+        if listener is None:
+            listener = LOCAL if key is None else NETWORK
+        sent = list(headers)
+        if not any(name == "host" for name, _ in sent):
+            sent.append(("host", "localhost:8485"))
+        if key is not None:
+            sent.append(("authorization", f"Bearer {key}"))
+        data = b""
+        if body is not None:
+            data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+            sent.append(("content-type", "application/json"))
+        return asyncio.run(self._ask(method, target, sent, data, listener))
+
+    async def _ask(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        listener: object,
+    ) -> Answer:
+        path, _, query = target.partition("?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path if path.startswith("/") else f"/api/v1/{path}",
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers],
+            "server": ("127.0.0.1", 8485),
+            LISTENER: listener,
+        }
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        await self.app(scope, receive, send)
+        return Answer(
+            status=messages[0]["status"],
+            headers={name.decode(): value.decode() for name, value in messages[0]["headers"]},
+            body=b"".join(message.get("body", b"") for message in messages[1:]),
+        )
+
+    async def _reload(self, actor: str) -> Configuration:
+        if self.reloading is None:
+            raise UsageError("configuration_invalid", f"ringfence.yaml:3: wrong, said to {actor}")
+        self.load(*self.reloading)
+        return self.configuration
+
+    async def _record(self, note: ChangeNote) -> None:
+        if not self.is_recording:
+            raise UnavailableError("store_unavailable", "the ledger does not answer")
+        self.notes.append(note)
+
+
+def organisation(name: str = "acme", **changes: Any) -> Organisation:  # noqa: ANN401 (fields of it)
+    """An organisation with one agent, `triage`, and users that have one role each."""
+    triage = Agent(
+        name="triage",
+        owner=OWNER,
+        team="support",
+        category=Category.BOUNDED,
+        purpose="Route tickets.",
+        scope=Scope(models=frozenset({"small"}), tools=("files__*",)),
+        limits=Limits(model_calls=30),
+        budgets=(usd(5, Per.DAY), usd(1, Per.INVOCATION)),
+    )
+    plain = Organisation(
+        name=name,
+        budgets=(usd(100, Per.MONTH),),
+        teams={"support": Team(name="support")},
+        users={
+            OWNER: User(name=OWNER, roles=frozenset({Role.ADMIN})),
+            **{role.value: User(name=role.value, roles=frozenset({role})) for role in Role},
+        },
+        agents={"triage": triage},
+    )
+    return replace(plain, **changes)
+
+
+def usd(dollars: int, per: Per) -> Budget:
+    return Budget(limit=Money(dollars * 1_000_000_000), per=per)
