@@ -1,0 +1,11 @@
+"""Message bodies: split by message, compressed, stored once per organisation, exact when read.
+
+Read in this order: `content` (cut and join), `address` (keys, salts, commitments), `schema`,
+`shelf` (one organisation's file), `store` (the thread that writes), `reader`, `search`.
+"""
+
+from ringfence.stores.body.content import Body, Part
+from ringfence.stores.body.reader import BodyReader
+from ringfence.stores.body.store import BodyStore
+
+__all__ = ["Body", "BodyReader", "BodyStore", "Part"]

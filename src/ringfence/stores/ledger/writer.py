@@ -1,0 +1,283 @@
+"""Write the events of one log, durably and in groups, in a thread of its own.
+
+The thread commits as soon as it is free; what arrives meanwhile is the next group. An intent wakes
+it at once. Other events wait for company, `_LINGER_S` at most, since nobody waits for them.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self, final
+
+from ringfence.domain.error import RingfenceError, UnavailableError
+from ringfence.domain.event import AnyEvent, Intent, Outcome
+from ringfence.stores.body import Body, BodyStore
+from ringfence.stores.database import translated
+from ringfence.stores.ledger.draft import Draft, Drafter
+from ringfence.stores.ledger.fence import Fence
+from ringfence.stores.ledger.log import open_log
+from ringfence.stores.ledger.projection import catch_up
+from ringfence.stores.ledger.schema import LEDGER
+from ringfence.stores.ledger.segment import GROUP, SegmentWriter
+
+_LINGER_S: Final = 0.02
+_PROJECT_EVERY: Final = 256
+_FIRST_PAUSE_S: Final = 0.05
+_LAST_PAUSE_S: Final = 1.0
+_BACKLOG: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event that somebody waits for. Without one: all events up to the `records`-th record."""
+
+    event: AnyEvent | None
+    body: Body | None
+    done: asyncio.Future[None]
+    records: int = 0
+
+
+_Item = tuple[AnyEvent, Body | None]
+
+
+@final
+class LedgerWriter:
+    """The one writer of one log, for the event loop of one process.
+
+    `failure` tells why the log cannot be written, None while it can. Meanwhile intents are refused
+    at once, other events wait (up to a bound; outcomes always), and the thread keeps trying.
+    `lost` counts events that could not be kept; `groups` and `events` what was committed.
+    """
+
+    def __init__(
+        self, fence: Fence, connection: sqlite3.Connection, bodies: BodyStore | None
+    ) -> None:
+        """Use `open`."""
+        self.failure: RingfenceError | None = None
+        self.lost = 0
+        self.groups = 0
+        self.events = 0
+        self._fence = fence
+        self._connection = connection
+        self._segments = SegmentWriter(connection)
+        self._projection = catch_up(connection)
+        self._projection.commit(connection)
+        pending = connection.execute("SELECT organisation, action FROM pending").fetchall()
+        self._drafter = Drafter(fence.log_id, pending, bodies)
+        self._urgent: deque[_Waiting] = deque()
+        self._records: deque[_Item] = deque()
+        self._recorded = 0
+        self._written = 0
+        self._signal = threading.Lock()
+        self._signal.acquire()
+        self._is_idle = False
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+
+    @classmethod
+    def open(cls, fence: Fence, *, bodies: BodyStore | None = None) -> Self:
+        """Open the fenced log, making it if there is none, and start its thread.
+
+        Raises as `stores.database.open_writable`. INVARIANT: called after fork.
+        """
+        connection = open_log(fence)
+        try:
+            with translated(fence.path, LEDGER.noun):
+                writer = cls(fence, connection, bodies)
+        except BaseException:
+            connection.close()
+            raise
+        writer._thread.start()
+        return writer
+
+    def intend(self, intent: Intent, body: Body | None = None) -> asyncio.Future[None]:
+        """Write an intent; the future ends when it is durable.
+
+        It fails with UnavailableError `store_unavailable`; the action must then not happen.
+        """
+        return self.append(intent, body)
+
+    def append(self, event: AnyEvent, body: Body | None = None) -> asyncio.Future[None]:
+        """Write any event and tell when it is durable, as `intend` does."""
+        return self._wait_for(event, body)
+
+    def record(self, event: AnyEvent, body: Body | None = None) -> None:
+        """Write an event with the next group; never waits and never fails."""
+        is_full = len(self._records) >= _BACKLOG and not isinstance(event, Outcome)
+        if is_full or self._is_closing:
+            self.lost += 1
+            return
+        self._recorded += 1
+        self._records.append((event, body))
+        if self._is_idle:
+            self._wake()
+
+    async def flush(self) -> None:
+        """Return when all events so far are durable and all that is derived from them written.
+
+        Raises UnavailableError `store_unavailable`.
+        """
+        await self._wait_for(None, None)
+
+    async def close(self) -> None:
+        """Write what is left, stop, and let others write the log.
+
+        Raises UnavailableError `store_unavailable` if something was left that could not be written.
+        """
+        self._is_closing = True
+        self._wake()
+        await asyncio.to_thread(self._thread.join)
+        if self._records:
+            self.lost += len(self._records)
+            self._records.clear()
+            raise _unavailable(self.failure)
+
+    def _wait_for(self, event: AnyEvent | None, body: Body | None) -> asyncio.Future[None]:
+        done = asyncio.get_running_loop().create_future()
+        if self.failure is not None or self._is_closing:
+            done.set_exception(_unavailable(self.failure))
+        else:
+            self._urgent.append(_Waiting(event, body, done, self._recorded))
+            self._wake()
+        return done
+
+    def _wake(self) -> None:
+        try:
+            self._signal.release()
+        except RuntimeError:
+            return  # awake already, or about to be
+
+    # From here on: the thread.
+
+    def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not (self._is_closing and not self._urgent and not self._records):
+            try:
+                if self.failure is None:
+                    self._rest()
+                else:
+                    self._signal.acquire(timeout=pause_s)
+                    self._probe()
+                self._work()
+            except Exception as error:  # noqa: BLE001 (whatever it is: refuse, show it, try again)
+                self._fail(error)
+                pause_s = min(pause_s * 2, _LAST_PAUSE_S)
+                if self._is_closing:
+                    break
+            else:
+                self.failure = None
+                pause_s = _FIRST_PAUSE_S
+        self._connection.close()
+        self._fence.release()
+
+    def _rest(self) -> None:
+        """Wait for something to do; for company, if there are only records."""
+        if not self._urgent and not self._records and not self._projection.count:
+            self._is_idle = True
+            # Look again: what came in before the flag was seen did not wake us.
+            if not self._urgent and not self._records and not self._is_closing:
+                self._signal.acquire()
+            self._is_idle = False
+        if not self._urgent and not self._is_closing:
+            self._signal.acquire(timeout=_LINGER_S)
+
+    def _probe(self) -> None:
+        """Raise unless a transaction that changes something gets through."""
+        with translated(self._fence.path, LEDGER.noun):
+            self._connection.execute("UPDATE log SET projected = projected")
+
+    def _work(self) -> None:
+        waiting, items = self._take()
+        if waiting or items:
+            self._commit(waiting, items)
+        is_at_rest = not self._urgent and not self._records
+        if is_at_rest or self._is_flushed() or self._projection.count >= _PROJECT_EVERY:
+            with translated(self._fence.path, LEDGER.noun):
+                self._projection.commit(self._connection)
+        while self._is_flushed():
+            _resolve([self._urgent.popleft()], None)
+
+    def _is_flushed(self) -> bool:
+        """Whether the next in line asks for what is written by now."""
+        first = self._urgent[0] if self._urgent else None
+        return first is not None and first.event is None and first.records <= self._written
+
+    def _take(self) -> tuple[list[_Waiting], list[_Item]]:
+        """The next group: records first, as they came first, and room for those who wait."""
+        room = GROUP - min(len(self._urgent), GROUP // 2)
+        items = [self._records.popleft() for _ in range(min(len(self._records), room))]
+        waiting: list[_Waiting] = []
+        while self._urgent and len(items) + len(waiting) < GROUP:
+            if self._urgent[0].event is None:
+                break
+            waiting.append(self._urgent.popleft())
+        return waiting, items
+
+    def _commit(self, waiting: list[_Waiting], items: list[_Item]) -> None:
+        first = self._segments.next_sequence
+        awaited = [(one.event, one.body) for one in waiting if one.event is not None]
+        draft = self._drafter.draft([*items, *awaited], first)
+        try:
+            with translated(self._fence.path, LEDGER.noun):
+                if draft.leaves:
+                    self._segments.append(draft.leaves, draft.low_us, draft.high_us)
+        except BaseException as error:
+            self._drafter.undo(draft)
+            self._records.extendleft(reversed(items))
+            _resolve(waiting, error)
+            raise
+        self._answer(waiting, draft)
+        self._drafter.keep(draft)
+        self._written += len(items)
+        self.groups += 1
+        self.events += len(draft.events)
+        for sequence, event in enumerate(draft.events, first):
+            self._projection.apply(event, sequence, first)
+
+    def _answer(self, waiting: list[_Waiting], draft: Draft) -> None:
+        """Tell who waits; an event that cannot be written and that nobody waits for is lost."""
+        refused = {id(event): error for event, error in draft.refused}
+        if refused:
+            for one in waiting:
+                if id(one.event) in refused:
+                    _resolve([one], refused[id(one.event)])
+            awaited = {id(one.event) for one in waiting}
+            self.lost += len(refused.keys() - awaited)
+        _resolve([one for one in waiting if id(one.event) not in refused], None)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = _unavailable(error)
+        waiting = [self._urgent.popleft() for _ in range(len(self._urgent))]
+        _resolve(waiting, error)
+
+
+def _resolve(waiting: Sequence[_Waiting], error: BaseException | None) -> None:
+    """End futures in their loop, waking it once."""
+    if not waiting:
+        return
+    futures = [one.done for one in waiting]
+    try:
+        futures[0].get_loop().call_soon_threadsafe(_end, futures, error)
+    except RuntimeError:
+        return  # the loop is closed, nobody waits any more
+
+
+def _end(futures: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
+    for future in futures:
+        if not future.done():
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(_unavailable(error))
+
+
+def _unavailable(cause: BaseException | None) -> UnavailableError:
+    """An error of its own for each who waits."""
+    if cause is None:
+        return UnavailableError("store_unavailable", "the ledger is closed")
+    error = UnavailableError("store_unavailable", f"the ledger cannot be written: {cause}")
+    error.__cause__ = cause
+    return error
