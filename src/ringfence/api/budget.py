@@ -57,7 +57,7 @@ class GrantOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Raises ValueError, which msgspec reports as a wrong body."""
-        if not 0 < self.usd <= _GRANT_LIMIT_USD:
+        if not (self.usd.is_finite() and 0 < self.usd <= _GRANT_LIMIT_USD):
             raise ValueError(f"usd must be above 0 and at most {_GRANT_LIMIT_USD}")
         if not 0 < len(self.reason) <= _REASON_LIMIT:
             raise ValueError(f"reason must have 1 to {_REASON_LIMIT} characters")

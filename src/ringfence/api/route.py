@@ -159,7 +159,7 @@ async def _read_body(request: Request, kind: type[Body]) -> Body:
         raise UsageError("content_type", "the body must be `application/json`")
     try:
         return msgspec.json.decode(bytes(data) or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError("body_invalid", _lowered("body", error)) from error
 
 

@@ -1,0 +1,138 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.api.plane import Plane, organisation, usd
+
+from ringfence.api.application import create_app
+from ringfence.decisions.budget import Line
+from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
+from ringfence.domain.money import Money
+
+DAY_US = 86_400_000_000
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[Plane]:
+    teams = {"support": replace(organisation().teams["support"], budgets=(usd(20, Per.WEEK),))}
+    made = Plane(tmp_path / "data", organisation(teams=teams))
+    yield made
+    made.close()
+
+
+def book(plane: Plane, scope: BudgetScope, holder: str, window: Window) -> None:
+    key = AccountKey(plane.acme.id, scope, holder, Per.DAY)
+    plane.workers.lines.append(Line(key, window, Money(9), Money(2), Money(1), Money(0)))
+
+
+def today(plane: Plane) -> Window:
+    start = plane.clock.now_us() // DAY_US * DAY_US
+    return Window(start, start + DAY_US)
+
+
+def test_every_configured_budget_is_listed_from_the_widest_down(plane: Plane) -> None:
+    items = plane.ask("GET", "budgets").json()["items"]
+    assert [(each["scope"], each["holder_name"], each["per"]) for each in items] == [
+        ("organisation", "", "month"),
+        ("team", "support", "week"),
+        ("agent", "triage", "day"),
+    ]
+    assert {each["spent_nano"] for each in items} == {"0"}
+
+
+def test_what_was_spent_yesterday_is_not_shown_as_todays(plane: Plane) -> None:
+    agent = plane.acme.agents["triage"].id
+    start = today(plane).start_us
+    book(plane, BudgetScope.AGENT, agent, Window(start - DAY_US, start))
+    assert plane.ask("GET", "budgets").json()["items"][-1]["spent_nano"] == "0"
+    plane.workers.lines.clear()
+    book(plane, BudgetScope.AGENT, agent, today(plane))
+    assert plane.ask("GET", "budgets").json()["items"][-1]["spent_nano"] == "2"
+
+
+def test_accounts_of_open_invocations_are_listed_too(plane: Plane) -> None:
+    key = AccountKey(plane.acme.id, BudgetScope.INVOCATION, "inv_1", Per.INVOCATION)
+    plane.workers.lines = [Line(key, Window(0, None), Money(9), Money(9), Money(1), Money(1))]
+    shown = plane.ask("GET", "budgets").json()["items"][-1]
+    assert (shown["holder"], shown["left_nano"], shown["is_closed"]) == ("inv_1", "-1", True)
+    assert shown["window_end_us"] is None
+
+
+def test_budgets_are_listed_by_pages(plane: Plane) -> None:
+    first = plane.ask("GET", "budgets?limit=2").json()
+    rest = plane.ask("GET", f"budgets?limit=2&after={first['next']}").json()
+    assert [len(first["items"]), len(rest["items"]), rest["next"]] == [2, 1, None]
+
+
+def order(**changes: object) -> dict[str, object]:
+    return {
+        "scope": "agent",
+        "name": "triage",
+        "per": "day",
+        "usd": "1.5",
+        "reason": "x",
+        **changes,
+    }
+
+
+def test_a_grant_raises_the_limit_of_this_window_alone(plane: Plane) -> None:
+    granted = plane.ask("POST", "budgets/grants", body=order()).json()
+    assert granted["amount_nano"] == "1500000000"
+    assert granted["window_start_us"] == str(today(plane).start_us)
+    assert plane.workers.told == [("grant", plane.state.grants.list(plane.acme.id)[0])]
+    assert plane.ask("GET", "budgets").json()["items"][-1]["limit_nano"] == "6500000000"
+    (listed,) = plane.ask("GET", "budgets/grants").json()["items"]
+    assert listed == granted
+    plane.clock.advance(DAY_US)
+    assert plane.ask("GET", "budgets").json()["items"][-1]["limit_nano"] == "5000000000"
+
+
+def test_a_grant_is_recorded_before_it_is_given(plane: Plane) -> None:
+    plane.is_recording = False
+    assert plane.ask("POST", "budgets/grants", body=order()).status == 503
+    assert plane.state.grants.list(plane.acme.id) == ()
+    plane.is_recording = True
+    plane.ask("POST", "budgets/grants", body=order(usd=0.1, reason="quarter end"))
+    (note,) = plane.notes
+    assert note.what == "budget.granted"
+    assert note.detail["amount_nano"] == "100000000"
+    assert note.detail["reason"] == "quarter end"
+
+
+def test_the_organisation_needs_no_name(plane: Plane) -> None:
+    body = order(scope="organisation", name="", per="month", usd=50)
+    answer = plane.ask("POST", "budgets/grants", body=body)
+    assert answer.json()["holder"] == plane.acme.id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"usd": 0},
+        {"usd": -1},
+        {"usd": "NaN"},
+        {"usd": "1e300"},
+        {"usd": True},
+        {"reason": ""},
+        {"per": "fortnight"},
+        {"scope": "planet"},
+    ],
+)
+def test_an_impossible_grant_is_refused(plane: Plane, changes: dict[str, object]) -> None:
+    answer = plane.ask("POST", "budgets/grants", body=order(**changes))
+    assert (answer.status, answer.code) == (400, "body_invalid")
+    assert plane.notes == []
+
+
+@pytest.mark.parametrize("changes", [{"name": "nobody"}, {"per": "hour"}, {"scope": "team"}])
+def test_a_grant_needs_a_budget_that_exists(plane: Plane, changes: dict[str, object]) -> None:
+    answer = plane.ask("POST", "budgets/grants", body=order(**changes))
+    assert (answer.status, answer.code) == (404, "budget_unknown")
+
+
+def test_a_stopped_plane_does_not_guess_what_is_left(plane: Plane) -> None:
+    plane.context = replace(plane.context, is_serving=False)
+    plane.app = create_app(plane.context)
+    assert plane.ask("GET", "budgets").code == "plane_stopped"
+    assert plane.ask("GET", "agents/triage").json()["budgets"] is None
