@@ -70,7 +70,7 @@ def test_an_invocation_token_joins_its_invocation_whatever_else_the_call_says() 
 def test_the_token_of_a_closed_invocation_is_stopped() -> None:
     script = Script()
     assert script.open(BARE, Open(Grouping.TOKEN)) == "inv_1"
-    script.groups.close("inv_1")
+    script.groups.close("inv_1", script.now)
     assert script.call(Clues(credential="crd_9", invocation="inv_1")) == "Stop invocation_closed"
 
 
@@ -149,7 +149,7 @@ def test_an_id_that_we_gave_to_others_is_refused_in_the_words_for_an_unknown_one
 def test_a_closed_id_of_others_is_as_unknown_as_an_open_one() -> None:
     script = Script()
     script.call(said(USER))
-    script.groups.close("inv_1")
+    script.groups.close("inv_1", script.now)
     assert script.call(header("inv_1")) == "Stop invocation_closed"
     assert script.call(header("inv_1"), OTHER) == "Deny invocation_unknown"
     assert script.call(header("inv_1", "crd_2")) == "Deny invocation_unknown"
@@ -164,7 +164,7 @@ def test_an_id_too_long_to_keep_is_refused() -> None:
 def test_what_a_closed_invocation_was_known_by_is_stopped(clues: Clues) -> None:
     script = Script()
     script.call(clues)
-    script.groups.close("inv_1")
+    script.groups.close("inv_1", script.now)
     assert script.call(clues) == "Stop invocation_closed"
     assert len(script.groups) == 0
 
@@ -172,9 +172,22 @@ def test_what_a_closed_invocation_was_known_by_is_stopped(clues: Clues) -> None:
 def test_a_stop_holds_for_whatever_continues_the_conversation() -> None:
     script = Script()
     script.call(said(SYSTEM, USER))
-    script.groups.close("inv_1")
+    script.groups.close("inv_1", script.now)
     assert script.call(said(SYSTEM, USER, ANSWER, MORE)) == "Stop invocation_closed"
     assert script.call(said(SYSTEM, MORE)) == "inv_2 conversation opened"
+
+
+def test_a_closed_conversation_may_begin_anew_after_a_while_but_a_closed_id_may_not() -> None:
+    script = Script()
+    script.call(said(SYSTEM, USER))
+    script.call(header("run-1"))
+    script.groups.close("inv_1", script.now)
+    script.groups.close("inv_2", script.now)
+    script.now = IDLE_US - 1
+    assert script.call(said(SYSTEM, USER)) == "Stop invocation_closed"
+    script.now = IDLE_US
+    assert script.call(said(SYSTEM, USER)) == "inv_3 conversation opened"
+    assert script.call(header("run-1")) == "Stop invocation_closed"
 
 
 def test_a_conversation_that_extends_an_earlier_one_belongs_to_it() -> None:
@@ -308,7 +321,7 @@ def test_a_long_call_keeps_its_invocation_open() -> None:
 def test_touching_and_closing_what_is_not_open_does_nothing() -> None:
     script = Script()
     script.groups.touch("inv_9", 0)
-    script.groups.close("inv_9")
+    script.groups.close("inv_9", script.now)
     assert len(script.groups) == 0
 
 
@@ -347,7 +360,7 @@ def test_a_declared_invocation_never_gives_way() -> None:
     script.open(BARE, Open(Grouping.TOKEN), agent)
     script.now = WINDOW_US * 2
     assert script.call(header("run-2"), agent) == "Throttle rate_exceeded"
-    script.groups.close("inv_1")
+    script.groups.close("inv_1", script.now)
     assert script.call(header("run-2"), agent) == "inv_2 header opened"
 
 
@@ -364,8 +377,8 @@ def test_opening_the_same_twice_leaves_nothing_behind() -> None:
     script.open(said(USER), first)
     script.open(said(USER), second)
     assert script.call(said(USER)) == "inv_2 conversation"
-    script.groups.close("inv_1")
-    script.groups.close("inv_2")
+    script.groups.close("inv_1", script.now)
+    script.groups.close("inv_2", script.now)
     assert len(script.groups) == 0
 
 
@@ -408,7 +421,7 @@ def test_no_call_ever_gets_into_an_invocation_of_others(
             assert owners.setdefault(got[0], whose) == whose
             assert got[0] not in ended
             if closes:
-                script.groups.close(got[0])
+                script.groups.close(got[0], script.now)
                 ended.add(got[0])
     assert len(script.groups) == len(owners) - len(ended)
 

@@ -26,11 +26,13 @@ _TIPS_KEPT = 8
 _CLOSED_KEPT = 4_096
 """Closed invocations, and what they were known by, that an agent is still told of."""
 
+_NEVER = ("", 0)
 _ID_CHARACTERS = 200
 _OUR_IDS = "inv_"
 
 _External = tuple[Grouping, str]
 _Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Clues(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,14 +84,16 @@ class _Group:
 class _Caller:
     """One credential. `groups` are in the order of their last call, the latest last."""
 
-    __slots__ = ("closed", "credential", "externals", "groups", "tips")
+    __slots__ = ("closed", "closed_tips", "credential", "externals", "groups", "tips")
 
     def __init__(self, credential: str) -> None:
         self.credential = credential
         self.groups: OrderedDict[str, _Group] = OrderedDict()
         self.externals: dict[_External, _Group] = {}
         self.tips: dict[int, _Group] = {}
-        self.closed: dict[_External | int, str] = {}
+        self.closed: dict[_External, str] = {}
+        self.closed_tips: dict[int, tuple[str, int]] = {}
+        """Invocation, and when it was closed."""
 
 
 @final
@@ -194,15 +198,20 @@ class Groups:
         if group is not None:
             self._touch(group, now_us)
 
-    def close(self, invocation: str) -> None:
-        """Finished or stopped by somebody: whatever continues it is told so."""
+    def close(self, invocation: str, now_us: int) -> None:
+        """Finished or stopped by somebody: whatever continues it is told so.
+
+        Its ids stay closed; its conversation only as long as an idle one stays open, so that a job
+        which asks the same every day is not refused for ever.
+        """
         group = self._groups.get(invocation)
         if group is None:
             return
-        closed = group.caller.closed
-        closed.update(dict.fromkeys(group.externals, invocation))
-        closed.update(dict.fromkeys(group.tips, invocation))
-        _trim(closed)
+        caller = group.caller
+        caller.closed.update(dict.fromkeys(group.externals, invocation))
+        caller.closed_tips.update(dict.fromkeys(group.tips, (invocation, now_us)))
+        _trim(caller.closed)
+        _trim(caller.closed_tips)
         self._forget(group)
 
     def expire(self, now_us: int) -> tuple[str, ...]:
@@ -256,8 +265,8 @@ class Groups:
             if group is not None:
                 _advance(group, chain[-1])
                 return self._join(group, Grouping.CONVERSATION, now_us)
-            closed = caller.closed.get(tip)
-            if closed is not None:
+            closed, closed_us = caller.closed_tips.get(tip, _NEVER)
+            if closed and closed_us > now_us - self._idle_us:
                 return Stop(reason=reason.invocation_closed(agent, closed))
         recent = self._recent(caller, now_us)
         if len(recent) == 1 and recent[0].grouping is Grouping.TIME and not recent[0].tips:
@@ -371,6 +380,6 @@ def _remove(known: dict[_Key, _Group], key: _Key, group: _Group) -> None:
         del known[key]
 
 
-def _trim(closed: dict[_Key, str]) -> None:
+def _trim(closed: dict[_Key, _Value]) -> None:
     while len(closed) > _CLOSED_KEPT:
         del closed[next(iter(closed))]
