@@ -59,7 +59,7 @@ def peer_uid(connection: socket.socket) -> int | None:
 def bind(folder: Path) -> socket.socket:
     """A listening-ready socket in the data folder, for its owner alone.
 
-    Raises UsageError `plane_running` or `socket_path_too_long`.
+    Raises UsageError `plane_running`, `data_folder_unusable` or `socket_path_too_long`.
     """
     where = address(folder)
     if is_answering(where):
@@ -68,8 +68,16 @@ def bind(folder: Path) -> socket.socket:
             f"another plane is running with the data folder `{folder}`",
             help="stop it first, or name another folder with --data",
         )
-    Path(where).unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    bound.bind(where)
-    Path(where).chmod(0o600)  # until here the folder's own mode kept others out
+    try:
+        Path(where).unlink(missing_ok=True)
+        bound.bind(where)
+        Path(where).chmod(0o600)  # until here the folder's own mode kept others out
+    except OSError as error:
+        bound.close()
+        raise UsageError(
+            "data_folder_unusable",
+            f"no socket can be made in the data folder `{folder}`: {error.strerror}",
+            help="name another one with --data",
+        ) from error
     return bound
