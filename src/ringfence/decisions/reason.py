@@ -102,6 +102,17 @@ def out_of_scope(agent: Agent, kind: str, name: str, usable: Iterable[str] = ())
     )
 
 
+def wrong_protocol(agent: Agent, name: str, protocol: str) -> Reason:
+    """The model is the agent's, but its provider speaks another protocol than this path."""
+    return _refusal(
+        Code.OUT_OF_SCOPE,
+        agent,
+        f"model {quoted(name)} is not served on this path; its provider speaks the {protocol} "
+        "protocol.",
+        (("model", name[:_QUOTED_CHARACTERS]), ("protocol", protocol)),
+    )
+
+
 def suspended(agent: Agent) -> Reason:
     """A person suspended the agent."""
     return _refusal(Code.AGENT_SUSPENDED, agent, f"agent `{agent.name}` is suspended.")
@@ -213,6 +224,27 @@ def provider_object(agent: Agent, name: str) -> Reason:
         agent,
         f"agent `{agent.name}` has no stored object {quoted(name)} at the provider.",
         (("object", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def provider_failed(provider: str, code: str, cause: str) -> Reason:
+    """The provider could not be reached, or what it answered cannot be used."""
+    return Reason(
+        code=Code(code),
+        message=f"Ringfence could not get an answer from provider {quoted(provider)}: {cause}.",
+        facts=(("provider", provider),),
+    )
+
+
+def provider_credential(provider: str, status: int) -> Reason:
+    """The provider refuses the plane's own credential; no agent can mend that."""
+    return Reason(
+        code=Code.PROVIDER_MALFORMED,
+        message=(
+            f"Provider {quoted(provider)} refused Ringfence's own credential (status {status}). "
+            "Do not retry; tell whoever runs Ringfence."
+        ),
+        facts=(("provider", provider), ("status", str(status))),
     )
 
 

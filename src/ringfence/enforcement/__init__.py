@@ -1,1 +1,6 @@
-"""For each action: gather facts, ask the decisions, carry out the verdict, record the event."""
+"""For each action: gather facts, ask the decisions, carry out the verdict, record the event.
+
+The one enforcement path of DESIGN §4, shared by all doors. Read `route` (where a model's calls go),
+`directory` (who may knock), `invocation` (runs while they are open), `model_call` (the path of a
+model call), `ticket` (an action between intent and outcome), `refusal`, `dispatch`.
+"""

@@ -1,0 +1,58 @@
+"""What a call is charged when it is over: the real price where it is known, never too little."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ringfence.decisions.price import cost
+from ringfence.domain.money import ZERO, Money
+from ringfence.domain.price import RateCard
+from ringfence.domain.usage import Usage
+
+
+class Billing(StrEnum):
+    """What is known of the work a provider has done."""
+
+    NONE = "none"
+    """Nothing was done: never sent, or refused by the provider with an error status."""
+    ANSWERED = "answered"
+    """A whole answer came."""
+    UNCERTAIN = "uncertain"
+    """Something may have been done: a cut, a timeout, an answer that could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What the reservation allowed for; `output_tokens` is over all answers of the call."""
+
+    reserved: Money
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """The amount, and the usage it was computed from; None if it is the reservation itself."""
+
+    amount: Money
+    usage: Usage | None
+
+
+def charge(
+    billing: Billing, card: RateCard, usage: Usage | None, bounds: Bounds, answer_bytes: int
+) -> Charge:
+    """Charge the stated usage; else estimate from above; else keep the whole reservation.
+
+    An estimate never exceeds the bounds: a token is at least one byte of the answer.
+    """
+    if billing is Billing.NONE:
+        return Charge(amount=ZERO, usage=None)
+    if billing is Billing.UNCERTAIN:
+        known = cost(card, usage) if usage is not None else ZERO
+        return Charge(amount=Money(max(known, bounds.reserved)), usage=usage)
+    if usage is None:
+        usage = Usage(
+            input_tokens=bounds.input_tokens,
+            output_tokens=min(bounds.output_tokens, answer_bytes),
+            estimated=True,
+        )
+    return Charge(amount=cost(card, usage), usage=usage)

@@ -1,0 +1,388 @@
+"""Invocations while they are open: joining, opening, narrowing, ending."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from ringfence.decisions import charge, limit, rate, reason
+from ringfence.decisions.budget import Book
+from ringfence.decisions.grouping import Clues, Groups, Join, Open
+from ringfence.decisions.rate import Rate
+from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX, CallerTier
+from ringfence.domain.event import FORMAT, Change
+from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.invocation import Grouping, Invocation, InvocationState
+from ringfence.domain.money import Money
+from ringfence.domain.verdict import Deny, Reason, Refused, Stop
+from ringfence.enforcement.directory import Caller, Directory, digest_of
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.record import Ledger
+from ringfence.protocols import headers
+from ringfence.stores.ledger import InvocationRecord, opening_detail
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids, secret
+
+_SECOND_US = 1_000_000
+_CLOSED_KEPT = 10_000
+
+
+class Narrowing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an invocation token is narrower than what it was made from; None narrows nothing."""
+
+    models: tuple[str, ...] | None = None
+    budget_nano: int | None = None
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusable:
+    """A refusal that is still to be recorded; `live` is the invocation it belongs to, if any."""
+
+    verdict: Refused
+    live: LiveInvocation | None = None
+
+
+class Invocations:
+    """Every open invocation of this worker, and the last closed ones."""
+
+    def __init__(
+        self, *, directory: Directory, book: Book, ledger: Ledger, clock: Clock, ids: Ids
+    ) -> None:
+        """Nothing is open yet; `restore` brings back what a restart left open."""
+        self._directory = directory
+        self._book = book
+        self._ledger = ledger
+        self._clock = clock
+        self._ids = ids
+        self._groups = Groups()
+        self._open: dict[str, LiveInvocation] = {}
+        self._closed: dict[str, LiveInvocation] = {}
+        self._rates: dict[str, Rate] = {}
+
+    def __len__(self) -> int:
+        """How many invocations are open."""
+        return len(self._open)
+
+    def join(
+        self, caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...], now_us: int
+    ) -> LiveInvocation | Refusable:
+        """The invocation that a call belongs to, opened if it is new, and open still."""
+        clues = _clues(caller, request, hints)
+        agent = caller.runtime.agent
+        organisation = caller.runtime.organisation.id
+        found = self._groups.find(organisation, agent, clues, now_us)
+        if isinstance(found, Join):
+            live = self._open.get(found.invocation) or self._closed.get(found.invocation)
+            if live is None:
+                return Refusable(
+                    verdict=Deny(reason=reason.invocation_unknown(agent, found.invocation))
+                )
+        elif isinstance(found, Open):
+            throttle = rate.new_invocation(agent, self._rate(agent.id), now_us)
+            if throttle is not None:
+                return Refusable(verdict=throttle)
+            live = self._add(self._root(caller, found, now_us))
+            self._groups.open(organisation, agent, clues, found, invocation=live.id, now_us=now_us)
+        else:
+            return Refusable(verdict=self._kept_cause(found))
+        closed = live.closed_reason(now_us)
+        if closed is not None:
+            return Refusable(verdict=Stop(reason=closed), live=live)
+        self._refresh(live)
+        return live
+
+    def open_declared(
+        self, caller: Caller, task: str, narrowing: Narrowing, now_us: int
+    ) -> tuple[LiveInvocation, str] | Refusable:
+        """Open an invocation that was asked for, and make its token.
+
+        An agent token opens a root, an invocation token a child of its invocation (DESIGN §6).
+        """
+        runtime = caller.runtime
+        agent = runtime.agent
+        parent: LiveInvocation | None = None
+        if caller.invocation is not None:
+            parent = self.find(caller.invocation)
+            if parent is None:
+                return Refusable(
+                    verdict=Stop(reason=reason.invocation_closed(agent, caller.invocation))
+                )
+            closed = parent.closed_reason(now_us)
+            if closed is not None:
+                return Refusable(verdict=Stop(reason=closed), live=parent)
+            over = limit.sub_agent(agent, parent.tree, parent.identity.depth + 1)
+            if over is not None:
+                return Refusable(verdict=Deny(reason=over), live=parent)
+        else:
+            throttle = self._groups.room(
+                runtime.organisation.id, agent, now_us
+            ) or rate.new_invocation(agent, self._rate(agent.id), now_us)
+            if throttle is not None:
+                return Refusable(verdict=throttle)
+        live = self._declared(caller, parent, task, narrowing, now_us)
+        token = secret(INVOCATION_TOKEN_PREFIX)
+        live.token_digest = digest_of(token.encode())
+        self._install_token(live)
+        self.record_opening(live, narrowing)
+        return live, token
+
+    def record_opening(self, live: LiveInvocation, narrowing: Narrowing | None = None) -> None:
+        """Tell the ledger of an invocation that no intent has opened."""
+        text = msgspec.json.encode(narrowing).decode() if narrowing is not None else ""
+        detail = opening_detail(live.identity, token_digest=live.token_digest, narrowing=text)
+        self._record(live, "invocation.opened", detail)
+        live.is_recorded = True
+
+    def find(self, invocation: str) -> LiveInvocation | None:
+        """An open invocation, or one that was closed lately."""
+        return self._open.get(invocation) or self._closed.get(invocation)
+
+    def finish(self, live: LiveInvocation, now_us: int) -> None:
+        """The agent says that it is done; everything below it ends too."""
+        self._end(live, InvocationState.FINISHED, None, now_us)
+
+    def stop(self, live: LiveInvocation, cause: Reason, now_us: int) -> None:
+        """End an invocation for good; later calls are told the cause."""
+        self._end(live, InvocationState.STOPPED, cause, now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Close what was left idle or has passed its deadline; call every few seconds."""
+        for invocation in self._groups.expire(now_us):
+            live = self._open.get(invocation)
+            if live is not None:
+                self._end(live, InvocationState.EXPIRED, None, now_us)
+        overdue = [
+            live
+            for live in self._open.values()
+            if live.identity.deadline_us is not None and now_us >= live.identity.deadline_us
+        ]
+        for live in overdue:
+            self._end(live, InvocationState.EXPIRED, live.closed_reason(now_us), now_us)
+
+    def restore(self, records: Iterable[InvocationRecord]) -> None:
+        """Take up what a restart left open, parents before children."""
+        for record in sorted(records, key=lambda each: each.invocation.depth):
+            identity = record.invocation
+            runtime = self._directory.agent(identity.agent)
+            if runtime is None or not record.is_identified:
+                continue
+            narrowing = (
+                msgspec.json.decode(record.narrowing, type=Narrowing)
+                if record.narrowing
+                else Narrowing()
+            )
+            live = self._add(
+                LiveInvocation(
+                    identity,
+                    runtime,
+                    parent=self._open.get(identity.parent) if identity.parent else None,
+                    models=_models(narrowing),
+                    narrowed=_budget(narrowing),
+                )
+            )
+            live.is_recorded = True
+            live.steps = record.steps
+            live.tree.model_calls += record.steps
+            live.last_us = record.last_us
+            live.token_digest = record.token_digest
+            self._install_token(live)
+            if live.parent is None:
+                self._groups.open(
+                    identity.organisation,
+                    runtime.agent,
+                    Clues(credential=identity.credential),
+                    Open(_restored(identity.grouping), identity.external_id),
+                    invocation=identity.id,
+                    now_us=record.last_us,
+                )
+
+    def _root(self, caller: Caller, found: Open, now_us: int) -> LiveInvocation:
+        runtime = caller.runtime
+        invocation = self._ids.make("inv")
+        return LiveInvocation(
+            Invocation(
+                id=invocation,
+                organisation=runtime.organisation.id,
+                agent=runtime.id,
+                root=invocation,
+                parent=None,
+                depth=0,
+                credential=caller.credential,
+                opened_us=now_us,
+                grouping=found.grouping,
+                external_id=found.external_id,
+                deadline_us=limit.deadline_us(runtime.agent, now_us),
+            ),
+            runtime,
+        )
+
+    def _declared(
+        self,
+        caller: Caller,
+        parent: LiveInvocation | None,
+        task: str,
+        narrowing: Narrowing,
+        now_us: int,
+    ) -> LiveInvocation:
+        runtime = caller.runtime
+        invocation = self._ids.make("inv")
+        deadline_us = limit.deadline_us(
+            runtime.agent, now_us, parent.identity.deadline_us if parent is not None else None
+        )
+        if narrowing.seconds is not None:
+            own_us = now_us + narrowing.seconds * _SECOND_US
+            deadline_us = own_us if deadline_us is None else min(own_us, deadline_us)
+        models = _models(narrowing)
+        if parent is not None and parent.models is not None:
+            models = parent.models if models is None else models & parent.models
+        live = self._add(
+            LiveInvocation(
+                Invocation(
+                    id=invocation,
+                    organisation=runtime.organisation.id,
+                    agent=runtime.id,
+                    root=parent.root if parent is not None else invocation,
+                    parent=parent.id if parent is not None else None,
+                    depth=parent.identity.depth + 1 if parent is not None else 0,
+                    credential=caller.credential,
+                    opened_us=now_us,
+                    grouping=Grouping.TOKEN,
+                    task=task,
+                    deadline_us=deadline_us,
+                ),
+                runtime,
+                parent=parent,
+                models=models,
+                narrowed=_budget(narrowing),
+            )
+        )
+        if parent is None:
+            self._groups.open(
+                runtime.organisation.id,
+                runtime.agent,
+                Clues(credential=caller.credential),
+                Open(Grouping.TOKEN),
+                invocation=live.id,
+                now_us=now_us,
+            )
+        return live
+
+    def _add(self, live: LiveInvocation) -> LiveInvocation:
+        self._open[live.id] = live
+        return live
+
+    def _refresh(self, live: LiveInvocation) -> None:
+        """Compile the accounts of an invocation, once for each epoch."""
+        configuration = self._directory.configuration
+        epoch = configuration.epoch if configuration is not None else 0
+        if live.demands_epoch == epoch:
+            return
+        if live.parent is not None:
+            self._refresh(live.parent)
+        live.demands = charge.demands_for(
+            live.runtime.plan,
+            live.id,
+            parent=live.parent.demands if live.parent is not None else (),
+            narrowed=live.narrowed,
+        )
+        live.demands_epoch = epoch
+
+    def _install_token(self, live: LiveInvocation) -> None:
+        if live.token_digest is None:
+            return
+        self._directory.put_invocation_token(
+            live.token_digest,
+            Caller(
+                runtime=live.runtime,
+                credential=live.identity.credential,
+                invocation=live.id,
+                chain=live.chain,
+                tier=CallerTier.SUBAGENT if live.parent is not None else CallerTier.API,
+            ),
+        )
+
+    def _end(
+        self, live: LiveInvocation, state: InvocationState, cause: Reason | None, now_us: int
+    ) -> None:
+        if live.state is not InvocationState.OPEN:
+            return
+        for child in [each for each in self._open.values() if each.parent is live]:
+            self._end(child, state, cause, now_us)
+        live.state = state
+        live.stopped = cause
+        self._groups.close(live.id, now_us)
+        self._open.pop(live.id, None)
+        self._closed[live.id] = live
+        self._book.forget(live.id)
+        detail = {"cause": cause.code.value, "message": cause.message} if cause is not None else {}
+        if live.is_recorded:
+            self._record(live, f"invocation.{state.value}", detail)
+        while len(self._closed) > _CLOSED_KEPT:
+            old = self._closed.pop(next(iter(self._closed)))
+            if old.token_digest is not None:
+                self._directory.drop_invocation_token(old.token_digest, now_us)
+
+    def _kept_cause(self, found: Refused) -> Refused:
+        """Say why an invocation was stopped, where grouping only knows that it is closed."""
+        closed = self._closed.get(dict(found.reason.facts).get("invocation", ""))
+        if closed is None or closed.stopped is None or not isinstance(found, Stop):
+            return found
+        return Stop(reason=closed.stopped)
+
+    def _rate(self, agent: str) -> Rate:
+        known = self._rates.get(agent)
+        if known is None:
+            known = self._rates[agent] = Rate()
+        return known
+
+    def _record(self, live: LiveInvocation, what: str, detail: dict[str, str]) -> None:
+        configuration = self._directory.configuration
+        self._ledger.record(
+            Change(
+                format=FORMAT,
+                organisation=live.identity.organisation,
+                time_us=str(self._clock.now_us()),
+                epoch=configuration.epoch if configuration is not None else 0,
+                configuration=configuration.digest if configuration is not None else "",
+                actor=f"agent:{live.runtime.id}",
+                what=what,
+                subject=live.id,
+                detail=detail,
+                invocation=live.id,
+                root=live.root,
+            )
+        )
+
+
+def _clues(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...]) -> Clues:
+    header = trace = client = ""
+    for source, value in (*hints, *request.client_ids):
+        match headers.grouping(source):
+            case Grouping.HEADER:
+                header = header or value
+            case Grouping.TRACEPARENT:
+                trace = trace or value
+            case _:
+                client = client or value
+    return Clues(
+        credential=caller.credential,
+        invocation=caller.invocation or "",
+        header=header,
+        trace=trace,
+        client=client,
+        messages=request.messages,
+    )
+
+
+def _restored(grouping: Grouping) -> Grouping:
+    """How an invocation is found after a restart: its conversation is not kept, only its ids."""
+    return Grouping.TOKEN if grouping is Grouping.CONVERSATION else grouping
+
+
+def _models(narrowing: Narrowing) -> frozenset[str] | None:
+    return None if narrowing.models is None else frozenset(narrowing.models)
+
+
+def _budget(narrowing: Narrowing) -> Money | None:
+    return None if narrowing.budget_nano is None else Money(narrowing.budget_nano)

@@ -1,0 +1,110 @@
+"""One open invocation as it runs: its counts, its accounts and whether it must end."""
+
+from typing import final
+
+from ringfence.decisions import limit, reason
+from ringfence.decisions.budget import Demand
+from ringfence.decisions.limit import TreeCounts
+from ringfence.domain.agent import AgentState
+from ringfence.domain.invocation import Invocation, InvocationState
+from ringfence.domain.money import Money
+from ringfence.domain.verdict import Reason
+from ringfence.enforcement.directory import AgentRuntime
+
+
+@final
+class LiveInvocation:
+    """An invocation while it is open, and for a while after, so that a closed one says so.
+
+    `models` narrows the agent's scope; None means all of it. `is_recorded` tells whether the ledger
+    knows the invocation; the first event of an implicit one opens it there.
+    """
+
+    __slots__ = (
+        "chain",
+        "demands",
+        "demands_epoch",
+        "identity",
+        "is_recorded",
+        "last_us",
+        "models",
+        "narrowed",
+        "parent",
+        "refused",
+        "runtime",
+        "state",
+        "steps",
+        "stopped",
+        "token_digest",
+        "tree",
+    )
+
+    def __init__(
+        self,
+        identity: Invocation,
+        runtime: AgentRuntime,
+        *,
+        parent: "LiveInvocation | None" = None,
+        models: frozenset[str] | None = None,
+        narrowed: Money | None = None,
+    ) -> None:
+        """Open; the tree is the parent's."""
+        self.identity = identity
+        self.runtime = runtime
+        self.parent = parent
+        self.tree: TreeCounts = parent.tree if parent is not None else TreeCounts()
+        above = parent.chain if parent is not None else ()
+        self.chain: tuple[str, ...] = (*above, runtime.id)
+        self.models = models
+        self.narrowed = narrowed
+        self.state = InvocationState.OPEN
+        self.stopped: Reason | None = None
+        self.steps = 0
+        self.last_us = identity.opened_us
+        self.demands: tuple[Demand, ...] = ()
+        self.demands_epoch = -1
+        self.is_recorded = False
+        self.token_digest: bytes | None = None
+
+    @property
+    def id(self) -> str:
+        """The invocation's id."""
+        return self.identity.id
+
+    @property
+    def root(self) -> str:
+        """The id of the invocation at the top of the tree."""
+        return self.identity.root
+
+    def closed_reason(self, now_us: int) -> Reason | None:
+        """Why nothing more may happen in it; None while it is open, up to the top of its tree."""
+        if self.state is not InvocationState.OPEN:
+            if self.stopped is not None:
+                return self.stopped
+            return reason.invocation_closed(self.runtime.agent, self.id)
+        identity = self.identity
+        over = limit.deadline(self.runtime.agent, identity.opened_us, identity.deadline_us, now_us)
+        if over is not None:
+            return over
+        return self.parent.closed_reason(now_us) if self.parent is not None else None
+
+    def stream_stop(self, output_floor_tokens: int, reserved_tokens: int) -> Reason | None:
+        """Why a stream of this invocation must end at once; cheap, asked for every chunk."""
+        if self.runtime.state is not AgentState.ACTIVE:
+            return state_reason(self.runtime)
+        if self.state is not InvocationState.OPEN:
+            return self.stopped or reason.invocation_closed(self.runtime.agent, self.id)
+        if output_floor_tokens > reserved_tokens:
+            return reason.output_passed(self.runtime.agent, reserved_tokens)
+        return None
+
+
+def state_reason(runtime: AgentRuntime) -> Reason | None:
+    """Why an agent is not admitted; None if it is active."""
+    match runtime.state:
+        case AgentState.ACTIVE:
+            return None
+        case AgentState.SUSPENDED:
+            return reason.suspended(runtime.agent)
+        case AgentState.RETIRED:
+            return reason.retired(runtime.agent)

@@ -1,0 +1,331 @@
+"""The path of one model call: to a durable intent, and from its end to the books.
+
+DESIGN §4, steps 2 to 8 and 11. Every `if` about permission is a question to `decisions`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ringfence.decisions import input_bound, limit, model_call, output_limit, reason, scope
+from ringfence.decisions.budget import Book, Line, Reservation, Shortfall
+from ringfence.decisions.input_bound import Evidence
+from ringfence.decisions.output_limit import LoweredBy, OutputLimit
+from ringfence.decisions.price import affordable_output_tokens, worst_case
+from ringfence.domain.action import ActionKind
+from ringfence.domain.budget import BudgetScope
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.event import Decision, Intent, Outcome
+from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.model import ProviderProtocol
+from ringfence.domain.money import Money
+from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
+from ringfence.enforcement.directory import Caller, Directory
+from ringfence.enforcement.invocation import Invocations, Refusable
+from ringfence.enforcement.live import LiveInvocation, state_reason
+from ringfence.enforcement.record import Ledger, heading
+from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
+from ringfence.enforcement.route import Route
+from ringfence.enforcement.ticket import Ending, Ticket, account_line, charge_for, nano
+from ringfence.stores.body import Body
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
+
+_NOTHING_SEEN = Evidence()
+_STOPPING = frozenset({Code.BUDGET_EXHAUSTED, Code.LIMIT_REACHED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """What a door knows of a request beyond its body."""
+
+    protocol: ProviderProtocol
+    hints: tuple[tuple[str, str], ...] = ()
+    """Ids by which the request names its run (`protocols.headers.client_ids`)."""
+    client: str = ""
+    """The user agent, cut short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A call that is in scope and has a bound: what is still to be paid for."""
+
+    route: Route
+    input_tokens: int
+    output: OutputLimit
+    worst: Money
+
+
+class ModelPath:
+    """Decides model calls and keeps their books; one for each worker."""
+
+    def __init__(  # noqa: PLR0913 (the parts that the path joins)
+        self,
+        *,
+        directory: Directory,
+        invocations: Invocations,
+        book: Book,
+        ledger: Ledger,
+        refusals: Refusals,
+        clock: Clock,
+        ids: Ids,
+        evidence: Mapping[tuple[str, str], Evidence] | None = None,
+    ) -> None:
+        """`evidence` is by (organisation, model): what earlier calls have shown of input bounds."""
+        self._directory = directory
+        self._invocations = invocations
+        self._book = book
+        self._ledger = ledger
+        self._refusals = refusals
+        self._clock = clock
+        self._ids = ids
+        self._evidence: dict[tuple[str, str], Evidence] = dict(evidence or {})
+
+    def begin(self, caller: Caller, request: ModelRequest, knock: Knock) -> Ticket | RefusedAction:
+        """Admit, decide, reserve and write the intent; dispatch only when `durable` is done."""
+        now_us = self._clock.now_us()
+        not_active = state_reason(caller.runtime)
+        if not_active is not None:
+            return self._refuse(caller, Deny(reason=not_active), request, knock, None)
+        joined = self._invocations.join(caller, request, knock.hints, now_us)
+        if isinstance(joined, Refusable):
+            return self._refuse(caller, joined.verdict, request, knock, joined.live)
+        plan = self._plan(caller, joined, request, knock, now_us)
+        if isinstance(plan, Reason):
+            return self._refuse(caller, _verdict(plan), request, knock, joined)
+        reserved = self._book.reserve(joined.demands, plan.worst, now_us)
+        if isinstance(reserved, Shortfall):
+            return self._refuse(
+                caller, Deny(reason=self._short(caller, reserved)), request, knock, joined
+            )
+        over = limit.model_call(caller.runtime.agent, joined.tree)
+        if over is not None:
+            self._book.release(reserved)
+            return self._refuse(caller, Deny(reason=over), request, knock, joined)
+        return self._ticket(caller, joined, request, knock, plan, reserved, now_us)
+
+    def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
+        """Record a refusal that a door found, for example a body that cannot be read."""
+        return self._refusals.refuse(caller, verdict, attempted)
+
+    async def make_durable(self, ticket: Ticket) -> Reason | None:
+        """Wait for the intent; if it cannot be written, give the money back and say why (I1)."""
+        try:
+            await ticket.durable
+        except UnavailableError as error:
+            ticket.is_open = False
+            self._book.release(ticket.reservation)
+            return Reason(
+                code=Code.STORE_UNAVAILABLE,
+                message="Ringfence cannot write its record right now, so this call was not made. "
+                "Nothing was charged.",
+                facts=(("cause", error.code),),
+            )
+        return None
+
+    def stop_invocation(self, live: LiveInvocation, cause: Reason) -> None:
+        """End an invocation for good, for example after a cut."""
+        self._invocations.stop(live, cause, self._clock.now_us())
+
+    def _plan(
+        self,
+        caller: Caller,
+        live: LiveInvocation,
+        request: ModelRequest,
+        knock: Knock,
+        now_us: int,
+    ) -> _Plan | Reason:
+        runtime = caller.runtime
+        agent = runtime.agent
+        model = scope.model_in_scope(agent, runtime.organisation, request.model, live.models)
+        if isinstance(model, Reason):
+            return model
+        route = runtime.routes[model.name]
+        if route.protocol is not knock.protocol:
+            return reason.wrong_protocol(agent, model.name, route.protocol.value)
+        for leg in route.legs:
+            unfit = model_call.check(agent, leg.model, request)
+            if unfit is not None:
+                return unfit
+        if route.card is None:
+            return reason.price_unknown(agent, model.name)
+        input_tokens = self._input_tokens(runtime.organisation.id, route, request)
+        output = output_limit.output_limit(request.dialect, request.output_limit, agent)
+        worst = worst_case(route.card, input_tokens, output.tokens, request.answers)
+        left = self._book.left(live.demands, now_us)
+        if left is not None and worst > left:
+            affordable = affordable_output_tokens(route.card, left, input_tokens, request.answers)
+            lowered = output_limit.within_budget(output, affordable)
+            if lowered is not None:
+                output = lowered
+                worst = worst_case(route.card, input_tokens, output.tokens, request.answers)
+        return _Plan(route=route, input_tokens=input_tokens, output=output, worst=worst)
+
+    def _input_tokens(self, organisation: str, route: Route, request: ModelRequest) -> int:
+        """The most that any leg can count; `model_call.check` has refused what has no bound."""
+        evidence = self._evidence
+        return max(
+            input_bound.bound(
+                leg.model,
+                evidence.get((organisation, leg.model.name), _NOTHING_SEEN),
+                len(request.body),
+                request.images,
+                request.media,
+            )
+            or 0
+            for leg in route.legs
+        )
+
+    def _ticket(  # noqa: PLR0913, PLR0917 (what the decisions found)
+        self,
+        caller: Caller,
+        live: LiveInvocation,
+        request: ModelRequest,
+        knock: Knock,
+        plan: _Plan,
+        reserved: Reservation,
+        now_us: int,
+    ) -> Ticket:
+        live.steps += 1
+        identity = live.identity
+        first = plan.route.legs[0]
+        output = plan.output
+        lowered = output.lowered_by is not LoweredBy.NONE
+        intent = Intent(
+            **heading(caller, self._directory, now_us),
+            action=self._ids.make("act"),
+            action_kind=ActionKind.MODEL_CALL.value,
+            resource=plan.route.model.name,
+            operation=request.dialect.value,
+            invocation=identity.id,
+            root=identity.root,
+            parent=identity.parent,
+            depth=identity.depth,
+            grouping=identity.grouping.value,
+            opens=not live.is_recorded,
+            external_id=identity.external_id,
+            step=live.steps,
+            decision=Decision(
+                verdict="allow",
+                obligations=[f"output_limit={output.tokens} ({output.lowered_by})"]
+                if lowered
+                else [],
+            ),
+            provider=first.provider.name,
+            upstream=first.model.upstream,
+            stream=request.stream,
+            output_limit=output.tokens,
+            input_bound=plan.input_tokens,
+            reserved_nano=nano(reserved.amount),
+            accounts=[account_line(line) for line in reserved.lines()],
+            tools=list(request.tools),
+            body_bytes=len(request.body),
+            client=knock.client,
+        )
+        live.is_recorded = True
+        return Ticket(
+            caller=caller,
+            live=live,
+            route=plan.route,
+            intent=intent,
+            request=request,
+            output=output,
+            reservation=reserved,
+            durable=self._ledger.intend(intent, Body(request.body, request.message_spans)),
+            started_us=self._clock.monotonic_us(),
+            settle=self._settle,
+        )
+
+    def _settle(self, ticket: Ticket, ending: Ending) -> None:
+        now_us = self._clock.now_us()
+        charge = charge_for(ticket, ending)
+        settled = self._book.settle(ticket.reservation, charge.amount)
+        ticket.live.last_us = now_us
+        answer = ending.answer
+        intent = ticket.intent
+        self._learn(ticket, ending)
+        self._ledger.record(
+            Outcome(
+                **heading(ticket.caller, self._directory, now_us),
+                action=intent.action,
+                invocation=intent.invocation,
+                root=intent.root,
+                status=ending.status,
+                http_status=ending.http_status,
+                error=ending.error or answer.error,
+                finish=answer.finish,
+                usage=charge.usage,
+                cost_nano=nano(settled.cost),
+                reserved_nano=intent.reserved_nano,
+                overrun_nano=nano(settled.overrun),
+                price_source=ticket.price_source(ending.leg),
+                accounts=[account_line(line) for line in settled.lines],
+                attempts=ending.attempts,
+                duration_us=self._clock.monotonic_us() - ticket.started_us,
+                first_byte_us=max(0, ending.first_byte_us - ticket.started_us)
+                if ending.first_byte_us
+                else 0,
+                tool_calls=list(answer.tool_calls),
+                provider_object=answer.provider_object,
+                response_model=answer.response_model,
+                body_bytes=len(ending.body),
+            ),
+            Body(ending.body) if ending.body else None,
+        )
+
+    def _learn(self, ticket: Ticket, ending: Ending) -> None:
+        """Take a provider's count of a body that was all text as evidence for the next bound."""
+        usage = ending.answer.usage
+        request = ticket.request
+        if usage is None or usage.estimated or request.images or request.media:
+            return
+        if request.hosted_tools or request.outside_inputs:
+            return
+        key = (ticket.caller.runtime.organisation.id, ending.leg.model.name)
+        state = self._evidence.get(key, _NOTHING_SEEN)
+        self._evidence[key] = input_bound.learn(state, len(request.body), usage.input_tokens)
+
+    def _short(self, caller: Caller, shortfall: Shortfall) -> Reason:
+        runtime = caller.runtime
+        line = shortfall.line
+        return reason.budget(runtime.agent, shortfall, _holder(caller, line), runtime.plan.tz)
+
+    def _refuse(
+        self,
+        caller: Caller,
+        verdict: Refused,
+        request: ModelRequest,
+        knock: Knock,
+        live: LiveInvocation | None,
+    ) -> RefusedAction:
+        if live is not None and not live.is_recorded:
+            self._invocations.record_opening(live)
+        return self._refusals.refuse(
+            caller,
+            verdict,
+            Attempted(
+                resource=request.model[:200],
+                operation=request.dialect.value,
+                invocation=live.id if live else "",
+                root=live.root if live else "",
+                client=knock.client,
+                body=Body(request.body, request.message_spans),
+            ),
+        )
+
+
+def _verdict(why: Reason) -> Refused:
+    return Stop(reason=why) if why.code is Code.INVOCATION_STOPPED else Deny(reason=why)
+
+
+def _holder(caller: Caller, line: Line) -> str:
+    """The name, for people, of whoever a budget belongs to."""
+    runtime = caller.runtime
+    match line.key.scope:
+        case BudgetScope.TEAM:
+            return runtime.agent.team or ""
+        case BudgetScope.ORGANISATION:
+            return runtime.organisation.name
+        case BudgetScope.USER:
+            return line.key.holder
+        case _:
+            return runtime.agent.name

@@ -1,0 +1,150 @@
+"""An action between its intent and its outcome: the money set aside and the duty to settle once."""
+
+import asyncio
+from collections.abc import Callable
+from typing import final
+
+import msgspec
+
+from ringfence.decisions.budget import Line, Reservation
+from ringfence.decisions.output_limit import OutputLimit
+from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
+from ringfence.domain.event import AccountLine, Attempt, Intent, Status
+from ringfence.domain.exchange import Answer, ModelRequest
+from ringfence.domain.money import Money
+from ringfence.domain.price import RateCard
+from ringfence.domain.verdict import Reason
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.route import Leg, Route
+
+_NOTHING = Answer()
+
+
+class Ending(msgspec.Struct, kw_only=True):
+    """How an action ended, as the door saw it."""
+
+    status: Status
+    billing: Billing
+    leg: Leg
+    http_status: int = 0
+    error: str = ""
+    answer: Answer = _NOTHING
+    body: bytes = b""
+    attempts: list[Attempt] = []
+    first_byte_us: int = 0
+    """On the monotonic clock; 0 if nothing came."""
+
+
+@final
+class Ticket:
+    """A model call that may be dispatched once `durable` is done.
+
+    INVARIANT (I3): `settle` takes effect exactly once; whatever happens to the door's task, the
+    path settles an abandoned ticket as uncertain.
+    """
+
+    __slots__ = (
+        "_settle",
+        "caller",
+        "durable",
+        "intent",
+        "is_open",
+        "live",
+        "output",
+        "request",
+        "reservation",
+        "route",
+        "started_us",
+    )
+
+    def __init__(  # noqa: PLR0913 (an action has these parts)
+        self,
+        *,
+        caller: Caller,
+        live: LiveInvocation,
+        route: Route,
+        intent: Intent,
+        request: ModelRequest,
+        output: OutputLimit,
+        reservation: Reservation,
+        durable: asyncio.Future[None],
+        started_us: int,
+        settle: Callable[["Ticket", Ending], None],
+    ) -> None:
+        """Made by `model_call.ModelPath.begin` alone."""
+        self.caller = caller
+        self.live = live
+        self.route = route
+        self.intent = intent
+        self.request = request
+        self.output = output
+        self.reservation = reservation
+        self.durable = durable
+        self.started_us = started_us
+        self.is_open = True
+        self._settle = settle
+
+    @property
+    def action(self) -> str:
+        """The action's id."""
+        return self.intent.action
+
+    @property
+    def output_tokens_reserved(self) -> int:
+        """Output tokens over all answers that the reservation covers."""
+        return self.output.tokens * self.request.answers
+
+    def price_source(self, leg: Leg) -> str:
+        """Where the price of a leg came from."""
+        return card_of(leg).source
+
+    def settle(self, ending: Ending) -> None:
+        """Charge what the action cost and record its outcome; later calls do nothing."""
+        if self.is_open:
+            self.is_open = False
+            self._settle(self, ending)
+
+    def guard(self, output_floor_tokens: int) -> Reason | None:
+        """Whether a stream must end now, and why."""
+        return self.live.stream_stop(output_floor_tokens, self.output_tokens_reserved)
+
+
+def charge_for(ticket: Ticket, ending: Ending) -> Charge:
+    """What an ended action is charged, at the price of the leg that answered."""
+    return charge(
+        ending.billing,
+        card_of(ending.leg),
+        ending.answer.usage,
+        Bounds(
+            reserved=ticket.reservation.amount,
+            input_tokens=ticket.intent.input_bound,
+            output_tokens=ticket.output_tokens_reserved,
+        ),
+        len(ending.body),
+    )
+
+
+def card_of(leg: Leg) -> RateCard:
+    """The price of one leg. A route without a price never gets as far as a ticket."""
+    card = leg.model.price or leg.model.ceiling
+    if card is None:
+        raise ValueError("a leg without a price cannot be charged")
+    return card
+
+
+def account_line(line: Line) -> AccountLine:
+    """An account as an event states it."""
+    return AccountLine(
+        scope=line.key.scope.value,
+        holder=line.key.holder,
+        per=line.key.per.value,
+        window_us=str(line.window.start_us),
+        limit_nano=str(line.limit),
+        left_nano=str(line.left),
+    )
+
+
+def nano(amount: Money) -> str:
+    """Money as an event states it."""
+    return str(int(amount))

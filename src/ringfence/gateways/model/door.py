@@ -1,0 +1,362 @@
+"""One model call from request to answer."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ringfence.decisions import reason as reasons
+from ringfence.decisions.settlement import Billing
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.event import Attempt, Status
+from ringfence.domain.exchange import Answer, ModelRequest
+from ringfence.domain.model import Dialect
+from ringfence.domain.verdict import Code, Deny, Reason
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.model_call import Knock, ModelPath
+from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.route import Leg
+from ringfence.enforcement.ticket import Ending, Ticket
+from ringfence.gateways.answer import answer_refusal, own_headers
+from ringfence.gateways.model import upstream as wire
+from ringfence.gateways.model.endpoint import Endpoint
+from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
+from ringfence.protocols import headers as passing
+from ringfence.protocols.dialect import Codec
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Headers, Request, Response, UpstreamResponse
+
+_LOG = logging.getLogger(__name__)
+
+_NO_ANSWER: Final = Answer()
+_ERROR_BYTES_MAX: Final = 1024 * 1024
+_FIRST_ERROR: Final = 400
+_OUR_CREDENTIAL: Final = frozenset({401, 403})
+_TRY_NEXT: Final = frozenset({500, 502, 503, 504, 529})
+"""Statuses by which a provider says that it failed and did no work; the next leg may be tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLimits:
+    """What one call may take of the plane's memory and patience."""
+
+    request_bytes: int = 32 * 1024 * 1024
+    answer_bytes: int = 64 * 1024 * 1024
+    drain_s: float = 60.0
+    """How long a stream is read on after its agent has left."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """One call on its way: what the parts of the door hand to each other."""
+
+    request: Request
+    response: Response
+    endpoint: Endpoint
+    codec: Codec
+    caller: Caller
+    ticket: Ticket
+    attempts: list[Attempt]
+    leg: Leg
+
+
+class ModelDoor:
+    """Translates between four dialects and the enforcement path; decides nothing itself."""
+
+    def __init__(
+        self,
+        *,
+        path: ModelPath,
+        dispatcher: Dispatcher,
+        codecs: Mapping[Dialect, Codec],
+        clock: Clock,
+        limits: DoorLimits | None = None,
+    ) -> None:
+        """One door serves every request of a worker."""
+        self._path = path
+        self._dispatcher = dispatcher
+        self._codecs = codecs
+        self._clock = clock
+        self._limits = limits or DoorLimits()
+
+    async def handle(
+        self,
+        caller: Caller,
+        endpoint: Endpoint,
+        request: Request,
+        response: Response,
+        hints: tuple[tuple[str, str], ...],
+    ) -> None:
+        """Answer one request of a caller who is known."""
+        codec = self._codecs[endpoint.dialect]
+        client = client_of(request.headers)
+        try:
+            body = await request.read(self._limits.request_bytes)
+            query = passing.query_to_provider(request.query, endpoint.dialect)
+            asked = codec.parse(
+                body, path_model=endpoint.path_model, path_stream=endpoint.path_stream
+            )
+        except PeerError as error:
+            attempted = Attempted(operation=endpoint.dialect.value, client=client)
+            verdict = Deny(reason=reason_of(error))
+            refused = self._path.refuse(caller, verdict, attempted)
+            answer_refusal(request, response, endpoint.dialect, refused)
+            return
+        knock = Knock(protocol=endpoint.protocol, hints=hints, client=client)
+        begun = self._path.begin(caller, asked, knock)
+        if isinstance(begun, RefusedAction):
+            answer_refusal(request, response, endpoint.dialect, begun)
+            return
+        not_written = await self._path.make_durable(begun)
+        call = _Call(
+            request=request,
+            response=response,
+            endpoint=endpoint,
+            codec=codec,
+            caller=caller,
+            ticket=begun,
+            attempts=[],
+            leg=begun.route.legs[0],
+        )
+        if not_written is not None:
+            self._refuse(call, not_written)
+            return
+        try:
+            await self._dispatch(call, asked, query)
+        finally:
+            # INVARIANT (I3): whatever ended this task, the intent gets its outcome.
+            self._settle(call, Status.FAILED, Billing.UNCERTAIN, error="interrupted")
+
+    async def _dispatch(self, call: _Call, asked: ModelRequest, query: bytes) -> None:
+        """Try the legs of the route in order, before the first byte has reached the agent."""
+        legs = call.ticket.route.legs
+        for leg in legs:
+            call.leg = leg
+            started_us = self._clock.monotonic_us()
+            error: RingfenceError | None = None
+            upstream: UpstreamResponse | None = None
+            try:
+                upstream = await self._send(call, leg, asked, query)
+            except (UnavailableError, PeerError) as caught:
+                error = caught
+            status = upstream.status if upstream is not None else 0
+            call.attempts.append(
+                Attempt(
+                    provider=leg.provider.name,
+                    upstream=leg.model.upstream,
+                    status=status,
+                    error=error.code if error is not None else "",
+                    duration_us=self._clock.monotonic_us() - started_us,
+                )
+            )
+            is_last = leg is legs[-1]
+            if upstream is not None:
+                if status in _TRY_NEXT and not is_last:
+                    upstream.close()
+                    continue
+                await self._relay(call, upstream, asked)
+                return
+            if error is not None and (is_last or error.help != "unsent"):
+                self._provider_failed(call, error)
+                return
+
+    async def _send(
+        self, call: _Call, leg: Leg, asked: ModelRequest, query: bytes
+    ) -> UpstreamResponse:
+        body = call.codec.rewrite(
+            asked,
+            model=leg.model.upstream,
+            output_limit=call.ticket.output.tokens or None,
+            inject_usage=asked.stream,
+        )
+        target = wire.target(
+            leg.base_path, call.endpoint, leg.provider, leg.model.upstream, query.decode()
+        )
+        passed = passing.to_provider(
+            call.request.headers, call.endpoint.protocol, leg.provider.betas
+        )
+        return await self._dispatcher.send(leg, target, passed, body)
+
+    async def _relay(self, call: _Call, upstream: UpstreamResponse, asked: ModelRequest) -> None:
+        try:
+            if upstream.status >= _FIRST_ERROR:
+                await self._relay_error(call, upstream)
+            elif asked.stream and not _is_plain_json(call, upstream):
+                await self._relay_stream(call, upstream, asked)
+            else:
+                await self._relay_whole(call, upstream)
+        finally:
+            upstream.close()
+
+    async def _relay_whole(self, call: _Call, upstream: UpstreamResponse) -> None:
+        """Read the whole answer, settle it, then pass it on."""
+        try:
+            body = await upstream.read(self._limits.answer_bytes)
+            first_byte_us = self._clock.monotonic_us()
+            answer = call.codec.read(body)
+        except (PeerError, UnavailableError) as error:
+            self._provider_failed(call, error)
+            return
+        gone = call.response.is_disconnected
+        self._settle(
+            call,
+            Status.CLIENT_GONE if gone else Status.OK,
+            Billing.ANSWERED,
+            http_status=upstream.status,
+            answer=answer,
+            body=body,
+            first_byte_us=first_byte_us,
+        )
+        if not gone:
+            call.response.send(upstream.status, self._headers(call, upstream), body)
+
+    async def _relay_error(self, call: _Call, upstream: UpstreamResponse) -> None:
+        """Pass a provider's error on; not one about our credential, which could show the key."""
+        try:
+            body = await upstream.read(_ERROR_BYTES_MAX)
+        except (PeerError, UnavailableError):
+            body = b""
+        status = upstream.status
+        if status in _OUR_CREDENTIAL:
+            _LOG.error(
+                "provider refused our credential",
+                extra={"provider": call.leg.provider.name, "status": status},
+            )
+            self._settle(
+                call,
+                Status.UPSTREAM_ERROR,
+                Billing.NONE,
+                http_status=status,
+                error="provider_credential",
+            )
+            self._refuse(call, reasons.provider_credential(call.leg.provider.name, status))
+            return
+        self._settle(
+            call,
+            Status.UPSTREAM_ERROR,
+            Billing.NONE,
+            http_status=status,
+            error=f"http_{status}",
+            body=body,
+        )
+        if not call.response.is_disconnected:
+            call.response.send(status, self._headers(call, upstream), body)
+
+    async def _relay_stream(
+        self, call: _Call, upstream: UpstreamResponse, asked: ModelRequest
+    ) -> None:
+        call.response.start(upstream.status, self._headers(call, upstream))
+        reader = call.codec.stream(asked)
+        relay = StreamRelay(
+            upstream=upstream,
+            response=call.response,
+            reader=reader,
+            codec=call.codec,
+            guard=call.ticket.guard,
+            clock=self._clock,
+            drain_s=self._limits.drain_s,
+        )
+        passage = await relay.run()
+        answer = reader.answer()
+        known = answer.usage is not None and reader.is_complete
+        whole = passage.status is Status.OK or (passage.status is Status.CLIENT_GONE and known)
+        self._settle(
+            call,
+            passage.status,
+            Billing.ANSWERED if whole else Billing.UNCERTAIN,
+            http_status=upstream.status,
+            error=passage.error,
+            answer=answer,
+            body=passage.body,
+            first_byte_us=passage.first_byte_us,
+        )
+        if passage.stop is not None:
+            self._path.stop_invocation(call.ticket.live, passage.stop)
+
+    def _provider_failed(self, call: _Call, error: RingfenceError) -> None:
+        """Say that the provider failed; charge the reservation unless nothing was sent."""
+        unsent = error.help == "unsent" or error.code == Code.LIMIT_REACHED
+        self._settle(
+            call,
+            Status.FAILED,
+            Billing.NONE if unsent else Billing.UNCERTAIN,
+            error=error.code,
+        )
+        if call.response.is_disconnected:
+            return
+        self._refuse(
+            call,
+            reasons.provider_failed(call.leg.provider.name, error.code, error.message),
+            is_charged=not unsent,
+        )
+
+    def _refuse(self, call: _Call, why: Reason, *, is_charged: bool = False) -> None:
+        refused = RefusedAction(
+            verdict=Deny(reason=why), action=call.ticket.action, invocation=call.ticket.live.id
+        )
+        dialect = call.endpoint.dialect
+        answer_refusal(call.request, call.response, dialect, refused, is_charged=is_charged)
+
+    def _settle(  # noqa: PLR0913 (an ending has these parts)
+        self,
+        call: _Call,
+        status: Status,
+        billing: Billing,
+        *,
+        http_status: int = 0,
+        error: str = "",
+        answer: Answer = _NO_ANSWER,
+        body: bytes = b"",
+        first_byte_us: int = 0,
+    ) -> None:
+        if not call.ticket.is_open:
+            return
+        call.ticket.settle(
+            Ending(
+                status=status,
+                billing=billing,
+                leg=call.leg,
+                http_status=http_status,
+                error=error,
+                answer=answer,
+                body=body if len(body) <= KEPT_BYTES_MAX else body[:KEPT_BYTES_MAX],
+                attempts=call.attempts,
+                first_byte_us=first_byte_us,
+            )
+        )
+
+    def _headers(self, call: _Call, upstream: UpstreamResponse) -> Headers:
+        ticket = call.ticket
+        ours = own_headers(ticket.live.id, ticket.action)
+        if ticket.output.obligations:
+            limit = f"{ticket.output.tokens}; {ticket.output.lowered_by}"
+            ours.append((b"ringfence-output-limit", limit.encode()))
+        return [*passing.to_client(upstream.headers), *ours]
+
+
+def client_of(headers: Headers) -> str:
+    """The client's user agent, cut to what a record needs."""
+    for name, value in headers:
+        if name == b"user-agent":
+            return value[:120].decode("latin-1")
+    return ""
+
+
+def reason_of(error: PeerError) -> Reason:
+    """A peer's mistake as a reason."""
+    return Reason(
+        code=Code(error.code),
+        message=f"Ringfence refused this request: {error.message}.",
+    )
+
+
+def _is_plain_json(call: _Call, upstream: UpstreamResponse) -> bool:
+    """Whether a provider answered a request for a stream with one whole document.
+
+    Gemini streams a JSON array unless `alt=sse` was asked for, so there it says nothing.
+    """
+    if call.endpoint.dialect is Dialect.GEMINI:
+        return False
+    kinds = [value for name, value in upstream.headers if name == b"content-type"]
+    return any(kind.lower().startswith(b"application/json") for kind in kinds)

@@ -1,0 +1,162 @@
+"""A stream while it passes: forwarded as it comes, read on the way, cut when it must be."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from ringfence.domain.event import Status
+from ringfence.domain.verdict import Reason
+from ringfence.protocols.dialect import AnswerStream, Codec
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Response, UpstreamResponse
+
+Guard = Callable[[int], Reason | None]
+"""Given the output tokens that have certainly passed: None to go on, or why the stream must end."""
+
+KEPT_BYTES_MAX = 8 * 1024 * 1024
+"""How much of an answer is kept for the record; more than any model's longest answer in text."""
+
+
+class Passage(msgspec.Struct, kw_only=True):
+    """How a stream ended."""
+
+    status: Status
+    error: str = ""
+    first_byte_us: int = 0
+    body: bytes = b""
+    """The bytes forwarded to the agent, up to `KEPT_BYTES_MAX`."""
+    stop: Reason | None = None
+
+
+class StreamRelay:
+    """The sink between a provider's stream and the agent; one object for one answer.
+
+    An agent that leaves does not end the reading: what was ordered is paid for, so the rest is
+    drained for at most `drain_s` to learn the real price.
+    """
+
+    def __init__(  # noqa: PLR0913 (the parts that one relay joins)
+        self,
+        *,
+        upstream: UpstreamResponse,
+        response: Response,
+        reader: AnswerStream,
+        codec: Codec,
+        guard: Guard,
+        clock: Clock,
+        drain_s: float,
+    ) -> None:
+        """Join an upstream's body to a response that has been started."""
+        self._upstream = upstream
+        self._response = response
+        self._reader = reader
+        self._codec = codec
+        self._guard = guard
+        self._clock = clock
+        self._drain_s = drain_s
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._first_byte_us = 0
+        self._gone = False
+        self._drain_timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[Passage] = self._loop.create_future()
+
+    async def run(self) -> Passage:
+        """Relay until the stream ends, is cut or cannot go on."""
+        self._response.on_pause(self._pause, self._upstream.resume)
+        self._response.on_disconnect(self._client_left)
+        self._upstream.pipe(self)
+        try:
+            return await self._done
+        finally:
+            if self._drain_timer is not None:
+                self._drain_timer.cancel()
+            self._upstream.close()
+
+    def data(self, chunk: bytes) -> None:
+        """Some bytes of the provider's stream."""
+        if self._done.done():
+            return
+        if not self._first_byte_us:
+            self._first_byte_us = self._clock.monotonic_us()
+        out = self._reader.feed(chunk)
+        stop = self._guard(self._reader.output_floor_tokens)
+        if stop is not None:
+            self._cut(stop)
+            return
+        if out:
+            self._forward(out)
+
+    def end(self) -> None:
+        """The provider finished."""
+        if self._done.done():
+            return
+        rest = self._reader.flush()
+        if rest:
+            self._forward(rest)
+        if not self._gone:
+            self._response.end()
+        complete = self._reader.is_complete
+        status = Status.OK if complete else Status.FAILED
+        self._finish(
+            Status.CLIENT_GONE if self._gone and complete else status,
+            "" if complete else "stream_incomplete",
+        )
+
+    def failed(self, error: Exception) -> None:
+        """The provider's stream broke off; the agent must see a cut and not an end."""
+        if self._done.done():
+            return
+        if not self._gone:
+            self._response.abort()
+        self._finish(Status.FAILED, str(getattr(error, "code", "provider_unavailable")))
+
+    def stop(self, reason: Reason) -> None:
+        """End the stream from outside, for example because the agent was suspended."""
+        if not self._done.done():
+            self._cut(reason)
+
+    def _forward(self, data: bytes) -> None:
+        if self._kept_bytes < KEPT_BYTES_MAX:
+            self._kept.append(data)
+            self._kept_bytes += len(data)
+        if not self._gone:
+            self._response.write(data)
+
+    def _cut(self, reason: Reason) -> None:
+        rest = self._reader.flush()
+        if rest:
+            self._forward(rest)
+        self._forward(self._codec.stream_stop(reason))
+        if not self._gone:
+            self._response.end()
+        self._upstream.close()
+        self._finish(Status.CUT, reason.code.value, reason)
+
+    def _pause(self) -> None:
+        if not self._gone:
+            self._upstream.pause()
+
+    def _client_left(self) -> None:
+        if self._done.done():
+            return
+        self._gone = True
+        self._upstream.resume()
+        self._drain_timer = self._loop.call_later(self._drain_s, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._done.done():
+            self._finish(Status.CLIENT_GONE, "drain_timeout")
+
+    def _finish(self, status: Status, error: str, stop: Reason | None = None) -> None:
+        self._done.set_result(
+            Passage(
+                status=status,
+                error=error,
+                first_byte_us=self._first_byte_us,
+                body=b"".join(self._kept),
+                stop=stop,
+            )
+        )
