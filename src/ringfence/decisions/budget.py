@@ -215,8 +215,13 @@ class Book:
 
     def left(self, demands: Sequence[Demand], now_us: int) -> Money | None:
         """The most that `reserve` would grant now; None where no budget applies."""
-        lines = self.lines(demands, now_us)
-        return min((line.left for line in lines), default=None)
+        least: int | None = None
+        for demand in demands:
+            period = self._current(demand, now_us)
+            left = period.limit - period.used
+            if least is None or left < least:
+                least = left
+        return None if least is None else Money(least)
 
     def forget(self, holder: str) -> None:
         """Drop the accounts of a closed invocation or tree; open reservations on it still settle.
