@@ -53,7 +53,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
         if organisation is None:
             continue
         if organisation.name in files:
-            what = f"organisation {shown(organisation.name)} is defined twice"
+            what = "this organisation is defined twice"
             help_ = f"it stands in {files[organisation.name]} too"
             problems.add(reading.places["organisation",], what, help_)
         files.setdefault(organisation.name, str(file))
@@ -83,7 +83,9 @@ def _read_file(path: Path, reading: Reading) -> Organisation | None:
     if node is None:
         return None
     if not isinstance(node, tree.Table):
-        reading.problems.add(node.place, "must be a mapping", "begin with `format: 1`")
+        reading.problems.add(
+            node.place, "the configuration must be a mapping", "begin with `format: 1`"
+        )
         return None
     root = Section(node, "the configuration", reading)
     if not _is_this_format(root):

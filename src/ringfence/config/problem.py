@@ -12,10 +12,17 @@ _MATCHED_CHARACTERS = 64
 _MOST_PROBLEMS = 200
 
 _SECRET_SHAPE = re.compile(
-    r"(sk|rk|pk|rf|ghp|gho|ghs|glpat|xox[a-z]|AKIA|ASIA|AIza|hf|eyJ)[-_A-Za-z0-9]{12,}"
-    r"|(?=[A-Za-z_+/=-]*[0-9])(?=[0-9_+/=-]*[A-Za-z])[A-Za-z0-9_+/=-]{32,}"
+    r"(?<![A-Za-z0-9])(?:(?:sk|rk|pk|rf|hf|gh[opsu]|glpat|xox[a-z])[-_]|AKIA|ASIA|AIza|eyJ)"
+    r"[-_A-Za-z0-9]{12,}"
+    r"|(?=[A-Za-z+/=]*[0-9])(?=[0-9+/=]*[A-Za-z])[A-Za-z0-9+/=]{24,}"
 )
 """Well-known beginnings of keys, and any long unbroken run of letters with digits."""
+
+CREDENTIAL_WORD = re.compile(
+    r"(^|[_.-])(api[_-]?key|key|token|secret|password|passwd|credentials?|auth|signature|sig)$",
+    re.IGNORECASE,
+)
+"""Names of things that hold a secret, by their last word."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

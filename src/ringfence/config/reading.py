@@ -20,16 +20,18 @@ class Reading:
     """Key, whose it is, and where: accepted but without effect in this version."""
     places: dict[tuple[str, ...], Place] = field(default_factory=dict)
     """Where a thing stands that is judged later together with others."""
+    fallbacks: dict[tuple[str, str], "Item"] = field(default_factory=dict)
+    """How a model's fallback is written, by the names of both."""
 
-    def text(self, node: Text) -> str:
-        """The text with its environment references replaced."""
+    def text(self, node: Text) -> str | None:
+        """The text with its environment references replaced; None if that cannot be done."""
         expansion = expand(node.text, self.environment)
         for name in expansion.missing:
             self.missing(name, node.place)
         if expansion.is_broken:
             help_ = "write `${NAME}` for a variable, `$${` for the characters themselves"
             self.problems.add(node.place, "a broken reference to the environment", help_)
-        return expansion.value
+        return None if expansion.missing or expansion.is_broken else expansion.value
 
     def missing(self, name: str, place: Place) -> None:
         """Note a variable that has no value."""

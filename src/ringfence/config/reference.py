@@ -6,10 +6,9 @@ from itertools import groupby
 from operator import itemgetter
 
 from ringfence.config.problem import nearest, shown
-from ringfence.config.reading import Reading
+from ringfence.config.reading import Item, Reading
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.model import Model, Provider
-from ringfence.domain.money import format_usd
 from ringfence.domain.organisation import Organisation
 
 _SHARED_WINDOWS = (Per.HOUR, Per.DAY, Per.WEEK, Per.MONTH, Per.TOTAL)
@@ -22,9 +21,10 @@ def check_fallbacks(
     graph: dict[str, list[str]] = {}
     for model in models.values():
         for name in model.fallback:
-            what, help_ = _judge_fallback(model, name, models, providers)
+            item = reading.fallbacks[model.name, name]
+            what, help_ = _judge_fallback(model, item, models, providers)
             if what:
-                reading.problems.add(reading.places["fallback", model.name, name], what, help_)
+                reading.problems.add(item.place, what, help_)
             else:
                 graph.setdefault(model.name, []).append(name)
     try:
@@ -33,17 +33,17 @@ def check_fallbacks(
         # `args[1]` lists the cycle from each node to the one that depends on it.
         cycle: list[str] = list(reversed(error.args[1]))
         what = f"the fallbacks go round: {' → '.join(map(shown, cycle))}"
-        place = reading.places["fallback", cycle[0], cycle[1]]
+        place = reading.fallbacks[cycle[0], cycle[1]].place
         reading.problems.add(place, what, "remove one of them")
 
 
 def _judge_fallback(
-    model: Model, name: str, models: Mapping[str, Model], providers: Mapping[str, Provider]
+    model: Model, item: Item, models: Mapping[str, Model], providers: Mapping[str, Provider]
 ) -> tuple[str, str]:
+    name = item.value
     if name not in models:
-        return f"unknown model {shown(name)} in fallback of {shown(model.name)}", nearest(
-            name, models
-        )
+        what = f"unknown model {shown(item.written)} in fallback of {shown(model.name)}"
+        return what, nearest(item.written, models)
     if name == model.name:
         return f"model {shown(name)} cannot be its own fallback", "name another model"
     first, second = providers.get(model.provider), providers.get(models[name].provider)
@@ -83,7 +83,7 @@ def _compare(
         if budget.per in _SHARED_WINDOWS and limit is not None and budget.limit > limit:
             noun, name = holder
             what = f"the budget per {budget.per} of {noun} {shown(name)} can never be used up"
-            help_ = f"{wider_name} has {format_usd(limit)} per {budget.per}"
+            help_ = f"{wider_name} has less per {budget.per}"
             reading.notes.add(reading.places["budget", noun, name, budget.per], what, help_)
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
-from ringfence.config.problem import Place, nearest, shown
+from ringfence.config.problem import CREDENTIAL_WORD, Place, nearest, shown
 from ringfence.config.reading import Item, Reading, kind
 from ringfence.config.tree import Entry, Items, Node, Table, Text
 from ringfence.config.variable import sole_reference
@@ -14,7 +14,7 @@ from ringfence.config.variable import sole_reference
 _Word = TypeVar("_Word", bound=StrEnum)
 
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
-_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAME_HELP = "use letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first"
 _UNLIMITED = "unlimited"
@@ -23,7 +23,7 @@ _UNLIMITED = "unlimited"
 class Section:
     """One table. Close it when everything was asked for: what was not asked for is unknown."""
 
-    def __init__(self, node: Node, where: str, reading: Reading) -> None:
+    def __init__(self, node: Node, where: str, reading: Reading, example: str = "") -> None:
         """`where` names the table in error texts, for example ``agent `triage` ``."""
         self.reading = reading
         self.where = where
@@ -36,7 +36,8 @@ class Section:
         elif isinstance(node, Text) and node.is_nothing:
             self._is_table = True
         else:
-            self.problem(node.place, f"{where} must be a mapping, not {kind(node)}")
+            what = f"{where} must be a mapping, not {kind(node)}"
+            self.problem(node.place, what, f"write `{example}`" if example else "")
 
     def __contains__(self, key: str) -> bool:
         """Whether the table has this key."""
@@ -67,7 +68,10 @@ class Section:
         for key, entry in self._entries.items():
             if key not in self._asked:
                 what = f"unknown key {shown(key)} in {self.where}"
-                self.problem(entry.place, what, nearest(key, self._asked))
+                is_secret = "credential" in self._asked and CREDENTIAL_WORD.search(key)
+                self.problem(
+                    entry.place, what, nearest("credential" if is_secret else key, self._asked)
+                )
 
     def not_enforced(self, *keys: str) -> None:
         """Remember those of the keys that are there: they have no effect yet."""
@@ -92,7 +96,8 @@ class Section:
         if not isinstance(node, Text):
             self.problem(node.place, f"`{key}` in {self.where} must be text, not {kind(node)}")
             return None
-        return Item(self.reading.text(node), node.text, node.place)
+        value = self.reading.text(node)
+        return None if value is None else Item(value, node.text, node.place)
 
     def text(
         self, key: str, default: str = "", *, pattern: re.Pattern[str] = _NAME, rule: str = ""
@@ -186,7 +191,9 @@ class Section:
     def _texts(self, key: str, node: Items) -> Iterator[Item]:
         for element in node.items:
             if isinstance(element, Text) and not element.is_nothing:
-                yield Item(self.reading.text(element), element.text, element.place)
+                value = self.reading.text(element)
+                if value is not None:
+                    yield Item(value, element.text, element.place)
             else:
                 what = f"each of `{key}` in {self.where} must be text, not {kind(element)}"
                 self.problem(element.place, what)
@@ -226,10 +233,10 @@ class Section:
         self.reading.secret(name, node.place)
         return name
 
-    def section(self, key: str, where: str) -> "Section | None":
+    def section(self, key: str, where: str, example: str = "") -> "Section | None":
         """A table within this one."""
         node = self.node(key)
-        return None if node is None else Section(node, where, self.reading)
+        return None if node is None else Section(node, where, self.reading, example)
 
     def named(
         self, key: str, noun: str, *, pattern: re.Pattern[str] = _NAME, rule: str = ""
@@ -242,7 +249,7 @@ class Section:
             if pattern.fullmatch(name):
                 yield name, Section(entry.value, f"{noun} {shown(name)}", self.reading)
             else:
-                what = f"{shown(name)} cannot be the name of a {noun}"
+                what = f"{shown(name)} is not a valid {noun} name"
                 self.problem(entry.place, what, rule or _NAME_HELP)
 
     def names(self, key: str) -> Mapping[str, Entry]:

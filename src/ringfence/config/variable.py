@@ -14,7 +14,7 @@ class Expansion:
     """A text with its references replaced; `missing` are variables without a value."""
 
     value: str
-    missing: Sequence[str] = ()
+    missing: tuple[str, ...] = ()
     is_broken: bool = False
     """Whether a `${` stands there that begins no reference."""
 
@@ -31,7 +31,7 @@ def expand(text: str, environment: Mapping[str, str]) -> Expansion:
 
     return Expansion(
         value=_TOKEN.sub(replacement, text),
-        missing=[name for name in dict.fromkeys(names) if not environment.get(name)],
+        missing=tuple(name for name in dict.fromkeys(names) if not environment.get(name)),
         is_broken=any(match["broken"] for match in tokens),
     )
 

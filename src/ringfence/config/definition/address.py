@@ -4,14 +4,9 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from ringfence.config.problem import CREDENTIAL_WORD
 from ringfence.config.section import Section
 from ringfence.domain.host import is_private
-
-CREDENTIAL_WORD = re.compile(
-    r"(^|[_.-])(api[_-]?key|key|token|secret|password|passwd|credentials?|auth|signature|sig)$",
-    re.IGNORECASE,
-)
-"""Names of things that hold a secret, by their last word."""
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")

@@ -98,7 +98,7 @@ def _read_limits(section: Section, default: Limits) -> Limits:
     written = inner.whole("default_output_tokens", least=1)
     if written is not None and output_tokens is not None and written > output_tokens:
         what = f"`default_output_tokens` of {section.where} is above `output_tokens`"
-        inner.problem(inner.at("default_output_tokens"), what, f"at most {output_tokens}")
+        inner.problem(inner.at("default_output_tokens"), what, "lower it, or raise the cap")
     limits = Limits(
         model_calls=inner.limit("model_calls", default.model_calls),
         tool_calls=inner.limit("tool_calls", default.tool_calls),

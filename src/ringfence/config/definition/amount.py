@@ -24,10 +24,10 @@ def read(section: Section, key: str, *, least: Decimal = Decimal(0)) -> int | No
 def _judge(usd: Decimal, least: Decimal) -> tuple[str, str]:
     if usd < 0:
         return "is negative", "write an amount in US dollars"
-    if usd < least:
-        return "is zero", "leave it out, or stop the agent with `ringfence agent suspend`"
     if usd > _MOST_USD:
         return "is too large", f"at most {_MOST_USD} US dollars"
     if usd * NANO_PER_USD % 1:
         return "is finer than a nano-dollar", "at most nine decimals"
+    if usd < least:
+        return "is zero", "leave it out, or stop the agent with `ringfence agent suspend`"
     return "", ""

@@ -35,7 +35,8 @@ def read(section: Section, holder: tuple[str, str] | None = None) -> tuple[Budge
 
 def _each(section: Section, nodes: tuple[Node, ...]) -> Iterator[tuple[Budget, Section]]:
     for node in nodes:
-        inner = Section(node, f"the budget of {section.where}", section.reading)
+        where = f"the budget of {section.where}"
+        inner = Section(node, where, section.reading, "budget: {usd: 5, per: day}")
         inner.require("usd", "per")
         limit = amount.read(inner, "usd", least=_SMALLEST)
         has_per = "per" in inner

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.config.definition import price
+from ringfence.config.problem import shown
 from ringfence.config.section import Section
 from ringfence.domain.model import InputBound, Model
 
@@ -48,7 +49,7 @@ def _read(name: str, section: Section, providers: Mapping[str, object]) -> Model
 def _read_fallback(name: str, section: Section) -> tuple[str, ...]:
     items = section.distinct("fallback")
     for item in items:
-        section.reading.places["fallback", name, item.value] = item.place
+        section.reading.fallbacks[name, item.value] = item
     return tuple(item.value for item in items)
 
 
@@ -85,7 +86,9 @@ def _judge(model: Model, section: Section) -> None:
     if model.ceiling is not None:
         what = f"`ceiling` of {section.where} has no effect beside `price`"
         section.reading.notes.add(section.at("ceiling"), what, "remove one of them")
-    for tool in sorted(model.hosted_tools - {name for name, _ in model.price.hosted}):
-        what = f"hosted tool `{tool}` of {section.where} has no fee"
-        help_ = f"add `hosted: {{{tool}: 0.01}}` to its price, in US dollars per use"
-        section.problem(section.at("hosted_tools"), what, help_)
+    fees = {name for name, _ in model.price.hosted}
+    for item in section.items("hosted_tools"):
+        if item.value not in fees:
+            what = f"hosted tool {shown(item.written)} of {section.where} has no fee"
+            help_ = "add it to `hosted` of the price, in US dollars per use"
+            section.problem(item.place, what, help_)

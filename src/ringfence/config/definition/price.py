@@ -10,7 +10,7 @@ _NOTHING = Rates(input=0, output=0)
 
 def read(section: Section, key: str) -> RateCard | None:
     """Read `price` or `ceiling`; None if it is not there."""
-    inner = section.section(key, f"the {key} of {section.where}")
+    inner = section.section(key, f"the {key} of {section.where}", f"{key}: {{input: 1, output: 2}}")
     if inner is None:
         return None
     inner.require("input", "output")
@@ -55,7 +55,9 @@ def _read_bands(section: Section, rates: Rates) -> tuple[Band, ...]:
     for element in node.items:
         inner = Section(element, f"`above` in {section.where}", section.reading)
         inner.require("tokens")
-        tokens = inner.whole("tokens", least=1) or 0
+        tokens = inner.whole("tokens", least=1)
+        if tokens is None:
+            continue
         if bands and tokens <= bands[-1].above_input_tokens:
             what = f"`above` in {section.where} is not in ascending order"
             inner.problem(inner.at("tokens"), what, "give each threshold once, the lowest first")

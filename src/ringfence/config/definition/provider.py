@@ -2,8 +2,8 @@
 
 import re
 
-from ringfence.config.definition.address import CREDENTIAL_WORD, is_exposed, read_url
-from ringfence.config.problem import shown
+from ringfence.config.definition.address import is_exposed, read_url
+from ringfence.config.problem import CREDENTIAL_WORD, shown
 from ringfence.config.section import Section
 from ringfence.domain.model import Provider, ProviderProtocol
 
@@ -73,7 +73,8 @@ def _read_query(section: Section) -> tuple[tuple[str, str], ...]:
         if CREDENTIAL_WORD.search(key):
             what = f"{shown(key)} cannot stand in `query` of {section.where}"
             inner.problem(inner.at(key), what, 'use `credential: "${NAME}"`')
-        elif not _TOKEN.fullmatch(key):
+            continue
+        if not _TOKEN.fullmatch(key):
             inner.problem(inner.at(key), f"{shown(key)} cannot be a parameter", _TOKEN_HELP)
         pairs.append((key, inner.text(key, pattern=_TOKEN, rule=_TOKEN_HELP)))
     return tuple(pairs)

@@ -2,10 +2,10 @@
 
 import re
 
-from ringfence.config.definition.address import CREDENTIAL_WORD, read_url
-from ringfence.config.problem import shown
+from ringfence.config.definition.address import read_url
+from ringfence.config.problem import CREDENTIAL_WORD, shown
 from ringfence.config.section import Section
-from ringfence.config.tree import Node, Text
+from ringfence.config.tree import Items, Node, Text
 from ringfence.config.variable import references, sole_reference
 from ringfence.domain.tool import PermissionTier, ToolServer
 
@@ -26,7 +26,7 @@ def _read(name: str, section: Section) -> ToolServer:
     _judge_kind(section)
     server = ToolServer(
         name=name,
-        command=tuple(item.value for item in section.items("command")),
+        command=_read_command(section),
         environment=_read_environment(section),
         url=read_url(section, "url", query=True) or None,
         credential=section.credential(),
@@ -48,8 +48,13 @@ def _judge_kind(section: Section) -> None:
     elif has_url and "env" in section:
         what = f"{section.where} has `env` but no `command`"
         section.problem(section.at("env"), what, "remove it")
-    if has_command and not section.items("command"):
-        section.problem(section.at("command"), f"the command of {section.where} is empty")
+
+
+def _read_command(section: Section) -> tuple[str, ...]:
+    node = section.node("command")
+    if isinstance(node, Items) and not node.items:
+        section.problem(node.place, f"the command of {section.where} is empty", "name a program")
+    return tuple(item.value for item in section.items("command"))
 
 
 def _read_environment(section: Section) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,66 @@
+from collections.abc import Callable
+
+import pytest
+
+from ringfence.config.loading import Loaded
+from ringfence.domain.model import Provider, ProviderProtocol
+
+HEAD = """\
+format: 1
+organisation: acme
+providers:
+"""
+SECRET = 'credential: "${OPENAI_API_KEY}"'
+
+
+def test_what_is_wrong_with_a_provider_is_named_with_its_place(
+    refusal: tuple[str, list[str]], problems_of: Callable[..., list[str]]
+) -> None:
+    text, expected = refusal
+    assert problems_of(HEAD + text) == expected
+
+
+def test_all_parts_of_a_provider_are_read(load_text: Callable[..., Loaded]) -> None:
+    loaded = load_text(
+        HEAD
+        + """\
+  p:
+    protocol: openai
+    base_url: https://${NAME}.openai.azure.com/openai/
+    credential: "${OPENAI_API_KEY}"
+    credential_header: Api-Key
+    query: {api-version: 2024-10-21}
+    betas: [one-2026-01-01]
+    timeouts: {connect: 2.5, idle: 60}
+""",
+        NAME="acme",
+    )
+    assert loaded.configuration.organisations["acme"].providers["p"] == Provider(
+        name="p",
+        protocol=ProviderProtocol.OPENAI,
+        base_url="https://acme.openai.azure.com/openai",
+        credential="OPENAI_API_KEY",
+        credential_header="api-key",
+        query=(("api-version", "2024-10-21"),),
+        betas=frozenset({"one-2026-01-01"}),
+        connect_timeout_s=2.5,
+        idle_timeout_s=60.0,
+    )
+    assert loaded.secret_names == {"OPENAI_API_KEY"}
+
+
+@pytest.mark.parametrize("host", ["a.example", "8.8.8.8", "[2001:4860:4860::8888]"])
+def test_a_credential_in_clear_text_to_a_public_host_is_noted(
+    host: str, notes_of: Callable[..., list[str]]
+) -> None:
+    text = f'{HEAD}  p: {{protocol: openai, base_url: "http://{host}", {SECRET}}}\n'
+    assert notes_of(text) == [
+        "4:25: provider `p` sends its credential over http without encryption | use https"
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1", "http://10.1.2.3", "http://vllm:8000"])
+def test_a_credential_to_a_private_host_is_not_noted(
+    url: str, notes_of: Callable[..., list[str]]
+) -> None:
+    assert notes_of(f'{HEAD}  p: {{protocol: openai, base_url: "{url}", {SECRET}}}\n') == []

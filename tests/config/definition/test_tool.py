@@ -1,0 +1,53 @@
+from collections.abc import Callable
+
+from ringfence.config.loading import Loaded
+from ringfence.domain.tool import PermissionTier, ToolServer
+
+HEAD = """\
+format: 1
+organisation: acme
+tools:
+"""
+
+
+def test_what_is_wrong_with_a_tool_server_is_named_with_its_place(
+    refusal: tuple[str, list[str]], problems_of: Callable[..., list[str]]
+) -> None:
+    text, expected = refusal
+    assert problems_of(HEAD + text) == expected
+
+
+def test_references_in_a_command_s_environment_stay_references(
+    load_text: Callable[..., Loaded],
+) -> None:
+    text = HEAD + '  t: {command: [run], env: {LEVEL: warn, HEADER: "Bearer ${CRM_TOKEN}"}}\n'
+    loaded = load_text(text)
+    assert loaded.configuration.organisations["acme"].tools["t"] == ToolServer(
+        name="t",
+        command=("run",),
+        environment=(("LEVEL", "warn"), ("HEADER", "Bearer ${CRM_TOKEN}")),
+    )
+    assert loaded.secret_names == {"CRM_TOKEN"}
+
+
+def test_a_server_under_a_url_has_a_credential_and_tiers(
+    load_text: Callable[..., Loaded],
+) -> None:
+    text = """\
+  crm:
+    url: https://crm.example/mcp/
+    credential: "${CRM_TOKEN}"
+    irreversible: [delete_*, refund]
+    read: ["get_?"]
+"""
+    loaded = load_text(HEAD + text)
+    assert loaded.configuration.organisations["acme"].tools["crm"] == ToolServer(
+        name="crm",
+        url="https://crm.example/mcp",
+        credential="CRM_TOKEN",
+        tiers=(
+            ("delete_*", PermissionTier.IRREVERSIBLE),
+            ("refund", PermissionTier.IRREVERSIBLE),
+            ("get_?", PermissionTier.READ),
+        ),
+    )

@@ -1,0 +1,89 @@
+from collections.abc import Callable
+
+HEAD = """\
+format: 1
+organisation: acme
+providers:
+  p: {protocol: openai, base_url: "http://localhost:1"}
+  q: {protocol: anthropic, base_url: "http://localhost:1"}
+models:
+  other: {provider: p}
+  claude: {provider: q}
+"""
+"""Eight lines, so that what a test adds begins on line 9."""
+
+
+def test_a_fallback_that_cannot_work_is_refused(
+    refusal: tuple[str, list[str]], problems_of: Callable[..., list[str]]
+) -> None:
+    text, expected = refusal
+    assert problems_of(HEAD + text) == expected
+
+
+def test_fallbacks_that_go_round_are_refused_once(problems_of: Callable[..., list[str]]) -> None:
+    text = """\
+  a: {provider: p, fallback: [b]}
+  b: {provider: p, fallback: [other, c]}
+  c: {provider: p, fallback: [a]}
+"""
+    assert problems_of(HEAD + text) == [
+        "9:31: the fallbacks go round: `a` → `b` → `c` → `a` | remove one of them"
+    ]
+
+
+def test_a_long_chain_of_fallbacks_is_judged_without_recursion(
+    problems_of: Callable[..., list[str]],
+) -> None:
+    chain = "".join(f"  m{i}: {{provider: p, fallback: [m{i + 1}]}}\n" for i in range(1500))
+    assert problems_of(HEAD + chain + "  m1500: {provider: p}\n") == []
+
+
+BUDGETS = """\
+format: 1
+organisation: {name: acme, budget: {usd: 5, per: day}}
+users: {ann: {}}
+teams:
+  support: {budget: [{usd: 6, per: day}, {usd: 7, per: week}]}
+agents:
+  triage:
+    owner: ann
+    team: support
+    budget: [{usd: 8, per: week}, {usd: 9, per: invocation}, {usd: 5, per: day}]
+"""
+
+
+def test_a_budget_larger_than_a_wider_one_is_noted(notes_of: Callable[..., list[str]]) -> None:
+    team = "team `support`"
+    never = "can never be used up"
+    assert notes_of(BUDGETS) == [
+        f"5:22: the budget per day of {team} {never} | the organisation has less per day",
+        f"10:14: the budget per week of agent `triage` {never} | {team} has less per week",
+    ]
+
+
+UNENFORCED = """\
+format: 1
+organisation: acme
+users: {ann: {}}
+tools: {crm: {command: [crm]}}
+agents:
+  one: {owner: ann, hosts: [a.example], commands: [git], autonomy: observe, sandbox: none}
+  two: {owner: ann, hosts: [b.example], limits: {tool_calls: 5, calls_per_tool: 1}}
+  three: {owner: ann, tools: [crm__*], on_store_failure: open}
+  four: {owner: ann, on_store_failure: closed}
+"""
+
+
+def test_a_key_without_effect_is_noted_once(notes_of: Callable[..., list[str]]) -> None:
+    says = "is accepted but not enforced by this version:"
+    notes = [note.split(" | ")[0] for note in notes_of(UNENFORCED)]
+    assert notes == [
+        f"4:14: `tools` {says} tool server `crm` (and 1 more)",
+        f"6:21: `hosts` {says} agent `one` (and 1 more)",
+        f"6:41: `commands` {says} agent `one`",
+        f"6:58: `autonomy` {says} agent `one`",
+        f"6:77: `sandbox` {says} agent `one`",
+        f"7:50: `tool_calls` {says} `limits` of agent `two`",
+        f"7:65: `calls_per_tool` {says} `limits` of agent `two`",
+        f"8:40: `on_store_failure` {says} agent `three`",
+    ]

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from ringfence.config.settings import Options, Settings, is_loopback, resolve
+from ringfence.domain.error import UsageError
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert resolve({}) == Settings(
+        config=Path("ringfence.yaml"),
+        data=Path(".ringfence"),
+        host="127.0.0.1",
+        port=8484,
+        console_host="127.0.0.1",
+        console_port=8485,
+    )
+
+
+def test_the_environment_names_file_and_folder_and_options_win(tmp_path: Path) -> None:
+    environment = {"RINGFENCE_CONFIG": "/e/c.yaml", "RINGFENCE_DATA": str(tmp_path)}
+    settings = resolve(environment)
+    assert (settings.config, settings.data) == (Path("/e/c.yaml"), tmp_path)
+    settings = resolve(environment, config="mine.yaml", data=None, port=0, console_port=0)
+    assert (settings.config, settings.data) == (Path("mine.yaml"), tmp_path)
+    assert (settings.port, settings.console_port) == (0, 0)
+
+
+def test_tls_or_an_explicit_word_lets_others_in(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.touch()
+    key.touch()
+    settings = resolve({}, host="0.0.0.0", tls_cert=str(certificate), tls_key=str(key))  # noqa: S104 (what is judged)
+    assert settings.tls_cert == certificate
+    assert resolve({}, console_host="::", insecure=True).insecure
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(port=70000), "`--port` cannot be 70000"),
+        (Options(console_port=-1), "`--console-port` cannot be -1"),
+        (Options(port=9000, console_port=9000), "cannot share port 9000"),
+        (Options(workers=0), "`--workers` cannot be 0"),
+        (Options(workers=2), "`--workers 2` is more than this version runs, which is one"),
+        (Options(database="postgresql://u:hidden@h/d"), "supports no database but its own"),
+        (Options(host="192.168.0.5"), "`--host 192.168.0.5` would serve other machines"),
+        (Options(console_host="::"), "`--console-host ::` would serve other machines"),
+        (Options(console_host="plane.example"), "would serve other machines"),
+        (Options(tls_cert="cert.pem"), "TLS needs a certificate and its key"),
+        (Options(tls_cert="/none/cert.pem", tls_key="/none/key.pem"), "no file `/none/cert.pem`"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused(options: Options, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        resolve({}, **options)
+    assert message in raised.value.message
+    assert raised.value.code == "setting_invalid"
+    assert "hidden" not in raised.value.message + raised.value.help
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.touch()
+    with pytest.raises(UsageError, match="is not a folder"):
+        resolve({}, data=str(file))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104 (what is judged)
+        ("::", False),
+        ("10.0.0.1", False),
+        ("localhost.example", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:  # noqa: FBT001 (a column of the table)
+    assert is_loopback(host) is expected
