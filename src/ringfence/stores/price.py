@@ -82,6 +82,8 @@ def resolve(
     answer = _recall(cache_folder / _FILE, key, now_us)
     if answer is None:
         answer = _ask(Question(now_us=now_us, wanted=asked))
+        if len(answer.cards) != len(asked):
+            raise _unreadable()
         _keep(cache_folder / _FILE, _Kept(key=key, answer=answer))
     return dict(zip(asked, answer.cards, strict=True))
 
@@ -121,8 +123,12 @@ def _ask(question: Question) -> Answer:
         )
         return msgspec.json.decode(done.stdout, type=Answer)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-        raise UnavailableError(
-            "price_data_unavailable",
-            "the published prices could not be read",
-            help="reinstall genai-prices, or give every model a `price`",
-        ) from error
+        raise _unreadable() from error
+
+
+def _unreadable() -> UnavailableError:
+    return UnavailableError(
+        "price_data_unavailable",
+        "the published prices could not be read",
+        help="reinstall genai-prices, or give every model a `price`",
+    )
