@@ -232,10 +232,10 @@ def test_two_conversations_side_by_side_stay_apart() -> None:
 
 def test_the_longest_beginning_decides() -> None:
     script = Script()
-    script.call(said(SYSTEM))
-    script.call(said(USER))
-    script.call(said(SYSTEM, USER))
+    assert script.call(said(SYSTEM, USER)) == "inv_1 conversation opened"
+    assert script.call(said(SYSTEM)) == "inv_2 conversation opened"
     assert script.call(said(SYSTEM, USER, ANSWER)) == "inv_1 conversation"
+    assert script.call(said(SYSTEM, MORE)) == "inv_2 conversation"
 
 
 def test_a_conversation_means_nothing_to_another_credential() -> None:
@@ -378,6 +378,7 @@ def test_opening_the_same_twice_leaves_nothing_behind() -> None:
     script.open(said(USER), second)
     assert script.call(said(USER)) == "inv_2 conversation"
     script.groups.close("inv_1", script.now)
+    assert script.call(said(USER)) == "inv_2 conversation"
     script.groups.close("inv_2", script.now)
     assert len(script.groups) == 0
 

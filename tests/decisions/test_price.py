@@ -146,6 +146,7 @@ def test_a_hosted_tool_without_a_fee_is_charged_like_the_dearest() -> None:
 
 def test_the_worst_case_takes_the_dearest_rate_of_every_reachable_band() -> None:
     assert worst_case(CARD, 1_000, 100) == 1_000 * 6_000 + 100 * 20_000 + 1_000
+    assert worst_case(CARD, 200_000, 100) == 200_000 * 6_000 + 100 * 20_000 + 1_000
     assert worst_case(CARD, 200_001, 100) == 200_001 * 6_000 + 100 * 22_000 + 1_000
 
 

@@ -38,6 +38,7 @@ def test_a_refused_call_does_not_count() -> None:
     for now in range(100):
         rate.take(1, now)
     assert rate.take(1, WINDOW_US) == 0.0
+    assert rate.take(1, WINDOW_US + 1) > 0
 
 
 def test_a_limit_lowered_by_a_reload_holds_at_once() -> None:

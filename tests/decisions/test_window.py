@@ -147,6 +147,20 @@ def test_windows_meet_without_gap_or_overlap(now_us: int, tz: tzinfo, per: Per) 
         assert later.start_us == earlier.end_us
 
 
+def test_a_date_that_comes_twice_belongs_to_the_window_that_has_begun() -> None:
+    """St John's, 7 November 2010: at 00:01 clocks went back to 23:01 of the day before."""
+    tz = ZoneInfo("America/St_Johns")
+    first_midnight = micros("2010-11-07T00:00", tz)
+    before = micros("2010-11-01T12:00", tz)
+    for minutes, start_us in [(-1, None), (0, first_midnight), (30, first_midnight)]:
+        window_of(Per.DAY, before, tz)
+        found = window_of(Per.DAY, first_midnight + minutes * 60_000_000, tz)
+        if start_us is None:
+            assert found.end_us == first_midnight
+        else:
+            assert found.start_us == start_us
+
+
 @pytest.mark.parametrize(
     ("zone", "around"),
     [

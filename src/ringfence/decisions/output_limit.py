@@ -65,6 +65,6 @@ def within_budget(
     """The limit lowered to what is affordable; None if that would not hold a useful answer."""
     if affordable_tokens >= limit.tokens:
         return limit
-    if affordable_tokens < min(useful_tokens, limit.tokens):
+    if affordable_tokens < useful_tokens:
         return None
     return OutputLimit(tokens=affordable_tokens, lowered_by=LoweredBy.BUDGET)
