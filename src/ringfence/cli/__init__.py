@@ -1,5 +1,9 @@
-"""The command line."""
+"""The command line: every command is a short shell around the control plane's API.
 
+Read `main` (which command lives where), `connection` (a running plane or a stopped one), `output`,
+then any command.
+"""
 
-def main() -> None:
-    """Run one command."""
+from ringfence.cli.main import main
+
+__all__ = ["main"]

@@ -1,1 +1,0 @@
-"""Build everything once and run it: the one place where the parts are wired together."""

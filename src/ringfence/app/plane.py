@@ -1,0 +1,286 @@
+"""A running plane: stores, worker, data port and control plane, from start to drained stop."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+
+from ringfence import __version__
+from ringfence.api.application import create_app
+from ringfence.api.context import ChangeNote, ControlContext
+from ringfence.api.serving import ControlServer, Endpoint
+from ringfence.app.configuration import Prepared, prepare, register
+from ringfence.app.readers import readers
+from ringfence.app.stores import open_stores
+from ringfence.app.worker import Surroundings, Worker
+from ringfence.config.settings import Settings
+from ringfence.domain.error import RingfenceError, UsageError
+from ringfence.domain.event import FORMAT, Change
+from ringfence.domain.organisation import Configuration
+from ringfence.stores.body import BodyReader
+from ringfence.stores.ledger import LedgerReader
+from ringfence.transport.client import Pool
+from ringfence.transport.clock import Clock, SystemClock
+from ringfence.transport.entropy import Ids, RandomIds
+from ringfence.transport.server import Server
+from ringfence.transport.tls import ServerTls, client_context
+
+_LOG = logging.getLogger(__name__)
+
+_TIDY_S = 2.0
+_GRACE_S = 20.0
+"""How long running answers may take to end after SIGTERM."""
+_SWITCH_S = 0.001
+"""The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
+
+
+class Plane:
+    """Everything of one installation in one process."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Nothing is opened yet."""
+        self._settings = settings
+        self._environment = environment
+        self._clock: Clock = SystemClock()
+        self._ids: Ids = RandomIds(self._clock)
+        self._is_stopping = False
+        self._reloading = asyncio.Lock()
+        self._started_us = self._clock.now_us()
+        self._close = contextlib.AsyncExitStack()
+        self.port = 0
+        self.control_port = 0
+
+    async def start(self) -> Prepared:
+        """Open, recover, load, listen; agents are served when this returns.
+
+        Raises RingfenceError; then everything that was opened is closed again.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self._close.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Let running answers end, write everything, close."""
+        self._is_stopping = True
+        await self._close.aclose()
+
+    async def _start(self) -> Prepared:
+        settings, now_us = self._settings, self._clock.now_us()
+        preparing = asyncio.create_task(
+            asyncio.to_thread(prepare, settings, self._environment, now_us)
+        )
+        try:
+            self._stores = await asyncio.to_thread(
+                open_stores, settings.data, self._clock, self._ids
+            )
+        except BaseException:
+            with contextlib.suppress(RingfenceError):
+                await preparing
+            raise
+        self._close.push_async_callback(self._stores.close)
+        prepared = await preparing
+        await self._begin(prepared)
+        await self._listen()
+        tidying = asyncio.create_task(self._tidy())
+        self._close.callback(tidying.cancel)
+        return prepared
+
+    async def _begin(self, prepared: Prepared) -> None:
+        pool = Pool(tls=client_context())
+        self._close.push_async_callback(pool.close)
+        self._worker = Worker(
+            Surroundings(
+                ledger=self._stores.ledger,
+                client=pool,
+                secrets=prepared.secrets,
+                clock=self._clock,
+                ids=self._ids,
+                readiness=self._readiness,
+            ),
+            self._stores.recovered,
+        )
+        state = self._stores.state
+        configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
+        organisations = [each.id for each in configuration.organisations.values()]
+        self._worker.install(
+            configuration,
+            {k: v for each in organisations for k, v in state.agents.states(each).items()},
+            state.tokens.all(),
+            [grant for each in organisations for grant in state.grants.list(each)],
+        )
+        await self._note_epoch(configuration, "plane")
+        for action in self._stores.recovered.unknown:
+            _LOG.warning("an action of an earlier run has no known outcome", extra={"act": action})
+
+    async def _listen(self) -> None:
+        settings = self._settings
+        tls: ServerTls | None = None
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            tls = ServerTls(settings.tls_cert, settings.tls_key)
+        control = ControlServer(
+            create_app(self._context()),
+            Endpoint(
+                host=settings.console_host,
+                port=settings.console_port,
+                hosts=frozenset({settings.console_host}),
+                tls=tls.context if tls is not None else None,
+            ),
+            settings.data,
+        )
+        await control.start()
+        self._close.push_async_callback(control.stop)
+        self.control_port = control.port
+        server = Server(self._worker.data_plane.handle)
+        try:
+            self.port = await server.listen(settings.host, settings.port, tls=tls)
+        except OSError as error:
+            raise UsageError(
+                "port_taken",
+                f"cannot listen on `{settings.host}:{settings.port}`: {error.strerror}",
+                help="stop what uses the port, or choose another with --port",
+            ) from error
+        self._server = server
+        self._close.push_async_callback(self._drain)
+
+    async def _drain(self) -> None:
+        await self._server.drain(_GRACE_S)
+        self._worker.refusals.flush(everything=True)
+
+    def _context(self) -> ControlContext:
+        return ControlContext(
+            state=self._stores.state,
+            workers=self._worker,
+            configuration=self._configuration,
+            reload=self.reload,
+            record=self._record,
+            clock=self._clock,
+            ids=self._ids,
+            version=__version__,
+            started_us=self._started_us,
+            open_ledger=lambda: LedgerReader(self._settings.data),
+            open_bodies=lambda: BodyReader(self._settings.data),
+            readers=readers(),
+        )
+
+    async def reload(self, actor: str) -> Configuration:
+        """Read the files again and take a new epoch, all or nothing.
+
+        Raises RingfenceError with everything as it was.
+        """
+        async with self._reloading:
+            now_us = self._clock.now_us()
+            prepared = await asyncio.to_thread(prepare, self._settings, self._environment, now_us)
+            configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
+            state = self._stores.state
+            states = {
+                agent: agent_state
+                for each in configuration.organisations.values()
+                for agent, agent_state in state.agents.states(each.id).items()
+            }
+            self._worker.dispatcher.replace_secrets(prepared.secrets)
+            await self._worker.configuration_changed(configuration, states)
+            await self._note_epoch(configuration, actor)
+        _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
+        return configuration
+
+    def _register(self, configuration: Configuration, actor: str) -> Configuration:
+        return register(
+            self._stores.state, configuration, clock=self._clock, ids=self._ids, actor=actor
+        )
+
+    def _configuration(self) -> Configuration:
+        configuration = self._worker.directory.configuration
+        if configuration is None:
+            raise RuntimeError("no configuration is loaded yet")
+        return configuration
+
+    async def _note_epoch(self, configuration: Configuration, actor: str) -> None:
+        for organisation in configuration.organisations.values():
+            await self._record(
+                ChangeNote(
+                    organisation=organisation.id,
+                    actor=actor,
+                    what="configuration.loaded",
+                    subject=organisation.id,
+                    detail={"epoch": str(configuration.epoch)},
+                )
+            )
+
+    async def _record(self, note: ChangeNote) -> None:
+        configuration = self._configuration()
+        await self._stores.ledger.append(
+            Change(
+                format=FORMAT,
+                organisation=note.organisation,
+                time_us=str(self._clock.now_us()),
+                epoch=configuration.epoch,
+                configuration=configuration.digest,
+                actor=note.actor,
+                what=note.what,
+                subject=note.subject,
+                detail=dict(note.detail),
+            )
+        )
+
+    def _readiness(self) -> str:
+        if self._is_stopping:
+            return "shutting down"
+        if self._stores.ledger.failure is not None:
+            return "the ledger cannot be written"
+        return ""
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            self._worker.connections = self._server.connections
+            try:
+                self._worker.tidy()
+            except Exception:  # noqa: BLE001 (the next round may do better)
+                _LOG.exception("tidying up failed; it is tried again")
+
+
+async def run(
+    settings: Settings, environment: Mapping[str, str], ready: Callable[[Plane, Prepared], None]
+) -> None:
+    """Start a plane, tell when it is ready, serve until SIGTERM or SIGINT, stop in order."""
+    sys.setswitchinterval(_SWITCH_S)
+    stop = asyncio.Event()
+    plane = Plane(settings, environment)
+    loop = asyncio.get_running_loop()
+    # From here on a signal ends the plane in order, also while it is starting.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    prepared = await plane.start()
+    try:
+        loop.add_signal_handler(signal.SIGHUP, lambda: _spawn(_reload(plane)))
+        # What lives now lives to the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        ready(plane, prepared)
+        await stop.wait()
+        _LOG.info("stopping", extra={"grace_s": _GRACE_S})
+    finally:
+        await plane.stop()
+
+
+async def _reload(plane: Plane) -> None:
+    try:
+        await plane.reload(f"signal:uid={os.geteuid()}")
+    except RingfenceError as error:
+        _LOG.error("configuration not loaded; the old one stays: %s", error)
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _spawn(work: Coroutine[object, object, None]) -> None:
+    """Run something beside the loop's other work and keep it from being collected."""
+    task = asyncio.create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)

@@ -1,0 +1,166 @@
+"""The data plane of one process: directory, books, path and doors, around one ledger."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ringfence.api.context import WorkerStatus
+from ringfence.decisions.budget import Book, Line
+from ringfence.decisions.input_bound import PPM, Evidence
+from ringfence.domain.agent import AgentState
+from ringfence.domain.credential import AgentCredential
+from ringfence.domain.model import Dialect
+from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.directory import Directory
+from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.refusal import Refusals
+from ringfence.gateways.data_plane import DataPlane, Readiness
+from ringfence.gateways.invocation import InvocationDoor
+from ringfence.gateways.model.door import ModelDoor
+from ringfence.protocols.chat import ChatCodec
+from ringfence.protocols.count_tokens import CountTokensCodec
+from ringfence.protocols.dialect import Codec
+from ringfence.protocols.embeddings import EmbeddingsCodec
+from ringfence.protocols.gemini import GeminiCodec
+from ringfence.protocols.messages import MessagesCodec
+from ringfence.protocols.responses import ResponsesCodec
+from ringfence.stores.ledger import LedgerWriter, Recovered
+from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.state.grant import Grant
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
+from ringfence.transport.http import Client
+
+
+def codecs() -> Mapping[Dialect, Codec]:
+    """Every dialect that the model gateway speaks."""
+    return {
+        Dialect.CHAT: ChatCodec(),
+        Dialect.RESPONSES: ResponsesCodec(),
+        Dialect.EMBEDDINGS: EmbeddingsCodec(),
+        Dialect.MESSAGES: MessagesCodec(),
+        Dialect.COUNT_TOKENS: CountTokensCodec(),
+        Dialect.GEMINI: GeminiCodec(),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a worker is given: the ledger, the network, time, chance and secrets."""
+
+    ledger: LedgerWriter
+    client: Client
+    secrets: EnvironmentSecrets
+    clock: Clock
+    ids: Ids
+    readiness: Readiness
+
+
+class Worker:
+    """One worker; implements `api.context.Workers` for a plane that has no other.
+
+    INVARIANT: used by one event loop, whose turns are its only lock.
+    """
+
+    def __init__(self, around: Surroundings, recovered: Recovered) -> None:
+        """Wire the parts; `install` lets agents in."""
+        clock, ids, ledger = around.clock, around.ids, around.ledger
+        self._clock = clock
+        self._ledger = ledger
+        self._book = Book()
+        for key, start_us, spent in recovered.spent:
+            self._book.load(key, start_us, spent)
+        self._recovered = recovered
+        self.directory = Directory()
+        self.refusals = Refusals(ledger=ledger, directory=self.directory, clock=clock, ids=ids)
+        self.invocations = Invocations(
+            directory=self.directory, book=self._book, ledger=ledger, clock=clock, ids=ids
+        )
+        path = ModelPath(
+            directory=self.directory,
+            invocations=self.invocations,
+            book=self._book,
+            ledger=ledger,
+            refusals=self.refusals,
+            clock=clock,
+            ids=ids,
+            evidence={
+                key: Evidence(highest_ppm=int(ratio * PPM) + 1)
+                for key, ratio in recovered.ratios.items()
+            },
+        )
+        self.dispatcher = Dispatcher(around.client, around.secrets)
+        self.data_plane = DataPlane(
+            directory=self.directory,
+            path=path,
+            model_door=ModelDoor(
+                path=path, dispatcher=self.dispatcher, codecs=codecs(), clock=clock
+            ),
+            invocation_door=InvocationDoor(
+                invocations=self.invocations, path=path, ledger=ledger, clock=clock
+            ),
+            clock=clock,
+            readiness=around.readiness,
+        )
+
+    def install(
+        self,
+        configuration: Configuration,
+        states: Mapping[str, AgentState],
+        credentials: Sequence[AgentCredential],
+        grants: Sequence[Grant],
+    ) -> None:
+        """Begin: take the first epoch and everything the state store knows."""
+        self.directory.install(configuration, states)
+        self.directory.put_credentials(credentials)
+        for grant in grants:
+            self._book.grant(grant.account, grant.window_start_us, grant.amount)
+        self.invocations.restore(self._recovered.invocations)
+
+    def tidy(self) -> None:
+        """Drop what is over and write out what was counted; call every few seconds."""
+        now_us = self._clock.now_us()
+        self.refusals.flush()
+        self.invocations.expire(now_us)
+        self._book.drop_past(now_us)
+
+    async def configuration_changed(
+        self, configuration: Configuration, states: Mapping[str, AgentState]
+    ) -> None:
+        """Take a new epoch whole."""
+        self.directory.install(configuration, states)
+
+    async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
+        """Take these credentials as new, or as replacing those with the same id."""
+        self.directory.put_credentials(credentials)
+
+    async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
+        """Admit, or refuse and stop, this agent from now on."""
+        runtime = self.directory.agent(agent)
+        if runtime is not None and runtime.organisation.id == organisation:
+            runtime.state = state
+
+    async def grant_added(self, grant: Grant) -> None:
+        """Raise the limit of one account in one window."""
+        self._book.grant(grant.account, grant.window_start_us, grant.amount)
+
+    async def budgets(self, organisation: str) -> Sequence[Line]:
+        """The books of every account of an organisation that was used in its present window."""
+        return self._book.standing(organisation, self._clock.now_us())
+
+    async def status(self) -> Sequence[WorkerStatus]:
+        """How this worker is."""
+        configuration = self.directory.configuration
+        return [
+            WorkerStatus(
+                pid=os.getpid(),
+                epoch=configuration.epoch if configuration is not None else 0,
+                open_invocations=len(self.invocations),
+                connections=self.connections,
+            )
+        ]
+
+    connections = 0
+    """Set by the plane from its server."""
