@@ -3,6 +3,7 @@
 import json
 import timeit
 from collections.abc import Callable
+from functools import partial
 
 from ringfence.domain.exchange import ModelRequest
 from ringfence.protocols.chat import ChatCodec
@@ -30,7 +31,10 @@ def chat_body(messages: int, size: int, tools: int = 0) -> bytes:
         "stream": True,
     }
     if tools:
-        schema = {"type": "object", "properties": {"q": {"type": "string", "description": "x" * 500}}}
+        schema = {
+            "type": "object",
+            "properties": {"q": {"type": "string", "description": "x" * 500}},
+        }
         body["tools"] = [
             {"type": "function", "function": {"name": f"tool_{n}", "parameters": schema}}
             for n in range(tools)
@@ -40,14 +44,11 @@ def chat_body(messages: int, size: int, tools: int = 0) -> bytes:
 
 def chat_stream(chunks: int) -> list[bytes]:
     head = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-5-mini",'
-    deltas = [
-        f'data: {head}"system_fingerprint":"fp_1","choices":[{{"index":0,"delta":{{"content":" word"}},'
-        '"logprobs":null,"finish_reason":null}],"usage":null}\n\n'
-        for _ in range(chunks)
-    ]
+    choice = '{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}'
+    delta = f'data: {head}"system_fingerprint":"fp_1","choices":[{choice}],"usage":null}}\n\n'
     usage = '{"prompt_tokens":10,"completion_tokens":50,"total_tokens":60}'
     end = f'data: {head}"choices":[],"usage":{usage}}}\n\ndata: [DONE]\n\n'
-    return [text.encode() for text in (*deltas, end)]
+    return [text.encode() for text in (*[delta] * chunks, end)]
 
 
 def chat() -> None:
@@ -60,7 +61,7 @@ def chat() -> None:
         "300 KB, 1000 messages": chat_body(1000, 260),
         "100 KB, 120 tools": chat_body(33, 600, tools=120),
     }.items():
-        figure(f"chat parse {name} ({len(body)} B)", lambda body=body: codec.parse(body))
+        figure(f"chat parse {name} ({len(body)} B)", partial(codec.parse, body))
     request = codec.parse(chat_body(8, 460))
     figure("chat rewrite 4 KB", lambda: rewrite(codec, request))
     stream = chat_stream(50)

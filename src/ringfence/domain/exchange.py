@@ -59,6 +59,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     finish: str = ""
     response_model: str = ""
     provider_object: str = ""
+    provider_items: tuple[str, ...] = ()
+    """Ids of parts of the answer that the provider keeps and that later requests may name."""
     tool_calls: tuple[str, ...] = ()
     error: str = ""
     """The provider's own error type, when the answer is an error."""

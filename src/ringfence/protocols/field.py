@@ -50,6 +50,11 @@ def only(*values: object) -> Callable[[object], bool]:
     return lambda value: any(type(value) is type(known) and value == known for known in values)
 
 
+def is_off(value: object) -> bool:
+    """Whether a switch is off."""
+    return value is False
+
+
 class Findings:
     """Collects what a request holds that governance must decide on."""
 
@@ -81,6 +86,17 @@ class Findings:
                 self._add_client_id(name, value)
             case Meaning.READ | Meaning.FREE:
                 pass
+
+    def merge(self, other: "Findings") -> None:
+        """Take over what another reading found."""
+        self.tools += other.tools
+        self.hosted += other.hosted
+        self.priced += other.priced
+        self.outside += other.outside
+        self.objects += other.objects
+        self.client_ids += other.client_ids
+        self.images += other.images
+        self.media += other.media
 
     def _add_object(self, name: str, value: object) -> None:
         if isinstance(value, list):
@@ -121,7 +137,9 @@ class FieldTable:
 
     def collect(self, body: bytes, found: Mapping[str, Span], findings: Findings) -> None:
         """Note every governed field that is present and not harmless."""
-        for name in found.keys() & self._governed.keys():
+        if found.keys().isdisjoint(self._governed):
+            return
+        for name in [name for name in found if name in self._governed]:
             start, end = found[name]
             value = strict_json.parse(body[start:end])
             for row in self._governed[name]:

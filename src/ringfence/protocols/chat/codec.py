@@ -113,9 +113,7 @@ class ChatCodec:
         if "tools" in found:
             start, end = found["tools"]
             if body[start:end] != b"null":
-                known = self._tools.read(body[start:end])
-                findings.tools += known.tools
-                findings.hosted += known.hosted
+                findings.merge(self._tools.read(body[start:end]))
         if "functions" in found:
             start, end = found["functions"]
             if body[start:end] != b"null":

@@ -6,7 +6,7 @@ compatible servers add.
 
 from typing import Final
 
-from ringfence.protocols.field import Field, FieldTable, Meaning, only
+from ringfence.protocols.field import Field, FieldTable, Meaning, is_off, only
 
 _READ, _FREE, _PRICED = Meaning.READ, Meaning.FREE, Meaning.PRICED
 _OUTSIDE, _OBJECT, _HOSTED, _ID = (
@@ -22,11 +22,6 @@ _SAMPLING: Final = "shapes the answer within its output limit"
 def is_text_only(value: object) -> bool:
     """Whether `modalities` asks for nothing but text."""
     return isinstance(value, list) and all(item == "text" for item in value)
-
-
-def is_off(value: object) -> bool:
-    """Whether a switch is off."""
-    return value is False
 
 
 FIELDS: Final = FieldTable(

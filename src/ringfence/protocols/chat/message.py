@@ -17,7 +17,9 @@ _Skipped = msgspec.Raw
 _NOTHING: Final = msgspec.Raw()
 
 
-class _Breakpoint(msgspec.Struct, forbid_unknown_fields=True):
+class Breakpoint(msgspec.Struct, forbid_unknown_fields=True):
+    """A cache breakpoint with the usual lifetime."""
+
     mode: _Skipped = _NOTHING
     ttl: Literal["30m"] = "30m"
 
@@ -27,7 +29,7 @@ class _PlainPart(msgspec.Struct, forbid_unknown_fields=True):
     text: _Skipped = _NOTHING
     refusal: _Skipped = _NOTHING
     cache_control: _Skipped = _NOTHING
-    prompt_cache_breakpoint: _Breakpoint | None = None
+    prompt_cache_breakpoint: Breakpoint | None = None
 
 
 class _Plain(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,6 +97,8 @@ def _inspect_part(part: object, findings: Findings) -> None:
         strict_json.refuse("a part of a message's `content` is not an object")
     inspect_breakpoint(part, findings)
     kind = part.get("type", "text")
+    if not isinstance(kind, str):
+        strict_json.refuse("the `type` of a part of a message is not a text")
     if kind in ("text", "refusal", "thinking", "reasoning"):
         pass
     elif kind in IMAGE_PARTS:
@@ -104,7 +108,7 @@ def _inspect_part(part: object, findings: Findings) -> None:
     elif kind == "file":
         inspect_file(part.get("file"), findings)
     else:
-        findings.outside.append(feature(kind if isinstance(kind, str) else "type"))
+        findings.outside.append(feature(kind))
 
 
 def _inspect_image(part: dict[str, object], findings: Findings) -> None:

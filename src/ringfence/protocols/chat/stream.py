@@ -15,6 +15,8 @@ from ringfence.protocols.event_stream import MALFORMED, EventStream
 from ringfence.protocols.lenient import decode, error_name, record, records, text
 from ringfence.protocols.usage import read_usage
 
+_MORE: Final = frozenset({"error", "moderation"})
+"""What makes a chunk without choices more than a bearer of usage."""
 _TEXTS: Final = ("content", "reasoning_content", "reasoning", "refusal")
 
 
@@ -71,11 +73,12 @@ class ChatStream(EventStream):
                 if isinstance(choice, dict):
                     self._learn_choice(choice)
         usage = chunk.get("usage")
-        if usage:
+        has_usage = bool(usage) and isinstance(usage, dict)
+        if has_usage:
             self._usage = read_usage(usage) or self._usage
         if "error" in chunk and not self._error:
             self._error = error_name(chunk["error"])
-        is_usage_only = usage and not choices and not self._error and "moderation" not in chunk
+        is_usage_only = has_usage and not choices and _MORE.isdisjoint(chunk)
         return not (is_usage_only and self._strips_usage)
 
     def _learn_choice(self, choice: Mapping[str, object]) -> None:
