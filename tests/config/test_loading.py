@@ -1,4 +1,5 @@
 import base64
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from ringfence.config.loading import Loaded, load
 from ringfence.config.problem import ConfigurationError
+from ringfence.config.section import Section
+from ringfence.domain.agent import CATEGORY_DEFAULTS, Category
 from ringfence.domain.organisation import Configuration
 
 SMALLEST = "format: 1\norganisation: acme\n"
@@ -323,6 +326,55 @@ def test_any_tree_of_known_words_loads_or_is_refused(
 ) -> None:
     lines = "".join(f"{key}: {flow(value)}\n" for key, value in tree.items())
     assert renders(write(tmp_path, "format: 1\n" + lines), {"A": "x"})
+
+
+class TestReference:
+    """docs/configuration.md says what the code does."""
+
+    TEXT = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    def test_its_example_loads_without_a_note(self, tmp_path: Path) -> None:
+        example = self.TEXT.split("```yaml\n")[-1].split("```")[0]
+        loaded = load(write(tmp_path, example), {"OPENAI_API_KEY": "x", "ANTHROPIC_API_KEY": "y"})
+        assert loaded.notes == ()
+
+    def test_it_names_every_key_that_can_be_given(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: set[str] = set()
+        contains = Section.__contains__
+
+        def remember(section: Section, key: str) -> bool:
+            asked.add(key)
+            return contains(section, key)
+
+        monkeypatch.setattr(Section, "__contains__", remember)
+        more = (
+            "{provider: house, price: {input: 1, output: 2, above: [{tokens: 5}]}, input_bound: {}}"
+        )
+        text = FULL.replace("models:\n", f"models:\n  more: {more}\n", 1)
+        text = text.replace("house: {", "house: {timeouts: {}, ")
+        load(write(tmp_path, text), {"OPENAI_API_KEY": "x", "CRM_TOKEN": "y"})
+        named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", self.TEXT))))
+        assert len(asked) > 70
+        assert asked - named == {"LOG_LEVEL"}  # a name that the example makes up
+
+    @pytest.mark.parametrize("category", list(Category))
+    def test_it_gives_the_limits_of_each_category(self, category: Category) -> None:
+        column = 2 + list(Category).index(category)
+        for name in (
+            "model_calls",
+            "tool_calls",
+            "calls_per_tool",
+            "default_output_tokens",
+            "depth",
+            "sub_agents",
+            "seconds",
+            "open_invocations",
+        ):
+            (row,) = [line for line in self.TEXT.splitlines() if line.startswith(f"| `{name}`")]
+            value = getattr(CATEGORY_DEFAULTS[category], name)
+            assert row.split("|")[column].strip() == str(value)
 
 
 def test_a_hundred_agents_load_in_a_blink(tmp_path: Path) -> None:

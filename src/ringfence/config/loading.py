@@ -68,9 +68,13 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
 
 def _further_files(path: Path, problems: Problems) -> Sequence[Path]:
     folder = path.parent / _FOLDER
-    if not folder.is_dir():
+    try:
+        if not folder.is_dir():
+            return ()
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except OSError as error:
+        problems.add(Place(str(folder)), "cannot be read", (error.strerror or "").lower())
         return ()
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     for file in files:
         if file.suffix == ".yml":
             problems.add(Place(str(file)), "would not be read", f"name it {file.stem}.yaml")

@@ -52,7 +52,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         provider_storage=section.text("provider_storage") or None,
         escalate_to=_read_declared(section, "escalate_to", "user", users) or owner,
     )
-    section.not_enforced("tools", "hosts", "commands", "autonomy", "sandbox")
+    section.not_enforced("tools", "hosts", "commands", "autonomy", "sandbox", "provider_storage")
     if agent.on_store_failure is StoreFailure.OPEN:
         section.not_enforced("on_store_failure")
     section.close()
