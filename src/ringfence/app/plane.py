@@ -13,13 +13,13 @@ from ringfence import __version__
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
+from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError, UsageError
-from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger import LedgerReader
@@ -213,20 +213,8 @@ class Plane:
             )
 
     async def _record(self, note: ChangeNote) -> None:
-        configuration = self._configuration()
-        await self._stores.ledger.append(
-            Change(
-                format=FORMAT,
-                organisation=note.organisation,
-                time_us=str(self._clock.now_us()),
-                epoch=configuration.epoch,
-                configuration=configuration.digest,
-                actor=note.actor,
-                what=note.what,
-                subject=note.subject,
-                detail=dict(note.detail),
-            )
-        )
+        change = change_of(note, self._configuration(), self._clock.now_us())
+        await self._stores.ledger.append(change)
 
     def _readiness(self) -> str:
         if self._is_stopping:

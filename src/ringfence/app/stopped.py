@@ -2,23 +2,24 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 
 from ringfence import __version__
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
+from ringfence.app.change import change_of
 from ringfence.app.configuration import prepare, register
 from ringfence.app.readers import readers
+from ringfence.app.stores import take_log
 from ringfence.config.settings import Settings
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
-from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.body import BodyReader
-from ringfence.stores.ledger import Fence, LedgerReader, LedgerWriter, log_ids
+from ringfence.stores.ledger import LedgerReader, LedgerWriter
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.clock import SystemClock
@@ -68,27 +69,13 @@ async def stopped_app(
             return current
 
         async def record(note: ChangeNote) -> None:
-            known = log_ids(settings.data)
-            fence = Fence.take(settings.data, known[-1] if known else ids.make("log"))
-            try:
+            fence = take_log(settings.data, ids)
+            with ExitStack() as undo:
+                undo.callback(fence.release)
                 writer = LedgerWriter.open(fence)
-            except BaseException:
-                fence.release()
-                raise
+                undo.pop_all()
             try:
-                await writer.append(
-                    Change(
-                        format=FORMAT,
-                        organisation=note.organisation,
-                        time_us=str(clock.now_us()),
-                        epoch=current.epoch,
-                        configuration=current.digest,
-                        actor=note.actor,
-                        what=note.what,
-                        subject=note.subject,
-                        detail=dict(note.detail),
-                    )
-                )
+                await writer.append(change_of(note, current, clock.now_us()))
             finally:
                 await writer.close()
 

@@ -1,6 +1,6 @@
 """Everything a plane keeps on disk, opened in the right order and closed in the reverse one."""
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,22 +34,23 @@ def open_stores(folder: Path, clock: Clock, ids: Ids) -> Stores:
 
     Raises UsageError if another plane uses the folder or a store is damaged or newer.
     """
-    state = open_state(folder)
-    try:
-        known = log_ids(folder)
-        fence = Fence.take(folder, known[-1] if known else ids.make("log"))
-        try:
-            recovered = recover(fence, clock.now_us())
-            bodies = BodyStore.open(folder)
-            try:
-                ledger = LedgerWriter.open(fence, bodies=bodies)
-            except BaseException:
-                bodies.close()
-                raise
-        except BaseException:
-            fence.release()
-            raise
-    except BaseException:
-        state.close()
-        raise
+    with ExitStack() as undo:
+        state = open_state(folder)
+        undo.callback(state.close)
+        fence = take_log(folder, ids)
+        undo.callback(fence.release)
+        recovered = recover(fence, clock.now_us())
+        bodies = BodyStore.open(folder)
+        undo.callback(bodies.close)
+        ledger = LedgerWriter.open(fence, bodies=bodies)
+        undo.pop_all()
     return Stores(state=state, bodies=bodies, ledger=ledger, recovered=recovered)
+
+
+def take_log(folder: Path, ids: Ids) -> Fence:
+    """The right to write this process's log: the newest there is, else a new one.
+
+    Raises UsageError `log_in_use`.
+    """
+    known = log_ids(folder)
+    return Fence.take(folder, known[-1] if known else ids.make("log"))

@@ -138,6 +138,11 @@ class Invocations:
         """An open invocation, or one that was closed lately."""
         return self._open.get(invocation) or self._closed.get(invocation)
 
+    def touch(self, live: LiveInvocation, now_us: int) -> None:
+        """A call of this invocation has just ended: it was not idle while the call ran."""
+        live.last_us = now_us
+        self._groups.touch(live.root, now_us)
+
     def finish(self, live: LiveInvocation, now_us: int) -> None:
         """The agent says that it is done; everything below it ends too."""
         self._end(live, InvocationState.FINISHED, None, now_us)
@@ -307,7 +312,7 @@ class Invocations:
     ) -> None:
         if live.state is not InvocationState.OPEN:
             return
-        for child in [each for each in self._open.values() if each.parent is live]:
+        for child in live.children:
             self._end(child, state, cause, now_us)
         live.state = state
         live.stopped = cause

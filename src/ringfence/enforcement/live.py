@@ -22,6 +22,7 @@ class LiveInvocation:
 
     __slots__ = (
         "chain",
+        "children",
         "demands",
         "demands_epoch",
         "identity",
@@ -53,6 +54,9 @@ class LiveInvocation:
         self.runtime = runtime
         self.parent = parent
         self.tree: TreeCounts = parent.tree if parent is not None else TreeCounts()
+        self.children: list[LiveInvocation] = []
+        if parent is not None:
+            parent.children.append(self)
         above = parent.chain if parent is not None else ()
         self.chain: tuple[str, ...] = (*above, runtime.id)
         self.models = models

@@ -10,7 +10,11 @@ from ringfence.decisions import input_bound, limit, model_call, output_limit, re
 from ringfence.decisions.budget import Book, Line, Reservation, Shortfall
 from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.output_limit import LoweredBy, OutputLimit
-from ringfence.decisions.price import affordable_output_tokens, worst_case
+from ringfence.decisions.price import (
+    affordable_output_tokens,
+    unpriced_hosted_tools,
+    worst_case,
+)
 from ringfence.domain.action import ActionKind
 from ringfence.domain.budget import BudgetScope
 from ringfence.domain.error import UnavailableError
@@ -148,6 +152,9 @@ class ModelPath:
                 return unfit
         if route.card is None:
             return reason.price_unknown(agent, model.name)
+        hosted = [tool.name for tool in request.hosted_tools]
+        if hosted and (unpriced := unpriced_hosted_tools(route.card, hosted)):
+            return reason.price_unknown(agent, f"{model.name} with {unpriced[0]}")
         input_tokens = self._input_tokens(runtime.organisation.id, route, request)
         output = output_limit.output_limit(request.dialect, request.output_limit, agent)
         worst = worst_case(route.card, input_tokens, output.tokens, request.answers)
@@ -239,7 +246,7 @@ class ModelPath:
         now_us = self._clock.now_us()
         charge = charge_for(ticket, ending)
         settled = self._book.settle(ticket.reservation, charge.amount)
-        ticket.live.last_us = now_us
+        self._invocations.touch(ticket.live, now_us)
         answer = ending.answer
         intent = ticket.intent
         self._learn(ticket, ending)

@@ -1,0 +1,20 @@
+"""A note of the control plane as the event that the ledger keeps."""
+
+from ringfence.api.context import ChangeNote
+from ringfence.domain.event import FORMAT, Change
+from ringfence.domain.organisation import Configuration
+
+
+def change_of(note: ChangeNote, configuration: Configuration, now_us: int) -> Change:
+    """Add when it was and which configuration was in force."""
+    return Change(
+        format=FORMAT,
+        organisation=note.organisation,
+        time_us=str(now_us),
+        epoch=configuration.epoch,
+        configuration=configuration.digest,
+        actor=note.actor,
+        what=note.what,
+        subject=note.subject,
+        detail=dict(note.detail),
+    )
