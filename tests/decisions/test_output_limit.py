@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ringfence.decisions.output_limit import (
-    DEFAULT_TOKENS,
     LoweredBy,
     OutputLimit,
     output_limit,
     within_budget,
 )
-from ringfence.domain.agent import Agent, Category, Limits
+from ringfence.domain.agent import CATEGORY_DEFAULTS, Agent, Category, Limits
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import LowerOutputLimit
 
@@ -41,8 +40,9 @@ def test_a_limit_at_the_cap_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("category", Category)
 def test_without_a_limit_the_default_of_the_category_is_written(category: Category) -> None:
-    chosen = output_limit(Dialect.MESSAGES, None, replace(AGENT, category=category))
-    assert chosen == limit(DEFAULT_TOKENS[category], LoweredBy.DEFAULT)
+    limits = CATEGORY_DEFAULTS[category]
+    chosen = output_limit(Dialect.MESSAGES, None, replace(AGENT, limits=limits))
+    assert chosen == limit(limits.default_output_tokens, LoweredBy.DEFAULT)
     assert chosen.obligations
 
 

@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ringfence.domain.agent import Agent, Category
+from ringfence.domain.agent import Agent
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import LowerOutputLimit
-
-DEFAULT_TOKENS = {Category.WORKFLOW: 2_048, Category.BOUNDED: 4_096, Category.OPEN: 16_384}
-"""Written when the client gives no limit: a reservation at a model's own maximum would make a small
-budget useless (DESIGN §5)."""
 
 USEFUL_TOKENS = 16
 """The least answer worth paying for; also the least `max_output_tokens` that Responses accepts."""
@@ -45,12 +41,12 @@ _NO_OUTPUT = OutputLimit(tokens=0, lowered_by=LoweredBy.NONE)
 
 
 def output_limit(dialect: Dialect, asked: int | None, agent: Agent) -> OutputLimit:
-    """The client's limit, else the category's default, and never above the agent's cap."""
+    """The client's limit, else the agent's default, and never above the agent's cap."""
     if dialect in _WITHOUT_OUTPUT:
         return _NO_OUTPUT
     cap = agent.limits.output_tokens
     tokens, by = (
-        (DEFAULT_TOKENS[agent.category], LoweredBy.DEFAULT)
+        (agent.limits.default_output_tokens, LoweredBy.DEFAULT)
         if asked is None
         else (asked, LoweredBy.NONE)
     )
