@@ -2,19 +2,25 @@
 
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
 `projection` (what is derived), `fence` (one writer alone), `log`, `draft`, `writer`, `recovery`,
-`query`, `reader`.
+`query`, `view` (one log), `reader` (all of them).
 """
 
-from ringfence.stores.ledger.fence import Fence
+from ringfence.stores.ledger.fence import Fence, log_ids
 from ringfence.stores.ledger.invocation import InvocationRecord, opening_detail
-from ringfence.stores.ledger.recovery import Recovered, log_ids, recover
+from ringfence.stores.ledger.query import Filter, InvocationFilter, Stored
+from ringfence.stores.ledger.reader import LedgerReader
+from ringfence.stores.ledger.recovery import Recovered, recover
 from ringfence.stores.ledger.writer import LedgerWriter
 
 __all__ = [
     "Fence",
+    "Filter",
+    "InvocationFilter",
     "InvocationRecord",
+    "LedgerReader",
     "LedgerWriter",
     "Recovered",
+    "Stored",
     "log_ids",
     "opening_detail",
     "recover",

@@ -18,6 +18,11 @@ def log_path(folder: Path, log_id: str) -> Path:
     return folder / FOLDER / f"{log_id}.db"
 
 
+def log_ids(folder: Path) -> list[str]:
+    """The logs under a data folder, oldest first."""
+    return sorted(path.stem for path in (folder / FOLDER).glob("[!.]*.db"))
+
+
 @final
 class Fence:
     """The right to write one log, held by a lock that dies with the process.

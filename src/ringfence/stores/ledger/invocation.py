@@ -1,6 +1,7 @@
 """What the ledger knows of an invocation, and how an event says that one was opened."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -92,14 +93,14 @@ def read_opening(change: Change) -> Opening:
     )
 
 
-COLUMNS: Final = (
+_COLUMNS: Final = (
     "organisation, id, root, agent, parent, depth, grouping, external_id, credential, opened_us,"
     " last_us, state, steps, cost_nano, refusals, deadline_us, token_digest, narrowing, task"
 )
 
 
-def from_row(row: sqlite3.Row) -> InvocationRecord:
-    """Read one row of `COLUMNS`."""
+def _from_row(row: sqlite3.Row) -> InvocationRecord:
+    """Read one row of `_COLUMNS`."""
     return InvocationRecord(
         invocation=Invocation(
             id=row["id"],
@@ -124,6 +125,17 @@ def from_row(row: sqlite3.Row) -> InvocationRecord:
         token_digest=row["token_digest"],
         narrowing=row["narrowing"],
     )
+
+
+def select(
+    connection: sqlite3.Connection, where: str, values: Mapping[str, object] | None = None
+) -> list[InvocationRecord]:
+    """The invocations of a log that meet a condition; `where` may end in an order and a limit."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    query = f"SELECT {_COLUMNS} FROM invocations WHERE {where}"  # noqa: S608 (the caller's constant)
+    rows = cursor.execute(query, values or {})
+    return [_from_row(row) for row in rows]
 
 
 def merge(one: InvocationRecord, other: InvocationRecord) -> InvocationRecord:

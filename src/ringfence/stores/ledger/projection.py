@@ -24,7 +24,9 @@ _TABLES = ("traces", "pending", "accounts", "invocations")
 
 _ADD_TRACES = Bulk("INSERT OR IGNORE INTO traces VALUES", 3)
 _ADD_PENDING = Bulk("INSERT INTO pending VALUES", 3)
-_CLOSE_PENDING = Bulk("DELETE FROM pending WHERE (organisation, action) IN (VALUES", 2, ")")
+_CLOSE_PENDING = Bulk(
+    "DELETE FROM pending WHERE (organisation, action) IN (SELECT * FROM (VALUES", 2, "))"
+)
 _ADD_ACCOUNTS = Bulk(
     "INSERT INTO accounts VALUES",
     6,

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
@@ -13,9 +12,9 @@ from ringfence.domain.money import Money
 from ringfence.protocols import canonical
 from ringfence.stores.database import open_readable, transaction, translated
 from ringfence.stores.ledger import segment
-from ringfence.stores.ledger.fence import FOLDER, Fence, log_path
+from ringfence.stores.ledger.fence import Fence, log_ids, log_path
 from ringfence.stores.ledger.format import decode
-from ringfence.stores.ledger.invocation import COLUMNS, InvocationRecord, from_row, merge
+from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.projection import catch_up
 from ringfence.stores.ledger.schema import LEDGER
@@ -44,11 +43,6 @@ class Recovered:
     ratios: dict[tuple[str, str], float] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
-
-
-def log_ids(folder: Path) -> list[str]:
-    """The logs under a data folder, oldest first."""
-    return sorted(path.stem for path in (folder / FOLDER).glob("[!.]*.db"))
 
 
 def recover(fence: Fence, now_us: int) -> Recovered:
@@ -180,8 +174,7 @@ def _read_spent(
 def _read_open(
     connection: sqlite3.Connection, invocations: dict[tuple[str, str], InvocationRecord]
 ) -> None:
-    rows = connection.execute(f"SELECT {COLUMNS} FROM invocations WHERE state = 'open'")  # noqa: S608 (constants)
-    for record in map(from_row, rows):
+    for record in select(connection, "state = 'open'"):
         key = (record.invocation.organisation, record.invocation.id)
         known = invocations.get(key)
         invocations[key] = record if known is None else merge(known, record)
@@ -199,7 +192,7 @@ def _read_ratios(connection: sqlite3.Connection, ratios: dict[tuple[str, str], f
 
 
 def _recent(connection: sqlite3.Connection) -> Iterator[AnyEvent]:
-    last = SegmentWriter(connection).next_sequence
+    last = segment.next_sequence(connection)
     for part in segment.following(connection, max(0, last - _RECENT_EVENTS)):
         yield from map(decode, part.leaves)
 

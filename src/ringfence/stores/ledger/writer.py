@@ -156,12 +156,8 @@ class LedgerWriter:
         pause_s = _FIRST_PAUSE_S
         while not (self._is_closing and not self._urgent and not self._records):
             try:
-                if self.failure is None:
-                    self._rest()
-                else:
-                    self._signal.acquire(timeout=pause_s)
-                    self._probe()
-                self._work()
+                is_quiet = self._rest() if self.failure is None else self._convalesce(pause_s)
+                self._work(is_quiet=is_quiet)
             except Exception as error:  # noqa: BLE001 (whatever it is: refuse, show it, try again)
                 self._fail(error)
                 pause_s = min(pause_s * 2, _LAST_PAUSE_S)
@@ -173,28 +169,33 @@ class LedgerWriter:
         self._connection.close()
         self._fence.release()
 
-    def _rest(self) -> None:
-        """Wait for something to do; for company, if there are only records."""
+    def _rest(self) -> bool:
+        """Wait for something to do; for company, if there are only records.
+
+        Gives whether nothing came, so that there is time to write what is derived.
+        """
         if not self._urgent and not self._records and not self._projection.count:
             self._is_idle = True
             # Look again: what came in before the flag was seen did not wake us.
             if not self._urgent and not self._records and not self._is_closing:
                 self._signal.acquire()
             self._is_idle = False
-        if not self._urgent and not self._is_closing:
-            self._signal.acquire(timeout=_LINGER_S)
+        if self._urgent or self._is_closing:
+            return self._is_closing
+        return not self._signal.acquire(timeout=_LINGER_S)
 
-    def _probe(self) -> None:
-        """Raise unless a transaction that changes something gets through."""
+    def _convalesce(self, pause_s: float) -> bool:
+        """Wait, then raise unless a transaction that changes something gets through."""
+        self._signal.acquire(timeout=pause_s)
         with translated(self._fence.path, LEDGER.noun):
             self._connection.execute("UPDATE log SET projected = projected")
+        return True
 
-    def _work(self) -> None:
+    def _work(self, *, is_quiet: bool) -> None:
         waiting, items = self._take()
         if waiting or items:
             self._commit(waiting, items)
-        is_at_rest = not self._urgent and not self._records
-        if is_at_rest or self._is_flushed() or self._projection.count >= _PROJECT_EVERY:
+        if is_quiet or self._is_flushed() or self._projection.count >= _PROJECT_EVERY:
             with translated(self._fence.path, LEDGER.noun):
                 self._projection.commit(self._connection)
         while self._is_flushed():

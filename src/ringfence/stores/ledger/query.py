@@ -1,0 +1,190 @@
+"""What can be asked of the ledger's events, and whether an event answers it."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final, Literal, final
+
+import msgspec
+
+from ringfence.domain.error import UsageError
+from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.invocation import InvocationState
+from ringfence.stores.ledger.format import decode
+from ringfence.stores.ledger.invocation import InvocationRecord
+
+Kind = Literal["intent", "outcome", "refusal", "change"]
+
+_KINDS: Final = {Intent: "intent", Outcome: "outcome", Refusal: "refusal", Change: "change"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which events of one organisation to give; None asks for any.
+
+    `agent` is an id or a name. `since_us` is inclusive, `until_us` exclusive. `verdict` is that of
+    an intent or refusal. `code` is a refusal's code, or an outcome's status or error. `text` is
+    looked for in bodies: the events whose body brought a matching message first are given. `after`
+    is the `cursor` of the last event of the page before.
+    """
+
+    organisation: str
+    agent: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    kind: Kind | None = None
+    verdict: str | None = None
+    code: str | None = None
+    invocation: str | None = None
+    action: str | None = None
+    text: str | None = None
+    after: str | None = None
+    limit: int | None = None
+    is_newest_first: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationFilter:
+    """Which invocations of one organisation to give, newest first; None asks for any.
+
+    `agent` is an id; `root` asks for a whole tree, `is_root` for tops of trees or what is below.
+    Times are those of opening. `after` is the id of the last invocation of the page before.
+    """
+
+    organisation: str
+    agent: str | None = None
+    state: InvocationState | None = None
+    root: str | None = None
+    is_root: bool | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    after: str | None = None
+    limit: int | None = None
+
+    def accepts(self, record: InvocationRecord) -> bool:
+        """Whether an invocation is asked for; its place in the tree was looked at before."""
+        opened_us = record.invocation.opened_us
+        return (
+            (self.agent is None or self.agent == record.invocation.agent)
+            and (self.state is None or self.state is record.state)
+            and (self.since_us is None or opened_us >= self.since_us)
+            and (self.until_us is None or opened_us < self.until_us)
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where an event stands among all logs: by time, then by log and sequence.
+
+    `time_us` is that of the event's segment, which never falls within a log, so that the order of a
+    log is kept whatever its clock did.
+    """
+
+    time_us: int
+    log: str
+    sequence: int
+
+    def __str__(self) -> str:
+        """The cursor that continues after this event."""
+        return f"{self.time_us}:{self.log}:{self.sequence}"
+
+    @classmethod
+    def parse(cls, cursor: str) -> "Place":
+        """Read a cursor. Raises UsageError `cursor_malformed`."""
+        try:
+            time_us, log, sequence = cursor.split(":")
+            return cls(int(time_us), log, int(sequence))
+        except ValueError:
+            raise UsageError(
+                "cursor_malformed",
+                f"`{cursor}` is not a place in the ledger",
+                help="give back the cursor of the last event of a page, unchanged",
+            ) from None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it was written."""
+
+    leaf: bytes
+    place: Place
+
+    @property
+    def cursor(self) -> str:
+        """What to give as `after` to continue behind this event."""
+        return str(self.place)
+
+    @property
+    def event(self) -> AnyEvent:
+        """The leaf read."""
+        return decode(self.leaf)
+
+
+@final
+class Matcher:
+    """Tells which leaves a filter asks for.
+
+    Most leaves are turned away by the bytes they would have to contain; canonical JSON has one
+    spelling. What is left is read and looked at in full.
+    """
+
+    def __init__(self, asked: Filter, actions: AbstractSet[str] | None = None) -> None:
+        """Take a filter, and the actions that its `text` stands for."""
+        self._asked = asked
+        self._actions = actions
+        self._needles = tuple(_needles(asked))
+
+    def has(self, leaf: bytes) -> bool:
+        """Whether the leaf is asked for."""
+        return all(needle in leaf for needle in self._needles) and self._accepts(decode(leaf))
+
+    def _accepts(self, event: AnyEvent) -> bool:
+        asked, time_us = self._asked, int(event.time_us)
+        action = getattr(event, "action", None)
+        return (
+            event.organisation == asked.organisation
+            and (asked.since_us is None or time_us >= asked.since_us)
+            and (asked.until_us is None or time_us < asked.until_us)
+            and (asked.kind is None or asked.kind == _KINDS[type(event)])
+            and (asked.invocation is None or event.invocation == asked.invocation)
+            and (asked.action is None or action == asked.action)
+            and (self._actions is None or action in self._actions)
+            and (asked.agent is None or asked.agent in _agents(event))
+            and (asked.verdict is None or asked.verdict == _verdict(event))
+            and (asked.code is None or asked.code in _codes(event))
+        )
+
+
+def _needles(asked: Filter) -> list[bytes]:
+    pairs = {
+        "organisation": asked.organisation,
+        "kind": asked.kind,
+        "invocation": asked.invocation,
+        "action": asked.action,
+        "verdict": asked.verdict,
+    }
+    return [
+        b'"%s":%s' % (name.encode(), msgspec.json.encode(value))
+        for name, value in pairs.items()
+        if value is not None
+    ]
+
+
+def _agents(event: AnyEvent) -> Sequence[str]:
+    return (event.subject,) if isinstance(event, Change) else (event.agent, event.agent_name)
+
+
+def _verdict(event: AnyEvent) -> str | None:
+    return event.decision.verdict if isinstance(event, Intent | Refusal) else None
+
+
+def _codes(event: AnyEvent) -> Sequence[str]:
+    match event:
+        case Outcome():
+            return (event.status.value, event.error)
+        case Intent() | Refusal():
+            return (event.decision.code,)
+        case Change():
+            return (event.what,)
