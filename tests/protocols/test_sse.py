@@ -86,6 +86,14 @@ def test_an_event_has_a_name_and_joined_data() -> None:
     assert sse.read(b"data: 1\rdata: 2\n\n") == Event(b"", b"1\n2")
 
 
+@pytest.mark.parametrize(
+    "event",
+    [b"data: 1\n\n", b"event: x\ndata: 1\n\n", b"data: 1\r\n\r\n", b"data:1\n\n", b"data: 1"],
+)
+def test_data_can_be_had_alone(event: bytes) -> None:
+    assert sse.data_of(event) == sse.read(event).data == b"1"
+
+
 def test_a_comment_has_no_data() -> None:
     assert sse.read(sse.COMMENT).data is None
     assert sse.read(b": data\n\n") == Event(b"", None)

@@ -71,6 +71,11 @@ class Findings:
         self.images = 0
         self.media = 0
 
+    @property
+    def has_features(self) -> bool:
+        """Whether anything but plain tools and media was found."""
+        return bool(self.client_ids or self.hosted or self.priced or self.outside or self.objects)
+
     def add(self, meaning: Meaning, name: str, value: object) -> None:
         """Note one field and its value."""
         match meaning:

@@ -1,5 +1,7 @@
 """A model request that remembers where its members stand, so that rewriting need not look again."""
 
+import msgspec
+
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import Dialect
 from ringfence.protocols import strict_json
@@ -18,7 +20,7 @@ def located(  # noqa: PLR0913 (the parts that a request is read in)
     body: bytes,
     spans: dict[str, Span],
     findings: Findings,
-    messages: "tuple[tuple[bytes, ...], tuple[Span, ...]]",
+    messages: tuple[tuple[bytes, ...], tuple[Span, ...]],
     *,
     stream: bool = False,
     output_limit: int | None = None,
@@ -26,7 +28,7 @@ def located(  # noqa: PLR0913 (the parts that a request is read in)
     wants_usage: bool = False,
 ) -> LocatedRequest:
     """Put together what was read."""
-    return LocatedRequest(
+    request = LocatedRequest(
         dialect=dialect,
         body=body,
         spans=spans,
@@ -37,14 +39,19 @@ def located(  # noqa: PLR0913 (the parts that a request is read in)
         messages=messages[0],
         message_spans=messages[1],
         tools=tuple(findings.tools),
+        images=findings.images,
+        media=findings.media,
+        wants_usage=wants_usage,
+    )
+    if not findings.has_features:
+        return request
+    return msgspec.structs.replace(
+        request,
         hosted_tools=tuple(findings.hosted),
         priced_fields=tuple(findings.priced),
         outside_inputs=tuple(findings.outside),
         provider_objects=tuple(findings.objects),
-        images=findings.images,
-        media=findings.media,
         client_ids=tuple(findings.client_ids),
-        wants_usage=wants_usage,
     )
 
 

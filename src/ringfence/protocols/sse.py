@@ -73,10 +73,15 @@ class Splitter:
         return events
 
 
+def data_of(event: bytes) -> bytes | None:
+    """Read one event whose name does not matter."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2]
+    return read(event).data
+
+
 def read(event: bytes) -> Event:
     """Read one event."""
-    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
-        return Event(b"", event[6:-2])
     name = b""
     data: list[bytes] = []
     for line in _LINE_END.split(event.removeprefix(_BOM)):

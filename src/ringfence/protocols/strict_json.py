@@ -14,8 +14,7 @@ expect. It does not look at the UTF-8 of what it skips; `check_text` does.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, repeat
-from operator import add
+from functools import lru_cache
 from typing import NoReturn, TypeAlias, TypeVar
 
 import msgspec
@@ -44,6 +43,7 @@ _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _COMMA, _CLOSE, _LAST_SPACE = b",} "
 _SHOWN_CHARACTERS = 60
+_USUAL_NAME = 40
 _NUMBER_DIGITS = 18
 """More digits than any count has, fewer than what some parser would round (2⁶³)."""
 
@@ -92,7 +92,7 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     found: dict[str, Span] = {}
     at = body.index(b"{", start) + 1
     for name, raw in values.items():
-        usual = f'"{name}":'.encode()
+        usual = _written(name) if len(name) <= _USUAL_NAME else _write_name(name)
         if body.startswith(usual, at):
             value_at = at + len(usual)
             if body[value_at] <= _LAST_SPACE:
@@ -120,16 +120,18 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
 def elements(body: bytes, start: int, end: int) -> list[Span]:
     """Read one array of a body that `check_text` has passed: where each element stands."""
     values = _decode(_RAW_ARRAY, body[start:end], "an array")
-    lengths = list(map(len, values))
     at = body.index(b"[", start) + 1
-    if end - at == sum(lengths) + len(lengths):  # nothing but one comma or bracket after each
-        starts = list(accumulate(map(add, lengths, repeat(1)), initial=at))
-        return list(zip(starts, map(add, starts, lengths), strict=False))
     found: list[Span] = []
-    for length in lengths:
+    if end - at == sum(map(len, values)) + len(values):  # just a comma or bracket after each
+        for raw in values:
+            stop = at + len(raw)
+            found.append((at, stop))
+            at = stop + 1
+        return found
+    for raw in values:
         at = _skip_space(body, at)
-        found.append((at, at + length))
-        at = _skip_space(body, at + length) + 1
+        found.append((at, at + len(raw)))
+        at = _skip_space(body, at + len(raw)) + 1
     return found
 
 
@@ -221,6 +223,15 @@ def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.DecodeError):
         return str(error).removeprefix("JSON is malformed: ").lower()
     return "a number or text is out of range"
+
+
+def _write_name(name: str) -> bytes:
+    """A member's name as almost every client writes it."""
+    return f'"{name}":'.encode()
+
+
+_written = lru_cache(maxsize=1024)(_write_name)
+"""The few names that all requests have; longer ones are not worth keeping."""
 
 
 def _after_name(body: bytes, at: int, name: str) -> int:

@@ -126,15 +126,17 @@ class ChatCodec:
 
 
 def _output_limit(body: bytes, found: dict[str, Span]) -> int | None:
-    newer, older = (count_of(body, found, name) for name in _LIMITS)
+    newer = count_of(body, found, "max_completion_tokens")
+    older = count_of(body, found, "max_tokens")
     if newer is not None and older is not None and newer != older:
         strict_json.refuse("`max_tokens` and `max_completion_tokens` differ; give one of them")
     return older if newer is None else newer
 
 
 def _wants_usage(body: bytes, found: dict[str, Span]) -> bool:
-    options = _stream_options(body, found)
-    return flag_of(body, options, "include_usage")
+    return "stream_options" in found and flag_of(
+        body, _stream_options(body, found), "include_usage"
+    )
 
 
 def _stream_options(body: bytes, found: dict[str, Span]) -> dict[str, Span]:

@@ -49,7 +49,7 @@ class ChatStream(EventStream):
         )
 
     def _take(self, event: bytes) -> bool:
-        data = sse.read(event).data
+        data = sse.data_of(event)
         if data is None:
             return True
         if data.startswith(b"[DONE]"):

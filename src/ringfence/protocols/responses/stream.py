@@ -58,7 +58,7 @@ class ResponsesStream(EventStream):
         )
 
     def _take(self, event: bytes) -> bool:
-        data = sse.read(event).data
+        data = sse.data_of(event)
         if data is None:
             return True
         try:
