@@ -102,6 +102,11 @@ def expected_requests_after_stop(dialect: Dialect, client: Client) -> int | None
     return FIGURES[client].stop.get(dialect)
 
 
+def status(reason: Reason) -> int:
+    """The status of a reason for a client without quirks; Google's form repeats it in the body."""
+    return ROWS[reason.code].status
+
+
 def error_body(dialect: Dialect | None, status: int, reason: Reason) -> bytes:
     """The error document of a dialect. Codecs give this one.
 

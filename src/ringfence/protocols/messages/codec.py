@@ -14,8 +14,9 @@ from ringfence.domain.verdict import Code, Reason
 from ringfence.protocols import refusal, sse, strict_json
 from ringfence.protocols.field import Findings
 from ringfence.protocols.memo import Memo
-from ringfence.protocols.messages import field, message, tool
+from ringfence.protocols.messages import message, tool
 from ringfence.protocols.messages.answer import read_answer
+from ringfence.protocols.messages.field import FIELDS
 from ringfence.protocols.messages.stream import MessagesStream
 from ringfence.protocols.request import (
     LocatedRequest,
@@ -75,7 +76,7 @@ class MessagesCodec:
     ) -> tuple[Findings, tuple[tuple[bytes, ...], tuple[Span, ...]]]:
         """Read what requests for an answer and for a count have in common."""
         findings = Findings()
-        field.collect(body, found, findings)
+        FIELDS.collect(body, found, findings)
         tools = _present(body, found, "tools")
         if tools:
             known = self._tools.read(tools)

@@ -1,16 +1,13 @@
 """The request fields of Anthropic Messages and what they mean to governance.
 
 Source: `MessageCreateParamsBase` of the anthropic SDK 2.11.0, beta and not (read 2026-11-21), for
-both `anthropic-version`s (2023-06-01 and 2026-10-21). The API refuses fields it does not know, so
-a field that is not listed here is new, and is treated as changing the price.
+both `anthropic-version`s (2023-06-01 and 2026-10-21).
 """
 
-from collections.abc import Mapping
 from typing import Final
 
-from ringfence.protocols import strict_json
-from ringfence.protocols.field import Field, FieldTable, Findings, Meaning, only
-from ringfence.protocols.strict_json import Span
+from ringfence.protocols.closed_field import ClosedFieldTable
+from ringfence.protocols.field import Field, Meaning, only
 
 _READ, _FREE, _PRICED = Meaning.READ, Meaning.FREE, Meaning.PRICED
 _OBJECT, _OUTSIDE = Meaning.OBJECT, Meaning.OUTSIDE
@@ -27,7 +24,7 @@ def only_clears(value: object) -> bool:
     )
 
 
-FIELDS: Final = FieldTable(
+FIELDS: Final = ClosedFieldTable(
     [
         Field("model", _READ, "chosen by the configuration's aliases"),
         Field("messages", _READ, "the input"),
@@ -60,14 +57,3 @@ FIELDS: Final = FieldTable(
         Field("top_p", _FREE, "shapes the answer within its output limit"),
     ]
 )
-
-_KNOWN: Final = frozenset(row.name for row in FIELDS.rows)
-
-
-def collect(body: bytes, found: Mapping[str, Span], findings: Findings) -> None:
-    """Note every governed field, and every unknown one, that is present and not harmless."""
-    FIELDS.collect(body, found, findings)
-    for name in found.keys() - _KNOWN:
-        value = strict_json.parse(body[slice(*found[name])])
-        if value is not None:
-            findings.add(_PRICED, name, value)
