@@ -8,7 +8,8 @@ import msgspec
 from ringfence.domain.exchange import Answer
 from ringfence.protocols import sse
 from ringfence.protocols.event_stream import MALFORMED, EventStream
-from ringfence.protocols.gemini.answer import Chunk, Part, WireUsage, decoder
+from ringfence.protocols.gemini.answer import Call, Candidate, Chunk, WireUsage, decoder
+from ringfence.protocols.lenient import texts
 
 
 class GeminiStream(EventStream):
@@ -22,7 +23,7 @@ class GeminiStream(EventStream):
         self._answers = answers
         self._ended: set[int] = set()
         self._usage = WireUsage()
-        self._searches = 0
+        self._searches: dict[int, int] = {}
         self._tool_calls: list[str] = []
         self._model = ""
         self._finish = ""
@@ -36,7 +37,7 @@ class GeminiStream(EventStream):
         """What was learned so far. Usage is an estimate until the stream is complete."""
         return Answer(
             usage=self._usage.normalised(
-                searches=self._searches,
+                searches=sum(self._searches.values()),
                 output_floor=self.output_floor_tokens,
                 estimated=not self.is_complete,
             ),
@@ -47,7 +48,7 @@ class GeminiStream(EventStream):
         )
 
     def _take(self, event: bytes) -> bool:
-        data = sse.read(event).data
+        data = _data(event)
         if data is not None:
             try:
                 self._learn(decoder.decode(data))
@@ -56,21 +57,43 @@ class GeminiStream(EventStream):
         return True
 
     def _learn(self, chunk: Chunk) -> None:
-        for part in chunk.parts:
-            self._learn_part(part)
-        self._usage = chunk.usage_metadata or self._usage
-        self._searches = max(self._searches, chunk.searches)
-        self._model = chunk.model_version or self._model
-        self._error = self._error or chunk.error_status
         for candidate in chunk.candidates or ():
-            if candidate.finish_reason:
-                self._ended.add(candidate.index or 0)
+            self._learn_candidate(candidate)
+        if chunk.usage_metadata:
+            self._usage = chunk.usage_metadata
+        if chunk.model_version:
+            self._model = chunk.model_version
         if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
+            self._finish = chunk.prompt_feedback.block_reason
             self._ended.update(range(self._answers))
-        self._finish = chunk.finish or self._finish
+        if chunk.error:
+            self._error = self._error or chunk.error_status
 
-    def _learn_part(self, part: Part) -> None:
-        self._count(part.text)
-        if part.function_call:
-            self._count(part.function_call.name)
-            self._tool_calls.append(part.function_call.name or "")
+    def _learn_candidate(self, candidate: Candidate) -> None:
+        if candidate.content:
+            for part in candidate.content.parts or ():
+                self._count(part.text)
+                if part.function_call:
+                    self._learn_call(part.function_call)
+        if candidate.finish_reason:
+            self._finish = candidate.finish_reason
+            self._ended.add(candidate.index or 0)
+        if candidate.grounding_metadata:
+            queries = candidate.grounding_metadata.web_search_queries or ()
+            self._searches[candidate.index or 0] = len(queries)
+
+    def _learn_call(self, call: Call) -> None:
+        self._count(call.name)
+        self._tool_calls += texts(call.name)
+
+
+def _data(event: bytes) -> bytes | None:
+    """The data of an event; quickly for the one line and the line ends that Google writes."""
+    if (
+        event.startswith(b"data: ")
+        and event.endswith(b"\r\n\r\n")
+        and event.find(b"\r") == len(event) - 4
+        and event.find(b"\n") == len(event) - 3
+    ):
+        return event[6:-4]
+    return sse.read(event).data
