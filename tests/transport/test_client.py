@@ -1,0 +1,611 @@
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.transport.client import Pool
+from ringfence.transport.http import Origin, Request, Response
+from ringfence.transport.limits import ClientLimits
+from ringfence.transport.resolver import Resolver
+from ringfence.transport.server import Server
+from ringfence.transport.tls import ServerTls, client_context
+from ringfence.transport.upstream import Answer
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+LIMIT = 1 << 30
+
+
+def at(port: int, host: str = "127.0.0.1", scheme: str = "http") -> Origin:
+    return Origin(scheme=scheme, host=host, port=port)
+
+
+async def ask(  # noqa: PLR0913 (one request has these parts)
+    pool: Pool,
+    origin: Origin,
+    *,
+    method: bytes = b"POST",
+    target: bytes = b"/",
+    body: bytes = b"hello",
+    connect_timeout_s: float = 5,
+    idle_timeout_s: float = 5,
+) -> Answer:
+    return await pool.request(
+        origin,
+        method,
+        target,
+        [(b"x", b"y")],
+        body,
+        connect_timeout_s=connect_timeout_s,
+        idle_timeout_s=idle_timeout_s,
+    )
+
+
+@contextlib.asynccontextmanager
+async def upstream(talk: Talk) -> AsyncIterator[tuple[int, list[int]]]:
+    """A hand-written upstream: its port, and how many connections it took."""
+    taken: list[int] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(1)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await talk(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], taken
+    await asyncio.sleep(0.01)
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    return head + await reader.readexactly(length)
+
+
+async def echo(request: Request, response: Response) -> None:
+    body = await request.read(LIMIT)
+    response.send(200, [(b"path", request.path)], request.method + b" " + body)
+
+
+def test_connections_are_used_again_the_latest_first(run: Run) -> None:
+    ports: list[str] = []
+
+    async def handle(request: Request, response: Response) -> None:
+        body = await request.read(10)
+        if body == b"wait":
+            await asyncio.sleep(0.05)
+        response.send(200, [], b"")
+
+    async def scenario() -> None:
+        server = Server(handle)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        for _ in range(3):
+            await ask(pool, at(port))
+        assert server.connections == 1
+        await asyncio.gather(*[ask(pool, at(port), body=b"wait") for _ in range(3)])
+        assert server.connections == 3
+        for _ in range(3):
+            await ask(pool, at(port))
+        assert server.connections == 3
+        await pool.close()
+        await server.drain(1)
+        assert ports == []
+
+    run(scenario())
+
+
+def test_large_bodies_pass_both_ways(run: Run) -> None:
+    async def scenario() -> None:
+        server = Server(echo)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        body = bytes(range(256)) * 40_000
+        answer = await ask(pool, at(port), body=body)
+        assert await answer.read(LIMIT) == b"POST " + body
+        assert await (await ask(pool, at(port), body=b"")).read(LIMIT) == b"POST "
+        assert server.connections == 1
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_ipv6_is_spoken(run: Run) -> None:
+    async def handle(request: Request, response: Response) -> None:
+        response.send(200, [], request.header(b"host") or b"")
+
+    async def scenario() -> None:
+        server = Server(handle)
+        try:
+            port = await server.listen("::1", 0)
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        pool = Pool()
+        answer = await ask(pool, at(port, "::1"))
+        assert await answer.read(LIMIT) == b"[::1]:%d" % port
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_every_address_of_a_name_is_tried(run: Run) -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async def scenario() -> None:
+        server = Server(echo)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool(resolver=Resolver(30, lookup))
+        answer = await ask(pool, at(port, "model.example"))
+        assert answer.status == 200
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_no_connection_is_an_unsent_request(run: Run) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        pool = Pool()
+        with pytest.raises(UnavailableError) as caught:
+            await ask(pool, at(port))
+        assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+        await pool.close()
+
+    run(scenario())
+
+
+def test_an_unknown_name_is_an_unsent_request(run: Run) -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "name unknown")
+
+    async def scenario() -> None:
+        pool = Pool(resolver=Resolver(30, lookup))
+        with pytest.raises(UnavailableError) as caught:
+            await ask(pool, at(80, "model.example"))
+        assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+        await pool.close()
+
+    run(scenario())
+
+
+def test_a_connection_that_does_not_come_about_is_timed_out(run: Run) -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        await asyncio.sleep(10)
+        return []
+
+    async def scenario() -> None:
+        pool = Pool(resolver=Resolver(30, lookup))
+        with pytest.raises(UnavailableError) as caught:
+            await ask(pool, at(80, "model.example"), connect_timeout_s=0.05)
+        assert (caught.value.code, caught.value.help) == ("provider_timeout", "unsent")
+        await pool.close()
+
+    run(scenario())
+
+
+def test_silence_is_timed_out_as_sent(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, _):
+            pool = Pool()
+            with pytest.raises(UnavailableError) as caught:
+                await ask(pool, at(port), idle_timeout_s=0.1)
+            assert (caught.value.code, caught.value.help) == ("provider_timeout", "sent")
+            await pool.close()
+
+    run(scenario())
+
+
+def test_a_connection_closed_while_idle_is_replaced_unnoticed(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(EMPTY)
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, taken):
+            pool = Pool()
+            for _ in range(3):
+                assert (await ask(pool, at(port))).status == 200
+                await asyncio.sleep(0.02)
+            assert len(taken) == 3
+            await pool.close()
+
+    run(scenario())
+
+
+def closing_after_the_first(count: list[bytes]) -> Talk:
+    """Answers the first request of a connection, reads the second and closes without a word."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        count.append(await read_request(reader))
+        writer.write(EMPTY)
+        count.append(await read_request(reader))
+
+    return talk
+
+
+def test_a_request_that_may_have_been_acted_upon_is_never_sent_again(run: Run) -> None:
+    got: list[bytes] = []
+
+    async def scenario() -> None:
+        async with upstream(closing_after_the_first(got)) as (port, taken):
+            pool = Pool()
+            await ask(pool, at(port))
+            with pytest.raises(UnavailableError) as caught:
+                await ask(pool, at(port))
+            assert (caught.value.code, caught.value.help) == ("provider_unavailable", "sent")
+            assert len(got) == 2
+            assert len(taken) == 1
+            await pool.close()
+
+    run(scenario())
+
+
+def test_a_request_that_changes_nothing_is_sent_once_more(run: Run) -> None:
+    got: list[bytes] = []
+
+    async def scenario() -> None:
+        async with upstream(closing_after_the_first(got)) as (port, taken):
+            pool = Pool()
+            for _ in range(2):
+                answer = await ask(pool, at(port), method=b"GET", body=b"")
+                assert answer.status == 200
+            assert len(got) == 3
+            assert len(taken) == 2
+            await pool.close()
+
+    run(scenario())
+
+
+def test_a_new_connection_that_closes_is_not_tried_again(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, taken):
+            pool = Pool()
+            with pytest.raises(UnavailableError):
+                await ask(pool, at(port), method=b"GET", body=b"")
+            assert len(taken) == 1
+            await pool.close()
+
+    run(scenario())
+
+
+def test_a_connection_rested_for_long_is_asked_of_the_kernel(run: Run) -> None:
+    """The upstream's close is in the kernel, but the event loop has not seen it yet."""
+
+    def serve_one(listener: socket.socket) -> socket.socket:
+        connection, _ = listener.accept()
+        connection.recv(65_536)
+        connection.sendall(EMPTY)
+        return connection
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        pool = Pool()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            for _ in range(2):
+                serving = loop.run_in_executor(None, serve_one, listener)
+                assert (await ask(pool, at(port))).status == 200
+                connection = await serving
+                line = pool._shelves[at(port)]._idle[-1]  # noqa: SLF001 (as if it had rested)
+                line.deadline -= 2
+                connection.close()  # from here to the next request the loop does not turn
+        await pool.close()
+
+    run(scenario())
+
+
+def test_an_early_answer_is_given_while_the_body_is_still_going_out(run: Run) -> None:
+    async def refuse(request: Request, _response: Response) -> None:
+        await request.read(1000)
+
+    async def scenario() -> None:
+        server = Server(refuse)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        answer = await ask(pool, at(port), body=b"x" * (30 << 20))
+        assert answer.status == 413
+        assert b"request_too_large" in await answer.read(LIMIT)
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_leaving_a_request_closes_its_connection(run: Run) -> None:
+    async def hang(_request: Request, response: Response) -> None:
+        response.on_disconnect(left.set)
+        arrived.set()
+        await left.wait()
+
+    left, arrived = asyncio.Event(), asyncio.Event()
+
+    async def scenario() -> None:
+        server = Server(hang)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        asking = asyncio.ensure_future(ask(pool, at(port)))
+        await arrived.wait()
+        asking.cancel()
+        async with asyncio.timeout(2):
+            await left.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_closing_the_pool_ends_what_is_in_progress(run: Run) -> None:
+    async def hang(_request: Request, response: Response) -> None:
+        response.start(200, [])
+        response.on_disconnect(left.set)
+        await left.wait()
+
+    left = asyncio.Event()
+
+    async def scenario() -> None:
+        server = Server(hang)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        answer = await ask(pool, at(port))
+        reading = asyncio.ensure_future(answer.read(LIMIT))
+        await asyncio.sleep(0)
+        await pool.close()
+        with pytest.raises(PeerError):
+            await reading
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_requests_beyond_the_limit_wait_their_turn(run: Run) -> None:
+    running: list[int] = []
+    most: list[int] = []
+
+    async def handle(request: Request, response: Response) -> None:
+        running.append(1)
+        most.append(len(running))
+        await asyncio.sleep(0.01)
+        running.pop()
+        closes = [(b"connection", b"close")] if request.path == b"/close" else []
+        response.send(200, closes, b"")
+
+    async def scenario() -> None:
+        server = Server(handle)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool(limits=ClientLimits(connections_per_origin=2))
+        found = await asyncio.gather(*[ask(pool, at(port)) for _ in range(10)])
+        assert [answer.status for answer in found] == [200] * 10
+        assert max(most) == 2
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_a_place_is_given_on_when_connections_close(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(EMPTY.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, taken):
+            pool = Pool(limits=ClientLimits(connections_per_origin=1))
+            found = await asyncio.gather(*[ask(pool, at(port)) for _ in range(5)])
+            assert [answer.status for answer in found] == [200] * 5
+            assert len(taken) == 5
+            await pool.close()
+
+    run(scenario())
+
+
+def test_waiting_for_a_turn_is_timed_out_as_unsent(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, _):
+            pool = Pool(limits=ClientLimits(connections_per_origin=1))
+            first = asyncio.ensure_future(ask(pool, at(port)))
+            await asyncio.sleep(0.02)
+            with pytest.raises(UnavailableError) as caught:
+                await ask(pool, at(port), connect_timeout_s=0.05)
+            assert (caught.value.code, caught.value.help) == ("provider_timeout", "unsent")
+            await pool.close()
+            with pytest.raises(UnavailableError):
+                await first
+
+    run(scenario())
+
+
+def test_an_idle_connection_is_closed_before_the_upstream_does(run: Run) -> None:
+    async def scenario() -> None:
+        server = Server(echo)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool(limits=ClientLimits(idle_plain_s=0.1))
+        await ask(pool, at(port))
+        assert server.connections == 1
+        async with asyncio.timeout(3):
+            while server.connections:  # noqa: ASYNC110 (seen from outside only)
+                await asyncio.sleep(0.02)
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def test_memory_stays_bounded_while_a_reader_is_paused(run: Run) -> None:
+    """The upstream can be ahead of a paused reader by no more than the buffers in between."""
+    total = 64 << 20
+    written = 0
+
+    async def pour(_request: Request, response: Response) -> None:
+        nonlocal written
+        response.start(200, [])
+        while written < total:
+            response.write(b"x" * 65_536)
+            written += 65_536
+            await response.drain()
+        response.end()
+
+    class Counter:
+        size = 0
+
+        def __init__(self, answer: Answer) -> None:
+            self.answer = answer
+            self.ended = asyncio.get_running_loop().create_future()
+
+        def data(self, chunk: bytes) -> None:
+            if not self.size:
+                self.answer.pause()
+            self.size += len(chunk)
+
+        def end(self) -> None:
+            self.ended.set_result(None)
+
+        def failed(self, error: Exception) -> None:
+            self.ended.set_exception(error)
+
+    async def scenario() -> None:
+        server = Server(pour)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        answer = await ask(pool, at(port))
+        counter = Counter(answer)
+        answer.pipe(counter)
+        before = -1
+        while written != before:
+            before = written
+            await asyncio.sleep(0.05)
+        assert written < total // 2
+        assert counter.size < 1 << 20
+        answer.resume()
+        await counter.ended
+        assert counter.size == total
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+def secured(authority: trustme.CA, folder: Path, name: str) -> ServerTls:
+    issued = authority.issue_cert(name)
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    (folder / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return ServerTls(folder / "cert.pem", folder / "key.pem")
+
+
+def test_tls_is_spoken_to_a_private_authority_and_names_are_verified(
+    run: Run, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = secured(authority, tmp_path, "model.example")
+
+    async def lookup(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, _context: None)  # the server's side of a refusal
+        server = Server(echo)
+        port = await server.listen("127.0.0.1", 0, tls=tls)
+        trusting = Pool(tls=client_context(tmp_path / "ca.pem"), resolver=Resolver(30, lookup))
+        body = b"x" * 300_000
+        for _ in range(2):
+            answer = await ask(trusting, at(port, "model.example", "https"), body=body)
+            assert await answer.read(LIMIT) == b"POST " + body
+        assert server.connections == 1
+        strange = Pool(resolver=Resolver(30, lookup))
+        for pool, name in ((trusting, "other.example"), (strange, "model.example")):
+            with pytest.raises(UnavailableError) as caught:
+                await ask(pool, at(port, name, "https"))
+            assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+            assert "certificate" in caught.value.message
+        await trusting.close()
+        await strange.close()
+        await server.drain(1)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("target", "header"),
+    [
+        (b"/a b", (b"a", b"b")),
+        (b"/a\r\nx: y", (b"a", b"b")),
+        (b"/", (b"a", b"b\r\nc: d")),
+        (b"/", (b"a", b"b\nc: d")),
+        (b"/", (b"a\r\nc", b"d")),
+        (b"/", (b"a", b"\0")),
+    ],
+)
+def test_nothing_handed_in_can_add_a_line(target: bytes, header: tuple[bytes, bytes]) -> None:
+    async def scenario() -> None:
+        pool = Pool()
+        with pytest.raises(ValueError, match="hold"):
+            await pool.request(
+                at(1), b"GET", target, [header], b"", connect_timeout_s=1, idle_timeout_s=1
+            )
+        await pool.close()
+
+    asyncio.run(scenario())
+
+
+def test_headers_of_one_hop_and_the_host_are_the_engines_own(run: Run) -> None:
+    async def handle(request: Request, response: Response) -> None:
+        seen.extend(request.headers)
+        response.send(200, [(b"connection", b"close"), (b"transfer-encoding", b"x")], b"abc")
+
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def scenario() -> None:
+        server = Server(handle)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        given = [
+            (b"host", b"evil"),
+            (b"content-length", b"0"),
+            (b"transfer-encoding", b"chunked"),
+            (b"connection", b"upgrade"),
+            (b"upgrade", b"h2c"),
+            (b"expect", b"100-continue"),
+            (b"kept", b"yes"),
+        ]
+        answer = await pool.request(
+            at(port), b"POST", b"/", given, b"abc", connect_timeout_s=1, idle_timeout_s=1
+        )
+        assert await answer.read(3) == b"abc"
+        assert seen == [
+            (b"host", b"127.0.0.1:%d" % port),
+            (b"kept", b"yes"),
+            (b"content-length", b"3"),
+        ]
+        assert (b"content-length", b"3") in answer.headers
+        assert not {b"connection", b"transfer-encoding"} & {name for name, _ in answer.headers}
+        await pool.close()
+        await server.drain(1)
+
+    run(scenario())
