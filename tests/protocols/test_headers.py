@@ -205,6 +205,13 @@ def test_secrets_and_doubtful_parameters_are_refused(query: bytes) -> None:
     assert refusal_code(headers.query_to_provider, query, Dialect.GEMINI) == "request_malformed"
 
 
+@pytest.mark.parametrize("query", [b"", b"alt=json", b"other=1"])
+def test_a_gemini_stream_must_be_asked_for_as_events(query: bytes) -> None:
+    with pytest.raises(PeerError, match="alt=sse"):
+        headers.query_to_provider(query, Dialect.GEMINI, is_stream=True)
+    assert headers.query_to_provider(b"alt=sse", Dialect.GEMINI, is_stream=True) == b"alt=sse"
+
+
 def test_ids_of_a_run_come_in_the_order_of_their_strength() -> None:
     trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     carried = [

@@ -4,7 +4,7 @@ Everything that is not listed is dropped: no header, and no parameter, can choos
 payer or an identity (DESIGN I6). Header names are lower case.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NoReturn, TypeAlias
 from urllib.parse import parse_qsl, quote_plus
 
@@ -174,15 +174,21 @@ def to_client(headers: Headers) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def query_to_provider(query: bytes, dialect: Dialect) -> bytes:
+def query_to_provider(query: bytes, dialect: Dialect, *, is_stream: bool = False) -> bytes:
     """The query parameters that pass, without the question mark.
 
+    `is_stream` says that the path itself asks for a stream. Gemini then answers with one long JSON
+    array unless asked for events; an array cannot be stopped cleanly, so events are demanded.
     Raises PeerError `request_malformed` for a credential in the URL, a parameter given twice or a
     value that a passing parameter cannot have.
     """
-    if not query:
-        return b""
-    allowed = PASSED_PARAMETERS.get(dialect, {})
+    passed = _passing_parameters(query, PASSED_PARAMETERS.get(dialect, {})) if query else {}
+    if is_stream and dialect is Dialect.GEMINI and passed.get("alt") != "sse":
+        _refuse("`streamGenerateContent` is served as events only; add `?alt=sse`")
+    return "&".join(f"{name}={quote_plus(value)}" for name, value in passed.items()).encode()
+
+
+def _passing_parameters(query: bytes, allowed: Mapping[str, frozenset[str]]) -> dict[str, str]:
     passed: dict[str, str] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name.lower() in SECRET_PARAMETERS:
@@ -194,7 +200,7 @@ def query_to_provider(query: bytes, dialect: Dialect) -> bytes:
         if value not in allowed[name]:
             _refuse(f"the query parameter `{name}` must be {' or '.join(sorted(allowed[name]))}")
         passed[name] = value
-    return "&".join(f"{name}={quote_plus(value)}" for name, value in passed.items()).encode()
+    return passed
 
 
 def client_ids(headers: Headers) -> tuple[tuple[str, str], ...]:
