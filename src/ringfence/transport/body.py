@@ -65,8 +65,9 @@ class Body:
                 self._wake()
 
     def finish(self) -> None:
-        """No more will come; the body is complete."""
+        """No more will come; the body is complete, and what follows it may be read."""
         self.is_complete = True
+        self._release()
         self._wake()
 
     def fail(self, error: Exception) -> None:
