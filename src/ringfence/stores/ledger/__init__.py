@@ -1,8 +1,8 @@
 """The ledger: one SQLite file for each writer, holding events in the order they were committed.
 
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
-`projection` (what is derived), `fence` (one writer alone), `log`, `draft`, `writer`, `recovery`,
-`query`, `view` (one log), `reader` (all of them).
+`invocation`, `activity` and `projection` (what is derived), `fence` (one writer alone), `log`,
+`draft`, `writer`, `recovery`, `query`, `view` (one log), `reader` (all of them).
 """
 
 from ringfence.stores.ledger.fence import Fence, log_ids
