@@ -3,12 +3,13 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.types import Message
+from starlette.types import Message as AsgiMessage
 
 from ringfence.api.access import LISTENER, LocalListener, NetworkListener, digest_of
 from ringfence.api.application import create_app
@@ -18,8 +19,13 @@ from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.credential import AgentCredential, ApiKey
 from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.domain.event import AnyEvent
+from ringfence.domain.exchange import Message, Part, Reading
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
+from ringfence.stores.body import Body, BodyReader, BodyStore
+from ringfence.stores.ledger import Fence, LedgerWriter
+from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.configuration import Registration
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.key import KeyRecord
@@ -39,7 +45,12 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    pieces: Sequence[bytes]
+    """The body as it was sent."""
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
 
     def json(self) -> Any:  # noqa: ANN401 (whatever the route gives)
         return msgspec.json.decode(self.body)
@@ -72,6 +83,17 @@ class RecordingWorkers:
         return [WorkerStatus(pid=7, epoch=1, open_invocations=2, connections=3)]
 
 
+class PlainReader:
+    """Bodies that are their own text: `a|b` is two messages."""
+
+    def read_exchange(self, request: bytes, response: bytes, *, streamed: bool) -> Reading:
+        answer = f"{response.decode()}{' (streamed)' if streamed else ''}"
+        return Reading(
+            context=[_say("user", text) for text in request.decode().split("|")],
+            answer=_say("assistant", answer),
+        )
+
+
 class Plane:
     """One installation.
 
@@ -80,6 +102,7 @@ class Plane:
     """
 
     def __init__(self, folder: Path, *organisations: Organisation) -> None:
+        self.folder = folder
         self.clock = ManualClock()
         self.ids = SequentialIds()
         self.state = open_state(folder)
@@ -94,6 +117,9 @@ class Plane:
             configuration=lambda: self.configuration,
             reload=self._reload,
             record=self._record,
+            open_ledger=lambda: LedgerReader(folder),
+            open_bodies=lambda: BodyReader(folder),
+            readers={"chat": PlainReader()},
             clock=self.clock,
             ids=self.ids,
             version="0.0.test",
@@ -145,6 +171,21 @@ class Plane:
         self.state.tokens.add(TokenRecord(credential=credential, label="", created_by="test"))
         return secret
 
+    def write(self, *events: AnyEvent | tuple[AnyEvent, bytes]) -> None:
+        """Put events, with or without a body, into the ledger as the data plane would."""
+        pairs = [each if isinstance(each, tuple) else (each, None) for each in events]
+
+        async def main() -> None:
+            bodies = BodyStore.open(self.folder)
+            with closing(bodies):
+                fence = Fence.take(self.folder, self.ids.make("log"))
+                writer = LedgerWriter.open(fence, bodies=bodies)
+                for event, whole in pairs:
+                    await writer.append(event, None if whole is None else Body(whole))
+                await writer.close()
+
+        asyncio.run(main())
+
     def ask(  # noqa: PLR0913 (a request has these parts)
         self,
         method: str,
@@ -191,19 +232,22 @@ class Plane:
             "server": ("127.0.0.1", 8485),
             LISTENER: listener,
         }
-        messages: list[Message] = []
+        messages: list[AsgiMessage] = []
+        unread = [body]
 
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
+        async def receive() -> AsgiMessage:
+            if not unread:
+                await asyncio.Event().wait()  # nobody disconnects
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
 
-        async def send(message: Message) -> None:
+        async def send(message: AsgiMessage) -> None:
             messages.append(message)
 
         await self.app(scope, receive, send)
         return Answer(
             status=messages[0]["status"],
             headers={name.decode(): value.decode() for name, value in messages[0]["headers"]},
-            body=b"".join(message.get("body", b"") for message in messages[1:]),
+            pieces=[message.get("body", b"") for message in messages[1:]],
         )
 
     async def _reload(self, actor: str) -> Configuration:
@@ -216,6 +260,10 @@ class Plane:
         if not self.is_recording:
             raise UnavailableError("store_unavailable", "the ledger does not answer")
         self.notes.append(note)
+
+
+def _say(role: str, text: str) -> Message:
+    return Message(role=role, parts=[Part(kind="text", text=text)])
 
 
 def organisation(name: str = "acme", **changes: Any) -> Organisation:  # noqa: ANN401 (fields of it)

@@ -5,7 +5,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ringfence.api import agent, budget, health, key, openapi, reload, status, token
+from ringfence.api import agent, audit, budget, health, key, openapi, reload, status, token, trace
 from ringfence.api.context import ControlContext
 from ringfence.api.error import respond_to_http
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route, mount
@@ -20,6 +20,8 @@ ROUTES: tuple[AnyRoute, ...] = (
     *agent.ROUTES,
     *token.ROUTES,
     *key.ROUTES,
+    *trace.ROUTES,
+    *audit.ROUTES,
     *budget.ROUTES,
     *reload.ROUTES,
     *status.ROUTES,

@@ -8,6 +8,9 @@ from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
+from ringfence.protocols.dialect import Reader
+from ringfence.stores.body import BodyReader
+from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
@@ -84,8 +87,10 @@ class ControlContext:
 
     `configuration` gives the one in force. `reload` reads the files again for an actor, all or
     nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
-    `record` writes a change and returns when it is durable. `is_serving` tells whether the data
-    plane is running (it is not when the command line works on a stopped plane).
+    `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
+    fresh readers, one for each request. `readers` make bodies readable, by the `operation` of an
+    intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
+    when the command line works on a stopped plane).
     """
 
     state: StateStore
@@ -93,6 +98,9 @@ class ControlContext:
     configuration: Callable[[], Configuration]
     reload: Callable[[str], Awaitable[Configuration]]
     record: Callable[[ChangeNote], Awaitable[None]]
+    open_ledger: Callable[[], LedgerReader]
+    open_bodies: Callable[[], BodyReader]
+    readers: Mapping[str, Reader]
     clock: Clock
     ids: Ids
     version: str

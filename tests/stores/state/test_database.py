@@ -94,3 +94,34 @@ def test_a_broken_store_is_unavailable_and_says_nothing_of_its_content(tmp_path:
 def test_the_process_owns_what_it_made(tmp_path: Path) -> None:
     open_sqlite(tmp_path).close()
     assert (tmp_path / FILE).stat().st_uid == os.geteuid()
+
+
+def test_an_emptied_or_overwritten_store_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    open_sqlite(tmp_path).close()
+    for content in (b"", b"no database" * 100):
+        (tmp_path / FILE).write_bytes(content)
+        with pytest.raises(UsageError) as caught:
+            open_sqlite(tmp_path)
+        assert caught.value.code == "store_damaged"
+        assert (tmp_path / FILE).read_bytes() == content
+
+
+def test_a_store_is_made_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("ringfence.stores.state.schema.migrate", fail)
+        with pytest.raises(OSError, match="no space"):
+            open_sqlite(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    open_sqlite(tmp_path).close()
+
+
+def test_processes_that_start_together_share_one_store(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for database in pool.map(lambda _: open_sqlite(tmp_path), range(8)):
+            database.ping()
+            database.close()

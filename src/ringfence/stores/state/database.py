@@ -3,8 +3,9 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
@@ -12,10 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.stores.database import damaged, sync_folder
 from ringfence.stores.state import schema
 
 FILE = "state.db"
 
+_NOUN = "state store"
 _BUSY_S = 5.0
 _READS = "ringfence_reads"
 
@@ -68,13 +71,37 @@ def _translated() -> Iterator[None]:
 def open_sqlite(folder: Path) -> Database:
     """Open or create `state.db` in a data folder that only its owner can enter.
 
-    Raises UsageError `data_folder_open`, `data_folder_unusable` or `schema_newer`.
+    Raises UsageError `data_folder_open`, `data_folder_unusable`, `store_damaged` or `schema_newer`.
     """
     secure_folder(folder)
     path = folder / FILE
-    # SQLite gives its WAL and shared-memory files the mode of the database file.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    path.chmod(0o600)
+    if not path.exists():
+        _create(path)
+    # An empty file would pass for a new store, in which nobody is suspended and no token is known.
+    if path.stat().st_size == 0:
+        raise damaged(path, _NOUN, "it is empty")
+    try:
+        return _open(path)
+    except UnavailableError as error:
+        cause = getattr(error.__cause__, "orig", None)
+        if type(cause) is sqlite3.DatabaseError:  # SQLITE_CORRUPT and SQLITE_NOTADB have no class
+            raise damaged(path, _NOUN, str(cause)) from error
+        raise
+
+
+def _create(path: Path) -> None:
+    """Make the file whole in another place, so that a crash never leaves an empty one."""
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as place:
+        new = Path(place) / path.name
+        # SQLite gives its WAL and shared-memory files the mode of the database file.
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _open(new).close()
+        with suppress(FileExistsError):  # another process was first; its file is as good
+            os.link(new, path)
+    sync_folder(path.parent)
+
+
+def _open(path: Path) -> Database:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
@@ -82,7 +109,11 @@ def open_sqlite(folder: Path) -> Database:
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
-    return Database(engine)
+    try:
+        return Database(engine)
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def secure_folder(folder: Path) -> None:

@@ -1,0 +1,338 @@
+"""A trace: the events of one invocation and everything below it, read back as a tree."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import final
+
+import msgspec
+
+from ringfence.domain.event import (
+    AccountLine,
+    AgentEvent,
+    AnyEvent,
+    Attempt,
+    Change,
+    Decision,
+    Intent,
+    Outcome,
+    Refusal,
+)
+from ringfence.domain.exchange import Reading
+from ringfence.domain.invocation import InvocationState
+from ringfence.domain.usage import Usage
+
+_STATES = {state.value: state for state in InvocationState}
+"""What `invocation.<verb>` makes of an invocation, for the verbs that are states."""
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """One action that was asked for: allowed, with what came of it, or refused.
+
+    Times are UTC microseconds, money is nano-dollars, both as decimal strings. `status` is empty
+    for a refusal and for an action that has not ended yet. `accounts` are as they stood after the
+    last event of the action. `earlier_messages` counts messages at the start of the context that
+    are left out of `reading` because the step before has them.
+    """
+
+    action: str
+    time_us: str
+    kind: str
+    resource: str
+    operation: str
+    decision: Decision
+    number: int = 0
+    is_refused: bool = False
+    repeats: int = 0
+    provider: str = ""
+    upstream: str = ""
+    grouping: str = ""
+    client: str = ""
+    is_stream: bool = False
+    output_limit: int | None = None
+    reserved_nano: str = "0"
+    status: str = ""
+    http_status: int = 0
+    error: str = ""
+    finish: str = ""
+    response_model: str = ""
+    usage: Usage | None = None
+    cost_nano: str = "0"
+    overrun_nano: str = "0"
+    price_source: str = ""
+    duration_us: int = 0
+    first_byte_us: int = 0
+    attempts: list[Attempt] = []
+    accounts: list[AccountLine] = []
+    tools: list[str] = []
+    tool_calls: list[str] = []
+    reading: Reading | None = None
+    earlier_messages: int = 0
+
+
+class Note(msgspec.Struct, kw_only=True, frozen=True):
+    """Something that a person or the plane did to the invocation."""
+
+    time_us: str
+    actor: str
+    what: str
+    subject: str
+    detail: dict[str, str]
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """Sums over an invocation and everything below it."""
+
+    invocations: int = 0
+    steps: int = 0
+    refusals: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano: str = "0"
+    is_estimated: bool = False
+    """Whether a provider left out a usage that is part of these sums."""
+
+
+class Branch(msgspec.Struct, kw_only=True):
+    """One invocation within a trace, with its steps in order and what it started."""
+
+    invocation: str
+    parent: str | None = None
+    depth: int = 0
+    agent: str = ""
+    agent_name: str = ""
+    agent_version: str = ""
+    chain: list[str] = []
+    tier: str = ""
+    state: InvocationState = InvocationState.OPEN
+    task: str = ""
+    grouping: str = ""
+    external_id: str | None = None
+    opened_us: str = ""
+    last_us: str = ""
+    steps: list[Step] = []
+    notes: list[Note] = []
+    children: list["Branch"] = []
+    totals: Totals = msgspec.field(default_factory=Totals)
+
+
+def build(
+    root: str, events: Sequence[AnyEvent], readings: Mapping[str, Reading] | None = None
+) -> Branch:
+    """The tree of a root invocation from its events, oldest first; `readings` is by action.
+
+    An invocation whose parent is not among the events hangs from the root.
+    """
+    grower = _Grower(readings or {})
+    for event in events:
+        grower.take(event)
+    return grower.grow(root)
+
+
+def leave_out_repeated(steps: Iterable[Step]) -> None:
+    """Shorten each context to what is new since the step before, and count what was left out."""
+    before: list[object] = []
+    for step in steps:
+        if step.reading is None:
+            continue
+        context = list(step.reading.context)
+        shared = _shared(before, context)
+        before = list(context)
+        step.earlier_messages = shared
+        step.reading = msgspec.structs.replace(step.reading, context=context[shared:])
+
+
+def walk(branch: Branch) -> Iterable[Branch]:
+    """A branch and everything below it, parents first."""
+    yield branch
+    for child in branch.children:
+        yield from walk(child)
+
+
+def _shared(before: Sequence[object], now: Sequence[object]) -> int:
+    count = 0
+    for one, other in zip(before, now, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+@final
+class _Grower:
+    """Gathers branches and steps; `grow` puts them together."""
+
+    def __init__(self, readings: Mapping[str, Reading]) -> None:
+        self._readings = readings
+        self._branches: dict[str, Branch] = {}
+        self._steps: dict[str, Step] = {}
+
+    def take(self, event: AnyEvent) -> None:
+        match event:
+            case Intent():
+                self._intend(event)
+            case Outcome():
+                self._end(event)
+            case Refusal():
+                self._refuse(event)
+            case Change():
+                self._change(event)
+
+    def grow(self, root: str) -> Branch:
+        top = self._branch(root)
+        for branch in list(self._branches.values()):
+            if branch is not top:
+                self._parent(branch, top).children.append(branch)
+        _sum(top)
+        return top
+
+    def _parent(self, branch: Branch, top: Branch) -> Branch:
+        """Its parent, if the way up from there ends at the root, else the root itself."""
+        seen = {branch.invocation}
+        found = above = self._branches.get(branch.parent or "", top)
+        while above is not top:
+            if above.invocation in seen:
+                return top
+            seen.add(above.invocation)
+            above = self._branches.get(above.parent or "", top)
+        return found
+
+    def _branch(self, invocation: str) -> Branch:
+        branch = self._branches.get(invocation)
+        if branch is None:
+            branch = self._branches[invocation] = Branch(invocation=invocation)
+        return branch
+
+    def _touch(self, event: AgentEvent, invocation: str) -> Branch:
+        branch = self._branch(invocation)
+        branch.agent = event.agent
+        branch.agent_name = event.agent_name
+        branch.agent_version = event.agent_version
+        branch.chain = event.chain
+        branch.tier = event.tier
+        branch.opened_us = branch.opened_us or event.time_us
+        branch.last_us = event.time_us
+        return branch
+
+    def _add(self, branch: Branch, step: Step) -> None:
+        step.number = len(branch.steps) + 1
+        step.reading = self._readings.get(step.action)
+        branch.steps.append(step)
+        self._steps[step.action] = step
+
+    def _intend(self, event: Intent) -> None:
+        branch = self._touch(event, event.invocation)
+        branch.parent = event.parent
+        branch.depth = event.depth
+        branch.grouping = branch.grouping or event.grouping
+        branch.external_id = branch.external_id or event.external_id
+        step = Step(
+            action=event.action,
+            time_us=event.time_us,
+            kind=event.action_kind,
+            resource=event.resource,
+            operation=event.operation,
+            decision=event.decision,
+            provider=event.provider,
+            upstream=event.upstream,
+            grouping=event.grouping,
+            client=event.client,
+            is_stream=event.stream,
+            output_limit=event.output_limit,
+            reserved_nano=event.reserved_nano,
+            accounts=event.accounts,
+            tools=event.tools,
+        )
+        self._add(branch, step)
+
+    def _end(self, event: Outcome) -> None:
+        self._touch(event, event.invocation)
+        step = self._steps.get(event.action)
+        if step is None:  # its intent is not among the events; there is nothing to show it under
+            return
+        step.status = event.status.value
+        step.http_status = event.http_status
+        step.error = event.error
+        step.finish = event.finish
+        step.response_model = event.response_model
+        step.usage = event.usage
+        step.cost_nano = event.cost_nano
+        step.overrun_nano = event.overrun_nano
+        step.price_source = event.price_source
+        step.duration_us = event.duration_us
+        step.first_byte_us = event.first_byte_us
+        step.attempts = event.attempts
+        step.accounts = event.accounts or step.accounts
+        step.tool_calls = event.tool_calls
+
+    def _refuse(self, event: Refusal) -> None:
+        if not event.invocation:
+            return
+        branch = self._touch(event, event.invocation)
+        first = self._steps.get(event.first_action)
+        if event.repeats and first is not None:
+            first.repeats += event.repeats
+            return
+        step = Step(
+            action=event.action,
+            time_us=event.time_us,
+            kind=event.action_kind,
+            resource=event.resource,
+            operation=event.operation,
+            decision=event.decision,
+            is_refused=True,
+            repeats=event.repeats,
+            client=event.client,
+        )
+        self._add(branch, step)
+
+    def _change(self, event: Change) -> None:
+        noun, _, verb = event.what.partition(".")
+        invocation = event.subject if noun == "invocation" else event.invocation
+        if not invocation:
+            return
+        branch = self._branch(invocation)
+        branch.last_us = event.time_us
+        branch.opened_us = branch.opened_us or event.time_us
+        if noun == "invocation" and verb == "opened":
+            detail = event.detail
+            branch.agent = detail.get("agent", branch.agent)
+            branch.parent = detail.get("parent", branch.parent)
+            branch.depth = int(detail.get("depth", branch.depth))
+            branch.task = detail.get("task", "")
+            branch.grouping = detail.get("grouping", branch.grouping)
+            branch.external_id = detail.get("external_id", branch.external_id)
+        elif noun == "invocation":
+            branch.state = _STATES.get(verb, branch.state)
+        note = Note(
+            time_us=event.time_us,
+            actor=event.actor,
+            what=event.what,
+            subject=event.subject,
+            detail=event.detail,
+        )
+        branch.notes.append(note)
+
+
+def _sum(branch: Branch) -> None:
+    """Fill in the totals, the deepest first."""
+    totals = branch.totals
+    totals.invocations = 1
+    cost = 0
+    for step in branch.steps:
+        totals.steps += not step.is_refused
+        totals.refusals += (1 + step.repeats) if step.is_refused else 0
+        cost += int(step.cost_nano)
+        if step.usage is not None:
+            totals.input_tokens += step.usage.input_tokens
+            totals.output_tokens += step.usage.output_tokens
+            totals.is_estimated |= step.usage.estimated
+    for child in branch.children:
+        _sum(child)
+        below = child.totals
+        totals.invocations += below.invocations
+        totals.steps += below.steps
+        totals.refusals += below.refusals
+        totals.input_tokens += below.input_tokens
+        totals.output_tokens += below.output_tokens
+        totals.is_estimated |= below.is_estimated
+        cost += int(below.cost_nano)
+    totals.cost_nano = str(cost)

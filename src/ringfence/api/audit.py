@@ -1,0 +1,150 @@
+"""Routes about the record: events by filter, and the whole of them for an auditor."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Any, final
+
+import msgspec
+from starlette.responses import StreamingResponse
+
+from ringfence.api.context import ControlContext
+from ringfence.api.route import AUDITOR, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
+from ringfence.domain.event import AnyEvent
+from ringfence.stores.ledger.query import Filter, Kind, Place, Stored
+from ringfence.stores.ledger.reader import LedgerReader
+
+_BATCH_EVENTS = 500
+_LINES = "application/x-ndjson"
+
+
+class EventQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events. Times are UTC microseconds, `until_us` exclusive.
+
+    `agent` is a name or an id, `verdict` that of an intent or refusal, `code` a refusal's code or
+    an outcome's status or error, `text` is looked for in message bodies.
+    """
+
+    agent: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    kind: Kind | None = None
+    verdict: str | None = None
+    code: str | None = None
+    invocation: str | None = None
+    action: str | None = None
+    text: str | None = None
+
+
+class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of the record, by time in UTC microseconds; `until_us` is exclusive."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
+    """Events as they were written, newest first."""
+    query = call.query
+    if query.after:
+        Place.parse(query.after)
+    asked = Filter(
+        organisation=call.organisation.id,
+        agent=query.agent,
+        since_us=query.since_us,
+        until_us=query.until_us,
+        kind=query.kind,
+        verdict=query.verdict,
+        code=query.code,
+        invocation=query.invocation,
+        action=query.action,
+        text=query.text,
+        after=query.after or None,
+        limit=query.limit + 1,
+    )
+    found = await asyncio.to_thread(_find, call.context, asked)
+    shown = found[: query.limit]
+    return Page(
+        items=[msgspec.Raw(one.leaf) for one in shown],
+        next=shown[-1].cursor if len(found) > len(shown) else None,
+    )
+
+
+async def export(call: Call[ExportQuery, Nothing]) -> StreamingResponse:
+    """Every event on a line of its own, oldest first. A cut answer is an incomplete export."""
+    asked = Filter(
+        organisation=call.organisation.id,
+        since_us=call.query.since_us,
+        until_us=call.query.until_us,
+        is_newest_first=False,
+    )
+    lines = _Lines(call.context.open_ledger(), asked)
+    first = await asyncio.to_thread(lines.batch)  # what is wrong shows before the answer begins
+    return StreamingResponse(lines.stream(first), media_type=_LINES)
+
+
+def _find(context: ControlContext, asked: Filter) -> list[Stored]:
+    reader = context.open_ledger()
+    try:
+        return list(reader.query(asked))
+    finally:
+        reader.close()
+
+
+@final
+class _Lines:
+    """The record in batches of lines: bounded memory however long it is."""
+
+    def __init__(self, reader: LedgerReader, asked: Filter) -> None:
+        self._lock = threading.Lock()  # a cancelled request closes while a thread may still read
+        self._reader = reader
+        self._found: Iterator[Stored] = reader.query(asked)
+
+    def batch(self) -> bytes:
+        """The next lines; empty at the end."""
+        with self._lock:
+            try:
+                return b"".join(one.leaf + b"\n" for one in islice(self._found, _BATCH_EVENTS))
+            except BaseException:
+                self._reader.close()
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._found = iter(())
+            self._reader.close()
+
+    async def stream(self, first: bytes) -> AsyncIterator[bytes]:
+        try:
+            batch = first
+            while batch:
+                yield batch
+                batch = await asyncio.to_thread(self.batch)
+        finally:
+            self.close()
+
+
+ROUTES: tuple[AnyRoute, ...] = (
+    Route(
+        method="GET",
+        path="/audit/events",
+        summary="Find events of the ledger, newest first.",
+        roles=VIEWER,
+        query=EventQuery,
+        body=Nothing,
+        answer=Page[AnyEvent],
+        handler=list_events,
+    ),
+    Route(
+        method="GET",
+        path="/audit/export",
+        summary="Export the ledger as JSON lines, oldest first.",
+        roles=AUDITOR,
+        query=ExportQuery,
+        body=Nothing,
+        answer=Any,
+        handler=export,
+        media_type=_LINES,
+    ),
+)

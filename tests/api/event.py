@@ -1,0 +1,69 @@
+"""Events as the data plane would write them for the agent `triage`."""
+
+from tests.api.plane import Plane
+
+from ringfence.domain.event import FORMAT, Decision, Intent, Outcome, Refusal, Status
+from ringfence.enforcement.record import Heading
+
+
+def heading(plane: Plane) -> Heading:
+    """One microsecond after the event before."""
+    plane.clock.advance(1)
+    return {
+        "format": FORMAT,
+        "organisation": plane.acme.id,
+        "time_us": str(plane.clock.now_us()),
+        "epoch": 1,
+        "configuration": "sha256:1",
+        "agent": plane.acme.agents["triage"].id,
+        "agent_name": "triage",
+        "agent_version": "1",
+        "credential": "crd_1",
+        "chain": [plane.acme.agents["triage"].id],
+        "tier": "api",
+    }
+
+
+def intent(plane: Plane, action: str, *, invocation: str = "inv_1", parent: str = "") -> Intent:
+    return Intent(
+        **heading(plane),
+        action=action,
+        action_kind="model.call",
+        resource="small",
+        operation="chat",
+        invocation=invocation,
+        root=parent or invocation,
+        parent=parent or None,
+        depth=1 if parent else 0,
+        grouping="time",
+        opens=True,
+        step=1,
+        stream=True,
+        decision=Decision(verdict="allow"),
+        reserved_nano="50",
+    )
+
+
+def outcome(plane: Plane, before: Intent, *, cost: int = 30) -> Outcome:
+    return Outcome(
+        **heading(plane),
+        action=before.action,
+        invocation=before.invocation,
+        root=before.root,
+        status=Status.OK,
+        cost_nano=str(cost),
+        reserved_nano="50",
+    )
+
+
+def refusal(plane: Plane, action: str, code: str = "out_of_scope") -> Refusal:
+    return Refusal(
+        **heading(plane),
+        action=action,
+        action_kind="model.call",
+        resource="large",
+        operation="chat",
+        invocation="inv_1",
+        root="inv_1",
+        decision=Decision(verdict="deny", code=code),
+    )

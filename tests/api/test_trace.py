@@ -1,0 +1,99 @@
+import pytest
+from tests.api.event import intent, outcome, refusal
+from tests.api.plane import Plane
+
+
+@pytest.fixture
+def told(plane: Plane) -> Plane:
+    """A run of two calls with a sub-invocation and a refusal, all in the ledger."""
+    first = intent(plane, "act_1")
+    below = intent(plane, "act_2", invocation="inv_2", parent="inv_1")
+    second = intent(plane, "act_3")
+    plane.write(
+        (first, b"hello"),
+        (outcome(plane, first), b"hi"),
+        below,
+        outcome(plane, below, cost=5),
+        (refusal(plane, "act_4"), b"give me more"),
+        (second, b"hello|again"),
+        (outcome(plane, second), b"hi again"),
+    )
+    return plane
+
+
+def test_a_trace_is_a_tree_of_steps_with_what_was_read_and_answered(told: Plane) -> None:
+    trace = told.ask("GET", "traces/inv_1").json()
+    assert [step["action"] for step in trace["steps"]] == ["act_1", "act_4", "act_3"]
+    assert [child["invocation"] for child in trace["children"]] == ["inv_2"]
+    assert trace["totals"] == {
+        "invocations": 2,
+        "steps": 3,
+        "refusals": 1,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_nano": "65",
+        "is_estimated": False,
+    }
+    first, refused, second = trace["steps"]
+    assert first["status"] == "ok"
+    assert first["reading"]["answer"]["parts"][0]["text"] == "hi (streamed)"
+    assert refused["is_refused"]
+    assert refused["reading"]["context"][0]["parts"][0]["text"] == "give me more"
+    assert [each["parts"][0]["text"] for each in second["reading"]["context"]] == ["hello", "again"]
+
+
+def test_only_what_is_new_can_be_asked_for(told: Plane) -> None:
+    steps = told.ask("GET", "traces/inv_1?content=new").json()["steps"]
+    # The refused request had another context, so that the third step has nothing in common with it.
+    assert [step["earlier_messages"] for step in steps] == [0, 0, 0]
+    plain = told.ask("GET", "traces/inv_1?content=none").json()["steps"]
+    assert [step["reading"] for step in plain] == [None, None, None]
+
+
+@pytest.mark.parametrize("identifier", ["inv_2", "act_1", "act_2", "act_4"])
+def test_any_id_within_it_leads_to_the_whole_trace(told: Plane, identifier: str) -> None:
+    trace = told.ask("GET", f"traces/{identifier}").json()
+    assert trace["invocation"] == "inv_1"
+    assert trace["totals"]["invocations"] == 2
+
+
+def test_an_unknown_trace_is_not_found(told: Plane) -> None:
+    answer = told.ask("GET", "traces/inv_9")
+    assert (answer.status, answer.code) == (404, "trace_unknown")
+
+
+def test_a_trace_of_another_organisation_is_not_found(plane: Plane) -> None:
+    foreign = intent(plane, "act_1")
+    foreign.organisation = "org_foreign"
+    plane.write((foreign, b"secret of theirs"))
+    for identifier in ("inv_1", "act_1"):
+        assert plane.ask("GET", f"traces/{identifier}").code == "trace_unknown"
+    assert plane.ask("GET", "traces").json()["items"] == []
+
+
+def test_traces_are_listed_with_the_sums_of_their_trees(told: Plane) -> None:
+    (line,) = told.ask("GET", "traces").json()["items"]
+    assert (line["id"], line["agent_name"], line["state"]) == ("inv_1", "triage", "open")
+    assert (line["invocations"], line["steps"], line["refusals"]) == (2, 3, 1)
+    assert line["cost_nano"] == "65"
+    assert int(line["opened_us"]) < int(line["last_us"])
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("agent=triage", 1), ("agent=nobody", 0), ("state=open", 1), ("state=finished", 0)],
+)
+def test_traces_are_found_by_agent_and_state(told: Plane, query: str, count: int) -> None:
+    assert len(told.ask("GET", f"traces?{query}").json()["items"]) == count
+
+
+def test_traces_are_listed_by_pages_newest_first(plane: Plane) -> None:
+    names = [f"inv_{number}" for number in range(5)]
+    plane.write(*(intent(plane, f"act_{name}", invocation=name) for name in names))
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        page = plane.ask("GET", f"traces?limit=2&after={after}").json()
+        seen += [line["id"] for line in page["items"]]
+        after = page["next"]
+    assert seen == names[::-1]
