@@ -213,6 +213,16 @@ class Book:
         """The accounts of these demands as they stand now."""
         return tuple([self._current(demand, now_us).line() for demand in demands])
 
+    def standing(self, organisation: str, now_us: int) -> tuple[Line, ...]:
+        """Every account of an organisation that has been used in a window that is not over."""
+        return tuple(
+            [
+                period.line()
+                for key, period in self._periods.items()
+                if key.organisation == organisation and period.end_us > now_us
+            ]
+        )
+
     def left(self, demands: Sequence[Demand], now_us: int) -> Money | None:
         """The most that `reserve` would grant now; None where no budget applies."""
         least: int | None = None

@@ -93,7 +93,9 @@ class ModelDoor:
         client = client_of(request.headers)
         try:
             body = await request.read(self._limits.request_bytes)
-            query = passing.query_to_provider(request.query, endpoint.dialect)
+            query = passing.query_to_provider(
+                request.query, endpoint.dialect, is_stream=endpoint.path_stream
+            )
             asked = codec.parse(
                 body, path_model=endpoint.path_model, path_stream=endpoint.path_stream
             )

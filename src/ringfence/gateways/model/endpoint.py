@@ -42,7 +42,7 @@ _FIXED = {
 }
 
 _GEMINI = re.compile(
-    rb"/v1beta/models/(?P<model>[A-Za-z0-9._:@/-]{1,200}):(?P<verb>generateContent|streamGenerateContent)"
+    rb"/(?P<version>v1|v1beta)/models/(?P<model>[A-Za-z0-9._:@/-]{1,200}):(?P<verb>generateContent|streamGenerateContent)"
 )
 
 LISTING_PATHS = frozenset({b"/v1/models", b"/v1beta/models"})
@@ -61,7 +61,7 @@ def find(path: bytes) -> Endpoint | None:
     return Endpoint(
         dialect=Dialect.GEMINI,
         protocol=ProviderProtocol.GEMINI,
-        upstream_path="/v1beta/models/{model}:" + verb,
+        upstream_path=f"/{match['version'].decode()}/models/{{model}}:{verb}",
         path_model=match["model"].decode(),
         path_stream=verb == "streamGenerateContent",
     )
@@ -77,7 +77,7 @@ def dialect_of(path: bytes) -> Dialect:
     """The dialect to word an error in, for any path: the nearest that a client there would read."""
     if path.startswith(b"/v1/messages"):
         return Dialect.MESSAGES
-    if path.startswith(b"/v1beta"):
+    if path.startswith(b"/v1beta") or _GEMINI.fullmatch(path):
         return Dialect.GEMINI
     endpoint = _FIXED.get(path)
     return endpoint.dialect if endpoint else Dialect.CHAT
