@@ -63,6 +63,7 @@ def test_governed_fields_are_noted() -> None:
         (b'{"input":"x"}', "`model` is missing"),
         (_body(input=1), "`input` is not a string"),
         (_body(stream=True), "cannot be streamed"),
+        (b'{"model":"e","input":"a","Model":"b"}', "`model` in another case"),
         (b'{"model":"e","input":"a","input":"b"}', "duplicate name `input`"),
     ],
 )

@@ -37,9 +37,9 @@ def test_harmless_values_and_null_are_not_noted() -> None:
 
 def test_objects_are_named_by_their_id_each() -> None:
     findings = Findings()
-    findings.add(Meaning.OBJECT, "x", ["a", {"id": "b"}, 3])
+    findings.add(Meaning.OBJECT, "x", ["a", {"id": "b"}, 3, ["c"]])
     assert findings.objects == ["a", "b"]
-    assert findings.outside == [Feature("x", "a"), Feature("x", "b"), Feature("x")]
+    assert findings.outside == [Feature("x", "a"), Feature("x", "b"), Feature("x"), Feature("x")]
 
 
 def test_ids_of_clients_are_short_texts() -> None:
@@ -61,6 +61,12 @@ def test_what_is_found_is_in_the_order_of_the_body() -> None:
 def test_a_governed_value_is_read_strictly() -> None:
     with pytest.raises(PeerError, match="duplicate name `id`"):
         _collect(b'{"cache":{"id":"x","id":"y"}}')
+
+
+def test_a_known_field_in_another_case_is_refused() -> None:
+    with pytest.raises(PeerError, match="`Tier` is `tier` in another case"):
+        TABLE.refuse_lookalikes({"tier": (0, 1), "Tier": (2, 3)})
+    TABLE.refuse_lookalikes({"tier": (0, 1), "tier2": (2, 3), "Other": (4, 5)})
 
 
 def test_findings_are_merged_whole() -> None:

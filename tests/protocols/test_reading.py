@@ -37,6 +37,10 @@ def test_values_are_shown_as_text_or_json() -> None:
     assert reading.plain("x") == "x"
     assert reading.plain({"a": 1}) == '{"a":1}'
     assert reading.plain(None) == ""
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert reading.plain(deep) == "(nested too deeply to be shown)"
 
 
 def test_an_error_is_shown_by_its_message() -> None:

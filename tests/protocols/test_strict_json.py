@@ -230,3 +230,11 @@ def test_a_member_is_given_a_value_once() -> None:
         "a": 1,
         "b": 3,
     }
+
+
+def test_a_known_name_in_another_case_is_refused() -> None:
+    known = {"model", "user"}
+    strict_json.refuse_lookalikes(["model", "other", "Other"], known)
+    for name in ("Model", "MODEL", "u\u017fer"):
+        with pytest.raises(PeerError, match="in another case"):
+            strict_json.refuse_lookalikes([name], known)

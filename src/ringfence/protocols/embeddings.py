@@ -61,6 +61,7 @@ class EmbeddingsCodec:
         del path_model, path_stream  # this dialect has both in the body
         found = strict_json.spans(body)
         findings = Findings()
+        FIELDS.refuse_lookalikes(found)
         FIELDS.collect(body, found, findings)
         if flag_of(body, found, "stream"):
             strict_json.refuse("embeddings cannot be streamed")

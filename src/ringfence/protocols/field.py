@@ -104,15 +104,11 @@ class Findings:
         self.media += other.media
 
     def _add_object(self, name: str, value: object) -> None:
-        if isinstance(value, list):
-            for item in value:
-                self._add_object(name, item)
-            return
-        if isinstance(value, dict):
-            value = value.get("id")
-        self.outside.append(feature(name, value))
-        if isinstance(value, str):
-            self.objects.append(value)
+        for item in value if isinstance(value, list) else [value]:
+            named = item.get("id") if isinstance(item, dict) else item
+            self.outside.append(feature(name, named))
+            if isinstance(named, str):
+                self.objects.append(named)
 
     def _add_client_id(self, name: str, value: object) -> None:
         if isinstance(value, dict):
@@ -136,9 +132,16 @@ class FieldTable:
         """Take the rows in the order of the dialect's reference."""
         self.rows = tuple(rows)
         self._governed: dict[str, list[Field]] = {}
+        self._names = frozenset(row.name.partition(".")[0] for row in self.rows)
+        self._folded = frozenset(name.casefold() for name in self._names)
         for row in self.rows:
             if row.meaning not in (Meaning.READ, Meaning.FREE):
                 self._governed.setdefault(row.name.partition(".")[0], []).append(row)
+
+    def refuse_lookalikes(self, found: Mapping[str, Span]) -> None:
+        """Refuse a known name in another case, which some servers would take for the known one."""
+        if not found.keys() <= self._names:
+            strict_json.refuse_lookalikes(found.keys() - self._names, self._folded)
 
     def collect(self, body: bytes, found: Mapping[str, Span], findings: Findings) -> None:
         """Note every governed field that is present and not harmless."""

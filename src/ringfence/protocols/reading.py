@@ -52,7 +52,10 @@ def plain(value: object) -> str:
     """Text as it is, anything else as JSON."""
     if isinstance(value, str):
         return value
-    return "" if value is None else msgspec.json.encode(value).decode()
+    try:
+        return "" if value is None else msgspec.json.encode(value).decode()
+    except RecursionError:
+        return "(nested too deeply to be shown)"
 
 
 def image(url: object) -> Part:

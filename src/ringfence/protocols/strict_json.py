@@ -13,7 +13,7 @@ expect. It does not look at the UTF-8 of what it skips; `check_text` does.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -133,6 +133,17 @@ def elements(body: bytes, start: int, end: int) -> list[Span]:
         found.append((at, at + len(raw)))
         at = _skip_space(body, at + len(raw)) + 1
     return found
+
+
+def refuse_lookalikes(names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a name that is a known one but for its case, as which some parsers would take it.
+
+    Source: https://pkg.go.dev/encoding/json#Unmarshal, "preferring exact matches but also accepting
+    case-insensitive matches"; several servers of models are written in Go.
+    """
+    for name in names:
+        if name not in known and name.casefold() in known:
+            refuse(f"{quote(name)} is `{name.casefold()}` in another case")
 
 
 def parse(raw: bytes) -> object:

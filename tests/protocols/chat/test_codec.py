@@ -109,6 +109,11 @@ def test_a_client_may_ask_for_usage_itself() -> None:
         (b'{"model":"m","messages":[],"max_tokens":"9"}', "`max_tokens` is not"),
         (b'{"model":"m","messages":[],"stream_options":[]}', "not an object"),
         (b'{"model":"m","messages":[],"tools":{}}', "not an array"),
+        (b'{"model":"m","Model":"n","messages":[]}', "`Model` is `model` in another case"),
+        (b'{"model":"m","messages":[],"MAX_TOKENS":9}', "`max_tokens` in another case"),
+        (b'{"model":"m","messages":[{"Content":[]}]}', "`content` in another case"),
+        (b'{"model":"m","messages":[{"content":[{"Type":"x"}]}]}', "`type` in another case"),
+        (b'{"model":"m","messages":[],"tools":[{"Type":"x"}]}', "`type` in another case"),
         (b'{"model":"m","model":"n","messages":[]}', "duplicate name `model`"),
         (b'{"model":"m","messages":[],"stream_options":{"a":1,"a":1}}', "duplicate name `a`"),
         (b'{"model":"m","messages":[],"metadata":{"a":"1","a":"2"}}', "duplicate name `a`"),
@@ -258,3 +263,23 @@ def test_a_stop_is_an_error_event_and_the_end() -> None:
 
 def test_a_keep_alive_is_no_event() -> None:
     assert sse.read(CODEC.stream_comment()).data is None
+
+
+@pytest.mark.parametrize("depth", [200, 330, 450, 480, 490, 495, 900, 960, 980, 990, 5000])
+@pytest.mark.parametrize(
+    "place",
+    [
+        '{"model":"m","messages":VALUE}',
+        '{"model":"m","messages":[{"x":VALUE}]}',
+        '{"model":"m","messages":[],"tools":[{"type":"mcp","x":VALUE}]}',
+        '{"model":"m","messages":[],"prompt_cache_options":VALUE}',
+        '{"model":"m","messages":[],"stream_options":VALUE}',
+    ],
+)
+def test_deep_nesting_is_read_or_refused(place: str, depth: int) -> None:
+    for opening, core, closing in (("[", "", "]"), ('{"tools":[', "", "]}"), ('{"id":', "1", "}")):
+        value = opening * depth + core + closing * depth
+        try:
+            CODEC.parse(place.replace("VALUE", value).encode())
+        except PeerError as error:
+            assert error.code == "request_malformed"  # noqa: PT017 (either outcome is right)

@@ -72,6 +72,10 @@ def test_instructions_may_be_items_too() -> None:
         (b'{"model":"m","input":[{"role":"user","content":[1]}]}', "not an object"),
         (b'{"model":"m","input":"x","stream":"yes"}', "`stream` is not"),
         (b'{"model":"m","input":"x","max_output_tokens":1.0}', "`max_output_tokens` is not"),
+        (b'{"model":"m","input":"x","Model":"y"}', "`model` in another case"),
+        (b'{"model":"m","input":[{"Type":"item_reference"}]}', "`type` in another case"),
+        (b'{"model":"m","input":[{"content":[{"TYPE":"x"}]}]}', "`type` in another case"),
+        (b'{"model":"m","tools":[{"type":"shell","Type":"x"}]}', "`type` in another case"),
         (b'{"model":"m","input":"x","input":"y"}', "duplicate name `input`"),
         (b'{"model":"m","input":[{"type":"item_reference","type":"message"}]}', "`type`"),
         (b'{"model":"m","tools":[{"type":"mcp","type":"function"}]}', "duplicate name `type`"),
@@ -167,3 +171,23 @@ def test_a_request_without_known_places_is_rewritten_too() -> None:
     request = ModelRequest(dialect=Dialect.RESPONSES, body=_body(), model="m")
     sent = CODEC.rewrite(request, model="up", output_limit=None, inject_usage=False)
     assert json.loads(sent) == {"model": "up", "input": "hi"}
+
+
+@pytest.mark.parametrize("depth", [200, 330, 450, 480, 490, 495, 900, 960, 980, 990, 5000])
+@pytest.mark.parametrize(
+    "place",
+    [
+        '{"model":"m","input":VALUE}',
+        '{"model":"m","input":[{"type":"additional_tools","tools":[VALUE]}]}',
+        '{"model":"m","tools":[{"type":"file_search","x":VALUE}]}',
+        '{"model":"m","conversation":VALUE}',
+        '{"model":"m","tools":[{"type":"namespace","name":"n","tools":[VALUE]}]}',
+    ],
+)
+def test_deep_nesting_is_read_or_refused(place: str, depth: int) -> None:
+    for opening, core, closing in (("[", "", "]"), ('{"tools":[', "", "]}"), ('{"id":', "1", "}")):
+        value = opening * depth + core + closing * depth
+        try:
+            CODEC.parse(place.replace("VALUE", value).encode())
+        except PeerError as error:
+            assert error.code == "request_malformed"  # noqa: PT017 (either outcome is right)

@@ -103,6 +103,7 @@ def test_what_a_hosted_tool_names_at_the_provider_is_noted(
         {"type": "function"},
         {"type": "namespace", "name": "n"},
         {"type": "namespace", "tools": []},
+        {"type": "namespace", "name": "n", "tools": [{"type": "namespace", "name": "m"}]},
     ],
 )
 def test_a_tool_that_cannot_be_named_is_refused(tool: object) -> None:

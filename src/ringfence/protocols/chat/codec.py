@@ -53,26 +53,10 @@ class ChatCodec:
     ) -> LocatedRequest:
         """Read a request strictly. Raises PeerError `request_malformed`."""
         del path_model, path_stream  # this dialect has both in the body
-        found = strict_json.spans(body)
-        findings = Findings()
-        FIELDS.collect(body, found, findings)
-        self._read_tools(body, found, findings)
-        if "messages" not in found:
-            strict_json.refuse("`messages` is missing")
-        span = found["messages"]
-        messages = cut(body, strict_json.elements(body, *span))
-        message.inspect(body, span, messages[0], findings)
-        return located(
-            Dialect.CHAT,
-            body,
-            found,
-            findings,
-            messages,
-            stream=flag_of(body, found, "stream"),
-            output_limit=_output_limit(body, found),
-            answers=max(count_of(body, found, "n") or 1, count_of(body, found, "best_of") or 1),
-            wants_usage=_wants_usage(body, found),
-        )
+        try:
+            return self._parse(body)
+        except RecursionError:
+            strict_json.refuse("the body is nested too deeply")
 
     def rewrite(
         self, request: ModelRequest, *, model: str, output_limit: int | None, inject_usage: bool
@@ -108,6 +92,29 @@ class ChatCodec:
     def stream_comment(self) -> bytes:
         """A keep-alive that every client of this dialect ignores."""
         return sse.COMMENT
+
+    def _parse(self, body: bytes) -> LocatedRequest:
+        found = strict_json.spans(body)
+        findings = Findings()
+        FIELDS.refuse_lookalikes(found)
+        FIELDS.collect(body, found, findings)
+        self._read_tools(body, found, findings)
+        if "messages" not in found:
+            strict_json.refuse("`messages` is missing")
+        span = found["messages"]
+        messages = cut(body, strict_json.elements(body, *span))
+        message.inspect(body, span, messages[0], findings)
+        return located(
+            Dialect.CHAT,
+            body,
+            found,
+            findings,
+            messages,
+            stream=flag_of(body, found, "stream"),
+            output_limit=_output_limit(body, found),
+            answers=max(count_of(body, found, "n") or 1, count_of(body, found, "best_of") or 1),
+            wants_usage=_wants_usage(body, found),
+        )
 
     def _read_tools(self, body: bytes, found: dict[str, Span], findings: Findings) -> None:
         if "tools" in found:

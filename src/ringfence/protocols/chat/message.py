@@ -50,6 +50,11 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True):
 _ALL_PLAIN: Final = msgspec.json.Decoder(list[_Plain])
 _ONE_PLAIN: Final = msgspec.json.Decoder(_Plain)
 
+_MESSAGE_NAMES: Final = frozenset({"role", "content", "audio", "images"})
+_PART_NAMES: Final = frozenset(
+    {"type", "text", "image_url", "file", "file_id", "input_audio", "prompt_cache_breakpoint"}
+)
+
 IMAGE_PARTS: Final = frozenset({"image_url", "image", "input_image"})
 MEDIA_PARTS: Final = frozenset(
     {"input_audio", "audio", "audio_url", "video", "video_url", "input_video", "document"}
@@ -78,6 +83,7 @@ def _is_plain(raw: bytes) -> bool:
 def _inspect_message(message: object, findings: Findings) -> None:
     if not isinstance(message, dict):
         strict_json.refuse("a message is not an object")
+    strict_json.refuse_lookalikes(message, _MESSAGE_NAMES)
     content = message.get("content")
     if isinstance(content, list):
         for part in content:
@@ -95,6 +101,7 @@ def _inspect_part(part: object, findings: Findings) -> None:
         return
     if not isinstance(part, dict):
         strict_json.refuse("a part of a message's `content` is not an object")
+    strict_json.refuse_lookalikes(part, _PART_NAMES)
     inspect_breakpoint(part, findings)
     kind = part.get("type", "text")
     if not isinstance(kind, str):

@@ -3,6 +3,7 @@
 from ringfence.protocols import strict_json
 from ringfence.protocols.field import Findings, Meaning
 
+_NAMES = frozenset({"type", "function", "custom"})
 _CLIENT_TYPES = frozenset({"function", "custom"})
 
 
@@ -23,6 +24,7 @@ def read_functions(raw: bytes) -> list[str]:
 
 def _read_tool(raw: bytes, start: int, end: int, findings: Findings) -> None:
     found = strict_json.spans_within(raw, start, end)
+    strict_json.refuse_lookalikes(found, _NAMES)
     kind = "function" if "function" in found else next(iter(found), "")
     if "type" in found:
         type_start, type_end = found["type"]

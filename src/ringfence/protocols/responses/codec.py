@@ -47,23 +47,10 @@ class ResponsesCodec:
     ) -> LocatedRequest:
         """Read a request strictly. Raises PeerError `request_malformed`."""
         del path_model, path_stream  # this dialect has both in the body
-        found = strict_json.spans(body)
-        findings = Findings()
-        FIELDS.collect(body, found, findings)
-        if _has(body, found, "tools"):
-            start, end = found["tools"]
-            findings.merge(self._tools.read(body[start:end]))
-        if _is_array(body, found, "instructions"):
-            _read_items(body, found["instructions"], findings)
-        return located(
-            Dialect.RESPONSES,
-            body,
-            found,
-            findings,
-            _read_input(body, found, findings),
-            stream=flag_of(body, found, "stream"),
-            output_limit=count_of(body, found, _LIMIT),
-        )
+        try:
+            return self._parse(body)
+        except RecursionError:
+            strict_json.refuse("the body is nested too deeply")
 
     def rewrite(
         self, request: ModelRequest, *, model: str, output_limit: int | None, inject_usage: bool
@@ -115,6 +102,26 @@ class ResponsesCodec:
     def stream_comment(self) -> bytes:
         """A keep-alive that every client of this dialect ignores."""
         return sse.COMMENT
+
+    def _parse(self, body: bytes) -> LocatedRequest:
+        found = strict_json.spans(body)
+        findings = Findings()
+        FIELDS.refuse_lookalikes(found)
+        FIELDS.collect(body, found, findings)
+        if _has(body, found, "tools"):
+            start, end = found["tools"]
+            findings.merge(self._tools.read(body[start:end]))
+        if _is_array(body, found, "instructions"):
+            _read_items(body, found["instructions"], findings)
+        return located(
+            Dialect.RESPONSES,
+            body,
+            found,
+            findings,
+            _read_input(body, found, findings),
+            stream=flag_of(body, found, "stream"),
+            output_limit=count_of(body, found, _LIMIT),
+        )
 
 
 def _read_input(

@@ -102,6 +102,10 @@ ITEMS: Final[Mapping[str, _Effect]] = {
 }
 """Items of any other type count as input from outside."""
 
+_ITEM_NAMES: Final = frozenset(
+    {"type", "role", "id", "content", "output", "tools", "encrypted_content", "container_id"}
+)
+_PART_NAMES: Final = frozenset({"type", "text", "image_url", "file_id", "file_data", "file_url"})
 _TEXT_PARTS: Final = frozenset(
     {"input_text", "output_text", "text", "refusal", "reasoning_text", "summary_text", None}
 )
@@ -120,6 +124,7 @@ def inspect(body: bytes, span: Span, items: tuple[bytes, ...], findings: Finding
 def _inspect_item(item: object, findings: Findings) -> None:
     if not isinstance(item, dict):
         strict_json.refuse("an item of `input` is not an object")
+    strict_json.refuse_lookalikes(item, _ITEM_NAMES)
     kind = item.get("type")
     if kind is None:
         kind = "message" if "role" in item else "item_reference"
@@ -137,6 +142,7 @@ def _inspect_item(item: object, findings: Findings) -> None:
 def _inspect_part(part: object, findings: Findings) -> None:
     if not isinstance(part, dict):
         strict_json.refuse("a part of an item's content is not an object")
+    strict_json.refuse_lookalikes(part, _PART_NAMES)
     inspect_breakpoint(part, findings)
     kind = part.get("type")
     if kind in ("input_image", "computer_screenshot"):

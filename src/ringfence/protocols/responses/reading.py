@@ -39,7 +39,7 @@ class ResponsesReader:
         return Reading(
             system=[*warnings, *instructions, *system],
             context=context,
-            tools=_tools(asked.get("tools"), ""),
+            tools=_tools(asked.get("tools")),
             answer=answer,
             finish=finish,
         )
@@ -114,11 +114,11 @@ def _part(part: Mapping[str, object]) -> Part:
     return Part(kind="other", text=kind)
 
 
-def _tools(given: object, prefix: str) -> list[str]:
+def _tools(given: object) -> list[str]:
     names: list[str] = []
     for tool in records(given):
-        name = prefix + (text(tool.get("name")) or text(tool.get("type")))
-        inner = _tools(tool.get("tools"), name + ".")
+        name = text(tool.get("name")) or text(tool.get("type"))
+        inner = [f"{name}.{text(each.get('name'))}" for each in records(tool.get("tools"))]
         names += inner or [name]
     return names
 

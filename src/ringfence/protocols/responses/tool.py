@@ -44,6 +44,7 @@ TYPES: Final = {
 }
 """Every type of the openai SDK 3.52.0. Dated types and unknown ones are the provider's."""
 
+_NAMES: Final = frozenset({"type", "name", "tools", "environment", "execution"})
 _OBJECT_NAMES: Final = frozenset(
     {"container", "container_id", "file_id", "file_ids", "skill_id", "vector_store_ids"}
 )
@@ -61,6 +62,7 @@ def read_tools(raw: bytes) -> Findings:
 def _read_array(raw: bytes, span: Span, prefix: str, findings: Findings) -> None:
     for start, end in strict_json.elements(raw, *span):
         found = strict_json.spans_within(raw, start, end)
+        strict_json.refuse_lookalikes(found, _NAMES)
         kind = _text(raw, found, "type")
         match TYPES.get(kind, (Runner.PROVIDER, ""))[0]:
             case Runner.NAMED:
@@ -68,9 +70,11 @@ def _read_array(raw: bytes, span: Span, prefix: str, findings: Findings) -> None
             case Runner.CLIENT:
                 findings.tools.append(kind)
             case Runner.GROUP:
+                if prefix:  # each level is read anew, so that depth would cost its square
+                    strict_json.refuse("a `namespace` stands within another one")
                 if "tools" not in found:
                     strict_json.refuse("a tool of type `namespace` has no `tools`")
-                inner = prefix + _text(raw, found, "name") + "."
+                inner = _text(raw, found, "name") + "."
                 _read_array(raw, found["tools"], inner, findings)
             case Runner.PROVIDER | Runner.EITHER:
                 _read_hosted(kind, strict_json.parse(raw[start:end]), findings)
