@@ -127,6 +127,10 @@ class TestEveryDialectStreamed:
         assert given.response.writes[2:] == [FORMS[dialect].stream_error("an error of the script")]
         assert given.response.is_ended
 
+    def test_an_error_in_a_stream_may_be_any_bytes(self, dialect: Dialect) -> None:
+        given = give(dialect, error_after_chunks=1, stream_error="data: boom\n\n")
+        assert given.response.writes[1:] == [b"data: boom\n\n"]
+
     def test_a_stream_can_stand_still_until_the_client_leaves(self, dialect: Dialect) -> None:
         given = Given(dialect, Faults(hang_after_chunks=2), stream=True)
         given.run(given.response.leave)

@@ -127,7 +127,8 @@ class Delivery:
             self._cut()
             return True
         if chunk == faults.error_after_chunks:
-            self._response.write(self._form.stream_error(_ERROR_TEXT))
+            own = faults.stream_error
+            self._response.write(own.encode() if own else self._form.stream_error(_ERROR_TEXT))
             self._response.end()
             self._entry.ending = "whole"
             return True

@@ -53,6 +53,8 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     """Send a broken chunk there; a broken body if the answer is not streamed."""
     error_after_chunks: Count | None = None
     """Send the dialect's in-stream error there and end; status 500 if not streamed."""
+    stream_error: str | None = None
+    """The bytes of that in-stream error, if not the dialect's own."""
     ignore_output_limit: bool = False
     runaway_tokens: Annotated[int, Meta(ge=1)] | None = None
     """Repeat the text until it has this many tokens, whatever limit the request gave."""

@@ -34,9 +34,10 @@ class ScriptedModel:
         """Ready to answer; `handle` is the handler for `transport.server`."""
         self._clock = clock
         self.journal = Journal()
-        self._play(script)
+        self.play(script)
 
-    def _play(self, script: Script) -> None:
+    def play(self, script: Script) -> None:
+        """Play another script from now on, from its beginning."""
         self._models = script.models
         self._playbook = Playbook(script)
 
@@ -102,7 +103,7 @@ class ScriptedModel:
     async def _load(self, request: Request, response: Response) -> None:
         body = await request.read(_BODY_LIMIT_BYTES)
         try:
-            self._play(parse(body.decode("utf-8")))
+            self.play(parse(body.decode("utf-8")))
         except (UnicodeDecodeError, UsageError) as error:
             _send(response, 400, chat.error(400, str(error)))
         else:

@@ -19,7 +19,12 @@ class Running:
 
     url: str
     """The base URL for Anthropic's dialect; OpenAI's is under `/v1`, Gemini's under `/v1beta`."""
-    journal: Journal
+    model: ScriptedModel
+
+    @property
+    def journal(self) -> Journal:
+        """What was received."""
+        return self.model.journal
 
 
 @asynccontextmanager
@@ -31,7 +36,7 @@ async def serving(
     server = Server(model.handle)
     bound = await server.listen(host, port)
     try:
-        yield Running(f"http://{host}:{bound}", model.journal)
+        yield Running(f"http://{host}:{bound}", model)
     finally:
         await server.close()
 

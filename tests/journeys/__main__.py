@@ -1,0 +1,84 @@
+"""Drive real clients through the plane: `python -m tests.journeys` (docs/journeys.md)."""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.journeys.direct import Direct
+from tests.journeys.environment import InstallError, prepare
+from tests.journeys.journey import JOURNEYS, Journey
+from tests.journeys.report import Report
+from tests.journeys.wire import listening
+
+from ringfence.testing.model import script
+from ringfence.testing.model.serving import serving
+
+CASES = ("talk", "between", "midstream")
+
+
+async def run_direct(journeys: Sequence[Journey], cases: Sequence[str]) -> list[Report]:
+    """Every journey against the scripted model alone."""
+    reports = []
+    async with serving(script.default()) as provider, listening() as wire:
+        wire.target = ("127.0.0.1", int(provider.url.rpartition(":")[2]))
+        for journey in journeys:
+            environment = await prepare(journey.folder)
+            direct = Direct(journey, environment, provider, wire)
+            for case in cases:
+                report = Report(journey=journey.name, case=case)
+                with report.timed():
+                    await getattr(direct, case)(report)
+                show(report)
+                reports.append(report)
+    return reports
+
+
+def show(report: Report) -> None:
+    """One line, and the failures beneath."""
+    mark = "FAIL" if report.failures else "ok"
+    requests = report.figures.get("requests", "")
+    print(f"{mark:4}  {report.journey:24} {report.case:10} {report.seconds:5.1f} s  {requests}")
+    for failure in report.failures:
+        print(f"      {failure}")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 if every claim held."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        for journey in JOURNEYS:
+            print(journey.name)
+        return 0
+    chosen = [journey for journey in JOURNEYS if not options.only or journey.name in options.only]
+    if not chosen:
+        print("no such journey; try --list", file=sys.stderr)
+        return 2
+    try:
+        reports = asyncio.run(run_direct(chosen, options.case or CASES))
+    except InstallError as error:
+        print(f"cannot install: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        options.json.write_text(json.dumps([dataclasses.asdict(report) for report in reports]))
+    failed = sum(1 for report in reports if report.failures)
+    print(f"{len(reports) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.journeys", description=__doc__)
+    parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated")
+    parser.add_argument("--case", action="append", choices=CASES, help="may be repeated")
+    parser.add_argument("--list", action="store_true", help="name the journeys")
+    parser.add_argument("--direct", action="store_true", help="without the plane")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

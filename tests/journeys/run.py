@@ -1,0 +1,88 @@
+"""Runs a driver, bounded in time, and reads the line in which it says what the user saw."""
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.journeys.environment import CLIENTS, Environment
+from tests.journeys.journey import Journey
+
+_MARK = "JOURNEY "
+
+
+class DriverError(Exception):
+    """A driver said nothing, or took too long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a driver is to do: a case (`talk` or `turns`), where, as whom and with which prompts."""
+
+    case: str
+    kind: str
+    url: str
+    token: str
+    model: str
+    prompts: dict[str, str]
+
+
+async def drive(journey: Journey, environment: Environment, order: Order) -> dict[str, Any]:
+    """What the client's user saw. Raises DriverError."""
+    variables = environment.variables(order.case) | {
+        "JOURNEY_URL": order.url,
+        "JOURNEY_TOKEN": order.token,
+        "JOURNEY_MODEL": order.model,
+        "JOURNEY_MODE": journey.mode,
+        "JOURNEY_CASE": order.kind,
+        "JOURNEY_PROMPTS": json.dumps(order.prompts),
+    }
+    command = [str(environment.python), str(CLIENTS / journey.folder / "driver.py")]
+    output, errors = await _bounded(command, variables, journey.timeout_s)
+    for line in output.splitlines():
+        if line.startswith(_MARK):
+            seen: dict[str, Any] = json.loads(line.removeprefix(_MARK))
+            return seen
+    raise DriverError(f"no report; it wrote: {output[-1500:]} {errors[-3000:]}")
+
+
+async def _bounded(
+    command: list[str], variables: dict[str, str], limit_s: float
+) -> tuple[str, str]:
+    """Output and errors, in files: a grandchild that keeps a pipe open holds nobody up."""
+    home = Path(variables["HOME"])
+    with (
+        tempfile.TemporaryFile("w+b") as output,
+        tempfile.TemporaryFile("w+b") as errors,
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=home,
+            env=variables,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            await asyncio.wait_for(process.wait(), limit_s)
+        except TimeoutError:
+            pass
+        finally:
+            _end_group(process.pid)
+            await process.wait()
+        output.seek(0)
+        errors.seek(0)
+        return output.read().decode(errors="replace"), errors.read().decode(errors="replace")
+
+
+def _end_group(leader: int) -> None:
+    """End what the driver left behind; its group is its own."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return
