@@ -7,6 +7,7 @@ from functools import partial
 
 from ringfence.domain.exchange import ModelRequest
 from ringfence.protocols.chat import ChatCodec
+from ringfence.protocols.responses import ResponsesCodec
 
 SENTENCE = 'The quick brown fox jumps over the lazy dog; "nothing" happens.\n'
 
@@ -74,9 +75,41 @@ def chat() -> None:
     figure("chat stream, per chunk of 50", relay, per=len(stream))
 
 
+def responses_body(items: int, size: int) -> bytes:
+    text = (SENTENCE * (size // len(SENTENCE) + 1))[:size]
+    tool = {"type": "function", "name": "shell", "parameters": {"description": "x" * 2000}}
+    turn = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]},
+        {"type": "reasoning", "summary": [], "encrypted_content": "gA" * (size // 2)},
+        {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "c"},
+        {"type": "function_call_output", "call_id": "c", "output": text},
+    ]
+    body = {"model": "m", "instructions": text, "input": turn * (items // 4), "tools": [tool] * 10}
+    return json.dumps({**body, "stream": True, "store": False}, separators=(",", ":")).encode()
+
+
+def responses() -> None:
+    codec = ResponsesCodec()
+    for body in (responses_body(8, 500), responses_body(100, 1000)):
+        figure(f"responses parse ({len(body)} B)", partial(codec.parse, body))
+    request = codec.parse(responses_body(8, 500))
+    data = (
+        b'{"type":"response.output_text.delta","sequence_number":7,"item_id":"msg_1","delta":"x"}'
+    )
+    event = b"event: response.output_text.delta\ndata: " + data + b"\n\n"
+
+    def relay() -> None:
+        reader = codec.stream(request)
+        for _ in range(50):
+            reader.feed(event)
+
+    figure("responses stream, per event of 50", relay, per=50)
+
+
 def rewrite(codec: ChatCodec, request: ModelRequest) -> bytes:
     return codec.rewrite(request, model="other", output_limit=500, inject_usage=True)
 
 
 if __name__ == "__main__":
     chat()
+    responses()

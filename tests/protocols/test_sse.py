@@ -88,10 +88,22 @@ def test_an_event_has_a_name_and_joined_data() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [b"data: 1\n\n", b"event: x\ndata: 1\n\n", b"data: 1\r\n\r\n", b"data:1\n\n", b"data: 1"],
+    [
+        b"data: 1\n\n",
+        b"event: x\ndata: 1\n\n",
+        b"data: 1\r\n\r\n",
+        b"data:1\n\n",
+        b"data: 1",
+        b"event:x\ndata: 1\n\n",
+    ],
 )
 def test_data_can_be_had_alone(event: bytes) -> None:
     assert sse.data_of(event) == sse.read(event).data == b"1"
+
+
+@given(streams())
+def test_data_had_alone_are_those_of_the_whole_event(event: bytes) -> None:
+    assert sse.data_of(event) == sse.read(event).data
 
 
 def test_a_comment_has_no_data() -> None:

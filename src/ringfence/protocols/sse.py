@@ -75,8 +75,12 @@ class Splitter:
 
 def data_of(event: bytes) -> bytes | None:
     """Read one event whose name does not matter."""
-    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
-        return event[6:-2]
+    # As almost every server writes it: one line of data, perhaps after one line with the name.
+    start = event.find(b"\n") + 1 if event.startswith(b"event: ") else 0
+    if event.startswith(b"data: ", start) and b"\r" not in event:
+        at = start + 6
+        if event.find(b"\n", at) == len(event) - 2:
+            return event[at:-2]
     return read(event).data
 
 
