@@ -1,0 +1,107 @@
+"""Ringfence with everything on, as `ringfence up` starts it."""
+
+import http.client
+import json
+import socket
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.model_gateway.load import Target
+from bench.model_gateway.process import Pinned
+from bench.model_gateway.scenario import MODEL
+from bench.model_gateway.subject import PYTHON, Place, Running, free_port, wait_for
+from ringfence import __version__
+
+_SETTINGS = """
+format: 1
+organisation: {{name: acme, timezone: UTC, budget: {{usd: 1000000000, per: month}}}}
+teams:
+  support: {{budget: {{usd: 1000000000, per: month}}}}
+users:
+  owner@acme.example: {{roles: [admin]}}
+providers:
+  house: {{protocol: openai, base_url: "http://127.0.0.1:{upstream}/v1"}}
+models:
+  {model}: {{provider: house, price: {{input: 0.25, output: 2.00}}}}
+agents:
+  bench:
+    owner: owner@acme.example
+    team: support
+    category: bounded
+    purpose: Be measured.
+    models: [{model}]
+    budget: [{{usd: 1000000000, per: day}}, {{usd: 1000000000, per: invocation}}]
+    limits:
+      model_calls: unlimited
+      seconds: unlimited
+      new_invocations_per_minute: 1000000
+      open_invocations: 1000
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the ledger holds: intents, and those without an outcome."""
+
+    calls: int
+    open: int
+
+
+class Ringfence:
+    """`is_unique` says whether every request brings a message that was never seen before."""
+
+    does = "identity, four budgets, durable intent and outcome, bodies, trace"
+
+    def __init__(self, *, is_unique: bool = False) -> None:
+        self.is_unique = is_unique
+        self.name = "Ringfence, unique" if is_unique else "Ringfence"
+
+    def install(self, tools: Path) -> str:
+        del tools
+        return __version__
+
+    def start(self, place: Place) -> Running:
+        port, console = free_port(), free_port()
+        settings = place.run / "ringfence.yaml"
+        settings.write_text(_SETTINGS.format(upstream=place.upstream_port, model=MODEL))
+        self.data = place.run / "data"
+        command = [PYTHON, "-m", "ringfence", "up", "--config", str(settings)]
+        command += ["--data", str(self.data), "--port", str(port), "--console-port", str(console)]
+        process = Pinned(command, core=place.core, log=place.run / "ringfence.log", environment={})
+        ready_s = wait_for(process, port, "/readyz", 20, self.name)
+        headers = (("authorization", f"Bearer {_token(self.data)}"),)
+        return Running(target=Target(port=port, headers=headers), process=process, ready_s=ready_s)
+
+    def books(self) -> Books:
+        """Read the ledger of a stopped plane."""
+        calls = still_open = 0
+        for path in (self.data / "ledger").glob("*.db"):
+            line = sqlite3.connect(path)
+            calls += line.execute("SELECT coalesce(sum(steps), 0) FROM invocations").fetchone()[0]
+            still_open += line.execute("SELECT count(*) FROM pending").fetchone()[0]
+            line.close()
+        return Books(calls, still_open)
+
+    def disk_mb(self) -> float:
+        files = [path for path in self.data.rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files) / 1e6
+
+
+class _Local(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+def _token(data: Path) -> str:
+    line = _Local(data / "control.sock")
+    line.request("POST", "/api/v1/agents/bench/tokens", "{}", {"content-type": "application/json"})
+    answer = json.loads(line.getresponse().read())
+    line.close()
+    token: str = answer["token"]
+    return token
