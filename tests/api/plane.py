@@ -208,16 +208,17 @@ class Plane:
         if body is not None:
             data = body if isinstance(body, bytes) else msgspec.json.encode(body)
             sent.append(("content-type", "application/json"))
-        return asyncio.run(self._ask(method, target, sent, data, listener))
+        return asyncio.run(self.send(method, target, sent, data, listener))
 
-    async def _ask(
+    async def send(
         self,
         method: str,
         target: str,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        listener: object,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        listener: object = LOCAL,
     ) -> Answer:
+        """The same within a running loop, exactly as it is told."""
         path, _, query = target.partition("?")
         scope = {
             "type": "http",

@@ -1,6 +1,13 @@
+import asyncio
+import threading
+from dataclasses import replace
+
 import pytest
 from tests.api.event import intent, refusal
 from tests.api.plane import Plane
+
+from ringfence.api.application import create_app
+from ringfence.stores.ledger.reader import LedgerReader
 
 
 @pytest.fixture
@@ -91,3 +98,23 @@ def test_nothing_of_another_organisation_is_found(plane: Plane, actions: list[st
     plane.write(foreign)
     for target in ("audit/events", "audit/events?action=act_foreign", "audit/export"):
         assert b"act_foreign" not in plane.ask("GET", target).body
+
+
+def test_slow_searches_do_not_hold_up_a_suspension(plane: Plane) -> None:
+    gate = threading.Event()
+
+    def open_slowly() -> LedgerReader:
+        gate.wait(20)
+        return LedgerReader(plane.folder)
+
+    plane.app = create_app(replace(plane.context, open_ledger=open_slowly))
+
+    async def main() -> list[int]:
+        searches = [asyncio.create_task(plane.send("GET", "audit/events")) for _ in range(20)]
+        await asyncio.sleep(0)
+        suspended = await plane.send("POST", "agents/triage/suspend")
+        assert not any(search.done() for search in searches)
+        gate.set()
+        return [suspended.status, *{(await search).status for search in searches}]
+
+    assert asyncio.run(main()) == [200, 200]

@@ -1,7 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.api.plane import NETWORK, Plane
+
+from ringfence.api.application import create_app
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -18,3 +21,9 @@ def test_a_plane_whose_store_does_not_answer_is_alive_but_not_ready(
     assert plane.ask("GET", "/healthz").status == 200
     probe = plane.ask("GET", "/readyz")
     assert (probe.status, probe.json()) == (503, {"status": "unavailable"})
+
+
+def test_a_plane_that_is_shutting_down_is_not_ready(plane: Plane) -> None:
+    plane.app = create_app(replace(plane.context, readiness=lambda: "shutting down"))
+    assert plane.ask("GET", "/readyz").status == 503
+    assert plane.ask("GET", "/healthz").status == 200

@@ -1,6 +1,12 @@
+from dataclasses import replace
+
+import msgspec
 import pytest
 from tests.api.event import intent, outcome, refusal
 from tests.api.plane import Plane
+
+from ringfence.api.application import create_app
+from ringfence.protocols.chat.reading import ChatReader
 
 
 @pytest.fixture
@@ -42,12 +48,48 @@ def test_a_trace_is_a_tree_of_steps_with_what_was_read_and_answered(told: Plane)
     assert [each["parts"][0]["text"] for each in second["reading"]["context"]] == ["hello", "again"]
 
 
-def test_only_what_is_new_can_be_asked_for(told: Plane) -> None:
-    steps = told.ask("GET", "traces/inv_1?content=new").json()["steps"]
-    # The refused request had another context, so that the third step has nothing in common with it.
-    assert [step["earlier_messages"] for step in steps] == [0, 0, 0]
-    plain = told.ask("GET", "traces/inv_1?content=none").json()["steps"]
-    assert [step["reading"] for step in plain] == [None, None, None]
+def test_only_what_is_new_can_be_asked_for(plane: Plane) -> None:
+    for number, said in enumerate([b"a", b"a|b", b"a|b|c|d"]):
+        plane.write((intent(plane, f"act_{number}"), said))
+    steps = plane.ask("GET", "traces/inv_1?content=new").json()["steps"]
+    kept = [[each["parts"][0]["text"] for each in step["reading"]["context"]] for step in steps]
+    assert kept == [["a"], ["b"], ["c", "d"]]
+    assert [step["earlier_messages"] for step in steps] == [0, 1, 2]
+    bare = plane.ask("GET", "traces/inv_1?content=none").json()["steps"]
+    assert [step["reading"] for step in bare] == [None, None, None]
+
+
+def test_a_body_that_cannot_be_read_hides_nothing_else(plane: Plane) -> None:
+    plane.write((intent(plane, "act_1"), b"\xff"), (intent(plane, "act_2"), b"fine"))
+    first, second = plane.ask("GET", "traces/inv_1").json()["steps"]
+    assert first["reading"] is None
+    assert second["reading"]["context"][0]["parts"][0]["text"] == "fine"
+
+
+def test_a_stored_chat_exchange_is_shown_as_the_model_had_it(plane: Plane) -> None:
+    request = {
+        "model": "small",
+        "messages": [
+            {"role": "system", "content": "Sort."},
+            {"role": "user", "content": "Ticket 7"},
+        ],
+        "tools": [{"type": "function", "function": {"name": "close", "parameters": {}}}],
+    }
+    call = {"id": "c1", "type": "function", "function": {"name": "close", "arguments": "{}"}}
+    answer = {"role": "assistant", "content": None, "tool_calls": [call]}
+    response = {"choices": [{"index": 0, "message": answer, "finish_reason": "tool_calls"}]}
+    before = intent(plane, "act_1")
+    before.stream = False
+    plane.write(
+        (before, msgspec.json.encode(request)),
+        (outcome(plane, before), msgspec.json.encode(response)),
+    )
+    plane.app = create_app(replace(plane.context, readers={"chat": ChatReader()}))
+    reading = plane.ask("GET", "traces/inv_1").json()["steps"][0]["reading"]
+    assert reading["context"][-1]["parts"][0]["text"] == "Ticket 7"
+    assert reading["tools"] == ["close"]
+    (asked,) = reading["answer"]["parts"]
+    assert (asked["kind"], asked["name"]) == ("tool_call", "close")
 
 
 @pytest.mark.parametrize("identifier", ["inv_2", "act_1", "act_2", "act_4"])

@@ -1,8 +1,8 @@
 """Routes about the record: events by filter, and the whole of them for an auditor."""
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, final
 
@@ -13,7 +13,6 @@ from ringfence.api.context import ControlContext
 from ringfence.api.route import AUDITOR, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.event import AnyEvent
 from ringfence.stores.ledger.query import Filter, Kind, Place, Stored
-from ringfence.stores.ledger.reader import LedgerReader
 
 _BATCH_EVENTS = 500
 _LINES = "application/x-ndjson"
@@ -63,7 +62,7 @@ async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
         after=query.after or None,
         limit=query.limit + 1,
     )
-    found = await asyncio.to_thread(_find, call.context, asked)
+    found = await call.context.scan(partial(_find, call.context, asked))
     shown = found[: query.limit]
     return Page(
         items=[msgspec.Raw(one.leaf) for one in shown],
@@ -79,8 +78,8 @@ async def export(call: Call[ExportQuery, Nothing]) -> StreamingResponse:
         until_us=call.query.until_us,
         is_newest_first=False,
     )
-    lines = _Lines(call.context.open_ledger(), asked)
-    first = await asyncio.to_thread(lines.batch)  # what is wrong shows before the answer begins
+    lines = _Lines(call.context, asked)
+    first = await call.context.scan(lines.batch)  # what is wrong shows before the answer begins
     return StreamingResponse(lines.stream(first), media_type=_LINES)
 
 
@@ -96,15 +95,19 @@ def _find(context: ControlContext, asked: Filter) -> list[Stored]:
 class _Lines:
     """The record in batches of lines: bounded memory however long it is."""
 
-    def __init__(self, reader: LedgerReader, asked: Filter) -> None:
+    def __init__(self, context: ControlContext, asked: Filter) -> None:
         self._lock = threading.Lock()  # a cancelled request closes while a thread may still read
-        self._reader = reader
-        self._found: Iterator[Stored] = reader.query(asked)
+        self._context = context
+        self._asked = asked
+        self._reader = context.open_ledger()
+        self._found: Iterator[Stored] | None = None
 
     def batch(self) -> bytes:
         """The next lines; empty at the end."""
         with self._lock:
             try:
+                if self._found is None:
+                    self._found = self._reader.query(self._asked)
                 return b"".join(one.leaf + b"\n" for one in islice(self._found, _BATCH_EVENTS))
             except BaseException:
                 self._reader.close()
@@ -120,7 +123,7 @@ class _Lines:
             batch = first
             while batch:
                 yield batch
-                batch = await asyncio.to_thread(self.batch)
+                batch = await self._context.scan(self.batch)
         finally:
             self.close()
 

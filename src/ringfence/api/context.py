@@ -1,8 +1,9 @@
 """What the control plane's routes work with, and what they ask of the data plane's workers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
@@ -15,6 +16,8 @@ from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,7 @@ class RefusedAgents:
 
 
 _REFUSAL_EVERY_US = 60_000_000
+_SCANS = 2  # the default executor has at least five threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,7 @@ class ControlContext:
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
     fresh readers, one for each request. `readers` make bodies readable, by the `operation` of an
     intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
-    when the command line works on a stopped plane).
+    when the command line works on a stopped plane); `readiness` says why it is not ready.
     """
 
     state: StateStore
@@ -106,4 +110,11 @@ class ControlContext:
     version: str
     started_us: int
     is_serving: bool = True
+    readiness: Callable[[], str] = lambda: ""
     refused: RefusedAgents = field(default_factory=RefusedAgents)
+    scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SCANS))
+
+    async def scan(self, read: Callable[[], Result]) -> Result:
+        """Read the record in a thread; few at a time, so that a revocation always finds one."""
+        async with self.scans:
+            return await asyncio.to_thread(read)

@@ -21,6 +21,8 @@ def routes(context: ControlContext) -> list[Route]:
             await asyncio.to_thread(context.state.database.ping)
         except RingfenceError:
             return JSONResponse({"status": "unavailable"}, 503)
+        if context.readiness():
+            return JSONResponse({"status": "unavailable"}, 503)
         return JSONResponse({"status": "ok"})
 
     return [Route("/healthz", alive), Route("/readyz", ready)]

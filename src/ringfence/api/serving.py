@@ -206,11 +206,16 @@ def _unusable(endpoint: Endpoint, error: OSError) -> UsageError:
 
 
 def _authorities(endpoint: Endpoint, port: int, scheme: str) -> frozenset[str]:
-    names = {*_LOOPBACK, *(name.lower() for name in endpoint.hosts)}
+    names = {*_LOOPBACK, *(_bracketed(name.lower()) for name in endpoint.hosts)}
     complete = {name if _has_port(name) else f"{name}:{port}" for name in names}
     if port == _DEFAULT_PORTS[scheme]:
         complete |= {name for name in names if not _has_port(name)}
     return frozenset(complete)
+
+
+def _bracketed(name: str) -> str:
+    """A bare IPv6 address as it stands in a `Host`. Source: RFC 3986 section 3.2.2."""
+    return f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name
 
 
 def _has_port(name: str) -> bool:

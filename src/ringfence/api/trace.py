@@ -1,7 +1,9 @@
 """Routes about traces: what an invocation did, step by step, with what it read and answered."""
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -19,6 +21,8 @@ from ringfence.stores.body import BodyReader, Part
 from ringfence.stores.ledger import InvocationRecord
 from ringfence.stores.ledger.query import Filter, InvocationFilter
 from ringfence.stores.ledger.reader import LedgerReader
+
+_LOG = logging.getLogger(__name__)
 
 Content = Literal["all", "new", "none"]
 
@@ -72,15 +76,16 @@ async def list_traces(call: Call[TraceListQuery, Nothing]) -> Page[TraceLine]:
         limit=query.limit + 1,
     )
     names = {record.id: record.name for record in records}
-    found = await asyncio.to_thread(_list, call.context, asked, names)
+    found = await call.context.scan(partial(_list, call.context, asked, names))
     shown = found[: query.limit]
     return Page(items=shown, next=shown[-1].id if len(found) > len(shown) else None)
 
 
 async def show_trace(call: Call[TraceQuery, Nothing]) -> Branch:
     """The whole tree that an invocation, or the invocation of an action, belongs to."""
-    return await asyncio.to_thread(
-        read_trace, call.context, call.organisation.id, call.path["id"], call.query.content
+    organisation, identifier = call.organisation.id, call.path["id"]
+    return await call.context.scan(
+        partial(read_trace, call.context, organisation, identifier, call.query.content)
     )
 
 
@@ -177,7 +182,10 @@ def _read(
             continue
         response = bodies.get(event.organisation, event.action, Part.RESPONSE) or b""
         is_streamed = isinstance(event, Intent) and event.stream
-        yield event.action, reader.read_exchange(request, response, streamed=is_streamed)
+        try:
+            yield event.action, reader.read_exchange(request, response, streamed=is_streamed)
+        except Exception as error:  # noqa: BLE001 (one strange body must not hide a whole trace)
+            _LOG.warning("body of %s is not readable: %s", event.action, type(error).__name__)
 
 
 ROUTES: tuple[AnyRoute, ...] = (
