@@ -14,6 +14,13 @@ class ProviderProtocol(StrEnum):
     GEMINI = "gemini"
 
 
+class OutputLimitField(StrEnum):
+    """What a chat server calls the output limit; one that does not know a name ignores it."""
+
+    MAX_TOKENS = "max_tokens"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+
+
 class Dialect(StrEnum):
     """The wire form of one request; each endpoint of the model gateway has one."""
 
@@ -33,6 +40,7 @@ class Provider:
     `query` is fixed and sent with every request, for example Azure's `api-version`.
     `betas` lists the beta features that agents may ask for. `credential_header` names the header
     that carries the credential where it is not the protocol's own (Azure: `api-key`).
+    `output_limit_field` is written into a chat request that states no limit.
     """
 
     name: str
@@ -40,6 +48,7 @@ class Provider:
     base_url: str
     credential: str | None = None
     credential_header: str | None = None
+    output_limit_field: OutputLimitField = OutputLimitField.MAX_COMPLETION_TOKENS
     query: tuple[tuple[str, str], ...] = ()
     betas: frozenset[str] = frozenset()
     connect_timeout_s: float = 10.0

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from ringfence.config.loading import Loaded
-from ringfence.domain.model import Provider, ProviderProtocol
+from ringfence.domain.model import OutputLimitField, Provider, ProviderProtocol
 
 HEAD = """\
 format: 1
@@ -64,3 +64,29 @@ def test_a_credential_to_a_private_host_is_not_noted(
     url: str, notes_of: Callable[..., list[str]]
 ) -> None:
     assert notes_of(f'{HEAD}  p: {{protocol: openai, base_url: "{url}", {SECRET}}}\n') == []
+
+
+@pytest.mark.parametrize(
+    ("url", "field"),
+    [
+        ("https://api.openai.com/v1", OutputLimitField.MAX_COMPLETION_TOKENS),
+        ("https://acme.openai.azure.com/openai/v1", OutputLimitField.MAX_COMPLETION_TOKENS),
+        ("http://127.0.0.1:11434/v1", OutputLimitField.MAX_TOKENS),
+        ("https://notopenai.com/v1", OutputLimitField.MAX_TOKENS),
+    ],
+)
+def test_the_output_limit_is_named_as_the_server_knows_it(
+    url: str, field: OutputLimitField, load_text: Callable[..., Loaded]
+) -> None:
+    loaded = load_text(f'{HEAD}  p: {{protocol: openai, base_url: "{url}"}}\n')
+    provider = loaded.configuration.organisations["acme"].providers["p"]
+    assert provider.output_limit_field is field
+
+
+def test_the_name_of_the_output_limit_can_be_chosen(load_text: Callable[..., Loaded]) -> None:
+    loaded = load_text(
+        HEAD + '  p: {protocol: openai, base_url: "http://127.0.0.1:1/v1", '
+        "output_limit_field: max_completion_tokens}\n"
+    )
+    provider = loaded.configuration.organisations["acme"].providers["p"]
+    assert provider.output_limit_field is OutputLimitField.MAX_COMPLETION_TOKENS

@@ -1,11 +1,12 @@
 """Providers: the upstreams that answer model calls."""
 
 import re
+from urllib.parse import urlsplit
 
 from ringfence.config.definition.address import is_exposed, read_url
 from ringfence.config.problem import CREDENTIAL_WORD, shown
 from ringfence.config.section import Section
-from ringfence.domain.model import Provider, ProviderProtocol
+from ringfence.domain.model import OutputLimitField, Provider, ProviderProtocol
 
 _TOKEN = re.compile(r"[!-~]{1,128}")
 _TOKEN_HELP = "use visible ASCII characters without spaces"  # noqa: S105 (a help text)
@@ -14,6 +15,7 @@ _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _NOT_FOR_CREDENTIALS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade"}
 )
+_NEWER_LIMIT_HOSTS = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
 _ADDED_PATHS = {ProviderProtocol.ANTHROPIC: "/v1", ProviderProtocol.GEMINI: "/v1beta"}
 """What Ringfence itself puts between the base URL and the endpoint."""
 
@@ -26,12 +28,14 @@ def read_providers(root: Section) -> dict[str, Provider]:
 def _read(name: str, section: Section) -> Provider:
     section.require("protocol", "base_url")
     connect_s, idle_s = _read_timeouts(section)
+    base_url = read_url(section, "base_url")
     provider = Provider(
         name=name,
         protocol=section.word("protocol", ProviderProtocol.OPENAI),
-        base_url=read_url(section, "base_url"),
+        base_url=base_url,
         credential=section.credential(),
         credential_header=_read_header(section),
+        output_limit_field=section.word("output_limit_field", _limit_field(base_url)),
         query=_read_query(section),
         betas=frozenset(_read_betas(section)),
         connect_timeout_s=connect_s,
@@ -40,6 +44,14 @@ def _read(name: str, section: Section) -> Provider:
     section.close()
     _judge(provider, section)
     return provider
+
+
+def _limit_field(base_url: str) -> OutputLimitField:
+    """OpenAI's own models want the newer name; most other servers know only the older one."""
+    host = (urlsplit(base_url).hostname or "").lower()
+    if host.endswith(_NEWER_LIMIT_HOSTS):
+        return OutputLimitField.MAX_COMPLETION_TOKENS
+    return OutputLimitField.MAX_TOKENS
 
 
 def _judge(provider: Provider, section: Section) -> None:

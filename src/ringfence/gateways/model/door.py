@@ -10,7 +10,7 @@ from ringfence.decisions.settlement import Billing
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
-from ringfence.domain.model import Dialect
+from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
@@ -23,6 +23,7 @@ from ringfence.gateways.model import upstream as wire
 from ringfence.gateways.model.endpoint import Endpoint
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
 from ringfence.protocols import headers as passing
+from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.dialect import Codec
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Headers, Request, Response, UpstreamResponse
@@ -77,6 +78,7 @@ class ModelDoor:
         self._path = path
         self._dispatcher = dispatcher
         self._codecs = codecs
+        self._older_chat: Codec = ChatCodec(limit_field="max_tokens")
         self._clock = clock
         self._limits = limits or DoorLimits()
 
@@ -166,7 +168,7 @@ class ModelDoor:
     async def _send(
         self, call: _Call, leg: Leg, asked: ModelRequest, query: bytes
     ) -> UpstreamResponse:
-        body = call.codec.rewrite(
+        body = self._rewriter(call, leg).rewrite(
             asked,
             model=leg.model.upstream,
             output_limit=call.ticket.output.tokens or None,
@@ -179,6 +181,13 @@ class ModelDoor:
             call.request.headers, call.endpoint.protocol, leg.provider.betas
         )
         return await self._dispatcher.send(leg, target, passed, body)
+
+    def _rewriter(self, call: _Call, leg: Leg) -> Codec:
+        """The codec that writes a request in the words this provider knows."""
+        is_older = leg.provider.output_limit_field is OutputLimitField.MAX_TOKENS
+        if call.endpoint.dialect is Dialect.CHAT and is_older:
+            return self._older_chat
+        return call.codec
 
     async def _relay(self, call: _Call, upstream: UpstreamResponse, asked: ModelRequest) -> None:
         try:
