@@ -23,6 +23,17 @@ def log_ids(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / FOLDER).glob("[!.]*.db"))
 
 
+def require_logs(folder: Path) -> None:
+    """Raise UsageError `store_damaged` if a log that was made is no longer there."""
+    for lock in sorted((folder / FOLDER).glob("[!.]*.lock")):
+        if lock.read_bytes() == _CREATED and not lock.with_suffix(".db").exists():
+            raise _missing(lock.with_suffix(".db"))
+
+
+def _missing(path: Path) -> UsageError:
+    return damaged(path, "ledger", "it is missing, though it was written before")
+
+
 @final
 class Fence:
     """The right to write one log, held by a lock that dies with the process.
@@ -59,7 +70,7 @@ class Fence:
         fence = cls(folder, log_id, descriptor)
         if os.pread(descriptor, len(_CREATED), 0) == _CREATED and not path.exists():
             fence.release()
-            raise damaged(path, "ledger", "it is missing, though it was written before")
+            raise _missing(path)
         return fence
 
     @property

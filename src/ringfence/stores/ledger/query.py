@@ -62,10 +62,11 @@ class InvocationFilter:
     limit: int | None = None
 
     def accepts(self, record: InvocationRecord) -> bool:
-        """Whether an invocation is asked for; its place in the tree was looked at before."""
-        opened_us = record.invocation.opened_us
+        """Whether an invocation is asked for; its tree was looked at before."""
+        found, opened_us = record.invocation, record.invocation.opened_us
         return (
-            (self.agent is None or self.agent == record.invocation.agent)
+            (self.is_root is None or self.is_root is (found.id == found.root))
+            and (self.agent is None or self.agent == found.agent)
             and (self.state is None or self.state is record.state)
             and (self.since_us is None or opened_us >= self.since_us)
             and (self.until_us is None or opened_us < self.until_us)

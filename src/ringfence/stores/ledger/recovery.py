@@ -12,7 +12,7 @@ from ringfence.domain.money import Money
 from ringfence.protocols import canonical
 from ringfence.stores.database import open_readable, transaction, translated
 from ringfence.stores.ledger import segment
-from ringfence.stores.ledger.fence import Fence, log_ids, log_path
+from ringfence.stores.ledger.fence import Fence, log_ids, log_path, require_logs
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
 from ringfence.stores.ledger.log import open_log
@@ -52,6 +52,7 @@ def recover(fence: Fence, now_us: int) -> Recovered:
     Raises UsageError `store_damaged`, `schema_newer`, UnavailableError `store_unavailable`.
     """
     recovered = Recovered()
+    require_logs(fence.folder)
     open_log(fence).close()
     spent: dict[tuple[AccountKey, int], int] = {}
     invocations: dict[tuple[str, str], InvocationRecord] = {}

@@ -19,7 +19,7 @@ from ringfence.stores.ledger.segment import Segment
 _PAGE: Final = 200
 
 _INVOCATIONS: Final = """organisation = :organisation AND id < :before AND id >= :floor
-    AND (:root IS NULL OR root = :root) AND (:is_root IS NULL OR (id = root) = :is_root)
+    AND (:root IS NULL OR root = :root)
     ORDER BY id DESC LIMIT :page"""
 
 _ABOVE_ALL_IDS: Final = "\U0010ffff"
@@ -82,7 +82,7 @@ class LogView:
                     yield leaf
 
     def invocations(self, asked: InvocationFilter) -> Iterator[InvocationRecord]:
-        """Invocations by falling id, filtered by place in the tree alone."""
+        """Invocations by falling id, filtered by their tree alone."""
         before = asked.after or _ABOVE_ALL_IDS
         while True:
             page, is_last = self._page_of_invocations(asked, before)
@@ -98,7 +98,6 @@ class LogView:
         values = {
             "organisation": asked.organisation,
             "root": asked.root,
-            "is_root": asked.is_root,
             "before": before,
             "floor": "",
             "page": _PAGE,

@@ -27,7 +27,11 @@ _LINGER_S: Final = 0.02
 _PROJECT_EVERY: Final = 256
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
+_LAST_TRIES: Final = 3
+"""How often a failing log is tried again while closing."""
+
 _BACKLOG: Final = 10_000
+"""How many events wait while the log cannot be written; outcomes do, however many they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ class LedgerWriter:
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
+        last_tries = _LAST_TRIES
         while not (self._is_closing and not self._urgent and not self._records):
             try:
                 is_quiet = self._rest() if self.failure is None else self._convalesce(pause_s)
@@ -161,7 +166,8 @@ class LedgerWriter:
             except Exception as error:  # noqa: BLE001 (whatever it is: refuse, show it, try again)
                 self._fail(error)
                 pause_s = min(pause_s * 2, _LAST_PAUSE_S)
-                if self._is_closing:
+                last_tries -= self._is_closing
+                if not last_tries:
                     break
             else:
                 self.failure = None
@@ -228,13 +234,13 @@ class LedgerWriter:
         except BaseException as error:
             self._drafter.undo(draft)
             self._records.extendleft(reversed(items))
-            _resolve(waiting, error)
+            self._fail(error, waiting)
             raise
-        self._answer(waiting, draft)
-        self._drafter.keep(draft)
         self._written += len(items)
         self.groups += 1
         self.events += len(draft.events)
+        self._answer(waiting, draft)
+        self._drafter.keep(draft)
         for sequence, event in enumerate(draft.events, first):
             self._projection.apply(event, sequence, first)
 
@@ -249,10 +255,11 @@ class LedgerWriter:
             self.lost += len(refused.keys() - awaited)
         _resolve([one for one in waiting if id(one.event) not in refused], None)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, waiting: Sequence[_Waiting] = ()) -> None:
+        """Refuse all who wait. The failure shows before they learn of it."""
         self.failure = _unavailable(error)
-        waiting = [self._urgent.popleft() for _ in range(len(self._urgent))]
-        _resolve(waiting, error)
+        queued = [self._urgent.popleft() for _ in range(len(self._urgent))]
+        _resolve([*waiting, *queued], error)
 
 
 def _resolve(waiting: Sequence[_Waiting], error: BaseException | None) -> None:
@@ -279,6 +286,9 @@ def _unavailable(cause: BaseException | None) -> UnavailableError:
     """An error of its own for each who waits."""
     if cause is None:
         return UnavailableError("store_unavailable", "the ledger is closed")
-    error = UnavailableError("store_unavailable", f"the ledger cannot be written: {cause}")
+    message = f"the ledger cannot be written: {cause}"
+    if isinstance(cause, UnavailableError):
+        message = cause.message
+    error = UnavailableError("store_unavailable", message)
     error.__cause__ = cause
     return error
