@@ -163,6 +163,7 @@ class Plane:
             ids=self._ids,
             version=__version__,
             started_us=self._started_us,
+            readiness=self._readiness,
             open_ledger=lambda: LedgerReader(self._settings.data),
             open_bodies=lambda: BodyReader(self._settings.data),
             readers=readers(),
