@@ -21,13 +21,14 @@ class Blueprint:
     """What one kind of SQLite file looks like.
 
     `noun` names it in messages. `synchronous` FULL survives a power cut with every commit, NORMAL
-    may lose the last ones but never tears.
+    may lose the last ones but never tears. `page_bytes` holds for files made from now on.
     """
 
     noun: str
     steps: Sequence[migration.Step]
     synchronous: Literal["FULL", "NORMAL"]
     busy_s: float = 1.0
+    page_bytes: int = 4096
 
 
 def make_folder(folder: Path) -> None:
@@ -136,6 +137,7 @@ def _create(path: Path, blueprint: Blueprint) -> None:
     try:
         connection = _connect(new, blueprint, "rw")
         try:
+            connection.execute(f"PRAGMA page_size = {blueprint.page_bytes}")
             connection.execute("PRAGMA journal_mode = WAL")
             migration.migrate(connection, blueprint.steps, name=str(path))
         finally:

@@ -39,7 +39,14 @@ _FIRST: Final = (
     )""",
 )
 
-BODIES: Final = Blueprint(noun="body store", steps=(_FIRST,), synchronous="NORMAL")
+_PAGE_BYTES: Final = 8192
+"""Measured on conversations of 100 steps, file less empty file against messages compressed one by
+one: 1.07 to 1.28 for messages of 0.5 to 10 KB; pages of 4 KB took 1.10 to 1.98, those of 16 KB 0.98
+to 1.09, but 150 KB for an organisation without bodies."""
+
+BODIES: Final = Blueprint(
+    noun="body store", steps=(_FIRST,), synchronous="NORMAL", page_bytes=_PAGE_BYTES
+)
 
 FOLDER: Final = "bodies"
 
