@@ -55,40 +55,35 @@ class Pool:
         idle_timeout_s: float,
     ) -> Answer:
         """Send a request and wait for the head of the answer; see `http.Client`."""
-        head = framing.request_head(origin, method, target, headers, len(body))
         shelf = self._shelves.get(origin)
         if shelf is None:
             shelf = _Shelf(origin, self._limits, self._sweeper, self._dialer)
             self._shelves[origin] = shelf
+        head = framing.request_head(shelf.host, method, target, headers, len(body))
         line = shelf.kept()
         if line is not None:
+            future = line.exchange(method, head, body, idle_timeout_s)
             try:
-                return await _exchange(line, method, head, body, idle_timeout_s)
+                return await future
+            except asyncio.CancelledError:
+                line.abandon(future)
+                raise
             except UnavailableError as error:
                 is_stale = error.code == "provider_unavailable" and not line.has_answered
                 if method not in _SAFE or not is_stale:
                     raise
         line = await shelf.connection(connect_timeout_s)
-        return await _exchange(line, method, head, body, idle_timeout_s)
+        future = line.exchange(method, head, body, idle_timeout_s)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            line.abandon(future)
+            raise
 
     async def close(self) -> None:
         """Close every connection; requests in progress fail."""
         for shelf in self._shelves.values():
             await shelf.close()
-
-
-async def _exchange(
-    line: UpstreamConnection, method: bytes, head: bytes, body: bytes, idle_timeout_s: float
-) -> Answer:
-    future = line.exchange(method, head, body, idle_timeout_s)
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if future.cancelled():
-            line.give_up()
-        elif future.exception() is None:
-            future.result().close()
-        raise
 
 
 class _Shelf:
@@ -100,6 +95,7 @@ class _Shelf:
         self._lines: set[UpstreamConnection] = set()
         self._emptied = asyncio.Event()
         self._emptied.set()
+        self.host = framing.authority(origin)
         self._origin = origin
         self._limits = limits
         self._sweeper = sweeper
@@ -148,7 +144,7 @@ class _Shelf:
 
     def free(self, line: UpstreamConnection) -> None:
         """The exchange is over and the connection good for another."""
-        waiter = self._first_waiting()
+        waiter = self._first_waiting() if self._waiting else None
         if waiter is not None:
             waiter.set_result(line)
         else:

@@ -14,7 +14,7 @@ from ringfence.transport.deadline import NEVER, Sweeper
 from ringfence.transport.framing import Malformed
 from ringfence.transport.http import Headers, Request, Response
 from ringfence.transport.limits import ServerLimits
-from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader
+from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader, count_of
 from ringfence.transport.reply import Reply
 from ringfence.transport.request import IncomingRequest
 
@@ -43,24 +43,27 @@ class Service:
     is_draining: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler."""
         task = self.loop.create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self._ended)
+        return task
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A handler is done."""
+        self.tasks.discard(task)
+        if self.is_draining:
+            self._tell()
 
     def left(self, connection: "Connection") -> None:
         """A connection is closed."""
         self.sweeper.discard(connection)
         self.connections.discard(connection)
-        self._tell()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        self._tell()
+        if self.is_draining:
+            self._tell()
 
     def _tell(self) -> None:
-        if self.is_draining and not self.connections and not self.tasks:
+        if not self.connections and not self.tasks:
             self.emptied.set()
 
 
@@ -68,7 +71,9 @@ class Connection(MessageReader):
     """Implements `body.Source` and `reply.Carrier`."""
 
     __slots__ = (
+        "_awaited_s",
         "_held",
+        "_host",
         "_incoming",
         "_is_body_held",
         "_is_last",
@@ -98,6 +103,8 @@ class Connection(MessageReader):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._target = b""
+        self._host = b"\n"  # equals no Host
+        self._awaited_s = NEVER
         self._queue: deque[IncomingRequest] = deque()
         self._request: IncomingRequest | None = None
         self._reply: Reply | None = None
@@ -130,7 +137,8 @@ class Connection(MessageReader):
             else:
                 self._refuse(Malformed("too many connections", status=503))
         else:
-            self._set_deadline(service.limits.headers_s)
+            self._awaited_s = service.limits.headers_s
+            self.deadline = service.loop.time() + self._awaited_s
 
     def data_received(self, data: bytes) -> None:
         """Parse, deliver, and start the next request if none is being handled."""
@@ -162,15 +170,14 @@ class Connection(MessageReader):
     def pause_writing(self) -> None:
         """The client takes too slowly."""
         self.is_write_paused = True
-        self._rest()
+        self._steer()
         if self._reply is not None:
             self._reply.paused()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.is_write_paused = False
-        self.deadline = NEVER
-        self._rest()
+        self._steer()
         if self._reply is not None:
             self._reply.resumed()
 
@@ -202,7 +209,7 @@ class Connection(MessageReader):
 
     def _take(self, data: bytes | memoryview) -> None:
         try:
-            while data and self._may_feed():
+            while data and not (self._queue and self._must_wait()):
                 data = self._feed_some(data)
         except Malformed as fault:
             self._fail(fault)
@@ -210,21 +217,19 @@ class Connection(MessageReader):
         self._held = data
         self._go_on()
 
-    def _may_feed(self) -> bool:
-        """Whether no request waits behind another; the one that is to be started may be fed."""
-        queue = self._queue
-        return not queue or (self._reply is None and self._incoming is queue[0])
+    def _must_wait(self) -> bool:
+        """Whether a request waits behind another; the one to be started next may be fed."""
+        return self._reply is not None or self._incoming is not self._queue[0]
 
     def _go_on(self) -> None:
         """Start the next request if none is being handled, then parse what was held."""
         if self._reply is None and not self._is_lingering:
             self._next()
-        if self._held and self._may_feed():
+        if self._held and not (self._queue and self._must_wait()):
             held, self._held = self._held, b""
             self._take(held)
         else:
-            self._rest()
-            self._steer_reading()
+            self._steer()
 
     def _feed_some(self, data: bytes | memoryview) -> bytes | memoryview:
         """Feed what surely brings few requests; give the rest."""
@@ -247,73 +252,73 @@ class Connection(MessageReader):
 
     def _deliver(self) -> None:
         data = self._take_parts()
-        if self._incoming is not None:
+        incoming = self._incoming
+        if incoming is not None:
             if self._length is not None:
                 self._length -= len(data)
-            self._incoming.arrive(data)
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request."""
-        super().on_message_begin()
-        self._target = b""
-        if self._reply is None:
-            self._set_deadline(self._service.limits.headers_s)
+            if not incoming.is_discarded:
+                incoming.arrive(data)
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self._target += url
         if len(self._target) > self._service.limits.target_bytes:
-            self.refuse(Malformed("the request target is too long", status=414))
+            raise Malformed("the request target is too long", status=414)
 
     def on_headers_complete(self) -> None:
         """Check the head and queue the request."""
         parser = self._parser
+        target, self._target = self._target, b""
+        pairs, index = self._read_head()
         version = parser.get_http_version()
-        try:
-            framing.check_version(version)
-            framing.check_target(self._target)
-            framing.check_host(self._hosts, self._host, version)
-            self._check_coding(version)
-        except Malformed as fault:
-            self.refuse(fault)
+        framing.check_target(target)
+        if version != "1.1" or self._has_repeats or index.get(b"host") != self._host:
+            self._check_host(version, pairs, index)
+        expect = index.get(b"expect")
+        if expect is not None and expect.lower() != b"100-continue":
+            raise Malformed("the expectation is unknown", status=417)
         if parser.should_upgrade():
-            self._strip_upgrade(parser.get_method())
+            self._strip_upgrade(parser.get_method(), target, version, pairs)
             return
+        length = self._length
         request = IncomingRequest(
             self,
             method=parser.get_method(),
-            target=self._target,
+            target=target,
             version=version,
-            headers=self._pairs,
-            length=0 if self._length is None and not self._is_chunked else self._length,
+            headers=pairs,
+            index=index,
+            has_repeats=self._has_repeats,
+            length=0 if length is None and not self._is_chunked else length,
             peer=self.peer,
         )
         request.keep_alive = parser.should_keep_alive()
-        request.wants_continue = self._expect != b"" and version == "1.1"
+        request.wants_continue = expect is not None and version == "1.1"
         self._state = BODY
         self._incoming = request
         self._queue.append(request)
 
-    def _check_coding(self, version: str) -> None:
+    def _check_host(
+        self, version: str, pairs: list[tuple[bytes, bytes]], index: dict[bytes, bytes]
+    ) -> None:
+        """Check what differs from the request before; a Host that was valid stays valid."""
+        framing.check_version(version)
         if self._is_chunked and version == "1.0":
             raise Malformed("HTTP/1.0 knows no transfer coding")
-        if self._expect not in {b"", b"100-continue"}:
-            raise Malformed("the expectation is unknown", status=417)
+        host = index.get(b"host", b"")
+        framing.check_host(count_of(b"host", pairs), host, version)
+        self._host = host
 
-    def _strip_upgrade(self, method: bytes) -> None:
+    def _strip_upgrade(
+        self, method: bytes, target: bytes, version: str, pairs: list[tuple[bytes, bytes]]
+    ) -> None:
         """Read an upgrade as the plain request it may be taken for (RFC 9110 section 7.8).
 
         llhttp would skip the body, so the head is read again without the offer.
         """
-        kept = [pair for pair in self._pairs if pair[0] != b"upgrade"]
-        lines = [b"%b: %b\r\n" % pair for pair in kept]
-        version = self._parser.get_http_version().encode()
-        self._stripped = b"%b %b HTTP/%b\r\n%b\r\n" % (
-            method,
-            self._target,
-            version,
-            b"".join(lines),
-        )
+        lines = [b"%b: %b\r\n" % pair for pair in pairs if pair[0] != b"upgrade"]
+        first = b"%b %b HTTP/%b\r\n" % (method, target, version.encode())
+        self._stripped = first + b"".join(lines) + b"\r\n"
 
     def on_message_complete(self) -> None:
         """Hand over the rest of the body."""
@@ -322,7 +327,6 @@ class Connection(MessageReader):
         if self._parts:
             self._deliver()
         self._state = IDLE
-        self.deadline = NEVER
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             self._is_last = not incoming.keep_alive
@@ -354,7 +358,7 @@ class Connection(MessageReader):
             reply = Reply(self, is_head=request.method == b"HEAD", version=request.version)
             self._request = request
             self._reply = reply
-            service.start(self._run(request, reply))
+            reply.task = service.start(self._run(request, reply))
         elif self._refusal is not None:
             self._refuse(self._refusal)
         elif service.is_draining and self._state == IDLE and not self._held:
@@ -373,6 +377,8 @@ class Connection(MessageReader):
             if not reply.is_ended and not self.is_lost:
                 silent = RuntimeError("the handler gave no whole answer")
                 self._handler_failed(request, reply, silent)
+        finally:
+            self._service.ended(reply.task)
 
     def _handler_failed(self, request: IncomingRequest, reply: Reply, error: Exception) -> None:
         if self.is_lost and isinstance(error, ConnectionError):
@@ -401,14 +407,12 @@ class Connection(MessageReader):
     def hold_body(self) -> None:
         """A body's reader is behind."""
         self._is_body_held = True
-        self._steer_reading()
-        self._rest()
+        self._steer()
 
     def release_body(self) -> None:
         """A body's reader has caught up."""
         self._is_body_held = False
-        self._steer_reading()
-        self._rest()
+        self._steer()
 
     def want_body(self) -> None:
         """Say that the body may come, if the client asked and nothing was answered yet."""
@@ -465,38 +469,38 @@ class Connection(MessageReader):
     def _linger(self) -> None:
         """Let the client finish sending, so that it reads our answer and not a reset."""
         self._is_lingering = True
-        self._set_deadline(self._service.limits.linger_s)
         self._held = b""
-        self._steer_reading()
+        self._steer()
         if self._transport.can_write_eof() and not self.is_lost:
             self._transport.write_eof()
 
-    def _set_deadline(self, seconds: float) -> None:
-        self.deadline = self._service.loop.time() + seconds
-
-    def _rest(self) -> None:
-        """Set the time by which something must happen, after anything did."""
-        limits = self._service.limits
-        if self._is_lingering or self.is_lost:
+    def _steer(self) -> None:
+        """After anything happened: say what must happen next until when, and read or not."""
+        if self.is_lost:
             return
-        if self.is_write_paused:
-            self._set_deadline(limits.send_idle_s)
-        elif self._incoming is not None and self._is_reading:
-            self._set_deadline(limits.body_idle_s)
-        elif self._reply is not None or self._incoming is not None:
-            self.deadline = NEVER
-        elif self.deadline == NEVER:
-            is_idle = self._state == IDLE
-            self._set_deadline(limits.keep_alive_s if is_idle else limits.headers_s)
-
-    def _steer_reading(self) -> None:
         wanted = self._is_lingering or not (self._queue or self._held or self._is_body_held)
-        if wanted != self._is_reading and not self.is_lost and not self._transport.is_closing():
+        if wanted != self._is_reading and not self._transport.is_closing():
             self._is_reading = wanted
             if wanted:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+        await_s = self._await_s()
+        if await_s != self._awaited_s or self._state == BODY:
+            self._awaited_s = await_s
+            self.deadline = self._service.loop.time() + await_s
+
+    def _await_s(self) -> float:
+        limits = self._service.limits
+        if self._is_lingering:
+            return limits.linger_s
+        if self.is_write_paused:
+            return limits.send_idle_s
+        if self._incoming is not None and self._is_reading:
+            return limits.body_idle_s
+        if self._reply is not None or self._incoming is not None:
+            return NEVER
+        return limits.keep_alive_s if self._state == IDLE else limits.headers_s
 
 
 _STATUS = {"request_too_large": 413, "request_malformed": 400}

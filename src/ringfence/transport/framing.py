@@ -33,6 +33,7 @@ _OWNED_BY_CLIENT = _OWNED | {b"host", b"expect"}
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _BODILESS = frozenset((204, 304))
+_BODILESS_METHODS = frozenset((b"GET", b"HEAD"))
 
 
 class Malformed(Exception):  # noqa: N818 (a word of the protocol, turned into ours at the boundary)
@@ -70,32 +71,25 @@ def has_body(status: int) -> bool:
     return status not in _BODILESS
 
 
-class _Cache:
-    """Lines that stay the same for a while."""
-
-    def __init__(self) -> None:
-        self.second = 0
-        self.date = b""
-        self.status: dict[int, bytes] = {}
+_STATUS_LINES = {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))
+    for status in range(100, 1000)
+}
 
 
-_cache = _Cache()
+class _Date:
+    """The Date header, written anew once a second."""
+
+    second = 0
+    line = b""
 
 
 def _date_line() -> bytes:
     second = int(time.time())
-    if second != _cache.second:
-        _cache.second = second
-        _cache.date = b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
-    return _cache.date
-
-
-def _status_line(status: int) -> bytes:
-    line = _cache.status.get(status)
-    if line is None:
-        phrase = _PHRASES.get(status, b"")
-        line = _cache.status[status] = b"HTTP/1.1 %d %b\r\n" % (status, phrase)
-    return line
+    if second != _Date.second:
+        _Date.second = second
+        _Date.line = b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
+    return _Date.line
 
 
 def response_head(status: int, headers: Headers, framing: bytes) -> bytes:
@@ -103,37 +97,35 @@ def response_head(status: int, headers: Headers, framing: bytes) -> bytes:
 
     Raises ValueError for a header that would end its line.
     """
-    lines = [_status_line(status), _date_line(), framing]
-    lines += [name + b": " + value + b"\r\n" for name, value in headers if name not in _OWNED]
-    return _joined(lines, framing.count(b"\n") + len(lines) - 1)
+    lines = [b": ".join(pair) for pair in headers if pair[0] not in _OWNED]
+    head = b"".join((_STATUS_LINES[status], _date_line(), framing, _block(lines)))
+    return _checked(head, framing.count(b"\n") + len(lines) + 3)
 
 
-def request_head(
-    origin: Origin, method: bytes, target: bytes, headers: Headers, length: int
-) -> bytes:
-    """Write the head of a request. Host comes from the origin alone.
+def request_head(host: bytes, method: bytes, target: bytes, headers: Headers, length: int) -> bytes:
+    """Write the head of a request. Host is what the caller's origin says, see `authority`.
 
     Raises ValueError for a part that would end its line.
     """
-    lines = [method, b" ", target, b" HTTP/1.1\r\nhost: ", authority(origin), b"\r\n"]
-    kept = [
-        name + b": " + value + b"\r\n" for name, value in headers if name not in _OWNED_BY_CLIENT
-    ]
-    ends = 2 + len(kept)
-    if length or method not in {b"GET", b"HEAD"}:
-        kept.append(b"content-length: %d\r\n" % length)
-        ends += 1
     if b" " in target:
-        raise ValueError("a request target holds no space")
-    return _joined(lines + kept, ends)
+        raise ValueError("a request target may not hold a space")
+    lines = [b": ".join(pair) for pair in headers if pair[0] not in _OWNED_BY_CLIENT]
+    if length or method not in _BODILESS_METHODS:
+        lines.append(b"content-length: %d" % length)
+    head = b"".join((method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n", _block(lines)))
+    return _checked(head, len(lines) + 3)
 
 
-def _joined(lines: list[bytes], ends: int) -> bytes:
+def _block(lines: list[bytes]) -> bytes:
+    """Header lines and the empty line after them."""
+    return b"\r\n".join(lines) + b"\r\n\r\n" if lines else b"\r\n"
+
+
+def _checked(head: bytes, ends: int) -> bytes:
     """INVARIANT: nothing that was handed in adds a line."""
-    head = b"".join(lines)
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * ends:
         raise ValueError("a header may not hold a line end or a NUL")
-    return head + b"\r\n"
+    return head
 
 
 def authority(origin: Origin) -> bytes:

@@ -9,7 +9,7 @@ from ringfence.transport.framing import Malformed
 IDLE, HEAD, BODY = range(3)
 """Between messages; inside a head; inside a body or its trailers."""
 
-_NOTED = frozenset((b"content-length", b"transfer-encoding", b"host", b"expect"))
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 _CHUNK_FRAME_BYTES = 32
 """More than any chunk costs without an extension: 16 digits and two line ends."""
@@ -24,15 +24,14 @@ class MessageReader(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_begun",
         "_chunk_frames",
         "_count_limit",
-        "_expect",
-        "_fault",
-        "_head_bytes",
+        "_fed",
+        "_has_repeats",
         "_head_limit",
-        "_host",
-        "_hosts",
         "_is_chunked",
+        "_is_split",
         "_length",
         "_overhead",
         "_pairs",
@@ -49,87 +48,85 @@ class MessageReader(asyncio.Protocol):
         """The limits hold for the headers of one message."""
         self._head_limit = head_limit
         self._count_limit = count_limit
+        self._pairs: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
         self.on_body = self._parts.append
-        self._fault: Malformed | None = None
         self._state = IDLE
+        self._length: int | None = None
+        self._is_chunked = False
+        self._is_split = False
+        self._has_repeats = False
+        self._begun = 0
+        self._fed = 0
         self._raw_head = 0
         self._chunk_frames = 0
         self._overhead = 0
-        self._start_head()
-
-    def _start_head(self) -> None:
-        self._pairs: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._length: int | None = None
-        self._is_chunked = False
-        self._expect = b""
-        self._host = b""
-        self._hosts = 0
 
     # Called by the parser
 
     def on_message_begin(self) -> None:
         """The first byte of a message."""
         self._state = HEAD
+        self._begun += 1
         self._raw_head = 0
         self._overhead = 0
-        self._start_head()
+        self._pairs = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header, or a trailer, which is dropped (RFC 9110 section 6.5.1 allows it)."""
-        if self._state != HEAD:
-            return
-        self._head_bytes += len(name) + len(value) + 4
-        pairs = self._pairs
-        if self._head_bytes > self._head_limit or len(pairs) >= self._count_limit:
-            self.refuse(Malformed("the headers are too large", status=431))
-        name = name.lower()
-        value = value.rstrip(b" \t")
-        pairs.append((name, value))
-        if name in _NOTED:
-            self._note(name, value)
+        """One header, or a trailer, which goes nowhere (RFC 9110 section 6.5.1 allows it)."""
+        self._pairs.append((name.lower(), value.rstrip(b" \t")))
 
     def on_chunk_header(self) -> None:
         """The size of a chunk is known."""
         self._chunk_frames += 1
 
-    def refuse(self, fault: Malformed) -> None:
-        """Stop the parser; `_feed` raises the fault."""
-        self._fault = fault
-        raise fault
-
-    def _note(self, name: bytes, value: bytes) -> None:
-        if name == b"content-length":
-            self._length = int(value)
-        elif name == b"transfer-encoding":
-            if value.lower() != b"chunked":
-                self.refuse(Malformed("only the transfer coding `chunked` is spoken here"))
-            self._is_chunked = True
-        elif name == b"host":
-            self._hosts += 1
-            self._host = value
-        else:
-            self._expect = value.lower()
-
     # Called by subclasses
+
+    def _read_head(self) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
+        """Give the headers, in order and by name, and learn how the body is framed."""
+        pairs, self._pairs = self._pairs, []
+        if len(pairs) > self._count_limit or (
+            (self._is_split or self._fed > self._head_limit)
+            and sum(len(name) + len(value) + 4 for name, value in pairs) > self._head_limit
+        ):
+            raise Malformed("the headers are too large", status=431)
+        index = dict(pairs)
+        self._has_repeats = len(index) != len(pairs)
+        if self._has_repeats and any(count_of(name, pairs) > 1 for name in _FRAMING):
+            raise Malformed("the length of the body is stated twice")
+        length = index.get(b"content-length")
+        self._length = None if length is None else int(length)
+        coding = index.get(b"transfer-encoding")
+        self._is_chunked = coding is not None
+        if coding is not None and coding.lower() != b"chunked":
+            raise Malformed("only the transfer coding `chunked` is spoken here")
+        return pairs, index
 
     def _feed(self, data: bytes | memoryview) -> None:
         """Parse; raises Malformed, and HttpParserUpgrade as httptools does."""
-        was_in_head = self._state == HEAD
+        before = self._state
+        self._is_split = before == HEAD
+        self._begun = 0
+        self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             raise
         except httptools.HttpParserError as error:
-            raise (self._fault or Malformed(f"the message is not valid HTTP: {error}")) from error
+            if isinstance(error.__context__, Malformed):  # raised in a callback
+                raise error.__context__ from None
+            raise Malformed(f"the message is not valid HTTP: {error}") from error
         if self._state == HEAD:
-            if was_in_head:
-                self._raw_head += len(data)
-                if self._raw_head > self._head_limit:
-                    raise Malformed("the headers are too large", status=431)
+            self._limit_head(before)
         elif self._is_chunked and self._state == BODY:
             self._limit_overhead(len(data))
+
+    def _limit_head(self, before: int) -> None:
+        """Count what was fed of a head that has not ended, where that is surely known."""
+        if (before == HEAD and self._begun == 0) or (before == IDLE and self._begun == 1):
+            self._raw_head += self._fed
+            if self._raw_head > self._head_limit:
+                raise Malformed("the headers are too large", status=431)
 
     def _limit_overhead(self, fed: int) -> None:
         """Chunk extensions and trailers are dropped; without a limit they would never end."""
@@ -145,3 +142,8 @@ class MessageReader(asyncio.Protocol):
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         return data
+
+
+def count_of(name: bytes, pairs: list[tuple[bytes, bytes]]) -> int:
+    """How often a header occurs."""
+    return sum(1 for known, _ in pairs if known == name)

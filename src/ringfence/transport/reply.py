@@ -47,7 +47,11 @@ class Reply:
         "_on_pause",
         "_on_resume",
         "_version",
+        "task",
     )
+
+    task: asyncio.Task[None]
+    """The handler at work, kept so that nothing collects it."""
 
     def __init__(self, carrier: Carrier, *, is_head: bool, version: str) -> None:
         """`is_head` suppresses the body; `version` is the request's."""
@@ -95,7 +99,8 @@ class Reply:
         else:
             carrier.write(head)
             carrier.write(body)
-        self._finish(keep=keep)
+        self._is_ended = True
+        carrier.reply_ended(keep=keep)
 
     def start(self, status: int, headers: Headers, *, content_length: int | None = None) -> None:
         """Begin an answer; chunked unless a length is given, ended by close for HTTP/1.0."""
@@ -139,7 +144,9 @@ class Reply:
         elif self._left and self._has_body:
             self.abort()
             raise ValueError("the body is shorter than its stated length")
-        self._finish(keep=self._keep)
+        self._is_ended = True
+        self._on_disconnect = self._on_pause = self._on_resume = None
+        self._carrier.reply_ended(keep=self._keep)
 
     def abort(self) -> None:
         """Close without finishing; harmless after the end."""
@@ -206,12 +213,7 @@ class Reply:
         if not self._is_started or self._is_ended:
             raise RuntimeError("the answer is not open")
 
-    def _finish(self, *, keep: bool) -> None:
-        self._is_ended = True
-        self._on_disconnect = self._on_pause = self._on_resume = None
-        self._carrier.reply_ended(keep=keep)
-
     def _connection(self, *, keep: bool) -> bytes:
-        if not keep:
-            return b"connection: close\r\n"
-        return b"connection: keep-alive\r\n" if self._version == "1.0" else b""
+        if keep:
+            return b"" if self._version == "1.1" else b"connection: keep-alive\r\n"
+        return b"connection: close\r\n"

@@ -9,6 +9,7 @@ class IncomingRequest(Body):
     """Implements `http.Request`."""
 
     __slots__ = (
+        "_has_repeats",
         "_index",
         "headers",
         "is_discarded",
@@ -29,11 +30,13 @@ class IncomingRequest(Body):
         target: bytes,
         version: str,
         headers: Headers,
+        index: dict[bytes, bytes],
+        has_repeats: bool,
         length: int | None,
         peer: str,
     ) -> None:
-        """A head that was checked."""
-        super().__init__(source, length)
+        """A head that was checked; `index` holds its headers by name."""
+        Body.__init__(self, source, length)
         self.method = method
         self.path, _, self.query = target.partition(b"?")
         self.version = version
@@ -41,31 +44,20 @@ class IncomingRequest(Body):
         self.peer = peer
         self.keep_alive = True
         self.wants_continue = False
-        self._index: dict[bytes, bytes] | None = None
+        self._index = index
+        self._has_repeats = has_repeats
         self.is_discarded = False
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a header that occurs exactly once; None if absent."""
-        index = self._index
-        if index is None:
-            index = self._index = dict(self.headers)
-        value = index.get(name)
-        if (
-            value is not None
-            and len(index) != len(self.headers)
-            and sum(1 for known, _ in self.headers if known == name) > 1
-        ):
+        value = self._index.get(name)
+        if self._has_repeats and sum(1 for known, _ in self.headers if known == name) > 1:
             raise PeerError("request_malformed", f"header `{name.decode()}` occurs more than once")
         return value
 
     def too_large(self, limit_bytes: int) -> Exception:
         """The error for a body over its reader's limit."""
         return PeerError("request_too_large", f"the body is larger than {limit_bytes} bytes")
-
-    def arrive(self, data: bytes) -> None:
-        """Take in some bytes, unless nobody wants them any more."""
-        if not self.is_discarded:
-            super().arrive(data)
 
     def discard(self) -> None:
         """Nobody wants the rest; read it past."""

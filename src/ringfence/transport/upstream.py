@@ -39,7 +39,7 @@ class Answer(Body):
         self, line: "UpstreamConnection", status: int, headers: Headers, length: int | None
     ) -> None:
         """A head that was checked."""
-        super().__init__(line, length)
+        Body.__init__(self, line, length)
         self._line = line
         self.status = status
         self.headers = headers
@@ -85,15 +85,16 @@ class Answer(Body):
     def arrive(self, data: bytes) -> None:
         """Take in some bytes."""
         if self._sink is None or self._is_paused:
-            super().arrive(data)
+            Body.arrive(self, data)
         else:
             self._sink.data(data)
 
     def finish(self) -> None:
         """The body is complete."""
-        super().finish()
+        Body.finish(self)
         self._is_held = False
-        self._push()
+        if self._sink is not None:
+            self._push()
 
     def fail(self, error: Exception) -> None:
         """The body broke off. What came before is still given."""
@@ -198,6 +199,13 @@ class UpstreamConnection(MessageReader):
             self._transport.write(body)
         return future
 
+    def abandon(self, future: asyncio.Future[Answer]) -> None:
+        """Whoever waited for this answer has gone."""
+        if future.cancelled():
+            self.give_up()
+        elif future.exception() is None:
+            future.result().close()
+
     def is_usable(self, *, ask_kernel: bool) -> bool:
         """Whether the upstream has neither closed nor said anything unasked.
 
@@ -287,18 +295,19 @@ class UpstreamConnection(MessageReader):
     def on_message_begin(self) -> None:
         """The first byte of an answer."""
         if self._answer is not None and self._state == IDLE:
-            self.refuse(Malformed("more than one answer"))
+            raise Malformed("more than one answer")
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Check the head and make the answer."""
         parser = self._parser
+        pairs, _ = self._read_head()
         status = parser.get_status_code()
         version = parser.get_http_version()
-        if version not in {"1.1", "1.0"} or status > _LAST_STATUS:
-            self.refuse(Malformed("the status line is not valid"))
-        if self._is_chunked and version == "1.0":
-            self.refuse(Malformed("HTTP/1.0 knows no transfer coding"))
+        if version != "1.1" and (version != "1.0" or self._is_chunked):
+            raise Malformed("the version of HTTP is not spoken here")
+        if status > _LAST_STATUS:
+            raise Malformed("the status is not valid")
         self._state = BODY
         if status < 200:  # noqa: PLR2004 (the first final status)
             self._skip_interim(status)
@@ -307,7 +316,7 @@ class UpstreamConnection(MessageReader):
         self._until_close = not (is_bodiless or self._is_chunked or self._length is not None)
         self._is_spoilt = not parser.should_keep_alive() or self._until_close
         length = 0 if is_bodiless else self._length
-        self._answer = Answer(self, status, self._pairs, length)
+        self._answer = Answer(self, status, pairs, length)
         if self._is_head_request and (self._is_chunked or self._length):
             self._is_spoilt = True  # llhttp would wait for the body
             self._state = IDLE
@@ -315,7 +324,7 @@ class UpstreamConnection(MessageReader):
     def _skip_interim(self, status: int) -> None:
         self._interim += 1
         if status == 101 or self._interim > _INTERIM_LIMIT:  # noqa: PLR2004 (switching protocols)
-            self.refuse(Malformed("the upstream did not answer"))
+            raise Malformed("the upstream did not answer")
 
     def on_message_complete(self) -> None:
         """The body is complete; bytes of another answer would be a fault."""
@@ -350,7 +359,8 @@ class UpstreamConnection(MessageReader):
             or self._transport.get_write_buffer_size()
         )
         if is_reusable:
-            self.release_body()
+            if self._is_held:
+                self.release_body()
             self._keeper.free(self)
         elif not self.is_lost:
             self._is_spoilt = True
