@@ -1,25 +1,48 @@
 """The entry point: which command lives where, loaded only when it is called."""
 
 import importlib
+import os
 import sys
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
+from click.shell_completion import CompletionItem
 
 from ringfence import __version__
+from ringfence.cli.terminal.text import harmless
+from ringfence.cli.usage import Group, translated
+from ringfence.config.problem import ConfigurationError
 from ringfence.domain.error import RingfenceError, UnavailableError
 
 EXIT_DOES_NOT_HOLD: Final = 1
 EXIT_WRONG_USE: Final = 2
 EXIT_NOT_REACHABLE: Final = 3
+_EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 _COMMANDS: Final = {
+    "demo": ("ringfence.cli.demo.command:demo", "See it work: a plane, a model and two agents."),
+    "init": ("ringfence.cli.init:init", "Write a configuration to start from."),
+    "check": ("ringfence.cli.check:check", "Judge the configuration without using it."),
     "up": ("ringfence.cli.up:up", "Start the plane."),
+    "reload": ("ringfence.cli.reload:reload", "Let the running plane read its configuration."),
+    "status": ("ringfence.cli.status:status", "Show how the running plane is."),
+    "doctor": (
+        "ringfence.cli.doctor.command:doctor",
+        "Look for what could keep the plane from working.",
+    ),
+    "agent": ("ringfence.cli.agent:agent", "Agents and their tokens."),
+    "trace": ("ringfence.cli.trace.command:trace", "What agents did, step by step."),
+    "audit": ("ringfence.cli.audit:audit", "The record: search it, export it."),
+    "budget": ("ringfence.cli.budget:budget", "What is spent and left; grant more."),
+    "key": ("ringfence.cli.key:key", "API keys for people and their programs."),
+    "completion": ("ringfence.cli.completion:completion", "Print a shell's completion script."),
 }
 """Name, where it is, and one line of help; so that `--help` loads none of them."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its commands by name and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -44,6 +67,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without loading any."""
+        del ctx
+        return [
+            CompletionItem(name, help=text)
+            for name, (_, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ringfence")
@@ -51,20 +83,41 @@ def cli() -> None:
     """Govern AI agents: identity, budgets, policy and a record of every action."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command; errors of ours become one clear message and the right exit code."""
+    for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show must not end a command
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    code: object = None
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(arguments, prog_name="ringfence", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        code = end.exit_code
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = EXIT_WRONG_USE
     except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_WRONG_USE)
+        code = _report(translated(error))
+    except RingfenceError as error:
+        code = _report(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
-        sys.exit(130)
-    except RingfenceError as error:
-        click.echo(f"ringfence: {error.message}", err=True)
-        if error.help:
-            click.echo(f"  {error.help}", err=True)
-        sys.exit(EXIT_NOT_REACHABLE if isinstance(error, UnavailableError) else EXIT_WRONG_USE)
+        code = _EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not stumble over it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: RingfenceError) -> int:
+    if isinstance(error, ConfigurationError):
+        lines = error.render().split("\n")
+    else:
+        lines = [f"ringfence: {error.message}", *([f"  {error.help}"] if error.help else [])]
+    for line in lines:
+        click.echo(harmless(line), err=True)
+    return EXIT_NOT_REACHABLE if isinstance(error, UnavailableError) else EXIT_WRONG_USE

@@ -1,49 +1,37 @@
 """`ringfence up`: start the plane and serve until it is told to stop."""
 
-import asyncio
-import logging
+import importlib
 import os
-import sys
+from typing import Any
 
 import click
 
-from ringfence.app.configuration import Prepared
-from ringfence.app.plane import Plane, run
+from ringfence.cli.option import CONFIG, DATA
 from ringfence.config.settings import resolve
-from ringfence.telemetry import log
 
-_LOG = logging.getLogger(__name__)
+_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
-@click.option("--config", metavar="FILE", help="The configuration file (./ringfence.yaml).")
-@click.option("--data", metavar="DIR", help="The data folder (./.ringfence).")
-@click.option("--host", help="Address of the data plane, where agents connect (127.0.0.1).")
-@click.option("--port", type=int, help="Port of the data plane (8484; 0 picks one).")
-@click.option("--console-host", help="Address of the control plane (127.0.0.1).")
-@click.option("--console-port", type=int, help="Port of the control plane (8485; 0 picks one).")
-@click.option("--workers", type=int, help="Worker processes (1).")
+@CONFIG
+@DATA
+@click.option("--host", help="Address of the data plane, where agents connect [127.0.0.1].")
+@click.option("--port", type=int, help="Port of the data plane [8484; 0 picks one].")
+@click.option("--console-host", help="Address of the control plane [127.0.0.1].")
+@click.option("--console-port", type=int, help="Port of the control plane [8485; 0 picks one].")
+@click.option("--workers", type=int, help="Worker processes [1].")
 @click.option("--database", metavar="URL", help="State, budgets and ledger elsewhere than SQLite.")
 @click.option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM).")
 @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve other machines without TLS.")
-def up(**options: str | int | bool | None) -> None:
-    """Start the plane."""
-    log.setup()
-    settings = resolve(os.environ, **options)  # type: ignore[arg-type] # click checks the types
-    with _runner() as runner:
-        runner.run(run(settings, os.environ, _ready))
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+def up(*, log_level: str, **options: Any) -> None:  # noqa: ANN401 (as `resolve` takes them)
+    """Start the plane and serve until Ctrl-C or SIGTERM; SIGHUP reloads the configuration.
 
-
-def _ready(plane: Plane, prepared: Prepared) -> None:
-    for note in prepared.notes:
-        _LOG.warning("configuration: %s", note)
-    _LOG.info("ready", extra={"data_port": plane.port, "control_port": plane.control_port})
-
-
-def _runner() -> "asyncio.Runner":
-    if sys.platform == "win32":
-        return asyncio.Runner()
-    import uvloop  # noqa: PLC0415 (not there on Windows)
-
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    An agent that runs as your own user, outside a sandbox, could read what the plane keeps: run
+    agents that you do not trust as another user.
+    """
+    settings = resolve(os.environ, **options)
+    # Loaded only now: the whole plane takes half a second to import.
+    serving: Any = importlib.import_module("ringfence.cli.serving")
+    serving.serve(settings, log_level)

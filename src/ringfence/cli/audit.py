@@ -1,0 +1,166 @@
+"""`ringfence audit`: search the record, and export it."""
+
+import codecs
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from ringfence.cli.connection import Place, connect
+from ringfence.cli.option import JSON, at_organisation, complete_agent
+from ringfence.cli.terminal.moment import read_moment, show_duration, show_moment
+from ringfence.cli.terminal.printing import harmless_json, hint, say, say_json
+from ringfence.cli.terminal.style import Style, terminal_width
+from ringfence.cli.terminal.table import Column, table
+from ringfence.cli.usage import Group
+from ringfence.domain.error import UsageError
+from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.money import Money, format_usd
+from ringfence.transport.clock import SystemClock
+
+_LISTED = 50
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+_KINDS = ("intent", "outcome", "refusal", "change")
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """The record: search it, export it."""
+
+
+@audit.command("query")
+@click.option("--agent", metavar="NAME", shell_complete=complete_agent, help="Name or id.")
+@click.option("--since", metavar="TIME", help="`2h` ago, `7d` ago, or a date or time.")
+@click.option("--until", metavar="TIME", help="The same; not included.")
+@click.option("--kind", type=click.Choice(_KINDS))
+@click.option("--verdict", metavar="WORD", help="allow, deny, ask, throttle or stop.")
+@click.option("--code", metavar="CODE", help="Of a refusal, an outcome or a change.")
+@click.option("--text", metavar="TEXT", help="Found in messages.")
+@click.option("--invocation", metavar="ID")
+@click.option("--limit", type=click.IntRange(min=1), default=_LISTED, show_default=True)
+@JSON
+@at_organisation
+def query(  # noqa: PLR0913 (one for each option)
+    place: Place,
+    *,
+    agent: str | None,
+    since: str | None,
+    until: str | None,
+    kind: str | None,
+    verdict: str | None,
+    code: str | None,
+    text: str | None,
+    invocation: str | None,
+    limit: int,
+    is_json: bool,
+) -> None:
+    """Find events, the newest first. With --json each one as it was written."""
+    now_us = SystemClock().now_us()
+    with connect(place) as plane:
+        items = plane.listing(
+            "/audit/events",
+            limit,
+            agent=agent,
+            since_us=None if since is None else read_moment(since, now_us),
+            until_us=None if until is None else read_moment(until, now_us),
+            kind=kind,
+            verdict=verdict,
+            code=code,
+            text=text,
+            invocation=invocation,
+        )
+    if is_json:
+        say_json(items)
+    elif items:
+        say(_listing([msgspec.json.decode(item, type=AnyEvent) for item in items]))
+    else:
+        hint("no such events")
+
+
+@audit.command("export")
+@click.option("-o", "--output", metavar="FILE", help="A new file [standard output].")
+@click.option("--since", metavar="TIME", help="`2h` ago, `7d` ago, or a date or time.")
+@click.option("--until", metavar="TIME", help="The same; not included.")
+@at_organisation
+def export(place: Place, *, output: str | None, since: str | None, until: str | None) -> None:
+    """Write every event as it was recorded, one JSON line each, the oldest first."""
+    now_us = SystemClock().now_us()
+    with connect(place) as plane, _target(output) as write:
+        plane.stream(
+            "/audit/export",
+            write,
+            since_us=None if since is None else read_moment(since, now_us),
+            until_us=None if until is None else read_moment(until, now_us),
+        )
+    if output is not None:
+        hint(f"wrote {output}")
+
+
+@contextmanager
+def _target(output: str | None) -> Iterator[Callable[[bytes], object]]:
+    """Where an export goes. A file appears under its name only when it is whole."""
+    if output is None:
+        if sys.stdout.isatty():
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            yield lambda chunk: sys.stdout.write(harmless_json(decoder.decode(chunk)))
+        else:
+            yield sys.stdout.buffer.write
+            sys.stdout.buffer.flush()
+        return
+    path = Path(output)
+    if path.exists():
+        raise UsageError("already_exists", f"`{path}` exists already", help="name another file")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(unfinished, _NEW, 0o600), "wb") as file:
+            yield file.write
+        unfinished.rename(path)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise UsageError("not_writable", f"cannot write `{path}`: {reason}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _listing(events: list[AnyEvent]) -> list[str]:
+    style = Style.of(sys.stdout)
+    columns = [
+        Column("TIME"),
+        Column("KIND"),
+        Column("WHO", paint=style.name),
+        Column("INVOCATION"),
+        Column("WHAT"),
+    ]
+    rows = [
+        (show_moment(int(event.time_us)), *_kind_and_who(event), event.invocation, _what(event))
+        for event in events
+    ]
+    return table(columns, rows, style, fits=terminal_width() if sys.stdout.isatty() else None)
+
+
+def _kind_and_who(event: AnyEvent) -> tuple[str, str]:
+    if isinstance(event, Change):
+        return "change", event.actor
+    return type(event).__name__.lower(), event.agent_name
+
+
+def _what(event: AnyEvent) -> str:
+    match event:
+        case Intent():
+            obligations = "".join(f", {each}" for each in event.decision.obligations)
+            reserved = format_usd(Money(int(event.reserved_nano)))
+            return f"{event.resource}: {event.decision.verdict}{obligations}, {reserved} reserved"
+        case Outcome():
+            error = f" ({event.error})" if event.error else ""
+            cost = format_usd(Money(int(event.cost_nano)))
+            return f"{event.status.value}{error}, {cost}, {show_duration(event.duration_us)}"
+        case Refusal():
+            again = f" ×{event.repeats} more" if event.repeats else ""
+            return f"{event.resource}: {event.decision.code}{again}: {event.decision.message}"
+        case Change():
+            detail = ", ".join(f"{name} {value}" for name, value in event.detail.items())
+            return f"{event.what} {event.subject}{': ' + detail if detail else ''}"

@@ -1,0 +1,204 @@
+"""What the demo starts, in which order, and how all of it ends."""
+
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from ringfence.api import local
+from ringfence.cli.connection import Connection, Place, connect_running
+from ringfence.cli.demo.child import Child
+from ringfence.config.settings import Settings
+from ringfence.domain.error import UsageError
+
+_FOLDER = Path(__file__).parent
+_HOST = "127.0.0.1"
+_MODEL_PORT = 8486
+_AGENT_S = 60.0
+_LABEL = "demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where everything listens."""
+
+    data: int
+    control: int
+    model: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one sample agent said at its end, and its trace."""
+
+    agent: str
+    said: str
+    trace: str
+    steps: int
+    refusals: int
+    cost_nano: str
+
+
+class _Token(msgspec.Struct):
+    token: str
+
+
+class _Trace(msgspec.Struct):
+    id: str
+    steps: int
+    refusals: int
+    cost_nano: str
+
+
+class Stage:
+    """The demo's processes; all of them end with the context."""
+
+    def __init__(self, folder: Path, ports: Ports) -> None:
+        """Nothing is started yet."""
+        self.folder = folder
+        self.ports = ports
+        self._children: list[Child] = []
+        settings = Settings(config=folder / "ringfence.yaml", data=folder)
+        self._place = Place(settings=settings)
+
+    def __enter__(self) -> Self:
+        """Make the folder and the configuration. Raises UsageError."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.chmod(0o700)
+        if local.is_answering(local.address(self.folder)):
+            raise UsageError(
+                "plane_running",
+                f"a plane is running with data folder `{self.folder}`",
+                help="end it first, or name another folder with --data",
+            )
+        text = (resources.files(__package__) / "configuration.yaml").read_text(encoding="utf-8")
+        text = text.replace("@MODEL@", f"http://{_HOST}:{self.ports.model}")
+        self._place.settings.config.write_text(text, encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End every process, by its own id."""
+        for child in self._children:
+            child.ask_to_end()
+        for child in self._children:
+            child.end()
+
+    def start(self) -> None:
+        """Start model and plane; both answer when this returns. Raises UnavailableError."""
+        script = str(_FOLDER / "script.yaml")
+        model_port, data_port, control_port = map(
+            str, (self.ports.model, self.ports.data, self.ports.control)
+        )
+        model = self._python(
+            "model", "ringfence.testing.model", "--script", script, "--port", model_port
+        )
+        where = ("--config", str(self._place.settings.config), "--data", str(self.folder))
+        listen = ("--port", data_port, "--console-port", control_port)
+        plane = self._python("plane", "ringfence", "up", *where, *listen)
+        model.wait_until_ready(self.ports.model, "/healthz")
+        plane.wait_until_ready(self.ports.data, "/readyz")
+
+    def play(self) -> tuple[str, Sequence[Run]]:
+        """Let the sample agents work. Gives the first one's token, which stays good."""
+        plane = connect_running(self._place)
+        root = f"http://{_HOST}:{self.ports.data}"
+        support, research = (_token(plane, name) for name in ("support", "research"))
+        playing = {
+            "support": self._agent(
+                "support", {"OPENAI_BASE_URL": f"{root}/v1", "OPENAI_API_KEY": support}
+            ),
+            "research": self._agent(
+                "research", {"ANTHROPIC_BASE_URL": root, "ANTHROPIC_API_KEY": research}
+            ),
+        }
+        said = {name: child.wait(_AGENT_S) for name, child in playing.items()}
+        return support, [_run(plane, name, words) for name, words in said.items()]
+
+    def check(self) -> None:
+        """Raises UnavailableError if model or plane have ended by themselves."""
+        for child in self._children[:2]:
+            child.check()
+
+    def _python(self, name: str, module: str, *arguments: str) -> Child:
+        command = [sys.executable, "-P", "-m", module, *arguments]
+        return self._started(Child(name, command, os.environ, self.folder / f"{name}.log"))
+
+    def _agent(self, name: str, credentials: dict[str, str]) -> Child:
+        """A sample agent: it gets nothing of our environment but where programs are."""
+        given = {"PATH": os.environ.get("PATH", os.defpath), "NO_PROXY": "*", **credentials}
+        command = [sys.executable, "-I", str(_FOLDER / f"{name}.py")]
+        return self._started(Child(name, command, given, self.folder / f"{name}.log"))
+
+    def _started(self, child: Child) -> Child:
+        self._children.append(child)
+        return child
+
+
+def choose_ports(data: int | None, control: int | None, defaults: Ports) -> tuple[Ports, list[int]]:
+    """Ports to listen on, and those default ones that were taken.
+
+    A port that was asked for is not replaced; 0 picks one.
+    """
+    taken = [
+        port
+        for asked, port in ((data, defaults.data), (control, defaults.control))
+        if asked is None and not _is_free(port)
+    ]
+    chosen = Ports(
+        data=_choose(defaults.data if data is None else data, taken),
+        control=_choose(defaults.control if control is None else control, taken),
+        model=_MODEL_PORT if _is_free(_MODEL_PORT) else _free_port(),
+    )
+    return chosen, taken
+
+
+def _choose(port: int, taken: Sequence[int]) -> int:
+    return _free_port() if port == 0 or port in taken else port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _token(plane: Connection, agent: str) -> str:
+    answer = plane.post(f"/agents/{agent}/tokens", {"label": _LABEL})
+    return msgspec.json.decode(answer, type=_Token).token
+
+
+def _run(plane: Connection, agent: str, said: str) -> Run:
+    (item,) = plane.listing("/traces", 1, agent=agent)
+    found = msgspec.json.decode(item, type=_Trace)
+    return Run(
+        agent=agent,
+        said=said,
+        trace=found.id,
+        steps=found.steps,
+        refusals=found.refusals,
+        cost_nano=found.cost_nano,
+    )

@@ -1,0 +1,27 @@
+"""`ringfence reload`: let the running plane read its configuration again."""
+
+import click
+import msgspec
+
+from ringfence.cli.connection import Place, connect_running
+from ringfence.cli.option import JSON, at_installation
+from ringfence.cli.terminal.printing import say, say_json
+from ringfence.cli.terminal.text import harmless
+
+
+class _Reloaded(msgspec.Struct):
+    epoch: int
+    configuration: str
+
+
+@click.command("reload")
+@JSON
+@at_installation
+def reload(place: Place, *, is_json: bool) -> None:
+    """Let the running plane read its configuration again: all of it, or nothing changes."""
+    answer = connect_running(place).post("/reload")
+    if is_json:
+        say_json(msgspec.Raw(answer))
+        return
+    loaded = msgspec.json.decode(answer, type=_Reloaded)
+    say([harmless(f"epoch {loaded.epoch} is in force ({loaded.configuration[:19]}…)")])

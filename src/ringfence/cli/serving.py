@@ -1,0 +1,78 @@
+"""A plane in this process: its log, its readiness, its end."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+from ringfence import __version__
+from ringfence.app.configuration import Prepared
+from ringfence.app.plane import Plane, run
+from ringfence.cli.terminal.printing import progress
+from ringfence.cli.terminal.style import Style
+from ringfence.cli.terminal.text import harmless
+from ringfence.config.settings import Settings
+from ringfence.telemetry import log
+
+_LOG = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, log_level: str) -> None:
+    """Start a plane and serve until it is told to stop. Raises RingfenceError."""
+    log.setup(level=logging.getLevelNamesMapping()[log_level.upper()])
+    with _runner() as runner, progress("starting the plane") as done:
+
+        def ready(plane: Plane, prepared: Prepared) -> None:
+            done()
+            for note in prepared.notes:
+                _LOG.warning("configuration: %s", harmless(note.render().replace("\n", "; ")))
+            _announce(settings, plane, prepared)
+
+        runner.run(run(settings, os.environ, ready))
+
+
+def base_urls(host: str, port: int, *, is_tls: bool = False) -> dict[str, str]:
+    """What a client of each protocol is given as its base URL."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
+    name = f"[{reachable}]" if ":" in reachable else reachable
+    root = f"{'https' if is_tls else 'http'}://{name}:{port}"
+    return {"openai": f"{root}/v1", "anthropic": root, "gemini": root}
+
+
+def announcement(
+    settings: Settings, ports: tuple[int, int], agent: str, style: Style
+) -> Iterator[str]:
+    """What a person is told when the plane serves. `ports` are those of data and control plane."""
+    urls = base_urls(settings.host, ports[0], is_tls=settings.tls_cert is not None)
+    console = base_urls(settings.console_host, ports[1], is_tls=settings.tls_cert is not None)
+    yield f"{style.bold('Ringfence')} {__version__} is serving; Ctrl-C ends it"
+    for index, (name, url) in enumerate(urls.items()):
+        yield f"  {style.dim('' if index else 'agents'):<8}  {name:<9}  {url}"
+    yield f"  {style.dim('people')}  API        {console['anthropic']}/api/v1"
+    yield f"  {style.dim('token')}   ringfence agent token {agent}"
+
+
+def _announce(settings: Settings, plane: Plane, prepared: Prepared) -> None:
+    if not sys.stderr.isatty():
+        urls = base_urls(settings.host, plane.port, is_tls=settings.tls_cert is not None)
+        ports = {"data_port": plane.port, "control_port": plane.control_port}
+        _LOG.info("ready", extra={**ports, **urls})
+        return
+    organisations = prepared.configuration.organisations.values()
+    agents = [name for each in organisations for name in each.agents]
+    lines = announcement(
+        settings,
+        (plane.port, plane.control_port),
+        next(iter(agents), "NAME"),
+        Style.of(sys.stderr),
+    )
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+
+
+def _runner() -> "asyncio.Runner":
+    if sys.platform == "win32":
+        return asyncio.Runner()
+    import uvloop  # noqa: PLC0415 (not there on Windows)
+
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)

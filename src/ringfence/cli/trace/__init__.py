@@ -1,0 +1,1 @@
+"""`ringfence trace`: `command` asks, `rendering` writes a tree, `step` one step, on a `sheet`."""

@@ -1,0 +1,85 @@
+"""A trace as a tree for people: the invocation, its steps, and what it started."""
+
+from ringfence.analysis.trace import Branch, Step, Totals
+from ringfence.cli.terminal.moment import show_duration, show_moment, show_time
+from ringfence.cli.terminal.style import Style
+from ringfence.cli.trace.sheet import Sheet
+from ringfence.cli.trace.step import dollars, write_step
+from ringfence.domain.invocation import InvocationState
+
+_CHILD = "│ "
+
+
+def render(
+    branch: Branch, style: Style, width: int, *, owner: str = "", is_full: bool = False
+) -> list[str]:
+    """The lines of a trace. `owner` is that of the agent at the top."""
+    sheet = Sheet(style, width, is_full=is_full)
+    _write(sheet, branch, owner)
+    return sheet.lines
+
+
+def _write(sheet: Sheet, branch: Branch, owner: str) -> None:
+    _heading(sheet, branch, owner)
+    before: Step | None = None
+    for step in branch.steps:
+        sheet.blank()
+        write_step(sheet, step, before)
+        before = step if step.reading is not None else before
+    _notes(sheet, branch)
+    for child in branch.children:
+        sheet.blank()
+        with sheet.indented(_CHILD):
+            _write(sheet, child, "")
+
+
+def _heading(sheet: Sheet, branch: Branch, owner: str) -> None:
+    style = sheet.style
+    state = style.bad if branch.state is InvocationState.STOPPED else style.good
+    name = branch.agent_name or branch.agent or "(unknown agent)"
+    sheet.line(
+        (name, style.bold),
+        (f" version {branch.agent_version}" if branch.agent_version else "", style.dim),
+        ("  ", None),
+        (branch.invocation, style.dim),
+        ("  ", None),
+        (branch.state.value, state),
+    )
+    sheet.text("owner", owner)
+    sheet.text("task", branch.task)
+    if branch.opened_us:
+        opened_us, last_us = int(branch.opened_us), int(branch.last_us or branch.opened_us)
+        lasted = show_duration(last_us - opened_us)
+        sheet.text("opened", f"{show_moment(opened_us)}, lasted {lasted}")
+    named = f" ({branch.external_id})" if branch.external_id else ""
+    sheet.text("grouped by", f"{branch.grouping}{named}" if branch.grouping else "")
+    if len(branch.chain) > 1:
+        sheet.text("on behalf", " → ".join(branch.chain))
+    sheet.text("total", _totals(branch.totals))
+
+
+def _totals(totals: Totals) -> str:
+    guess = " (partly estimated)" if totals.is_estimated else ""
+    parts = [
+        _count(totals.steps, "step"),
+        _count(totals.refusals, "refusal") if totals.refusals else "",
+        _count(totals.invocations, "invocation") if totals.invocations > 1 else "",
+        f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} out{guess}",
+        dollars(totals.cost_nano),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _notes(sheet: Sheet, branch: Branch) -> None:
+    """What happened to the invocation itself; its opening stands in the heading."""
+    shown = [note for note in branch.notes if note.what != "invocation.opened"]
+    if shown:
+        sheet.blank()
+    for note in shown:
+        detail = ", ".join(f"{name} {value}" for name, value in note.detail.items())
+        what = f"{show_time(int(note.time_us))}  {note.what} by {note.actor}"
+        sheet.text("note", f"{what}: {detail}" if detail else what, sheet.style.dim)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

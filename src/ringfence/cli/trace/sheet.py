@@ -1,0 +1,64 @@
+"""A page of a trace as it is written: labelled, wrapped, indented lines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ringfence.cli.terminal.style import Paint, Style
+from ringfence.cli.terminal.text import cut, harmless, harmless_lines, pad, wrap
+
+_LABEL_CELLS = 10
+_LEAST_CELLS = 24
+_MOST_LINES = 12
+
+
+class Sheet:
+    """Collects lines. Everything given to it is made harmless before it is painted."""
+
+    def __init__(self, style: Style, width: int, *, is_full: bool) -> None:
+        """Begin empty. Long texts are shortened unless it is full."""
+        self.style = style
+        self.is_full = is_full
+        self.lines: list[str] = []
+        self._width = width
+        self._indents: list[str] = []
+
+    def blank(self) -> None:
+        """An empty line."""
+        self.lines.append("".join(self._indents).rstrip())
+
+    def line(self, *words: tuple[str, Paint | None]) -> None:
+        """Words on one line, each painted in its own way."""
+        shown = (harmless(text) for text, _ in words)
+        painted = (
+            text if paint is None else paint(text)
+            for text, (_, paint) in zip(shown, words, strict=True)
+        )
+        self.lines.append("".join((*self._indents, *painted)).rstrip())
+
+    def text(self, label: str, text: str, paint: Paint | None = None) -> None:
+        """A text beside its label, wrapped; nothing if it is blank."""
+        if not text.strip():
+            return
+        cells = max(_LEAST_CELLS, self._width - len("".join(self._indents)) - _LABEL_CELLS - 1)
+        whole = [piece for line in harmless_lines(text.strip("\n")) for piece in wrap(line, cells)]
+        kept = whole if self.is_full else whole[:_MOST_LINES]
+        rest = len(whole) - len(kept)
+        for index, piece in enumerate(kept):
+            head = pad(cut(harmless(label), _LABEL_CELLS), _LABEL_CELLS) if index == 0 else ""
+            shown = piece if paint is None else paint(piece)
+            self._labelled(head, shown)
+        if rest:
+            self._labelled("", self.style.dim(f"… {rest} more lines; --full shows them"))
+
+    @contextmanager
+    def indented(self, by: str) -> Iterator[None]:
+        """Put this before every line written within."""
+        self._indents.append(by)
+        try:
+            yield
+        finally:
+            self._indents.pop()
+
+    def _labelled(self, label: str, shown: str) -> None:
+        head = self.style.dim(pad(label, _LABEL_CELLS))
+        self.lines.append("".join((*self._indents, head, " ", shown)).rstrip())
