@@ -5,17 +5,20 @@ import asyncio
 import dataclasses
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.journeys.direct import Direct
 from tests.journeys.environment import InstallError, prepare
 from tests.journeys.journey import JOURNEYS, Journey
+from tests.journeys.plane import Plane, PlaneError, configuration, running
 from tests.journeys.report import Report
-from tests.journeys.wire import listening
+from tests.journeys.through import Driven, Through
+from tests.journeys.wire import Wire, listening
 
 from ringfence.testing.model import script
-from ringfence.testing.model.serving import serving
+from ringfence.testing.model.serving import Running, serving
 
 CASES = ("talk", "between", "midstream")
 
@@ -35,6 +38,45 @@ async def run_direct(journeys: Sequence[Journey], cases: Sequence[str]) -> list[
                 show(report)
                 reports.append(report)
     return reports
+
+
+async def run_through(journeys: Sequence[Journey], cases: Sequence[str]) -> list[Report]:
+    """Every journey through the plane, to the scripted model."""
+    with tempfile.TemporaryDirectory(prefix="journeys-") as folder:
+        async with serving(script.default()) as provider, listening() as wire:
+            text = configuration(journeys, cases, provider.url)
+            async with running(Path(folder), text) as plane:
+                wire.target = ("127.0.0.1", plane.port)
+                driven = [
+                    await _drive(journey, case, plane, provider, wire)
+                    for journey in journeys
+                    for case in cases
+                ]
+                return [await _check(*each) for each in driven]
+
+
+async def _drive(
+    journey: Journey, case: str, plane: Plane, provider: Running, wire: Wire
+) -> tuple[Through, Driven | None, Report]:
+    environment = await prepare(journey.folder)
+    through = Through(journey, case, plane)
+    report = Report(journey=journey.name, case=case)
+    driven = None
+    with report.timed():
+        driven = await through.drive(environment, provider, wire, report)
+    print(f"drove {journey.name:24} {case:10} {report.seconds:5.1f} s", flush=True)
+    return through, driven, report
+
+
+async def _check(through: Through, driven: Driven | None, report: Report) -> Report:
+    """All are driven first, so that the plane's window for repeats is waited for once."""
+    seconds = report.seconds
+    if driven is not None:
+        with report.timed():
+            await through.check(driven, report)
+    report.seconds = seconds
+    show(report)
+    return report
 
 
 def show(report: Report) -> None:
@@ -59,9 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("no such journey; try --list", file=sys.stderr)
         return 2
     try:
-        reports = asyncio.run(run_direct(chosen, options.case or CASES))
-    except InstallError as error:
-        print(f"cannot install: {error}", file=sys.stderr)
+        run = run_direct if options.direct else run_through
+        reports = asyncio.run(run(chosen, options.case or CASES))
+    except (InstallError, PlaneError) as error:
+        print(f"cannot begin: {error}", file=sys.stderr)
         return 2
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(report) for report in reports]))

@@ -7,6 +7,7 @@ bytes that the refusal table and the codecs give.
 from typing import Any
 
 from tests.journeys import play
+from tests.journeys.check import check_refused, check_talk, line, times
 from tests.journeys.codec import codec_of
 from tests.journeys.environment import Environment
 from tests.journeys.journey import Journey
@@ -17,7 +18,6 @@ from tests.journeys.wire import Wire
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.protocols import refusal
 from ringfence.protocols.refusal import RenderedRefusal
-from ringfence.testing.model.journal import Entry
 from ringfence.testing.model.serving import Running
 
 REASON = Reason(
@@ -57,7 +57,7 @@ class Direct:
         seen = await self._drive(report, "between", "turns", {"1": "first", "2": "second"})
         check_refused(report, seen["turns"], REASON.message, answered=1)
         expected = refusal.expected_requests(REASON.code, self._journey.row)
-        report.equal("requests", self._wire.model_calls - 1, _times(expected, self._journey))
+        report.equal("requests", self._wire.model_calls - 1, times(expected, self._journey))
 
     async def midstream(self, report: Report) -> None:
         """A stop in the middle of a stream."""
@@ -66,7 +66,7 @@ class Direct:
         seen = await self._drive(report, "midstream", "turns", {"1": "first"})
         check_refused(report, seen["turns"], REASON.message, answered=0)
         expected = refusal.expected_requests_after_stop(self._journey.dialect, self._journey.row)
-        report.equal("requests", self._wire.model_calls, _times(expected, self._journey))
+        report.equal("requests", self._wire.model_calls, times(expected, self._journey))
 
     def _refusal(self) -> RenderedRefusal:
         denied = Deny(reason=REASON)
@@ -83,37 +83,4 @@ class Direct:
         try:
             return await drive(self._journey, self._environment, order)
         finally:
-            report.figures["provider"] = [_line(e) for e in self._provider.journal.entries]
-
-
-def check_talk(report: Report, seen: dict[str, Any]) -> None:
-    """The user saw every answer, and the tool's result went round."""
-    report.contains("stream", seen["stream"], play.STREAMED)
-    if "whole" in seen:
-        report.contains("whole", seen["whole"], play.WHOLE)
-    report.contains("tool", seen["tool"], play.TOOL_SAID)
-    report.contains("tool", seen["tool"], play.WEATHER)
-    report.contains("tool results", " ".join(seen["tool_results"]), play.WEATHER)
-    for text, expected in zip(seen["turns"], (play.FIRST, play.SECOND), strict=True):
-        report.contains("turns", text, expected)
-
-
-def check_refused(
-    report: Report, turns: list[dict[str, str]], message: str, *, answered: int
-) -> None:
-    """The user saw so many answers, and then our message."""
-    texts = [turn["text"] for turn in turns if "text" in turn]
-    report.claim(len(texts) >= answered, f"only {len(texts)} turns answered: {turns!r}")
-    shown = " ".join([*texts[answered:], *(turn["error"] for turn in turns if "error" in turn)])
-    report.figures["shown"] = shown[-400:]
-    report.contains("shown", shown, message)
-
-
-def _line(entry: Entry) -> str:
-    """What a failed journey is explained by."""
-    asked = f"turn {entry.turn} {entry.user[:80]!r} stream={entry.stream} {entry.tools}"
-    return f"{entry.method} {entry.path} {asked} -> {entry.status} {entry.ending}"
-
-
-def _times(expected: int | None, journey: Journey) -> int | None:
-    return None if expected is None else expected * journey.tries
+            report.figures["provider"] = [line(e) for e in self._provider.journal.entries]

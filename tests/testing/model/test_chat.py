@@ -64,7 +64,7 @@ def test_usage_includes_what_was_cached_in_the_prompt() -> None:
         "prompt_tokens": 100,
         "completion_tokens": 9,
         "total_tokens": 109,
-        "prompt_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 25},
+        "prompt_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 20},
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
 

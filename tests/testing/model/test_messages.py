@@ -56,11 +56,11 @@ def test_a_document_holds_all_of_an_answer() -> None:
 
 def test_usage_excludes_what_was_cached_from_the_input() -> None:
     assert messages.whole(FULL)["usage"] == {
-        "input_tokens": 65,
+        "input_tokens": 70,
         "output_tokens": 9,
         "cache_read_input_tokens": 10,
-        "cache_creation_input_tokens": 25,
-        "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 5},
+        "cache_creation_input_tokens": 20,
+        "cache_creation": {"ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 5},
         "output_tokens_details": {"thinking_tokens": 2},
         "service_tier": "standard",
     }

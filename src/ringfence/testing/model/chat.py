@@ -60,7 +60,7 @@ def usage(used: Usage) -> dict[str, Any]:
         "total_tokens": used.input_tokens + used.output_tokens,
         "prompt_tokens_details": {
             "cached_tokens": used.cache_read_tokens,
-            "cache_write_tokens": used.cache_write_tokens + used.cache_write_1h_tokens,
+            "cache_write_tokens": used.cache_write_tokens,
         },
         "completion_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
     }

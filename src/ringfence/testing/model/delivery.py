@@ -21,8 +21,8 @@ _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _NO_CACHE = (b"cache-control", b"no-cache")
 _BROKEN = b'data: {"broken": \n\n'
 _ERROR_TEXT = "an error of the script"
-_BREATH_CHUNKS = 64
-"""A stream without pauses lets others run after so many chunks."""
+_BREATH_CHUNKS = 4
+"""A stream without pauses looks so often whether its client is still there."""
 
 
 class Form(Protocol):

@@ -79,15 +79,16 @@ def events(emission: Emission, _question: Question) -> Iterator[bytes]:
 
 def usage(used: Usage) -> dict[str, Any]:
     """Counts as Anthropic names them; the input excludes what was cached."""
-    cached = used.cache_read_tokens + used.cache_write_tokens + used.cache_write_1h_tokens
+    cached = used.cache_read_tokens + used.cache_write_tokens
+    kept_1h = used.cache_write_1h_tokens
     return {
         "input_tokens": max(0, used.input_tokens - cached),
         "output_tokens": used.output_tokens,
         "cache_read_input_tokens": used.cache_read_tokens,
-        "cache_creation_input_tokens": used.cache_write_tokens + used.cache_write_1h_tokens,
+        "cache_creation_input_tokens": used.cache_write_tokens,
         "cache_creation": {
-            "ephemeral_5m_input_tokens": used.cache_write_tokens,
-            "ephemeral_1h_input_tokens": used.cache_write_1h_tokens,
+            "ephemeral_5m_input_tokens": max(0, used.cache_write_tokens - kept_1h),
+            "ephemeral_1h_input_tokens": kept_1h,
         },
         "output_tokens_details": {"thinking_tokens": used.reasoning_tokens},
         "service_tier": "standard",

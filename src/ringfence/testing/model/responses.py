@@ -43,7 +43,7 @@ def usage(used: Usage) -> dict[str, Any]:
         "input_tokens": used.input_tokens,
         "input_tokens_details": {
             "cached_tokens": used.cache_read_tokens,
-            "cache_write_tokens": used.cache_write_tokens + used.cache_write_1h_tokens,
+            "cache_write_tokens": used.cache_write_tokens,
         },
         "output_tokens": used.output_tokens,
         "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},

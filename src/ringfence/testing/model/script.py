@@ -20,8 +20,8 @@ Format = Literal[1]
 class ScriptedUsage(Struct, frozen=True, forbid_unknown_fields=True):
     """Exact counts, named as in `domain.usage`; what is left out is counted.
 
-    `input_tokens` includes cached and cache-written tokens, `output_tokens` includes reasoning.
-    `cache_write_tokens` are those kept for five minutes (where a dialect tells them apart).
+    `input_tokens` includes cached and cache-written tokens, `cache_write_tokens` those kept for an
+    hour, `output_tokens` reasoning.
     """
 
     input_tokens: Count | None = None
