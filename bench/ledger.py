@@ -143,7 +143,7 @@ async def measure_ledger(folder: Path, concurrency: int) -> None:
     wall = time.perf_counter() - began
     groups = writer.groups
     await writer.close()
-    size = (folder / "ledger" / f"log_{concurrency}.db").stat().st_size  # noqa: ASYNC240 (a script)
+    size = (folder / "ledger" / f"log_{concurrency}.db").stat().st_size
     cuts = quantiles(waits, n=100)
     print(
         f"{concurrency:4} at once: {PAIRS / wall:7.0f} calls/s, {2 * PAIRS / groups:5.1f} events a"
@@ -155,7 +155,8 @@ async def measure_ledger(folder: Path, concurrency: int) -> None:
 
 def conversation(size: int, seed: int) -> Body:
     """A request of about so many bytes, in messages of about 1 KB."""
-    whole, spans = b'{"model":"gpt-5-mini","stream":true,"messages":[', []
+    whole = b'{"model":"gpt-5-mini","stream":true,"messages":['
+    spans: list[tuple[int, int]] = []
     number = 0
     while len(whole) < size:
         text = f"step {seed} {number} " + os.urandom(160).hex() + " the quick brown fox" * 30

@@ -1,22 +1,9 @@
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ringfence.stores.ledger import segment
-from ringfence.stores.ledger.fence import Fence
-from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.segment import Range, SegmentWriter
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    fence = Fence.take(tmp_path, "log_1")
-    connection = open_log(fence)
-    yield connection
-    connection.close()
-    fence.release()
 
 
 def fill(log: sqlite3.Connection, sizes: list[int], times_us: list[int]) -> SegmentWriter:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import final
+from typing import Final, NamedTuple, final
 
 from ringfence.stores.body.address import Addresses
 from ringfence.stores.body.content import Body, Part, cut
@@ -16,14 +16,15 @@ _ADD_CHUNKS = Bulk("INSERT INTO chunks VALUES", 5)
 _ADD_NODES = Bulk("INSERT INTO nodes VALUES", 3)
 _ADD_BODIES = Bulk("INSERT OR IGNORE INTO bodies VALUES", 7)
 
-_LEVEL = 3
-_SMALLEST_PACKED_BYTES = 64
-_REMEMBERED_PIECES = 20_000
-_REMEMBERED_TALK_BYTES = 16 * 1024 * 1024
+_LEVEL: Final = 1
+"""Measured on messages of 1 to 23 KB: level 3 is 0 to 5 % smaller at 1.2 to 1.6 times the time."""
+
+_SMALLEST_PACKED_BYTES: Final = 64
+_REMEMBERED_PIECES: Final = 20_000
+_REMEMBERED_TALK_BYTES: Final = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A body on its way to the disk. `talk` names the conversation it may continue."""
 
     organisation: str
@@ -67,7 +68,7 @@ class Shelf:
         (key,) = connection.execute("SELECT key FROM keys").fetchone()
         self._addresses = Addresses(key)
         self._data_version = -1
-        self._next_chunk = self._next_node = self._next_body = 1
+        self._first_new_chunk = self._next_chunk = self._next_node = self._next_body = 1
         self._forget()
 
     def _forget(self) -> None:
@@ -85,6 +86,7 @@ class Shelf:
         try:
             with transaction(self._connection):
                 self._begin()
+                self._first_new_chunk = self._next_chunk
                 self._insert([value for entry in entries for value in self._row(entry)])
         except BaseException:
             self._data_version = -1
@@ -178,7 +180,8 @@ class Shelf:
         key = (parent, chunk)
         known = self._node_ids.get(key)
         if known is None:
-            known = self._find("SELECT id FROM nodes WHERE parent = ? AND chunk = ?", key)
+            if chunk < self._first_new_chunk:  # no node in the file can name a newer one
+                known = self._find("SELECT id FROM nodes WHERE parent = ? AND chunk = ?", key)
             if known is None:
                 known = self._next_node
                 self._next_node += 1

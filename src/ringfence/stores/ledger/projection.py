@@ -53,8 +53,9 @@ class Projection:
         """Take in the event of that sequence, which stands in the segment beginning at `first`."""
         self.count += 1
         self._through = sequence
-        if event.root:
-            self._traces[event.organisation, event.root, first] = None
+        root = event.root or event.invocation
+        if root:
+            self._traces[event.organisation, root, first] = None
         if isinstance(event, Intent):
             self._opened[event.organisation, event.action] = sequence
             self._activity.add_intent(event)

@@ -137,9 +137,13 @@ class Matcher:
         self._actions = actions
         self._needles = tuple(_needles(asked))
 
+    def may_be_in(self, data: bytes) -> bool:
+        """Whether some leaves, or one, could be asked for; false is certain."""
+        return all(needle in data for needle in self._needles)
+
     def has(self, leaf: bytes) -> bool:
         """Whether the leaf is asked for."""
-        return all(needle in leaf for needle in self._needles) and self._accepts(decode(leaf))
+        return self.may_be_in(leaf) and self._accepts(decode(leaf))
 
     def _accepts(self, event: AnyEvent) -> bool:
         asked, time_us = self._asked, int(event.time_us)
@@ -159,6 +163,8 @@ class Matcher:
 
 
 def _needles(asked: Filter) -> list[bytes]:
+    """Bytes that a leaf must contain to be asked for, though not every leaf that does is."""
+    values = (asked.agent, asked.code)
     pairs = {
         "organisation": asked.organisation,
         "kind": asked.kind,
@@ -167,9 +173,8 @@ def _needles(asked: Filter) -> list[bytes]:
         "verdict": asked.verdict,
     }
     return [
-        b'"%s":%s' % (name.encode(), msgspec.json.encode(value))
-        for name, value in pairs.items()
-        if value is not None
+        *(b'"%s":%s' % (k.encode(), msgspec.json.encode(v)) for k, v in pairs.items() if v),
+        *(msgspec.json.encode(value) for value in values if value),
     ]
 
 

@@ -28,7 +28,13 @@ class Segment:
     count: int
     low_us: int
     high_us: int
-    leaves: tuple[bytes, ...]
+    data: bytes
+    """The leaves, joined by line feeds."""
+
+    @property
+    def leaves(self) -> list[bytes]:
+        """The leaves one by one."""
+        return self.data.split(b"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +132,4 @@ def next_sequence(connection: sqlite3.Connection) -> int:
 
 def _unpack(row: tuple[int, int, int, int, bytes]) -> Segment:
     first, count, low_us, high_us, leaves = row
-    return Segment(first, count, low_us, high_us, tuple(decompress(leaves).split(b"\n")))
+    return Segment(first, count, low_us, high_us, decompress(leaves))

@@ -57,18 +57,24 @@ class LogView:
         after = Place.parse(asked.after) if asked.after else None
         is_down = asked.is_newest_first
         for part in self._parts(asked, after):
+            if not matcher.may_be_in(part.data):
+                continue
             numbered = list(enumerate(part.leaves, part.first))
             for sequence, leaf in reversed(numbered) if is_down else numbered:
-                place = Place(part.high_us, self._log_id, sequence)
-                is_further = after is None or (place < after if is_down else place > after)
-                if is_further and matcher.has(leaf):
-                    yield Stored(leaf, place)
+                if matcher.has(leaf):
+                    place = Place(part.high_us, self._log_id, sequence)
+                    if after is None or (place < after if is_down else place > after):
+                        yield Stored(leaf, place)
 
     def trace(self, organisation: str, root: str) -> Iterator[Stored]:
         """All events of a tree, in order."""
         wanted = _Belonging(organisation, root)
         needle = b'"root":' + msgspec.json.encode(root)
-        for part in self._parts_of(organisation, root):
+        with self._snapshot() as connection:
+            parts = _parts_of(connection, organisation, root)
+        for part in parts:
+            if needle not in part.data:
+                continue
             for sequence, leaf in enumerate(part.leaves, part.first):
                 if needle in leaf and _belonging(leaf) == wanted:
                     yield Stored(leaf, Place(part.high_us, self._log_id, sequence))
@@ -126,23 +132,24 @@ class LogView:
                 upper = segment.seek(connection, after.time_us + 1)
             elif after is not None:
                 lower = max(lower, segment.seek(connection, after.time_us))
+            if asked.invocation is not None:
+                return iter(self._parts_of_invocation(connection, asked, lower, upper))
         until_us = segment.END if asked.until_us is None else asked.until_us
         return self._pages(
             segment.Range(lower, upper, until_us), is_newest_first=asked.is_newest_first
         )
 
-    def _parts_of(self, organisation: str, root: str) -> list[Segment]:
-        """The segments of a tree, and those whose trees are not yet known."""
-        with self._snapshot() as connection:
-            rows = connection.execute(
-                "SELECT first FROM traces WHERE organisation = ? AND root = ?"
-                " UNION SELECT first FROM segments, log WHERE first + count > projected"
-                "     AND first >= projected - ?"
-                " ORDER BY first",
-                (organisation, root, segment.GROUP),
-            ).fetchall()
-            parts = (segment.containing(connection, first) for (first,) in rows)
-            return [part for part in parts if part is not None]
+    def _parts_of_invocation(
+        self, connection: sqlite3.Connection, asked: Filter, lower: int, upper: int
+    ) -> list[Segment]:
+        """Those of its whole tree within bounds, in the order asked for."""
+        row = connection.execute(
+            "SELECT root FROM invocations WHERE organisation = ? AND id = ?",
+            (asked.organisation, asked.invocation),
+        ).fetchone()
+        parts = _parts_of(connection, asked.organisation, row[0] if row else None)
+        within = [part for part in parts if lower <= part.first < upper]
+        return within[::-1] if asked.is_newest_first else within
 
     def _pages(self, within: segment.Range, *, is_newest_first: bool) -> Iterator[Segment]:
         while True:
@@ -162,6 +169,19 @@ class LogView:
                 yield self._connection
             finally:
                 self._connection.execute("COMMIT")
+
+
+def _parts_of(connection: sqlite3.Connection, organisation: str, root: str | None) -> list[Segment]:
+    """The segments of a tree in order, and the newest ones, whose trees are not yet known."""
+    rows = connection.execute(
+        "SELECT first FROM traces WHERE organisation = ? AND root = ?"
+        " UNION SELECT first FROM segments, log"
+        "     WHERE first + count > projected AND first >= projected - ?"
+        " ORDER BY first",
+        (organisation, root, segment.GROUP),
+    ).fetchall()
+    parts = (segment.containing(connection, first) for (first,) in rows)
+    return [part for part in parts if part is not None]
 
 
 def _newest(connection: sqlite3.Connection) -> sqlite3.Connection:

@@ -9,8 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Self, final
+from typing import Final, NamedTuple, Self, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import AnyEvent, Intent, Outcome
@@ -34,8 +33,7 @@ _BACKLOG: Final = 10_000
 """How many events wait while the log cannot be written; outcomes do, however many they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """An event that somebody waits for. Without one: all events up to the `records`-th record."""
 
     event: AnyEvent | None

@@ -1,0 +1,29 @@
+"""Write a log as the writer does, without its thread, and look at what is derived."""
+
+import sqlite3
+
+from tests.stores.ledger.event import START_US
+
+from ringfence.domain.event import AnyEvent
+from ringfence.protocols import canonical
+from ringfence.stores.ledger.projection import Projection
+from ringfence.stores.ledger.segment import SegmentWriter
+
+TABLES = ("traces", "pending", "accounts", "invocations")
+
+
+def derived(log: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    return {table: log.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}  # noqa: S608 (constants)
+
+
+def write(log: sqlite3.Connection, groups: list[list[AnyEvent]]) -> None:
+    """As the writer does: one segment and one projection for each group."""
+    segments = SegmentWriter(log)
+    for group in groups:
+        projection = Projection()
+        first = segments.next_sequence
+        for sequence, event in enumerate(group, first):
+            event.log, event.sequence = "log_1", sequence
+            projection.apply(event, sequence, first)
+        segments.append([canonical.encode(event) for event in group], START_US, START_US)
+        projection.commit(log)
