@@ -38,6 +38,10 @@ _SWITCH_S = 0.001
 """The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
 
 
+_GC_THRESHOLDS = (20_000, 20, 20)
+"""What a call leaves behind is freed by its reference counts; cycles are made by failures only."""
+
+
 class Plane:
     """Everything of one installation in one process."""
 
@@ -251,6 +255,7 @@ async def run(
         # What lives now lives to the end: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         ready(plane, prepared)
         await stop.wait()
         _LOG.info("stopping", extra={"grace_s": _GRACE_S})

@@ -61,15 +61,25 @@ class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
         return self.line.window.end_us
 
 
+Balance = tuple[int, int, int]
+"""The start of an account's window, its limit and what is left of it."""
+
+
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What a settlement did: the accounts after it, and the cost beyond the reservation.
 
-    `overrun` is above zero only if a bound was wrong: a finding.
+    `overrun` is above zero only if a bound was wrong: a finding. `reservation` is the one that was
+    settled; its accounts go on changing with other calls.
     """
 
-    lines: tuple[Line, ...]
+    reservation: "Reservation"
     cost: Money
     overrun: Money
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The accounts as they stand now."""
+        return self.reservation.lines()
 
     @property
     def closed(self) -> tuple[Line, ...]:
@@ -124,6 +134,13 @@ class Reservation:
     def lines(self) -> tuple[Line, ...]:
         """The accounts it draws on, as they stand now, in the order of the demands."""
         return tuple([period.line() for period in self._periods])
+
+    def balances(self) -> list[Balance]:
+        """What `lines` says, as far as an event needs it and many times cheaper."""
+        return [
+            (period.window.start_us, period.limit, period.limit - period.used)
+            for period in self._periods
+        ]
 
     def take(self) -> Sequence[_Period]:
         """Close it, for the book. Raises RuntimeError if it was closed before."""
@@ -202,7 +219,7 @@ class Book:
         if difference > 0:
             for period in periods:
                 period.overrun += difference
-        return Settled(lines=reservation.lines(), cost=cost, overrun=Money(max(difference, 0)))
+        return Settled(reservation=reservation, cost=cost, overrun=Money(max(difference, 0)))
 
     def release(self, reservation: Reservation) -> None:
         """Give the money back: the call was not made. Raises RuntimeError if done before."""

@@ -291,6 +291,10 @@ class Invocations:
             parent=live.parent.demands if live.parent is not None else (),
             narrowed=live.narrowed,
         )
+        live.account_names = tuple(
+            (key.scope.value, key.holder, key.per.value)
+            for key in [demand.key for demand in live.demands]
+        )
         live.demands_epoch = epoch
 
     def _install_token(self, live: LiveInvocation) -> None:

@@ -1,15 +1,35 @@
 """One open invocation as it runs: its counts, its accounts and whether it must end."""
 
+from dataclasses import dataclass
 from typing import final
 
 from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Demand
 from ringfence.decisions.limit import TreeCounts
 from ringfence.domain.agent import AgentState
+from ringfence.domain.event import Intent, Outcome
 from ringfence.domain.invocation import Invocation, InvocationState
 from ringfence.domain.money import Money
+from ringfence.domain.organisation import Configuration
 from ringfence.domain.verdict import Reason
-from ringfence.enforcement.directory import AgentRuntime
+from ringfence.enforcement.directory import AgentRuntime, Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Events of one invocation with everything filled in that does not change from call to call.
+
+    Valid for one caller and one epoch. Copied and completed; never written themselves.
+    """
+
+    caller: Caller
+    configuration: Configuration | None
+    intent: Intent
+    outcome: Outcome
+
+
+AccountName = tuple[str, str, str]
+"""Scope, holder and period of an account, as events spell them."""
 
 
 @final
@@ -21,10 +41,12 @@ class LiveInvocation:
     """
 
     __slots__ = (
+        "account_names",
         "chain",
         "children",
         "demands",
         "demands_epoch",
+        "forms",
         "identity",
         "is_recorded",
         "last_us",
@@ -66,7 +88,9 @@ class LiveInvocation:
         self.steps = 0
         self.last_us = identity.opened_us
         self.demands: tuple[Demand, ...] = ()
+        self.account_names: tuple[AccountName, ...] = ()
         self.demands_epoch = -1
+        self.forms: Forms | None = None
         self.is_recorded = False
         self.token_digest: bytes | None = None
 

@@ -4,6 +4,7 @@ DESIGN §4, steps 2 to 8 and 11. Every `if` about permission is a question to `d
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 
 from ringfence.decisions import input_bound, limit, model_call, output_limit, reason, scope
@@ -15,21 +16,27 @@ from ringfence.decisions.price import (
     unpriced_hosted_tools,
     worst_case,
 )
-from ringfence.domain.action import ActionKind
 from ringfence.domain.budget import BudgetScope
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import Decision, Intent, Outcome
+from ringfence.domain.event import Decision
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.money import Money
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import Caller, Directory
+from ringfence.enforcement.form import event_forms
 from ringfence.enforcement.invocation import Invocations, Refusable
-from ringfence.enforcement.live import LiveInvocation, state_reason
-from ringfence.enforcement.record import Ledger, heading
+from ringfence.enforcement.live import Forms, LiveInvocation, state_reason
+from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
 from ringfence.enforcement.route import Route
-from ringfence.enforcement.ticket import Ending, Ticket, account_line, charge_for, nano
+from ringfence.enforcement.ticket import (
+    Ending,
+    Ticket,
+    account_lines,
+    account_lines_after,
+    charge_for,
+)
 from ringfence.stores.body import Body
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
@@ -169,18 +176,14 @@ class ModelPath:
 
     def _input_tokens(self, organisation: str, route: Route, request: ModelRequest) -> int:
         """The most that any leg can count; `model_call.check` has refused what has no bound."""
-        evidence = self._evidence
-        return max(
-            input_bound.bound(
-                leg.model,
-                evidence.get((organisation, leg.model.name), _NOTHING_SEEN),
-                len(request.body),
-                request.images,
-                request.media,
-            )
-            or 0
-            for leg in route.legs
-        )
+        most = 0
+        for leg in route.legs:
+            seen = self._evidence.get((organisation, leg.model.name), _NOTHING_SEEN)
+            size = len(request.body)
+            bound = input_bound.bound(leg.model, seen, size, request.images, request.media)
+            if bound is not None and bound > most:
+                most = bound
+        return most
 
     def _ticket(  # noqa: PLR0913, PLR0917 (what the decisions found)
         self,
@@ -193,41 +196,28 @@ class ModelPath:
         now_us: int,
     ) -> Ticket:
         live.steps += 1
-        identity = live.identity
-        first = plan.route.legs[0]
         output = plan.output
-        lowered = output.lowered_by is not LoweredBy.NONE
-        intent = Intent(
-            **heading(caller, self._directory, now_us),
-            action=self._ids.make("act"),
-            action_kind=ActionKind.MODEL_CALL.value,
-            resource=plan.route.model.name,
-            operation=request.dialect.value,
-            invocation=identity.id,
-            root=identity.root,
-            parent=identity.parent,
-            depth=identity.depth,
-            grouping=identity.grouping.value,
-            opens=not live.is_recorded,
-            external_id=identity.external_id,
-            step=live.steps,
-            decision=Decision(
-                verdict="allow",
-                obligations=[f"output_limit={output.tokens} ({output.lowered_by})"]
-                if lowered
-                else [],
-            ),
-            provider=first.provider.name,
-            upstream=first.model.upstream,
-            stream=request.stream,
-            output_limit=output.tokens,
-            input_bound=plan.input_tokens,
-            reserved_nano=nano(reserved.amount),
-            accounts=[account_line(line) for line in reserved.lines()],
-            tools=list(request.tools),
-            body_bytes=len(request.body),
-            client=knock.client,
-        )
+        first = plan.route.legs[0]
+        intent = copy(self._forms(caller, live).intent)
+        intent.time_us = str(now_us)
+        intent.action = self._ids.make("act")
+        intent.resource = plan.route.model.name
+        intent.operation = request.dialect.value
+        intent.opens = not live.is_recorded
+        intent.step = live.steps
+        if output.lowered_by is not LoweredBy.NONE:
+            lowered = f"output_limit={output.tokens} ({output.lowered_by})"
+            intent.decision = Decision(verdict="allow", obligations=[lowered])
+        intent.provider = first.provider.name
+        intent.upstream = first.model.upstream
+        intent.stream = request.stream
+        intent.output_limit = output.tokens
+        intent.input_bound = plan.input_tokens
+        intent.reserved_nano = str(reserved.amount)
+        intent.accounts = account_lines(reserved, live.account_names)
+        intent.tools = list(request.tools)
+        intent.body_bytes = len(request.body)
+        intent.client = knock.client
         live.is_recorded = True
         return Ticket(
             caller=caller,
@@ -247,37 +237,37 @@ class ModelPath:
         charge = charge_for(ticket, ending)
         settled = self._book.settle(ticket.reservation, charge.amount)
         self._invocations.touch(ticket.live, now_us)
-        answer = ending.answer
-        intent = ticket.intent
         self._learn(ticket, ending)
-        self._ledger.record(
-            Outcome(
-                **heading(ticket.caller, self._directory, now_us),
-                action=intent.action,
-                invocation=intent.invocation,
-                root=intent.root,
-                status=ending.status,
-                http_status=ending.http_status,
-                error=ending.error or answer.error,
-                finish=answer.finish,
-                usage=charge.usage,
-                cost_nano=nano(settled.cost),
-                reserved_nano=intent.reserved_nano,
-                overrun_nano=nano(settled.overrun),
-                price_source=ticket.price_source(ending.leg),
-                accounts=[account_line(line) for line in settled.lines],
-                attempts=ending.attempts,
-                duration_us=self._clock.monotonic_us() - ticket.started_us,
-                first_byte_us=max(0, ending.first_byte_us - ticket.started_us)
-                if ending.first_byte_us
-                else 0,
-                tool_calls=list(answer.tool_calls),
-                provider_object=answer.provider_object,
-                response_model=answer.response_model,
-                body_bytes=len(ending.body),
-            ),
-            Body(ending.body) if ending.body else None,
-        )
+        answer, intent, started_us = ending.answer, ticket.intent, ticket.started_us
+        outcome = copy(self._forms(ticket.caller, ticket.live).outcome)
+        outcome.time_us = str(now_us)
+        outcome.action = intent.action
+        outcome.status = ending.status
+        outcome.http_status = ending.http_status
+        outcome.error = ending.error or answer.error
+        outcome.finish = answer.finish
+        outcome.usage = charge.usage
+        outcome.cost_nano = str(settled.cost)
+        outcome.reserved_nano = intent.reserved_nano
+        outcome.overrun_nano = str(settled.overrun)
+        outcome.price_source = ticket.price_source(ending.leg)
+        outcome.accounts = account_lines_after(ticket.reservation, intent.accounts)
+        outcome.attempts = ending.attempts
+        outcome.duration_us = self._clock.monotonic_us() - started_us
+        outcome.first_byte_us = max(0, ending.first_byte_us - started_us)
+        outcome.tool_calls = list(answer.tool_calls)
+        outcome.provider_object = answer.provider_object
+        outcome.response_model = answer.response_model
+        outcome.body_bytes = len(ending.body)
+        self._ledger.record(outcome, Body(ending.body) if ending.body else None)
+
+    def _forms(self, caller: Caller, live: LiveInvocation) -> Forms:
+        """The events of this invocation as far as they are the same for every call."""
+        configuration = self._directory.configuration
+        forms = live.forms
+        if forms is None or forms.caller is not caller or forms.configuration is not configuration:
+            forms = live.forms = event_forms(caller, live, self._directory)
+        return forms
 
     def _learn(self, ticket: Ticket, ending: Ending) -> None:
         """Take a provider's count of a body that was all text as evidence for the next bound."""

@@ -1,21 +1,20 @@
 """An action between its intent and its outcome: the money set aside and the duty to settle once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import final
 
 import msgspec
 
-from ringfence.decisions.budget import Line, Reservation
+from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import OutputLimit
 from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
 from ringfence.domain.event import AccountLine, Attempt, Intent, Status
 from ringfence.domain.exchange import Answer, ModelRequest
-from ringfence.domain.money import Money
 from ringfence.domain.price import RateCard
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.live import AccountName, LiveInvocation
 from ringfence.enforcement.route import Leg, Route
 
 _NOTHING = Answer()
@@ -133,18 +132,19 @@ def card_of(leg: Leg) -> RateCard:
     return card
 
 
-def account_line(line: Line) -> AccountLine:
-    """An account as an event states it."""
-    return AccountLine(
-        scope=line.key.scope.value,
-        holder=line.key.holder,
-        per=line.key.per.value,
-        window_us=str(line.window.start_us),
-        limit_nano=str(line.limit),
-        left_nano=str(line.left),
-    )
+def account_lines(reservation: Reservation, names: Iterable[AccountName]) -> list[AccountLine]:
+    """The accounts of a reservation as an event states them; names in the order of the accounts."""
+    return [
+        AccountLine(*name, str(start_us), str(limit), str(left))
+        for name, (start_us, limit, left) in zip(names, reservation.balances(), strict=True)
+    ]
 
 
-def nano(amount: Money) -> str:
-    """Money as an event states it."""
-    return str(int(amount))
+def account_lines_after(
+    reservation: Reservation, before: Iterable[AccountLine]
+) -> list[AccountLine]:
+    """The same accounts and windows again, with what is left of them now."""
+    return [
+        AccountLine(line.scope, line.holder, line.per, line.window_us, str(limit), str(left))
+        for line, (_, limit, left) in zip(before, reservation.balances(), strict=True)
+    ]

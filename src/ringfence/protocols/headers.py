@@ -92,6 +92,9 @@ _CLIENT_ID_HEADERS: Final = (
     b"thread-id",
     b"x-session-id",
 )
+_ID_HEADERS: Final = frozenset(
+    {b"ringfence-invocation", b"traceparent", b"x-codex-turn-metadata", *_CLIENT_ID_HEADERS}
+)
 _SUBAGENT_HEADER: Final = b"x-claude-code-agent-id"
 _CODEX_ROOT_AGENT: Final = "/root"
 _TRACEPARENT_PARTS: Final = 4
@@ -212,6 +215,8 @@ def client_ids(headers: Headers) -> tuple[tuple[str, str], ...]:
     values are passed over.
     """
     given = dict(headers)
+    if given.keys().isdisjoint(_ID_HEADERS):
+        return ()
     ids: list[tuple[str, str]] = []
     own = given.get(b"ringfence-invocation")
     if own is not None:

@@ -61,7 +61,9 @@ def _first(stated: Mapping[str, object], *names: str) -> int | None:
 
 def _count(value: object) -> int | None:
     """A count; some servers write it as a float."""
+    if type(value) is int:  # almost always; `bool` is another type
+        return value if value >= 0 else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if is_count and isinstance(value, int) else None
+        return value if value >= 0 else None
+    return None

@@ -9,6 +9,11 @@ _CHUNK_BYTES: Final = 16
 _SALT_BYTES: Final = 16
 _SALT_POOL_BYTES: Final = 256 * _SALT_BYTES
 _BLOCK_BYTES: Final = 64
+_QUIET_BYTES: Final = 2047
+"""For more than this hashlib lets other threads in, and getting back in takes up to the whole
+switch interval while the event loop is busy (CPython, `HASHLIB_GIL_MINSIZE`)."""
+_SHORT_BYTES: Final = 16 * 1024
+"""Up to here, a few microseconds, it is hashed without letting anybody in."""
 
 
 @final
@@ -28,7 +33,11 @@ class Addresses:
     def whole(self, data: bytes) -> bytes:
         """The address of a whole body, 32 bytes; commitments are made of it."""
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(data)
+        if len(data) <= _SHORT_BYTES:
+            for at in range(0, len(data), _QUIET_BYTES):
+                inner.update(data[at : at + _QUIET_BYTES])
+        else:
+            inner.update(data)
         outer.update(inner.digest())
         return outer.digest()
 
