@@ -45,7 +45,7 @@ class Service:
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler."""
-        task = self.loop.create_task(work)
+        task = self.loop.create_task(work, name="request")
         self.tasks.add(task)
         return task
 
@@ -398,8 +398,8 @@ class Connection(MessageReader):
         """Answer for the engine itself, and close."""
         code = _CODES.get(fault.status, "request_malformed")
         headers, body = self._service.render_refusal(fault.status, code, fault.message)
-        lines = b"content-length: %d\r\nconnection: close\r\n" % len(body)
-        self.write(framing.response_head(fault.status, headers, lines) + body)
+        own = [b"content-length: %d" % len(body), b"connection: close"]
+        self.write(framing.response_head(fault.status, headers, own) + body)
         self._linger()
 
     # For bodies and replies
@@ -457,7 +457,8 @@ class Connection(MessageReader):
 
     def cut(self) -> None:
         """Close at once."""
-        self._transport.abort()
+        if not self.is_lost:
+            self._transport.abort()
 
     def drain(self) -> None:
         """Close if nothing is going on; else the answer in progress is the last."""

@@ -8,8 +8,10 @@ request, and the protocol names of RTSP and ICE in place of HTTP/1.0.
 
 import re
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import ClassVar
 
 from ringfence.transport.http import Headers, Origin
 
@@ -71,35 +73,36 @@ def has_body(status: int) -> bool:
     return status not in _BODILESS
 
 
-_STATUS_LINES = {
-    status: b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))
-    for status in range(100, 1000)
-}
-
-
-class _Date:
-    """The Date header, written anew once a second."""
+class _Prefixes:
+    """Status line and Date, written anew once a second."""
 
     second = 0
-    line = b""
+    date = b""
+    lines: ClassVar[dict[int, bytes]] = {}
 
 
-def _date_line() -> bytes:
+def _prefix(status: int) -> bytes:
     second = int(time.time())
-    if second != _Date.second:
-        _Date.second = second
-        _Date.line = b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
-    return _Date.line
+    if second != _Prefixes.second:
+        _Prefixes.second = second
+        _Prefixes.date = formatdate(second, usegmt=True).encode()
+        _Prefixes.lines.clear()
+    line = _Prefixes.lines.get(status)
+    if line is None:
+        phrase = _PHRASES.get(status, b"")
+        line = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, phrase, _Prefixes.date)
+        _Prefixes.lines[status] = line
+    return line
 
 
-def response_head(status: int, headers: Headers, framing: bytes) -> bytes:
-    """Write the head of an answer; `framing` holds the engine's own header lines.
+def response_head(status: int, headers: Headers, own: Sequence[bytes]) -> bytes:
+    """Write the head of an answer; `own` are the engine's header lines, without their ends.
 
     Raises ValueError for a header that would end its line.
     """
     lines = [b": ".join(pair) for pair in headers if pair[0] not in _OWNED]
-    head = b"".join((_STATUS_LINES[status], _date_line(), framing, _block(lines)))
-    return _checked(head, framing.count(b"\n") + len(lines) + 3)
+    lines += own
+    return _checked(_prefix(status), lines, 2)
 
 
 def request_head(host: bytes, method: bytes, target: bytes, headers: Headers, length: int) -> bytes:
@@ -112,18 +115,18 @@ def request_head(host: bytes, method: bytes, target: bytes, headers: Headers, le
     lines = [b": ".join(pair) for pair in headers if pair[0] not in _OWNED_BY_CLIENT]
     if length or method not in _BODILESS_METHODS:
         lines.append(b"content-length: %d" % length)
-    head = b"".join((method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n", _block(lines)))
-    return _checked(head, len(lines) + 3)
+    first = b"".join((method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n"))
+    return _checked(first, lines, 2)
 
 
-def _block(lines: list[bytes]) -> bytes:
-    """Header lines and the empty line after them."""
-    return b"\r\n".join(lines) + b"\r\n\r\n" if lines else b"\r\n"
+def _checked(first: bytes, lines: list[bytes], ends: int) -> bytes:
+    """Put a head together.
 
-
-def _checked(head: bytes, ends: int) -> bytes:
-    """INVARIANT: nothing that was handed in adds a line."""
-    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * ends:
+    INVARIANT: nothing that was handed in adds a line; `first` holds as many ends as said.
+    """
+    lines.append(b"\r\n")
+    head = first + b"\r\n".join(lines)
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * (ends + len(lines)):
         raise ValueError("a header may not hold a line end or a NUL")
     return head
 

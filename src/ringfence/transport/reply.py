@@ -86,11 +86,12 @@ class Reply:
         """Answer at once with a whole body."""
         carrier = self._carrier
         keep = carrier.may_keep()
+        own = self._connection(keep=keep)
         if framing.has_body(status):
-            lines = b"content-length: %d\r\n" % len(body)
+            own.append(b"content-length: %d" % len(body))
         else:
-            lines = body = b""
-        head = framing.response_head(status, headers, lines + self._connection(keep=keep))
+            body = b""
+        head = framing.response_head(status, headers, own)
         self._begin()
         if self._is_head:
             carrier.write(head)
@@ -105,17 +106,18 @@ class Reply:
     def start(self, status: int, headers: Headers, *, content_length: int | None = None) -> None:
         """Begin an answer; chunked unless a length is given, ended by close for HTTP/1.0."""
         keep = self._carrier.may_keep()
-        lines = b""
+        framed: list[bytes] = []
         self._has_body = framing.has_body(status) and not self._is_head
         if content_length is not None:
-            lines = b"content-length: %d\r\n" % content_length
+            framed.append(b"content-length: %d" % content_length)
         elif framing.has_body(status):
             if self._version == "1.1":
-                lines = b"transfer-encoding: chunked\r\n"
+                framed.append(b"transfer-encoding: chunked")
                 self._is_chunked = self._has_body
             else:
                 keep = False
-        head = framing.response_head(status, headers, lines + self._connection(keep=keep))
+        framed += self._connection(keep=keep)
+        head = framing.response_head(status, headers, framed)
         self._begin()
         self._keep = keep
         self._left = content_length
@@ -213,7 +215,7 @@ class Reply:
         if not self._is_started or self._is_ended:
             raise RuntimeError("the answer is not open")
 
-    def _connection(self, *, keep: bool) -> bytes:
+    def _connection(self, *, keep: bool) -> list[bytes]:
         if keep:
-            return b"" if self._version == "1.1" else b"connection: keep-alive\r\n"
-        return b"connection: close\r\n"
+            return [] if self._version == "1.1" else [b"connection: keep-alive"]
+        return [b"connection: close"]
