@@ -187,7 +187,10 @@ FIGURES: Final[Mapping[Client, Figures]] = {
     # Codex repeats 429 six times when told when; the stop is `response.failed` with the error code
     # `invalid_prompt`, the only form whose text it shows.
     Client.CODEX: Figures(final={400: 1}, retried={429: 6}, stop={Dialect.RESPONSES: 1}),
-    Client.COPILOT_CLI: Figures(final={400: 1, 402: 1, 429: 1, 503: 1}),
+    # A stopped stream is repeated once (`make journeys`); the answer to that shows the message.
+    Client.COPILOT_CLI: Figures(
+        final={400: 1, 402: 1, 429: 1, 503: 1}, stop={Dialect.CHAT: 2, Dialect.MESSAGES: 2}
+    ),
     # Two calls, not two tries: opencode asks for a title beside its first call.
     Client.OPENCODE: Figures(final={400: 2, 401: 2, 402: 2, 403: 2}, retried={429: 8}),
     Client.GEMINI_CLI: Figures(final={400: 1, 401: 1, 402: 1, 403: 1}),
