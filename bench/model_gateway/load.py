@@ -13,7 +13,8 @@ from typing import Any, Final
 from bench.model_gateway.scenario import Answer, Body, Scenario
 
 RUN_STEPS: Final = 30
-"""Steps of a run: so many unique requests name the same invocation."""
+RUNS: Final = 500
+"""So many unique requests in a row name the same invocation, and so many invocations are open."""
 
 _SAME: Final = """
 wrk.method = "POST"
@@ -24,7 +25,7 @@ wrk.method = "POST"
 local number = 0
 function request()
    number = number + 1
-   wrk.headers["ringfence-invocation"] = "%(run)s-" .. math.floor(number / %(steps)d)
+   wrk.headers["ringfence-invocation"] = "%(run)s-" .. math.floor(number / %(steps)d) %% %(runs)d
    local mark = string.format("s%%06d-%%014d", %(mark)d, number)
    return wrk.format(nil, nil, nil, before .. mark .. after)
 end
@@ -106,7 +107,7 @@ def _script(target: Target, body: Body, *, is_unique: bool) -> str:
     parts += [f'wrk.headers["{name}"] = "{value}"' for name, value in target.headers]
     mark = time.monotonic_ns() // 1_000_000 % 1_000_000
     run = f"bench-{os.getpid()}-{mark}"
-    unique = _UNIQUE % {"run": run, "steps": RUN_STEPS, "mark": mark}
+    unique = _UNIQUE % {"run": run, "steps": RUN_STEPS, "runs": RUNS, "mark": mark}
     return "\n".join([*parts, unique if is_unique else _SAME, _DONE])
 
 

@@ -135,6 +135,8 @@ class FerroGW:
                 "OPENAI_BASE_URL": f"http://127.0.0.1:{place.upstream_port}/v1",
                 "GOMAXPROCS": "1",
                 "LOG_LEVEL": "error",
+                "RATE_LIMIT_RPS": "1000000",
+                "RATE_LIMIT_BURST": "1000000",
                 "NO_PROXY": os.environ.get("NO_PROXY", "127.0.0.1"),
             },
         )

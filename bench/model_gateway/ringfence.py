@@ -11,6 +11,7 @@ from bench.model_gateway.load import Target
 from bench.model_gateway.process import Pinned
 from bench.model_gateway.scenario import MODEL
 from bench.model_gateway.subject import PYTHON, Place, Running, free_port, wait_for
+
 from ringfence import __version__
 
 _SETTINGS = """
@@ -36,7 +37,7 @@ agents:
       model_calls: unlimited
       seconds: unlimited
       new_invocations_per_minute: 1000000
-      open_invocations: 1000
+      open_invocations: 1000000
 """
 
 

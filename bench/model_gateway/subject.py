@@ -1,6 +1,7 @@
 """What is measured: something that is installed, started and asked."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -97,4 +98,5 @@ def run_quietly(command: list[str], *, folder: Path | None = None) -> str:
     return ran.stdout or ran.stderr
 
 
-PYTHON = sys.executable
+PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
+"""The interpreter that Ringfence and the upstream are run by."""

@@ -11,7 +11,6 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import uvloop
-
 from bench.model_gateway.scenario import CHUNKS, MODEL
 
 USAGE: Final = {"prompt_tokens": 900, "completion_tokens": 50, "total_tokens": 950}
