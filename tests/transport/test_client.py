@@ -289,6 +289,38 @@ def test_a_new_connection_that_closes_is_not_tried_again(run: Run) -> None:
     run(scenario())
 
 
+def test_a_connection_that_closes_at_once_fails_at_once(run: Run) -> None:
+    async def talk(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, _):
+            pool = Pool()
+            async with asyncio.timeout(3):
+                for _ in range(20):
+                    with pytest.raises(UnavailableError) as caught:
+                        await ask(pool, at(port), idle_timeout_s=60)
+                    assert caught.value.code == "provider_unavailable"
+            await pool.close()
+
+    run(scenario())
+
+
+def test_a_closed_pool_opens_nothing(run: Run) -> None:
+    async def scenario() -> None:
+        server = Server(echo)
+        port = await server.listen("127.0.0.1", 0)
+        pool = Pool()
+        assert (await ask(pool, at(port))).status == 200
+        await pool.close()
+        with pytest.raises(UnavailableError) as caught:
+            await ask(pool, at(port))
+        assert caught.value.help == "unsent"
+        await server.drain(1)
+
+    run(scenario())
+
+
 def test_a_connection_rested_for_long_is_asked_of_the_kernel(run: Run) -> None:
     """The upstream's close is in the kernel, but the event loop has not seen it yet."""
 

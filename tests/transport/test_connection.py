@@ -123,6 +123,8 @@ SMUGGLING = {
     "another coding": POST + b"Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
     "the identity coding": POST + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n",
     "a coding twice": CHUNKED[:-2] + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two codings on two lines": POST
+    + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "an empty coding": POST + b"Transfer-Encoding:\r\n\r\n0\r\n\r\n",
     "an empty coding, then chunked": POST
     + b"Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -360,6 +362,20 @@ def test_what_is_accepted_is_read_as_another_reader_reads_it(
         if other is not None:
             assert peer.seen == other[: len(peer.seen)]
         await peer.leave()
+
+    asyncio.run(scenario())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=8), st.integers(0, 60))
+def test_noise_is_refused_once_and_harms_nothing(noise: list[bytes], keep: int) -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        written = await peer.send(POST[:keep], *noise)
+        assert written.count(b"HTTP/1.1 4") + written.count(b"HTTP/1.1 5") <= 1
+        assert peer.errors == []
+        await peer.leave()
+        assert not peer.service.tasks
 
     asyncio.run(scenario())
 

@@ -81,7 +81,7 @@ class Pool:
             raise
 
     async def close(self) -> None:
-        """Close every connection; requests in progress fail."""
+        """Close every connection for good; requests in progress fail."""
         for shelf in self._shelves.values():
             await shelf.close()
 
@@ -93,6 +93,7 @@ class _Shelf:
         self, origin: Origin, limits: ClientLimits, sweeper: Sweeper, dialer: Dialer
     ) -> None:
         self._lines: set[UpstreamConnection] = set()
+        self._is_closed = False
         self._emptied = asyncio.Event()
         self._emptied.set()
         self.host = framing.authority(origin)
@@ -120,9 +121,9 @@ class _Shelf:
         """A new connection, or the first that is free when there are too many."""
         start = self._loop.time()
         while self._taken >= self._limits.connections_per_origin:
-            line = await self._turn(start + timeout_s)
-            if line is not None:
-                return line
+            free = await self._turn(start + timeout_s)
+            if free is not None and free.is_usable(ask_kernel=False):
+                return free
         self._taken += 1
         try:
             left_s = max(0.0, start + timeout_s - self._loop.time())
@@ -130,12 +131,26 @@ class _Shelf:
         except BaseException:
             self._give_back()
             raise
-        self._lines.add(line)
-        self._emptied.clear()
+        self._keep(line)
         return line
+
+    def _keep(self, line: UpstreamConnection) -> None:
+        """Take in a new connection, unless it or the pool was closed meanwhile."""
+        if line.is_lost:
+            self._give_back()
+        else:
+            self._lines.add(line)
+            self._emptied.clear()
+        if self._is_closed:
+            line.give_up()
+        if not line.is_usable(ask_kernel=False):
+            raise UnavailableError(
+                "provider_unavailable", "the connection closed at once", help="unsent"
+            )
 
     async def close(self) -> None:
         """Close every connection and wait until it is closed."""
+        self._is_closed = True
         for line in tuple(self._lines):
             line.give_up()
         await self._emptied.wait()

@@ -184,7 +184,12 @@ class Connection(MessageReader):
     def expire(self) -> None:
         """The client was too slow."""
         incoming = self._incoming
-        if self._is_lingering or self.is_write_paused or (incoming and incoming.is_discarded):
+        if (
+            self._is_lingering
+            or self.is_write_paused
+            or self._transport.is_closing()
+            or (incoming is not None and incoming.is_discarded)
+        ):
             self._transport.abort()
         elif incoming is not None:
             self._time_out(incoming)

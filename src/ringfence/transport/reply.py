@@ -199,7 +199,7 @@ class Reply:
         """The client left before the end."""
         self._release()
         callback, self._on_disconnect = self._on_disconnect, None
-        if callback is not None:
+        if callback is not None and not self._is_ended:
             callback()
 
     def _release(self) -> None:

@@ -1,0 +1,52 @@
+import asyncio
+
+import pytest
+
+from ringfence.transport.resolver import Resolver, look_up
+
+
+def test_answers_are_remembered_for_a_while() -> None:
+    asked: list[str] = []
+
+    async def lookup(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["192.0.2.1"]
+
+    async def scenario() -> None:
+        resolver = Resolver(30, lookup)
+        for _ in range(2):
+            assert await resolver.addresses("a.example", 80) == ["192.0.2.1"]
+        assert len(asked) == 1
+        await resolver.addresses("b.example", 80)
+        assert len(asked) == 2
+        resolver.forget("a.example", 80)
+        await resolver.addresses("a.example", 80)
+        assert len(asked) == 3
+        forgetful = Resolver(0, lookup)
+        for _ in range(2):
+            await forgetful.addresses("a.example", 80)
+        assert len(asked) == 5
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_address_is_not_looked_up(address: str) -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        raise AssertionError
+
+    assert asyncio.run(Resolver(30, lookup).addresses(address, 80)) == [address]
+
+
+def test_a_name_without_an_address_is_an_error() -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        return []
+
+    with pytest.raises(OSError, match="no address"):
+        asyncio.run(Resolver(30, lookup).addresses("a.example", 80))
+
+
+def test_the_system_knows_this_machine() -> None:
+    found = asyncio.run(look_up("localhost", 80))
+    assert set(found) <= {"127.0.0.1", "::1"}
+    assert found
