@@ -21,6 +21,7 @@ from ringfence.app.worker import Surroundings, Worker
 from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration
+from ringfence.gateways.answer import engine_refusal
 from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger import LedgerReader
 from ringfence.transport.client import Pool
@@ -140,7 +141,7 @@ class Plane:
         await control.start()
         self._close.push_async_callback(control.stop)
         self.control_port = control.port
-        server = Server(self._worker.data_plane.handle)
+        server = Server(self._worker.data_plane.handle, render_refusal=engine_refusal)
         try:
             self.port = await server.listen(settings.host, settings.port, tls=tls)
         except OSError as error:

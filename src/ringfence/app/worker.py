@@ -11,10 +11,11 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect
 from ringfence.domain.organisation import Configuration
-from ringfence.enforcement.directory import Directory
+from ringfence.enforcement.directory import Directory, is_over
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
@@ -26,7 +27,7 @@ from ringfence.protocols.embeddings import EmbeddingsCodec
 from ringfence.protocols.gemini import GeminiCodec
 from ringfence.protocols.messages import MessagesCodec
 from ringfence.protocols.responses import ResponsesCodec
-from ringfence.stores.ledger import LedgerWriter, Recovered
+from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
 from ringfence.transport.clock import Clock
@@ -50,7 +51,7 @@ def codecs() -> Mapping[Dialect, Codec]:
 class Surroundings:
     """What a worker is given: the ledger, the network, time, chance and secrets."""
 
-    ledger: LedgerWriter
+    ledger: Ledger
     client: Client
     secrets: EnvironmentSecrets
     clock: Clock
@@ -68,7 +69,6 @@ class Worker:
         """Wire the parts; `install` lets agents in."""
         clock, ids, ledger = around.clock, around.ids, around.ledger
         self._clock = clock
-        self._ledger = ledger
         self._book = Book()
         for key, start_us, spent in recovered.spent:
             self._book.load(key, start_us, spent)
@@ -129,18 +129,24 @@ class Worker:
     async def configuration_changed(
         self, configuration: Configuration, states: Mapping[str, AgentState]
     ) -> None:
-        """Take a new epoch whole."""
+        """Take a new epoch whole, and stop what agents are doing that are no longer in it."""
         self.directory.install(configuration, states)
+        self.invocations.end_calls()
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         """Take these credentials as new, or as replacing those with the same id."""
         self.directory.put_credentials(credentials)
+        now_us = self._clock.now_us()
+        self.invocations.end_calls(
+            {each.id for each in credentials if is_over(each.revoked_us, now_us)}
+        )
 
     async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
         """Admit, or refuse and stop, this agent from now on."""
         runtime = self.directory.agent(agent)
         if runtime is not None and runtime.organisation.id == organisation:
             runtime.state = state
+            self.invocations.end_calls()
 
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""

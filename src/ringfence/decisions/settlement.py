@@ -8,6 +8,9 @@ from ringfence.domain.money import ZERO, Money
 from ringfence.domain.price import RateCard
 from ringfence.domain.usage import Usage
 
+_TOKENS_MAX = 2**40
+"""Far above any call, and exact in every reader's numbers."""
+
 
 class Billing(StrEnum):
     """What is known of the work a provider has done."""
@@ -42,10 +45,13 @@ def charge(
 ) -> Charge:
     """Charge the stated usage; else estimate from above; else keep the whole reservation.
 
-    An estimate never exceeds the bounds: a token is at least one byte of the answer.
+    An estimate never exceeds the bounds: a token is at least one byte of the answer. Counts that no
+    call can have tell nothing.
     """
     if billing is Billing.NONE:
         return Charge(amount=ZERO, usage=None)
+    if usage is not None and not _is_possible(usage):
+        billing, usage = Billing.UNCERTAIN, None
     if billing is Billing.UNCERTAIN:
         known = cost(card, usage) if usage is not None else ZERO
         return Charge(amount=Money(max(known, bounds.reserved)), usage=usage)
@@ -56,3 +62,17 @@ def charge(
             estimated=True,
         )
     return Charge(amount=cost(card, usage), usage=usage)
+
+
+def _is_possible(usage: Usage) -> bool:
+    counts = (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.cache_write_1h_tokens,
+        usage.reasoning_tokens,
+    )
+    if min(counts) < 0 or max(counts) > _TOKENS_MAX:
+        return False
+    return all(0 <= uses <= _TOKENS_MAX for uses in usage.hosted_uses.values())

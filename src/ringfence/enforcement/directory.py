@@ -1,6 +1,7 @@
 """Who may knock: agents and their credentials as the plane knows them right now."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -10,7 +11,10 @@ from ringfence.domain.agent import Agent, AgentState
 from ringfence.domain.credential import AgentCredential, CallerTier
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.route import Route, compile_routes
+from ringfence.enforcement.route import Route, compile_routes, within
+
+DROPPED_KEPT = 10_000
+"""How many ended invocation tokens are still told that they have ended."""
 
 
 class AgentRuntime:
@@ -77,37 +81,42 @@ class Directory:
         """Empty: everybody is refused."""
         self._entries: dict[bytes, _Entry] = {}
         self._agents: dict[str, AgentRuntime] = {}
+        self._credentials: dict[str, AgentCredential] = {}
+        self._dropped: OrderedDict[bytes, None] = OrderedDict()
         self.configuration: Configuration | None = None
 
     def install(self, configuration: Configuration, states: Mapping[str, AgentState]) -> None:
         """Take a new epoch whole. `states` is by agent id; an agent not in it is active.
 
-        An agent that is no longer defined is retired.
+        An agent that is no longer defined is retired. If it comes back, so do its tokens.
         """
-        defined: set[str] = set()
-        for organisation in configuration.organisations.values():
-            routes = compile_routes(organisation)
-            for agent in organisation.agents.values():
-                defined.add(agent.id)
-                runtime = self._agents.setdefault(agent.id, AgentRuntime(organisation, agent))
-                mine = {n: route for n, route in routes.items() if n in agent.scope.models}
-                runtime.define(organisation, agent, mine)
-                runtime.state = states.get(agent.id, AgentState.ACTIVE)
-        for agent_id, runtime in self._agents.items():
-            if agent_id not in defined:
-                runtime.state = AgentState.RETIRED
+        defined = [
+            (organisation, agent, _routes_of(agent, routes))
+            for organisation, routes in [
+                (each, compile_routes(each)) for each in configuration.organisations.values()
+            ]
+            for agent in organisation.agents.values()
+        ]
+        for runtime in self._agents.values():
+            runtime.state = AgentState.RETIRED
+        for organisation, agent, routes in defined:
+            runtime = self._agents.setdefault(agent.id, AgentRuntime(organisation, agent))
+            runtime.define(organisation, agent, routes)
+            runtime.state = states.get(agent.id, AgentState.ACTIVE)
         self.configuration = configuration
+        self.put_credentials(list(self._credentials.values()))
 
     def put_credentials(self, credentials: Iterable[AgentCredential]) -> None:
-        """Add or change agent tokens. One whose agent is unknown is ignored."""
+        """Add or change agent tokens; one whose agent is unknown waits for an epoch with it."""
         for credential in credentials:
+            self._credentials[credential.id] = credential
             runtime = self._agents.get(credential.agent)
             if runtime is not None:
                 caller = Caller(runtime=runtime, credential=credential.id, chain=(runtime.id,))
                 self._entries[credential.digest] = _Entry(caller, credential.revoked_us)
 
     def put_invocation_token(self, digest: bytes, caller: Caller) -> None:
-        """Add an invocation token."""
+        """Add an invocation token. It dies with the agent token that it was narrowed from."""
         self._entries[digest] = _Entry(caller, None)
 
     def drop_invocation_token(self, digest: bytes, now_us: int) -> None:
@@ -115,6 +124,9 @@ class Directory:
         entry = self._entries.get(digest)
         if entry is not None:
             entry.revoked_us = now_us
+            self._dropped[digest] = None
+            if len(self._dropped) > DROPPED_KEPT:
+                del self._entries[self._dropped.popitem(last=False)[0]]
 
     def agent(self, agent_id: str) -> AgentRuntime | None:
         """The agent with that id."""
@@ -131,9 +143,25 @@ class Directory:
         entry = self._entries.get(digest_of(token))
         if entry is None:
             return _UNKNOWN
-        if entry.revoked_us is not None and now_us >= entry.revoked_us:
-            return Unidentified(verdict=_REVOKED, caller=entry.caller)
-        return entry.caller
+        caller = entry.caller
+        if is_over(entry.revoked_us, now_us):
+            return Unidentified(verdict=REVOKED, caller=caller)
+        if caller.invocation is not None:
+            origin = self._credentials.get(caller.credential)
+            if origin is None or is_over(origin.revoked_us, now_us):
+                return Unidentified(verdict=REVOKED, caller=caller)
+        return caller
+
+
+def is_over(revoked_us: int | None, now_us: int) -> bool:
+    """Whether a credential's time is over; one that is being rotated has some left."""
+    return revoked_us is not None and now_us >= revoked_us
+
+
+def _routes_of(agent: Agent, routes: Mapping[str, Route]) -> dict[str, Route]:
+    """The routes that an agent may use; a fallback out of its scope is none for it (DESIGN §8)."""
+    names = agent.scope.models
+    return {name: within(route, names) for name, route in routes.items() if name in names}
 
 
 def digest_of(token: bytes) -> bytes:
@@ -159,7 +187,7 @@ _UNKNOWN = Unidentified(
         )
     )
 )
-_REVOKED = Deny(
+REVOKED = Deny(
     reason=Reason(
         code=Code.CREDENTIAL_REVOKED,
         message="This agent token has been revoked. Do not retry; ask the agent's owner for a "

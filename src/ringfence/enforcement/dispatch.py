@@ -42,6 +42,11 @@ class Dispatcher:
             idle_timeout_s=leg.provider.idle_timeout_s,
         )
 
+    def shows_credential(self, leg: Leg, text: bytes) -> bool:
+        """Whether a provider's text holds the credential that it was sent (I5)."""
+        name = leg.provider.credential
+        return name is not None and self._secrets.get(name).reveal().encode() in text
+
     def _credential(self, provider: Provider) -> Headers:
         if provider.credential is None:
             return ()

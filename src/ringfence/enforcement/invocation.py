@@ -1,6 +1,7 @@
 """Invocations while they are open: joining, opening, narrowing, ending."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
@@ -15,8 +16,8 @@ from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.money import Money
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
-from ringfence.enforcement.directory import Caller, Directory, digest_of
-from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.directory import REVOKED, Caller, Directory, digest_of
+from ringfence.enforcement.live import LiveInvocation, state_reason
 from ringfence.enforcement.record import Ledger
 from ringfence.protocols import headers
 from ringfence.stores.ledger import InvocationRecord, opening_detail
@@ -152,11 +153,17 @@ class Invocations:
         self._end(live, InvocationState.STOPPED, cause, now_us)
 
     def expire(self, now_us: int) -> None:
-        """Close what was left idle or has passed its deadline; call every few seconds."""
+        """Close what was left idle or has passed its deadline; call every few seconds.
+
+        What has a call running is not idle.
+        """
+        for live in self._open.values():
+            if live.running:
+                self.touch(live, now_us)
         for invocation in self._groups.expire(now_us):
-            live = self._open.get(invocation)
-            if live is not None:
-                self._end(live, InvocationState.EXPIRED, None, now_us)
+            idle = self._open.get(invocation)
+            if idle is not None:
+                self._end(idle, InvocationState.EXPIRED, None, now_us)
         overdue = [
             live
             for live in self._open.values()
@@ -165,12 +172,27 @@ class Invocations:
         for live in overdue:
             self._end(live, InvocationState.EXPIRED, live.closed_reason(now_us), now_us)
 
+    def end_calls(self, revoked: AbstractSet[str] = frozenset()) -> None:
+        """Stop the running calls of agents that are not active, and of revoked credentials."""
+        for live in list(self._open.values()):
+            why = state_reason(live.runtime)
+            if why is None and live.identity.credential in revoked:
+                why = REVOKED.reason
+            if why is not None:
+                live.end_calls(why)
+
     def restore(self, records: Iterable[InvocationRecord]) -> None:
-        """Take up what a restart left open, parents before children."""
-        for record in sorted(records, key=lambda each: each.invocation.depth):
+        """Take up what a restart left open, parents before children, the longest idle first.
+
+        A child whose parent is gone stays closed: it would escape the budgets of its tree.
+        """
+        for record in sorted(records, key=lambda each: (each.invocation.depth, each.last_us)):
             identity = record.invocation
             runtime = self._directory.agent(identity.agent)
             if runtime is None or not record.is_identified:
+                continue
+            parent = self._open.get(identity.parent) if identity.parent else None
+            if identity.parent and parent is None:
                 continue
             narrowing = (
                 msgspec.json.decode(record.narrowing, type=Narrowing)
@@ -181,7 +203,7 @@ class Invocations:
                 LiveInvocation(
                     identity,
                     runtime,
-                    parent=self._open.get(identity.parent) if identity.parent else None,
+                    parent=parent,
                     models=_models(narrowing),
                     narrowed=_budget(narrowing),
                 )
@@ -189,6 +211,7 @@ class Invocations:
             live.is_recorded = True
             live.steps = record.steps
             live.tree.model_calls += record.steps
+            live.tree.sub_agents += parent is not None
             live.last_us = record.last_us
             live.token_digest = record.token_digest
             self._install_token(live)
@@ -320,6 +343,7 @@ class Invocations:
             self._end(child, state, cause, now_us)
         live.state = state
         live.stopped = cause
+        live.end_calls(cause or reason.invocation_closed(live.runtime.agent, live.id))
         self._groups.close(live.id, now_us)
         self._open.pop(live.id, None)
         self._closed[live.id] = live
@@ -385,8 +409,8 @@ def _clues(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], 
 
 
 def _restored(grouping: Grouping) -> Grouping:
-    """How an invocation is found after a restart: its conversation is not kept, only its ids."""
-    return Grouping.TOKEN if grouping is Grouping.CONVERSATION else grouping
+    """How an invocation is found after a restart: its conversation is not kept, only its time."""
+    return Grouping.TIME if grouping is Grouping.CONVERSATION else grouping
 
 
 def _models(narrowing: Narrowing) -> frozenset[str] | None:

@@ -1,7 +1,7 @@
 """One open invocation as it runs: its counts, its accounts and whether it must end."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
 from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Demand
@@ -32,6 +32,13 @@ AccountName = tuple[str, str, str]
 """Scope, holder and period of an account, as events spell them."""
 
 
+class Running(Protocol):
+    """A call of an invocation that is on its way."""
+
+    def stop(self, why: Reason) -> None:
+        """End it at once; harmless if it has ended."""
+
+
 @final
 class LiveInvocation:
     """An invocation while it is open, and for a while after, so that a closed one says so.
@@ -53,7 +60,7 @@ class LiveInvocation:
         "models",
         "narrowed",
         "parent",
-        "refused",
+        "running",
         "runtime",
         "state",
         "steps",
@@ -93,6 +100,7 @@ class LiveInvocation:
         self.forms: Forms | None = None
         self.is_recorded = False
         self.token_digest: bytes | None = None
+        self.running: set[Running] = set()
 
     @property
     def id(self) -> str:
@@ -115,6 +123,11 @@ class LiveInvocation:
         if over is not None:
             return over
         return self.parent.closed_reason(now_us) if self.parent is not None else None
+
+    def end_calls(self, why: Reason) -> None:
+        """Stop what is running, also where nothing arrives that would ask `stream_stop`."""
+        for call in tuple(self.running):
+            call.stop(why)
 
     def stream_stop(self, output_floor_tokens: int, reserved_tokens: int) -> Reason | None:
         """Why a stream of this invocation must end at once; cheap, asked for every chunk."""

@@ -3,6 +3,8 @@
 DESIGN §4, steps 2 to 8 and 11. Every `if` about permission is a question to `decisions`.
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -16,20 +18,24 @@ from ringfence.decisions.price import (
     unpriced_hosted_tools,
     worst_case,
 )
+from ringfence.decisions.settlement import Billing, Charge
+from ringfence.domain.agent import Agent
 from ringfence.domain.budget import BudgetScope
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import Decision
+from ringfence.domain.event import Decision, Status
 from ringfence.domain.exchange import ModelRequest
-from ringfence.domain.model import ProviderProtocol
+from ringfence.domain.model import Dialect, ProviderProtocol
 from ringfence.domain.money import Money
+from ringfence.domain.usage import Usage
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.form import event_forms
 from ringfence.enforcement.invocation import Invocations, Refusable
 from ringfence.enforcement.live import Forms, LiveInvocation, state_reason
+from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
-from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
-from ringfence.enforcement.route import Route
+from ringfence.enforcement.refusal import INTERNAL, Attempted, Refusals, RefusedAction
+from ringfence.enforcement.route import Leg, Route, within
 from ringfence.enforcement.ticket import (
     Ending,
     Ticket,
@@ -41,8 +47,14 @@ from ringfence.stores.body import Body
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
+_LOG = logging.getLogger(__name__)
+
 _NOTHING_SEEN = Evidence()
 _STOPPING = frozenset({Code.BUDGET_EXHAUSTED, Code.LIMIT_REACHED})
+_WORD_CHARACTERS = 200
+_TOOL_CALLS = 200
+"""How much of a provider's own words an event keeps; a hostile one could send megabytes."""
+_NONE_OWNED: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +102,17 @@ class ModelPath:
         self._clock = clock
         self._ids = ids
         self._evidence: dict[tuple[str, str], Evidence] = dict(evidence or {})
+        self._objects = ProviderObjects()
 
     def begin(self, caller: Caller, request: ModelRequest, knock: Knock) -> Ticket | RefusedAction:
-        """Admit, decide, reserve and write the intent; dispatch only when `durable` is done."""
+        """Admit, decide, reserve and write the intent; dispatch only after `make_durable`."""
+        try:
+            return self._begin(caller, request, knock)
+        except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies and is recorded)
+            _LOG.exception("a decision failed; the call is denied")
+            return self._refuse(caller, Deny(reason=INTERNAL), request, knock, None)
+
+    def _begin(self, caller: Caller, request: ModelRequest, knock: Knock) -> Ticket | RefusedAction:
         now_us = self._clock.now_us()
         not_active = state_reason(caller.runtime)
         if not_active is not None:
@@ -108,34 +128,83 @@ class ModelPath:
             return self._refuse(
                 caller, Deny(reason=self._short(caller, reserved)), request, knock, joined
             )
-        over = limit.model_call(caller.runtime.agent, joined.tree)
-        if over is not None:
+        try:
+            over = limit.model_call(caller.runtime.agent, joined.tree)
+            if over is None:
+                return self._ticket(caller, joined, request, knock, plan, reserved, now_us)
+        except BaseException:
             self._book.release(reserved)
-            return self._refuse(caller, Deny(reason=over), request, knock, joined)
-        return self._ticket(caller, joined, request, knock, plan, reserved, now_us)
+            raise
+        self._book.release(reserved)
+        return self._refuse(caller, Deny(reason=over), request, knock, joined)
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Record a refusal that a door found, for example a body that cannot be read."""
         return self._refusals.refuse(caller, verdict, attempted)
 
-    async def make_durable(self, ticket: Ticket) -> Reason | None:
-        """Wait for the intent; if it cannot be written, give the money back and say why (I1)."""
+    async def make_durable(self, ticket: Ticket) -> RefusedAction | None:
+        """Wait for the intent; None if the call may now be dispatched (I1).
+
+        If the intent cannot be written, the money is given back.
+        """
         try:
             await ticket.durable
         except UnavailableError as error:
-            ticket.is_open = False
-            self._book.release(ticket.reservation)
-            return Reason(
+            self._withdraw(ticket)
+            unwritten = Reason(
                 code=Code.STORE_UNAVAILABLE,
                 message="Ringfence cannot write its record right now, so this call was not made. "
                 "Nothing was charged.",
                 facts=(("cause", error.code),),
             )
-        return None
+            return self.refuse(ticket.caller, Deny(reason=unwritten), _attempted(ticket))
+        except asyncio.CancelledError:
+            await self._forsake(ticket)
+            raise
+        why = ticket.guard(0)
+        if why is None:
+            return None
+        # Suspended or stopped while the intent was being written.
+        ticket.settle(_undone(ticket, Status.CUT, why.code.value))
+        return RefusedAction(verdict=_verdict(why), action=ticket.action, invocation=ticket.live.id)
 
     def stop_invocation(self, live: LiveInvocation, cause: Reason) -> None:
-        """End an invocation for good, for example after a cut."""
-        self._invocations.stop(live, cause, self._clock.now_us())
+        """End an invocation for good after a cut, if the cause holds for more than this call."""
+        if cause.code in _STOPPING:
+            self._invocations.stop(live, cause, self._clock.now_us())
+
+    def usable_routes(self, caller: Caller) -> list[Route] | Refusable:
+        """What a caller may use, for a listing: within its invocation, if it acts in one."""
+        routes = list(caller.runtime.routes.values())
+        if caller.invocation is None:
+            return routes
+        live = self._invocations.find(caller.invocation)
+        if live is None:
+            closed = reason.invocation_closed(caller.runtime.agent, caller.invocation)
+            return Refusable(verdict=Stop(reason=closed))
+        over = live.closed_reason(self._clock.now_us())
+        if over is not None:
+            return Refusable(verdict=Stop(reason=over), live=live)
+        models = live.models
+        return [route for route in routes if models is None or route.model.name in models]
+
+    def _withdraw(self, ticket: Ticket) -> None:
+        """Make a call undone whose intent was never written."""
+        ticket.is_open = False
+        live = ticket.live
+        live.running.discard(ticket)
+        live.tree.model_calls -= 1
+        if ticket.intent.opens:
+            live.is_recorded = False
+        self._book.release(ticket.reservation)
+
+    async def _forsake(self, ticket: Ticket) -> None:
+        """The door's task was cancelled meanwhile: an intent that gets written gets its outcome."""
+        try:
+            await self._ledger.flush()
+            ticket.settle(_undone(ticket, Status.FAILED, "interrupted"))
+        except UnavailableError:
+            self._withdraw(ticket)
 
     def _plan(
         self,
@@ -153,16 +222,17 @@ class ModelPath:
         route = runtime.routes[model.name]
         if route.protocol is not knock.protocol:
             return reason.wrong_protocol(agent, model.name, route.protocol.value)
-        for leg in route.legs:
-            unfit = model_call.check(agent, leg.model, request)
-            if unfit is not None:
-                return unfit
+        if live.models is not None:
+            route = within(route, live.models)
+        owned = self._objects.owned(runtime) if request.provider_objects else _NONE_OWNED
+        unfit = _unfit(agent, route, request, owned)
+        if unfit is not None:
+            return unfit
         if route.card is None:
             return reason.price_unknown(agent, model.name)
-        hosted = [tool.name for tool in request.hosted_tools]
-        if hosted and (unpriced := unpriced_hosted_tools(route.card, hosted)):
-            return reason.price_unknown(agent, f"{model.name} with {unpriced[0]}")
         input_tokens = self._input_tokens(runtime.organisation.id, route, request)
+        if request.provider_objects:
+            input_tokens += model_call.outside_tokens(request, owned)
         output = output_limit.output_limit(request.dialect, request.output_limit, agent)
         worst = worst_case(route.card, input_tokens, output.tokens, request.answers)
         left = self._book.left(live.demands, now_us)
@@ -218,8 +288,7 @@ class ModelPath:
         intent.tools = list(request.tools)
         intent.body_bytes = len(request.body)
         intent.client = knock.client
-        live.is_recorded = True
-        return Ticket(
+        ticket = Ticket(
             caller=caller,
             live=live,
             route=plan.route,
@@ -231,21 +300,23 @@ class ModelPath:
             started_us=self._clock.monotonic_us(),
             settle=self._settle,
         )
+        live.is_recorded = True
+        live.running.add(ticket)
+        return ticket
 
     def _settle(self, ticket: Ticket, ending: Ending) -> None:
         now_us = self._clock.now_us()
-        charge = charge_for(ticket, ending)
+        ticket.live.running.discard(ticket)
+        charge = _charge(ticket, ending)
         settled = self._book.settle(ticket.reservation, charge.amount)
-        self._invocations.touch(ticket.live, now_us)
-        self._learn(ticket, ending)
         answer, intent, started_us = ending.answer, ticket.intent, ticket.started_us
         outcome = copy(self._forms(ticket.caller, ticket.live).outcome)
         outcome.time_us = str(now_us)
         outcome.action = intent.action
         outcome.status = ending.status
         outcome.http_status = ending.http_status
-        outcome.error = ending.error or answer.error
-        outcome.finish = answer.finish
+        outcome.error = (ending.error or answer.error)[:_WORD_CHARACTERS]
+        outcome.finish = answer.finish[:_WORD_CHARACTERS]
         outcome.usage = charge.usage
         outcome.cost_nano = str(settled.cost)
         outcome.reserved_nano = intent.reserved_nano
@@ -255,11 +326,16 @@ class ModelPath:
         outcome.attempts = ending.attempts
         outcome.duration_us = self._clock.monotonic_us() - started_us
         outcome.first_byte_us = max(0, ending.first_byte_us - started_us)
-        outcome.tool_calls = list(answer.tool_calls)
-        outcome.provider_object = answer.provider_object
-        outcome.response_model = answer.response_model
+        outcome.tool_calls = [name[:_WORD_CHARACTERS] for name in answer.tool_calls[:_TOOL_CALLS]]
+        outcome.provider_object = answer.provider_object[:_WORD_CHARACTERS]
+        outcome.response_model = answer.response_model[:_WORD_CHARACTERS]
         outcome.body_bytes = len(ending.body)
         self._ledger.record(outcome, Body(ending.body) if ending.body else None)
+        self._invocations.touch(ticket.live, now_us)
+        if charge.usage is not None:
+            self._learn(ticket, ending.leg, charge.usage)
+            if ticket.request.dialect is Dialect.RESPONSES and answer.provider_object:
+                self._objects.note(ticket.caller.runtime, answer)
 
     def _forms(self, caller: Caller, live: LiveInvocation) -> Forms:
         """The events of this invocation as far as they are the same for every call."""
@@ -269,15 +345,14 @@ class ModelPath:
             forms = live.forms = event_forms(caller, live, self._directory)
         return forms
 
-    def _learn(self, ticket: Ticket, ending: Ending) -> None:
+    def _learn(self, ticket: Ticket, leg: Leg, usage: Usage) -> None:
         """Take a provider's count of a body that was all text as evidence for the next bound."""
-        usage = ending.answer.usage
         request = ticket.request
-        if usage is None or usage.estimated or request.images or request.media:
+        if usage.estimated or request.images or request.media:
             return
         if request.hosted_tools or request.outside_inputs:
             return
-        key = (ticket.caller.runtime.organisation.id, ending.leg.model.name)
+        key = (ticket.caller.runtime.organisation.id, leg.model.name)
         state = self._evidence.get(key, _NOTHING_SEEN)
         self._evidence[key] = input_bound.learn(state, len(request.body), usage.input_tokens)
 
@@ -310,8 +385,51 @@ class ModelPath:
         )
 
 
+def _unfit(
+    agent: Agent, route: Route, request: ModelRequest, owned: Mapping[str, int]
+) -> Reason | None:
+    """Why this request may not go to some leg of its route."""
+    for leg in route.legs:
+        unfit = model_call.check(agent, leg.model, request, owned)
+        if unfit is not None:
+            return unfit
+    hosted = [tool.name for tool in request.hosted_tools]
+    if hosted and route.card is not None:
+        unpriced = unpriced_hosted_tools(route.card, hosted)
+        if unpriced:
+            return reason.price_unknown(agent, f"{route.model.name} with {unpriced[0]}")
+    return None
+
+
 def _verdict(why: Reason) -> Refused:
     return Stop(reason=why) if why.code is Code.INVOCATION_STOPPED else Deny(reason=why)
+
+
+def _charge(ticket: Ticket, ending: Ending) -> Charge:
+    """What to charge; the reservation, if that cannot be told."""
+    try:
+        return charge_for(ticket, ending)
+    except Exception:  # noqa: BLE001 (INVARIANT I3: there is always an outcome)
+        _LOG.exception("a charge could not be computed; the reservation is charged")
+        return Charge(amount=ticket.reservation.amount, usage=None)
+
+
+def _undone(ticket: Ticket, status: Status, error: str) -> Ending:
+    """The ending of a call that was never dispatched."""
+    return Ending(status=status, billing=Billing.NONE, leg=ticket.route.legs[0], error=error)
+
+
+def _attempted(ticket: Ticket) -> Attempted:
+    """What a ticket was for."""
+    request = ticket.request
+    return Attempted(
+        resource=ticket.intent.resource,
+        operation=ticket.intent.operation,
+        invocation=ticket.live.id,
+        root=ticket.live.root,
+        client=ticket.intent.client,
+        body=Body(request.body, request.message_spans),
+    )
 
 
 def _holder(caller: Caller, line: Line) -> str:

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 
 from ringfence.domain.action import ActionKind
 from ringfence.domain.event import Decision, Refusal
-from ringfence.domain.verdict import Deny, Reason, Refused, Stop, Throttle
+from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.record import Ledger, heading
 from ringfence.stores.body import Body
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
+
+INTERNAL = Reason(
+    code=Code.INTERNAL,
+    message="Ringfence failed unexpectedly and stopped this call. The failure is in its log.",
+)
+"""What is unexpected denies (DESIGN I4)."""
 
 REPEAT_WINDOW_US = 20_000_000
 """A refusal with the same cause within this time of the last is a repeat."""
@@ -69,9 +75,8 @@ class Refusals:
         self._counters: OrderedDict[_Cause, _Counter] = OrderedDict()
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
-        """Put a refusal on the record and give it an action id."""
+        """Put a refusal on the record; a repeat has the action id of the first, which is there."""
         now_us = self._clock.now_us()
-        action = self._ids.make("act")
         cause = (
             caller.credential,
             attempted.invocation,
@@ -83,10 +88,12 @@ class Refusals:
         if counter is not None and now_us - counter.last_us < REPEAT_WINDOW_US:
             counter.repeats += 1
             counter.last_us = now_us
+            action = counter.first_action
         else:
             if counter is not None:
                 self._write_repeats(self._counters.pop(cause), now_us)
             decision = decision_of(verdict)
+            action = self._ids.make("act")
             self._counters[cause] = _Counter(caller, attempted, decision, action, now_us)
             self._write(caller, attempted, decision, action=action, now_us=now_us)
             if len(self._counters) > REMEMBERED_MAX:

@@ -1,6 +1,8 @@
 """Where the calls of a model alias go: compiled once for each epoch of the configuration."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ringfence.decisions.price import dearest
@@ -42,16 +44,26 @@ def compile_routes(organisation: Organisation) -> dict[str, Route]:
     return {name: _route(organisation, model) for name, model in organisation.models.items()}
 
 
+def within(route: Route, names: AbstractSet[str]) -> Route:
+    """The same route without the fallbacks that are not among these models."""
+    first, *others = route.legs
+    kept = [leg for leg in others if leg.model.name in names]
+    if len(kept) == len(others):
+        return route
+    return replace(route, legs=(first, *kept), card=_card([first, *kept]))
+
+
 def _route(organisation: Organisation, model: Model) -> Route:
     models = [model, *(organisation.models[name] for name in model.fallback)]
-    cards = [each.price or each.ceiling for each in models]
+    legs = tuple(_leg(organisation.providers[each.provider], each) for each in models)
+    protocol = organisation.providers[model.provider].protocol
+    return Route(model=model, protocol=protocol, legs=legs, card=_card(legs))
+
+
+def _card(legs: Sequence[Leg]) -> RateCard | None:
+    cards = [leg.model.price or leg.model.ceiling for leg in legs]
     known = [card for card in cards if card is not None]
-    return Route(
-        model=model,
-        protocol=organisation.providers[model.provider].protocol,
-        legs=tuple(_leg(organisation.providers[each.provider], each) for each in models),
-        card=dearest(known) if len(known) == len(cards) else None,
-    )
+    return dearest(known) if len(known) == len(cards) else None
 
 
 def _leg(provider: Provider, model: Model) -> Leg:

@@ -50,6 +50,7 @@ class Ticket:
         "intent",
         "is_open",
         "live",
+        "on_stop",
         "output",
         "request",
         "reservation",
@@ -82,6 +83,8 @@ class Ticket:
         self.durable = durable
         self.started_us = started_us
         self.is_open = True
+        self.on_stop: Callable[[Reason], None] | None = None
+        """How the door ends this call; set once it has begun to dispatch."""
         self._settle = settle
 
     @property
@@ -103,6 +106,11 @@ class Ticket:
         if self.is_open:
             self.is_open = False
             self._settle(self, ending)
+
+    def stop(self, why: Reason) -> None:
+        """End the call from outside, for example because its agent was suspended."""
+        if self.is_open and self.on_stop is not None:
+            self.on_stop(why)
 
     def guard(self, output_floor_tokens: int) -> Reason | None:
         """Whether a stream must end now, and why."""

@@ -10,12 +10,12 @@ from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
-from ringfence.enforcement.refusal import Attempted, RefusedAction
-from ringfence.gateways.answer import answer_refusal
+from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction
+from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
 from ringfence.gateways.model import endpoint as endpoints
 from ringfence.gateways.model import listing
-from ringfence.gateways.model.door import ModelDoor, client_of, reason_of
+from ringfence.gateways.model.door import ModelDoor, reason_of
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Request, Response
@@ -26,6 +26,7 @@ _TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 _PREFIX: Final = b"/invocation/"
 """`/invocation/ID/v1/…` says what the header `Ringfence-Invocation: ID` says, for clients that can
 only be given a base URL."""
+_PATH_BYTES: Final = 200
 _OPEN_PATHS: Final = frozenset({b"/healthz", b"/readyz"})
 
 Readiness = Callable[[], str]
@@ -54,47 +55,53 @@ class DataPlane:
         self._readiness = readiness
 
     async def handle(self, request: Request, response: Response) -> None:
-        """Answer one request; whatever is unexpected denies (DESIGN I4)."""
+        """Answer one request; whatever is unexpected denies and is recorded (DESIGN I4)."""
+        if request.path in _OPEN_PATHS:
+            self._health(request, response)
+            return
+        caller: Caller | None = None
         try:
-            await self._handle(request, response)
+            caller = self._identify(request, response)
+            if caller is not None:
+                await self._admit(caller, request, response)
         except ConnectionError:
             response.abort()
         except Exception:  # noqa: BLE001 (what is unexpected denies)
             _LOG.exception("a request failed unexpectedly")
-            if response.is_started:
-                response.abort()
-            else:
-                self._answer(request, response, _INTERNAL)
+            self._failed(caller, request, response)
 
-    async def _handle(self, request: Request, response: Response) -> None:
-        if request.path in _OPEN_PATHS:
-            self._health(request, response)
-            return
+    def _identify(self, request: Request, response: Response) -> Caller | None:
+        """Whose request it is; None if it was refused because nobody's."""
         try:
-            passing.check(request.headers)
             token = passing.credential(request.headers)
-            path, hints = _hints(request)
         except PeerError as error:
             self._answer(request, response, reason_of(error))
-            return
-        caller = self._identify(request, response, token)
-        if caller is not None:
-            request.path = path
-            await self._route(caller, request, response, hints)
-
-    def _identify(self, request: Request, response: Response, token: str | None) -> Caller | None:
+            return None
         found = self._directory.identify(
             token.encode("latin-1") if token else None, self._clock.now_us()
         )
         if isinstance(found, Caller):
             return found
         if found.caller is not None:
-            attempted = Attempted(client=client_of(request.headers))
-            refused = self._path.refuse(found.caller, found.verdict, attempted)
-            answer_refusal(request, response, endpoints.dialect_of(request.path), refused)
+            self._refuse(found.caller, request, response, found.verdict.reason)
         else:
             self._answer(request, response, found.verdict.reason)
         return None
+
+    async def _admit(self, caller: Caller, request: Request, response: Response) -> None:
+        """Whether the agent may act at all, before anything of the body is read."""
+        why = state_reason(caller.runtime)
+        if why is not None:
+            self._refuse(caller, request, response, why)
+            return
+        try:
+            passing.check(request.headers)
+            path, hints = _hints(request)
+        except PeerError as error:
+            self._refuse(caller, request, response, reason_of(error))
+            return
+        request.path = path
+        await self._route(caller, request, response, hints)
 
     async def _route(
         self,
@@ -104,33 +111,45 @@ class DataPlane:
         hints: tuple[tuple[str, str], ...],
     ) -> None:
         endpoint = endpoints.find(request.path)
-        if endpoint is not None and request.method == b"POST":
-            await self._model_door.handle(caller, endpoint, request, response, hints)
-            return
-        if self._invocation_door.serves(request.path):
+        if endpoint is not None:
+            if request.method == b"POST":
+                await self._model_door.handle(caller, endpoint, request, response, hints)
+            else:
+                self._refuse(caller, request, response, method_not_allowed("POST"))
+        elif self._invocation_door.serves(request.path):
             await self._invocation_door.handle(caller, request, response)
-            return
-        is_listing = (
-            request.path in endpoints.LISTING_PATHS
-            or endpoints.listed_model(request.path) is not None
-        )
-        not_active = state_reason(caller.runtime)
-        if not_active is not None:
-            why = not_active
-        elif endpoint is not None:
-            why = method_not_allowed("POST")
-        elif is_listing and request.method == b"GET":
+        elif not endpoints.is_listing(request.path):
+            self._refuse(caller, request, response, _NOT_FOUND)
+        elif request.method == b"GET":
             listing.handle(caller, self._path, request, response)
-            return
         else:
-            why = method_not_allowed("GET") if is_listing else _NOT_FOUND
+            self._refuse(caller, request, response, method_not_allowed("GET"))
+
+    def _refuse(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
+        """Refuse somebody who is known, on the record."""
+        path = _named(request.path)[1]
+        endpoint = endpoints.find(path)
         attempted = Attempted(
-            resource=request.path[:200].decode("latin-1"),
-            operation="unknown",
+            resource=path[:_PATH_BYTES].decode("latin-1"),
+            operation=endpoint.dialect.value if endpoint is not None else "unknown",
             client=client_of(request.headers),
         )
         refused = self._path.refuse(caller, Deny(reason=why), attempted)
-        answer_refusal(request, response, endpoints.dialect_of(request.path), refused)
+        answer_refusal(request, response, _dialect(request), refused)
+
+    def _failed(self, caller: Caller | None, request: Request, response: Response) -> None:
+        """Deny because of a fault of ours, on the record if that still works."""
+        if response.is_started:
+            response.abort()
+            return
+        try:
+            if caller is not None:
+                self._refuse(caller, request, response, INTERNAL)
+                return
+        except Exception:  # noqa: BLE001 (then without a record: nothing else is left)
+            _LOG.exception("a refusal could not be recorded")
+        if not response.is_started:
+            self._answer(request, response, INTERNAL)
 
     def _health(self, request: Request, response: Response) -> None:
         trouble = self._readiness() if request.path == b"/readyz" else ""
@@ -141,28 +160,45 @@ class DataPlane:
 
     def _answer(self, request: Request, response: Response, why: Reason) -> None:
         """Refuse somebody who is not known; there is nobody to record it for."""
-        dialect: Dialect = endpoints.dialect_of(request.path)
         refused = RefusedAction(verdict=Deny(reason=why), action="")
-        answer_refusal(request, response, dialect, refused)
+        answer_refusal(request, response, _dialect(request), refused)
+
+
+def _dialect(request: Request) -> Dialect:
+    """The dialect to word a refusal in, for any path."""
+    path = _named(request.path)[1]
+    if endpoints.is_listing(path):
+        return listing.dialect_of(path, request.headers)
+    return endpoints.dialect_of(path)
+
+
+def _named(path: bytes) -> tuple[bytes, bytes]:
+    """The invocation that a path names, empty if none, and the path without it."""
+    if not path.startswith(_PREFIX):
+        return b"", path
+    name, slash, rest = path[len(_PREFIX) :].partition(b"/")
+    return name, slash + rest
 
 
 def _hints(request: Request) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-    """The path without an invocation prefix, and the ids by which the request names its run."""
+    """The path without an invocation prefix, and the ids by which the request names its run.
+
+    Raises PeerError `request_malformed`.
+    """
     hints = passing.client_ids(request.headers)
     if not request.path.startswith(_PREFIX):
         return request.path, hints
-    name, slash, rest = request.path[len(_PREFIX) :].partition(b"/")
-    if not name or not slash or len(name) > passing.MAX_ID_CHARACTERS or not name.isascii():
+    name, rest = _named(request.path)
+    if not rest or not passing.is_id(name):
         raise PeerError(Code.REQUEST_MALFORMED, "the path's invocation is not an id")
-    return b"/" + rest, (("ringfence-invocation", name.decode()), *hints)
+    if request.header(b"ringfence-invocation") not in {None, name}:
+        message = "path and header name different invocations"
+        raise PeerError(Code.REQUEST_MALFORMED, message)
+    return rest, (("ringfence-invocation", name.decode()), *hints)
 
 
 _NOT_FOUND: Final = Reason(
     code=Code.NOT_FOUND,
     message="Ringfence has no such path. Model calls go to /v1/chat/completions, /v1/responses, "
     "/v1/embeddings, /v1/messages, /v1beta/models/…; /v1/models lists what this agent may use.",
-)
-_INTERNAL: Final = Reason(
-    code=Code.INTERNAL,
-    message="Ringfence failed unexpectedly and stopped this call. The failure is in its log.",
 )

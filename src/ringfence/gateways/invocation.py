@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ringfence.decisions import reason
-from ringfence.domain.error import PeerError
+from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.money import NANO_PER_USD, from_usd
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.directory import Caller
@@ -15,7 +15,7 @@ from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Attempted, RefusedAction
-from ringfence.gateways.answer import answer_refusal
+from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.protocols import strict_json
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Request, Response
@@ -79,7 +79,10 @@ class InvocationDoor:
             self._refuse(caller, request, response, opened)
             return
         live, token = opened
-        await self._ledger.flush()  # a token that a crash would forget is never given out
+        if not await self._is_durable(caller, request, response):
+            # A token that a crash would forget is never given out.
+            self._invocations.finish(live, self._clock.now_us())
+            return
         deadline_us = live.identity.deadline_us
         answer = {
             "id": live.id,
@@ -107,8 +110,18 @@ class InvocationDoor:
             self._deny(caller, request, response, reason.invocation_unknown(agent, named))
             return
         self._invocations.finish(live, self._clock.now_us())
-        await self._ledger.flush()
+        if not await self._is_durable(caller, request, response):
+            return
         response.send(200, _JSON, msgspec.json.encode({"id": live.id, "state": live.state.value}))
+
+    async def _is_durable(self, caller: Caller, request: Request, response: Response) -> bool:
+        """Whether what was just recorded is on disk; if not, the caller has been told so."""
+        try:
+            await self._ledger.flush()
+        except UnavailableError:
+            self._deny(caller, request, response, _UNWRITTEN)
+            return False
+        return True
 
     def _deny(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
         self._refuse(caller, request, response, Refusable(verdict=Deny(reason=why)))
@@ -122,9 +135,16 @@ class InvocationDoor:
             operation="invocations",
             invocation=live.id if live else "",
             root=live.root if live else "",
+            client=client_of(request.headers),
         )
         refused: RefusedAction = self._path.refuse(caller, refusable.verdict, attempted)
         answer_refusal(request, response, None, refused)
+
+
+_UNWRITTEN: Final = Reason(
+    code=Code.STORE_UNAVAILABLE,
+    message="Ringfence cannot write its record right now. Try again in a moment.",
+)
 
 
 def method_not_allowed(allowed: str) -> Reason:

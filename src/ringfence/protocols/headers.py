@@ -220,7 +220,7 @@ def client_ids(headers: Headers) -> tuple[tuple[str, str], ...]:
     ids: list[tuple[str, str]] = []
     own = given.get(b"ringfence-invocation")
     if own is not None:
-        if not _is_id(own):
+        if not is_id(own):
             _refuse("the header `ringfence-invocation` is not an id")
         ids.append(("ringfence-invocation", own.decode()))
     trace = _trace_id(given.get(b"traceparent", b""))
@@ -232,7 +232,7 @@ def client_ids(headers: Headers) -> tuple[tuple[str, str], ...]:
     ids += [
         (name.decode(), given[name].decode())
         for name in _CLIENT_ID_HEADERS
-        if _is_id(given.get(name, b""))
+        if is_id(given.get(name, b""))
     ]
     return tuple(ids)
 
@@ -247,7 +247,7 @@ def subagent_id(headers: Headers) -> str:
     """The name a known client gives to the sub-agent that calls; empty for the main agent."""
     given = dict(headers)
     marked = given.get(_SUBAGENT_HEADER, b"")
-    if _is_id(marked):
+    if is_id(marked):
         return marked.decode()
     turn = _turn(given)
     is_subagent = turn is not None and turn.agent_name not in {"", _CODEX_ROOT_AGENT}
@@ -263,7 +263,7 @@ def _turn(given: dict[bytes, bytes]) -> _CodexTurn | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     ids = (turn.root_turn_id, turn.turn_id)
-    return turn if all(not part or _is_id(part.encode()) for part in ids) else None
+    return turn if all(not part or is_id(part.encode()) for part in ids) else None
 
 
 def _trace_id(traceparent: bytes) -> str:
@@ -276,7 +276,8 @@ def _trace_id(traceparent: bytes) -> str:
     return trace if is_hex and trace.strip("0") else ""
 
 
-def _is_id(value: bytes) -> bool:
+def is_id(value: bytes) -> bool:
+    """Whether a value can be an id by which somebody names a run."""
     is_short = 0 < len(value) <= MAX_ID_CHARACTERS
     return is_short and value.isascii() and value.decode().isprintable()
 

@@ -1,9 +1,10 @@
 """One model call from request to answer."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.settlement import Billing
@@ -15,10 +16,10 @@ from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.model_call import Knock, ModelPath
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction
 from ringfence.enforcement.route import Leg
 from ringfence.enforcement.ticket import Ending, Ticket
-from ringfence.gateways.answer import answer_refusal, own_headers
+from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.model import upstream as wire
 from ringfence.gateways.model.endpoint import Endpoint
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
@@ -60,6 +61,19 @@ class _Call:
     ticket: Ticket
     attempts: list[Attempt]
     leg: Leg
+    task: asyncio.Task[None]
+    relay: StreamRelay | None = None
+    is_sent: bool = False
+    """Whether a provider may have seen anything of it."""
+    stopped: Reason | None = None
+
+    def stop(self, why: Reason) -> None:
+        """End it from outside: a stream in its own words, else by giving up the wait."""
+        if self.relay is not None:
+            self.relay.stop(why)
+        elif self.stopped is None:
+            self.stopped = why
+            self.task.cancel()
 
 
 class ModelDoor:
@@ -112,7 +126,10 @@ class ModelDoor:
         if isinstance(begun, RefusedAction):
             answer_refusal(request, response, endpoint.dialect, begun)
             return
-        not_written = await self._path.make_durable(begun)
+        unmade = await self._path.make_durable(begun)
+        if unmade is not None:
+            answer_refusal(request, response, endpoint.dialect, unmade)
+            return
         call = _Call(
             request=request,
             response=response,
@@ -122,15 +139,21 @@ class ModelDoor:
             ticket=begun,
             attempts=[],
             leg=begun.route.legs[0],
+            task=cast("asyncio.Task[None]", asyncio.current_task()),
         )
-        if not_written is not None:
-            self._refuse(call, not_written)
-            return
+        begun.on_stop = call.stop
         try:
             await self._dispatch(call, asked, query)
+        except asyncio.CancelledError:
+            if call.stopped is None or call.task.uncancel():
+                raise
+            self._give_up(call, Status.CUT, call.stopped)
+        except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies)
+            _LOG.exception("a call failed unexpectedly")
+            self._give_up(call, Status.FAILED, INTERNAL)
         finally:
             # INVARIANT (I3): whatever ended this task, the intent gets its outcome.
-            self._settle(call, Status.FAILED, Billing.UNCERTAIN, error="interrupted")
+            self._settle(call, Status.FAILED, _unknown(call), error="interrupted")
 
     async def _dispatch(self, call: _Call, asked: ModelRequest, query: bytes) -> None:
         """Try the legs of the route in order, before the first byte has reached the agent."""
@@ -180,6 +203,7 @@ class ModelDoor:
         passed = passing.to_provider(
             call.request.headers, call.endpoint.protocol, leg.provider.betas
         )
+        call.is_sent = True
         return await self._dispatcher.send(leg, target, passed, body)
 
     def _rewriter(self, call: _Call, leg: Leg) -> Codec:
@@ -229,7 +253,7 @@ class ModelDoor:
         except (PeerError, UnavailableError):
             body = b""
         status = upstream.status
-        if status in _OUR_CREDENTIAL:
+        if status in _OUR_CREDENTIAL or self._dispatcher.shows_credential(call.leg, body):
             _LOG.error(
                 "provider refused our credential",
                 extra={"provider": call.leg.provider.name, "status": status},
@@ -268,6 +292,7 @@ class ModelDoor:
             clock=self._clock,
             drain_s=self._limits.drain_s,
         )
+        call.relay = relay
         passage = await relay.run()
         answer = reader.answer()
         known = answer.usage is not None and reader.is_complete
@@ -285,9 +310,17 @@ class ModelDoor:
         if passage.stop is not None:
             self._path.stop_invocation(call.ticket.live, passage.stop)
 
+    def _give_up(self, call: _Call, status: Status, why: Reason) -> None:
+        """End a call that was stopped from outside, or by a fault of ours."""
+        self._settle(call, status, _unknown(call), error=why.code.value)
+        if call.response.is_started:
+            call.response.abort()
+        else:
+            self._refuse(call, why, is_charged=call.is_sent)
+
     def _provider_failed(self, call: _Call, error: RingfenceError) -> None:
         """Say that the provider failed; charge the reservation unless nothing was sent."""
-        unsent = error.help == "unsent" or error.code == Code.LIMIT_REACHED
+        unsent = error.help == "unsent"
         self._settle(
             call,
             Status.FAILED,
@@ -346,20 +379,17 @@ class ModelDoor:
         return [*passing.to_client(upstream.headers), *ours]
 
 
-def client_of(headers: Headers) -> str:
-    """The client's user agent, cut to what a record needs."""
-    for name, value in headers:
-        if name == b"user-agent":
-            return value[:120].decode("latin-1")
-    return ""
-
-
 def reason_of(error: PeerError) -> Reason:
     """A peer's mistake as a reason."""
     return Reason(
         code=Code(error.code),
         message=f"Ringfence refused this request: {error.message}.",
     )
+
+
+def _unknown(call: _Call) -> Billing:
+    """What is known of a provider's work on a call that ended early."""
+    return Billing.UNCERTAIN if call.is_sent else Billing.NONE
 
 
 def _is_plain_json(call: _Call, upstream: UpstreamResponse) -> bool:

@@ -45,7 +45,7 @@ _GEMINI = re.compile(
     rb"/(?P<version>v1|v1beta)/models/(?P<model>[A-Za-z0-9._:@/-]{1,200}):(?P<verb>generateContent|streamGenerateContent)"
 )
 
-LISTING_PATHS = frozenset({b"/v1/models", b"/v1beta/models"})
+_LISTING_PATHS = frozenset({b"/v1/models", b"/v1beta/models"})
 _LISTING_ITEM = re.compile(rb"/(?:v1|v1beta)/models/(?P<model>[A-Za-z0-9._:@/-]{1,200})")
 
 
@@ -65,6 +65,11 @@ def find(path: bytes) -> Endpoint | None:
         path_model=match["model"].decode(),
         path_stream=verb == "streamGenerateContent",
     )
+
+
+def is_listing(path: bytes) -> bool:
+    """Whether a path lists models, or shows one of them."""
+    return path in _LISTING_PATHS or _LISTING_ITEM.fullmatch(path) is not None
 
 
 def listed_model(path: bytes) -> str | None:

@@ -6,12 +6,13 @@ from ringfence.decisions import reason
 from ringfence.domain.model import Dialect, ProviderProtocol
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.invocation import Refusable
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.refusal import Attempted
 from ringfence.enforcement.route import Route
 from ringfence.gateways.answer import answer_refusal
 from ringfence.gateways.model.endpoint import listed_model
-from ringfence.transport.http import Request, Response
+from ringfence.transport.http import Headers, Request, Response
 
 _JSON = ((b"content-type", b"application/json"),)
 _CREATED = "2026-01-01T00:00:00Z"
@@ -20,8 +21,14 @@ _CREATED = "2026-01-01T00:00:00Z"
 
 def handle(caller: Caller, path: ModelPath, request: Request, response: Response) -> None:
     """Answer `GET /v1/models`, `/v1beta/models` and one entry of either."""
-    dialect = _dialect(request)
-    routes = [route for route in caller.runtime.routes.values() if _speaks(route, dialect)]
+    dialect = dialect_of(request.path, request.headers)
+    usable = path.usable_routes(caller)
+    if isinstance(usable, Refusable):
+        attempted = Attempted(operation="models", invocation=caller.invocation or "")
+        refused = path.refuse(caller, usable.verdict, attempted)
+        answer_refusal(request, response, dialect, refused)
+        return
+    routes = [route for route in usable if _speaks(route, dialect)]
     wanted = listed_model(request.path)
     if wanted is None:
         response.send(200, _JSON, msgspec.json.encode(_list(dialect, routes)))
@@ -31,17 +38,17 @@ def handle(caller: Caller, path: ModelPath, request: Request, response: Response
             response.send(200, _JSON, msgspec.json.encode(_entry(dialect, route)))
             return
     agent = caller.runtime.agent
-    usable = [route.model.name for route in routes]
-    verdict = Deny(reason=reason.out_of_scope(agent, "model", wanted, usable))
+    names = [route.model.name for route in routes]
+    verdict = Deny(reason=reason.out_of_scope(agent, "model", wanted, names))
     refused = path.refuse(caller, verdict, Attempted(resource=wanted, operation="models"))
     answer_refusal(request, response, dialect, refused)
 
 
-def _dialect(request: Request) -> Dialect:
+def dialect_of(path: bytes, headers: Headers) -> Dialect:
     """OpenAI and Anthropic share a path; Anthropic's clients always send their version."""
-    if request.path.startswith(b"/v1beta"):
+    if path.startswith(b"/v1beta"):
         return Dialect.GEMINI
-    versions = [value for name, value in request.headers if name == b"anthropic-version"]
+    versions = [value for name, value in headers if name == b"anthropic-version"]
     return Dialect.MESSAGES if versions else Dialect.CHAT
 
 

@@ -1,15 +1,18 @@
 """A stream while it passes: forwarded as it comes, read on the way, cut when it must be."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import msgspec
 
 from ringfence.domain.event import Status
-from ringfence.domain.verdict import Reason
+from ringfence.domain.verdict import Code, Reason
 from ringfence.protocols.dialect import AnswerStream, Codec
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Response, UpstreamResponse
+
+_LOG = logging.getLogger(__name__)
 
 Guard = Callable[[int], Reason | None]
 """Given the output tokens that have certainly passed: None to go on, or why the stream must end."""
@@ -81,23 +84,29 @@ class StreamRelay:
             return
         if not self._first_byte_us:
             self._first_byte_us = self._clock.monotonic_us()
-        out = self._reader.feed(chunk)
-        stop = self._guard(self._reader.output_floor_tokens)
-        if stop is not None:
-            self._cut(stop)
-            return
-        if out:
-            self._forward(out)
+        try:
+            out = self._reader.feed(chunk)
+            stop = self._guard(self._reader.output_floor_tokens)
+            if stop is not None:
+                self._cut(stop)
+            elif out:
+                self._forward(out)
+        except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected ends the stream)
+            self._broke()
 
     def end(self) -> None:
         """The provider finished."""
         if self._done.done():
             return
-        rest = self._reader.flush()
-        if rest:
-            self._forward(rest)
-        if not self._gone:
-            self._response.end()
+        try:
+            rest = self._reader.flush()
+            if rest:
+                self._forward(rest)
+            if not self._gone:
+                self._response.end()
+        except Exception:  # noqa: BLE001 (as above)
+            self._broke()
+            return
         complete = self._reader.is_complete
         status = Status.OK if complete else Status.FAILED
         self._finish(
@@ -126,14 +135,21 @@ class StreamRelay:
             self._response.write(data)
 
     def _cut(self, reason: Reason) -> None:
-        rest = self._reader.flush()
-        if rest:
-            self._forward(rest)
+        """End after the last whole event; what is held of the next one is never sent."""
         self._forward(self._codec.stream_stop(reason))
         if not self._gone:
             self._response.end()
         self._upstream.close()
         self._finish(Status.CUT, reason.code.value, reason)
+
+    def _broke(self) -> None:
+        """Something of ours failed: the agent must see a cut and not an end."""
+        _LOG.exception("a stream failed unexpectedly and was cut")
+        self._upstream.close()
+        if not self._gone:
+            self._response.abort()
+        if not self._done.done():
+            self._finish(Status.FAILED, Code.INTERNAL.value)
 
     def _pause(self) -> None:
         if not self._gone:

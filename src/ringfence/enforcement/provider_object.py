@@ -1,0 +1,52 @@
+"""Objects that providers hold for agents: whose they are, and how much input they bring."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from ringfence.domain.exchange import Answer
+from ringfence.enforcement.directory import AgentRuntime
+
+KEPT_PER_OWNER: Final = 10_000
+"""How many objects are known for each owner; an older one is refused like a stranger's."""
+
+_Owner = tuple[str, str]
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class ProviderObjects:
+    """The responses that agents made, by owner: the agent, or its `provider_storage` group.
+
+    In memory only: after a restart an older object is unknown; the agent sends the input itself.
+    """
+
+    def __init__(self) -> None:
+        """Nobody owns anything yet."""
+        self._owned: dict[_Owner, OrderedDict[str, int]] = {}
+
+    def owned(self, runtime: AgentRuntime) -> Mapping[str, int]:
+        """Ids that an agent may name, and the input tokens that each brings at most."""
+        return self._owned.get(_owner(runtime), _NONE)
+
+    def note(self, runtime: AgentRuntime, answer: Answer) -> None:
+        """Take note of an answer that the provider keeps.
+
+        What it brings into a later call is what went in and what came out; without the provider's
+        own count there is no bound, and it stays unknown.
+        """
+        usage = answer.usage
+        if usage is None or usage.estimated:
+            return
+        mine = self._owned.setdefault(_owner(runtime), OrderedDict())
+        for name in (answer.provider_object, *answer.provider_items):
+            if name:
+                mine[name] = usage.input_tokens + usage.output_tokens
+                mine.move_to_end(name)
+        while len(mine) > KEPT_PER_OWNER:
+            mine.popitem(last=False)
+
+
+def _owner(runtime: AgentRuntime) -> _Owner:
+    group = runtime.agent.provider_storage
+    return runtime.organisation.id, f"group {group}" if group else runtime.id
