@@ -111,6 +111,7 @@ async def drive(
     calls: list[tuple[Intent, Outcome]],
     concurrency: int,
     bodies: list[tuple[Body, Body]] | None = None,
+    upstream_s: float = 0.0,
 ) -> list[float]:
     """Send calls, at most so many at once; give how long each intent waited, in µs."""
     waits: list[float] = []
@@ -122,6 +123,8 @@ async def drive(
             began = time.perf_counter_ns()
             await writer.intend(intent, request)
             waits.append((time.perf_counter_ns() - began) / 1000)
+            if upstream_s:
+                await asyncio.sleep(upstream_s)
             writer.record(outcome, response)
 
     await asyncio.gather(*(work() for _ in range(concurrency)))
@@ -133,12 +136,12 @@ def thread_cpu_s(ident: int | None) -> float:
     return time.clock_gettime(time.pthread_getcpuclockid(ident)) if ident else 0.0
 
 
-async def measure_ledger(folder: Path, concurrency: int) -> None:
+async def measure_ledger(folder: Path, concurrency: int, upstream_s: float) -> None:
     calls = pairs(concurrency)
     writer = LedgerWriter.open(Fence.take(folder, f"log_{concurrency}"))
     thread = writer._thread.ident  # noqa: SLF001 (to read its CPU clock)
     before, all_before, began = thread_cpu_s(thread), time.process_time(), time.perf_counter()
-    waits = await drive(writer, calls, concurrency)
+    waits = await drive(writer, calls, concurrency, upstream_s=upstream_s)
     cpu, all_cpu = thread_cpu_s(thread) - before, time.process_time() - all_before
     wall = time.perf_counter() - began
     groups = writer.groups
@@ -146,9 +149,10 @@ async def measure_ledger(folder: Path, concurrency: int) -> None:
     size = (folder / "ledger" / f"log_{concurrency}.db").stat().st_size
     cuts = quantiles(waits, n=100)
     print(
-        f"{concurrency:4} at once: {PAIRS / wall:7.0f} calls/s, {2 * PAIRS / groups:5.1f} events a"
-        f" commit, CPU per call {cpu / PAIRS * 1e6:5.1f} µs (with the driver"
-        f" {all_cpu / PAIRS * 1e6:5.1f}), intent p50 {cuts[49]:5.0f} µs, p99 {cuts[98]:5.0f} µs,"
+        f"{concurrency:4} at once, {upstream_s * 1e3:2.0f} ms upstream:"
+        f" {PAIRS / wall:7.0f} calls/s, {2 * PAIRS / groups:5.1f} events a commit,"
+        f" CPU per call {cpu / PAIRS * 1e6:5.1f} µs (with the driver {all_cpu / PAIRS * 1e6:5.1f}),"
+        f" intent p50 {cuts[49]:5.0f} µs, p99 {cuts[98]:5.0f} µs,"
         f" disk {size / PAIRS:4.0f} B per call"
     )
 
@@ -192,9 +196,9 @@ async def measure_bodies(folder: Path, size: int, *, distinct: int, name: str) -
 
 def main() -> None:
     where = sys.argv[1] if len(sys.argv) > 1 else None
-    for concurrency in (1, 8, 16, 64, 256):
+    for concurrency, upstream_s in ((1, 0), (8, 0), (16, 0), (64, 0), (256, 0), (64, 0.02)):
         with tempfile.TemporaryDirectory(dir=where) as folder:
-            uvloop.run(measure_ledger(Path(folder), concurrency))
+            uvloop.run(measure_ledger(Path(folder), concurrency, upstream_s))
     for size in (4_000, 100_000):
         for name, distinct in (("repeated", 1), ("new", 4000 if size < 10_000 else 1000)):
             with tempfile.TemporaryDirectory(dir=where) as folder:

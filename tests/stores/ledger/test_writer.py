@@ -284,7 +284,7 @@ def test_a_full_disk_refuses_intents_keeps_outcomes_and_comes_back(tmp_path: Pat
 def test_while_the_log_is_away_outcomes_are_kept_and_refusals_up_to_a_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringfence.stores.ledger.writer._BACKLOG", 3)
+    monkeypatch.setattr("ringfence.stores.ledger.line._BACKLOG", 3)
 
     async def run() -> None:
         async with writing(tmp_path) as writer:

@@ -2,7 +2,7 @@
 
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
 `invocation`, `activity` and `projection` (what is derived), `fence` (one writer alone), `log`,
-`draft`, `writer`, `recovery`, `query`, `view` (one log), `reader` (all of them).
+`draft`, `line`, `writer`, `recovery`, `query`, `view` (one log), `reader` (all of them).
 """
 
 from ringfence.stores.ledger.fence import Fence, log_ids

@@ -7,20 +7,20 @@ it at once. Other events wait for company, `_LINGER_S` at most, since nobody wai
 import asyncio
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Self, final
+from typing import Final, Self, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
-from ringfence.domain.event import AnyEvent, Intent, Outcome
+from ringfence.domain.event import AnyEvent, Intent
 from ringfence.stores.body import Body, BodyStore
 from ringfence.stores.database import translated
 from ringfence.stores.ledger.draft import Draft, Drafter
 from ringfence.stores.ledger.fence import Fence
+from ringfence.stores.ledger.line import Group, Line, Waiting
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.projection import catch_up
 from ringfence.stores.ledger.schema import LEDGER
-from ringfence.stores.ledger.segment import GROUP, SegmentWriter
+from ringfence.stores.ledger.segment import SegmentWriter
 
 _LINGER_S: Final = 0.02
 _PROJECT_EVERY: Final = 256
@@ -29,20 +29,8 @@ _LAST_PAUSE_S: Final = 1.0
 _LAST_TRIES: Final = 3
 """How often a failing log is tried again while closing."""
 
-_BACKLOG: Final = 10_000
-"""How many events wait while the log cannot be written; outcomes do, however many they are."""
-
-
-class _Waiting(NamedTuple):
-    """An event that somebody waits for. Without one: all events up to the `records`-th record."""
-
-    event: AnyEvent | None
-    body: Body | None
-    done: asyncio.Future[None]
-    records: int = 0
-
-
-_Item = tuple[AnyEvent, Body | None]
+_PROJECT_AT_LAST: Final = 4 * _PROJECT_EVERY
+"""From so many events on, what is derived is written though somebody waits."""
 
 
 @final
@@ -69,10 +57,7 @@ class LedgerWriter:
         self._projection.commit(connection)
         pending = connection.execute("SELECT organisation, action FROM pending").fetchall()
         self._drafter = Drafter(fence.log_id, pending, bodies)
-        self._urgent: deque[_Waiting] = deque()
-        self._records: deque[_Item] = deque()
-        self._recorded = 0
-        self._written = 0
+        self._line = Line()
         self._signal = threading.Lock()
         self._signal.acquire()
         self._is_idle = False
@@ -108,13 +93,9 @@ class LedgerWriter:
 
     def record(self, event: AnyEvent, body: Body | None = None) -> None:
         """Write an event with the next group; never waits and never fails."""
-        is_full = len(self._records) >= _BACKLOG and not isinstance(event, Outcome)
-        if is_full or self._is_closing:
+        if self._is_closing or not self._line.add(event, body):
             self.lost += 1
-            return
-        self._recorded += 1
-        self._records.append((event, body))
-        if self._is_idle:
+        elif self._is_idle:
             self._wake()
 
     async def flush(self) -> None:
@@ -132,9 +113,9 @@ class LedgerWriter:
         self._is_closing = True
         self._wake()
         await asyncio.to_thread(self._thread.join)
-        if self._records:
-            self.lost += len(self._records)
-            self._records.clear()
+        lost = self._line.clear()
+        self.lost += lost
+        if lost:
             raise _unavailable(self.failure)
 
     def _wait_for(self, event: AnyEvent | None, body: Body | None) -> asyncio.Future[None]:
@@ -142,7 +123,7 @@ class LedgerWriter:
         if self.failure is not None or self._is_closing:
             done.set_exception(_unavailable(self.failure))
         else:
-            self._urgent.append(_Waiting(event, body, done, self._recorded))
+            self._line.wait(event, body, done)
             self._wake()
         return done
 
@@ -157,7 +138,8 @@ class LedgerWriter:
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         last_tries = _LAST_TRIES
-        while not (self._is_closing and not self._urgent and not self._records):
+        line = self._line
+        while not (self._is_closing and line.is_empty()):
             try:
                 is_quiet = self._rest() if self.failure is None else self._convalesce(pause_s)
                 self._work(is_quiet=is_quiet)
@@ -174,17 +156,18 @@ class LedgerWriter:
         self._fence.release()
 
     def _rest(self) -> bool:
-        """Wait for something to do; for company, if there are only records.
+        """Wait for something to do; for company, if nobody waits for what there is.
 
         Gives whether nothing came, so that there is time to write what is derived.
         """
-        if not self._urgent and not self._records and not self._projection.count:
+        line = self._line
+        if line.is_empty() and not self._projection.count:
             self._is_idle = True
             # Look again: what came in before the flag was seen did not wake us.
-            if not self._urgent and not self._records and not self._is_closing:
+            if line.is_empty() and not self._is_closing:
                 self._signal.acquire()
             self._is_idle = False
-        if self._urgent or self._is_closing:
+        if line.is_pressing() or self._is_closing:
             return self._is_closing
         return not self._signal.acquire(timeout=_LINGER_S)
 
@@ -196,53 +179,40 @@ class LedgerWriter:
         return True
 
     def _work(self, *, is_quiet: bool) -> None:
-        waiting, items = self._take()
-        if waiting or items:
-            self._commit(waiting, items)
-        if is_quiet or self._is_flushed() or self._projection.count >= _PROJECT_EVERY:
+        group = self._line.take()
+        if group.items or group.waiting:
+            self._commit(group)
+        if is_quiet or self._is_time_to_project():
             with translated(self._fence.path, LEDGER.noun):
                 self._projection.commit(self._connection)
-        while self._is_flushed():
-            _resolve([self._urgent.popleft()], None)
+        _resolve(self._line.take_flushed(), None)
 
-    def _is_flushed(self) -> bool:
-        """Whether the next in line asks for what is written by now."""
-        first = self._urgent[0] if self._urgent else None
-        return first is not None and first.event is None and first.records <= self._written
+    def _is_time_to_project(self) -> bool:
+        count, line = self._projection.count, self._line
+        is_due = count >= _PROJECT_EVERY and not line.has_waiting()
+        return is_due or count >= _PROJECT_AT_LAST or line.is_flushed()
 
-    def _take(self) -> tuple[list[_Waiting], list[_Item]]:
-        """The next group: records first, as they came first, and room for those who wait."""
-        room = GROUP - min(len(self._urgent), GROUP // 2)
-        items = [self._records.popleft() for _ in range(min(len(self._records), room))]
-        waiting: list[_Waiting] = []
-        while self._urgent and len(items) + len(waiting) < GROUP:
-            if self._urgent[0].event is None:
-                break
-            waiting.append(self._urgent.popleft())
-        return waiting, items
-
-    def _commit(self, waiting: list[_Waiting], items: list[_Item]) -> None:
+    def _commit(self, group: Group) -> None:
         first = self._segments.next_sequence
-        awaited = [(one.event, one.body) for one in waiting if one.event is not None]
-        draft = self._drafter.draft([*items, *awaited], first)
+        draft = self._drafter.draft(group.all(), first)
         try:
             with translated(self._fence.path, LEDGER.noun):
                 if draft.leaves:
                     self._segments.append(draft.leaves, draft.low_us, draft.high_us)
         except BaseException as error:
             self._drafter.undo(draft)
-            self._records.extendleft(reversed(items))
-            self._fail(error, waiting)
+            self._line.put_back(group)
+            self._fail(error, group.waiting)
             raise
-        self._written += len(items)
+        self._line.count_written(group)
         self.groups += 1
         self.events += len(draft.events)
-        self._answer(waiting, draft)
+        self._answer(group.waiting, draft)
         self._drafter.keep(draft)
         for sequence, event in enumerate(draft.events, first):
             self._projection.apply(event, sequence, first)
 
-    def _answer(self, waiting: list[_Waiting], draft: Draft) -> None:
+    def _answer(self, waiting: list[Waiting], draft: Draft) -> None:
         """Tell who waits; an event that cannot be written and that nobody waits for is lost."""
         refused = {id(event): error for event, error in draft.refused}
         if refused:
@@ -253,14 +223,13 @@ class LedgerWriter:
             self.lost += len(refused.keys() - awaited)
         _resolve([one for one in waiting if id(one.event) not in refused], None)
 
-    def _fail(self, error: BaseException, waiting: Sequence[_Waiting] = ()) -> None:
+    def _fail(self, error: BaseException, waiting: Sequence[Waiting] = ()) -> None:
         """Refuse all who wait. The failure shows before they learn of it."""
         self.failure = _unavailable(error)
-        queued = [self._urgent.popleft() for _ in range(len(self._urgent))]
-        _resolve([*waiting, *queued], error)
+        _resolve([*waiting, *self._line.take_waiting()], error)
 
 
-def _resolve(waiting: Sequence[_Waiting], error: BaseException | None) -> None:
+def _resolve(waiting: Sequence[Waiting], error: BaseException | None) -> None:
     """End futures in their loop, waking it once."""
     if not waiting:
         return
