@@ -73,7 +73,7 @@ def find_wrk() -> str:
     return found
 
 
-def press(
+def press(  # noqa: PLR0913 (a run of the load has these parts)
     target: Target,
     scenario: Scenario,
     body: Body,

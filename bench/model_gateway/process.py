@@ -1,6 +1,7 @@
 """Processes of a benchmark: started on one core, paused while others are measured, weighed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -33,7 +34,7 @@ class Pinned:
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                ["taskset", "-c", str(core), *command],
+                [shutil.which("taskset") or "taskset", "-c", str(core), *command],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,

@@ -35,6 +35,9 @@ http {{
 }}
 """
 
+_EXTENSIONS = "envoy.extensions.filters"
+_MANAGER = f"{_EXTENSIONS}.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER = f"{_EXTENSIONS}.http.router.v3.Router"
 _ENVOY = """
 static_resources:
   listeners:
@@ -43,7 +46,7 @@ static_resources:
     - filters:
       - name: envoy.filters.network.http_connection_manager
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          "@type": type.googleapis.com/{manager}
           stat_prefix: door
           route_config:
             virtual_hosts:
@@ -52,7 +55,7 @@ static_resources:
               routes: [{{match: {{prefix: "/"}}, route: {{cluster: provider, timeout: 0s}}}}]
           http_filters:
           - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+            typed_config: {{"@type": type.googleapis.com/{router}}}
   clusters:
   - name: provider
     type: STATIC
@@ -125,7 +128,9 @@ class Envoy:
     def start(self, place: Place) -> Running:
         port = free_port()
         settings = place.run / "envoy.yaml"
-        settings.write_text(_ENVOY.format(upstream=place.upstream_port, port=port))
+        settings.write_text(
+            _ENVOY.format(upstream=place.upstream_port, port=port, manager=_MANAGER, router=_ROUTER)
+        )
         command = [str(self._environment / "bin/envoy"), "-c", str(settings)]
         command += ["--concurrency", "1", "--disable-hot-restart", "-l", "warn"]
         process = Pinned(command, core=place.core, log=place.run / "envoy.log", environment={})

@@ -13,7 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 from bench.model_gateway.scenario import CHUNKS, MODEL
 
-USAGE: Final = {"prompt_tokens": 900, "completion_tokens": 50, "total_tokens": 950}
+USAGE: Final = {
+    "prompt_tokens": 900,
+    "completion_tokens": 50,
+    "total_tokens": 950,
+    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+}
 TEXT: Final = "A short answer in a few words. " * 8
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nx-request-id: req_bench\r\n"
 _LAST: Final = b"0\r\n\r\n"
@@ -22,7 +28,8 @@ _LAST: Final = b"0\r\n\r\n"
 def _document() -> bytes:
     choice = {
         "index": 0,
-        "message": {"role": "assistant", "content": TEXT},
+        "message": {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []},
+        "logprobs": None,
         "finish_reason": "stop",
     }
     answer = {
@@ -32,6 +39,8 @@ def _document() -> bytes:
         "model": MODEL,
         "choices": [choice],
         "usage": USAGE,
+        "service_tier": "default",
+        "system_fingerprint": "fp_bench",
     }
     return json.dumps(answer, separators=(",", ":")).encode()
 
