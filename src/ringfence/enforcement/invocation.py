@@ -86,7 +86,7 @@ class Invocations:
             live = self._add(self._root(caller, found, now_us))
             self._groups.open(organisation, agent, clues, found, invocation=live.id, now_us=now_us)
         else:
-            return Refusable(verdict=self._kept_cause(found))
+            return self._turned_away(found)
         closed = live.closed_reason(now_us)
         if closed is not None:
             return Refusable(verdict=Stop(reason=closed), live=live)
@@ -356,12 +356,13 @@ class Invocations:
             if old.token_digest is not None:
                 self._directory.drop_invocation_token(old.token_digest, now_us)
 
-    def _kept_cause(self, found: Refused) -> Refused:
-        """Say why an invocation was stopped, where grouping only knows that it is closed."""
+    def _turned_away(self, found: Refused) -> Refusable:
+        """Say which invocation was stopped and why, where grouping only knows that it is closed."""
         closed = self._closed.get(dict(found.reason.facts).get("invocation", ""))
-        if closed is None or closed.stopped is None or not isinstance(found, Stop):
-            return found
-        return Stop(reason=closed.stopped)
+        if closed is None or not isinstance(found, Stop):
+            return Refusable(verdict=found)
+        verdict = found if closed.stopped is None else Stop(reason=closed.stopped)
+        return Refusable(verdict=verdict, live=closed)
 
     def _rate(self, agent: str) -> Rate:
         known = self._rates.get(agent)
