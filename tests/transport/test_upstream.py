@@ -358,6 +358,23 @@ def test_an_answer_nobody_takes_is_held_at_the_upstream() -> None:
     asyncio.run(scenario())
 
 
+def test_a_held_upstream_is_read_from_again_when_a_sink_comes() -> None:
+    async def scenario() -> None:
+        exchange = Exchange()
+        answer = await exchange.answer(OK + b"Content-Length: 200000\r\n\r\n", b"x" * 100_000)
+        reading = [exchange.transport.is_reading_now]
+        sink = Sink()
+        answer.pipe(sink)
+        reading.append(exchange.transport.is_reading_now)
+        assert reading == [False, True]
+        exchange.transport.feed(b"x" * 100_000)
+        assert sink.ends == ["end"]
+        assert exchange.is_reusable
+        await exchange.leave()
+
+    asyncio.run(scenario())
+
+
 def test_silence_is_timed_out_before_and_inside_an_answer() -> None:
     async def scenario() -> None:
         for sent in (b"", OK + b"Content-Length: 9\r\n\r\nabc"):

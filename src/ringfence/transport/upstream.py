@@ -56,7 +56,7 @@ class Answer(Body):
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""
         self._sink = sink
-        self._push()
+        self._flow()
 
     def pause(self) -> None:
         """Stop reading from the upstream until `resume`."""
@@ -68,9 +68,7 @@ class Answer(Body):
         """Go on reading."""
         if self._is_paused:
             self._is_paused = False
-            self._push()
-            if not self._is_paused:
-                self._release()
+            self._flow()
 
     def close(self) -> None:
         """Give up the rest and the connection. Harmless after the end."""
@@ -100,6 +98,12 @@ class Answer(Body):
         """The body broke off. What came before is still given."""
         super().fail(error)
         self._push()
+
+    def _flow(self) -> None:
+        """Push what has waited and read on, unless the sink has had enough of it."""
+        self._push()
+        if not self._is_paused:
+            self._release()
 
     def _push(self) -> None:
         sink = self._sink
