@@ -1,7 +1,8 @@
 """Output limits: how many tokens a model may answer with, and why it may be fewer than asked."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from ringfence.domain.agent import Agent
 from ringfence.domain.model import Dialect
@@ -22,12 +23,16 @@ class LoweredBy(StrEnum):
     BUDGET = "budget"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputLimit:
+class OutputLimit(msgspec.Struct, frozen=True, kw_only=True):
     """The limit of each answer, in tokens, and what it was decided by."""
 
     tokens: int
     lowered_by: LoweredBy
+
+    @property
+    def written(self) -> int | None:
+        """The limit to write into the request; None if the client's own stands there already."""
+        return None if self.lowered_by is LoweredBy.NONE else self.tokens
 
     @property
     def obligations(self) -> tuple[LowerOutputLimit, ...]:

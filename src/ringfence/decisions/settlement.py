@@ -1,7 +1,8 @@
 """What a call is charged when it is over: the real price where it is known, never too little."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from ringfence.decisions.price import cost
 from ringfence.domain.money import ZERO, Money
@@ -23,8 +24,7 @@ class Billing(StrEnum):
     """Something may have been done: a cut, a timeout, an answer that could not be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """What the reservation allowed for; `output_tokens` is over all answers of the call."""
 
     reserved: Money
@@ -32,8 +32,7 @@ class Bounds:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """The amount, and the usage it was computed from; None if it is the reservation itself."""
 
     amount: Money

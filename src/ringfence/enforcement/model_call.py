@@ -7,7 +7,8 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+
+import msgspec
 
 from ringfence.decisions import input_bound, limit, model_call, output_limit, reason, scope
 from ringfence.decisions.budget import Book, Line, Reservation, Shortfall
@@ -57,8 +58,7 @@ _TOOL_CALLS = 200
 _NONE_OWNED: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knock:
+class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """What a door knows of a request beyond its body."""
 
     protocol: ProviderProtocol
@@ -68,8 +68,7 @@ class Knock:
     """The user agent, cut short."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A call that is in scope and has a bound: what is still to be paid for."""
 
     route: Route

@@ -105,6 +105,8 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
             refuse(f"duplicate name {quote(name)}")
         at = value_at + len(raw)
         found[name] = (value_at, at)
+        if body[at] == _CLOSE:
+            return found
         if body[at] != _COMMA:
             at = _skip_space(body, at)
             if body[at] != _COMMA:

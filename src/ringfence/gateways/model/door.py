@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
+import msgspec
+
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.settlement import Billing
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
@@ -49,8 +51,7 @@ class DoorLimits:
     """How long a stream is read on after its agent has left."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Call:
+class _Call(msgspec.Struct, kw_only=True):
     """One call on its way: what the parts of the door hand to each other."""
 
     request: Request
@@ -194,7 +195,7 @@ class ModelDoor:
         body = self._rewriter(call, leg).rewrite(
             asked,
             model=leg.model.upstream,
-            output_limit=call.ticket.output.tokens or None,
+            output_limit=call.ticket.output.written,
             inject_usage=asked.stream,
         )
         target = wire.target(

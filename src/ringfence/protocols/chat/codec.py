@@ -32,6 +32,7 @@ from ringfence.protocols.strict_json import Edit, Span
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
+_ANSWERS: Final = frozenset({"n", "best_of"})
 _ASK_USAGE: Final = b'{"include_usage":true}'
 
 
@@ -112,7 +113,7 @@ class ChatCodec:
             messages,
             stream=flag_of(body, found, "stream"),
             output_limit=_output_limit(body, found),
-            answers=max(count_of(body, found, "n") or 1, count_of(body, found, "best_of") or 1),
+            answers=_answers(body, found),
             wants_usage=_wants_usage(body, found),
         )
 
@@ -130,6 +131,12 @@ class ChatCodec:
         """Under which names the limit is written: those that the client used."""
         given = [name for name in _LIMITS if count_of(body, found, name) is not None]
         return given or [self._limit_field]
+
+
+def _answers(body: bytes, found: dict[str, Span]) -> int:
+    if _ANSWERS.isdisjoint(found):
+        return 1
+    return max(count_of(body, found, "n") or 1, count_of(body, found, "best_of") or 1)
 
 
 def _output_limit(body: bytes, found: dict[str, Span]) -> int | None:

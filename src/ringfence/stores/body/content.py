@@ -1,7 +1,8 @@
 """What a body is, and how it is cut into pieces that repeat and put together again."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 
 class Part(IntEnum):
@@ -11,8 +12,7 @@ class Part(IntEnum):
     RESPONSE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """The bytes of a message as an agent sent or received it.
 
     `spans` says where each of its conversation's messages stands (start, end), in order and not
@@ -23,8 +23,7 @@ class Body:
     spans: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
+class Pieces(msgspec.Struct, frozen=True):
     """A body cut up: `envelope[:head]`, then every message, then `envelope[head:]`.
 
     Each message but the first carries the separator before it, so that nothing else need be kept.

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple, final
+
+import msgspec
 
 from ringfence.stores.body.address import Addresses
 from ringfence.stores.body.content import Body, Part, cut
@@ -36,8 +37,7 @@ class Entry(NamedTuple):
     salt: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
+class _Root(msgspec.Struct, frozen=True):
     """What the rows of one body point to."""
 
     envelope: int
@@ -45,8 +45,7 @@ class _Root:
     node: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Talk:
+class _Talk(msgspec.Struct, frozen=True):
     """The last body of a conversation and the node reached after each of its messages."""
 
     body: Body
