@@ -69,19 +69,19 @@ class Worker:
         """Wire the parts; `install` lets agents in."""
         clock, ids, ledger = around.clock, around.ids, around.ledger
         self._clock = clock
-        self._book = Book()
+        self.book = Book()
         for key, start_us, spent in recovered.spent:
-            self._book.load(key, start_us, spent)
+            self.book.load(key, start_us, spent)
         self._recovered = recovered
         self.directory = Directory()
         self.refusals = Refusals(ledger=ledger, directory=self.directory, clock=clock, ids=ids)
         self.invocations = Invocations(
-            directory=self.directory, book=self._book, ledger=ledger, clock=clock, ids=ids
+            directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
         )
         path = ModelPath(
             directory=self.directory,
             invocations=self.invocations,
-            book=self._book,
+            book=self.book,
             ledger=ledger,
             refusals=self.refusals,
             clock=clock,
@@ -116,7 +116,7 @@ class Worker:
         self.directory.install(configuration, states)
         self.directory.put_credentials(credentials)
         for grant in grants:
-            self._book.grant(grant.account, grant.window_start_us, grant.amount)
+            self.book.grant(grant.account, grant.window_start_us, grant.amount)
         self.invocations.restore(self._recovered.invocations)
 
     def tidy(self) -> None:
@@ -124,7 +124,7 @@ class Worker:
         now_us = self._clock.now_us()
         self.refusals.flush()
         self.invocations.expire(now_us)
-        self._book.drop_past(now_us)
+        self.book.drop_past(now_us)
 
     async def configuration_changed(
         self, configuration: Configuration, states: Mapping[str, AgentState]
@@ -150,11 +150,11 @@ class Worker:
 
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
-        self._book.grant(grant.account, grant.window_start_us, grant.amount)
+        self.book.grant(grant.account, grant.window_start_us, grant.amount)
 
     async def budgets(self, organisation: str) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
-        return self._book.standing(organisation, self._clock.now_us())
+        return self.book.standing(organisation, self._clock.now_us())
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How this worker is."""

@@ -91,8 +91,11 @@ class MemoryResponse:
             raise ConnectionError("the client left")
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """Call back on `leave`."""
-        self._on_disconnect.append(callback)
+        """Call back on `leave`; at once if the client has left."""
+        if self.is_disconnected:
+            callback()
+        else:
+            self._on_disconnect.append(callback)
 
     def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
         """Never called back: memory takes all there is."""

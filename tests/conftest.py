@@ -1,0 +1,65 @@
+"""Guards over every test: no connection leaves this machine, and properties have two depths.
+
+`HYPOTHESIS_PROFILE=deep` looks longer; the default is quick and the same for everybody.
+"""
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_SLOW = [HealthCheck.too_slow]
+settings.register_profile("fast", max_examples=50, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("deep", max_examples=5000, deadline=None, suppress_health_check=_SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+_CONNECTING = frozenset({"socket.connect", "socket.sendto"})
+_RESOLVING = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
+_LOCAL_NAMES = frozenset({"localhost", ""})
+_left: list[str] = []
+
+
+def is_local(host: object) -> bool:
+    """Whether a host lies on this machine; anything that is not a host (a Unix path) does."""
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    if not isinstance(name, str):
+        return True
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return name in _LOCAL_NAMES
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse what would leave; asyncio and the standard library pass here (PEP 578)."""
+    if event in _CONNECTING:
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None
+    elif event in _RESOLVING:
+        host = arguments[0]
+    else:
+        return
+    if not is_local(host):
+        _left.append(f"{event} {host!r}")
+        raise ConnectionRefusedError(f"a test must not leave this machine: {event} {host!r}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def _stays_here() -> Iterator[None]:
+    """Fail a test that tried to leave, also where the error itself was caught."""
+    _left.clear()
+    yield
+    tried, _left[:] = list(_left), []
+    assert not tried, tried
+
+
+@pytest.fixture
+def attempts_to_leave() -> list[str]:
+    """What the guard has stopped in this test; for the guard's own test."""
+    return _left
