@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from ringfence.transport.tls import ServerTls, client_context
 from ringfence.transport.upstream import Answer
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
+Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -579,6 +581,96 @@ def test_tls_is_spoken_to_a_private_authority_and_names_are_verified(
         await trusting.close()
         await strange.close()
         await server.drain(1)
+
+    run(scenario())
+
+
+class Passing:
+    """Passes an answer on to a client, who may leave."""
+
+    def __init__(self, response: Response, answer: Answer) -> None:
+        self.response = response
+        self.answer = answer
+        self.over = asyncio.Event()
+        response.start(answer.status, [])
+        response.on_pause(answer.pause, answer.resume)
+        response.on_disconnect(self.leave)
+        answer.pipe(self)
+
+    def leave(self) -> None:
+        self.answer.close()
+        self.over.set()
+
+    def data(self, chunk: bytes) -> None:
+        self.response.write(chunk)
+
+    def end(self) -> None:
+        self.response.end()
+        self.over.set()
+
+    def failed(self, _error: Exception) -> None:
+        self.response.abort()
+        self.over.set()
+
+
+def whimsical(chance: random.Random) -> Handle:
+    """An upstream that echoes, streams or breaks off."""
+
+    async def handle(request: Request, response: Response) -> None:
+        body = await request.read(LIMIT)
+        turn = chance.randrange(4)
+        if turn == 0:
+            response.send(200, [], body)
+            return
+        response.start(200, [])
+        for _ in range(chance.randrange(12)):
+            response.write(b"y" * chance.randrange(40_000))
+            await response.drain()
+        if turn == 1:
+            response.abort()
+        else:
+            response.end()
+
+    return handle
+
+
+async def visit(port: int, chance: random.Random) -> None:
+    """A client that perhaps does not end its request, reads a little and leaves."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    size = chance.choice([0, 10, 5000, 200_000])
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size
+    writer.write(raw if chance.randrange(4) else raw[: chance.randrange(len(raw))])
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+        await asyncio.wait_for(reader.readexactly(chance.randrange(1, 200_000)), 0.1)
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def test_a_relay_whose_peers_come_and_go_leaves_nothing_behind(run: Run) -> None:
+    async def scenario() -> None:
+        chance = random.Random(7)  # noqa: S311 (a repeatable play, no secret)
+        errors: list[Exception] = []
+        server = Server(whimsical(chance))
+        origin = at(await server.listen("127.0.0.1", 0))
+        pool = Pool(limits=ClientLimits(connections_per_origin=4))
+
+        async def relay(request: Request, response: Response) -> None:
+            body = await request.read(LIMIT)
+            answer = await ask(pool, origin, body=body)
+            await asyncio.sleep(0)
+            await Passing(response, answer).over.wait()
+
+        front = Server(relay, on_error=lambda _request, error: errors.append(error))
+        port = await front.listen("127.0.0.1", 0)
+        for _ in range(10):
+            await asyncio.gather(*[visit(port, chance) for _ in range(10)])
+        await front.drain(4)
+        assert (front.connections, errors) == (0, [])
+        assert (await ask(pool, origin)).status == 200  # no place was lost
+        await pool.close()
+        await server.drain(1)
+        assert server.connections == 0
 
     run(scenario())
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from ringfence.domain.error import PeerError
 from ringfence.testing.wire import ManualTransport
-from ringfence.transport.connection import Connection, Service
+from ringfence.transport.connection import Connection
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.http import Request, Response
 from ringfence.transport.limits import ServerLimits
 from ringfence.transport.server import render_json
+from ringfence.transport.service import Service
 
 Seen = tuple[bytes, bytes, bytes]
 Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]

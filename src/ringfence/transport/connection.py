@@ -2,69 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import httptools
 
 from ringfence.domain.error import PeerError
 from ringfence.transport import framing
-from ringfence.transport.deadline import NEVER, Sweeper
+from ringfence.transport.deadline import NEVER
 from ringfence.transport.framing import Malformed
-from ringfence.transport.http import Headers, Request, Response
-from ringfence.transport.limits import ServerLimits
 from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader, count_of
 from ringfence.transport.reply import Reply
 from ringfence.transport.request import IncomingRequest
-
-Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
-RenderRefusal = Callable[[int, str, str], tuple[Headers, bytes]]
-OnError = Callable[[Request | None, Exception], None]
+from ringfence.transport.service import Service
 
 _SLICE_BYTES = 16 * 1024
 """How much is parsed at once where requests may follow each other: bounds the queue."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@dataclass(slots=True, kw_only=True)
-class Service:
-    """What all connections of one server share."""
-
-    handle: Handle
-    render_refusal: RenderRefusal
-    on_error: OnError
-    limits: ServerLimits
-    loop: asyncio.AbstractEventLoop
-    sweeper: Sweeper
-    connections: "set[Connection]" = field(default_factory=set)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    is_draining: bool = False
-    emptied: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a handler."""
-        task = self.loop.create_task(work, name="request")
-        self.tasks.add(task)
-        return task
-
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """A handler is done."""
-        self.tasks.discard(task)
-        if self.is_draining:
-            self._tell()
-
-    def left(self, connection: "Connection") -> None:
-        """A connection is closed."""
-        self.sweeper.discard(connection)
-        self.connections.discard(connection)
-        if self.is_draining:
-            self._tell()
-
-    def _tell(self) -> None:
-        if not self.connections and not self.tasks:
-            self.emptied.set()
 
 
 class Connection(MessageReader):

@@ -7,16 +7,11 @@ import socket
 import ssl
 from pathlib import Path
 
-from ringfence.transport.connection import (
-    Connection,
-    Handle,
-    OnError,
-    RenderRefusal,
-    Service,
-)
+from ringfence.transport.connection import Connection
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.http import Headers, Request
 from ringfence.transport.limits import ServerLimits
+from ringfence.transport.service import Handle, OnError, RenderRefusal, Service
 from ringfence.transport.tls import ServerTls
 
 _TLS_CHECK_S = 10.0

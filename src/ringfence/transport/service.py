@@ -1,0 +1,63 @@
+"""What all connections of one server share: its handler, its hooks and who is at work."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ringfence.transport.deadline import Member, Sweeper
+from ringfence.transport.http import Headers, Request, Response
+from ringfence.transport.limits import ServerLimits
+
+Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
+RenderRefusal = Callable[[int, str, str], tuple[Headers, bytes]]
+OnError = Callable[[Request | None, Exception], None]
+
+
+class OpenConnection(Member, Protocol):
+    """A connection, as its server sees it."""
+
+    def drain(self) -> None:
+        """Close if nothing is going on; else the answer in progress is the last."""
+
+    def cut(self) -> None:
+        """Close at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """What all connections of one server share."""
+
+    handle: Handle
+    render_refusal: RenderRefusal
+    on_error: OnError
+    limits: ServerLimits
+    loop: asyncio.AbstractEventLoop
+    sweeper: Sweeper
+    connections: set[OpenConnection] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    is_draining: bool = False
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a handler."""
+        task = self.loop.create_task(work, name="request")
+        self.tasks.add(task)
+        return task
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A handler is done."""
+        self.tasks.discard(task)
+        if self.is_draining:
+            self._tell()
+
+    def left(self, connection: OpenConnection) -> None:
+        """A connection is closed."""
+        self.sweeper.discard(connection)
+        self.connections.discard(connection)
+        if self.is_draining:
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self.connections and not self.tasks:
+            self.emptied.set()
