@@ -149,25 +149,37 @@ class SocketCarrier:
         connection = _LocalConnection(self._address)
         headers = {"content-type": "application/json"} if order.body else {}
         try:
-            connection.request(order.method, order.target, order.body or None, headers)
-            response = connection.getresponse()
+            with _translated():
+                connection.request(order.method, order.target, order.body or None, headers)
+                response = connection.getresponse()
             write = begin(response.status)
-            while chunk := response.read(_CHUNK_BYTES):
+            while chunk := _read(response):
                 write(chunk)
-        except TimeoutError as error:
-            raise UnavailableError("plane_silent", "the plane does not answer in time") from error
-        except (ConnectionError, http.client.HTTPException) as error:
-            raise UnavailableError(
-                "plane_gone", "the plane ended before its answer was whole", help="see its log"
-            ) from error
-        except PermissionError as error:
-            raise UnavailableError(
-                "plane_closed",
-                "the plane belongs to another user",
-                help="call it as the user that started it",
-            ) from error
         finally:
             connection.close()
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    with _translated():
+        return response.read(_CHUNK_BYTES)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise UnavailableError("plane_silent", "the plane does not answer in time") from error
+    except (ConnectionError, http.client.HTTPException) as error:
+        raise UnavailableError(
+            "plane_gone", "the plane ended before its answer was whole", help="see its log"
+        ) from error
+    except PermissionError as error:
+        raise UnavailableError(
+            "plane_closed",
+            "the plane belongs to another user",
+            help="call it as the user that started it",
+        ) from error
 
 
 class _LocalConnection(http.client.HTTPConnection):

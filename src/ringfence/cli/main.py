@@ -61,6 +61,17 @@ class LazyGroup(Group):
             raise TypeError(f"{module}:{name} is not a command")
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; whoever reads its output may stop reading at any time."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python must not stumble over the closed pipe once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""
         del ctx
@@ -94,7 +105,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     code: object = None
     try:
         code = cli.main(arguments, prog_name="ringfence", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as end:
         code = end.exit_code
     except NoArgsIsHelpError as error:
@@ -107,9 +117,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = _EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not stumble over it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code if isinstance(code, int) else 0
 
 
@@ -117,7 +124,8 @@ def _report(error: RingfenceError) -> int:
     if isinstance(error, ConfigurationError):
         lines = error.render().split("\n")
     else:
-        lines = [f"ringfence: {error.message}", *([f"  {error.help}"] if error.help else [])]
+        advice = [f"  {line}" for line in error.help.split("\n") if line]
+        lines = [f"ringfence: {error.message}", *advice]
     for line in lines:
         click.echo(harmless(line), err=True)
     return EXIT_NOT_REACHABLE if isinstance(error, UnavailableError) else EXIT_WRONG_USE

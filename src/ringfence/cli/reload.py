@@ -7,6 +7,7 @@ from ringfence.cli.connection import Place, connect_running
 from ringfence.cli.option import JSON, at_installation
 from ringfence.cli.terminal.printing import say, say_json
 from ringfence.cli.terminal.text import harmless
+from ringfence.domain.error import UsageError
 
 
 class _Reloaded(msgspec.Struct):
@@ -19,7 +20,12 @@ class _Reloaded(msgspec.Struct):
 @at_installation
 def reload(place: Place, *, is_json: bool) -> None:
     """Let the running plane read its configuration again: all of it, or nothing changes."""
-    answer = connect_running(place).post("/reload")
+    try:
+        answer = connect_running(place).post("/reload")
+    except UsageError as error:
+        if error.code == "configuration_invalid":
+            error.help = "\n".join(filter(None, (error.help, "`ringfence check` tells them all")))
+        raise
     if is_json:
         say_json(msgspec.Raw(answer))
         return

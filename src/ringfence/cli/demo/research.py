@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-SECTIONS = 12
+SECTIONS = 6
 TIMEOUT_S = 30.0
 PAYMENT_REQUIRED = 402
 

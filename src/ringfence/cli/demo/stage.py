@@ -148,10 +148,15 @@ class Stage:
 
 
 def choose_ports(data: int | None, control: int | None, defaults: Ports) -> tuple[Ports, list[int]]:
-    """Ports to listen on, and those default ones that were taken.
+    """Ports to listen on, and those default ones that were taken and are replaced.
 
-    A port that was asked for is not replaced; 0 picks one.
+    0 picks one. Raises UsageError `port_taken` for one that was asked for.
     """
+    for asked in (data, control):
+        if asked and not _is_free(asked):
+            raise UsageError(
+                "port_taken", f"port {asked} is already in use", help="name another, or none"
+            )
     taken = [
         port
         for asked, port in ((data, defaults.data), (control, defaults.control))

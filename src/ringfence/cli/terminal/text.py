@@ -68,7 +68,7 @@ def wrap(line: str, cells: int) -> Iterator[str]:
     while width(rest) > cells > 0:
         end = _fitting(rest, cells)
         space = rest.rfind(" ", 0, end + 1)
-        if rest[:space].strip():
+        if space > 0 and rest[:space].strip():
             yield rest[:space]
             rest = rest[space + 1 :]
         else:

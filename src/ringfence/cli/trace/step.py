@@ -54,6 +54,8 @@ def _heading(sheet: Sheet, step: Step) -> None:
 def _given(sheet: Sheet, step: Step, before: Step | None) -> None:
     reading = step.reading
     if reading is None:
+        if not step.is_refused:
+            sheet.text("messages", "not stored", sheet.style.dim)
         return
     earlier = None if before is None or sheet.is_full else before.reading
     if earlier is None or list(earlier.system) != list(reading.system):

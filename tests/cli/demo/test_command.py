@@ -1,0 +1,71 @@
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.cli.installation import call, finish, start
+
+FREE = ("--port", "0", "--console-port", "0")
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one has started."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(each) for each in listed.split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def read_until(process: subprocess.Popen[str], wanted: str) -> str:
+    text = ""
+    assert process.stdout is not None
+    while wanted not in text:
+        line = process.stdout.readline()
+        assert line, text
+        text += line
+    return text
+
+
+def test_the_demo_shows_two_agents_one_of_which_is_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    result = finish(start("demo", "--exit", "--data", str(folder), *FREE, cwd=tmp_path))
+    assert (result.code, result.err) == (0, "")
+    assert re.search(r"support +4 calls, \$0\.000\d+\n +answered both questions", result.out)
+    assert re.search(r"research +\d calls, 1 refused, \$0\.00\d+\n +wrote \d of 6", result.out)
+    assert "Ringfence stopped this call" in result.out
+    assert (folder.stat().st_mode & 0o777) == 0o700
+    where = ("--data", str(folder), "--config", str(folder / "ringfence.yaml"))
+    listed = call("trace", "list", "--json", *where).json()
+    assert {each["agent_name"] for each in listed} == {"support", "research"}
+    shown = call("trace", "show", "--last", "--agent", "research", *where).out
+    assert "REFUSED budget_exhausted" in shown
+    assert "(budget)" in shown
+    assert call("check", *where).code == 0
+    document = call("trace", "show", "--last", "--agent", "support", "--json", *where).json()
+    assert [len(each["reading"]["context"]) for each in document["steps"]] == [1, 3, 5, 7]
+
+
+def test_the_demo_serves_until_it_is_interrupted_and_leaves_no_process(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    process = start("demo", "--data", str(folder), *FREE, cwd=tmp_path)
+    text = read_until(process, "budget show")
+    started = children(process.pid)
+    assert len(started) == 2
+    token = re.search(r"rf_agt_\S+", text)
+    assert token is not None
+    assert call("agent", "list", "--json", "--data", str(folder)).code == 0
+    twice = call("demo", "--data", str(folder), *FREE)
+    assert twice.code == 2
+    assert "a plane is running" in twice.err
+    result = finish(process, signal.SIGINT)
+    assert (result.code, result.err) == (0, "")
+    assert not any(map(is_running, started))
+    for log in folder.glob("*.log"):
+        assert token[0] not in log.read_text(encoding="utf-8")

@@ -1,0 +1,89 @@
+import os
+import socket
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.cli.installation import SECRET, SECRET_NAME, Installation, free_port, write_configuration
+
+from ringfence.cli.doctor.examination import Finding, examine
+from ringfence.config.settings import Settings
+
+ENVIRONMENT = {SECRET_NAME: SECRET}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    config = write_configuration(tmp_path)
+    return Settings(
+        config=config, data=tmp_path / "data", port=free_port(), console_port=free_port()
+    )
+
+
+def bad(findings: Sequence[Finding]) -> list[str]:
+    return [found.what for found in findings if found.level == "bad"]
+
+
+def test_looking_changes_nothing(settings: Settings) -> None:
+    assert bad(examine(settings, ENVIRONMENT)) == []
+    assert not settings.data.exists()
+
+
+def test_a_folder_open_to_others_is_bad(settings: Settings) -> None:
+    settings.data.mkdir(mode=0o755)
+    settings.data.chmod(0o755)
+    assert bad(examine(settings, ENVIRONMENT)) == [f"`{settings.data}` is open to other users"]
+
+
+def test_a_state_store_of_a_later_version_is_bad(stopped: Installation) -> None:
+    stopped.call("agent", "list")
+    with sqlite3.connect(stopped.data / "state.db") as database:
+        database.execute("INSERT INTO schema_version VALUES (99)")
+    database.close()
+    settings = Settings(
+        config=stopped.folder / "ringfence.yaml",
+        data=stopped.data,
+        port=free_port(),
+        console_port=free_port(),
+    )
+    (found,) = bad(examine(settings, ENVIRONMENT))
+    assert "has schema 99" in found
+
+
+def test_a_damaged_ledger_is_bad(stopped: Installation) -> None:
+    stopped.call("agent", "suspend", "triage")
+    (log,) = (stopped.data / "ledger").glob("*.db")
+    log.write_bytes(b"")
+    result = stopped.call("doctor", "--port", str(free_port()), "--console-port", str(free_port()))
+    assert result.code == 1
+    assert log.name in result.out
+
+
+def test_a_port_that_is_taken_is_bad(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", settings.port))
+        taken.listen()
+        (found,) = bad(examine(settings, ENVIRONMENT))
+    assert f"127.0.0.1:{settings.port} cannot be used" in found
+
+
+def test_a_clock_before_the_last_write_is_bad(settings: Settings) -> None:
+    settings.data.mkdir(mode=0o700)
+    store = settings.data / "bodies.db"
+    store.touch(mode=0o600)
+    os.utime(store, (2**31, 2**31))
+    assert bad(examine(settings, ENVIRONMENT)) == [
+        "the clock stands before the last write to the data folder"
+    ]
+
+
+def test_providers_are_tried_only_when_asked_for(settings: Settings) -> None:
+    quiet = examine(settings, ENVIRONMENT)
+    assert not any("provider `" in found.what for found in quiet)
+    asked = examine(settings, ENVIRONMENT, is_network=True)
+    (found,) = [each for each in asked if "provider `" in each.what]
+    assert (found.level, found.what) == (
+        "note",
+        "provider `house` at 127.0.0.1:9 is not reachable",
+    )

@@ -1,0 +1,110 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from tests.cli.installation import Installation, call, finish, start
+
+from ringfence.cli.main import cli
+
+HELP_S = 0.8  # generous for a busy machine; the figure itself is in the report of the benchmark
+
+
+def test_help_comes_at_once() -> None:
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "ringfence", "--help"], check=True, stdout=subprocess.DEVNULL
+        )
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < HELP_S
+
+
+def test_help_loads_no_part_of_the_plane() -> None:
+    code = (
+        "import sys, contextlib\n"
+        "from ringfence.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "print(sorted({'sqlalchemy', 'starlette', 'uvicorn', 'yaml'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE
+    )
+    assert done.stdout.decode().endswith("[]\n")
+
+
+@pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
+def test_every_command_in_the_table_is_there_and_explains_itself(name: str) -> None:
+    result = call(name, "--help")
+    assert result.code == 0
+    assert f"Usage: ringfence {name}" in result.out
+
+
+def test_a_misspelt_command_gets_the_nearest_one() -> None:
+    result = call("tarce")
+    assert result.code == 2
+    assert result.err == "ringfence: unknown command `tarce`\n  did you mean `trace`?\n"
+
+
+def test_a_misspelt_command_within_a_group_gets_the_nearest_one() -> None:
+    result = call("agent", "lst")
+    assert result.code == 2
+    assert "did you mean `list`?" in result.err
+
+
+@pytest.mark.parametrize("name", ["run", "tools", "approval", "eval"])
+def test_commands_of_later_versions_are_simply_not_there(name: str) -> None:
+    assert call(name).code == 2
+
+
+def test_no_command_at_all_shows_the_help_and_is_wrong_use() -> None:
+    result = call()
+    assert result.code == 2
+    assert "Commands:" in result.err
+
+
+def test_an_empty_folder_says_how_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("agent", "list")
+    assert result.code == 2
+    assert result.err == "ringfence.yaml: no such file\n  `ringfence init` writes a starter\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plane_that_is_needed_and_does_not_run_is_code_3(stopped: Installation) -> None:
+    for command in (["status"], ["reload"]):
+        result = stopped.call(*command)
+        assert result.code == 3
+        assert f"no plane is running with data folder `{stopped.data}`" in result.err
+        assert "start it with `ringfence up`" in result.err
+
+
+def test_an_error_cannot_move_the_terminal(plane: Installation) -> None:
+    result = plane.call("agent", "show", "no\x1b[31mbody")
+    assert result.code == 2
+    assert "\x1b" not in result.err
+    assert "no␛[31mbody" in result.err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(plane: Installation) -> None:
+    process = start("audit", "export", *plane.where, cwd=plane.folder)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(20), err) == (0, "")
+
+
+def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None:
+    # The demo says its first line before it starts anything, so this comes in the middle of it.
+    free = ("--port", "0", "--console-port", "0")
+    process = start("demo", "--data", str(tmp_path / "demo"), *free, cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.readline()
+    result = finish(process, signal.SIGINT)
+    assert (result.code, result.err.strip()) == (130, "stopped")
