@@ -167,7 +167,7 @@ class DataPlane:
 def _dialect(request: Request) -> Dialect:
     """The dialect to word a refusal in, for any path."""
     path = _named(request.path)[1]
-    if endpoints.is_listing(path):
+    if endpoints.find(path) is None and endpoints.is_listing(path):
         return listing.dialect_of(path, request.headers)
     return endpoints.dialect_of(path)
 
