@@ -136,8 +136,8 @@ def load(port: int, path: str, options: argparse.Namespace, core: int) -> tuple[
     count = re.search(r"(\d+) requests in", found)
     assert count is not None, found
     errors = re.search(r"(Socket errors|Non-2xx).*", found)
-    p50 = re.search(r"50%\s+(\S+)", found)
-    p99 = re.search(r"99%\s+(\S+)", found)
+    p50 = re.search(r"\n +50%\s+(\S+)", found)
+    p99 = re.search(r"\n +99%\s+(\S+)", found)
     notes = f"p50 {p50[1] if p50 else '?'} p99 {p99[1] if p99 else '?'}"
     return int(count[1]), notes + (f"  {errors[0]}" if errors else "")
 
