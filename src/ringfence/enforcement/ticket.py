@@ -105,6 +105,7 @@ class Ticket:
         """Charge what the action cost and record its outcome; later calls do nothing."""
         if self.is_open:
             self.is_open = False
+            self.on_stop = None  # it leads back here: no cycle may keep a call's bodies alive
             self._settle(self, ending)
 
     def stop(self, why: Reason) -> None:

@@ -61,6 +61,7 @@ class LedgerWriter:
         self._signal = threading.Lock()
         self._signal.acquire()
         self._is_idle = False
+        self._is_waking = False
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -119,13 +120,21 @@ class LedgerWriter:
             raise _unavailable(self.failure)
 
     def _wait_for(self, event: AnyEvent | None, body: Body | None) -> asyncio.Future[None]:
-        done = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
         if self.failure is not None or self._is_closing:
             done.set_exception(_unavailable(self.failure))
         else:
             self._line.wait(event, body, done)
-            self._wake()
+            if not self._is_waking:
+                self._is_waking = True
+                loop.call_soon(self._wake_after_turn)
         return done
+
+    def _wake_after_turn(self) -> None:
+        """What one turn of the loop brings is one group; until its end the loop is busy anyway."""
+        self._is_waking = False
+        self._wake()
 
     def _wake(self) -> None:
         try:
