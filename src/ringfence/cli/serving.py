@@ -15,6 +15,9 @@ from ringfence.cli.terminal.text import harmless
 from ringfence.config.settings import Settings
 from ringfence.telemetry import log
 
+_PROTOCOLS = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
+_OWN_USER = "an agent that runs as your own user, outside a sandbox, can read the data folder"
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,10 +50,12 @@ def announcement(
     urls = base_urls(settings.host, ports[0], is_tls=settings.tls_cert is not None)
     console = base_urls(settings.console_host, ports[1], is_tls=settings.tls_cert is not None)
     yield f"{style.bold('Ringfence')} {__version__} is serving; Ctrl-C ends it"
-    for index, (name, url) in enumerate(urls.items()):
-        yield f"  {style.dim('' if index else 'agents'):<8}  {name:<9}  {url}"
-    yield f"  {style.dim('people')}  API        {console['anthropic']}/api/v1"
-    yield f"  {style.dim('token')}   ringfence agent token {agent}"
+    heads = iter(("agents", "", ""))
+    for name, url in urls.items():
+        yield f"  {style.dim(f'{next(heads):<6}')}  {_PROTOCOLS[name]:<9}  {url}"
+    yield f"  {style.dim('people')}  {'API':<9}  {console['anthropic']}/api/v1"
+    yield f"  {style.dim('token ')}  ringfence agent token {harmless(agent)}"
+    yield style.dim(f"  {_OWN_USER}")
 
 
 def _announce(settings: Settings, plane: Plane, prepared: Prepared) -> None:

@@ -1,8 +1,9 @@
 import socket
+from pathlib import Path
 
 import pytest
 
-from ringfence.cli.demo.stage import Ports, choose_ports
+from ringfence.cli.demo.stage import Ports, Stage, choose_ports
 from ringfence.domain.error import UsageError
 
 
@@ -27,3 +28,13 @@ def test_ports_that_are_asked_for_are_kept_or_refused() -> None:
     assert caught.value.code == "port_taken"
     chosen, given_up = choose_ports(port, 0, Ports(data=1, control=2))
     assert (chosen.data, given_up) == (port, [])
+
+
+def test_a_folder_that_cannot_be_made_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UsageError) as caught,
+        Stage(tmp_path / "file" / "x", Ports(data=1, control=2)),
+    ):
+        pass
+    assert caught.value.code == "data_folder_unusable"

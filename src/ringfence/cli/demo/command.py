@@ -11,14 +11,15 @@ import click
 
 from ringfence.cli.demo.stage import Ports, Run, Stage, choose_ports
 from ringfence.cli.terminal.printing import say
-from ringfence.cli.terminal.style import Style
-from ringfence.cli.terminal.text import cut, harmless
+from ringfence.cli.terminal.style import Paint, Style, terminal_width
+from ringfence.cli.terminal.text import harmless, wrap
 from ringfence.config.settings import CONTROL_PORT, DATA_PORT
 from ringfence.domain.money import Money, format_usd
 
 _FOLDER = ".ringfence-demo"
 _WATCH_S = 0.5
-_SAID_CELLS = 160
+_MOST_CELLS = 100
+_SAID_INDENT = 18
 
 
 @click.command("demo")
@@ -36,24 +37,26 @@ def demo(*, data: str, port: int | None, console_port: int | None, is_brief: boo
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     say([f"{style.bold('Ringfence demo')}: a plane, a scripted model, two agents; no network", ""])
+    sys.stdout.flush()
     with Stage(Path(data), ports) as stage:
         for each in taken:
-            _tell(style.warning("note"), f"port {each} is taken; another one is used")
+            _tell(style.warning, "note", f"port {each} is taken; another one is used")
         stage.start()
-        _tell(style.good("ok"), f"model     http://127.0.0.1:{ports.model}")
-        _tell(style.good("ok"), f"plane     http://127.0.0.1:{ports.data} for agents")
-        _tell("", f"          http://127.0.0.1:{ports.control} for people")
+        _tell(style.good, "ok", f"model     http://127.0.0.1:{ports.model}")
+        _tell(style.good, "ok", f"plane     http://127.0.0.1:{ports.data} for agents")
+        _tell(style.good, "", f"          http://127.0.0.1:{ports.control} for people")
         token, runs = stage.play()
         for run in runs:
-            _tell(style.good("ok"), *_played(run))
+            _tell(style.good, "ok", *_played(run))
         say(_next(stage, token, style))
-        sys.stdout.flush()
         if not is_brief:
             _serve(stage)
 
 
 def _serve(stage: Stage) -> None:
     """Return at Ctrl-C. Raises UnavailableError if something ends by itself."""
+    say(["Serving until Ctrl-C."])
+    sys.stdout.flush()
     try:
         while True:
             stage.check()
@@ -64,9 +67,9 @@ def _serve(stage: Stage) -> None:
         say(["", "stopped"])
 
 
-def _tell(mark: str, *lines: str) -> None:
+def _tell(paint: Paint, mark: str, *lines: str) -> None:
     first, *rest = lines
-    say([f"  {mark:<4}  {first}", *(f"        {line}" for line in rest)])
+    say([f"  {paint(mark)}{' ' * (4 - len(mark))}  {first}", *(f"        {line}" for line in rest)])
     sys.stdout.flush()
 
 
@@ -74,7 +77,8 @@ def _played(run: Run) -> Iterator[str]:
     refusals = f", {run.refusals} refused" if run.refusals else ""
     cost = format_usd(Money(int(run.cost_nano)))
     yield f"{run.agent:<9} {run.steps} calls{refusals}, {cost}"
-    yield f"          {cut(harmless(run.said), _SAID_CELLS)}"
+    cells = min(terminal_width(), _MOST_CELLS) - _SAID_INDENT
+    yield from (f"          {line}" for line in wrap(harmless(run.said), cells))
 
 
 def _next(stage: Stage, token: str, style: Style) -> Iterator[str]:

@@ -70,18 +70,14 @@ class Stage:
 
     def __enter__(self) -> Self:
         """Make the folder and the configuration. Raises UsageError."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.chmod(0o700)
-        if local.is_answering(local.address(self.folder)):
+        try:
+            self._prepare()
+        except OSError as error:
             raise UsageError(
-                "plane_running",
-                f"a plane is running with data folder `{self.folder}`",
-                help="end it first, or name another folder with --data",
-            )
-        text = (resources.files(__package__) / "configuration.yaml").read_text(encoding="utf-8")
-        text = text.replace("@MODEL@", f"http://{_HOST}:{self.ports.model}")
-        self._place.settings.config.write_text(text, encoding="utf-8")
+                "data_folder_unusable",
+                f"cannot work in `{self.folder}`: {(error.strerror or '').lower()}",
+                help="name another folder with --data",
+            ) from error
         return self
 
     def __exit__(
@@ -131,6 +127,20 @@ class Stage:
         """Raises UnavailableError if model or plane have ended by themselves."""
         for child in self._children[:2]:
             child.check()
+
+    def _prepare(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.chmod(0o700)
+        if local.is_answering(local.address(self.folder)):
+            raise UsageError(
+                "plane_running",
+                f"a plane is running with data folder `{self.folder}`",
+                help="end it first, or name another folder with --data",
+            )
+        text = (resources.files(__package__) / "configuration.yaml").read_text(encoding="utf-8")
+        text = text.replace("@MODEL@", f"http://{_HOST}:{self.ports.model}")
+        self._place.settings.config.write_text(text, encoding="utf-8")
 
     def _python(self, name: str, module: str, *arguments: str) -> Child:
         command = [sys.executable, "-P", "-m", module, *arguments]

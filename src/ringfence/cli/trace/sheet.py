@@ -60,5 +60,6 @@ class Sheet:
             self._indents.pop()
 
     def _labelled(self, label: str, shown: str) -> None:
-        head = self.style.dim(pad(label, _LABEL_CELLS))
+        cells = pad(label, _LABEL_CELLS)
+        head = self.style.dim(cells) if label else cells
         self.lines.append("".join((*self._indents, head, " ", shown)).rstrip())
