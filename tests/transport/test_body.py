@@ -148,3 +148,13 @@ def test_a_break_after_the_end_is_nothing() -> None:
         assert await body.read(10) == b"abc"
 
     asyncio.run(scenario())
+
+
+def test_a_body_that_came_whole_before_it_was_read_holds_nobody() -> None:
+    source = Source()
+    body = Plain(source, None)
+    large = b"x" * (HIGH_WATER_BYTES + 1)
+    body.arrive(large)
+    body.finish()
+    assert not source.is_held
+    assert asyncio.run(body.read(len(large))) == large

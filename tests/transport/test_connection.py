@@ -943,3 +943,17 @@ def test_an_answer_to_head_has_no_body() -> None:
         await peer.leave()
 
     asyncio.run(scenario())
+
+
+def test_a_large_request_that_came_whole_leaves_the_connection_read_from() -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        head = POST + b"Content-Length: 200000\r\n\r\n"
+        for _ in range(2):
+            peer.transport.feed(head + b"x" * 200_000)
+            assert peer.is_read_from()
+            await turns()
+        assert [len(body) for _, _, body in peer.seen] == [200_000] * 2
+        await peer.leave()
+
+    asyncio.run(scenario())
