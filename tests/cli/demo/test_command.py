@@ -55,7 +55,7 @@ def test_the_demo_shows_two_agents_one_of_which_is_stopped(tmp_path: Path) -> No
 def test_the_demo_serves_until_it_is_interrupted_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     process = start("demo", "--data", str(folder), *FREE, cwd=tmp_path)
-    text = read_until(process, "budget show")
+    text = read_until(process, "Serving until")
     started = children(process.pid)
     assert len(started) == 2
     token = re.search(r"rf_agt_\S+", text)

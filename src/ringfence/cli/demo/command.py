@@ -55,9 +55,9 @@ def demo(*, data: str, port: int | None, console_port: int | None, is_brief: boo
 
 def _serve(stage: Stage) -> None:
     """Return at Ctrl-C. Raises UnavailableError if something ends by itself."""
-    say(["Serving until Ctrl-C."])
-    sys.stdout.flush()
     try:
+        say(["Serving until Ctrl-C."])
+        sys.stdout.flush()
         while True:
             stage.check()
             time.sleep(_WATCH_S)
