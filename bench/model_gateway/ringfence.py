@@ -14,7 +14,7 @@ from bench.model_gateway.subject import PYTHON, Place, Running, free_port, wait_
 
 from ringfence import __version__
 
-_SETTINGS = """
+SETTINGS = """
 format: 1
 organisation: {{name: acme, timezone: UTC, budget: {{usd: 1000000000, per: month}}}}
 teams:
@@ -65,7 +65,7 @@ class Ringfence:
     def start(self, place: Place) -> Running:
         port, console = free_port(), free_port()
         settings = place.run / "ringfence.yaml"
-        settings.write_text(_SETTINGS.format(upstream=place.upstream_port, model=MODEL))
+        settings.write_text(SETTINGS.format(upstream=place.upstream_port, model=MODEL))
         self.data = place.run / "data"
         command = [PYTHON, "-m", "ringfence", "up", "--config", str(settings)]
         command += ["--data", str(self.data), "--port", str(port), "--console-port", str(console)]

@@ -22,7 +22,7 @@ from bench.model_gateway.subject import (
 )
 
 _SUBJECT_CORE = 1
-_LOAD_CORE = 0
+LOAD_CORE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Bench:
         self._port = free_port()
         upstream = Pinned(
             [sys.executable, "-m", "bench.model_gateway.upstream", str(self._port)],
-            core=_LOAD_CORE,
+            core=LOAD_CORE,
             log=self._run / "upstream.log",
             environment={"PYTHONPATH": str(Path(__file__).parents[2])},
         )
@@ -116,6 +116,9 @@ class Bench:
             standing.rss_ready_mb = running.process.weigh().rss_mb
             running.process.pause()
 
+    def running(self, name: str) -> Running:
+        return self._running[name]
+
     def measure(self, scenario: Scenario, *, rounds: int, seconds: float) -> None:
         pace = PACE_MS if scenario.answer is Answer.PACED else 0
         get(self._port, f"/settings?delay_ms={scenario.delay_ms}&pace_ms={pace}")
@@ -144,7 +147,7 @@ class Bench:
                 scenario,
                 body,
                 seconds=seconds,
-                core=_LOAD_CORE,
+                core=LOAD_CORE,
                 folder=self._run,
                 is_unique=is_unique,
             )

@@ -25,7 +25,7 @@ _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nx-request-id: req_bench\
 _LAST: Final = b"0\r\n\r\n"
 
 
-def _document() -> bytes:
+def document() -> bytes:
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []},
@@ -67,7 +67,7 @@ def _events() -> list[bytes]:
 
 
 _WHOLE: Final = (
-    _HEAD % b"application/json" + b"content-length: %d\r\n\r\n" % len(_document()) + _document()
+    _HEAD % b"application/json" + b"content-length: %d\r\n\r\n" % len(document()) + document()
 )
 _STREAM_HEAD: Final = _HEAD % b"text/event-stream" + b"transfer-encoding: chunked\r\n\r\n"
 _FRAMES: Final = [b"%x\r\n%b\r\n" % (len(event), event) for event in _events()]
