@@ -36,10 +36,30 @@ def test_what_only_a_running_plane_knows_is_code_3(stopped: Installation) -> Non
     assert "budgets are kept by the running plane" in result.err
 
 
-def test_a_configuration_that_is_wrong_is_told_in_full(
+def test_a_stopped_plane_needs_no_secret(
     stopped: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(SECRET_NAME)
     result = stopped.call("agent", "list")
+    assert result.code == 0
+    assert "triage" in result.out
+
+
+def test_a_configuration_that_is_wrong_is_told_in_full(stopped: Installation) -> None:
+    path = stopped.folder / "ringfence.yaml"
+    path.write_text(path.read_text().replace("purpose:", "purpos:"))
+    result = stopped.call("agent", "list")
     assert result.code == 2
-    assert f"environment variable `{SECRET_NAME}` is not set" in result.err
+    assert "unknown key `purpos`" in result.err
+
+
+def test_reading_retires_nobody(stopped: Installation) -> None:
+    assert stopped.call("agent", "token", "triage").code == 0
+    path = stopped.folder / "ringfence.yaml"
+    whole = path.read_text()
+    path.write_text(whole.replace("  triage:", "  successor:"))
+    assert stopped.call("agent", "list").code == 0
+    path.write_text(whole)
+    shown = stopped.call("agent", "show", "triage")
+    assert shown.code == 0
+    assert "retired" not in shown.out

@@ -35,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 _TIDY_S = 2.0
 _GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
+_BODIES_S = 1.0
 _SWITCH_S = 0.001
 """The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
 
@@ -53,6 +54,7 @@ class Plane:
         self._clock: Clock = SystemClock()
         self._ids: Ids = RandomIds(self._clock)
         self._is_stopping = False
+        self._hurry = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._started_us = self._clock.now_us()
         self._close = contextlib.AsyncExitStack()
@@ -153,8 +155,18 @@ class Plane:
         self._server = server
         self._close.push_async_callback(self._drain)
 
+    def hurry(self) -> None:
+        """Do not wait for running answers any longer."""
+        self._hurry.set()
+
     async def _drain(self) -> None:
-        await self._server.drain(_GRACE_S)
+        draining = asyncio.create_task(self._server.drain(_GRACE_S))
+        hurrying = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            await self._server.close()
+        hurrying.cancel()
+        await draining
         self._worker.refusals.flush(everything=True)
 
     def _context(self) -> ControlContext:
@@ -170,9 +182,14 @@ class Plane:
             started_us=self._started_us,
             readiness=self._readiness,
             open_ledger=lambda: LedgerReader(self._settings.data),
-            open_bodies=lambda: BodyReader(self._settings.data),
+            open_bodies=self._open_bodies,
             readers=readers(),
         )
+
+    def _open_bodies(self) -> BodyReader:
+        """Bodies are written a moment after their events; whoever reads waits for that moment."""
+        self._stores.bodies.flush(_BODIES_S)
+        return BodyReader(self._settings.data)
 
     async def reload(self, actor: str) -> Configuration:
         """Read the files again and take a new epoch, all or nothing.
@@ -242,14 +259,23 @@ class Plane:
 async def run(
     settings: Settings, environment: Mapping[str, str], ready: Callable[[Plane, Prepared], None]
 ) -> None:
-    """Start a plane, tell when it is ready, serve until SIGTERM or SIGINT, stop in order."""
+    """Start a plane, tell when it is ready, serve until SIGTERM or SIGINT, stop in order.
+
+    A second signal does not wait for running answers.
+    """
     sys.setswitchinterval(_SWITCH_S)
     stop = asyncio.Event()
     plane = Plane(settings, environment)
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if stop.is_set():
+            plane.hurry()
+        stop.set()
+
     # From here on a signal ends the plane in order, also while it is starting.
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     prepared = await plane.start()
     try:
         loop.add_signal_handler(signal.SIGHUP, lambda: _spawn(_reload(plane)))

@@ -1,16 +1,16 @@
 """The control plane's functions on a plane that is not running, for the command line."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ringfence import __version__
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
 from ringfence.app.change import change_of
-from ringfence.app.configuration import prepare, register
+from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
 from ringfence.app.stores import take_log
 from ringfence.config.settings import Settings
@@ -24,6 +24,8 @@ from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
+
+_READING = frozenset({"GET", "HEAD"})
 
 
 class _NoWorkers:
@@ -48,53 +50,117 @@ class _NoWorkers:
         return ()
 
 
+class _Installation:
+    """What the command line changes and reads on disk while no plane is running."""
+
+    def __init__(self, settings: Settings, prepared: Prepared, state: StateStore) -> None:
+        self._settings = settings
+        self._prepared = prepared.configuration
+        self._state = state
+        self._is_registered = False
+        self.clock = SystemClock()
+        self.ids = RandomIds(self.clock)
+        self.configuration = state.configurations.known(prepared.configuration)
+        if not self._retires_agents():
+            self.register()
+
+    def _retires_agents(self) -> bool:
+        """Whether registering the files would retire somebody: no reading may do that."""
+        return any(
+            record.state is not AgentState.RETIRED and record.name not in organisation.agents
+            for organisation in self.configuration.organisations.values()
+            if organisation.id
+            for record in self._state.agents.list(organisation.id)
+        )
+
+    def register(self) -> None:
+        """Take the files as they are now, as a plane would at its start."""
+        if not self._is_registered:
+            self.configuration = register(
+                self._state,
+                self._prepared,
+                clock=self.clock,
+                ids=self.ids,
+                actor=f"cli:uid={os.geteuid()}",
+            )
+            self._is_registered = True
+
+    async def reload(self, actor: str) -> Configuration:
+        """Nothing is running that could take a new epoch."""
+        del actor
+        return self.configuration
+
+    async def record(self, note: ChangeNote) -> None:
+        """Write one event, as the log's writer for a moment."""
+        fence = take_log(self._settings.data, self.ids)
+        with ExitStack() as undo:
+            undo.callback(fence.release)
+            writer = LedgerWriter.open(fence)
+            undo.pop_all()
+        try:
+            await writer.append(change_of(note, self.configuration, self.clock.now_us()))
+        finally:
+            await writer.close()
+
+
+class _AnyValue(Mapping[str, str]):
+    """An environment in which every variable is set.
+
+    Reading a stopped plane's record needs no provider's secret, and makes no call.
+    """
+
+    def __init__(self, real: Mapping[str, str]) -> None:
+        self._real = real
+
+    def __getitem__(self, name: str) -> str:
+        return self._real.get(name) or "unset"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._real)
+
+    def __len__(self) -> int:
+        return len(self._real)
+
+    def get(self, name: str, default: object = None) -> str:
+        del default
+        return self[name]
+
+
 @asynccontextmanager
-async def stopped_app(
-    settings: Settings, environment: Mapping[str, str]
-) -> AsyncIterator[Starlette]:
+async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[ASGIApp]:
     """The same application as a running plane's, on the stores alone.
 
+    Only a request that changes something takes a configuration that retires agents.
     Raises RingfenceError if the configuration or a store cannot be used.
     """
-    clock = SystemClock()
-    ids = RandomIds(clock)
-    now_us = clock.now_us()
-    prepared = prepare(settings, environment, now_us)
-    state: StateStore = open_state(settings.data)
-    actor = f"cli:uid={os.geteuid()}"
+    now_us = SystemClock().now_us()
+    prepared = prepare(settings, _AnyValue(environment), now_us)
+    state = open_state(settings.data)
     try:
-        current = register(state, prepared.configuration, clock=clock, ids=ids, actor=actor)
-
-        async def reload(_actor: str) -> Configuration:
-            return current
-
-        async def record(note: ChangeNote) -> None:
-            fence = take_log(settings.data, ids)
-            with ExitStack() as undo:
-                undo.callback(fence.release)
-                writer = LedgerWriter.open(fence)
-                undo.pop_all()
-            try:
-                await writer.append(change_of(note, current, clock.now_us()))
-            finally:
-                await writer.close()
-
-        yield create_app(
+        installation = _Installation(settings, prepared, state)
+        app = create_app(
             ControlContext(
                 state=state,
                 workers=_NoWorkers(),
-                configuration=lambda: current,
-                reload=reload,
-                record=record,
+                configuration=lambda: installation.configuration,
+                reload=installation.reload,
+                record=installation.record,
                 open_ledger=lambda: LedgerReader(settings.data),
                 open_bodies=lambda: BodyReader(settings.data),
                 readers=readers(),
-                clock=clock,
-                ids=ids,
+                clock=installation.clock,
+                ids=installation.ids,
                 version=__version__,
                 started_us=now_us,
                 is_serving=False,
             )
         )
+
+        async def registering(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] not in _READING:
+                installation.register()
+            await app(scope, receive, send)
+
+        yield registering
     finally:
         state.close()

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from starlette.applications import Starlette
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message, Scope
 
 from ringfence.api.access import LISTENER, LocalListener
 from ringfence.app.stopped import stopped_app
@@ -20,7 +19,7 @@ _DISCONNECTED: Message = {"type": "http.disconnect"}
 class StoppedCarrier:
     """Calls an application without a network between."""
 
-    def __init__(self, runner: asyncio.Runner, app: Starlette) -> None:
+    def __init__(self, runner: asyncio.Runner, app: ASGIApp) -> None:
         """Every request runs in the runner's loop."""
         self._runner = runner
         self._app = app

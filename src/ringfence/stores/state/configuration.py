@@ -56,6 +56,27 @@ class ConfigurationRecords:
             epoch = _take_epoch(connection, configuration.digest, registration)
         return replace(configuration, organisations=registered, epoch=epoch)
 
+    def known(self, configuration: Configuration) -> Configuration:
+        """Fill in the ids and the epoch that are known, and write nothing.
+
+        What the store has never seen keeps an empty id.
+        """
+        with self._database.read() as connection:
+            ids = {row.name: row.id for row in connection.execute(select(organisations))}
+            known = {
+                name: _named(
+                    replace(organisation, id=ids.get(name, "")),
+                    *(
+                        _ids(connection, table, ids.get(name, ""))
+                        for table in (teams, users, agents)
+                    ),
+                )
+                for name, organisation in configuration.organisations.items()
+            }
+        epoch = self.epoch()
+        number = epoch.number if epoch is not None else 0
+        return replace(configuration, organisations=known, epoch=number)
+
     def epoch(self) -> Epoch | None:
         """The epoch in force; None before the first configuration."""
         with self._database.read() as connection:
@@ -98,15 +119,31 @@ def _register(
         connection, agents, fresh_agent, organisation.agents, lambda: make_id("agt")
     )
     _remove_agents(connection, organisation_id, organisation.agents, registration)
+    return _named(replace(organisation, id=organisation_id), team_ids, user_ids, agent_ids)
+
+
+def _named(
+    organisation: Organisation,
+    team_ids: Mapping[str, str],
+    user_ids: Mapping[str, str],
+    agent_ids: Mapping[str, str],
+) -> Organisation:
+    """Give everything in an organisation its id, by name."""
     return replace(
         organisation,
-        id=organisation_id,
-        teams={name: replace(team, id=team_ids[name]) for name, team in organisation.teams.items()},
-        users={name: replace(user, id=user_ids[name]) for name, user in organisation.users.items()},
+        teams={n: replace(team, id=team_ids.get(n, "")) for n, team in organisation.teams.items()},
+        users={n: replace(user, id=user_ids.get(n, "")) for n, user in organisation.users.items()},
         agents={
-            name: replace(agent, id=agent_ids[name]) for name, agent in organisation.agents.items()
+            n: replace(agent, id=agent_ids.get(n, "")) for n, agent in organisation.agents.items()
         },
     )
+
+
+def _ids(connection: Connection, table: Table, organisation: str) -> dict[str, str]:
+    """The known ids by name within one organisation."""
+    mine = table.c.organisation == organisation
+    found = connection.execute(select(table.c.name, table.c.id).where(mine))
+    return {row.name: row.id for row in found}
 
 
 def _identify(
@@ -117,9 +154,7 @@ def _identify(
     make_id: Callable[[], str],
 ) -> dict[str, str]:
     """Ids by name within one organisation; `row` is what a new name is written with."""
-    mine = table.c.organisation == row["organisation"]
-    found = connection.execute(select(table.c.name, table.c.id).where(mine))
-    ids: dict[str, str] = {row.name: row.id for row in found}
+    ids = _ids(connection, table, row["organisation"])
     missing = [name for name in names if name not in ids]
     for name in missing:
         ids[name] = make_id()
