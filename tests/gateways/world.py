@@ -236,7 +236,7 @@ def model(name: str, provider: str = "house", **more: Any) -> Model:  # noqa: AN
     return replace(plain, **({"price": RateCard(rates=RATES)} | more))
 
 
-def agent(name: str = "triage", **more: Any) -> Agent:  # noqa: ANN401 (fields of it)
+def agent(name: str = "triage", /, **more: Any) -> Agent:  # noqa: ANN401 (fields of it)
     plain = Agent(
         name=name,
         id=f"agt_{name}",
@@ -299,6 +299,7 @@ class World:
         self.ledger = MemoryLedger()
         self.providers = Providers(self.ledger, answer_chat)
         self.epoch = 0
+        self.trouble = ""
         self.worker = Worker(
             Surroundings(
                 ledger=self.ledger,
@@ -306,7 +307,7 @@ class World:
                 secrets=EnvironmentSecrets(frozenset({"KEY"}), {"KEY": PROVIDER_KEY}),
                 clock=self.clock,
                 ids=self.ids,
-                readiness=lambda: "",
+                readiness=lambda: self.trouble,
             ),
             recovered or Recovered(),
         )
@@ -359,7 +360,11 @@ class World:
         sent = [(_raw(name), _raw(value)) for name, value in pairs]
         if token is not None:
             sent.append((b"authorization", b"Bearer " + token.encode()))
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body or chat())
+        data = (
+            body
+            if isinstance(body, bytes)
+            else msgspec.json.encode(chat() if body is None else body)
+        )
         request = MemoryRequest(method, target, headers=sent, body=data)
         await self.worker.data_plane.handle(request, response)
 

@@ -204,7 +204,7 @@ class Invocations:
                     identity,
                     runtime,
                     parent=parent,
-                    models=_models(narrowing),
+                    models=_models(narrowing, parent),
                     narrowed=_budget(narrowing),
                 )
             )
@@ -261,9 +261,6 @@ class Invocations:
         if narrowing.seconds is not None:
             own_us = now_us + narrowing.seconds * _SECOND_US
             deadline_us = own_us if deadline_us is None else min(own_us, deadline_us)
-        models = _models(narrowing)
-        if parent is not None and parent.models is not None:
-            models = parent.models if models is None else models & parent.models
         live = self._add(
             LiveInvocation(
                 Invocation(
@@ -281,7 +278,7 @@ class Invocations:
                 ),
                 runtime,
                 parent=parent,
-                models=models,
+                models=_models(narrowing, parent),
                 narrowed=_budget(narrowing),
             )
         )
@@ -414,8 +411,13 @@ def _restored(grouping: Grouping) -> Grouping:
     return Grouping.TIME if grouping is Grouping.CONVERSATION else grouping
 
 
-def _models(narrowing: Narrowing) -> frozenset[str] | None:
-    return None if narrowing.models is None else frozenset(narrowing.models)
+def _models(narrowing: Narrowing, parent: LiveInvocation | None) -> frozenset[str] | None:
+    """Never more than the parent may use."""
+    outer = parent.models if parent is not None else None
+    if narrowing.models is None:
+        return outer
+    own = frozenset(narrowing.models)
+    return own if outer is None else own & outer
 
 
 def _budget(narrowing: Narrowing) -> Money | None:
