@@ -1,0 +1,68 @@
+import asyncio
+
+import pytest
+from tests.gateways.world import MemoryLedger, Providers, answer_chat, model, organisation, provider
+
+from ringfence.domain.error import UsageError
+from ringfence.domain.model import ProviderProtocol
+from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.route import Leg, compile_routes
+from ringfence.stores.secret import EnvironmentSecrets
+
+SECRETS = EnvironmentSecrets(frozenset({"KEY"}), {"KEY": "sk-1"})
+
+
+def leg(protocol: ProviderProtocol, **more: object) -> Leg:
+    house = provider("house", protocol, **more)
+    config = organisation(providers={"house": house}, models={"small": model("small")})
+    return compile_routes(config)["small"].legs[0]
+
+
+class _Always(MemoryLedger):
+    """Claims that an intent is open: this test has no path above the dispatcher."""
+
+    def actions(self, kind: object) -> set[str]:
+        return {"act_1"} if getattr(kind, "__name__", "") == "Intent" else set()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "more", "header", "value"),
+    [
+        (ProviderProtocol.OPENAI, {}, b"authorization", b"Bearer sk-1"),
+        (ProviderProtocol.ANTHROPIC, {}, b"x-api-key", b"sk-1"),
+        (ProviderProtocol.GEMINI, {}, b"x-goog-api-key", b"sk-1"),
+        (ProviderProtocol.OPENAI, {"credential_header": "Api-Key"}, b"api-key", b"sk-1"),
+    ],
+)
+def test_each_protocol_gets_its_credential_in_its_header(
+    protocol: ProviderProtocol, more: dict[str, object], header: bytes, value: bytes
+) -> None:
+    providers = Providers(_Always(), answer_chat)
+    dispatcher = Dispatcher(providers, SECRETS)
+    asyncio.run(dispatcher.send(leg(protocol, **more), b"/x", [(b"accept", b"*/*")], b"{}"))
+    [sent] = providers.sent
+    assert sent.headers[header] == value
+    assert set(sent.headers) == {b"host", b"accept", header}
+
+
+def test_a_provider_without_a_credential_gets_none() -> None:
+    providers = Providers(_Always(), answer_chat)
+    keyless = leg(ProviderProtocol.OPENAI, credential=None)
+    dispatcher = Dispatcher(providers, SECRETS)
+    asyncio.run(dispatcher.send(keyless, b"/x", [], b"{}"))
+    assert set(providers.sent[0].headers) == {b"host"}
+    assert not dispatcher.shows_credential(keyless, b"anything")
+
+
+def test_secrets_are_replaced_whole() -> None:
+    providers = Providers(_Always(), answer_chat)
+    dispatcher = Dispatcher(providers, SECRETS)
+    house = leg(ProviderProtocol.OPENAI)
+    dispatcher.replace_secrets(EnvironmentSecrets(frozenset({"KEY"}), {"KEY": "sk-2"}))
+    asyncio.run(dispatcher.send(house, b"/x", [], b"{}"))
+    assert providers.sent[0].headers[b"authorization"] == b"Bearer sk-2"
+    assert dispatcher.shows_credential(house, b"your key sk-2 is bad")
+    assert not dispatcher.shows_credential(house, b"your key sk-1 is bad")
+    dispatcher.replace_secrets(EnvironmentSecrets(frozenset(), {}))
+    with pytest.raises(UsageError, match="no secret"):
+        asyncio.run(dispatcher.send(house, b"/x", [], b"{}"))

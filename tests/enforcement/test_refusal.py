@@ -1,0 +1,103 @@
+import pytest
+from tests.gateways.world import MemoryLedger, agent, organisation
+
+from ringfence.domain.organisation import Configuration
+from ringfence.domain.verdict import Ask, Code, Deny, Reason, Refused, Stop, Throttle
+from ringfence.enforcement import refusal
+from ringfence.enforcement.directory import AgentRuntime, Caller, Directory
+from ringfence.enforcement.refusal import REPEAT_WINDOW_US, Attempted, Refusals, decision_of
+from ringfence.stores.body import Body
+from ringfence.testing.clock import ManualClock
+from ringfence.testing.ids import SequentialIds
+
+NO = Reason(code=Code.BUDGET_EXHAUSTED, message="No.", facts=(("left_usd", "0"),))
+CALLER = Caller(runtime=AgentRuntime(organisation(), agent()), credential="crd_1")
+
+
+class Desk:
+    """Refusals with what they write and the clock they go by."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.clock = ManualClock()
+        directory = Directory()
+        directory.configuration = Configuration(organisations={}, digest="sha256:1", epoch=3)
+        self.refusals = Refusals(
+            ledger=self.ledger, directory=directory, clock=self.clock, ids=SequentialIds()
+        )
+
+    def refuse(self, resource: str = "small", verdict: Refused | None = None) -> str:
+        attempted = Attempted(resource=resource, body=Body(b"{}"))
+        return self.refusals.refuse(CALLER, verdict or Deny(reason=NO), attempted).action
+
+    @property
+    def counts(self) -> list[tuple[str, int]]:
+        return [(each.resource, each.repeats) for each in self.ledger.refusals]
+
+
+def test_the_first_is_written_at_once_with_what_was_asked() -> None:
+    desk = Desk()
+    action = desk.refuse()
+    [event] = desk.ledger.refusals
+    assert (event.action, event.epoch, event.repeats) == (action, 3, 0)
+    assert event.decision.facts == {"left_usd": "0"}
+    assert desk.ledger.bodies == {f"Refusal {action}": b"{}"}
+
+
+def test_repeats_are_counted_and_written_when_they_stop() -> None:
+    desk = Desk()
+    first = desk.refuse()
+    for _ in range(9):
+        desk.clock.advance(REPEAT_WINDOW_US - 1)
+        assert desk.refuse() == first
+    desk.refusals.flush()
+    assert desk.counts == [("small", 0)]
+    desk.clock.advance(REPEAT_WINDOW_US)
+    desk.refusals.flush()
+    assert desk.counts == [("small", 0), ("small", 9)]
+    assert desk.ledger.refusals[1].first_action == first
+    assert desk.refuse() != first
+
+
+def test_causes_are_counted_apart() -> None:
+    desk = Desk()
+    for _ in range(3):
+        desk.refuse("a")
+        desk.refuse("b")
+        desk.refuse("a", Stop(reason=Reason(code=Code.INVOCATION_CLOSED, message="Over.")))
+    desk.refusals.flush(everything=True)
+    assert desk.counts == [("a", 0), ("b", 0), ("a", 0), ("a", 2), ("b", 2), ("a", 2)]
+
+
+def test_a_count_that_is_over_is_written_before_the_next_begins() -> None:
+    desk = Desk()
+    desk.refuse()
+    desk.refuse()
+    desk.clock.advance(REPEAT_WINDOW_US)
+    desk.refuse()
+    assert desk.counts == [("small", 0), ("small", 1), ("small", 0)]
+
+
+def test_what_is_counted_at_once_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusal, "REMEMBERED_MAX", 2)
+    desk = Desk()
+    desk.refuse("a")
+    desk.refuse("a")
+    for resource in ("b", "c", "d"):
+        desk.refuse(resource)
+    assert desk.counts == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("d", 0)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "name"),
+    [
+        (Deny(reason=NO), "deny"),
+        (Stop(reason=NO), "stop"),
+        (Ask(reason=NO), "ask"),
+        (Throttle(reason=NO, retry_after_s=1.5), "throttle"),
+    ],
+)
+def test_an_event_states_the_verdict(verdict: Refused, name: str) -> None:
+    stated = decision_of(verdict)
+    assert (stated.verdict, stated.code) == (name, "budget_exhausted")
+    assert stated.facts.get("retry_after_s") == ("1.5" if name == "throttle" else None)
