@@ -3,6 +3,7 @@
 import shutil
 import statistics
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from bench.model_gateway.subject import (
 
 _SUBJECT_CORE = 1
 LOAD_CORE = 0
+_STILL_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,25 +159,24 @@ class Bench:
             if process is not None:
                 self.standings[name].rss_end_mb = process.weigh().rss_mb
                 process.pause()
+        if not figures.requests:
+            raise ValueError(f"no call was answered within {seconds:g} s")
         if figures.errors:
             raise ValueError(f"{figures.errors} of {figures.requests} calls failed")
-        return Turn(figures, (ended_s - started_s) / max(figures.requests, 1) * 1e6)
+        return Turn(figures, (ended_s - started_s) / figures.requests * 1e6)
 
     def _count(self) -> int:
         return int(get(self._port, "/count")[1])
 
     def _settled_count(self) -> int:
         """The upstream's count when the calls that the load left behind have arrived."""
-        seen = [-1]
-
-        def is_still() -> bool:
+        seen, since = self._count(), time.monotonic()
+        while time.monotonic() - since < _STILL_S:
+            time.sleep(_STILL_S / 10)
             count = self._count()
-            is_same = count == seen[0]
-            seen[0] = count
-            return is_same
-
-        wait_until(is_still, 10, "the upstream")
-        return seen[0]
+            if count != seen:
+                seen, since = count, time.monotonic()
+        return seen
 
     def compare_books(self) -> None:
         """Stop each Ringfence and compare its ledger with what reached the upstream."""
