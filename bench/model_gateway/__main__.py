@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--every", action="store_true", help="all 24 scenarios (about an hour)")
     parser.add_argument("--first", type=int, default=0, help="only so many scenarios")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each run of the load")
+    parser.add_argument("--seconds", type=int, default=3, help="of each run of the load")
     parser.add_argument("--only", default="", help="names of subjects, separated by commas")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md anew")
     options = parser.parse_args()

@@ -78,7 +78,7 @@ def press(  # noqa: PLR0913 (a run of the load has these parts)
     scenario: Scenario,
     body: Body,
     *,
-    seconds: float,
+    seconds: int,
     core: int,
     folder: Path,
     is_unique: bool = False,
@@ -87,7 +87,7 @@ def press(  # noqa: PLR0913 (a run of the load has these parts)
     script = folder / "load.lua"
     script.write_text(_script(target, body, is_unique=is_unique))
     command = ["taskset", "-c", str(core), find_wrk(), "-t1", f"-c{scenario.connections}"]
-    command += [f"-d{seconds:g}s", "--timeout", "30s", "-s", str(script)]
+    command += [f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
     command.append(f"http://127.0.0.1:{target.port}{target.path}")
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     seen: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])

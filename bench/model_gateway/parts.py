@@ -172,7 +172,7 @@ async def stages() -> None:
         print(f"{taken_us:6.1f} µs  {name}")
 
 
-def threads(seconds: float = 4) -> None:
+def threads(seconds: int = 4) -> None:
     with Bench(_ROOT / ".bench", _ROOT / ".bench/parts") as bench:
         bench.add(Ringfence())
         running = bench.running("Ringfence")

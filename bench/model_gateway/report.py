@@ -57,7 +57,7 @@ def _setting(options: argparse.Namespace) -> str:
     extra = " --every" if options.every else ""
     return (
         f"`python -m bench.model_gateway{extra} --rounds {options.rounds} "
-        f"--seconds {options.seconds:g}` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}; "  # noqa: TID251 (the date of a measurement)
+        f"--seconds {options.seconds}` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}; "  # noqa: TID251 (the date of a measurement)
         f"{cpu[1] if cpu else 'unknown CPU'}, Linux {platform.release()}, "
         f"Python {platform.python_version()}. Medians of {options.rounds} interleaved rounds; the "
         "subject and all its children on one core, load and upstream on the other.\n"

@@ -121,7 +121,7 @@ class Bench:
     def running(self, name: str) -> Running:
         return self._running[name]
 
-    def measure(self, scenario: Scenario, *, rounds: int, seconds: float) -> None:
+    def measure(self, scenario: Scenario, *, rounds: int, seconds: int) -> None:
         pace = PACE_MS if scenario.answer is Answer.PACED else 0
         get(self._port, f"/settings?delay_ms={scenario.delay_ms}&pace_ms={pace}")
         for _ in range(rounds):
@@ -133,7 +133,7 @@ class Bench:
                     continue
                 self.standings[name].turns.setdefault(scenario, []).append(turn)
 
-    def _turn(self, name: str, scenario: Scenario, seconds: float) -> Turn:
+    def _turn(self, name: str, scenario: Scenario, seconds: int) -> Turn:
         running = self._running[name]
         process = running.process
         body = body_of(scenario)
@@ -160,7 +160,7 @@ class Bench:
                 self.standings[name].rss_end_mb = process.weigh().rss_mb
                 process.pause()
         if not figures.requests:
-            raise ValueError(f"no call was answered within {seconds:g} s")
+            raise ValueError(f"no call was answered within {seconds} s")
         if figures.errors:
             raise ValueError(f"{figures.errors} of {figures.requests} calls failed")
         return Turn(figures, (ended_s - started_s) / figures.requests * 1e6)
@@ -193,7 +193,7 @@ class Bench:
             )
 
 
-def measure_all(bench: Bench, scenarios: Iterable[Scenario], rounds: int, seconds: float) -> None:
+def measure_all(bench: Bench, scenarios: Iterable[Scenario], rounds: int, seconds: int) -> None:
     for scenario in scenarios:
         bench.measure(scenario, rounds=rounds, seconds=seconds)
         line = [f"{scenario.name}:"]
