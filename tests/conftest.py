@@ -33,13 +33,22 @@ def is_local(host: object) -> bool:
         return name in _LOCAL_NAMES
 
 
+def _is_address(host: object) -> bool:
+    """Whether nothing need be asked to resolve it."""
+    try:
+        ipaddress.ip_address(host if isinstance(host, str) else "")
+    except ValueError:
+        return False
+    return True
+
+
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
     """Refuse what would leave; asyncio and the standard library pass here (PEP 578)."""
     if event in _CONNECTING:
         address = arguments[1]
         host = address[0] if isinstance(address, tuple) else None
     elif event in _RESOLVING:
-        host = arguments[0]
+        host = None if _is_address(arguments[0]) else arguments[0]
     else:
         return
     if not is_local(host):

@@ -1,0 +1,53 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.stores.ledger.event import intent, outcome
+
+from ringfence.app.stores import open_stores, take_log
+from ringfence.domain.error import UsageError
+from ringfence.stores.ledger import log_ids
+from ringfence.testing.clock import ManualClock
+from ringfence.testing.ids import SequentialIds
+
+
+def test_a_folder_is_opened_closed_and_opened_again_with_one_log(tmp_path: Path) -> None:
+    async def story() -> None:
+        ids = SequentialIds()
+        for _ in range(2):
+            stores = open_stores(tmp_path, ManualClock(), ids)
+            assert stores.recovered.unknown == []
+            await stores.close()
+        assert len(log_ids(tmp_path)) == 1
+
+    asyncio.run(story())
+
+
+def test_what_was_left_open_is_found_and_ended(tmp_path: Path) -> None:
+    async def story() -> None:
+        ids = SequentialIds()
+        stores = open_stores(tmp_path, ManualClock(), ids)
+        left, done = intent("act_1"), intent("act_2")
+        await stores.ledger.intend(left)
+        await stores.ledger.intend(done)
+        stores.ledger.record(outcome(done))
+        await stores.close()
+        stores = open_stores(tmp_path, ManualClock(), ids)
+        assert stores.recovered.unknown == ["act_1"]
+        await stores.close()
+
+    asyncio.run(story())
+
+
+def test_a_folder_in_use_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
+    async def story() -> None:
+        ids = SequentialIds()
+        stores = open_stores(tmp_path, ManualClock(), ids)
+        with pytest.raises(UsageError):
+            open_stores(tmp_path, ManualClock(), ids)
+        with pytest.raises(UsageError):
+            take_log(tmp_path, ids)
+        await stores.close()
+        take_log(tmp_path, ids).release()
+
+    asyncio.run(story())

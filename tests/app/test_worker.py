@@ -1,0 +1,120 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+from tests.gateways.world import World, agent, chat, code_of, organisation, usd
+
+from ringfence.app.worker import codecs
+from ringfence.domain.agent import AgentState
+from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.model import Dialect
+from ringfence.domain.money import Money
+from ringfence.stores.ledger import Recovered
+from ringfence.stores.state.grant import Grant
+
+KEY = AccountKey("org_acme", BudgetScope.AGENT, "agt_triage", Per.DAY)
+DAY_US = 1_767_225_600_000_000
+
+
+def poor(recovered: Recovered | None = None) -> World:
+    return World(organisation(agents={"triage": agent(budgets=(usd(0.002, Per.DAY),))}), recovered)
+
+
+def test_every_dialect_has_a_codec() -> None:
+    assert set(codecs()) == set(Dialect)
+
+
+def test_what_the_ledger_knows_was_spent_counts() -> None:
+    async def story() -> None:
+        world = poor(Recovered(spent=[(KEY, DAY_US, Money(1_999_000))]))
+        response = await world.ask()
+        assert (response.status, code_of(response)) == (402, "budget_exhausted")
+        [line] = [x for x in await world.worker.budgets("org_acme") if x.key == KEY]
+        assert line.spent == 1_999_000
+        assert await world.worker.budgets("org_other") == ()
+
+    asyncio.run(story())
+
+
+def test_a_grant_lets_calls_through_in_its_window_only() -> None:
+    async def story() -> None:
+        world = poor(Recovered(spent=[(KEY, DAY_US, Money(2_000_000))]))
+        assert (await world.ask()).status == 402
+        grant = Grant(
+            id="grt_1",
+            account=KEY,
+            window_start_us=DAY_US,
+            amount=Money(2_000_000),
+            reason="a hard day",
+            created_by="user_owner",
+            created_us=world.clock.now_us(),
+        )
+        await world.worker.grant_added(grant)
+        assert (await world.ask()).status == 200
+        world.clock.advance(24 * 3600 * 1_000_000)
+        await world.ask()
+        [line] = [x for x in await world.worker.budgets("org_acme") if x.key == KEY]
+        assert line.limit == 2_000_000
+
+    asyncio.run(story())
+
+
+def test_a_state_of_another_organisations_agent_changes_nothing() -> None:
+    async def story() -> None:
+        world = World()
+        await world.worker.agent_state_changed("org_other", "agt_triage", AgentState.SUSPENDED)
+        assert (await world.ask()).status == 200
+        await world.worker.agent_state_changed("org_acme", "agt_none", AgentState.SUSPENDED)
+        await world.suspend()
+        assert (await world.ask()).status == 403
+        await world.suspend(state=AgentState.ACTIVE)
+        assert (await world.ask()).status == 200
+
+    asyncio.run(story())
+
+
+def test_an_agent_that_was_suspended_before_the_start_stays_so() -> None:
+    async def story() -> None:
+        world = World()
+        await world.reload(world.config, {"agt_triage": AgentState.SUSPENDED})
+        assert code_of(await world.ask()) == "agent_suspended"
+
+    asyncio.run(story())
+
+
+def test_a_worker_tells_how_it_is() -> None:
+    async def story() -> None:
+        world = World()
+        await world.ask()
+        [status] = await world.worker.status()
+        assert (status.epoch, status.open_invocations, status.connections) == (1, 1, 0)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_tidying_up_drops_what_is_past(count: int) -> None:
+    async def story() -> None:
+        world = World(organisation(agents={"triage": agent(budgets=(usd(5, Per.INVOCATION),))}))
+        for number in range(count):
+            await world.ask(body=chat(f"task {number}"))
+        held = len(world.worker.book)
+        assert held >= count
+        world.clock.advance(40 * 24 * 3600 * 1_000_000)
+        world.worker.tidy()
+        assert len(world.worker.invocations) == 0
+        assert len(world.worker.book) == 0
+        assert (await world.ask()).status == 200
+
+    asyncio.run(story())
+
+
+def test_a_reload_leaves_other_agents_alone() -> None:
+    async def story() -> None:
+        both = organisation(agents={"triage": agent(), "other": agent("other")})
+        world = World(both)
+        await world.reload(replace(both, agents={"triage": agent()}))
+        assert (await world.ask()).status == 200
+        assert code_of(await world.ask(token="rf_agt_other")) == "agent_retired"
+
+    asyncio.run(story())
