@@ -6,7 +6,7 @@ from enum import StrEnum
 from ringfence.domain.organisation import Role
 
 AGENT_TOKEN_PREFIX = "rf_agt_"  # noqa: S105 (a public prefix, not a secret)
-INVOCATION_TOKEN_PREFIX = "rf_inv_"  # noqa: S105
+INVOCATION_TOKEN_PREFIX = "rf_inv_"  # noqa: S105 (likewise)
 API_KEY_PREFIX = "rf_key_"
 
 

@@ -30,9 +30,9 @@ class _PlainPart(msgspec.Struct, forbid_unknown_fields=True):
     thought_signature: _Skipped = _NOTHING
     thoughtSignature: _Skipped = _NOTHING  # noqa: N815 (a name on the wire)
     function_call: _Skipped = _NOTHING
-    functionCall: _Skipped = _NOTHING  # noqa: N815
+    functionCall: _Skipped = _NOTHING  # noqa: N815 (likewise)
     function_response: _PlainResponse | None = None
-    functionResponse: _PlainResponse | None = None  # noqa: N815
+    functionResponse: _PlainResponse | None = None  # noqa: N815 (likewise)
 
 
 class _Plain(msgspec.Struct, forbid_unknown_fields=True):
@@ -127,7 +127,7 @@ def _count(blob: Any, findings: Findings) -> None:  # noqa: ANN401 (members of p
         findings.media += 1
 
 
-def _inspect_file(file: Any, findings: Findings) -> None:  # noqa: ANN401
+def _inspect_file(file: Any, findings: Findings) -> None:  # noqa: ANN401 (a lazily read object)
     uri = file.get("fileUri")
     is_own = isinstance(uri, str) and uri.lower().startswith(_OWN_FILES)
     findings.add(Meaning.OBJECT if is_own else Meaning.OUTSIDE, "fileData", uri)
