@@ -43,7 +43,7 @@ providers:
   house: {{protocol: openai, base_url: "{url}/v1", credential: "${{PROVIDER_KEY}}"}}
   claude: {{protocol: anthropic, base_url: "{url}", credential: "${{PROVIDER_KEY}}"}}
 models:
-  small: {{provider: house, price: {{input: 1, output: 10}}}}
+  small: {{provider: house, price: {{input: {input_usd}, output: 10}}}}
   claude: {{provider: claude, price: {{input: 1, output: 10}}}}
 agents:
   triage:
@@ -97,8 +97,10 @@ class Installation:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def configure(self, url: str, *, models: str = "small, claude", usd: str = "5") -> None:
-        text = CONFIG.format(url=url, models=models, usd=usd)
+    def configure(
+        self, url: str, *, models: str = "small, claude", usd: str = "5", input_usd: str = "1"
+    ) -> None:
+        text = CONFIG.format(url=url, models=models, usd=usd, input_usd=input_usd)
         (self.folder / "ringfence.yaml").write_text(text)
 
     def give_token(self) -> Configuration:

@@ -19,6 +19,8 @@ from tests.app.installation import (
 )
 
 from ringfence.app.plane import Plane
+from ringfence.decisions.budget import Line
+from ringfence.domain.budget import Per
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Change, Intent, Outcome, Refusal, Status
 from ringfence.testing.model.script import parse
@@ -64,6 +66,66 @@ def test_a_call_passes_and_is_recorded_and_the_books_are_kept_over_a_restart(
             left = [int(each.accounts[0].left_nano) for each in outcomes]
             assert left == [3_000_000 - 75_000, 3_000_000 - 150_000]
             assert there.journal.total == 2
+
+    asyncio.run(story())
+
+
+WHOLE = "usage: {input_tokens: 5, output_tokens: 50}"
+CUT = "faults: {cut_after_chunks: 3}"
+
+
+@pytest.mark.parametrize(("stream", "ending"), [(False, WHOLE), (True, WHOLE), (True, CUT)])
+def test_of_two_hundred_connections_exactly_what_the_budget_affords_gets_through(
+    installed: Installation,
+    stream: bool,  # noqa: FBT001 (a case of the table)
+    ending: str,
+) -> None:
+    script = f"format: 1\nrules: [{{answer: {{text: a b c d e f, {ending}}}}}]\n"
+
+    async def story() -> None:
+        async with provider(parse(script)) as there:
+            ready(installed, there, usd="0.025", input_usd="0")
+            async with plane(installed) as running:
+                asking = [installed.ask(f"task {n}", stream=stream) for n in range(200)]
+                statuses = [each.status for each in await asyncio.gather(*asking)]
+                [line] = await _day(running)
+            assert sorted(statuses) == [200] * 50 + [402] * 150
+            assert there.journal.total == 50
+            outcomes = [e for e in installed.events() if isinstance(e, Outcome)]
+            charged = sum(int(each.cost_nano) for each in outcomes)
+            assert charged == line.spent == line.limit == 25_000_000
+            if ending is WHOLE:
+                counted = [each.usage for each in there.journal.entries if each.usage]
+                assert sum(each.output_tokens for each in counted) * 10_000 == charged
+
+    asyncio.run(story())
+
+
+async def _day(running: Plane) -> list[Line]:
+    lines = await running.worker.budgets(running.configuration().organisations["acme"].id)
+    return [line for line in lines if line.key.per is Per.DAY]
+
+
+def test_a_token_of_a_run_is_good_after_a_restart(installed: Installation) -> None:
+    path = "/ringfence/v1/invocations"
+
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            async with process(installed) as running:
+                known = {"authorization": f"Bearer {TOKEN}"}
+                made = await installed.send("POST", path, b'{"models":["small"]}', known)
+                given = msgspec.json.decode(made.body)
+                running.send_signal(signal.SIGKILL)
+            mine = {"authorization": f"Bearer {given['token']}"}
+            async with plane(installed):
+                answer = await installed.ask(headers=mine)
+                assert answer.headers["ringfence-invocation"] == given["id"]
+                denied = await installed.ask(headers=mine, model="claude")
+                assert denied.code == "out_of_scope"
+                done = await installed.send("POST", f"{path}/{given['id']}/finish", b"{}", mine)
+                assert done.status == 200
+                assert (await installed.ask(headers=mine)).code == "invocation_closed"
 
     asyncio.run(story())
 

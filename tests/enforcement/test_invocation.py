@@ -23,6 +23,7 @@ from tests.gateways.world import (
     whole,
 )
 
+from ringfence.decisions.grouping import IDLE_US
 from ringfence.domain.agent import Limits
 from ringfence.domain.event import Change
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
@@ -284,17 +285,14 @@ def test_runs_that_a_restart_found_expire_in_the_order_of_their_last_call(
     async def story() -> None:
         now_us = World().clock.now_us()
         found = [
-            record(f"inv_{number}", last_us=now_us - (10 - number) * 3600 * SECOND_US)
-            for number in order
+            record(f"inv_{number}", last_us=now_us - number * 250 * SECOND_US) for number in order
         ]
         world = World(recovered=Recovered(invocations=found))
-        left = []
         for _ in range(12):
             world.worker.tidy()
-            left.append(len(world.worker.invocations))
-            world.clock.advance(3600 * SECOND_US)
-        assert left == sorted(left, reverse=True)
-        assert left[-1] == 0
+            idle_us = world.clock.now_us() - IDLE_US
+            assert len(world.worker.invocations) == sum(x.last_us > idle_us for x in found)
+            world.clock.advance(250 * SECOND_US)
 
     asyncio.run(story())
 

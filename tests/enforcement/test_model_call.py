@@ -46,6 +46,19 @@ def test_a_counted_limit_gives_its_reservation_back() -> None:
     asyncio.run(story())
 
 
+def test_a_call_that_was_not_written_is_not_counted() -> None:
+    async def story() -> None:
+        world = World(organisation(agents={"triage": agent(limits=Limits(model_calls=1))}))
+        headers = {"ringfence-invocation": "run-1"}
+        world.ledger.is_failing = True
+        assert (await world.ask(headers=headers)).status == 503
+        world.ledger.is_failing = False
+        assert (await world.ask(headers=headers)).status == 200
+        assert (await world.ask(headers=headers)).status == 402
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("state", [AgentState.SUSPENDED, AgentState.RETIRED])
 def test_who_is_suspended_while_the_intent_is_written_reaches_no_provider(
     state: AgentState,

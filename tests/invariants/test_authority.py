@@ -30,6 +30,7 @@ from tests.gateways.world import (
 
 from ringfence.domain.agent import AgentState, Scope
 from ringfence.domain.credential import AgentCredential
+from ringfence.enforcement.directory import digest_of
 from ringfence.testing.http import MemoryResponse
 from ringfence.transport.http import Headers
 
@@ -480,11 +481,13 @@ def test_a_credential_of_an_agent_that_comes_back_comes_back_too() -> None:
             id="crd_late",
             organisation="org_acme",
             agent="agt_new",
-            digest=world.credentials["triage"].digest[::-1],
+            digest=digest_of(b"rf_agt_late"),
             created_us=0,
         )
         await world.worker.credentials_changed([late])
-        await world.reload(full)
+        assert (await world.ask(token="rf_agt_late")).status == 401
+        await world.reload(replace(full, agents={**full.agents, "new": agent("new")}))
         assert (await world.ask()).status == 200
+        assert (await world.ask(token="rf_agt_late")).status == 200
 
     asyncio.run(story())

@@ -101,7 +101,7 @@ class Plane:
     async def _begin(self, prepared: Prepared) -> None:
         pool = Pool(tls=client_context())
         self._close.push_async_callback(pool.close)
-        self._worker = Worker(
+        self.worker = Worker(
             Surroundings(
                 ledger=self._stores.ledger,
                 client=pool,
@@ -115,7 +115,7 @@ class Plane:
         state = self._stores.state
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         organisations = [each.id for each in configuration.organisations.values()]
-        self._worker.install(
+        self.worker.install(
             configuration,
             {k: v for each in organisations for k, v in state.agents.states(each).items()},
             state.tokens.all(),
@@ -143,7 +143,7 @@ class Plane:
         await control.start()
         self._close.push_async_callback(control.stop)
         self.control_port = control.port
-        server = Server(self._worker.data_plane.handle, render_refusal=engine_refusal)
+        server = Server(self.worker.data_plane.handle, render_refusal=engine_refusal)
         try:
             self.port = await server.listen(settings.host, settings.port, tls=tls)
         except OSError as error:
@@ -167,13 +167,13 @@ class Plane:
             await self._server.close()
         hurrying.cancel()
         await draining
-        self._worker.refusals.flush(everything=True)
+        self.worker.refusals.flush(everything=True)
 
     def _context(self) -> ControlContext:
         return ControlContext(
             state=self._stores.state,
-            workers=self._worker,
-            configuration=self._configuration,
+            workers=self.worker,
+            configuration=self.configuration,
             reload=self.reload,
             record=self._record,
             clock=self._clock,
@@ -206,8 +206,8 @@ class Plane:
                 for each in configuration.organisations.values()
                 for agent, agent_state in state.agents.states(each.id).items()
             }
-            self._worker.dispatcher.replace_secrets(prepared.secrets)
-            await self._worker.configuration_changed(configuration, states)
+            self.worker.dispatcher.replace_secrets(prepared.secrets)
+            await self.worker.configuration_changed(configuration, states)
             await self._note_epoch(configuration, actor)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
@@ -217,8 +217,9 @@ class Plane:
             self._stores.state, configuration, clock=self._clock, ids=self._ids, actor=actor
         )
 
-    def _configuration(self) -> Configuration:
-        configuration = self._worker.directory.configuration
+    def configuration(self) -> Configuration:
+        """The configuration in force. Raises RuntimeError before there is one."""
+        configuration = self.worker.directory.configuration
         if configuration is None:
             raise RuntimeError("no configuration is loaded yet")
         return configuration
@@ -236,7 +237,7 @@ class Plane:
             )
 
     async def _record(self, note: ChangeNote) -> None:
-        change = change_of(note, self._configuration(), self._clock.now_us())
+        change = change_of(note, self.configuration(), self._clock.now_us())
         await self._stores.ledger.append(change)
 
     def _readiness(self) -> str:
@@ -249,9 +250,9 @@ class Plane:
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_S)
-            self._worker.connections = self._server.connections
+            self.worker.connections = self._server.connections
             try:
-                self._worker.tidy()
+                self.worker.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("tidying up failed; it is tried again")
 
