@@ -41,7 +41,7 @@ wheel: $(DEV_STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .journeys .bench dist
+	rm -rf $(VENV) .journeys .bench .ringfence-demo dist
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit("Ringfence needs Python 3.11 or later; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'

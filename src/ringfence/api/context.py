@@ -81,6 +81,10 @@ class RefusedAgents:
         return waiting + 1
 
 
+async def _nothing_to_write() -> None:
+    """Nobody writes while no plane is running."""
+
+
 _REFUSAL_EVERY_US = 60_000_000
 _SCANS = 2  # the default executor has at least five threads
 
@@ -95,6 +99,7 @@ class ControlContext:
     fresh readers, one for each request. `readers` make bodies readable, by the `operation` of an
     intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
     when the command line works on a stopped plane); `readiness` says why it is not ready.
+    `catch_up` returns when what was recorded so far can be read.
     """
 
     state: StateStore
@@ -111,10 +116,15 @@ class ControlContext:
     started_us: int
     is_serving: bool = True
     readiness: Callable[[], str] = lambda: ""
+    catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SCANS))
 
     async def scan(self, read: Callable[[], Result]) -> Result:
-        """Read the record in a thread; few at a time, so that a revocation always finds one."""
+        """Read the record in a thread; few at a time, so that a revocation always finds one.
+
+        What happened before the question is in the answer.
+        """
+        await self.catch_up()
         async with self.scans:
             return await asyncio.to_thread(read)

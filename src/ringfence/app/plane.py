@@ -19,7 +19,7 @@ from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.config.settings import Settings
-from ringfence.domain.error import RingfenceError, UsageError
+from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 from ringfence.domain.organisation import Configuration
 from ringfence.gateways.answer import engine_refusal
 from ringfence.stores.body import BodyReader
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _TIDY_S = 2.0
 _GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
-_BODIES_S = 1.0
+_CATCH_UP_S = 1.0
 _SWITCH_S = 0.001
 """The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
 
@@ -182,13 +182,19 @@ class Plane:
             started_us=self._started_us,
             readiness=self._readiness,
             open_ledger=lambda: LedgerReader(self._settings.data),
+            catch_up=self._catch_up,
             open_bodies=self._open_bodies,
             readers=readers(),
         )
 
+    async def _catch_up(self) -> None:
+        """Events are written in groups; whoever asks waits for the group that is under way."""
+        with contextlib.suppress(UnavailableError, TimeoutError):
+            await asyncio.wait_for(self._stores.ledger.flush(), _CATCH_UP_S)
+
     def _open_bodies(self) -> BodyReader:
         """Bodies are written a moment after their events; whoever reads waits for that moment."""
-        self._stores.bodies.flush(_BODIES_S)
+        self._stores.bodies.flush(_CATCH_UP_S)
         return BodyReader(self._settings.data)
 
     async def reload(self, actor: str) -> Configuration:

@@ -123,8 +123,12 @@ def _connect(path: Path, blueprint: Blueprint, mode: Literal["rw", "ro"]) -> sql
         timeout=blueprint.busy_s,
         cached_statements=_CACHED_STATEMENTS,
     )
-    if mode == "rw":
-        connection.execute(f"PRAGMA synchronous = {blueprint.synchronous}")
+    try:
+        if mode == "rw":
+            connection.execute(f"PRAGMA synchronous = {blueprint.synchronous}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

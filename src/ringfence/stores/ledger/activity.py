@@ -28,10 +28,10 @@ _ADD: Final = Bulk(
         grouping = iif(grouping = '', excluded.grouping, grouping)""",
 )
 _DESCRIBE: Final = """UPDATE invocations
-    SET agent = iif(?1 = '', agent, ?1), credential = iif(?2 = '', credential, ?2),
-        parent = ?3, depth = ?4, grouping = ?5, external_id = ?6,
-        deadline_us = ?7, token_digest = ?8, narrowing = ?9, task = ?10
-    WHERE organisation = ?11 AND id = ?12"""
+    SET agent = coalesce(nullif(?, ''), agent), credential = coalesce(nullif(?, ''), credential),
+        parent = ?, depth = ?, grouping = ?, external_id = ?,
+        deadline_us = ?, token_digest = ?, narrowing = ?, task = ?
+    WHERE organisation = ? AND id = ?"""
 _END: Final = "UPDATE invocations SET state = ? WHERE organisation = ? AND id = ?"
 
 

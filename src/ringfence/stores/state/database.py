@@ -64,7 +64,7 @@ def _translated() -> Iterator[None]:
         raise UnavailableError(
             "store_unavailable",
             "the state store does not answer",
-            help=type(getattr(error, "orig", None) or error).__name__,
+            help="check the disk and the data folder's permissions",
         ) from error
 
 
