@@ -81,3 +81,11 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 )
 def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:  # noqa: FBT001 (a column of the table)
     assert is_loopback(host) is expected
+
+
+def test_a_data_folder_with_a_configuration_of_its_own_is_used_with_that(tmp_path: Path) -> None:
+    own = tmp_path / "ringfence.yaml"
+    assert resolve({}, data=str(tmp_path)).config == Path("ringfence.yaml")
+    own.write_text("format: 1\n")
+    assert resolve({}, data=str(tmp_path)).config == own
+    assert resolve({}, data=str(tmp_path), config="other.yaml").config == Path("other.yaml")

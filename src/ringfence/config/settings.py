@@ -8,7 +8,8 @@ from typing import TypedDict, TypeVar, Unpack
 
 from ringfence.domain.error import UsageError
 
-DEFAULT_CONFIG = "./ringfence.yaml"
+CONFIG_NAME = "ringfence.yaml"
+DEFAULT_CONFIG = f"./{CONFIG_NAME}"
 DEFAULT_DATA = "./.ringfence"
 DEFAULT_HOST = "127.0.0.1"
 DATA_PORT = 8484
@@ -58,8 +59,8 @@ def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Setti
     Raises UsageError `setting_invalid` for the first that cannot be used.
     """
     certificate, key = options.get("tls_cert"), options.get("tls_key")
-    config = options.get("config") or environment.get("RINGFENCE_CONFIG") or DEFAULT_CONFIG
     data = options.get("data") or environment.get("RINGFENCE_DATA") or DEFAULT_DATA
+    config = options.get("config") or environment.get("RINGFENCE_CONFIG") or _config_for(Path(data))
     settings = Settings(
         config=Path(config),
         data=Path(data),
@@ -75,6 +76,12 @@ def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Setti
     )
     _check(settings)
     return settings
+
+
+def _config_for(data: Path) -> str:
+    """A data folder that holds its own configuration, as the demo's does, is used with that."""
+    own = data / CONFIG_NAME
+    return str(own) if own.is_file() else DEFAULT_CONFIG
 
 
 def is_loopback(host: str) -> bool:
