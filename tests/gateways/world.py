@@ -151,7 +151,7 @@ class Upstream:
             raise self._ending
         body = b"".join(self.pieces)
         if len(body) > limit_bytes:
-            raise PeerError("provider_malformed", "the answer is too large", help="sent")
+            raise PeerError("provider_malformed", "the answer is too large")
         return body
 
     def pipe(self, sink: Sink) -> None:

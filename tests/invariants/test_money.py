@@ -30,7 +30,7 @@ from tests.gateways.world import (
 from ringfence.decisions.budget import Book, Demand, Reservation, Settled, Shortfall
 from ringfence.domain.agent import Limits
 from ringfence.domain.budget import Per
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.domain.event import Status
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation
@@ -173,12 +173,12 @@ def test_several_answers_are_paid_for_one_by_one() -> None:
 
 
 def _cut() -> Upstream:
-    broken = UnavailableError("provider_unavailable", "it broke off", help="sent")
+    broken = UnavailableError("provider_unavailable", "it broke off")
     return Upstream(pieces=chat_stream(6)[:4], ending=broken)
 
 
 def _silent() -> Upstream:
-    late = UnavailableError("provider_timeout", "nothing came", help="sent")
+    late = UnavailableError("provider_timeout", "nothing came")
     return Upstream(pieces=chat_stream(6)[:2], ending=late)
 
 
@@ -223,7 +223,7 @@ def _nonsense() -> Upstream:
 
 
 def _late() -> Upstream:
-    late = UnavailableError("provider_timeout", "nothing came", help="sent")
+    late = UnavailableError("provider_timeout", "nothing came")
     return Upstream(ending=late, kind=b"application/json")
 
 
@@ -318,7 +318,7 @@ def test_a_provider_that_was_never_reached_costs_nothing() -> None:
         world = World(only_output())
 
         def away(_sent: Sent) -> Upstream:
-            raise UnavailableError("provider_unavailable", "no route", help="unsent")
+            raise UnsentError("provider_unavailable", "no route")
 
         responses = await rush(world, away, chat(max_tokens=OUTPUT))
         assert sum(each.status == 503 for each in responses) == AFFORDED

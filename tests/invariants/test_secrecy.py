@@ -18,7 +18,7 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.domain.error import PeerError, UnavailableError, UnsentError
 from ringfence.domain.event import Outcome
 from ringfence.stores.body import BodyStore
 from ringfence.stores.ledger import Fence, LedgerReader, LedgerWriter
@@ -87,9 +87,9 @@ def test_other_errors_of_the_provider_are_passed_on(status: int) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        UnavailableError("provider_unavailable", "no route", help="unsent"),
-        UnavailableError("provider_timeout", "too late", help="sent"),
-        PeerError("provider_malformed", "not HTTP", help="sent"),
+        UnsentError("provider_unavailable", "no route"),
+        UnavailableError("provider_timeout", "too late"),
+        PeerError("provider_malformed", "not HTTP"),
         ZeroDivisionError(PROVIDER_KEY),
     ],
 )
@@ -142,9 +142,7 @@ def test_no_file_of_the_ledger_holds_the_key_or_a_token(tmp_path: Path) -> None:
 
         world.providers.answering = always(lambda: whole(ECHO, 400))
         await world.ask()
-        world.providers.answering = failing(
-            UnavailableError("provider_unavailable", PROVIDER_KEY[:4], help="unsent")
-        )
+        world.providers.answering = failing(UnsentError("provider_unavailable", PROVIDER_KEY[:4]))
         await world.ask()
         copy_events()
         await writer.flush()

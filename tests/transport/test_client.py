@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.domain.error import PeerError, UnavailableError, UnsentError
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Origin, Request, Response
 from ringfence.transport.limits import ClientLimits
@@ -165,7 +165,7 @@ def test_no_connection_is_an_unsent_request(run: Run) -> None:
         pool = Pool()
         with pytest.raises(UnavailableError) as caught:
             await ask(pool, at(port))
-        assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+        assert (caught.value.code, type(caught.value)) == ("provider_unavailable", UnsentError)
         await pool.close()
 
     run(scenario())
@@ -179,7 +179,7 @@ def test_an_unknown_name_is_an_unsent_request(run: Run) -> None:
         pool = Pool(resolver=Resolver(30, lookup))
         with pytest.raises(UnavailableError) as caught:
             await ask(pool, at(80, "model.example"))
-        assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+        assert (caught.value.code, type(caught.value)) == ("provider_unavailable", UnsentError)
         await pool.close()
 
     run(scenario())
@@ -194,7 +194,7 @@ def test_a_connection_that_does_not_come_about_is_timed_out(run: Run) -> None:
         pool = Pool(resolver=Resolver(30, lookup))
         with pytest.raises(UnavailableError) as caught:
             await ask(pool, at(80, "model.example"), connect_timeout_s=0.05)
-        assert (caught.value.code, caught.value.help) == ("provider_timeout", "unsent")
+        assert (caught.value.code, type(caught.value)) == ("provider_timeout", UnsentError)
         await pool.close()
 
     run(scenario())
@@ -209,7 +209,7 @@ def test_silence_is_timed_out_as_sent(run: Run) -> None:
             pool = Pool()
             with pytest.raises(UnavailableError) as caught:
                 await ask(pool, at(port), idle_timeout_s=0.1)
-            assert (caught.value.code, caught.value.help) == ("provider_timeout", "sent")
+            assert (caught.value.code, type(caught.value)) == ("provider_timeout", UnavailableError)
             await pool.close()
 
     run(scenario())
@@ -252,7 +252,10 @@ def test_a_request_that_may_have_been_acted_upon_is_never_sent_again(run: Run) -
             await ask(pool, at(port))
             with pytest.raises(UnavailableError) as caught:
                 await ask(pool, at(port))
-            assert (caught.value.code, caught.value.help) == ("provider_unavailable", "sent")
+            assert (caught.value.code, type(caught.value)) == (
+                "provider_unavailable",
+                UnavailableError,
+            )
             assert len(got) == 2
             assert len(taken) == 1
             await pool.close()
@@ -317,7 +320,7 @@ def test_a_closed_pool_opens_nothing(run: Run) -> None:
         await pool.close()
         with pytest.raises(UnavailableError) as caught:
             await ask(pool, at(port))
-        assert caught.value.help == "unsent"
+        assert type(caught.value) is UnsentError
         await server.drain(1)
 
     run(scenario())
@@ -466,7 +469,7 @@ def test_waiting_for_a_turn_is_timed_out_as_unsent(run: Run) -> None:
             await asyncio.sleep(0.02)
             with pytest.raises(UnavailableError) as caught:
                 await ask(pool, at(port), connect_timeout_s=0.05)
-            assert (caught.value.code, caught.value.help) == ("provider_timeout", "unsent")
+            assert (caught.value.code, type(caught.value)) == ("provider_timeout", UnsentError)
             await pool.close()
             with pytest.raises(UnavailableError):
                 await first
@@ -576,7 +579,7 @@ def test_tls_is_spoken_to_a_private_authority_and_names_are_verified(
         for pool, name in ((trusting, "other.example"), (strange, "model.example")):
             with pytest.raises(UnavailableError) as caught:
                 await ask(pool, at(port, name, "https"))
-            assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+            assert (caught.value.code, type(caught.value)) == ("provider_unavailable", UnsentError)
             assert "certificate" in caught.value.message
         await trusting.close()
         await strange.close()

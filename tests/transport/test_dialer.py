@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.dialer import Dialer
 from ringfence.transport.http import Origin
@@ -44,7 +44,7 @@ def test_addresses_are_tried_in_order_and_forgotten_when_all_fail() -> None:
         for count in (1, 2):  # the first failure still knows the addresses
             with pytest.raises(UnavailableError) as caught:
                 await dialer.open(origin, make, 5)
-            assert (caught.value.code, caught.value.help) == ("provider_unavailable", "unsent")
+            assert (caught.value.code, type(caught.value)) == ("provider_unavailable", UnsentError)
             assert len(asked) == count
 
     asyncio.run(scenario())

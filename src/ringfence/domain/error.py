@@ -35,3 +35,7 @@ class UnavailableError(RingfenceError):
     """A store, the network or a provider does not answer; trying again later may help."""
 
     family: ClassVar[str] = "unavailable"
+
+
+class UnsentError(UnavailableError):
+    """Nothing of a request was sent, so that nobody can have acted on it or charged for it."""

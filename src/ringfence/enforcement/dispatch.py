@@ -30,7 +30,7 @@ class Dispatcher:
         """POST to one leg of a route.
 
         `headers` hold no credential. Raises UnavailableError `provider_unavailable` or
-        `provider_timeout`, PeerError `provider_malformed`; their `help` says `unsent` or `sent`.
+        `provider_timeout`, PeerError `provider_malformed`; an UnsentError if nothing was sent.
         """
         return await self._client.request(
             leg.origin,

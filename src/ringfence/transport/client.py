@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections import deque
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.transport import framing
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.dialer import Dialer
@@ -25,7 +25,7 @@ class Pool:
     A kept connection may be closed by the upstream at any time. One that is seen to be closed
     before anything is written to it is replaced, which no caller notices. After writing, nobody can
     know whether the upstream has acted: only GET and HEAD, which change nothing, are sent once more
-    on a new connection; everything else fails with `help` = `sent`.
+    on a new connection; everything else fails, and not with UnsentError.
 
     Every answer must be read to its end, piped or closed; else its connection stays taken.
     """
@@ -144,9 +144,7 @@ class _Shelf:
         if self._is_closed:
             line.give_up()
         if not line.is_usable(ask_kernel=False):
-            raise UnavailableError(
-                "provider_unavailable", "the connection closed at once", help="unsent"
-            )
+            raise UnsentError("provider_unavailable", "the connection closed at once")
 
     async def close(self) -> None:
         """Close every connection and wait until it is closed."""
@@ -202,10 +200,8 @@ class _Shelf:
         except BaseException as error:
             self._pass_on(waiter)
             if isinstance(error, TimeoutError):
-                raise UnavailableError(
-                    "provider_timeout",
-                    f"all connections to `{self._origin.host}` are taken",
-                    help="unsent",
+                raise UnsentError(
+                    "provider_timeout", f"all connections to `{self._origin.host}` are taken"
                 ) from error
             raise
 

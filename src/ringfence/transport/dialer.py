@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.transport.http import Origin
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.tls import client_context
@@ -12,7 +12,7 @@ from ringfence.transport.upstream import UpstreamConnection
 
 
 class Dialer:
-    """Opens connections; its errors say `unsent`."""
+    """Opens connections; its errors are UnsentErrors."""
 
     def __init__(self, resolver: Resolver, tls: ssl.SSLContext | None) -> None:
         """`tls` is from `tls.client_context`, and made when first needed."""
@@ -27,10 +27,8 @@ class Dialer:
             async with asyncio.timeout(timeout_s):
                 return await self._open(origin, make)
         except TimeoutError as error:
-            raise UnavailableError(
-                "provider_timeout",
-                f"no connection to `{origin.host}` within {timeout_s:g} seconds",
-                help="unsent",
+            raise UnsentError(
+                "provider_timeout", f"no connection to `{origin.host}` within {timeout_s:g} seconds"
             ) from error
         except ssl.SSLCertVerificationError as error:
             raise _unavailable(
@@ -72,4 +70,4 @@ class Dialer:
 
 
 def _unavailable(message: str) -> UnavailableError:
-    return UnavailableError("provider_unavailable", message, help="unsent")
+    return UnsentError("provider_unavailable", message)

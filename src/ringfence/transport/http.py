@@ -138,7 +138,7 @@ class Client(Protocol):
         """Send a request and wait for the head of the answer.
 
         Raises UnavailableError `provider_unavailable` or `provider_timeout`, PeerError
-        `provider_malformed`. `help` says in one word how far it got: `unsent`, `sent`.
+        `provider_malformed`. It is an UnsentError if nothing of the request was sent.
         """
 
     async def close(self) -> None:

@@ -49,9 +49,7 @@ class Answer(Body):
 
     def too_large(self, limit_bytes: int) -> Exception:
         """The error for a body over its reader's limit."""
-        return PeerError(
-            "provider_malformed", f"the answer is larger than {limit_bytes} bytes", help="sent"
-        )
+        return PeerError("provider_malformed", f"the answer is larger than {limit_bytes} bytes")
 
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""
@@ -273,16 +271,13 @@ class UpstreamConnection(MessageReader):
             self._error = UnavailableError(
                 "provider_timeout",
                 f"the upstream sent nothing for {self._idle_s:g} seconds",
-                help="sent",
             )
         self.give_up()
 
     def _closed(self) -> Exception:
         if self._answer is None and not self.has_answered:
-            return UnavailableError(
-                "provider_unavailable", "the upstream closed without an answer", help="sent"
-            )
-        return PeerError("provider_malformed", "the answer of the upstream broke off", help="sent")
+            return UnavailableError("provider_unavailable", "the upstream closed without an answer")
+        return PeerError("provider_malformed", "the answer of the upstream broke off")
 
     def _fault_met(self, fault: Malformed) -> None:
         """Bytes after a whole answer spoil the connection, not the answer."""
@@ -290,7 +285,7 @@ class UpstreamConnection(MessageReader):
         if self._answer is not None and self._state == IDLE:
             self._deliver()
             return
-        self._error = PeerError("provider_malformed", fault.message, help="sent")
+        self._error = PeerError("provider_malformed", fault.message)
         self._parts.clear()
         self._transport.abort()
 

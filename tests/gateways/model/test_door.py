@@ -30,15 +30,15 @@ from tests.gateways.world import (
 
 from ringfence.domain.agent import Limits, Scope
 from ringfence.domain.budget import Per
-from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.domain.error import PeerError, UnavailableError, UnsentError
 from ringfence.domain.event import Status
 from ringfence.domain.model import InputBound, ProviderProtocol
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.price import RateCard, Rates
 
-UNSENT = UnavailableError("provider_unavailable", "no route", help="unsent")
-BROKEN = UnavailableError("provider_unavailable", "closed without an answer", help="sent")
-LATE = UnavailableError("provider_timeout", "too late", help="sent")
+UNSENT = UnsentError("provider_unavailable", "no route")
+BROKEN = UnavailableError("provider_unavailable", "closed without an answer")
+LATE = UnavailableError("provider_timeout", "too late")
 BUSY = {"error": {"message": "overloaded", "type": "server_error"}}
 
 
@@ -78,7 +78,7 @@ async def _late(_sent: Sent) -> Upstream:
 
 
 async def _malformed(_sent: Sent) -> Upstream:
-    raise PeerError("provider_malformed", "not HTTP", help="sent")
+    raise PeerError("provider_malformed", "not HTTP")
 
 
 async def _busy(_sent: Sent) -> Upstream:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from tests.gateways.world import World, code_of
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnsentError
 
 
 async def names(world: World, target: str = "/v1/models", **more: object) -> list[str]:
@@ -61,7 +61,7 @@ def test_a_listing_needs_no_provider() -> None:
         world = World()
 
         async def away(_sent: object) -> object:
-            raise UnavailableError("provider_unavailable", "no route", help="unsent")
+            raise UnsentError("provider_unavailable", "no route")
 
         world.providers.answering = away  # type: ignore[assignment] # it never answers
         assert await names(world)

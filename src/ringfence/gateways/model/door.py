@@ -10,7 +10,7 @@ import msgspec
 
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.settlement import Billing
-from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UnsentError
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
@@ -185,7 +185,7 @@ class ModelDoor:
                     continue
                 await self._relay(call, upstream, asked)
                 return
-            if error is not None and (is_last or error.help != "unsent"):
+            if error is not None and (is_last or not isinstance(error, UnsentError)):
                 self._provider_failed(call, error)
                 return
 
@@ -321,7 +321,7 @@ class ModelDoor:
 
     def _provider_failed(self, call: _Call, error: RingfenceError) -> None:
         """Say that the provider failed; charge the reservation unless nothing was sent."""
-        unsent = error.help == "unsent"
+        unsent = isinstance(error, UnsentError)
         self._settle(
             call,
             Status.FAILED,
