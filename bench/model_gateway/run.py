@@ -123,6 +123,8 @@ class Bench:
 
     def measure(self, scenario: Scenario, *, rounds: int, seconds: int) -> None:
         pace = PACE_MS if scenario.answer is Answer.PACED else 0
+        if pace:
+            seconds *= 3  # so that few of the streams are cut by the end
         get(self._port, f"/settings?delay_ms={scenario.delay_ms}&pace_ms={pace}")
         for _ in range(rounds):
             for name in list(self._running):
