@@ -122,7 +122,7 @@ def test_what_parsers_read_differently_is_refused(body: bytes, reason: str) -> N
 )
 def test_deep_nesting_is_refused_and_nothing_breaks(bomb: bytes) -> None:
     assert "too deeply" in _reason(bomb) or "not an object" in _reason(bomb)
-    with pytest.raises(PeerError, match="too deeply"):
+    with pytest.raises(PeerError, match="too deeply|more than"):
         strict_json.parse(bomb)
 
 
@@ -238,3 +238,48 @@ def test_a_known_name_in_another_case_is_refused() -> None:
     for name in ("Model", "MODEL", "u\u017fer"):
         with pytest.raises(PeerError, match="in another case"):
             strict_json.refuse_lookalikes([name], known)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[' + b"1," * strict_json.MAX_VALUES + b"1]}",
+        b'{"a":[' + b'"\\\\",' * strict_json.MAX_VALUES + b"1]}",
+        b'{"a":[' + b"{}," * strict_json.MAX_VALUES + b"{}]}",
+        b'{"a":[' + b'{"":1},' * strict_json.MAX_MEMBERS + b'{"":1}]}',
+        b"{" + b",".join(b'"%d":1' % n for n in range(strict_json.MAX_NAMES + 1)) + b"}",
+    ],
+)
+def test_a_body_of_too_many_values_is_refused(body: bytes) -> None:
+    with pytest.raises(PeerError, match="more than"):
+        strict_json.spans(body)
+
+
+def test_what_stands_in_texts_does_not_count_as_values() -> None:
+    prose = json.dumps({"a": 'x, "{[:]}" \\' * 300_000}).encode()
+    assert list(strict_json.spans(prose)) == ["a"]
+    assert strict_json.parse(prose) == json.loads(prose)
+
+
+def test_an_array_of_too_many_elements_is_refused() -> None:
+    raw = b"[" + b"1," * strict_json.MAX_ELEMENTS + b"1]"
+    with pytest.raises(PeerError, match="more than 100000 elements"):
+        strict_json.elements(raw, 0, len(raw))
+
+
+def test_a_part_of_too_many_values_is_not_built() -> None:
+    with pytest.raises(PeerError, match="more than 100000 values"):
+        strict_json.parse(b"[" + b"{}," * strict_json.MAX_BUILT + b"{}]")
+
+
+@given(written_objects())
+def test_the_weight_of_a_body_is_never_below_its_values(
+    written: tuple[bytes, list[tuple[str, object]]],
+) -> None:
+    body, pairs = written
+    assert strict_json.weight(body, 1) >= sum(_values_in(value) for _, value in pairs)
+
+
+def _values_in(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + (sum(map(_values_in, inner)) if isinstance(value, list | dict) else 0)  # type: ignore[attr-defined, arg-type]  # of any type

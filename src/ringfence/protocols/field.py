@@ -14,6 +14,10 @@ from ringfence.protocols.strict_json import Span
 
 _LONGEST_SHOWN = 200
 _LONGEST_ID = 512
+_EACH_BUILT = 4
+"""What looking at a message costs besides its values, in values."""
+_USUAL_MESSAGE = 16
+"""Bytes up to which a message's size stands for the number of its values."""
 
 
 class Meaning(Enum):
@@ -58,7 +62,17 @@ def is_off(value: object) -> bool:
 class Findings:
     """Collects what a request holds that governance must decide on."""
 
-    __slots__ = ("client_ids", "hosted", "images", "media", "objects", "outside", "priced", "tools")
+    __slots__ = (
+        "_built",
+        "client_ids",
+        "hosted",
+        "images",
+        "media",
+        "objects",
+        "outside",
+        "priced",
+        "tools",
+    )
 
     def __init__(self) -> None:
         """Nothing found yet."""
@@ -70,6 +84,17 @@ class Findings:
         self.client_ids: list[tuple[str, str]] = []
         self.images = 0
         self.media = 0
+        self._built = 0
+
+    def build(self, raw: bytes) -> object:
+        """Read a message that is not plain; all of them together are bounded (DESIGN §10).
+
+        Raises PeerError `request_malformed`.
+        """
+        self._built += _EACH_BUILT + strict_json.weight(raw, _USUAL_MESSAGE)
+        if self._built > strict_json.MAX_BUILT:
+            strict_json.refuse("the messages hold too many values besides text")
+        return strict_json.parse(raw)
 
     @property
     def has_features(self) -> bool:

@@ -9,6 +9,9 @@ How it works: `msgspec` skips over values as fast as memory allows, checking syn
 escapes as it goes, and gives the raw bytes of each; walking along these tells where each stands.
 Of two members with one name it keeps the last, so that the walk then meets bytes it does not
 expect. It does not look at the UTF-8 of what it skips; `check_text` does.
+
+One body is read at once, while all others wait; so how many values it may hold is bounded, and
+counted before any of them is built.
 """
 
 import json
@@ -39,9 +42,24 @@ _TEXT = msgspec.json.Decoder(str)
 _COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
 _FLAG: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
 
+MAX_VALUES = 1_000_000
+"""In one body: a batch of embeddings given as tokens has some 300,000; reading takes 0.3 s."""
+MAX_MEMBERS = 200_000
+"""In one body, at any depth."""
+MAX_BUILT = 100_000
+"""Values that are built of one body, not skipped; 500 large tools have 30,000."""
+MAX_ELEMENTS = 100_000
+"""In one array."""
+MAX_NAMES = 10_000
+"""In one object."""
+
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _COMMA, _CLOSE, _LAST_SPACE = b",} "
+_SHORTEST_VALUE = 2
+"""Bytes, with its comma."""
+_SHORTEST_MEMBER = 5
+"""Bytes, with its comma."""
 _SHOWN_CHARACTERS = 60
 _USUAL_NAME = 40
 _NUMBER_DIGITS = 18
@@ -69,6 +87,22 @@ def check_text(body: bytes) -> None:
         refuse(f"the body is not valid UTF-8 (byte {error.start})")
 
 
+def check_amount(body: bytes) -> None:
+    """Refuse more values than can be read while others wait."""
+    if weight(body, MAX_VALUES) > MAX_VALUES:
+        refuse(f"the body holds more than {MAX_VALUES} values")
+    if body.count(b":") > MAX_MEMBERS and _outside_texts(body).count(b":") > MAX_MEMBERS:
+        refuse(f"the body holds more than {MAX_MEMBERS} members of objects")
+
+
+def weight(raw: bytes, most: int) -> int:
+    """How many values these bytes hold at the most; exact enough only beyond `most`."""
+    if len(raw) <= _SHORTEST_VALUE * most:
+        return len(raw) // _SHORTEST_VALUE
+    rough = _marks(raw)
+    return rough if rough <= most else _marks(_outside_texts(raw))
+
+
 def members(body: bytes) -> list[Member]:
     """Read a whole body that must be an object: its members in order, values as spans."""
     return [(name, *span) for name, span in spans(body).items()]
@@ -82,6 +116,8 @@ def members_within(body: bytes, start: int, end: int) -> list[Member]:
 def spans(body: bytes) -> dict[str, Span]:
     """Read like `members`, as a mapping from name to where the value stands."""
     check_text(body)
+    if len(body) > _SHORTEST_MEMBER * MAX_MEMBERS:
+        check_amount(body)
     return spans_within(body, 0, len(body))
 
 
@@ -89,6 +125,8 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     """Read like `members_within`, as a mapping from name to where the value stands."""
     whole = start == 0 and end == len(body)
     values = _decode(_RAW_OBJECT, body if whole else body[start:end], "an object")
+    if len(values) > MAX_NAMES:
+        refuse(f"an object has more than {MAX_NAMES} members")
     found: dict[str, Span] = {}
     at = body.index(b"{", start) + 1
     for name, raw in values.items():
@@ -119,9 +157,11 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     return found
 
 
-def elements(body: bytes, start: int, end: int) -> list[Span]:
+def elements(body: bytes, start: int, end: int, most: int = MAX_ELEMENTS) -> list[Span]:
     """Read one array of a body that `check_text` has passed: where each element stands."""
     values = _decode(_RAW_ARRAY, body[start:end], "an array")
+    if len(values) > most:
+        refuse(f"an array has more than {most} elements")
     at = body.index(b"[", start) + 1
     found: list[Span] = []
     if end - at == sum(map(len, values)) + len(values):  # just a comma or bracket after each
@@ -151,6 +191,8 @@ def refuse_lookalikes(names: Iterable[str], known: Collection[str]) -> None:
 def parse(raw: bytes) -> object:
     """Build one value, refusing duplicate names at every level of it."""
     check_text(raw)
+    if weight(raw, MAX_BUILT) > MAX_BUILT:
+        refuse(f"a part of the body holds more than {MAX_BUILT} values")
     _decode(_RAW, raw, "JSON")
     try:
         return json.loads(raw, object_pairs_hook=_unique)
@@ -236,6 +278,22 @@ def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.DecodeError):
         return str(error).removeprefix("JSON is malformed: ").lower()
     return "a number or text is out of range"
+
+
+def _marks(raw: bytes) -> int:
+    """Every value but the outermost stands after one of these."""
+    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
+
+
+def _outside_texts(raw: bytes) -> bytes:
+    """What stands outside of texts and names, up to where the bytes cease to be JSON.
+
+    All of it if there are more texts than any body may hold.
+    """
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    if unescaped.count(b'"') > 2 * (MAX_VALUES + MAX_MEMBERS):
+        return raw
+    return b"".join(unescaped.split(b'"')[::2])
 
 
 def _write_name(name: str) -> bytes:

@@ -141,3 +141,8 @@ def test_first_wins_and_last_wins_parsers_find_the_same_images(
         beside = json.loads(pick.get("images", "null"))
         beside = len(beside) if isinstance(beside, list) else 0
         assert images == sum(part["type"] == "image_url" for part in seen) + beside
+
+
+def test_many_messages_that_are_not_plain_are_refused() -> None:
+    with pytest.raises(PeerError, match="too many values"):
+        _parse(*[{"z": 1}] * 30_000)

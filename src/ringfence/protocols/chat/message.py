@@ -69,7 +69,7 @@ def inspect(body: bytes, span: Span, messages: tuple[bytes, ...], findings: Find
     except (msgspec.ValidationError, RecursionError):
         for raw in messages:
             if not _is_plain(raw):
-                _inspect_message(strict_json.parse(raw), findings)
+                _inspect_message(findings.build(raw), findings)
 
 
 def _is_plain(raw: bytes) -> bool:

@@ -10,16 +10,15 @@ _CLIENT_TYPES = frozenset({"function", "custom"})
 def read_tools(raw: bytes) -> Findings:
     """Read a `tools` array: names of client-side tools, and what the provider would run."""
     findings = Findings()
-    for start, end in strict_json.elements(raw, 0, len(raw)):
+    for start, end in strict_json.elements(raw, 0, len(raw), strict_json.MAX_NAMES):
         _read_tool(raw, start, end, findings)
     return findings
 
 
 def read_functions(raw: bytes) -> list[str]:
     """Read the older `functions` array."""
-    return [
-        _name(raw, dict_span, "functions") for dict_span in strict_json.elements(raw, 0, len(raw))
-    ]
+    places = strict_json.elements(raw, 0, len(raw), strict_json.MAX_NAMES)
+    return [_name(raw, span, "functions") for span in places]
 
 
 def _read_tool(raw: bytes, start: int, end: int, findings: Findings) -> None:

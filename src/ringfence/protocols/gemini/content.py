@@ -73,7 +73,7 @@ def inspect_one(raw: bytes, findings: Findings) -> None:
     """Note what one content holds; `systemInstruction` is one too."""
     if _fits(_ONE_PLAIN, raw):
         return
-    content = strict_json.parse(raw)
+    content = findings.build(raw)
     if not isinstance(content, dict):
         strict_json.refuse("a content is not an object")
     _inspect_parts(content.get("parts"), findings)

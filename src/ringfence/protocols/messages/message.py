@@ -57,7 +57,7 @@ def inspect(raw_array: bytes, messages: tuple[bytes, ...], findings: Findings) -
         return
     for raw in messages:
         if not _fits(_ONE_PLAIN, raw):
-            message = strict_json.parse(raw)
+            message = findings.build(raw)
             if not isinstance(message, dict):
                 strict_json.refuse("a message is not an object")
             _inspect_blocks(message.get("content"), findings)
@@ -66,7 +66,7 @@ def inspect(raw_array: bytes, messages: tuple[bytes, ...], findings: Findings) -
 def inspect_system(raw: bytes, findings: Findings) -> None:
     """Note what `system` holds besides text."""
     if not _fits(_PLAIN_SYSTEM, raw):
-        _inspect_blocks(strict_json.parse(raw), findings)
+        _inspect_blocks(findings.build(raw), findings)
 
 
 def _fits(decoder: msgspec.json.Decoder[Any], raw: bytes) -> bool:

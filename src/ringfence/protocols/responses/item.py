@@ -118,7 +118,7 @@ def inspect(body: bytes, span: Span, items: tuple[bytes, ...], findings: Finding
         return
     for item in items:
         if not is_plain(item):
-            _inspect_item(strict_json.parse(item), findings)
+            _inspect_item(findings.build(item), findings)
 
 
 def _inspect_item(item: object, findings: Findings) -> None:

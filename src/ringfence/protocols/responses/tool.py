@@ -60,7 +60,7 @@ def read_tools(raw: bytes) -> Findings:
 
 
 def _read_array(raw: bytes, span: Span, prefix: str, findings: Findings) -> None:
-    for start, end in strict_json.elements(raw, *span):
+    for start, end in strict_json.elements(raw, *span, strict_json.MAX_NAMES):
         found = strict_json.spans_within(raw, start, end)
         strict_json.refuse_lookalikes(found, _NAMES)
         kind = _text(raw, found, "type")
