@@ -27,7 +27,7 @@ fmt: $(DEV_STAMP) ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 bench: $(DEV_STAMP) ## Measure the model gateway beside its peers (see bench/RESULTS.md)
-	$(BIN)/python -m bench.model_gateway
+	$(BIN)/python -m bench.model_gateway --write
 
 journeys: $(DEV_STAMP) ## Drive real clients through the gateway; installs each in its own environment
 	$(BIN)/python -m tests.journeys
