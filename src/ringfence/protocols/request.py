@@ -78,6 +78,17 @@ def count_of(body: bytes, spans: dict[str, Span], name: str) -> int | None:
     return strict_json.count(body[start:end], name)
 
 
+def limit_of(body: bytes, spans: dict[str, Span], name: str) -> int | None:
+    """An output limit; None if it is absent or null.
+
+    Zero is refused: some servers take it for no limit at all.
+    """
+    limit = count_of(body, spans, name)
+    if limit == 0:
+        strict_json.refuse(f"`{name}` must be at least 1")
+    return limit
+
+
 def flag_of(body: bytes, spans: dict[str, Span], name: str) -> bool:
     """Whether a request says true; false if it is absent or null."""
     if name not in spans:

@@ -124,9 +124,7 @@ def spans(body: bytes) -> dict[str, Span]:
 def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     """Read like `members_within`, as a mapping from name to where the value stands."""
     whole = start == 0 and end == len(body)
-    values = _decode(_RAW_OBJECT, body if whole else body[start:end], "an object")
-    if len(values) > MAX_NAMES:
-        refuse(f"an object has more than {MAX_NAMES} members")
+    values = _raw_members(body if whole else body[start:end])
     found: dict[str, Span] = {}
     at = body.index(b"{", start) + 1
     for name, raw in values.items():
@@ -278,6 +276,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.DecodeError):
         return str(error).removeprefix("JSON is malformed: ").lower()
     return "a number or text is out of range"
+
+
+def _raw_members(raw: bytes) -> dict[str, msgspec.Raw]:
+    values = _decode(_RAW_OBJECT, raw, "an object")
+    if len(values) > MAX_NAMES:
+        refuse(f"an object has more than {MAX_NAMES} members")
+    return values
 
 
 def _marks(raw: bytes) -> int:

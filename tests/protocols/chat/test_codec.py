@@ -283,3 +283,12 @@ def test_deep_nesting_is_read_or_refused(place: str, depth: int) -> None:
             CODEC.parse(place.replace("VALUE", value).encode())
         except PeerError as error:
             assert error.code == "request_malformed"  # noqa: PT017 (either outcome is right)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("zero", ["0", "-0"])
+def test_an_output_limit_of_zero_is_refused_since_servers_may_ignore_it(
+    name: str, zero: str
+) -> None:
+    body = _body(limit=1).replace(b'"limit": 1', f'"{name}": {zero}'.encode())
+    assert "at least 1" in _refusal(body)

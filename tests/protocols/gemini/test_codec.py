@@ -171,3 +171,10 @@ def test_the_error_document_and_the_stop_are_of_the_same_form() -> None:
 
 def test_the_keep_alive_is_no_comment() -> None:
     assert CODEC.stream_comment() == b"\n"
+
+
+@pytest.mark.parametrize("name", ["maxOutputTokens", "max_output_tokens"])
+def test_an_output_limit_of_zero_is_refused(name: str) -> None:
+    body = {"contents": [], "generationConfig": {name: 0}}
+    with pytest.raises(PeerError, match="at least 1"):
+        CODEC.parse(json.dumps(body).encode(), path_model="g")

@@ -191,3 +191,7 @@ def test_deep_nesting_is_read_or_refused(place: str, depth: int) -> None:
             CODEC.parse(place.replace("VALUE", value).encode())
         except PeerError as error:
             assert error.code == "request_malformed"  # noqa: PT017 (either outcome is right)
+
+
+def test_an_output_limit_of_zero_is_refused_since_servers_may_ignore_it() -> None:
+    assert "at least 1" in _refusal(_body(max_output_tokens=0))

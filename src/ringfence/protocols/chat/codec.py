@@ -23,6 +23,7 @@ from ringfence.protocols.request import (
     count_of,
     cut,
     flag_of,
+    limit_of,
     located,
     model_edits,
     spans_of,
@@ -140,8 +141,8 @@ def _answers(body: bytes, found: dict[str, Span]) -> int:
 
 
 def _output_limit(body: bytes, found: dict[str, Span]) -> int | None:
-    newer = count_of(body, found, "max_completion_tokens")
-    older = count_of(body, found, "max_tokens")
+    newer = limit_of(body, found, "max_completion_tokens")
+    older = limit_of(body, found, "max_tokens")
     if newer is not None and older is not None and newer != older:
         strict_json.refuse("`max_tokens` and `max_completion_tokens` differ; give one of them")
     return older if newer is None else newer

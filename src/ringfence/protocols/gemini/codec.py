@@ -18,7 +18,7 @@ from ringfence.protocols.gemini.spelling import by_camel_case
 from ringfence.protocols.gemini.stream import GeminiStream
 from ringfence.protocols.gemini.tool import read_tools
 from ringfence.protocols.memo import Memo
-from ringfence.protocols.request import LocatedRequest, count_of, cut, spans_of
+from ringfence.protocols.request import LocatedRequest, count_of, cut, limit_of, spans_of
 from ringfence.protocols.strict_json import Edit, Span
 
 _NULL: Final = b"null"
@@ -59,7 +59,7 @@ class GeminiCodec:
             spans=found,
             model=path_model.removeprefix("models/"),
             stream=path_stream,
-            output_limit=count_of(body, config, "maxOutputTokens"),
+            output_limit=limit_of(body, config, "maxOutputTokens"),
             answers=count_of(body, config, "candidateCount") or 1,
             messages=messages,
             message_spans=places,

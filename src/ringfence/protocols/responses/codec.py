@@ -15,9 +15,9 @@ from ringfence.protocols.field import Findings
 from ringfence.protocols.memo import Memo
 from ringfence.protocols.request import (
     LocatedRequest,
-    count_of,
     cut,
     flag_of,
+    limit_of,
     located,
     model_edits,
     spans_of,
@@ -120,7 +120,7 @@ class ResponsesCodec:
             findings,
             _read_input(body, found, findings),
             stream=flag_of(body, found, "stream"),
-            output_limit=count_of(body, found, _LIMIT),
+            output_limit=limit_of(body, found, _LIMIT),
         )
 
 
