@@ -99,11 +99,20 @@ def test_an_encoded_body_is_refused(encoding: bytes) -> None:
     assert refusal_code(headers.check, [(b"content-encoding", encoding)]) == "request_malformed"
 
 
+JSON = (b"content-type", b"application/json")
+
+
+@pytest.mark.parametrize("kind", [b"application/json; charset=utf-7", b"text/plain"])
+def test_the_provider_is_told_that_the_body_is_json_whatever_the_agent_said(kind: bytes) -> None:
+    sent = [(b"content-type", kind)]
+    assert headers.to_provider(sent, ProviderProtocol.OPENAI, ()) == [JSON]
+
+
 def test_only_listed_headers_pass_to_the_provider() -> None:
     assert headers.to_provider(CLAUDE_CODE, ProviderProtocol.ANTHROPIC, frozenset()) == [
+        JSON,
         (b"user-agent", b"claude-cli/2.1.329 (external, sdk-cli)"),
         (b"accept", b"application/json"),
-        (b"content-type", b"application/json"),
         (b"anthropic-version", b"2026-10-21"),
     ]
 
@@ -118,8 +127,8 @@ def test_only_configured_betas_pass() -> None:
 @pytest.mark.parametrize("version", [b"2023-06-01", b"2026-10-21"])
 def test_both_versions_of_anthropic_pass_through(version: bytes) -> None:
     sent = [(b"anthropic-version", version)]
-    assert headers.to_provider(sent, ProviderProtocol.ANTHROPIC, ()) == sent
-    assert headers.to_provider(sent, ProviderProtocol.OPENAI, ()) == []
+    assert headers.to_provider(sent, ProviderProtocol.ANTHROPIC, ()) == [JSON, *sent]
+    assert headers.to_provider(sent, ProviderProtocol.OPENAI, ()) == [JSON]
 
 
 @pytest.mark.parametrize("protocol", ProviderProtocol)
@@ -150,7 +159,7 @@ def test_both_versions_of_anthropic_pass_through(version: bytes) -> None:
 def test_what_could_choose_a_payer_or_tell_a_secret_is_dropped(
     protocol: ProviderProtocol, name: bytes
 ) -> None:
-    assert headers.to_provider([(name, b"x")], protocol, frozenset()) == []
+    assert headers.to_provider([(name, b"x")], protocol, frozenset()) == [JSON]
 
 
 def test_only_listed_headers_pass_to_the_client() -> None:

@@ -17,7 +17,8 @@ from ringfence.domain.verdict import Code
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
-_EVERYWHERE: Final = frozenset({b"content-type", b"accept", b"user-agent"})
+_EVERYWHERE: Final = frozenset({b"accept", b"user-agent"})
+_JSON: Final = (b"content-type", b"application/json")
 
 PASSED_TO_PROVIDER: Final[dict[ProviderProtocol, frozenset[bytes]]] = {
     ProviderProtocol.OPENAI: _EVERYWHERE,
@@ -34,6 +35,7 @@ PASSED_TO_PROVIDER: Final[dict[ProviderProtocol, frozenset[bytes]]] = {
 - `x-stainless-*`, `x-goog-api-client`, `x-app`, client ids: describe the agent's machine and run;
   no answer depends on them.
 - `traceparent`, `tracestate`, `baggage`: ours; they would tie the provider's spans to ours.
+- `content-type`: every body was read as JSON in UTF-8 here, so that is what the provider is told.
 - `accept-encoding`: the gateway asks for `identity`, since it reads what passes.
 """
 
@@ -153,9 +155,12 @@ def credential(headers: Headers) -> str | None:
 def to_provider(
     headers: Headers, protocol: ProviderProtocol, betas: Collection[str]
 ) -> list[tuple[bytes, bytes]]:
-    """The request headers that pass, in order; beta features only if they are in `betas`."""
+    """The request headers that pass, in order; beta features only if they are in `betas`.
+
+    The type of the body is always JSON, whatever the client called it.
+    """
     allowed = PASSED_TO_PROVIDER[protocol]
-    passed: list[tuple[bytes, bytes]] = []
+    passed = [_JSON]
     for header in headers:
         name, value = header
         if name in allowed:
