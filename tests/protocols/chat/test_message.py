@@ -146,3 +146,26 @@ def test_first_wins_and_last_wins_parsers_find_the_same_images(
 def test_many_messages_that_are_not_plain_are_refused() -> None:
     with pytest.raises(PeerError, match="too many values"):
         _parse(*[{"z": 1}] * 30_000)
+
+
+@pytest.mark.parametrize(
+    ("part", "images", "media"),
+    [
+        ({"image_url": {"url": "https://x/a.png"}}, 1, 0),
+        ({"video_url": {"url": "https://x/a.mp4"}}, 0, 1),
+        ({"type": "text", "text": "x", "audio_url": {"url": "https://x/a.mp3"}}, 0, 1),
+        ({"type": "text", "text": "x", "image_url": {"url": "https://x/a.png"}}, 1, 0),
+        ({"type": "input_image", "image_url": "https://x/a.png"}, 1, 0),
+        ({"type": "input_audio", "image_url": "https://x/a.png"}, 1, 1),
+    ],
+)
+def test_media_count_by_their_names_whatever_the_type_says(
+    part: dict[str, object], images: int, media: int
+) -> None:
+    found = _part(part)
+    assert (found.images, found.media) == (images, media)
+
+
+def test_a_part_without_a_type_is_from_outside_unless_known() -> None:
+    assert _part({"text": "x"}).outside_inputs == ()
+    assert _part({"tensor": "x"}).outside_inputs == (Feature("tensor"),)

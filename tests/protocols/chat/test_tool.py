@@ -47,3 +47,9 @@ def test_older_functions_are_named() -> None:
     assert read_functions(b'[{"name":"a"},{"description":"","name":"b"}]') == ["a", "b"]
     with pytest.raises(PeerError, match="`functions`"):
         read_functions(b"[{}]")
+
+
+def test_what_stands_beside_a_function_is_a_tool_of_the_provider() -> None:
+    function = {"type": "function", "function": {"name": "a"}, "cache_control": {}, "custom": None}
+    assert read_tools(_raw(function)).hosted == []
+    assert read_tools(_raw({**function, "google_search": {}})).hosted == [Feature("google_search")]

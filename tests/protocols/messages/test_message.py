@@ -117,3 +117,34 @@ def test_system_prompts_are_looked_into() -> None:
     assert CODEC.parse(json.dumps(body).encode()).provider_objects == ("file_1",)
     body["system"] = "x"
     assert CODEC.parse(json.dumps(body).encode()).provider_objects == ()
+
+
+def test_a_block_of_an_unknown_type_is_from_outside() -> None:
+    assert content({"type": "video"}).outside_inputs == (Feature("video"),)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "tool_result", "Content": [IMAGE]},
+        {"type": "image", "Source": IMAGE["source"]},
+        {"type": "image", "source": {"Type": "file", "file_id": "x"}},
+        {"Type": "image"},
+    ],
+)
+def test_names_in_another_case_are_refused_in_blocks(block: object) -> None:
+    with pytest.raises(PeerError, match="in another case"):
+        content(block)
+
+
+def test_a_message_whose_names_are_in_another_case_is_refused() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "Content": [IMAGE]}]}
+    with pytest.raises(PeerError, match="in another case"):
+        CODEC.parse(json.dumps(body).encode())
+
+
+def test_a_tool_whose_type_is_in_another_case_is_refused() -> None:
+    tool = {"name": "x", "Type": "web_search_20250305"}
+    body = {"model": "m", "messages": [], "tools": [tool]}
+    with pytest.raises(PeerError, match="in another case"):
+        CODEC.parse(json.dumps(body).encode())

@@ -173,3 +173,25 @@ def test_first_wins_and_last_wins_parsers_note_the_same(pairs: list[tuple[str, s
     if noted is not None:
         assert note(list(dict(pairs).items())) == noted
         assert note(list(dict(reversed(pairs)).items())) == noted
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"role": "user", "content": {"type": "input_image", "image_url": "https://x/a.png"}},
+        {"type": "function_call_output", "call_id": "c", "output": {"type": "input_image"}},
+    ],
+)
+def test_an_object_in_place_of_parts_is_refused(item: dict[str, object]) -> None:
+    with pytest.raises(PeerError, match="neither text nor a list of parts"):
+        _parse(item)
+
+
+def test_media_are_noted_by_their_names_whatever_the_type_says() -> None:
+    part = {"type": "input_text", "text": "x", "file_url": "https://x/a.pdf"}
+    assert _noted(_part(part)) == {"outside": ["file_url"]}
+
+
+def test_an_image_that_code_has_made_is_fetched_from_outside() -> None:
+    made = {"type": "code_interpreter_call", "outputs": [{"type": "image", "url": "https://x"}]}
+    assert _noted(_parse(made)) == {"outside": ["url"], "images": 1}

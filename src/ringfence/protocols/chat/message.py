@@ -51,15 +51,15 @@ _ALL_PLAIN: Final = msgspec.json.Decoder(list[_Plain])
 _ONE_PLAIN: Final = msgspec.json.Decoder(_Plain)
 
 _MESSAGE_NAMES: Final = frozenset({"role", "content", "audio", "images"})
-_PART_NAMES: Final = frozenset(
-    {"type", "text", "image_url", "file", "file_id", "input_audio", "prompt_cache_breakpoint"}
-)
-
 IMAGE_PARTS: Final = frozenset({"image_url", "image", "input_image"})
 MEDIA_PARTS: Final = frozenset(
     {"input_audio", "audio", "audio_url", "video", "video_url", "input_video", "document"}
 )
 """OpenAI's `input_audio`; the others are known to vLLM and Mistral."""
+_TEXT_PARTS: Final = frozenset({"text", "refusal", "thinking", "reasoning"})
+_UNTYPED: Final = frozenset({"type", "text", "refusal", "cache_control", "prompt_cache_breakpoint"})
+"""What a part without a type may hold; servers guess the type of others by their names."""
+_PART_NAMES: Final = _UNTYPED | _TEXT_PARTS | IMAGE_PARTS | MEDIA_PARTS | {"file", "file_id"}
 
 
 def inspect(body: bytes, span: Span, messages: tuple[bytes, ...], findings: Findings) -> None:
@@ -103,23 +103,34 @@ def _inspect_part(part: object, findings: Findings) -> None:
         strict_json.refuse("a part of a message's `content` is not an object")
     strict_json.refuse_lookalikes(part, _PART_NAMES)
     inspect_breakpoint(part, findings)
-    kind = part.get("type", "text")
+    for kind in _kinds(part):
+        if kind in _TEXT_PARTS:
+            continue
+        if kind in IMAGE_PARTS:
+            findings.images += 1
+        elif kind in MEDIA_PARTS:
+            findings.media += 1
+        elif kind == "file":
+            inspect_file(part.get("file"), findings)
+        else:
+            findings.outside.append(feature(kind))
+    _inspect_image(part, findings)
+
+
+def _kinds(part: dict[str, object]) -> set[str]:
+    """What a part is by its type, and by every name as which a server might take it."""
+    given = {name for name, value in part.items() if value is not None}
+    if "type" not in part:
+        return given - _UNTYPED
+    kind = part["type"]
     if not isinstance(kind, str):
         strict_json.refuse("the `type` of a part of a message is not a text")
-    if kind in ("text", "refusal", "thinking", "reasoning"):
-        pass
-    elif kind in IMAGE_PARTS:
-        _inspect_image(part, findings)
-    elif kind in MEDIA_PARTS:
-        findings.media += 1
-    elif kind == "file":
-        inspect_file(part.get("file"), findings)
-    else:
-        findings.outside.append(feature(kind))
+    media = given & (IMAGE_PARTS | MEDIA_PARTS | {"file"})
+    family = next((parts for parts in (IMAGE_PARTS, MEDIA_PARTS) if kind in parts), {kind})
+    return media if media & family else media | {kind}
 
 
 def _inspect_image(part: dict[str, object], findings: Findings) -> None:
-    findings.images += 1
     place = part.get("image_url")
     url = place.get("url") if isinstance(place, dict) else place
     if isinstance(url, str) and not url.lower().startswith(("https:", "http:", "data:")):

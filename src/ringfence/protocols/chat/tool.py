@@ -5,6 +5,8 @@ from ringfence.protocols.field import Findings, Meaning
 
 _NAMES = frozenset({"type", "function", "custom"})
 _CLIENT_TYPES = frozenset({"function", "custom"})
+_HARMLESS = frozenset({"type", "cache_control", "strict"})
+"""Beside a client-side tool; by any other name a server may mean a tool of its own."""
 
 
 def read_tools(raw: bytes) -> Findings:
@@ -32,6 +34,9 @@ def _read_tool(raw: bytes, start: int, end: int, findings: Findings) -> None:
         if kind not in found:
             strict_json.refuse(f"a tool of type `{kind}` has no `{kind}`")
         findings.tools.append(_name(raw, found[kind], "tools"))
+        for name in found.keys() - _HARMLESS - {kind}:
+            if raw[slice(*found[name])] != b"null":
+                findings.add(Meaning.HOSTED, name, None)
     else:
         findings.add(Meaning.HOSTED, kind, None)
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ringfence.protocols import strict_json
-from ringfence.protocols.field import Findings, Meaning
+from ringfence.protocols.field import Findings, Meaning, feature
 from ringfence.protocols.messages.tool import read_tool
 
 _Skipped = msgspec.Raw
@@ -51,6 +51,38 @@ _ONE_PLAIN: Final = msgspec.json.Decoder(_Plain)
 _PLAIN_SYSTEM: Final = msgspec.json.Decoder(str | list[_PlainBlock] | None)
 
 
+_BLOCKS: Final = frozenset(
+    {
+        *("text", "thinking", "redacted_thinking", "image", "document", "search_result"),
+        *("tool_use", "tool_result", "server_tool_use", "mcp_tool_use", "mcp_tool_result"),
+        *("tool_addition", "tool_removal", "tool_reference", "mcp_tool_listing"),
+        *("browser_state", "compaction", "container_upload", "fallback"),
+        *("web_search_result", "web_search_tool_result", "web_search_tool_result_error"),
+        *("web_fetch_result", "web_fetch_tool_result", "web_fetch_tool_result_error"),
+        *("advisor_result", "advisor_redacted_result"),
+        *("advisor_tool_result", "advisor_tool_result_error"),
+        *("tool_search_tool_search_result", "tool_search_tool_result"),
+        "tool_search_tool_result_error",
+        *("code_execution_output", "bash_code_execution_output"),
+        *("code_execution_result", "encrypted_code_execution_result"),
+        *("code_execution_tool_result", "code_execution_tool_result_error"),
+        *("bash_code_execution_result", "bash_code_execution_tool_result"),
+        "bash_code_execution_tool_result_error",
+        "text_editor_code_execution_tool_result",
+        "text_editor_code_execution_tool_result_error",
+        "text_editor_code_execution_create_result",
+        "text_editor_code_execution_str_replace_result",
+        "text_editor_code_execution_view_result",
+    }
+)
+"""Every block of the anthropic SDK 2.11.0, at any depth. Others are new: input from outside."""
+_MESSAGE_NAMES: Final = frozenset({"role", "content"})
+_BLOCK_NAMES: Final = frozenset(
+    {"type", "text", "content", "source", "file_id", "tool_changes", "tool", "definition"}
+)
+_SOURCE_NAMES: Final = frozenset({"type", "content", "file_id", "url", "data", "media_type"})
+
+
 def inspect(raw_array: bytes, messages: tuple[bytes, ...], findings: Findings) -> None:
     """Note what the messages hold besides text and tool calls."""
     if _fits(_ALL_PLAIN, raw_array):
@@ -60,6 +92,7 @@ def inspect(raw_array: bytes, messages: tuple[bytes, ...], findings: Findings) -
             message = findings.build(raw)
             if not isinstance(message, dict):
                 strict_json.refuse("a message is not an object")
+            strict_json.refuse_lookalikes(message, _MESSAGE_NAMES)
             _inspect_blocks(message.get("content"), findings)
 
 
@@ -83,6 +116,10 @@ def _inspect_blocks(content: object, findings: Findings) -> None:
 
 
 def _inspect_block(block: dict[str, object], findings: Findings) -> None:
+    strict_json.refuse_lookalikes(block, _BLOCK_NAMES)
+    kind = block.get("type", "text")
+    if not isinstance(kind, str) or kind not in _BLOCKS:
+        findings.outside.append(feature(kind if isinstance(kind, str) else "type"))
     _inspect_source(block, findings)
     if block.get("type") != "code_execution_output":  # names a file of its own, brings none
         _inspect_file(block, findings)
@@ -98,6 +135,7 @@ def _inspect_source(block: dict[str, object], findings: Findings) -> None:
     source = block.get("source")
     if not isinstance(source, dict):  # a search result's `source` is a text
         return
+    strict_json.refuse_lookalikes(source, _SOURCE_NAMES)
     kind = source.get("type")
     if kind == "content":
         _inspect_blocks(source.get("content"), findings)

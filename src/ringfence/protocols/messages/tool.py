@@ -33,6 +33,7 @@ HOSTED_TYPES: Final = {
 """Types, without their date, that the provider carries out, and the name that allows them. A type
 in neither table is new, and allowed only by its own name."""
 
+_NAMES: Final = frozenset({"type", "name"})
 _DATE: Final = re.compile(r"_[0-9]{8}\Z")
 
 
@@ -61,6 +62,7 @@ def read_tool(tool: object, findings: Findings) -> None:
     """Read one tool, from `tools` or from a message that adds it on the way."""
     if not isinstance(tool, dict):
         strict_json.refuse("a tool is not an object")
+    strict_json.refuse_lookalikes(tool, _NAMES)
     kind = tool.get("type")
     if kind is None:
         kind = "custom"

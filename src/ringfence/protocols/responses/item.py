@@ -50,6 +50,11 @@ def _container(_kind: str, item: _Item, findings: Findings) -> None:
     for holder in (item, environment if isinstance(environment, dict) else {}):
         if holder.get("container_id") is not None:
             findings.add(Meaning.OBJECT, "container_id", holder["container_id"])
+    outputs = item.get("outputs")
+    for output in outputs if isinstance(outputs, list) else [outputs]:
+        if isinstance(output, dict) and output.get("url") is not None:
+            findings.images += 1
+            findings.add(Meaning.OUTSIDE, "url", output["url"])
 
 
 def _object(kind: str, item: _Item, findings: Findings) -> None:
@@ -105,7 +110,10 @@ ITEMS: Final[Mapping[str, _Effect]] = {
 _ITEM_NAMES: Final = frozenset(
     {"type", "role", "id", "content", "output", "tools", "encrypted_content", "container_id"}
 )
-_PART_NAMES: Final = frozenset({"type", "text", "image_url", "file_id", "file_data", "file_url"})
+_MEDIA_NAMES: Final = ("image_url", "file_id", "file_data", "file_url", "input_audio")
+_PART_NAMES: Final = frozenset({"type", "text", *_MEDIA_NAMES})
+_SCREENSHOT: Final = ("computer_call_output", "output")
+"""The one place where an object stands instead of parts."""
 _TEXT_PARTS: Final = frozenset(
     {"input_text", "output_text", "text", "refusal", "reasoning_text", "summary_text", None}
 )
@@ -134,9 +142,12 @@ def _inspect_item(item: object, findings: Findings) -> None:
         return
     effect(kind, item, findings)
     for name in ("content", "output"):
-        if isinstance(item.get(name), list):
-            for part in item[name]:
+        parts = item.get(name)
+        if isinstance(parts, list):
+            for part in parts:
                 _inspect_part(part, findings)
+        elif not isinstance(parts, str | None) and (kind, name) != _SCREENSHOT:
+            strict_json.refuse(f"the `{name}` of an item is neither text nor a list of parts")
 
 
 def _inspect_part(part: object, findings: Findings) -> None:
@@ -155,3 +166,5 @@ def _inspect_part(part: object, findings: Findings) -> None:
         findings.media += 1
     elif not isinstance(kind, str | None) or kind not in _TEXT_PARTS:
         findings.outside.append(feature(kind if isinstance(kind, str) else "type"))
+    else:  # a server may look at the names, not at the type
+        findings.outside += [feature(name) for name in _MEDIA_NAMES if part.get(name) is not None]
