@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from tests.gateways.world import MemoryLedger, agent, organisation
 
@@ -5,7 +7,14 @@ from ringfence.domain.organisation import Configuration
 from ringfence.domain.verdict import Ask, Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import refusal
 from ringfence.enforcement.directory import AgentRuntime, Caller, Directory
-from ringfence.enforcement.refusal import REPEAT_WINDOW_US, Attempted, Refusals, decision_of
+from ringfence.enforcement.refusal import (
+    CAUSES_PER_MINUTE,
+    KEPT_BODY_BYTES,
+    REPEAT_WINDOW_US,
+    Attempted,
+    Refusals,
+    decision_of,
+)
 from ringfence.stores.body import Body
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -86,6 +95,29 @@ def test_what_is_counted_at_once_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     for resource in ("b", "c", "d"):
         desk.refuse(resource)
     assert desk.counts == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("d", 0)]
+
+
+def test_a_long_refused_body_is_kept_in_part_and_let_go() -> None:
+    desk = Desk()
+    body = Body(b"x" * (KEPT_BODY_BYTES + 1), ((0, 5),))
+    held = sys.getrefcount(body)
+    desk.refusals.refuse(CALLER, Deny(reason=NO), Attempted(resource="small", body=body))
+    assert sys.getrefcount(body) == held, "what counts repeats holds the body"
+    assert [len(each) for each in desk.ledger.bodies.values()] == [KEPT_BODY_BYTES]
+
+
+def test_names_that_a_client_makes_up_are_counted_together() -> None:
+    desk = Desk()
+    actions = [desk.refuse(f"made-up-{number}") for number in range(10 * CAUSES_PER_MINUTE)]
+    assert len(set(actions)) == CAUSES_PER_MINUTE + 1
+    assert len(desk.ledger.refusals) == CAUSES_PER_MINUTE + 1
+    assert len(desk.ledger.bodies) == CAUSES_PER_MINUTE
+    assert desk.refuse("made-up-0") == actions[0], "what is counted already is still told apart"
+    desk.refusals.flush(everything=True)
+    assert desk.counts[-1] == ("others", 9 * CAUSES_PER_MINUTE - 1)
+    desk.clock.advance(60_000_000)
+    desk.refuse("made-up-0")
+    assert desk.counts[-1] == ("made-up-0", 0)
 
 
 @pytest.mark.parametrize(

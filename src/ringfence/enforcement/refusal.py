@@ -1,7 +1,7 @@
 """Refusals on the record: the first at once, its repeats counted in one further event."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ringfence.domain.action import ActionKind
 from ringfence.domain.event import Decision, Refusal
@@ -22,6 +22,15 @@ REPEAT_WINDOW_US = 20_000_000
 """A refusal with the same cause within this time of the last is a repeat."""
 REMEMBERED_MAX = 10_000
 """How many causes are counted at once; beyond that the oldest is written out early."""
+CAUSES_PER_MINUTE = 20
+"""How many different causes one credential may put on the record in a minute, each with a body;
+the rest is counted together, since a client can make up new names for ever."""
+KEPT_BODY_BYTES = 16 * 1024
+"""How much of a refused body is kept: refusals cost an agent nothing, but the disk is ours."""
+OTHERS = "others"
+"""The resource and the operation of refusals that are counted together."""
+
+_MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,14 @@ class RefusedAction:
 
 
 @dataclass(slots=True)
+class _Minute:
+    """What one credential has put on the record since `start_us`."""
+
+    start_us: int
+    causes: int = 0
+
+
+@dataclass(slots=True)
 class _Counter:
     caller: Caller
     attempted: Attempted
@@ -63,7 +80,7 @@ class Refusals:
     """Writes refusals and counts their repeats.
 
     A cause is (credential, invocation, operation, resource, code): an agent that hammers a closed
-    door leaves two events, not thousands.
+    door leaves two events, not thousands. INVARIANT: what is counted holds no body.
     """
 
     def __init__(self, *, ledger: Ledger, directory: Directory, clock: Clock, ids: Ids) -> None:
@@ -73,6 +90,7 @@ class Refusals:
         self._clock = clock
         self._ids = ids
         self._counters: OrderedDict[_Cause, _Counter] = OrderedDict()
+        self._minutes: dict[str, _Minute] = {}
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Put a refusal on the record; a repeat has the action id of the first, which is there."""
@@ -84,21 +102,41 @@ class Refusals:
             attempted.resource,
             verdict.reason.code.value,
         )
-        counter = self._counters.get(cause)
-        if counter is not None and now_us - counter.last_us < REPEAT_WINDOW_US:
+        counter = self._counting(cause, now_us)
+        invocation = attempted.invocation
+        if counter is None and not self._may_add(caller.credential, now_us):
+            cause = (caller.credential, "", OTHERS, OTHERS, "")
+            counter = self._counting(cause, now_us)
+            attempted = Attempted(kind=attempted.kind, resource=OTHERS, operation=OTHERS)
+        if counter is not None:
             counter.repeats += 1
             counter.last_us = now_us
             action = counter.first_action
         else:
-            if counter is not None:
-                self._write_repeats(self._counters.pop(cause), now_us)
             decision = decision_of(verdict)
             action = self._ids.make("act")
-            self._counters[cause] = _Counter(caller, attempted, decision, action, now_us)
             self._write(caller, attempted, decision, action=action, now_us=now_us)
+            counted = replace(attempted, body=None)
+            self._counters[cause] = _Counter(caller, counted, decision, action, now_us)
             if len(self._counters) > REMEMBERED_MAX:
                 self._write_repeats(self._counters.popitem(last=False)[1], now_us)
-        return RefusedAction(verdict=verdict, action=action, invocation=attempted.invocation)
+        return RefusedAction(verdict=verdict, action=action, invocation=invocation)
+
+    def _counting(self, cause: _Cause, now_us: int) -> _Counter | None:
+        """The counter of a cause; one whose time is over is written out."""
+        counter = self._counters.get(cause)
+        if counter is None or now_us - counter.last_us < REPEAT_WINDOW_US:
+            return counter
+        self._write_repeats(self._counters.pop(cause), now_us)
+        return None
+
+    def _may_add(self, credential: str, now_us: int) -> bool:
+        """Whether a credential may put one more cause on the record in this minute."""
+        minute = self._minutes.get(credential)
+        if minute is None or now_us - minute.start_us >= _MINUTE_US:
+            minute = self._minutes[credential] = _Minute(now_us)
+        minute.causes += 1
+        return minute.causes <= CAUSES_PER_MINUTE
 
     def flush(self, *, everything: bool = False) -> None:
         """Write out the counts whose time has passed, or all of them before the plane stops."""
@@ -107,6 +145,9 @@ class Refusals:
             if everything or now_us - counter.last_us >= REPEAT_WINDOW_US:
                 del self._counters[cause]
                 self._write_repeats(counter, now_us)
+        for credential, minute in list(self._minutes.items()):
+            if now_us - minute.start_us >= _MINUTE_US:
+                del self._minutes[credential]
 
     def _write_repeats(self, counter: _Counter, now_us: int) -> None:
         if counter.repeats:
@@ -145,8 +186,15 @@ class Refusals:
                 first_action=first_action,
                 client=attempted.client,
             ),
-            None if repeats else attempted.body,
+            None if repeats else _kept(attempted.body),
         )
+
+
+def _kept(body: Body | None) -> Body | None:
+    """A body, or its beginning in one piece if it is long."""
+    if body is None or len(body.whole) <= KEPT_BODY_BYTES:
+        return body
+    return Body(body.whole[:KEPT_BODY_BYTES])
 
 
 def decision_of(verdict: Refused) -> Decision:
