@@ -1,4 +1,4 @@
-"""Field tables of APIs that refuse what they do not know: a field not listed here is a new one."""
+"""Field tables of the dialects: a field that is not listed may mean anything to some server."""
 
 from collections.abc import Iterable, Mapping
 

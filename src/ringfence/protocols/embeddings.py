@@ -12,7 +12,8 @@ from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Reason
 from ringfence.protocols import refusal, sse, strict_json
-from ringfence.protocols.field import Field, FieldTable, Findings, Meaning, feature, only
+from ringfence.protocols.closed_field import ClosedFieldTable
+from ringfence.protocols.field import Field, Findings, Meaning, feature, free, only
 from ringfence.protocols.lenient import decode, error_name, record, text
 from ringfence.protocols.request import (
     LocatedRequest,
@@ -25,13 +26,25 @@ from ringfence.protocols.request import (
 from ringfence.protocols.strict_json import Span
 from ringfence.protocols.usage import read_usage
 
-FIELDS: Final = FieldTable(
+FIELDS: Final = ClosedFieldTable(
     [
         Field("input", Meaning.READ, "the input"),
         Field("model", Meaning.READ, "chosen by the configuration's aliases"),
         Field("dimensions", Meaning.FREE, "the length of the answer is not paid for"),
         Field("encoding_format", Meaning.FREE, "how the answer is written"),
+        Field("stream", Meaning.READ, "refused: there are no streams"),
         Field("user", Meaning.CLIENT_ID, "names the user"),
+        Field("metadata", Meaning.CLIENT_ID, "clients put ids there"),
+        Field("safety_identifier", Meaning.CLIENT_ID, "names the user"),
+        *free(
+            "output_dimension output_dtype embedding_type embedding_types normalize normalized",
+            "the form of the vectors is not paid for",
+        ),
+        *free(
+            "truncate truncation truncate_prompt_tokens input_type task late_chunking"
+            " add_special_tokens keep_alive",
+            "how a server reads input that is in the body",
+        ),
         Field("service_tier", Meaning.PRICED, "each tier has rates of its own", only("default")),
         Field("messages", Meaning.OUTSIDE, "vLLM: another form of input, with images by address"),
     ]

@@ -1,7 +1,6 @@
 """Tables of request fields: what each one means to governance, as data with the reason.
 
-A dialect lists every field it knows. What no table lists passes: it can only do what the provider
-does with a field that its own reference does not name.
+A dialect lists every field it knows; what it does not list is looked at by `closed_field`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -52,6 +51,11 @@ class Field(NamedTuple):
 def only(*values: object) -> Callable[[object], bool]:
     """Harmless are exactly these values; true and 1 are not the same."""
     return lambda value: any(type(value) is type(known) and value == known for known in values)
+
+
+def free(names: str, reason: str) -> list[Field]:
+    """Rows of harmless fields that have one reason in common."""
+    return [Field(name, Meaning.FREE, reason) for name in names.split()]
 
 
 def is_off(value: object) -> bool:

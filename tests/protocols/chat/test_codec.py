@@ -292,3 +292,17 @@ def test_an_output_limit_of_zero_is_refused_since_servers_may_ignore_it(
 ) -> None:
     body = _body(limit=1).replace(b'"limit": 1', f'"{name}": {zero}'.encode())
     assert "at least 1" in _refusal(body)
+
+
+@pytest.mark.parametrize(
+    "name", ["dataSources", "chat_template", "extra_body", "api_base", "max_price"]
+)
+def test_a_field_that_no_reference_names_may_change_the_price(name: str) -> None:
+    assert [found.name for found in CODEC.parse(_body(**{name: {}})).priced_fields] == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["top_k", "min_p", "guided_json", "chat_template_kwargs", "reasoning", "usage"]
+)
+def test_known_fields_of_compatible_servers_pass(name: str) -> None:
+    assert CODEC.parse(_body(**{name: "x"})).priced_fields == ()

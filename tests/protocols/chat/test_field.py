@@ -91,8 +91,8 @@ def test_every_tier_but_the_default_is_priced(tier: str) -> None:
     assert _parse("service_tier", tier).priced_fields == (Feature("service_tier", tier),)
 
 
-def test_an_unknown_field_passes() -> None:
-    assert _noted(_parse("anything_new", {"x": 1})) == {}
+def test_an_unknown_field_may_change_the_price() -> None:
+    assert _noted(_parse("anything_new", {"x": 1})) == {Meaning.PRICED: ["anything_new"]}
 
 
 def test_every_row_has_its_reason_and_its_own_name() -> None:

@@ -195,3 +195,13 @@ def test_deep_nesting_is_read_or_refused(place: str, depth: int) -> None:
 
 def test_an_output_limit_of_zero_is_refused_since_servers_may_ignore_it() -> None:
     assert "at least 1" in _refusal(_body(max_output_tokens=0))
+
+
+@pytest.mark.parametrize("name", ["n", "best_of", "speed", "files", "extra_body"])
+def test_a_field_that_no_reference_names_may_change_the_price(name: str) -> None:
+    assert [found.name for found in CODEC.parse(_body(**{name: {}})).priced_fields] == [name]
+
+
+@pytest.mark.parametrize("name", ["top_k", "seed", "client_metadata", "verbosity", "include"])
+def test_known_fields_of_compatible_servers_pass(name: str) -> None:
+    assert CODEC.parse(_body(**{name: "x"})).priced_fields == ()

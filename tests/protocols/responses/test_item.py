@@ -188,7 +188,7 @@ def test_an_object_in_place_of_parts_is_refused(item: dict[str, object]) -> None
 
 
 def test_media_are_noted_by_their_names_whatever_the_type_says() -> None:
-    part = {"type": "input_text", "text": "x", "file_url": "https://x/a.pdf"}
+    part: dict[str, object] = {"type": "input_text", "text": "x", "file_url": "https://x/a.pdf"}
     assert _noted(_part(part)) == {"outside": ["file_url"]}
 
 

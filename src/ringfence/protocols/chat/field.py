@@ -6,7 +6,8 @@ compatible servers add.
 
 from typing import Final
 
-from ringfence.protocols.field import Field, FieldTable, Meaning, is_off, only
+from ringfence.protocols.closed_field import ClosedFieldTable
+from ringfence.protocols.field import Field, Meaning, free, is_off, only
 
 _READ, _FREE, _PRICED = Meaning.READ, Meaning.FREE, Meaning.PRICED
 _OUTSIDE, _OBJECT, _HOSTED, _ID = (
@@ -24,7 +25,7 @@ def is_text_only(value: object) -> bool:
     return isinstance(value, list) and all(item == "text" for item in value)
 
 
-FIELDS: Final = FieldTable(
+FIELDS: Final = ClosedFieldTable(
     [
         Field("messages", _READ, "the input"),
         Field("model", _READ, "chosen by the configuration's aliases"),
@@ -81,5 +82,39 @@ FIELDS: Final = FieldTable(
         Field("web_search", _HOSTED, "several servers: the provider searches", is_off),
         Field("data_sources", _OUTSIDE, "Azure: documents of a search index join the input"),
         Field("documents", _FREE, "vLLM: documents that are in the body"),
+        *free(
+            "top_k top_a min_p typical_p tfs_z repetition_penalty repeat_penalty repeat_last_n"
+            " length_penalty no_repeat_ngram_size min_tokens ignore_eos stop_token_ids bad_words"
+            " allowed_token_ids random_seed mirostat mirostat_eta mirostat_tau mirostat_mode"
+            " dynatemp_range dynatemp_exponent xtc_probability xtc_threshold dry_multiplier"
+            " dry_base dry_allowed_length dry_penalty_last_n dry_sequence_breakers",
+            _SAMPLING,
+        ),
+        *free(
+            "guided_json guided_regex guided_choice guided_grammar guided_decoding_backend"
+            " guided_whitespace_pattern structured_outputs grammar json_schema format",
+            "a form of the answer that is in the body",
+        ),
+        *free(
+            "thinking enable_thinking thinking_budget think reasoning include_reasoning"
+            " reasoning_format reasoning_split chat_template_kwargs",
+            "reasoning counts as output, within the limit",
+        ),
+        *free(
+            "echo usage prompt_logprobs skip_special_tokens spaces_between_special_tokens"
+            " include_stop_str_in_output return_token_ids return_tokens_as_token_ids"
+            " timings_per_token tool_stream citation_options",
+            "how the answer is shown",
+        ),
+        *free(
+            "add_generation_prompt continue_final_message add_special_tokens cache_prompt"
+            " cache_salt keep_alive",
+            "how a server of one's own reads and keeps the input",
+        ),
+        *free(
+            "transforms context_length_exceeded_behavior prompt_truncate_len"
+            " truncate_prompt_tokens",
+            "drops input, never adds",
+        ),
     ]
 )

@@ -6,7 +6,8 @@ Codex 0.169.0 adds.
 
 from typing import Final
 
-from ringfence.protocols.field import Field, FieldTable, Meaning, is_off, only
+from ringfence.protocols.closed_field import ClosedFieldTable
+from ringfence.protocols.field import Field, Meaning, free, is_off, only
 
 _READ, _FREE, _PRICED = Meaning.READ, Meaning.FREE, Meaning.PRICED
 _OBJECT, _ID = Meaning.OBJECT, Meaning.CLIENT_ID
@@ -18,7 +19,7 @@ def _is_standard(value: object) -> bool:
     return isinstance(value, dict) and all(program == "standard" for program in value.values())
 
 
-FIELDS: Final = FieldTable(
+FIELDS: Final = ClosedFieldTable(
     [
         Field("model", _READ, "chosen by the configuration's aliases"),
         Field("input", _READ, "the input"),
@@ -58,5 +59,15 @@ FIELDS: Final = FieldTable(
         Field("top_logprobs", _FREE, "adds to the answer, not to what is paid"),
         Field("top_p", _FREE, _SAMPLING),
         Field("truncation", _FREE, "drops input, never adds"),
+        # Fields of compatible servers.
+        *free(
+            "top_k min_p seed stop logit_bias frequency_penalty presence_penalty verbosity"
+            " repetition_penalty ignore_eos stop_token_ids min_tokens",
+            _SAMPLING,
+        ),
+        *free(
+            "skip_special_tokens include_stop_str_in_output cache_salt chat_template_kwargs",
+            "vLLM: as in Chat Completions",
+        ),
     ]
 )
