@@ -10,14 +10,17 @@ from ringfence.decisions.input_bound import (
     ENOUGH_BYTES,
     ENOUGH_CALLS,
     FRAMING_TOKENS,
+    IMPOSSIBLE,
     TELLING_BYTES,
     Evidence,
+    believable,
     bound,
     learn,
 )
 from ringfence.domain.model import InputBound, Model
 
-MODEL = Model(name="m", provider="p", upstream="u")
+EXACT = Model(name="m", provider="p", upstream="u")
+MODEL = replace(EXACT, input_bound=InputBound(learns=True))
 BODY = 10_000
 
 
@@ -41,6 +44,30 @@ def test_the_first_bound_is_one_token_per_byte_and_what_a_provider_may_add() -> 
 def test_the_ratio_is_learned_from_enough_calls_with_a_margin() -> None:
     assert tokens(evidence(ENOUGH_CALLS - 1)) == BODY
     assert tokens(evidence(ENOUGH_CALLS)) == BODY * 0.25 * 1.25
+
+
+def test_nothing_is_learned_unless_the_model_asks_for_it() -> None:
+    cheap = evidence(10 * ENOUGH_CALLS, BODY, 1)
+    assert tokens(cheap, model=EXACT) == BODY
+
+
+def test_cheap_calls_cannot_teach_less_than_a_quarter_of_the_initial_ratio() -> None:
+    cheap = evidence(10 * ENOUGH_CALLS, BODY, 1)
+    assert tokens(cheap) == BODY // 4
+    half = InputBound(initial_tokens_per_byte=0.5, learns=True)
+    assert tokens(cheap, model=replace(EXACT, input_bound=half)) == BODY // 8
+
+
+@pytest.mark.parametrize("body_bytes", [100, BODY])
+def test_no_series_of_impossible_counts_raises_a_bound(body_bytes: int) -> None:
+    most = IMPOSSIBLE * (body_bytes + FRAMING_TOKENS)
+    assert learn(Evidence(), body_bytes, most) != Evidence()
+    assert learn(Evidence(), body_bytes, most + 1) == Evidence()
+
+
+def test_a_count_is_believed_up_to_eight_times_what_could_be_expected() -> None:
+    assert believable(5_000, 4_000) == 40_000
+    assert believable(100, 4_000) == 32_000
 
 
 def test_many_small_calls_are_not_enough_bytes() -> None:
@@ -77,13 +104,15 @@ def test_a_large_preamble_on_a_small_body_raises_the_framing_and_not_the_ratio()
 
 
 def test_the_settings_of_the_model_hold() -> None:
-    model = replace(MODEL, input_bound=InputBound(initial_tokens_per_byte=0.5, margin_ratio=0.1))
+    model = replace(
+        MODEL, input_bound=InputBound(initial_tokens_per_byte=0.5, margin_ratio=0.1, learns=True)
+    )
     assert tokens(Evidence(), model=model) == BODY // 2
     assert tokens(evidence(ENOUGH_CALLS), model=model) == BODY * 0.25 * 1.1
 
 
 def test_a_low_initial_ratio_gives_way_to_the_first_higher_one() -> None:
-    model = replace(MODEL, input_bound=InputBound(initial_tokens_per_byte=0.1))
+    model = replace(MODEL, input_bound=InputBound(initial_tokens_per_byte=0.1, learns=True))
     assert tokens(evidence(1), model=model) == BODY // 4
 
 
@@ -102,17 +131,26 @@ def test_images_and_media_add_their_bound_each() -> None:
     st.sampled_from([Evidence(), evidence(ENOUGH_CALLS)]),
     st.floats(0, 1),
     st.floats(0, 1),
+    st.sampled_from([EXACT, MODEL]),
 )
 def test_a_bound_covers_every_call_it_was_learned_from(
-    calls: list[tuple[int, int]], state: Evidence, initial: float, margin: float
+    calls: list[tuple[int, int]],
+    state: Evidence,
+    initial: float,
+    margin: float,
+    chosen: Model,
 ) -> None:
     model = replace(
-        MODEL, input_bound=InputBound(initial_tokens_per_byte=initial, margin_ratio=margin)
+        MODEL,
+        input_bound=InputBound(
+            initial_tokens_per_byte=initial, margin_ratio=margin, learns=chosen.input_bound.learns
+        ),
     )
     seen = []
     for body_bytes, input_tokens in calls:
         state = learn(state, body_bytes, input_tokens)
-        seen.append((body_bytes, input_tokens))
+        if input_tokens <= IMPOSSIBLE * (body_bytes + FRAMING_TOKENS):
+            seen.append((body_bytes, input_tokens))
         for earlier_bytes, earlier_tokens in seen:
             found = bound(model, state, earlier_bytes)
             assert found is not None

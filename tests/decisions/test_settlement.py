@@ -10,7 +10,7 @@ from ringfence.domain.usage import Usage
 
 CARD = RateCard(rates=Rates(input=1_000_000, output=10_000_000))
 """One nano-dollar an input token, ten an output token."""
-BOUNDS = Bounds(reserved=Money(2_000), input_tokens=1_000, output_tokens=100)
+BOUNDS = Bounds(reserved=Money(2_000), input_tokens=1_000, output_tokens=100, input_believed=8_000)
 USED = Usage(input_tokens=30, output_tokens=7)
 
 
@@ -53,11 +53,25 @@ def test_what_is_uncertain_keeps_the_reservation() -> None:
         Usage(input_tokens=1, output_tokens=7, reasoning_tokens=-1),
         Usage(input_tokens=1, output_tokens=7, hosted_uses={"web_search": -5}),
         Usage(input_tokens=10**30, output_tokens=7),
+        Usage(input_tokens=8_001, output_tokens=7),
+        Usage(input_tokens=1, output_tokens=7, cache_read_tokens=4_001, cache_write_tokens=4_000),
+        Usage(input_tokens=1, output_tokens=10**7),
+        Usage(input_tokens=1, output_tokens=7, reasoning_tokens=10**7),
+        Usage(input_tokens=1, output_tokens=7, hosted_uses={"web_search": 10**7}),
     ],
 )
 def test_counts_that_no_call_can_have_tell_nothing(usage: Usage) -> None:
-    settled = charge(Billing.ANSWERED, CARD, usage, BOUNDS, 0)
-    assert (settled.amount, settled.usage) == (2_000, None)
+    for billing in (Billing.ANSWERED, Billing.UNCERTAIN):
+        settled = charge(billing, CARD, usage, BOUNDS, 0)
+        assert (settled.amount, settled.usage) == (2_000, None)
+        assert settled.is_disbelieved
+
+
+def test_what_a_provider_counts_beyond_the_bounds_is_charged() -> None:
+    more = Usage(input_tokens=8_000, output_tokens=500)
+    settled = charge(Billing.ANSWERED, CARD, more, BOUNDS, 0)
+    assert (settled.amount, settled.usage) == (13_000, more)
+    assert not settled.is_disbelieved
 
 
 @given(

@@ -34,6 +34,22 @@ def test_an_unknown_price_is_never_zero() -> None:
     asyncio.run(story())
 
 
+def test_an_impossible_count_is_charged_as_reserved_marked_and_not_learned() -> None:
+    async def story() -> None:
+        world = World()
+        world.providers.answering = always(lambda: whole(chat_answer(2**39, 1)))
+        first, second = await world.ask(), await world.ask()
+        assert (first.status, second.status) == (200, 200)
+        for outcome in world.ledger.outcomes:
+            assert (outcome.error, outcome.usage) == ("usage_impossible", None)
+            assert outcome.cost_nano == outcome.reserved_nano
+        before, after = world.ledger.intents
+        assert before.reserved_nano == after.reserved_nano
+        world.check_books()
+
+    asyncio.run(story())
+
+
 def test_a_counted_limit_gives_its_reservation_back() -> None:
     async def story() -> None:
         world = World(organisation(agents={"triage": agent(limits=Limits(model_calls=2))}))

@@ -1,4 +1,7 @@
-"""Input bounds: the most input tokens that a request body can amount to, learned per model."""
+"""Input bounds: the most input tokens that a request body can amount to.
+
+Exact unless the model's configuration asks to learn from what its provider counts.
+"""
 
 from math import ceil
 
@@ -23,6 +26,13 @@ ENOUGH_CALLS = 200
 even then only what exceeds the margin is an overrun."""
 
 ENOUGH_BYTES = 1 << 20
+
+LEARNED_SHARE = 4
+"""A learned ratio is at least the initial one divided by this, whatever cheap calls have taught:
+agents choose what they send, so the highest ratio seen does not bind the next call."""
+
+IMPOSSIBLE = 8
+"""A count above this many times its bound is a provider's mistake or lie, and is not believed."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -63,8 +73,11 @@ def learn(state: Evidence, body_bytes: int, input_tokens: int) -> Evidence:
     """Take note of what a provider counted for a body.
 
     Only for requests whose whole input stood in the body as text: no images, media, hosted tools or
-    outside inputs. INVARIANT: a bound made from the answer covers this very call.
+    outside inputs. INVARIANT: a bound made from the answer covers this very call, unless the count
+    is impossible; that is measured by the body alone, so that no series of lies raises it.
     """
+    if input_tokens > IMPOSSIBLE * (body_bytes + FRAMING_TOKENS):
+        return state
     if body_bytes >= TELLING_BYTES:
         return Evidence(
             state.calls + 1,
@@ -78,13 +91,19 @@ def learn(state: Evidence, body_bytes: int, input_tokens: int) -> Evidence:
     return Evidence(state.calls, state.bytes, state.highest_ppm, beyond)
 
 
+def believable(bound_tokens: int, body_bytes: int) -> int:
+    """The most input tokens that a provider's count may state for a call reserved at this bound."""
+    return IMPOSSIBLE * max(bound_tokens, body_bytes)
+
+
 def _ratio_ppm(settings: InputBound, state: Evidence) -> int:
     """Never below the highest ratio seen, and never beyond what is exact unless that was seen."""
     highest = state.highest_ppm
-    if not state.is_enough:
-        return max(ceil(settings.initial_tokens_per_byte * PPM), highest)
+    initial = ceil(settings.initial_tokens_per_byte * PPM)
+    if not (settings.learns and state.is_enough):
+        return max(initial, highest)
     with_margin = ceil(highest * (1 + settings.margin_ratio))
-    return min(with_margin, max(EXACT_PPM, highest))
+    return max(min(with_margin, max(EXACT_PPM, highest)), initial // LEARNED_SHARE)
 
 
 def _tokens(body_bytes: int, ratio_ppm: int) -> int:

@@ -9,8 +9,10 @@ from ringfence.domain.money import ZERO, Money
 from ringfence.domain.price import RateCard
 from ringfence.domain.usage import Usage
 
-_TOKENS_MAX = 2**40
-"""Far above any call, and exact in every reader's numbers."""
+_OUTPUT_TOKENS_MAX = 2**20
+_USES_MAX = 1_000
+"""What is believed though it is beyond the bounds: no call has more, and a provider that passes
+its bounds by less must be paid all the same."""
 
 
 class Billing(StrEnum):
@@ -25,18 +27,26 @@ class Billing(StrEnum):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reservation allowed for; `output_tokens` is over all answers of the call."""
+    """What the reservation allowed for; `output_tokens` is over all answers of the call.
+
+    `input_believed` is the most input tokens that a count may state; more is impossible.
+    """
 
     reserved: Money
     input_tokens: int
     output_tokens: int
+    input_believed: int
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
-    """The amount, and the usage it was computed from; None if it is the reservation itself."""
+    """The amount, and the usage it was computed from; None if it is the reservation itself.
+
+    `is_disbelieved`: the provider stated counts that no call can have.
+    """
 
     amount: Money
     usage: Usage | None
+    is_disbelieved: bool = False
 
 
 def charge(
@@ -45,12 +55,12 @@ def charge(
     """Charge the stated usage; else estimate from above; else keep the whole reservation.
 
     An estimate never exceeds the bounds: a token is at least one byte of the answer. Counts that no
-    call can have tell nothing.
+    call can have tell nothing, so one lie can neither close a budget nor make a call cheap.
     """
     if billing is Billing.NONE:
         return Charge(amount=ZERO, usage=None)
-    if usage is not None and not _is_possible(usage):
-        billing, usage = Billing.UNCERTAIN, None
+    if usage is not None and not _is_possible(usage, bounds):
+        return Charge(amount=bounds.reserved, usage=None, is_disbelieved=True)
     if billing is Billing.UNCERTAIN:
         known = cost(card, usage) if usage is not None else ZERO
         return Charge(amount=Money(max(known, bounds.reserved)), usage=usage)
@@ -63,15 +73,13 @@ def charge(
     return Charge(amount=cost(card, usage), usage=usage)
 
 
-def _is_possible(usage: Usage) -> bool:
-    counts = (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.cache_write_1h_tokens,
-        usage.reasoning_tokens,
+def _is_possible(usage: Usage, bounds: Bounds) -> bool:
+    cached = (usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens)
+    generated = (usage.output_tokens, usage.reasoning_tokens)
+    uses = usage.hosted_uses.values()
+    return (
+        min(usage.input_tokens, *cached, *generated) >= 0
+        and max(usage.input_tokens, sum(cached)) <= bounds.input_believed
+        and max(generated) <= max(_OUTPUT_TOKENS_MAX, bounds.output_tokens)
+        and all(0 <= count <= _USES_MAX for count in uses)
     )
-    if min(counts) < 0 or max(counts) > _TOKENS_MAX:
-        return False
-    return all(0 <= uses <= _TOKENS_MAX for uses in usage.hosted_uses.values())

@@ -60,11 +60,13 @@ class InputBound:
     """How the input of a call is bounded before it is made.
 
     Starts at `initial_tokens_per_byte` (1.0 is exact: no tokenizer makes more tokens than bytes)
-    and is learned: the highest ratio seen, times 1 + `margin_ratio`.
+    and stays there, unless it `learns`: then it is the highest ratio seen, times 1 +
+    `margin_ratio`, which agents whose text becomes denser can exceed.
     """
 
     initial_tokens_per_byte: float = 1.0
     margin_ratio: float = 0.25
+    learns: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

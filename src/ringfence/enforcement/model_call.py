@@ -55,6 +55,8 @@ _STOPPING = frozenset({Code.BUDGET_EXHAUSTED, Code.LIMIT_REACHED})
 _WORD_CHARACTERS = 200
 _TOOL_CALLS = 200
 """How much of a provider's own words an event keeps; a hostile one could send megabytes."""
+_DISBELIEVED = "usage_impossible"
+"""The mark of an outcome whose provider stated counts that no call can have."""
 _NONE_OWNED: Mapping[str, int] = {}
 
 
@@ -314,7 +316,8 @@ class ModelPath:
         outcome.action = intent.action
         outcome.status = ending.status
         outcome.http_status = ending.http_status
-        outcome.error = (ending.error or answer.error)[:_WORD_CHARACTERS]
+        doubt = _DISBELIEVED if charge.is_disbelieved else ""
+        outcome.error = (ending.error or answer.error or doubt)[:_WORD_CHARACTERS]
         outcome.finish = answer.finish[:_WORD_CHARACTERS]
         outcome.usage = charge.usage
         outcome.cost_nano = str(settled.cost)

@@ -6,6 +6,7 @@ from typing import final
 
 import msgspec
 
+from ringfence.decisions import input_bound
 from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import OutputLimit
 from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
@@ -128,6 +129,9 @@ def charge_for(ticket: Ticket, ending: Ending) -> Charge:
             reserved=ticket.reservation.amount,
             input_tokens=ticket.intent.input_bound,
             output_tokens=ticket.output_tokens_reserved,
+            input_believed=input_bound.believable(
+                ticket.intent.input_bound, len(ticket.request.body)
+            ),
         ),
         len(ending.body),
     )

@@ -55,7 +55,7 @@ def test_all_parts_of_a_model_are_read(load_text: Callable[..., Loaded]) -> None
         upstream="org/Model@1",
         fallback=("other",),
         ceiling=ceiling,
-        input_bound=InputBound(initial_tokens_per_byte=0.5, margin_ratio=0.1),
+        input_bound=InputBound(initial_tokens_per_byte=0.5, margin_ratio=0.1, learns=True),
         image_tokens=1500,
         media_tokens=9000,
         hosted_tools=frozenset({"web_search"}),

@@ -62,6 +62,7 @@ def _read_input_bound(section: Section) -> InputBound:
             "initial_tokens_per_byte", _NO_BOUND.initial_tokens_per_byte, above=0, most=4
         ),
         margin_ratio=inner.ratio("margin", _NO_BOUND.margin_ratio, above=0, most=10),
+        learns=True,
     )
     inner.close()
     return bound
