@@ -1,5 +1,6 @@
 import pytest
 
+from ringfence.domain.error import PeerError
 from ringfence.protocols import sse
 from ringfence.protocols.event_stream import EventStream
 
@@ -38,13 +39,12 @@ def test_the_rest_is_given_at_the_end_of_the_stream() -> None:
     assert stream.output_floor_tokens == 2
 
 
-def test_an_event_too_long_to_hold_makes_the_stream_opaque(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_too_long_to_hold_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
     stream = _Probe()
-    long = b"data: " + b"x" * 200
-    assert stream.feed(long) == long
-    assert stream.feed(b"\n\ndata: drop\n\n") == b"\n\ndata: drop\n\n"
-    assert stream.output_floor_tokens == 0
+    with pytest.raises(PeerError, match="does not end"):
+        stream.feed(b"data: " + b"x" * 200)
+    assert stream.flush() == b""
 
 
 def test_long_pieces_count_as_the_fewest_tokens_they_can_be() -> None:

@@ -16,16 +16,15 @@ class EventStream(ABC):
     """Forwards whole events as they came; holds back only the beginning of the next one.
 
     A stop of ours can so be written at any time. After the dialect's own end nothing more passes.
-    An event too long to be held makes the stream opaque: it passes, and is read no further.
+    An event too long to be held ends the stream: what cannot be read cannot be bounded.
     """
 
-    __slots__ = ("_characters", "_error", "_is_complete", "_is_opaque", "_splitter", "_steps")
+    __slots__ = ("_characters", "_error", "_is_complete", "_splitter", "_steps")
 
     def __init__(self) -> None:
         """Start at the beginning of a stream."""
         self._splitter = Splitter()
         self._is_complete = False
-        self._is_opaque = False
         self._error = ""
         self._steps = 0
         """Pieces of output seen that were not empty; a token makes at most one."""
@@ -33,16 +32,18 @@ class EventStream(ABC):
         """Characters of output seen."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes from the provider, in any split, and give the bytes to forward."""
+        """Take bytes from the provider, in any split, and give the bytes to forward.
+
+        Raises PeerError `provider_malformed` for an event that does not end.
+        """
         if self._is_complete:
             return b""
-        if self._is_opaque:
-            return data
         try:
             events = self._splitter.feed(data)
         except PeerError:
-            self._is_opaque, self._error = True, MALFORMED
-            return self._splitter.rest()
+            self._error = MALFORMED
+            self._splitter.rest()
+            raise
         if len(events) == 1:
             return events[0] if self._take(events[0]) else b""
         return b"".join([event for event in events if self._passes(event)])
