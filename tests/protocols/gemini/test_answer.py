@@ -80,3 +80,11 @@ def test_what_is_no_answer_is_malformed(body: bytes) -> None:
     with pytest.raises(PeerError) as caught:
         CODEC.read(body)
     assert caught.value.code == "provider_malformed"
+
+
+def test_an_output_that_was_never_counted_is_an_estimate() -> None:
+    untold = usage(promptTokenCount=5)
+    told = usage(promptTokenCount=5, totalTokenCount=9)
+    assert untold is not None
+    assert told is not None
+    assert (untold.estimated, told.estimated) == (True, False)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ringfence.domain.exchange import Answer
 from ringfence.domain.usage import Usage
+from ringfence.protocols.gemini import GeminiCodec
 from ringfence.protocols.gemini.stream import GeminiStream
 
 TRANSCRIPTS = Path(__file__).parents[2] / "transcripts" / "gemini"
@@ -114,3 +115,14 @@ def test_nothing_that_a_provider_sends_raises(pieces: list[bytes]) -> None:
     stream = GeminiStream()
     passed = b"".join(stream.feed(piece) for piece in pieces) + stream.flush()
     assert passed == b"".join(pieces)
+
+
+def test_usage_that_output_has_followed_is_an_estimate() -> None:
+    stream = GeminiCodec().stream(GeminiCodec().parse(b'{"contents":[]}', path_model="g"))
+    counts = b'"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":1}'
+    stream.feed(b"data: {" + counts + b"}\n\n")
+    part = b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}'
+    stream.feed(b"data: " + part + b"\n\n")
+    usage = stream.answer().usage
+    assert usage is not None
+    assert usage.estimated

@@ -96,3 +96,12 @@ def test_what_is_no_answer_is_malformed(body: bytes) -> None:
     with pytest.raises(PeerError) as caught:
         CODEC.read(body)
     assert caught.value.code == "provider_malformed"
+
+
+def test_names_of_hosted_tools_are_bounded() -> None:
+    stated = usage(input_tokens=1, output_tokens=1, server_tool_use={"x" * 10_000: 1, "a": 2})
+    many = usage(output_tokens=1, server_tool_use={f"t{n}": 1 for n in range(10_000)})
+    assert stated is not None
+    assert many is not None
+    assert stated.hosted_uses == {"a": 2}
+    assert len(many.hosted_uses) <= 32

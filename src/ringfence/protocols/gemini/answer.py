@@ -43,8 +43,12 @@ class WireUsage(msgspec.Struct, rename="camel"):
             cache_read_tokens=self.cached_content_token_count or 0,
             reasoning_tokens=thoughts,
             hosted_uses={"googleSearch": searches} if searches else {},
-            estimated=estimated or self.prompt_token_count is None,
+            estimated=estimated or not self._tells_output or self.prompt_token_count is None,
         )
+
+    @property
+    def _tells_output(self) -> bool:
+        return self.candidates_token_count is not None or self.total_token_count is not None
 
 
 class Call(msgspec.Struct):

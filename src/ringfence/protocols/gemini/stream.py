@@ -15,7 +15,16 @@ from ringfence.protocols.lenient import texts
 class GeminiStream(EventStream):
     """Reads one stream; every byte is forwarded, also after the last candidate has ended."""
 
-    __slots__ = ("_answers", "_ended", "_finish", "_model", "_searches", "_tool_calls", "_usage")
+    __slots__ = (
+        "_answers",
+        "_ended",
+        "_finish",
+        "_has_last_usage",
+        "_model",
+        "_searches",
+        "_tool_calls",
+        "_usage",
+    )
 
     def __init__(self, *, answers: int = 1) -> None:
         """Start at the beginning of a stream that gives so many candidates."""
@@ -23,6 +32,8 @@ class GeminiStream(EventStream):
         self._answers = answers
         self._ended: set[int] = set()
         self._usage = WireUsage()
+        self._has_last_usage = False
+        """Whether no output came after the latest usage."""
         self._searches: dict[int, int] = {}
         self._tool_calls: list[str] = []
         self._model = ""
@@ -39,7 +50,7 @@ class GeminiStream(EventStream):
             usage=self._usage.normalised(
                 searches=sum(self._searches.values()),
                 output_floor=self.output_floor_tokens,
-                estimated=not self.is_complete,
+                estimated=not (self.is_complete and self._has_last_usage),
             ),
             finish=self._finish,
             response_model=self._model,
@@ -61,6 +72,9 @@ class GeminiStream(EventStream):
             self._learn_candidate(candidate)
         if chunk.usage_metadata:
             self._usage = chunk.usage_metadata
+            self._has_last_usage = True
+        elif chunk.parts:
+            self._has_last_usage = False
         if chunk.model_version:
             self._model = chunk.model_version
         if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:

@@ -13,6 +13,9 @@ APART: Final = frozenset({"compaction", "advisor_message"})
 """Kinds of `usage.iterations` that the totals beside them leave out (SDK 2.11.0, `BetaUsage`)."""
 
 _REQUESTS: Final = "_requests"
+_MOST_TOOLS: Final = 32
+_LONGEST_TOOL: Final = 64
+"""Bounds of what an answer may make Ringfence record; the API knows two tools."""
 
 
 class _CacheCreation(msgspec.Struct):
@@ -77,8 +80,8 @@ class WireUsage(msgspec.Struct):
             reasoning_tokens=(details.thinking_tokens or 0) if details else 0,
             hosted_uses={
                 name.removesuffix(_REQUESTS): uses
-                for name, uses in (self.server_tool_use or {}).items()
-                if uses
+                for name, uses in list((self.server_tool_use or {}).items())[:_MOST_TOOLS]
+                if uses and len(name) <= _LONGEST_TOOL
             },
             estimated=estimated or self.input_tokens is None or self.output_tokens is None,
         )

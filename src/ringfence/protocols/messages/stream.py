@@ -111,7 +111,7 @@ class MessagesStream(EventStream):
             self._note_container(event.delta.container)
         if event.usage:
             self._usage.update(event.usage)
-            self._is_usage_final = event.usage.output_tokens is not None
+            self._is_usage_final |= event.usage.output_tokens is not None
 
     def _note_container(self, container: Container | None) -> None:
         if container and container.id:
