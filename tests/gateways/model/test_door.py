@@ -310,7 +310,7 @@ def test_an_azure_provider_gets_its_query_and_its_own_credential_header() -> Non
         expected = "/openai/deployments/d/chat/completions?api-version=2024-10-21"
         assert sent.target == expected
         assert sent.origin.port == 80
-        assert set(sent.headers) == {b"host", b"api-key"}
+        assert set(sent.headers) == {b"host", b"api-key", b"content-type"}
 
     asyncio.run(story())
 
