@@ -1,7 +1,9 @@
 """One strict reading of JSON, so that Ringfence and the upstream see the same message (DESIGN I8).
 
 What two parsers could read differently is refused: duplicate names, invalid UTF-8, lone
-surrogates, NaN and Infinity, a byte order mark, anything after the end. `members` and `elements`
+surrogates, NaN and Infinity, a byte order mark, anything after the end. Not so duplicate names
+within messages that hold nothing but text, whichever of their values is read: these are skipped,
+not built. `members` and `elements`
 find where values stand without building them, `parse` builds a small part and looks for duplicates
 at every level of it, `replace` changes some bytes and leaves all others.
 
