@@ -45,11 +45,11 @@ _COUNT: msgspec.json.Decoder[int | None] = msgspec.json.Decoder(int | None)
 _FLAG: msgspec.json.Decoder[bool | None] = msgspec.json.Decoder(bool | None)
 
 MAX_VALUES = 1_000_000
-"""In one body: a batch of embeddings given as tokens has some 300,000; reading takes 0.3 s."""
+"""In one body: a batch of embeddings may be that many tokens given as numbers."""
 MAX_MEMBERS = 200_000
 """In one body, at any depth."""
 MAX_BUILT = 100_000
-"""Values that are built of one body, not skipped; 500 large tools have 30,000."""
+"""Values of one part, or of all messages that are not plain, that are built and not skipped."""
 MAX_ELEMENTS = 100_000
 """In one array."""
 MAX_NAMES = 10_000
