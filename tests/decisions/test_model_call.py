@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from ringfence.decisions.model_call import MAX_ANSWERS, check, outside_tokens
+from ringfence.decisions.model_call import (
+    MAX_ANSWERS,
+    check,
+    hosted_uses,
+    outside_tokens,
+    with_hosted,
+)
 from ringfence.domain.agent import Agent, Category
 from ringfence.domain.exchange import Feature, ModelRequest
 from ringfence.domain.model import Dialect, Model
@@ -17,6 +23,8 @@ OPEN = replace(
     image_tokens=1_000,
     media_tokens=1_000,
     hosted_tools=frozenset({"web_search", "code_execution_20260521"}),
+    hosted_uses=3,
+    hosted_tokens=1_000,
     allow_priced_fields=frozenset({"service_tier"}),
 )
 OWNED = {"resp_1": 500, "file_1": 70}
@@ -87,6 +95,23 @@ def test_what_changes_the_price_passes_only_if_configured(
 )
 def test_a_family_of_hosted_tools_includes_its_dated_versions(tool: str, *, passes: bool) -> None:
     assert (code(OPEN, request(hosted=tool)) is None) is passes
+
+
+@pytest.mark.parametrize("bound", [(None, 1_000), (3, None)])
+def test_a_hosted_tool_without_a_bound_is_refused(bound: tuple[int | None, int | None]) -> None:
+    model = replace(OPEN, hosted_uses=bound[0], hosted_tokens=bound[1])
+    assert code(model, request(hosted="web_search")) is Code.INPUT_UNBOUNDED
+    assert code(model, request()) is None
+
+
+def test_each_use_of_a_hosted_tool_adds_its_input_and_reads_the_request_again() -> None:
+    assert with_hosted(OPEN, 200) == 4 * 200 + 3 * 1_000
+    assert with_hosted(MODEL, 200) == 200
+
+
+def test_a_route_allows_for_the_most_uses_of_any_model() -> None:
+    assert hosted_uses([MODEL, OPEN]) == 3
+    assert hosted_uses([]) == 0
 
 
 def test_one_hosted_tool_among_allowed_ones_is_refused() -> None:

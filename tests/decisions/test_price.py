@@ -1,5 +1,7 @@
 """Prices are exact, and no call costs more than its worst case."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from ringfence.decisions.price import (
     affordable_output_tokens,
     cost,
     dearest,
+    dearest_uses,
     unpriced_hosted_tools,
     worst_case,
 )
@@ -142,6 +145,13 @@ def test_a_hosted_tool_without_a_fee_is_charged_like_the_dearest() -> None:
     usage = Usage(input_tokens=0, output_tokens=0, hosted_uses={"unheard_of": 2})
     assert cost(CARD, usage) == 20_001_000
     assert unpriced_hosted_tools(CARD, ["web_search", "unheard_of"]) == ("unheard_of",)
+
+
+def test_uses_of_several_hosted_tools_are_bounded_at_the_dearest() -> None:
+    card = replace(CARD, hosted=(("fetch", 0), ("search", 10_000_000)))
+    assert dearest_uses(card, ["fetch", "search"], 3) == {"search": 3}
+    assert dearest_uses(card, ["fetch"], 3) == {"fetch": 3}
+    assert dearest_uses(card, [], 3) == {}
 
 
 def test_the_worst_case_takes_the_dearest_rate_of_every_reachable_band() -> None:

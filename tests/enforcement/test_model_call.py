@@ -1,9 +1,11 @@
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
 from tests.gateways.world import (
+    RATES,
     World,
     agent,
     always,
@@ -14,14 +16,17 @@ from tests.gateways.world import (
     message,
     model,
     organisation,
+    respond,
     turns,
     usd,
     whole,
 )
 
+from ringfence.decisions.input_bound import FRAMING_TOKENS
 from ringfence.domain.agent import AgentState, Limits, Scope
 from ringfence.domain.budget import Per
 from ringfence.domain.event import Status
+from ringfence.domain.price import RateCard
 
 
 def test_an_unknown_price_is_never_zero() -> None:
@@ -46,6 +51,45 @@ def test_an_impossible_count_is_charged_as_reserved_marked_and_not_learned() -> 
         before, after = world.ledger.intents
         assert before.reserved_nano == after.reserved_nano
         world.check_books()
+
+    asyncio.run(story())
+
+
+def test_a_hosted_tool_is_reserved_with_its_fees_and_what_it_brings() -> None:
+    card = RateCard(rates=RATES, hosted=(("web_search", 50_000_000),))
+    searching: dict[str, Any] = {
+        "price": card,
+        "hosted_tools": frozenset({"web_search"}),
+        "hosted_uses": 10,
+        "hosted_tokens": 40_000,
+    }
+
+    async def story() -> None:
+        world = World(organisation(models={"small": model("small", **searching)}))
+        tools = [{"type": "web_search"}]
+        assert (await world.ask("/v1/responses", respond(tools=tools))).status == 200
+        [intent] = world.ledger.intents
+        own = intent.body_bytes + FRAMING_TOKENS
+        assert intent.input_bound == 11 * own + 400_000
+        tokens = intent.input_bound * 1_000 + 50 * 10_000
+        assert int(intent.reserved_nano) == tokens + 10 * 50_000_000
+
+    asyncio.run(story())
+
+
+def test_a_hosted_tool_that_one_leg_has_no_fee_for_is_refused() -> None:
+    allowed: dict[str, Any] = {
+        "hosted_tools": frozenset({"web_search"}),
+        "hosted_uses": 1,
+        "hosted_tokens": 0,
+    }
+    priced = RateCard(rates=RATES, hosted=(("web_search", 1),))
+    small = model("small", fallback=("embed",), price=priced, **allowed)
+
+    async def story() -> None:
+        world = World(organisation(models={"small": small, "embed": model("embed", **allowed)}))
+        refused = await world.ask("/v1/responses", respond(tools=[{"type": "web_search"}]))
+        assert (refused.status, code_of(refused)) == (403, "price_unknown")
 
     asyncio.run(story())
 

@@ -492,7 +492,9 @@ def test_a_hosted_tool_needs_a_price(books: list[int]) -> None:
     books[0] += 1
 
     async def story() -> None:
-        unpriced = model("small", hosted_tools=frozenset({"web_search"}))
+        unpriced = model(
+            "small", hosted_tools=frozenset({"web_search"}), hosted_uses=1, hosted_tokens=0
+        )
         world = World(organisation(models={"small": unpriced}))
         refused = await world.ask("/v1/responses", respond(tools=[{"type": "web_search"}]))
         assert (refused.status, code_of(refused)) == (403, "price_unknown")

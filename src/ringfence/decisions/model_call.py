@@ -1,6 +1,6 @@
 """Model calls: what a request may contain so that its price has a bound."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ringfence.decisions import reason
 from ringfence.domain.agent import Agent
@@ -26,24 +26,56 @@ def check(
     Ask for every model of the route. `owned_objects` maps the ids of objects at the provider that
     this agent (or its storage group) created to the input tokens they bring at most.
     """
-    for tool in request.hosted_tools:
-        if not _is_named(tool.name, model.hosted_tools):
-            return reason.hosted_tool(agent, tool.name)
+    if request.hosted_tools:
+        refused = _hosted(agent, model, request)
+        if refused is not None:
+            return refused
     for field in request.priced_fields:
         if field.name not in model.allow_priced_fields:
             return reason.priced_field(agent, field.name)
     if request.answers > MAX_ANSWERS:
         return reason.too_many_answers(agent, request.answers, MAX_ANSWERS)
-    if request.images and model.image_tokens is None:
-        return reason.unbounded_media(agent, "images", "image_tokens")
-    if request.media and model.media_tokens is None:
-        return reason.unbounded_media(agent, "audio, video or documents", "media_tokens")
-    return _outside(agent, request, owned_objects)
+    return _media(agent, model, request) or _outside(agent, request, owned_objects)
 
 
 def outside_tokens(request: ModelRequest, owned_objects: Mapping[str, int]) -> int:
     """Input tokens that a request which passed `check` brings in from outside its body."""
     return sum(owned_objects[name] for name in request.provider_objects)
+
+
+def hosted_uses(models: Iterable[Model]) -> int:
+    """The most uses of hosted tools in one call that may go to any of these models."""
+    return max((model.hosted_uses or 0 for model in models), default=0)
+
+
+def with_hosted(model: Model, input_tokens: int) -> int:
+    """The input bound of a call in which the provider runs its tools.
+
+    After each use the model reads everything again, and each reading is billed.
+    """
+    uses = model.hosted_uses or 0
+    return input_tokens * (uses + 1) + uses * (model.hosted_tokens or 0)
+
+
+def _hosted(agent: Agent, model: Model, request: ModelRequest) -> Reason | None:
+    """A provider's own tools must be allowed, and what they can cost and bring in bounded."""
+    for tool in request.hosted_tools:
+        if not _is_named(tool.name, model.hosted_tools):
+            return reason.hosted_tool(agent, tool.name)
+    kind = "tools that the provider runs"
+    if model.hosted_uses is None:
+        return reason.unbounded_media(agent, kind, "hosted_uses")
+    if model.hosted_tokens is None:
+        return reason.unbounded_media(agent, kind, "hosted_tokens")
+    return None
+
+
+def _media(agent: Agent, model: Model, request: ModelRequest) -> Reason | None:
+    if request.images and model.image_tokens is None:
+        return reason.unbounded_media(agent, "images", "image_tokens")
+    if request.media and model.media_tokens is None:
+        return reason.unbounded_media(agent, "audio, video or documents", "media_tokens")
+    return None
 
 
 def _outside(agent: Agent, request: ModelRequest, owned: Mapping[str, int]) -> Reason | None:

@@ -112,6 +112,14 @@ def dearest(cards: Sequence[RateCard]) -> RateCard:
     )
 
 
+def dearest_uses(card: RateCard, names: Sequence[str], uses: int) -> Mapping[str, int]:
+    """Of so many uses of the named hosted tools together, those that cost the most."""
+    if not names:
+        return _NO_USES
+    fees = dict(card.hosted)
+    return {max(names, key=lambda name: fees.get(name, 0)): uses}
+
+
 def unpriced_hosted_tools(card: RateCard, names: Sequence[str]) -> tuple[str, ...]:
     """Those of the named hosted tools that the card gives no fee for."""
     known = {name for name, _ in card.hosted}

@@ -76,7 +76,9 @@ class Model:
     `upstream` is the name the provider knows; `fallback` names aliases tried when the provider
     fails. `price` is an override; None means the published price data are asked. `ceiling` is what
     a call is priced at when no price is known. The `*_tokens` bounds are per image or per other
-    medium in a request; None refuses such parts. `allow_priced_fields` names request fields that
+    medium in a request; None refuses such parts. `hosted_uses` bounds how often a provider runs
+    `hosted_tools` in one call and `hosted_tokens` the input that each use adds; None refuses such
+    tools. `allow_priced_fields` names request fields that
     change the price and are bounded by `price`.
     """
 
@@ -90,4 +92,6 @@ class Model:
     image_tokens: int | None = None
     media_tokens: int | None = None
     hosted_tools: frozenset[str] = frozenset()
+    hosted_uses: int | None = None
+    hosted_tokens: int | None = None
     allow_priced_fields: frozenset[str] = frozenset()

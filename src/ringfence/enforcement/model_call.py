@@ -16,6 +16,7 @@ from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.output_limit import LoweredBy, OutputLimit
 from ringfence.decisions.price import (
     affordable_output_tokens,
+    dearest_uses,
     unpriced_hosted_tools,
     worst_case,
 )
@@ -27,6 +28,7 @@ from ringfence.domain.event import Decision, Status
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import Dialect, ProviderProtocol
 from ringfence.domain.money import Money
+from ringfence.domain.price import RateCard
 from ringfence.domain.usage import Usage
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import Caller, Directory
@@ -235,14 +237,17 @@ class ModelPath:
         if request.provider_objects:
             input_tokens += model_call.outside_tokens(request, owned)
         output = output_limit.output_limit(request.dialect, request.output_limit, agent)
-        worst = worst_case(route.card, input_tokens, output.tokens, request.answers)
+        hosted = _hosted_uses(route, route.card, request)
+        worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
         left = self._book.left(live.demands, now_us)
         if left is not None and worst > left:
-            affordable = affordable_output_tokens(route.card, left, input_tokens, request.answers)
+            affordable = affordable_output_tokens(
+                route.card, left, input_tokens, request.answers, hosted
+            )
             lowered = output_limit.within_budget(output, affordable)
             if lowered is not None:
                 output = lowered
-                worst = worst_case(route.card, input_tokens, output.tokens, request.answers)
+                worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
         return _Plan(route=route, input_tokens=input_tokens, output=output, worst=worst)
 
     def _input_tokens(self, organisation: str, route: Route, request: ModelRequest) -> int:
@@ -252,6 +257,8 @@ class ModelPath:
             seen = self._evidence.get((organisation, leg.model.name), _NOTHING_SEEN)
             size = len(request.body)
             bound = input_bound.bound(leg.model, seen, size, request.images, request.media)
+            if bound is not None and request.hosted_tools:
+                bound = model_call.with_hosted(leg.model, bound)
             if bound is not None and bound > most:
                 most = bound
         return most
@@ -396,11 +403,17 @@ def _unfit(
         if unfit is not None:
             return unfit
     hosted = [tool.name for tool in request.hosted_tools]
-    if hosted and route.card is not None:
-        unpriced = unpriced_hosted_tools(route.card, hosted)
+    for leg in route.legs if hosted else ():
+        card = leg.model.price or leg.model.ceiling
+        unpriced = unpriced_hosted_tools(card, hosted) if card is not None else ()
         if unpriced:
-            return reason.price_unknown(agent, f"{route.model.name} with {unpriced[0]}")
+            return reason.price_unknown(agent, f"{leg.model.name} with {unpriced[0]}")
     return None
+
+
+def _hosted_uses(route: Route, card: RateCard, request: ModelRequest) -> Mapping[str, int]:
+    uses = model_call.hosted_uses(leg.model for leg in route.legs)
+    return dearest_uses(card, [tool.name for tool in request.hosted_tools], uses)
 
 
 def _verdict(why: Reason) -> Refused:

@@ -32,6 +32,15 @@ def test_a_price_makes_a_ceiling_pointless(notes_of: Callable[..., list[str]]) -
     ]
 
 
+def test_hosted_tools_without_a_bound_are_noted(notes_of: Callable[..., list[str]]) -> None:
+    assert notes_of(
+        f"{HEAD}  m: {{provider: p, hosted_tools: [web_search], hosted_uses: 5}}\n"
+    ) == [
+        "9:20: `hosted_tools` of model `m` has no bound, so these tools are refused | "
+        "add `hosted_uses` and `hosted_tokens`: uses in a call, input tokens of a use"
+    ]
+
+
 def test_all_parts_of_a_model_are_read(load_text: Callable[..., Loaded]) -> None:
     text = """\
   m:
@@ -43,6 +52,8 @@ def test_all_parts_of_a_model_are_read(load_text: Callable[..., Loaded]) -> None
     image_tokens: 1500
     media_tokens: 9000
     hosted_tools: [web_search]
+    hosted_uses: 5
+    hosted_tokens: 40000
     allow_priced_fields: [service_tier]
 """
     loaded = load_text(HEAD + text)
@@ -59,6 +70,8 @@ def test_all_parts_of_a_model_are_read(load_text: Callable[..., Loaded]) -> None
         image_tokens=1500,
         media_tokens=9000,
         hosted_tools=frozenset({"web_search"}),
+        hosted_uses=5,
+        hosted_tokens=40_000,
         allow_priced_fields=frozenset({"service_tier"}),
     )
 

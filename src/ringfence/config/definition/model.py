@@ -39,6 +39,8 @@ def _read(name: str, section: Section, providers: Mapping[str, object]) -> Model
         image_tokens=section.whole("image_tokens", least=1),
         media_tokens=section.whole("media_tokens", least=1),
         hosted_tools=_read_features(section, "hosted_tools"),
+        hosted_uses=section.whole("hosted_uses", least=1),
+        hosted_tokens=section.whole("hosted_tokens"),
         allow_priced_fields=_read_features(section, "allow_priced_fields"),
     )
     section.close()
@@ -82,6 +84,10 @@ def _judge(model: Model, section: Section) -> None:
         what = f"`allow_priced_fields` of {section.where} has no price that bounds it"
         help_ = "add `price` with the highest rates that these fields can lead to"
         section.problem(section.at("allow_priced_fields"), what, help_)
+    if model.hosted_tools and (model.hosted_uses is None or model.hosted_tokens is None):
+        what = f"`hosted_tools` of {section.where} has no bound, so these tools are refused"
+        help_ = "add `hosted_uses` and `hosted_tokens`: uses in a call, input tokens of a use"
+        section.reading.notes.add(section.at("hosted_tools"), what, help_)
     if model.price is None:
         return
     if model.ceiling is not None:
