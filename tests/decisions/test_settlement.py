@@ -38,6 +38,17 @@ def test_missing_usage_is_estimated_from_above_and_marked(answer_bytes: int, out
     assert settled.amount == 1_000 + 10 * output <= BOUNDS.reserved
 
 
+def test_usage_stated_in_part_is_never_taken_for_all() -> None:
+    partly = Usage(input_tokens=30, output_tokens=1, cache_read_tokens=20, estimated=True)
+    settled = charge(Billing.ANSWERED, CARD, partly, BOUNDS, 40)
+    assert settled.usage == Usage(
+        input_tokens=1_000, output_tokens=40, cache_read_tokens=20, estimated=True
+    )
+    assert settled.amount == 1_000 + 10 * 40
+    more = Usage(input_tokens=3_000, output_tokens=200, estimated=True)
+    assert charge(Billing.ANSWERED, CARD, more, BOUNDS, 5_000).usage == more
+
+
 def test_what_is_uncertain_keeps_the_reservation() -> None:
     assert charge(Billing.UNCERTAIN, CARD, None, BOUNDS, 0).amount == 2_000
     assert charge(Billing.UNCERTAIN, CARD, USED, BOUNDS, 0).amount == 2_000

@@ -3,12 +3,14 @@
 from enum import StrEnum
 
 import msgspec
+from msgspec import structs
 
 from ringfence.decisions.price import cost
 from ringfence.domain.money import ZERO, Money
 from ringfence.domain.price import RateCard
 from ringfence.domain.usage import Usage
 
+_NOTHING_STATED = Usage(input_tokens=0, output_tokens=0, estimated=True)
 _OUTPUT_TOKENS_MAX = 2**20
 _USES_MAX = 1_000
 """What is believed though it is beyond the bounds: no call has more, and a provider that passes
@@ -54,6 +56,8 @@ def charge(
 ) -> Charge:
     """Charge the stated usage; else estimate from above; else keep the whole reservation.
 
+    Usage that was stated in part is estimated too: what it does not state is never taken for zero.
+
     An estimate never exceeds the bounds: a token is at least one byte of the answer. Counts that no
     call can have tell nothing, so one lie can neither close a budget nor make a call cheap.
     """
@@ -64,13 +68,18 @@ def charge(
     if billing is Billing.UNCERTAIN:
         known = cost(card, usage) if usage is not None else ZERO
         return Charge(amount=Money(max(known, bounds.reserved)), usage=usage)
-    if usage is None:
-        usage = Usage(
-            input_tokens=bounds.input_tokens,
-            output_tokens=min(bounds.output_tokens, answer_bytes),
-            estimated=True,
-        )
+    if usage is None or usage.estimated:
+        usage = _from_above(usage or _NOTHING_STATED, bounds, answer_bytes)
     return Charge(amount=cost(card, usage), usage=usage)
+
+
+def _from_above(stated: Usage, bounds: Bounds, answer_bytes: int) -> Usage:
+    """What was stated in part, raised to the most that the call can have used."""
+    return structs.replace(
+        stated,
+        input_tokens=max(stated.input_tokens, bounds.input_tokens),
+        output_tokens=max(stated.output_tokens, min(bounds.output_tokens, answer_bytes)),
+    )
 
 
 def _is_possible(usage: Usage, bounds: Bounds) -> bool:
