@@ -9,7 +9,8 @@ from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.route import Leg, compile_routes
 from ringfence.stores.secret import EnvironmentSecrets
 
-SECRETS = EnvironmentSecrets(frozenset({"KEY"}), {"KEY": "sk-1"})
+KEY, NEXT = "sk-first-0123456789", "sk-second-0123456789"
+SECRETS = EnvironmentSecrets(frozenset({"KEY"}), {"KEY": KEY})
 
 
 def leg(protocol: ProviderProtocol, **more: object) -> Leg:
@@ -28,10 +29,10 @@ class _Always(MemoryLedger):
 @pytest.mark.parametrize(
     ("protocol", "more", "header", "value"),
     [
-        (ProviderProtocol.OPENAI, {}, b"authorization", b"Bearer sk-1"),
-        (ProviderProtocol.ANTHROPIC, {}, b"x-api-key", b"sk-1"),
-        (ProviderProtocol.GEMINI, {}, b"x-goog-api-key", b"sk-1"),
-        (ProviderProtocol.OPENAI, {"credential_header": "Api-Key"}, b"api-key", b"sk-1"),
+        (ProviderProtocol.OPENAI, {}, b"authorization", b"Bearer " + KEY.encode()),
+        (ProviderProtocol.ANTHROPIC, {}, b"x-api-key", KEY.encode()),
+        (ProviderProtocol.GEMINI, {}, b"x-goog-api-key", KEY.encode()),
+        (ProviderProtocol.OPENAI, {"credential_header": "Api-Key"}, b"api-key", KEY.encode()),
     ],
 )
 def test_each_protocol_gets_its_credential_in_its_header(
@@ -51,18 +52,19 @@ def test_a_provider_without_a_credential_gets_none() -> None:
     dispatcher = Dispatcher(providers, SECRETS)
     asyncio.run(dispatcher.send(keyless, b"/x", [], b"{}"))
     assert set(providers.sent[0].headers) == {b"host"}
-    assert not dispatcher.shows_credential(keyless, b"anything")
+    assert not dispatcher.credential_scan(keyless).finds(b"anything")
 
 
 def test_secrets_are_replaced_whole() -> None:
     providers = Providers(_Always(), answer_chat)
     dispatcher = Dispatcher(providers, SECRETS)
     house = leg(ProviderProtocol.OPENAI)
-    dispatcher.replace_secrets(EnvironmentSecrets(frozenset({"KEY"}), {"KEY": "sk-2"}))
+    assert dispatcher.credential_scan(house).finds(f"your key {KEY} is bad".encode())
+    dispatcher.replace_secrets(EnvironmentSecrets(frozenset({"KEY"}), {"KEY": NEXT}))
     asyncio.run(dispatcher.send(house, b"/x", [], b"{}"))
-    assert providers.sent[0].headers[b"authorization"] == b"Bearer sk-2"
-    assert dispatcher.shows_credential(house, b"your key sk-2 is bad")
-    assert not dispatcher.shows_credential(house, b"your key sk-1 is bad")
+    assert providers.sent[0].headers[b"authorization"] == b"Bearer " + NEXT.encode()
+    assert dispatcher.credential_scan(house).finds(f"your key {NEXT} is bad".encode())
+    assert not dispatcher.credential_scan(house).finds(f"your key {KEY} is bad".encode())
     dispatcher.replace_secrets(EnvironmentSecrets(frozenset(), {}))
     with pytest.raises(UsageError, match="no secret"):
         asyncio.run(dispatcher.send(house, b"/x", [], b"{}"))

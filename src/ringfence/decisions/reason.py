@@ -248,6 +248,18 @@ def provider_credential(provider: str, status: int) -> Reason:
     )
 
 
+def credential_shown(provider: str) -> Reason:
+    """The provider's answer holds the plane's own credential, so nobody may see it."""
+    return Reason(
+        code=Code.PROVIDER_MALFORMED,
+        message=(
+            f"Ringfence withheld an answer of provider {quoted(provider)}: it shows the credential "
+            "that Ringfence uses there. Do not retry; tell whoever runs Ringfence."
+        ),
+        facts=(("provider", provider),),
+    )
+
+
 def price_unknown(agent: Agent, model: str) -> Reason:
     """Neither price data nor configuration give a price; unknown is never zero."""
     return _refusal(

@@ -1,6 +1,7 @@
 """Sends an allowed action to its provider: the only place where a provider's credential is read."""
 
 from ringfence.domain.model import Provider, ProviderProtocol
+from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.route import Leg
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.transport.http import Client, Headers, UpstreamResponse
@@ -11,6 +12,8 @@ _CREDENTIAL_HEADERS = {
     ProviderProtocol.GEMINI: ("x-goog-api-key", ""),
 }
 
+_NOTHING_SECRET = CredentialScan(b"")
+
 
 class Dispatcher:
     """Adds the provider's own credential to what the door prepared, and sends it."""
@@ -19,10 +22,12 @@ class Dispatcher:
         """Use one pool of connections; secrets are replaced whole at a reload."""
         self._client = client
         self._secrets = secrets
+        self._scans: dict[str, CredentialScan] = {}
 
     def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
         """Use these from now on."""
         self._secrets = secrets
+        self._scans.clear()
 
     async def send(
         self, leg: Leg, target: bytes, headers: Headers, body: bytes
@@ -42,10 +47,15 @@ class Dispatcher:
             idle_timeout_s=leg.provider.idle_timeout_s,
         )
 
-    def shows_credential(self, leg: Leg, text: bytes) -> bool:
-        """Whether a provider's text holds the credential that it was sent (I5)."""
+    def credential_scan(self, leg: Leg) -> CredentialScan:
+        """Finds the credential that a leg is sent now in what its provider answers (I5)."""
         name = leg.provider.credential
-        return name is not None and self._secrets.get(name).reveal().encode() in text
+        if name is None:
+            return _NOTHING_SECRET
+        scan = self._scans.get(name)
+        if scan is None:
+            scan = self._scans[name] = CredentialScan(self._secrets.get(name).reveal().encode())
+        return scan
 
     def _credential(self, provider: Provider) -> Headers:
         if provider.credential is None:

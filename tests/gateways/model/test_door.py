@@ -1,4 +1,5 @@
 import asyncio
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from tests.gateways.world import (
     NANO,
+    PROVIDER_KEY,
     Answering,
     Sent,
     Upstream,
@@ -16,6 +18,7 @@ from tests.gateways.world import (
     chat,
     chat_answer,
     chat_stream,
+    chunk,
     code_of,
     message,
     message_answer,
@@ -161,6 +164,72 @@ def test_a_refused_credential_is_ours_to_mend(status: int) -> None:
     asyncio.run(story())
 
 
+SHOWN_KEYS = (
+    PROVIDER_KEY,
+    PROVIDER_KEY.replace("-", "\\u002d"),
+    PROVIDER_KEY.replace("-", "%2D"),
+    b64encode(f"Bearer {PROVIDER_KEY}".encode()).decode(),
+)
+
+
+@pytest.mark.parametrize("shown", SHOWN_KEYS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [200, 400])
+def test_what_shows_our_credential_reaches_neither_agent_nor_record(
+    shown: str,
+    stream: bool,  # noqa: FBT001 (a case of the table)
+    status: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events = [chunk("your "), chunk("KEY"), *chat_stream(5)]
+    body = b"".join(events) if stream else msgspec.json.encode(chat_answer() | {"id": "KEY"})
+    body = body.replace(b"KEY", shown.encode())
+    kind = b"text/event-stream" if stream else b"application/json"
+    pieces = [body[:99], body[99:]]
+
+    async def story() -> None:
+        world = World()
+        world.providers.answering = always(
+            lambda: Upstream(
+                status,
+                pieces,
+                kind=kind,
+                headers=[(b"x-request-id", shown.encode()), (b"request-id", b"req_1")],
+            )
+        )
+        response = await world.ask(body=chat(stream=stream))
+        told = response.body + repr(response.headers).encode()
+        kept = b"".join(world.ledger.bodies.values()) + msgspec.json.encode(world.ledger.events)
+        for form in (shown.encode(), PROVIDER_KEY.encode()):
+            assert form not in told
+            assert form not in kept
+        assert b"Ringfence" in response.body
+        assert "credential" in caplog.text
+        world.check_books()
+
+    asyncio.run(story())
+
+
+def test_a_header_that_shows_our_credential_is_left_out() -> None:
+    async def story() -> None:
+        world = World()
+        shown = [(b"x-request-id", PROVIDER_KEY.encode()), (b"request-id", b"req_1")]
+        world.providers.answering = always(
+            lambda: Upstream(
+                200,
+                [msgspec.json.encode(chat_answer())],
+                kind=b"application/json",
+                headers=shown,
+            )
+        )
+        response = await world.ask()
+        assert response.status == 200
+        assert response.headers[b"request-id"] == b"req_1"
+        assert b"x-request-id" not in response.headers
+
+    asyncio.run(story())
+
+
 def test_when_all_fail_the_last_says_why_and_nothing_is_charged() -> None:
     async def story() -> None:
         world = World(two_legs())
@@ -174,6 +243,43 @@ def test_when_all_fail_the_last_says_why_and_nothing_is_charged() -> None:
         assert (await world.ask()).status == 503
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("status", [300, 302, 304, 399])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_redirect_is_no_answer_and_leads_no_agent_elsewhere(status: int, *, stream: bool) -> None:
+    async def story() -> None:
+        world = World()
+        headers = [(b"location", b"http://elsewhere.example/")]
+        world.providers.answering = always(lambda: whole(chat_answer(), status, headers))
+        response = await world.ask(body=chat(stream=stream))
+        assert (response.status, code_of(response)) == (502, "provider_malformed")
+        assert b"elsewhere" not in response.body + repr(response.headers).encode()
+        [outcome] = world.ledger.outcomes
+        assert outcome.cost_nano == outcome.reserved_nano
+        world.check_books()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_encoded_answer_is_refused_since_it_cannot_be_read(*, stream: bool) -> None:
+    async def story(encoding: bytes) -> int:
+        world = World()
+        headers = [(b"content-encoding", encoding)]
+        world.providers.answering = always(
+            lambda: (
+                Upstream(200, chat_stream(), headers=headers)
+                if stream
+                else whole(chat_answer(), headers=headers)
+            )
+        )
+        status = (await world.ask(body=chat(stream=stream))).status
+        world.check_books()
+        return status
+
+    assert asyncio.run(story(b"gzip")) == 502
+    assert asyncio.run(story(b"Identity")) == 200
 
 
 def test_a_fallback_out_of_scope_is_not_tried() -> None:

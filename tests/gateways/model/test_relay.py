@@ -52,6 +52,7 @@ async def relayed(
         reader=codec.stream(asked),
         codec=codec,
         guard=lambda passed: STOP if passed > allowed else None,
+        inspect=lambda _: None,
         clock=ManualClock(),
         drain_s=drain_s,
     )

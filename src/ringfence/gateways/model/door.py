@@ -15,6 +15,7 @@ from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
+from ringfence.enforcement.credential import CredentialScan, StreamScan
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.model_call import Knock, ModelPath
@@ -24,7 +25,7 @@ from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.model import upstream as wire
 from ringfence.gateways.model.endpoint import Endpoint
-from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
+from ringfence.gateways.model.relay import KEPT_BYTES_MAX, Inspect, StreamRelay
 from ringfence.protocols import headers as passing
 from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.dialect import Codec
@@ -34,7 +35,9 @@ from ringfence.transport.http import Headers, Request, Response, UpstreamRespons
 _LOG = logging.getLogger(__name__)
 
 _NO_ANSWER: Final = Answer()
+_CREDENTIAL_SHOWN: Final = "credential_shown"
 _ERROR_BYTES_MAX: Final = 1024 * 1024
+_ANSWERS: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
 _OUR_CREDENTIAL: Final = frozenset({401, 403})
 _TRY_NEXT: Final = frozenset({500, 502, 503, 504, 529})
@@ -62,6 +65,7 @@ class _Call(msgspec.Struct, kw_only=True):
     ticket: Ticket
     attempts: list[Attempt]
     leg: Leg
+    scan: CredentialScan
     task: asyncio.Task[None]
     relay: StreamRelay | None = None
     is_sent: bool = False
@@ -140,6 +144,7 @@ class ModelDoor:
             ticket=begun,
             attempts=[],
             leg=begun.route.legs[0],
+            scan=self._dispatcher.credential_scan(begun.route.legs[0]),
             task=cast("asyncio.Task[None]", asyncio.current_task()),
         )
         begun.on_stop = call.stop
@@ -161,6 +166,7 @@ class ModelDoor:
         legs = call.ticket.route.legs
         for leg in legs:
             call.leg = leg
+            call.scan = self._dispatcher.credential_scan(leg)
             started_us = self._clock.monotonic_us()
             error: RingfenceError | None = None
             upstream: UpstreamResponse | None = None
@@ -218,10 +224,14 @@ class ModelDoor:
         try:
             if upstream.status >= _FIRST_ERROR:
                 await self._relay_error(call, upstream)
-            elif asked.stream and not _is_plain_json(call, upstream):
+                return
+            _check_head(upstream)
+            if asked.stream and not _is_plain_json(call, upstream):
                 await self._relay_stream(call, upstream, asked)
             else:
                 await self._relay_whole(call, upstream)
+        except PeerError as error:
+            self._provider_failed(call, error)
         finally:
             upstream.close()
 
@@ -233,6 +243,9 @@ class ModelDoor:
             answer = call.codec.read(body)
         except (PeerError, UnavailableError) as error:
             self._provider_failed(call, error)
+            return
+        if call.scan.finds(body):
+            self._withhold(call, upstream, answer)
             return
         gone = call.response.is_disconnected
         self._settle(
@@ -254,7 +267,7 @@ class ModelDoor:
         except (PeerError, UnavailableError):
             body = b""
         status = upstream.status
-        if status in _OUR_CREDENTIAL or self._dispatcher.shows_credential(call.leg, body):
+        if status in _OUR_CREDENTIAL or call.scan.finds(body):
             _LOG.error(
                 "provider refused our credential",
                 extra={"provider": call.leg.provider.name, "status": status},
@@ -290,12 +303,15 @@ class ModelDoor:
             reader=reader,
             codec=call.codec,
             guard=call.ticket.guard,
+            inspect=self._inspector(call),
             clock=self._clock,
             drain_s=self._limits.drain_s,
         )
         call.relay = relay
         passage = await relay.run()
         answer = reader.answer()
+        if passage.stop is not None and passage.stop.code is Code.PROVIDER_MALFORMED:
+            answer = Answer(usage=answer.usage)  # its other words may show the credential too
         known = answer.usage is not None and reader.is_complete
         whole = passage.status is Status.OK or (passage.status is Status.CLIENT_GONE and known)
         self._settle(
@@ -310,6 +326,34 @@ class ModelDoor:
         )
         if passage.stop is not None:
             self._path.stop_invocation(call.ticket.live, passage.stop)
+
+    def _inspector(self, call: _Call) -> Inspect:
+        """Looks for the provider's credential in a stream; what shows it is never forwarded."""
+        stream = StreamScan(call.scan)
+        provider = call.leg.provider.name
+
+        def inspect(data: bytes) -> Reason | None:
+            if not stream.finds(data):
+                return None
+            _LOG.error("provider showed our credential", extra={"provider": provider})
+            return reasons.credential_shown(provider)
+
+        return inspect
+
+    def _withhold(self, call: _Call, upstream: UpstreamResponse, answer: Answer) -> None:
+        """Charge an answer that shows our credential; neither agent nor record may see it."""
+        provider = call.leg.provider.name
+        _LOG.error("provider showed our credential", extra={"provider": provider})
+        self._settle(
+            call,
+            Status.UPSTREAM_ERROR,
+            Billing.ANSWERED,
+            http_status=upstream.status,
+            error=_CREDENTIAL_SHOWN,
+            answer=Answer(usage=answer.usage),
+        )
+        if not call.response.is_disconnected:
+            self._refuse(call, reasons.credential_shown(provider), is_charged=True)
 
     def _give_up(self, call: _Call, status: Status, why: Reason) -> None:
         """End a call that was stopped from outside, or by a fault of ours."""
@@ -377,7 +421,11 @@ class ModelDoor:
         if ticket.output.obligations:
             limit = f"{ticket.output.tokens}; {ticket.output.lowered_by}"
             ours.append((b"ringfence-output-limit", limit.encode()))
-        return [*passing.to_client(upstream.headers), *ours]
+        passed = passing.to_client(upstream.headers)
+        if call.scan.finds(b"\n".join(value for _, value in passed)):
+            _LOG.error("provider showed our credential", extra={"provider": call.leg.provider.name})
+            passed = [header for header in passed if not call.scan.finds(header[1])]
+        return [*passed, *ours]
 
 
 def reason_of(error: PeerError) -> Reason:
@@ -386,6 +434,20 @@ def reason_of(error: PeerError) -> Reason:
         code=Code(error.code),
         message=f"Ringfence refused this request: {error.message}.",
     )
+
+
+def _check_head(upstream: UpstreamResponse) -> None:
+    """Raise PeerError `provider_malformed` for an answer that cannot be read or governed.
+
+    A redirect would lead the agent past the plane. We ask for no content encoding, and what comes
+    encoded all the same could be neither counted nor cut.
+    """
+    if upstream.status not in _ANSWERS:
+        what = f"the provider answered with status {upstream.status}"
+        raise PeerError("provider_malformed", what)
+    for name, value in upstream.headers:
+        if name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise PeerError("provider_malformed", "the provider's answer is encoded")
 
 
 def _unknown(call: _Call) -> Billing:

@@ -17,6 +17,9 @@ _LOG = logging.getLogger(__name__)
 Guard = Callable[[int], Reason | None]
 """Given the output tokens that have certainly passed: None to go on, or why the stream must end."""
 
+Inspect = Callable[[bytes], Reason | None]
+"""Given what is about to be forwarded: None to go on, or why it must not be seen by anybody."""
+
 KEPT_BYTES_MAX = 8 * 1024 * 1024
 """How much of an answer is kept for the record; more than any model's longest answer in text."""
 
@@ -47,6 +50,7 @@ class StreamRelay:
         reader: AnswerStream,
         codec: Codec,
         guard: Guard,
+        inspect: Inspect,
         clock: Clock,
         drain_s: float,
     ) -> None:
@@ -56,6 +60,7 @@ class StreamRelay:
         self._reader = reader
         self._codec = codec
         self._guard = guard
+        self._inspect = inspect
         self._clock = clock
         self._drain_s = drain_s
         self._kept: list[bytes] = []
@@ -87,6 +92,8 @@ class StreamRelay:
         try:
             out = self._reader.feed(chunk)
             stop = self._guard(self._reader.output_floor_tokens)
+            if stop is None and out:
+                stop = self._inspect(out)
             if stop is not None:
                 self._cut(stop)
             elif out:
@@ -100,6 +107,10 @@ class StreamRelay:
             return
         try:
             rest = self._reader.flush()
+            stop = self._inspect(rest) if rest else None
+            if stop is not None:
+                self._cut(stop)
+                return
             if rest:
                 self._forward(rest)
             if not self._gone:

@@ -1,0 +1,80 @@
+"""Finds a provider's credential in what the provider answers, in the forms that text takes."""
+
+import re
+from base64 import b64encode
+from typing import final
+
+SECRET_BYTES_MIN = 16
+"""Shorter values are placeholders for servers that want none (`EMPTY`, `ollama`), or words: looking
+for them would withhold answers that merely mention them."""
+
+_ESCAPE_BYTES_MAX = 6
+r"""The longest way to write one byte: `\u0041`."""
+_TELLING_CHARACTERS = 20
+"""So much of a credential in base64 is no accident: 120 bits."""
+
+_ESCAPE = re.compile(rb"(?:\\u00|%)([2-7][0-9A-Fa-f])|\\/")
+_ALIKE = re.compile(rb"[A-Za-z0-9]+")
+"""What both alphabets of base64 write alike."""
+
+
+@final
+class CredentialScan:
+    r"""Looks for one credential: plain, in base64, and either of them with escapes.
+
+    The escapes are those of JSON (`\/`, `\u0041`) and of URLs (`%41`), on any of its characters.
+    """
+
+    __slots__ = ("_plain", "longest_bytes")
+
+    def __init__(self, secret: bytes) -> None:
+        """Compile the search once for a credential; a short one is never found."""
+        self._plain = _forms(secret) if len(secret) >= SECRET_BYTES_MIN else ()
+        self.longest_bytes = max(map(len, self._plain), default=0) * _ESCAPE_BYTES_MAX
+
+    def finds(self, text: bytes) -> bool:
+        """Whether the text shows the credential."""
+        for form in self._plain:
+            if form in text:
+                return True
+        if self._plain and (b"%" in text or b"\\" in text) and _ESCAPE.search(text):
+            plain = _ESCAPE.sub(_meant, text)
+            return any(form in plain for form in self._plain)
+        return False
+
+
+@final
+class StreamScan:
+    """Looks for a credential in a stream, also where it lies across two pieces."""
+
+    __slots__ = ("_before", "_kept_bytes", "_scan")
+
+    def __init__(self, scan: CredentialScan) -> None:
+        """Nothing has passed yet."""
+        self._scan = scan
+        self._kept_bytes = max(1, scan.longest_bytes - 1)
+        self._before = b""
+
+    def finds(self, piece: bytes) -> bool:
+        """Whether the credential ends in this piece; ask before the piece is passed on."""
+        text = self._before + piece if self._before else piece
+        # No form of a credential goes on after a line's end, and an event ends with one.
+        self._before = b"" if text.endswith(b"\n") else text[-self._kept_bytes :]
+        return self._scan.finds(text)
+
+
+def _forms(secret: bytes) -> tuple[bytes, ...]:
+    """The credential, and what base64 makes of it wherever it stands in what was encoded."""
+    forms = [secret]
+    for at in range(3):
+        encoded = b64encode(bytes(at) + secret)[-(-at * 8 // 6) : (at + len(secret)) * 8 // 6]
+        alike = max(_ALIKE.findall(encoded), key=len)
+        if len(alike) >= _TELLING_CHARACTERS:
+            forms.append(alike)
+        else:
+            forms += [encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))]
+    return tuple(dict.fromkeys(forms))
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escape[1].decode()) if escape[1] else b"/"
