@@ -51,6 +51,15 @@ def test_what_was_spent_yesterday_is_not_shown_as_todays(plane: Plane) -> None:
     assert plane.ask("GET", "budgets").json()["items"][-1]["spent_nano"] == "2"
 
 
+def test_what_was_loaded_is_shown_where_it_is_configured(plane: Plane) -> None:
+    start = today(plane).start_us
+    for holder in (plane.acme.agents["triage"].id, "agt_gone"):
+        book(plane, BudgetScope.AGENT, holder, Window(start, start))
+    items = plane.ask("GET", "budgets").json()["items"]
+    assert [each["spent_nano"] for each in items] == ["0", "0", "2"]
+    assert items[-1]["window_end_us"] is not None
+
+
 def test_accounts_of_open_invocations_are_listed_too(plane: Plane) -> None:
     key = AccountKey(plane.acme.id, BudgetScope.INVOCATION, "inv_1", Per.INVOCATION)
     plane.workers.lines = [Line(key, Window(0, None), Money(9), Money(9), Money(1), Money(1))]

@@ -209,6 +209,18 @@ def test_what_the_store_knows_counts_from_the_first_call() -> None:
     refused(book, [day], 101, MIDNIGHT)
 
 
+def test_what_the_store_knows_is_listed_before_the_first_call() -> None:
+    book, day = Book(), demand(100)
+    start_us = window_of(Per.DAY, NOON, UTC).start_us
+    book.load(day.key, start_us, Money(70))
+    [loaded] = book.standing(day.key.organisation, NOON)
+    assert (loaded.spent, loaded.window) == (70, Window(start_us, start_us))
+    line(book, day)
+    [known] = book.standing(day.key.organisation, NOON)
+    assert (known.spent, known.window.end_us) == (70, MIDNIGHT)
+    assert book.standing(day.key.organisation, MIDNIGHT) == ()
+
+
 def test_a_window_that_is_over_does_not_count_when_it_is_loaded() -> None:
     book, day = Book(), demand(100)
     book.load(day.key, window_of(Per.DAY, NOON, UTC).start_us, Money(70))

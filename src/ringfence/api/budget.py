@@ -138,7 +138,8 @@ async def _lines(context: ControlContext, organisation: Organisation) -> Sequenc
         raise UnavailableError(
             "plane_stopped", "budgets are kept by the running plane", help="start it first"
         )
-    live = {line.key: line for line in await context.workers.budgets(organisation.id)}
+    known = {line.key: line for line in await context.workers.budgets(organisation.id)}
+    live = {key: line for key, line in known.items() if line.window.end_us != line.window.start_us}
     grants = await asyncio.to_thread(context.state.grants.list, organisation.id)
     granted: dict[tuple[AccountKey, int], int] = {}
     for each in grants:
@@ -149,7 +150,7 @@ async def _lines(context: ControlContext, organisation: Organisation) -> Sequenc
     for key, budget in _configured(organisation):
         window = window_of(key.per, now_us, zone)
         limit = Money(budget.limit + granted.get((key, window.start_us), 0))
-        live[key] = _present(key, window, limit, live.get(key))
+        live[key] = _present(key, window, limit, known.get(key))
     return sorted(live.values(), key=lambda line: _position(line.key))
 
 

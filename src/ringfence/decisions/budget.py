@@ -231,12 +231,17 @@ class Book:
         return tuple([self._current(demand, now_us).line() for demand in demands])
 
     def standing(self, organisation: str, now_us: int) -> tuple[Line, ...]:
-        """Every account of an organisation that has been used in a window that is not over."""
+        """Every account of an organisation that has been used in a window that is not over.
+
+        One that was loaded and not yet asked for is among them: its window ends where it starts,
+        for neither its end nor its limit is known here, and it may be over.
+        """
         return tuple(
             [
                 period.line()
                 for key, period in self._periods.items()
-                if key.organisation == organisation and period.end_us > now_us
+                if key.organisation == organisation
+                and (period.end_us > now_us or period.end_us == period.window.start_us)
             ]
         )
 
