@@ -1,6 +1,7 @@
 """The only source of "now"."""
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -15,12 +16,32 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock.
+
+    INVARIANT: `now_us` never goes back and never stands still. It is the monotonic clock plus the
+    furthest that the wall clock was seen ahead of it; so a wall clock that is set forward is
+    followed at once, and one that is set back only by the next start.
+    """
+
+    __slots__ = ("_ahead_ns", "_monotonic_ns", "_wall_ns")
+
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Read these two clocks, both in nanoseconds."""
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._ahead_ns = wall_ns() - monotonic_ns()
 
     def now_us(self) -> int:
-        """UTC microseconds since 1970."""
-        return time.time_ns() // 1000
+        """UTC microseconds since 1970; never earlier than it was."""
+        wall_ns = self._wall_ns()
+        monotonic_ns = self._monotonic_ns()
+        self._ahead_ns = max(self._ahead_ns, wall_ns - monotonic_ns)
+        return (monotonic_ns + self._ahead_ns) // 1000
 
     def monotonic_us(self) -> int:
         """Microseconds of a clock that never goes back."""
-        return time.monotonic_ns() // 1000
+        return self._monotonic_ns() // 1000
