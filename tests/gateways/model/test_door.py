@@ -27,6 +27,7 @@ from tests.gateways.world import (
     provider,
     respond,
     response_answer,
+    turns,
     usd,
     whole,
 )
@@ -38,7 +39,9 @@ from ringfence.domain.event import Status
 from ringfence.domain.model import InputBound, ProviderProtocol
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.price import RateCard, Rates
+from ringfence.enforcement.allowance import AllowanceLimits
 
+CALLS_MAX = AllowanceLimits().calls_per_credential
 UNSENT = UnsentError("provider_unavailable", "no route")
 BROKEN = UnavailableError("provider_unavailable", "closed without an answer")
 LATE = UnavailableError("provider_timeout", "too late")
@@ -95,7 +98,7 @@ def _refusing(status: int) -> Answering:
 FINE = always(lambda: whole(chat_answer()))
 
 
-@pytest.mark.parametrize("first", [_unsent, _busy, *map(_refusing, (500, 502, 504, 529))], ids=str)
+@pytest.mark.parametrize("first", [_unsent, _busy, *map(_refusing, (500, 502, 503, 529))], ids=str)
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_provider_that_failed_gives_way_to_the_next(
     first: Answering,
@@ -134,6 +137,21 @@ def test_what_may_have_been_done_is_not_done_twice(first: Answering) -> None:
         [outcome] = world.ledger.outcomes
         assert outcome.cost_nano == outcome.reserved_nano
         assert outcome.status is Status.FAILED
+        world.check_books()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("status", [504, 524])
+def test_a_provider_that_timed_out_may_charge_and_is_not_asked_elsewhere(status: int) -> None:
+    async def story() -> None:
+        world = World(two_legs())
+        world.providers.answering = by_host(house=_refusing(status), spare=FINE)
+        assert (await world.ask()).status == status
+        assert len(world.providers.sent) == 1
+        [outcome] = world.ledger.outcomes
+        assert outcome.error == f"http_{status}"
+        assert outcome.cost_nano == outcome.reserved_nano
         world.check_books()
 
     asyncio.run(story())
@@ -206,6 +224,27 @@ def test_what_shows_our_credential_reaches_neither_agent_nor_record(
         assert b"Ringfence" in response.body
         assert "credential" in caplog.text
         world.check_books()
+
+    asyncio.run(story())
+
+
+def test_calls_that_are_too_many_at_once_are_turned_away_and_recorded() -> None:
+    async def story() -> None:
+        world = World()
+        world.providers.answering = always(
+            lambda: Upstream(ending="hang", kind=b"application/json")
+        )
+        running = [asyncio.create_task(world.ask()) for _ in range(CALLS_MAX)]
+        await turns()
+        one_more = await world.ask()
+        assert (one_more.status, code_of(one_more)) == (429, "rate_exceeded")
+        assert b"retry-after" in one_more.headers
+        assert [each.decision.code for each in world.ledger.refusals] == ["rate_exceeded"]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        world.providers.answering = FINE
+        assert (await world.ask()).status == 200
 
     asyncio.run(story())
 

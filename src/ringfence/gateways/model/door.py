@@ -14,7 +14,8 @@ from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, 
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
-from ringfence.domain.verdict import Code, Deny, Reason
+from ringfence.domain.verdict import Code, Deny, Reason, Refused, Throttle
+from ringfence.enforcement.allowance import Allowance, Hold
 from ringfence.enforcement.credential import CredentialScan, StreamScan
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from ringfence.enforcement.route import Leg
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.model import upstream as wire
+from ringfence.gateways.model.buffer import read_answer, read_request, send_whole
 from ringfence.gateways.model.endpoint import Endpoint
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, Inspect, StreamRelay
 from ringfence.protocols import headers as passing
@@ -38,10 +40,14 @@ _NO_ANSWER: Final = Answer()
 _CREDENTIAL_SHOWN: Final = "credential_shown"
 _ERROR_BYTES_MAX: Final = 1024 * 1024
 _ANSWERS: Final = range(200, 300)
+_STEP_BYTES: Final = 64 * 1024
 _FIRST_ERROR: Final = 400
 _OUR_CREDENTIAL: Final = frozenset({401, 403})
-_TRY_NEXT: Final = frozenset({500, 502, 503, 504, 529})
+_TRY_NEXT: Final = frozenset({500, 502, 503, 529})
 """Statuses by which a provider says that it failed and did no work; the next leg may be tried."""
+_TIMED_OUT: Final = frozenset({504, 524})
+"""Statuses by which a provider's front gave up waiting (524 is Cloudflare's): what stands behind it
+may have done the work and charge for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,7 @@ class _Call(msgspec.Struct, kw_only=True):
     attempts: list[Attempt]
     leg: Leg
     scan: CredentialScan
+    hold: Hold
     task: asyncio.Task[None]
     relay: StreamRelay | None = None
     is_sent: bool = False
@@ -92,6 +99,7 @@ class ModelDoor:
         codecs: Mapping[Dialect, Codec],
         clock: Clock,
         limits: DoorLimits | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """One door serves every request of a worker."""
         self._path = path
@@ -100,6 +108,7 @@ class ModelDoor:
         self._older_chat: Codec = ChatCodec(limit_field="max_tokens")
         self._clock = clock
         self._limits = limits or DoorLimits()
+        self._allowance = allowance or Allowance()
 
     async def handle(
         self,
@@ -110,10 +119,31 @@ class ModelDoor:
         hints: tuple[tuple[str, str], ...],
     ) -> None:
         """Answer one request of a caller who is known."""
+        hold = self._allowance.enter(caller)
+        if isinstance(hold, Throttle):
+            self._turn_away(caller, endpoint, request, response, hold)
+            return
+        try:
+            await self._handle(caller, endpoint, request, response, hints, hold)
+        finally:
+            hold.leave()
+
+    async def _handle(  # noqa: PLR0913, PLR0917 (one request has these parts)
+        self,
+        caller: Caller,
+        endpoint: Endpoint,
+        request: Request,
+        response: Response,
+        hints: tuple[tuple[str, str], ...],
+        hold: Hold,
+    ) -> None:
         codec = self._codecs[endpoint.dialect]
         client = client_of(request.headers)
         try:
-            body = await request.read(self._limits.request_bytes)
+            body = await read_request(request, self._limits.request_bytes, hold)
+            if isinstance(body, Throttle):
+                self._turn_away(caller, endpoint, request, response, body)
+                return
             query = passing.query_to_provider(
                 request.query, endpoint.dialect, is_stream=endpoint.path_stream
             )
@@ -121,10 +151,7 @@ class ModelDoor:
                 body, path_model=endpoint.path_model, path_stream=endpoint.path_stream
             )
         except PeerError as error:
-            attempted = Attempted(operation=endpoint.dialect.value, client=client)
-            verdict = Deny(reason=reason_of(error))
-            refused = self._path.refuse(caller, verdict, attempted)
-            answer_refusal(request, response, endpoint.dialect, refused)
+            self._turn_away(caller, endpoint, request, response, Deny(reason=reason_of(error)))
             return
         knock = Knock(protocol=endpoint.protocol, hints=hints, client=client)
         begun = self._path.begin(caller, asked, knock)
@@ -145,6 +172,7 @@ class ModelDoor:
             attempts=[],
             leg=begun.route.legs[0],
             scan=self._dispatcher.credential_scan(begun.route.legs[0]),
+            hold=hold,
             task=cast("asyncio.Task[None]", asyncio.current_task()),
         )
         begun.on_stop = call.stop
@@ -160,6 +188,19 @@ class ModelDoor:
         finally:
             # INVARIANT (I3): whatever ended this task, the intent gets its outcome.
             self._settle(call, Status.FAILED, _unknown(call), error="interrupted")
+
+    def _turn_away(
+        self,
+        caller: Caller,
+        endpoint: Endpoint,
+        request: Request,
+        response: Response,
+        verdict: Refused,
+    ) -> None:
+        """Refuse what has not been read, on the record."""
+        attempted = Attempted(operation=endpoint.dialect.value, client=client_of(request.headers))
+        refused = self._path.refuse(caller, verdict, attempted)
+        answer_refusal(request, response, endpoint.dialect, refused)
 
     async def _dispatch(self, call: _Call, asked: ModelRequest, query: bytes) -> None:
         """Try the legs of the route in order, before the first byte has reached the agent."""
@@ -238,7 +279,10 @@ class ModelDoor:
     async def _relay_whole(self, call: _Call, upstream: UpstreamResponse) -> None:
         """Read the whole answer, settle it, then pass it on."""
         try:
-            body = await upstream.read(self._limits.answer_bytes)
+            body = await read_answer(upstream, self._limits.answer_bytes, call.hold)
+            if isinstance(body, Throttle):
+                self._give_up(call, Status.FAILED, body.reason)
+                return
             first_byte_us = self._clock.monotonic_us()
             answer = call.codec.read(body)
         except (PeerError, UnavailableError) as error:
@@ -258,7 +302,8 @@ class ModelDoor:
             first_byte_us=first_byte_us,
         )
         if not gone:
-            call.response.send(upstream.status, self._headers(call, upstream), body)
+            headers = self._headers(call, upstream)
+            await send_whole(call.response, upstream.status, headers, body)
 
     async def _relay_error(self, call: _Call, upstream: UpstreamResponse) -> None:
         """Pass a provider's error on; not one about our credential, which could show the key."""
@@ -284,7 +329,7 @@ class ModelDoor:
         self._settle(
             call,
             Status.UPSTREAM_ERROR,
-            Billing.NONE,
+            Billing.UNCERTAIN if status in _TIMED_OUT else Billing.NONE,
             http_status=status,
             error=f"http_{status}",
             body=body,
@@ -328,11 +373,24 @@ class ModelDoor:
             self._path.stop_invocation(call.ticket.live, passage.stop)
 
     def _inspector(self, call: _Call) -> Inspect:
-        """Looks for the provider's credential in a stream; what shows it is never forwarded."""
+        """Looks for the provider's credential in a stream; what shows it is never forwarded.
+
+        What the relay keeps of the stream is held in steps, so that most pieces cost nothing.
+        """
         stream = StreamScan(call.scan)
         provider = call.leg.provider.name
+        hold = call.hold
+        passed = held = 0
 
         def inspect(data: bytes) -> Reason | None:
+            nonlocal passed, held
+            passed += len(data)
+            if passed > held and held < KEPT_BYTES_MAX:
+                step = max(_STEP_BYTES, passed - held)
+                full = hold.take(step)
+                if full is not None:
+                    return full.reason
+                held += step
             if not stream.finds(data):
                 return None
             _LOG.error("provider showed our credential", extra={"provider": provider})
@@ -415,7 +473,7 @@ class ModelDoor:
             )
         )
 
-    def _headers(self, call: _Call, upstream: UpstreamResponse) -> Headers:
+    def _headers(self, call: _Call, upstream: UpstreamResponse) -> list[tuple[bytes, bytes]]:
         ticket = call.ticket
         ours = own_headers(ticket.live.id, ticket.action)
         if ticket.output.obligations:
