@@ -36,12 +36,13 @@ from ringfence.testing.http import MemoryResponse
 STOP = Reason(code=Code.BUDGET_EXHAUSTED, message="The money is spent.")
 
 
-async def relayed(
+async def relayed(  # noqa: PLR0913 (what a relay is made with)
     upstream: Upstream,
     response: MemoryResponse,
     *,
     allowed: int = 1000,
     drain_s: float = 5.0,
+    linger_s: float = 5.0,
     acting: Callable[[StreamRelay], None] = lambda _: None,
 ) -> Passage:
     codec = ChatCodec()
@@ -55,6 +56,7 @@ async def relayed(
         inspect=lambda _: None,
         clock=ManualClock(),
         drain_s=drain_s,
+        linger_s=linger_s,
     )
     response.start(200, [])
     acting(relay)
@@ -124,6 +126,16 @@ def test_what_an_agent_that_left_had_ordered_is_read_to_its_end() -> None:
     assert passage.status is Status.CLIENT_GONE
     assert passage.error == ""
     assert response.body == b""
+
+
+def test_a_whole_answer_ends_though_its_provider_holds_the_connection() -> None:
+    response = MemoryResponse()
+    upstream = Upstream(pieces=chat_stream(5), ending="hang")
+    passage = asyncio.run(relayed(upstream, response, linger_s=0.01))
+    assert (passage.status, passage.error) == (Status.OK, "")
+    assert response.body.endswith(b"data: [DONE]\n\n")
+    assert response.is_ended
+    assert upstream.is_closed
 
 
 def test_reading_on_has_an_end() -> None:

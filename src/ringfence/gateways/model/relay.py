@@ -23,6 +23,10 @@ Inspect = Callable[[bytes], Reason | None]
 KEPT_BYTES_MAX = 8 * 1024 * 1024
 """How much of an answer is kept for the record; more than any model's longest answer in text."""
 
+LINGER_S = 1.0
+"""How long a provider may keep a stream open after its dialect's own end; Gemini may still state
+the usage then, and a connection that ends by itself can be used again."""
+
 
 class Passage(msgspec.Struct, kw_only=True):
     """How a stream ended."""
@@ -53,6 +57,7 @@ class StreamRelay:
         inspect: Inspect,
         clock: Clock,
         drain_s: float,
+        linger_s: float = LINGER_S,
     ) -> None:
         """Join an upstream's body to a response that has been started."""
         self._upstream = upstream
@@ -63,11 +68,13 @@ class StreamRelay:
         self._inspect = inspect
         self._clock = clock
         self._drain_s = drain_s
+        self._linger_s = linger_s
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._first_byte_us = 0
         self._gone = False
         self._drain_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[Passage] = self._loop.create_future()
 
@@ -79,8 +86,9 @@ class StreamRelay:
         try:
             return await self._done
         finally:
-            if self._drain_timer is not None:
-                self._drain_timer.cancel()
+            for timer in (self._drain_timer, self._linger_timer):
+                if timer is not None:
+                    timer.cancel()
             self._upstream.close()
 
     def data(self, chunk: bytes) -> None:
@@ -98,11 +106,13 @@ class StreamRelay:
                 self._cut(stop)
             elif out:
                 self._forward(out)
+            if self._reader.is_complete and self._linger_timer is None:
+                self._linger_timer = self._loop.call_later(self._linger_s, self.end)
         except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected ends the stream)
             self._broke()
 
     def end(self) -> None:
-        """The provider finished."""
+        """The provider finished, or its answer did and the connection does not."""
         if self._done.done():
             return
         try:
