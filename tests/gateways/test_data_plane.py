@@ -49,7 +49,7 @@ def test_a_client_that_leaves_while_it_asks_is_no_fault(caplog: pytest.LogCaptur
 
     async def story() -> None:
         world = World()
-        headers = [(b"authorization", b"Bearer rf_agt_triage")]
+        headers = [(b"authorization", b"Bearer rf_agt_triage"), (b"content-length", b"9")]
         response = MemoryResponse()
         plane: DataPlane = world.worker.data_plane
         await plane.handle(Leaving("POST", "/v1/chat/completions", headers=headers), response)

@@ -248,6 +248,22 @@ def provider_credential(provider: str, status: int) -> Reason:
     )
 
 
+def too_many_at_once(agent: Agent, allowed: int) -> Reason:
+    """One credential has as many calls on their way as the plane carries for it."""
+    return _crowded(
+        f"agent `{agent.name}` has {allowed:,} calls on their way, which is the most at one time.",
+        (("limit", "concurrent_calls"), ("allowed", str(allowed))),
+    )
+
+
+def memory_used(agent: Agent) -> Reason:
+    """The bodies of calls on their way take all the memory that the plane gives them."""
+    return _crowded(
+        f"the bodies of calls on their way leave no room for more of agent `{agent.name}`.",
+        (("limit", "buffered_bytes"),),
+    )
+
+
 def credential_shown(provider: str) -> Reason:
     """The provider's answer holds the plane's own credential, so nobody may see it."""
     return Reason(
@@ -285,6 +301,12 @@ def _refusal(
         message=f"Ringfence stopped this call: {sentence} {_advice(agent)}",
         facts=(*facts, ("ask", whom_to_ask(agent))),
     )
+
+
+def _crowded(sentence: str, facts: tuple[tuple[str, str], ...]) -> Reason:
+    """Too much at one time: it passes by itself."""
+    message = f"Ringfence cannot take this call now: {sentence} Try again when others have ended."
+    return Reason(code=Code.RATE_EXCEEDED, message=message, facts=facts)
 
 
 def _advice(agent: Agent) -> str:
