@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ringfence.decisions.price import cost
 from ringfence.decisions.settlement import Billing, Bounds, charge
@@ -47,6 +48,15 @@ def test_usage_stated_in_part_is_never_taken_for_all() -> None:
     assert settled.amount == 1_000 + 10 * 40
     more = Usage(input_tokens=3_000, output_tokens=200, estimated=True)
     assert charge(Billing.ANSWERED, CARD, more, BOUNDS, 5_000).usage == more
+
+
+def test_an_estimate_pays_for_the_hosted_tools_that_were_reserved() -> None:
+    bounds = structs.replace(BOUNDS, hosted_uses={"web_search": 3})
+    card = RateCard(rates=CARD.rates, hosted=(("web_search", 50),))
+    assert charge(Billing.ANSWERED, card, None, bounds, 0).amount == 1_000 + 3 * 50
+    stated = structs.replace(USED, hosted_uses={"web_search": 1})
+    assert charge(Billing.ANSWERED, card, stated, bounds, 0).amount == 100 + 50
+    assert charge(Billing.ANSWERED, card, USED, bounds, 0).amount == 100
 
 
 def test_what_is_uncertain_keeps_the_reservation() -> None:

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tests.gateways.world import World, always, chat_answer, model, organisation, turns, whole
+from tests.gateways.world import World, always, chat, chat_answer, model, organisation, turns, whole
 
 from ringfence.domain.price import RateCard, Rates
 from ringfence.domain.verdict import Code, Reason
@@ -66,6 +66,26 @@ def test_a_leg_is_charged_at_its_price_else_at_its_ceiling() -> None:
         leg = world.worker.directory.agent("agt_triage")
         assert leg is not None
         assert card_of(leg.routes["small"].legs[0]) is ceiling
+
+    asyncio.run(story())
+
+
+def test_hosted_uses_that_a_dialect_cannot_state_are_charged_as_reserved() -> None:
+    card = RateCard(rates=Rates(input=0, output=0), hosted=(("web_search_options", 1_000),))
+    searching = model(
+        "small",
+        price=card,
+        hosted_tools=frozenset({"web_search_options"}),
+        hosted_uses=4,
+        hosted_tokens=10,
+    )
+
+    async def story() -> None:
+        world = World(organisation(models={"small": searching}))
+        assert (await world.ask(body=chat(web_search_options={}))).status == 200
+        [outcome] = world.ledger.outcomes
+        assert outcome.cost_nano == outcome.reserved_nano == "4000"
+        world.check_books()
 
     asyncio.run(story())
 

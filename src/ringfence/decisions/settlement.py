@@ -1,5 +1,6 @@
 """What a call is charged when it is over: the real price where it is known, never too little."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -32,12 +33,14 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """What the reservation allowed for; `output_tokens` is over all answers of the call.
 
     `input_believed` is the most input tokens that a count may state; more is impossible.
+    `hosted_uses` are those of the provider's own tools.
     """
 
     reserved: Money
     input_tokens: int
     output_tokens: int
     input_believed: int
+    hosted_uses: Mapping[str, int] = {}
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +82,7 @@ def _from_above(stated: Usage, bounds: Bounds, answer_bytes: int) -> Usage:
         stated,
         input_tokens=max(stated.input_tokens, bounds.input_tokens),
         output_tokens=max(stated.output_tokens, min(bounds.output_tokens, answer_bytes)),
+        hosted_uses=stated.hosted_uses or dict(bounds.hosted_uses),
     )
 
 

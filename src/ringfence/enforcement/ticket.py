@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable
 from typing import final
 
 import msgspec
+from msgspec import structs
 
 from ringfence.decisions import input_bound
 from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import OutputLimit
+from ringfence.decisions.price import dearest_uses
 from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
 from ringfence.domain.event import AccountLine, Attempt, Intent, Status
 from ringfence.domain.exchange import Answer, ModelRequest
+from ringfence.domain.model import Dialect
 from ringfence.domain.price import RateCard
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
@@ -120,18 +123,26 @@ class Ticket:
 
 
 def charge_for(ticket: Ticket, ending: Ending) -> Charge:
-    """What an ended action is charged, at the price of the leg that answered."""
+    """What an ended action is charged, at the price of the leg that answered.
+
+    Chat Completions states no uses of hosted tools: all that were reserved are charged.
+    """
+    request, model = ticket.request, ending.leg.model
+    card, usage = card_of(ending.leg), ending.answer.usage
+    tools = [tool.name for tool in request.hosted_tools]
+    hosted = dearest_uses(card, tools, model.hosted_uses or 0)
+    if hosted and usage is not None and request.dialect is Dialect.CHAT:
+        usage = structs.replace(usage, hosted_uses=dict(hosted))
     return charge(
         ending.billing,
-        card_of(ending.leg),
-        ending.answer.usage,
+        card,
+        usage,
         Bounds(
             reserved=ticket.reservation.amount,
             input_tokens=ticket.intent.input_bound,
             output_tokens=ticket.output_tokens_reserved,
-            input_believed=input_bound.believable(
-                ticket.intent.input_bound, len(ticket.request.body)
-            ),
+            input_believed=input_bound.believable(ticket.intent.input_bound, len(request.body)),
+            hosted_uses=hosted,
         ),
         len(ending.body),
     )
