@@ -228,6 +228,20 @@ def test_what_shows_our_credential_reaches_neither_agent_nor_record(
     asyncio.run(story())
 
 
+def test_an_error_that_cannot_be_read_is_told_in_our_words() -> None:
+    async def story() -> None:
+        world = World()
+        long = [b"x" * 1024 * 1024, b"x"]
+        world.providers.answering = always(lambda: Upstream(400, long, kind=b"application/json"))
+        response = await world.ask()
+        assert (response.status, code_of(response)) == (502, "provider_malformed")
+        assert b"status 400" in response.body
+        assert world.ledger.outcomes[0].error == "http_400"
+        world.check_books()
+
+    asyncio.run(story())
+
+
 def test_calls_that_are_too_many_at_once_are_turned_away_and_recorded() -> None:
     async def story() -> None:
         world = World()

@@ -307,11 +307,12 @@ class ModelDoor:
 
     async def _relay_error(self, call: _Call, upstream: UpstreamResponse) -> None:
         """Pass a provider's error on; not one about our credential, which could show the key."""
+        status = upstream.status
+        unread: RingfenceError | None = None
         try:
             body = await upstream.read(_ERROR_BYTES_MAX)
-        except (PeerError, UnavailableError):
-            body = b""
-        status = upstream.status
+        except (PeerError, UnavailableError) as error:
+            body, unread = b"", error
         if status in _OUR_CREDENTIAL or call.scan.finds(body):
             _LOG.error(
                 "provider refused our credential",
@@ -334,8 +335,16 @@ class ModelDoor:
             error=f"http_{status}",
             body=body,
         )
-        if not call.response.is_disconnected:
-            call.response.send(status, self._headers(call, upstream), body)
+        if call.response.is_disconnected:
+            return
+        if unread is not None:
+            cause = f"it refused the call with status {status}, and {unread.message}"
+            provider = call.leg.provider.name
+            self._refuse(
+                call, reasons.provider_failed(provider, Code.PROVIDER_MALFORMED.value, cause)
+            )
+            return
+        call.response.send(status, self._headers(call, upstream), body)
 
     async def _relay_stream(
         self, call: _Call, upstream: UpstreamResponse, asked: ModelRequest
