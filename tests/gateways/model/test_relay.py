@@ -30,6 +30,7 @@ from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Reason
 from ringfence.gateways.model.relay import Passage, StreamRelay
 from ringfence.protocols.chat import ChatCodec
+from ringfence.protocols.sse import MAX_EVENT_BYTES
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.http import MemoryResponse
 
@@ -135,6 +136,16 @@ def test_a_whole_answer_ends_though_its_provider_holds_the_connection() -> None:
     assert (passage.status, passage.error) == (Status.OK, "")
     assert response.body.endswith(b"data: [DONE]\n\n")
     assert response.is_ended
+    assert upstream.is_closed
+
+
+def test_an_event_that_does_not_end_is_the_providers_fault() -> None:
+    response = MemoryResponse()
+    upstream = Upstream(pieces=[chunk(), b"data: " + b"x" * MAX_EVENT_BYTES, chunk()])
+    passage = asyncio.run(relayed(upstream, response))
+    assert (passage.status, passage.error) == (Status.FAILED, "provider_malformed")
+    assert response.body == chunk()
+    assert response.is_aborted
     assert upstream.is_closed
 
 

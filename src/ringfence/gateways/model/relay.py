@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ringfence.domain.error import PeerError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Reason
 from ringfence.protocols.dialect import AnswerStream, Codec
@@ -108,6 +109,9 @@ class StreamRelay:
                 self._forward(out)
             if self._reader.is_complete and self._linger_timer is None:
                 self._linger_timer = self._loop.call_later(self._linger_s, self.end)
+        except PeerError as error:
+            self._upstream.close()
+            self.failed(error)
         except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected ends the stream)
             self._broke()
 
