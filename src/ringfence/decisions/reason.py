@@ -212,7 +212,7 @@ def unbounded_media(agent: Agent, kind: str, setting: str) -> Reason:
         Code.INPUT_UNBOUNDED,
         agent,
         f"the request contains {kind}, and `{setting}` is not set for this model, so the price "
-        "of the call has no bound. Send text only.",
+        "of the call has no bound. Leave them out of the request.",
         (("setting", setting),),
     )
 
