@@ -258,6 +258,7 @@ def test_headers_choose_nothing(headers: Mapping[str, str]) -> None:
         assert second.origin.host == "house.example"
         assert second.headers == {
             b"host": b"house.example:9001",
+            b"content-type": b"application/json",
             b"authorization": b"Bearer " + PROVIDER_KEY.encode(),
         }
         assert {intent.agent for intent in world.ledger.intents} == {"agt_triage"}
