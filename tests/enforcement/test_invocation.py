@@ -332,3 +332,17 @@ def test_an_answer_after_the_end_changes_nothing() -> None:
         assert world.ledger.changes == ["invocation.finished"]
 
     asyncio.run(story())
+
+
+def test_the_name_of_a_finished_run_stays_closed_over_a_restart() -> None:
+    async def story() -> None:
+        before = record("inv_1")
+        named = replace(before.invocation, grouping=Grouping.HEADER, external_id="job")
+        ended = replace(before, invocation=named, state=InvocationState.FINISHED)
+        world = World(recovered=Recovered(closed=[ended]))
+        for name in ("job", "inv_1"):
+            again = await world.ask(headers={"ringfence-invocation": name})
+            assert (again.status, code_of(again)) == (402, "invocation_closed")
+        assert (await world.ask(headers={"ringfence-invocation": "another"})).status == 200
+
+    asyncio.run(story())

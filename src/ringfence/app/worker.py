@@ -117,6 +117,7 @@ class Worker:
         self.directory.put_credentials(credentials)
         for grant in grants:
             self.book.grant(grant.account, grant.window_start_us, grant.amount)
+        self.invocations.restore_closed(self._recovered.closed)
         self.invocations.restore(self._recovered.invocations)
 
     def tidy(self) -> None:

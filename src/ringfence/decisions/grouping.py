@@ -214,6 +214,18 @@ class Groups:
         _trim(caller.closed_tips)
         self._forget(group)
 
+    def know_closed(
+        self, organisation: str, agent: Agent, credential: str, opened: Open, *, invocation: str
+    ) -> None:
+        """Take note of an invocation that was closed before a restart: its ids stay closed."""
+        owner = self._owner(organisation, agent)
+        owner.closed[invocation] = credential
+        _trim(owner.closed)
+        if opened.external_id is not None:
+            caller = self._caller(owner, credential)
+            caller.closed[opened.grouping, opened.external_id] = invocation
+            _trim(caller.closed)
+
     def expire(self, now_us: int) -> tuple[str, ...]:
         """The invocations that were left idle, or gave way, since the last time this was asked."""
         for owner in self._owners.values():

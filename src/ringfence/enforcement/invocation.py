@@ -225,6 +225,20 @@ class Invocations:
                     now_us=record.last_us,
                 )
 
+    def restore_closed(self, records: Iterable[InvocationRecord]) -> None:
+        """Know again what was finished or stopped before a restart, the latest last."""
+        for record in records:
+            identity = record.invocation
+            runtime = self._directory.agent(identity.agent)
+            if runtime is not None and record.is_identified:
+                self._groups.know_closed(
+                    identity.organisation,
+                    runtime.agent,
+                    identity.credential,
+                    Open(identity.grouping, identity.external_id),
+                    invocation=identity.id,
+                )
+
     def _root(self, caller: Caller, found: Open, now_us: int) -> LiveInvocation:
         runtime = caller.runtime
         invocation = self._ids.make("inv")

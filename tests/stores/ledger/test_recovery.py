@@ -128,6 +128,27 @@ def test_only_open_invocations_come_back(tmp_path: Path) -> None:
     assert spent(recovered) == {AGENT: 60, RUN: 30}
 
 
+def test_names_of_what_was_ended_on_purpose_come_back(tmp_path: Path) -> None:
+    named = [
+        change(
+            "invocation.opened",
+            f"inv_{n}",
+            detail={"grouping": "header", "external_id": f"job-{n}", "credential": "crd_1"},
+        )
+        for n in range(4)
+    ]
+    ends = [
+        change("invocation.stopped", "inv_0"),
+        change("invocation.finished", "inv_1"),
+        change("invocation.expired", "inv_2"),
+    ]
+    write(tmp_path, *named, *ends)
+    recovered = restart(tmp_path)
+    assert [each.invocation.external_id for each in recovered.closed] == ["job-0", "job-1"]
+    much_later = NOW_US + 40 * 24 * 3_600_000_000
+    assert restart(tmp_path, now_us=much_later).closed == []
+
+
 def pair(action: str, invocation: str) -> tuple[Intent, Outcome]:
     one = intent(action, invocation=invocation)
     return one, outcome(one)

@@ -23,6 +23,7 @@ from ringfence.stores.ledger.segment import GROUP, SegmentWriter
 _LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 """A month and a day: no window that began before is still open."""
 
+_CLOSED_READ: Final = 10_000
 _RECENT_EVENTS: Final = 10_000
 _ENDED: Final = "process_ended"
 
@@ -32,14 +33,16 @@ class Recovered:
     """What the ledger knows when a plane starts.
 
     `spent` holds each account of a window that may still be open: key, start of the window in UTC
-    microseconds, amount. `invocations` are the open ones. `ratios` gives, per (organisation, model
-    alias), the highest number of input tokens per request byte among recent outcomes. `unknown`
-    names the actions whose outcome was missing and is now written. `held` names logs that other
-    living processes write: their newest events may be missing here.
+    microseconds, amount. `invocations` are the open ones; `closed` those of the last month that
+    were finished or stopped and had a name from outside, the latest last. `ratios` gives, per
+    (organisation, model alias), the highest number of input tokens per request byte among recent
+    outcomes. `unknown` names the actions whose outcome was missing and is now written. `held`
+    names logs that other living processes write: their newest events may be missing here.
     """
 
     spent: list[tuple[AccountKey, int, Money]] = field(default_factory=list)
     invocations: list[InvocationRecord] = field(default_factory=list)
+    closed: list[InvocationRecord] = field(default_factory=list)
     ratios: dict[tuple[str, str], float] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
@@ -62,11 +65,13 @@ def recover(fence: Fence, now_us: int) -> Recovered:
             with translated(log_path(fence.folder, log_id), LEDGER.noun):
                 _read_spent(connection, now_us, spent)
                 _read_open(connection, invocations)
+                recovered.closed.extend(_read_closed(connection, now_us))
                 _read_ratios(connection, recovered.ratios)
         finally:
             connection.close()
     recovered.spent.extend((key, start_us, Money(nano)) for (key, start_us), nano in spent.items())
     recovered.invocations.extend(invocations.values())
+    recovered.closed.sort(key=lambda each: each.last_us)
     return recovered
 
 
@@ -179,6 +184,14 @@ def _read_open(
         key = (record.invocation.organisation, record.invocation.id)
         known = invocations.get(key)
         invocations[key] = record if known is None else merge(known, record)
+
+
+def _read_closed(connection: sqlite3.Connection, now_us: int) -> list[InvocationRecord]:
+    """What was ended on purpose: its name must not open a fresh run with a fresh budget."""
+    where = """state IN ('finished', 'stopped') AND external_id IS NOT NULL AND last_us > :since_us
+        ORDER BY last_us DESC LIMIT :most"""
+    since_us = now_us - _LONGEST_WINDOW_US
+    return select(connection, where, {"since_us": since_us, "most": _CLOSED_READ})
 
 
 def _read_ratios(connection: sqlite3.Connection, ratios: dict[tuple[str, str], float]) -> None:
