@@ -2,15 +2,29 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.gateways.world import World, agent, chat, code_of, organisation, usd
+from tests.gateways.world import (
+    TOKEN,
+    Upstream,
+    World,
+    agent,
+    always,
+    chat,
+    chunk,
+    code_of,
+    organisation,
+    turns,
+    usd,
+)
 
 from ringfence.app.worker import codecs
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.event import Status
 from ringfence.domain.model import Dialect
 from ringfence.domain.money import Money
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.state.grant import Grant
+from ringfence.testing.http import MemoryResponse
 
 KEY = AccountKey("org_acme", BudgetScope.AGENT, "agt_triage", Per.DAY)
 DAY_US = 1_767_225_600_000_000
@@ -116,5 +130,51 @@ def test_a_reload_leaves_other_agents_alone() -> None:
         await world.reload(replace(both, agents={"triage": agent()}))
         assert (await world.ask()).status == 200
         assert code_of(await world.ask(token="rf_agt_other")) == "agent_retired"
+
+    asyncio.run(story())
+
+
+async def _streaming(world: World) -> tuple[asyncio.Task[None], MemoryResponse]:
+    """A call whose stream goes on until it is stopped."""
+    world.providers.answering = always(lambda: Upstream(pieces=[chunk("hi")], ending="hang"))
+    response = MemoryResponse()
+    task = asyncio.create_task(
+        world.handle("/v1/chat/completions", chat(stream=True), response, token=TOKEN)
+    )
+    await turns()
+    assert response.is_started
+    assert not response.is_ended
+    return task, response
+
+
+def test_a_stream_ends_when_the_time_for_rotating_its_token_has_passed() -> None:
+    async def story() -> None:
+        world = World()
+        task, response = await _streaming(world)
+        over_us = world.clock.now_us() + 1_000_000
+        rotated = replace(world.credentials["triage"], revoked_us=over_us)
+        await world.worker.credentials_changed([rotated])
+        world.worker.tidy()
+        assert not response.is_ended
+        world.clock.advance(1_000_000)
+        world.worker.tidy()
+        await task
+        assert b"credential_revoked" in response.body
+        assert world.ledger.outcomes[0].status is Status.CUT
+
+    asyncio.run(story())
+
+
+def test_a_stream_ends_when_a_reload_takes_its_model_away() -> None:
+    async def story() -> None:
+        world = World()
+        task, response = await _streaming(world)
+        await world.reload(world.config)
+        assert not response.is_ended
+        rest = {name: each for name, each in world.config.models.items() if name != "small"}
+        await world.reload(replace(world.config, models=rest))
+        await task
+        assert b"out_of_scope" in response.body
+        assert world.ledger.outcomes[0].status is Status.CUT
 
     asyncio.run(story())

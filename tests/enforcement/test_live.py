@@ -86,6 +86,8 @@ def test_every_running_call_is_stopped_even_if_it_leaves_meanwhile() -> None:
     stopped = []
 
     class Call:
+        model = "small"
+
         def stop(self, why: Reason) -> None:
             stopped.append(why)
             running.running.discard(self)

@@ -11,7 +11,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect
 from ringfence.domain.organisation import Configuration
-from ringfence.enforcement.directory import Directory, is_over
+from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.model_call import ModelPath
@@ -121,10 +121,11 @@ class Worker:
         self.invocations.restore(self._recovered.invocations)
 
     def tidy(self) -> None:
-        """Drop what is over and write out what was counted; call every few seconds."""
+        """End and drop what is over and write out what was counted; call every few seconds."""
         now_us = self._clock.now_us()
         self.refusals.flush()
         self.invocations.expire(now_us)
+        self.invocations.end_calls(now_us)  # of tokens whose time for rotation has passed
         self.book.drop_past(now_us)
 
     async def configuration_changed(
@@ -132,22 +133,19 @@ class Worker:
     ) -> None:
         """Take a new epoch whole, and stop what agents are doing that are no longer in it."""
         self.directory.install(configuration, states)
-        self.invocations.end_calls()
+        self.invocations.end_calls(self._clock.now_us())
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         """Take these credentials as new, or as replacing those with the same id."""
         self.directory.put_credentials(credentials)
-        now_us = self._clock.now_us()
-        self.invocations.end_calls(
-            {each.id for each in credentials if is_over(each.revoked_us, now_us)}
-        )
+        self.invocations.end_calls(self._clock.now_us())
 
     async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
         """Admit, or refuse and stop, this agent from now on."""
         runtime = self.directory.agent(agent)
         if runtime is not None and runtime.organisation.id == organisation:
             runtime.state = state
-            self.invocations.end_calls()
+            self.invocations.end_calls(self._clock.now_us())
 
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""

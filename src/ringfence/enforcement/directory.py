@@ -136,6 +136,11 @@ class Directory:
         """Every agent, also retired ones."""
         return self._agents.values()
 
+    def is_revoked(self, credential: str, now_us: int) -> bool:
+        """Whether an agent token's time is over, the time for its rotation too."""
+        known = self._credentials.get(credential)
+        return known is not None and is_over(known.revoked_us, now_us)
+
     def identify(self, token: bytes | None, now_us: int) -> Caller | Unidentified:
         """The caller behind a token."""
         if not token:

@@ -1,7 +1,6 @@
 """Invocations while they are open: joining, opening, narrowing, ending."""
 
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import msgspec
@@ -172,14 +171,18 @@ class Invocations:
         for live in overdue:
             self._end(live, InvocationState.EXPIRED, live.closed_reason(now_us), now_us)
 
-    def end_calls(self, revoked: AbstractSet[str] = frozenset()) -> None:
-        """Stop the running calls of agents that are not active, and of revoked credentials."""
+    def end_calls(self, now_us: int) -> None:
+        """Stop the calls that nobody could begin now: by agent, credential and model."""
         for live in list(self._open.values()):
+            if not live.running:
+                continue
             why = state_reason(live.runtime)
-            if why is None and live.identity.credential in revoked:
+            if why is None and self._directory.is_revoked(live.identity.credential, now_us):
                 why = REVOKED.reason
             if why is not None:
                 live.end_calls(why)
+            else:
+                live.end_calls_out_of_scope()
 
     def restore(self, records: Iterable[InvocationRecord]) -> None:
         """Take up what a restart left open, parents before children, the longest idle first.

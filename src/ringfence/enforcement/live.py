@@ -35,6 +35,10 @@ AccountName = tuple[str, str, str]
 class Running(Protocol):
     """A call of an invocation that is on its way."""
 
+    @property
+    def model(self) -> str:
+        """The alias of the model that it asked for."""
+
     def stop(self, why: Reason) -> None:
         """End it at once; harmless if it has ended."""
 
@@ -128,6 +132,13 @@ class LiveInvocation:
         """Stop what is running, also where nothing arrives that would ask `stream_stop`."""
         for call in tuple(self.running):
             call.stop(why)
+
+    def end_calls_out_of_scope(self) -> None:
+        """Stop what is running at a model that a reload has taken away."""
+        runtime = self.runtime
+        for call in tuple(self.running):
+            if call.model not in runtime.routes:
+                call.stop(reason.out_of_scope(runtime.agent, "model", call.model))
 
     def stream_stop(self, output_floor_tokens: int, reserved_tokens: int) -> Reason | None:
         """Why a stream of this invocation must end at once; cheap, asked for every chunk."""

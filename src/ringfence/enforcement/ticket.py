@@ -97,6 +97,11 @@ class Ticket:
         return self.intent.action
 
     @property
+    def model(self) -> str:
+        """The alias of the model that was asked for."""
+        return self.route.model.name
+
+    @property
     def output_tokens_reserved(self) -> int:
         """Output tokens over all answers that the reservation covers."""
         return self.output.tokens * self.request.answers
