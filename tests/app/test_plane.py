@@ -21,8 +21,9 @@ from tests.app.installation import (
 from ringfence.app.plane import Plane
 from ringfence.decisions.budget import Line
 from ringfence.domain.budget import Per
-from ringfence.domain.error import UsageError
+from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import Change, Intent, Outcome, Refusal, Status
+from ringfence.stores.ledger import LedgerWriter
 from ringfence.testing.model.script import parse
 from ringfence.testing.model.serving import Running
 
@@ -383,6 +384,26 @@ def test_a_port_that_is_taken_is_named_and_everything_closed_again(
                 # Nothing of it is left: the same folder can be used at once.
                 async with plane(other):
                     pass
+
+    asyncio.run(story())
+
+
+def test_a_plane_that_lost_events_does_not_end_as_if_all_were_well(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = LedgerWriter.close
+
+    async def losing(self: LedgerWriter) -> None:
+        await close(self)
+        self.lost += 1
+
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            monkeypatch.setattr(LedgerWriter, "close", losing)
+            with pytest.raises(UnavailableError, match="run: 1"):
+                async with plane(installed):
+                    assert (await installed.ask()).status == 200
 
     asyncio.run(story())
 

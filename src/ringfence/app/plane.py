@@ -15,6 +15,7 @@ from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
+from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
 from ringfence.app.worker import Surroundings, Worker
@@ -73,9 +74,13 @@ class Plane:
             raise
 
     async def stop(self) -> None:
-        """Let running answers end, write everything, close."""
+        """Let running answers end, write everything, close.
+
+        Raises UnavailableError `events_lost` if something could not be written.
+        """
         self._is_stopping = True
         await self._close.aclose()
+        self._health.conclude()
 
     async def _start(self) -> Prepared:
         settings, now_us = self._settings, self._clock.now_us()
@@ -91,6 +96,7 @@ class Plane:
                 await preparing
             raise
         self._close.push_async_callback(self._stores.close)
+        self._health = LedgerHealth(self._stores.ledger)
         prepared = await preparing
         await self._begin(prepared)
         await self._listen()
@@ -256,6 +262,7 @@ class Plane:
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_S)
+            self._health.observe()
             self.worker.connections = self._server.connections
             try:
                 self.worker.tidy()
@@ -268,7 +275,8 @@ async def run(
 ) -> None:
     """Start a plane, tell when it is ready, serve until SIGTERM or SIGINT, stop in order.
 
-    A second signal does not wait for running answers.
+    A second signal does not wait for running answers. Raises RingfenceError, also at the end if
+    events were lost.
     """
     sys.setswitchinterval(_SWITCH_S)
     stop = asyncio.Event()
