@@ -4,7 +4,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from ringfence.decisions.price import cost
-from ringfence.decisions.settlement import Billing, Bounds, charge
+from ringfence.decisions.settlement import (
+    Billing,
+    Bounds,
+    billing_of_refusal,
+    charge,
+    may_try_next,
+)
 from ringfence.domain.money import Money
 from ringfence.domain.price import RateCard, Rates
 from ringfence.domain.usage import Usage
@@ -113,3 +119,21 @@ def test_a_charge_is_never_negative_and_never_below_what_is_known(
     assert settled.amount >= 0
     if settled.usage is not None:
         assert settled.amount >= cost(CARD, settled.usage)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 529])
+def test_a_provider_that_did_no_work_lets_the_next_one_try(status: int) -> None:
+    assert may_try_next(status)
+    assert billing_of_refusal(status) is Billing.NONE
+
+
+@pytest.mark.parametrize("status", [504, 524])
+def test_a_front_that_gave_up_waiting_may_have_been_charged_for(status: int) -> None:
+    assert not may_try_next(status)
+    assert billing_of_refusal(status) is Billing.UNCERTAIN
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 429])
+def test_a_refused_request_costs_nothing_and_is_not_tried_elsewhere(status: int) -> None:
+    assert not may_try_next(status)
+    assert billing_of_refusal(status) is Billing.NONE

@@ -16,7 +16,6 @@ from ringfence.cli.usage import Group, translated
 from ringfence.config.problem import ConfigurationError
 from ringfence.domain.error import RingfenceError, UnavailableError
 
-EXIT_DOES_NOT_HOLD: Final = 1
 EXIT_WRONG_USE: Final = 2
 EXIT_NOT_REACHABLE: Final = 3
 _EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it

@@ -54,6 +54,23 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     is_disbelieved: bool = False
 
 
+_NOT_DONE = frozenset({500, 502, 503, 529})
+"""Statuses by which a provider says that it failed and did no work."""
+_TIMED_OUT = frozenset({504, 524})
+"""Statuses by which a provider's front gave up waiting (524 is Cloudflare's): what stands behind it
+may have done the work and charge for it."""
+
+
+def may_try_next(status: int) -> bool:
+    """Whether another provider may be asked after this status: only if this one did no work."""
+    return status in _NOT_DONE
+
+
+def billing_of_refusal(status: int) -> Billing:
+    """What is known of the work behind an error status."""
+    return Billing.UNCERTAIN if status in _TIMED_OUT else Billing.NONE
+
+
 def charge(
     billing: Billing, card: RateCard, usage: Usage | None, bounds: Bounds, answer_bytes: int
 ) -> Charge:

@@ -9,7 +9,7 @@ from typing import Final, cast
 import msgspec
 
 from ringfence.decisions import reason as reasons
-from ringfence.decisions.settlement import Billing
+from ringfence.decisions.settlement import Billing, billing_of_refusal, may_try_next
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UnsentError
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
@@ -43,11 +43,6 @@ _ANSWERS: Final = range(200, 300)
 _STEP_BYTES: Final = 64 * 1024
 _FIRST_ERROR: Final = 400
 _OUR_CREDENTIAL: Final = frozenset({401, 403})
-_TRY_NEXT: Final = frozenset({500, 502, 503, 529})
-"""Statuses by which a provider says that it failed and did no work; the next leg may be tried."""
-_TIMED_OUT: Final = frozenset({504, 524})
-"""Statuses by which a provider's front gave up waiting (524 is Cloudflare's): what stands behind it
-may have done the work and charge for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +222,7 @@ class ModelDoor:
             )
             is_last = leg is legs[-1]
             if upstream is not None:
-                if status in _TRY_NEXT and not is_last:
+                if may_try_next(status) and not is_last:
                     upstream.close()
                     continue
                 await self._relay(call, upstream, asked)
@@ -330,7 +325,7 @@ class ModelDoor:
         self._settle(
             call,
             Status.UPSTREAM_ERROR,
-            Billing.UNCERTAIN if status in _TIMED_OUT else Billing.NONE,
+            billing_of_refusal(status),
             http_status=status,
             error=f"http_{status}",
             body=body,
