@@ -1,6 +1,7 @@
 """A body on its way in: kept until it is taken, with back-pressure towards the sender."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -21,7 +22,7 @@ class Source(Protocol):
         """Somebody waits for the body (a server then sends `100 Continue`)."""
 
 
-class Body:
+class Body(ABC):
     """What a request and an upstream's answer have in common."""
 
     __slots__ = (
@@ -48,9 +49,9 @@ class Body:
         self._waiter: asyncio.Future[None] | None = None
         self._wake_above = HIGH_WATER_BYTES
 
+    @abstractmethod
     def too_large(self, limit_bytes: int) -> Exception:
         """The error for a body over its reader's limit."""
-        raise NotImplementedError
 
     # From the connection
 

@@ -37,27 +37,24 @@ organisations = Table(
     Column("created_us", BigInteger, nullable=False),
 )
 
-teams = Table(
-    "teams",
-    metadata,
-    Column("organisation", String, nullable=False),
-    Column("id", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    PrimaryKeyConstraint("organisation", "id"),
-    UniqueConstraint("organisation", "name"),
-)
 
-users = Table(
-    "users",
-    metadata,
-    Column("organisation", String, nullable=False),
-    Column("id", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    PrimaryKeyConstraint("organisation", "id"),
-    UniqueConstraint("organisation", "name"),
-)
+def _members(name: str) -> Table:
+    """What an organisation has by name, each with a lasting id."""
+    return Table(
+        name,
+        metadata,
+        Column("organisation", String, nullable=False),
+        Column("id", String, nullable=False),
+        Column("name", String, nullable=False),
+        Column("created_us", BigInteger, nullable=False),
+        PrimaryKeyConstraint("organisation", "id"),
+        UniqueConstraint("organisation", "name"),
+    )
+
+
+teams = _members("teams")
+
+users = _members("users")
 
 agents = Table(
     "agents",
