@@ -5,7 +5,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ringfence.api import agent, audit, budget, health, key, openapi, reload, status, token, trace
+from ringfence.api import (
+    agent,
+    audit,
+    budget,
+    health,
+    key,
+    openapi,
+    reliability,
+    reload,
+    status,
+    token,
+    trace,
+)
 from ringfence.api.context import ControlContext
 from ringfence.api.error import respond_to_http
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route, mount
@@ -21,6 +33,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *token.ROUTES,
     *key.ROUTES,
     *trace.ROUTES,
+    *reliability.ROUTES,
     *audit.ROUTES,
     *budget.ROUTES,
     *reload.ROUTES,

@@ -5,9 +5,11 @@ import sys
 import click
 import msgspec
 
+from ringfence.analysis.reliability import Reliability
 from ringfence.cli.budget import BudgetLine, budget_table
 from ringfence.cli.connection import Place, connect
 from ringfence.cli.option import JSON, at_organisation, complete_agent, segment
+from ringfence.cli.reliability import reliability_lines
 from ringfence.cli.terminal.moment import show_moment
 from ringfence.cli.terminal.printing import hint, say, say_json, say_listing, with_moments
 from ringfence.cli.terminal.style import Style, terminal_width
@@ -47,6 +49,10 @@ class _View(msgspec.Struct):
     credentials: list[TokenLine]
 
 
+class _Measured(msgspec.Struct):
+    measured: Reliability | None
+
+
 @click.group(cls=Group)
 def agent() -> None:
     """Agents and their tokens."""
@@ -81,13 +87,20 @@ def list_(place: Place, *, is_json: bool) -> None:
 @JSON
 @at_organisation
 def show(place: Place, name: str, *, is_json: bool) -> None:
-    """Show one agent: what it may do, what is left of its budgets, its tokens."""
+    """Show one agent: what it may do, what is left, its tokens, how reliable its runs are."""
     with connect(place) as plane:
         answer = plane.get(f"/agents/{segment(name)}")
+        measured = plane.get(f"/agents/{segment(name)}/reliability")
     if is_json:
-        say_json(with_moments(msgspec.json.decode(answer)))
+        documents = {**msgspec.json.decode(answer), **msgspec.json.decode(measured)}
+        documents["reliability"] = documents.pop("measured")
+        say_json(with_moments(documents))
         return
-    say(_shown(msgspec.json.decode(answer, type=_View), Style.of(sys.stdout)))
+    style = Style.of(sys.stdout)
+    say(_shown(msgspec.json.decode(answer, type=_View), style))
+    known = msgspec.json.decode(measured, type=_Measured).measured
+    if known is not None:
+        say(["", *reliability_lines(known, style)])
 
 
 @agent.command("suspend")

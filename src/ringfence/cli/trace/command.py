@@ -5,9 +5,11 @@ import sys
 import click
 import msgspec
 
+from ringfence.analysis.reliability import Outlook
 from ringfence.analysis.trace import Branch
 from ringfence.cli.connection import Connection, Place, connect
 from ringfence.cli.option import JSON, at_organisation, complete_agent, segment
+from ringfence.cli.reliability import outlook_lines
 from ringfence.cli.terminal.moment import read_moment, show_moment
 from ringfence.cli.terminal.printing import hint, say, say_json, say_listing
 from ringfence.cli.terminal.style import Style, terminal_width
@@ -39,6 +41,10 @@ class _Agent(msgspec.Struct):
 
 class _AgentView(msgspec.Struct):
     agent: _Agent
+
+
+class _Expected(msgspec.Struct):
+    outlook: Outlook | None
 
 
 @click.group(cls=Group)
@@ -113,8 +119,12 @@ def show(  # noqa: PLR0913 (one for each word of the command line)
             return
         branch = msgspec.json.decode(answer, type=Branch)
         owner = _owner(plane, branch)
+        expected = plane.get(f"/traces/{segment(identifier)}/reliability")
     style = Style.of(sys.stdout)
     say(render(branch, style, terminal_width(), owner=owner, is_full=is_full))
+    seen = msgspec.json.decode(expected, type=_Expected).outlook
+    if seen is not None:
+        say(["", *outlook_lines(seen, style)])
 
 
 def _newest(plane: Connection, agent: str | None) -> str:
