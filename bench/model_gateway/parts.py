@@ -107,7 +107,9 @@ class _Stages:
         self._codec, self._body, self._answer = ChatCodec(), body_of(Scenario()).whole, document()
         self.asked = self._codec.parse(self._body)
         self.caller = self.identify()
-        self._knock = Knock(protocol=ProviderProtocol.OPENAI)
+        self._knock = Knock(
+            caller=self.caller, request=self.asked, protocol=ProviderProtocol.OPENAI
+        )
         self.ticket = self.begin()
 
     def identify(self) -> Caller:
@@ -122,7 +124,7 @@ class _Stages:
         self._codec.parse(self._body)
 
     def begin(self) -> Ticket:
-        begun = self._path.begin(self.caller, self.asked, self._knock)
+        begun = self._path.begin(self._knock)
         assert isinstance(begun, Ticket)
         return begun
 

@@ -1,11 +1,9 @@
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import pytest
 from tests.gateways.world import (
-    RATES,
     World,
     agent,
     always,
@@ -14,84 +12,15 @@ from tests.gateways.world import (
     code_of,
     error_of,
     message,
-    model,
     organisation,
-    respond,
     turns,
     usd,
     whole,
 )
 
-from ringfence.decisions.input_bound import FRAMING_TOKENS
 from ringfence.domain.agent import AgentState, Limits, Scope
 from ringfence.domain.budget import Per
 from ringfence.domain.event import Status
-from ringfence.domain.price import RateCard
-
-
-def test_an_unknown_price_is_never_zero() -> None:
-    async def story() -> None:
-        world = World(organisation(models={"small": model("small", price=None)}))
-        response = await world.ask()
-        assert (response.status, code_of(response)) == (403, "price_unknown")
-        assert world.providers.sent == []
-
-    asyncio.run(story())
-
-
-def test_an_impossible_count_is_charged_as_reserved_marked_and_not_learned() -> None:
-    async def story() -> None:
-        world = World()
-        world.providers.answering = always(lambda: whole(chat_answer(2**39, 1)))
-        first, second = await world.ask(), await world.ask()
-        assert (first.status, second.status) == (200, 200)
-        for outcome in world.ledger.outcomes:
-            assert (outcome.error, outcome.usage) == ("usage_impossible", None)
-            assert outcome.cost_nano == outcome.reserved_nano
-        before, after = world.ledger.intents
-        assert before.reserved_nano == after.reserved_nano
-        world.check_books()
-
-    asyncio.run(story())
-
-
-def test_a_hosted_tool_is_reserved_with_its_fees_and_what_it_brings() -> None:
-    card = RateCard(rates=RATES, hosted=(("web_search", 50_000_000),))
-    searching: dict[str, Any] = {
-        "price": card,
-        "hosted_tools": frozenset({"web_search"}),
-        "hosted_uses": 10,
-        "hosted_tokens": 40_000,
-    }
-
-    async def story() -> None:
-        world = World(organisation(models={"small": model("small", **searching)}))
-        tools = [{"type": "web_search"}]
-        assert (await world.ask("/v1/responses", respond(tools=tools))).status == 200
-        [intent] = world.ledger.intents
-        own = intent.body_bytes + FRAMING_TOKENS
-        assert intent.input_bound == 11 * own + 400_000
-        tokens = intent.input_bound * 1_000 + 50 * 10_000
-        assert int(intent.reserved_nano) == tokens + 10 * 50_000_000
-
-    asyncio.run(story())
-
-
-def test_a_hosted_tool_that_one_leg_has_no_fee_for_is_refused() -> None:
-    allowed: dict[str, Any] = {
-        "hosted_tools": frozenset({"web_search"}),
-        "hosted_uses": 1,
-        "hosted_tokens": 0,
-    }
-    priced = RateCard(rates=RATES, hosted=(("web_search", 1),))
-    small = model("small", fallback=("embed",), price=priced, **allowed)
-
-    async def story() -> None:
-        world = World(organisation(models={"small": small, "embed": model("embed", **allowed)}))
-        refused = await world.ask("/v1/responses", respond(tools=[{"type": "web_search"}]))
-        assert (refused.status, code_of(refused)) == (403, "price_unknown")
-
-    asyncio.run(story())
 
 
 def test_a_counted_limit_gives_its_reservation_back() -> None:

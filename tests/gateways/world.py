@@ -18,6 +18,7 @@ from ringfence.domain.model import Model, Provider, ProviderProtocol
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.domain.price import RateCard, Rates
+from ringfence.enforcement.lack import Supplier
 from ringfence.stores.body import Body
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
@@ -292,7 +293,10 @@ class World:
     """One worker and everything around it. Made inside a running loop."""
 
     def __init__(
-        self, config: Organisation | None = None, recovered: Recovered | None = None
+        self,
+        config: Organisation | None = None,
+        recovered: Recovered | None = None,
+        supplier: Supplier | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.ids = SequentialIds()
@@ -308,6 +312,7 @@ class World:
                 clock=self.clock,
                 ids=self.ids,
                 readiness=lambda: self.trouble,
+                supplier=supplier,
             ),
             recovered or Recovered(),
         )

@@ -31,6 +31,7 @@ from ringfence.decisions import (
 )
 from ringfence.domain.event import Outcome, Status
 from ringfence.enforcement import model_call as path
+from ringfence.enforcement import quote, settlement
 from ringfence.protocols.chat import ChatCodec
 from ringfence.testing.http import MemoryResponse
 
@@ -155,7 +156,7 @@ def test_a_call_that_is_cancelled_while_its_intent_is_written_is_whole(*, is_wri
         (model_call, "check"),
         (input_bound, "bound"),
         (output_limit, "output_limit"),
-        (path, "worst_case"),
+        (quote, "worst_case"),
         (budget.Book, "left"),
         (budget.Book, "reserve"),
         (limit, "model_call"),
@@ -194,7 +195,7 @@ def test_a_decision_that_fails_denies_and_is_recorded(
     [
         (ChatCodec, "rewrite", 500, False),
         (ChatCodec, "read", 500, True),
-        (path, "charge_for", 200, True),
+        (settlement, "charge_for", 200, True),
     ],
 )
 def test_a_fault_after_the_intent_leaves_one_outcome(  # noqa: PLR0913, PLR0917 (what is planted, and where)

@@ -13,7 +13,9 @@ from ringfence.domain.model import Dialect
 from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
@@ -57,6 +59,8 @@ class Surroundings:
     clock: Clock
     ids: Ids
     readiness: Readiness
+    supplier: Supplier | None = None
+    """Whoever can be asked for what another process holds; None where this one holds everything."""
 
 
 class Worker:
@@ -86,10 +90,13 @@ class Worker:
             refusals=self.refusals,
             clock=clock,
             ids=ids,
-            evidence={
-                key: Evidence(highest_ppm=int(ratio * PPM) + 1)
-                for key, ratio in recovered.ratios.items()
-            },
+            bounds=InputBounds(
+                {
+                    key: Evidence(highest_ppm=int(ratio * PPM) + 1)
+                    for key, ratio in recovered.ratios.items()
+                }
+            ),
+            supplier=around.supplier,
         )
         self.dispatcher = Dispatcher(around.client, around.secrets)
         self.data_plane = DataPlane(

@@ -2,5 +2,6 @@
 
 The one enforcement path of DESIGN §4, shared by all doors. Read `route` (where a model's calls go),
 `directory` (who may knock), `invocation` (runs while they are open), `model_call` (the path of a
-model call), `ticket` (an action between intent and outcome), `refusal`, `dispatch`.
+model call), `quote` (what it may cost), `ticket` (an action between intent and outcome),
+`settlement` (what it did cost), `lack` (what another process must supply), `refusal`, `dispatch`.
 """

@@ -1,12 +1,23 @@
 """Forms: the events of one invocation, filled in as far as all its calls have it in common."""
 
+from collections.abc import Iterable
+
+from ringfence.decisions.budget import Reservation
 from ringfence.domain.action import ActionKind
-from ringfence.domain.event import Decision, Intent, Outcome, Status
+from ringfence.domain.event import AccountLine, Decision, Intent, Outcome, Status
 from ringfence.enforcement.directory import Caller, Directory
-from ringfence.enforcement.live import Forms, LiveInvocation
+from ringfence.enforcement.live import AccountName, Forms, LiveInvocation
 from ringfence.enforcement.record import heading
 
 _ALLOWED = Decision(verdict="allow")
+
+
+def forms_of(caller: Caller, live: LiveInvocation, directory: Directory) -> Forms:
+    """The forms of an invocation, filled in anew for another caller or configuration."""
+    forms, configuration = live.forms, directory.configuration
+    if forms is None or forms.caller is not caller or forms.configuration is not configuration:
+        forms = live.forms = event_forms(caller, live, directory)
+    return forms
 
 
 def event_forms(caller: Caller, live: LiveInvocation, directory: Directory) -> Forms:
@@ -42,3 +53,21 @@ def event_forms(caller: Caller, live: LiveInvocation, directory: Directory) -> F
             reserved_nano="0",
         ),
     )
+
+
+def account_lines(reservation: Reservation, names: Iterable[AccountName]) -> list[AccountLine]:
+    """The accounts of a reservation as an event states them; names in the order of the accounts."""
+    return [
+        AccountLine(*name, str(start_us), str(limit), str(left))
+        for name, (start_us, limit, left) in zip(names, reservation.balances(), strict=True)
+    ]
+
+
+def account_lines_after(
+    reservation: Reservation, before: Iterable[AccountLine]
+) -> list[AccountLine]:
+    """The same accounts and windows again, with what is left of them now."""
+    return [
+        AccountLine(line.scope, line.holder, line.per, line.window_us, str(limit), str(left))
+        for line, (_, limit, left) in zip(before, reservation.balances(), strict=True)
+    ]

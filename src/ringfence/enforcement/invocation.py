@@ -16,6 +16,7 @@ from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.money import Money
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import REVOKED, Caller, Directory, digest_of
+from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, state_reason
 from ringfence.enforcement.record import Ledger
 from ringfence.protocols import headers
@@ -66,8 +67,11 @@ class Invocations:
 
     def join(
         self, caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...], now_us: int
-    ) -> LiveInvocation | Refusable:
-        """The invocation that a call belongs to, opened if it is new, and open still."""
+    ) -> LiveInvocation | Refusable | Lacking:
+        """The invocation that a call belongs to, opened if it is new, and open still.
+
+        `Lacking` if only another process knows; one that holds all invocations never lacks any.
+        """
         clues = _clues(caller, request, hints)
         agent = caller.runtime.agent
         organisation = caller.runtime.organisation.id

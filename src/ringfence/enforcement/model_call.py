@@ -1,84 +1,62 @@
-"""The path of one model call: to a durable intent, and from its end to the books.
+"""The path of one model call to a durable intent; `settlement` takes it from its end to the books.
 
-DESIGN §4, steps 2 to 8 and 11. Every `if` about permission is a question to `decisions`.
+DESIGN §4, steps 2 to 8. Every `if` about permission is a question to `decisions`.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from copy import copy
 
 import msgspec
 
-from ringfence.decisions import input_bound, limit, model_call, output_limit, reason, scope
+from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Book, Line, Reservation, Shortfall
-from ringfence.decisions.input_bound import Evidence
-from ringfence.decisions.output_limit import LoweredBy, OutputLimit
-from ringfence.decisions.price import (
-    affordable_output_tokens,
-    dearest_uses,
-    unpriced_hosted_tools,
-    worst_case,
-)
-from ringfence.decisions.settlement import Billing, Charge
-from ringfence.domain.agent import Agent
+from ringfence.decisions.output_limit import LoweredBy
+from ringfence.decisions.settlement import Billing
 from ringfence.domain.budget import BudgetScope
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import Decision, Status
+from ringfence.domain.event import Decision, Intent, Status
 from ringfence.domain.exchange import ModelRequest
-from ringfence.domain.model import Dialect, ProviderProtocol
-from ringfence.domain.money import Money
-from ringfence.domain.price import RateCard
-from ringfence.domain.usage import Usage
+from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import Caller, Directory
-from ringfence.enforcement.form import event_forms
+from ringfence.enforcement.form import account_lines, forms_of
+from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations, Refusable
-from ringfence.enforcement.live import Forms, LiveInvocation, state_reason
+from ringfence.enforcement.lack import (
+    SUPPLY_ROUNDS,
+    SUPPLY_S,
+    Lacking,
+    Supplier,
+    not_supplied,
+)
+from ringfence.enforcement.live import LiveInvocation, state_reason
 from ringfence.enforcement.provider_object import ProviderObjects
+from ringfence.enforcement.quote import Quote, Quotes
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import INTERNAL, Attempted, Refusals, RefusedAction
-from ringfence.enforcement.route import Leg, Route, within
-from ringfence.enforcement.ticket import (
-    Ending,
-    Ticket,
-    account_lines,
-    account_lines_after,
-    charge_for,
-)
+from ringfence.enforcement.route import Route
+from ringfence.enforcement.settlement import Settlements
+from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.stores.body import Body
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
 _LOG = logging.getLogger(__name__)
 
-_NOTHING_SEEN = Evidence()
 _STOPPING = frozenset({Code.BUDGET_EXHAUSTED, Code.LIMIT_REACHED})
-_WORD_CHARACTERS = 200
-_TOOL_CALLS = 200
-"""How much of a provider's own words an event keeps; a hostile one could send megabytes."""
-_DISBELIEVED = "usage_impossible"
-"""The mark of an outcome whose provider stated counts that no call can have."""
-_NONE_OWNED: Mapping[str, int] = {}
 
 
 class Knock(msgspec.Struct, frozen=True, kw_only=True):
-    """What a door knows of a request beyond its body."""
+    """One call as it comes to the path: who asks, for what, and what the door saw besides."""
 
+    caller: Caller
+    request: ModelRequest
     protocol: ProviderProtocol
     hints: tuple[tuple[str, str], ...] = ()
     """Ids by which the request names its run (`protocols.headers.client_ids`)."""
     client: str = ""
     """The user agent, cut short."""
-
-
-class _Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that is in scope and has a bound: what is still to be paid for."""
-
-    route: Route
-    input_tokens: int
-    output: OutputLimit
-    worst: Money
 
 
 class ModelPath:
@@ -94,9 +72,10 @@ class ModelPath:
         refusals: Refusals,
         clock: Clock,
         ids: Ids,
-        evidence: Mapping[tuple[str, str], Evidence] | None = None,
+        bounds: InputBounds | None = None,
+        supplier: Supplier | None = None,
     ) -> None:
-        """`evidence` is by (organisation, model): what earlier calls have shown of input bounds."""
+        """`bounds` know what earlier calls have shown; without a `supplier` all is held here."""
         self._directory = directory
         self._invocations = invocations
         self._book = book
@@ -104,42 +83,93 @@ class ModelPath:
         self._refusals = refusals
         self._clock = clock
         self._ids = ids
-        self._evidence: dict[tuple[str, str], Evidence] = dict(evidence or {})
-        self._objects = ProviderObjects()
+        self._supplier = supplier
+        bounds, objects = bounds or InputBounds(), ProviderObjects()
+        self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
+        self._settle = Settlements(
+            directory=directory,
+            invocations=invocations,
+            book=book,
+            ledger=ledger,
+            clock=clock,
+            bounds=bounds,
+            objects=objects,
+        ).settle
 
-    def begin(self, caller: Caller, request: ModelRequest, knock: Knock) -> Ticket | RefusedAction:
-        """Admit, decide, reserve and write the intent; dispatch only after `make_durable`."""
+    def begin(self, knock: Knock) -> Ticket | RefusedAction | Lacking:
+        """Admit, decide, reserve and write the intent; dispatch only after `make_durable`.
+
+        Never waits: for what another process holds, ask `supply`.
+        """
         try:
-            return self._begin(caller, request, knock)
+            return self._begin(knock)
         except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies and is recorded)
             _LOG.exception("a decision failed; the call is denied")
-            return self._refuse(caller, Deny(reason=INTERNAL), request, knock, None)
+            return self._deny(knock, INTERNAL)
 
-    def _begin(self, caller: Caller, request: ModelRequest, knock: Knock) -> Ticket | RefusedAction:
+    async def supply(self, knock: Knock, lacking: Lacking) -> Ticket | RefusedAction:
+        """Have fetched what `begin` lacked and begin again, a bounded number of times.
+
+        INVARIANT (I4): what is not supplied in time denies.
+        """
+        for _ in range(SUPPLY_ROUNDS):
+            why = await self._fetch(lacking)
+            if why is not None:
+                return self._deny(knock, why)
+            begun = self.begin(knock)
+            if not isinstance(begun, Lacking):
+                return begun
+            lacking = begun
+        return self._deny(knock, not_supplied(lacking, "asked_too_often"))
+
+    async def _fetch(self, lacking: Lacking) -> Reason | None:
+        """Why what is lacking cannot be had; None if it is there now."""
+        if self._supplier is None:
+            return not_supplied(lacking, "nobody_to_ask")
+        try:
+            async with asyncio.timeout(SUPPLY_S):
+                return await self._supplier.supply(lacking)
+        except TimeoutError:
+            return not_supplied(lacking, "no_answer")
+        except UnavailableError as error:
+            return not_supplied(lacking, error.code)
+        except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies)
+            _LOG.exception("a supply failed; the call is denied")
+            return INTERNAL
+
+    def _begin(self, knock: Knock) -> Ticket | RefusedAction | Lacking:
         now_us = self._clock.now_us()
+        caller = knock.caller
         not_active = state_reason(caller.runtime)
         if not_active is not None:
-            return self._refuse(caller, Deny(reason=not_active), request, knock, None)
-        joined = self._invocations.join(caller, request, knock.hints, now_us)
-        if isinstance(joined, Refusable):
-            return self._refuse(caller, joined.verdict, request, knock, joined.live)
-        plan = self._plan(caller, joined, request, knock, now_us)
-        if isinstance(plan, Reason):
-            return self._refuse(caller, _verdict(plan), request, knock, joined)
-        reserved = self._book.reserve(joined.demands, plan.worst, now_us)
+            return self._deny(knock, not_active)
+        live = self._invocations.join(caller, knock.request, knock.hints, now_us)
+        if isinstance(live, Refusable):
+            return self._refuse(knock, live.verdict, live.live)
+        if isinstance(live, Lacking):
+            return live
+        quote = self._quotes.quote(caller, live, knock.request, knock.protocol, now_us)
+        if isinstance(quote, Reason):
+            return self._refuse(knock, _verdict(quote), live)
+        return self._reserve(knock, live, quote, now_us)
+
+    def _reserve(
+        self, knock: Knock, live: LiveInvocation, quote: Quote, now_us: int
+    ) -> Ticket | RefusedAction:
+        """Set the worst case aside and count the call, or refuse and do neither."""
+        caller = knock.caller
+        reserved = self._book.reserve(live.demands, quote.worst, now_us)
         if isinstance(reserved, Shortfall):
-            return self._refuse(
-                caller, Deny(reason=self._short(caller, reserved)), request, knock, joined
-            )
+            return self._deny(knock, _short(caller, reserved), live)
         try:
-            over = limit.model_call(caller.runtime.agent, joined.tree)
+            over = limit.model_call(caller.runtime.agent, live.tree)
             if over is None:
-                return self._ticket(caller, joined, request, knock, plan, reserved, now_us)
+                return self._ticket(knock, live, quote, reserved, now_us)
         except BaseException:
             self._book.release(reserved)
             raise
         self._book.release(reserved)
-        return self._refuse(caller, Deny(reason=over), request, knock, joined)
+        return self._deny(knock, over, live)
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Record a refusal that a door found, for example a body that cannot be read."""
@@ -209,100 +239,33 @@ class ModelPath:
         except UnavailableError:
             self._withdraw(ticket)
 
-    def _plan(
+    def _ticket(
         self,
-        caller: Caller,
-        live: LiveInvocation,
-        request: ModelRequest,
         knock: Knock,
-        now_us: int,
-    ) -> _Plan | Reason:
-        runtime = caller.runtime
-        agent = runtime.agent
-        model = scope.model_in_scope(agent, runtime.organisation, request.model, live.models)
-        if isinstance(model, Reason):
-            return model
-        route = runtime.routes[model.name]
-        if route.protocol is not knock.protocol:
-            return reason.wrong_protocol(agent, model.name, route.protocol.value)
-        if live.models is not None:
-            route = within(route, live.models)
-        owned = self._objects.owned(runtime) if request.provider_objects else _NONE_OWNED
-        unfit = _unfit(agent, route, request, owned)
-        if unfit is not None:
-            return unfit
-        if route.card is None:
-            return reason.price_unknown(agent, model.name)
-        input_tokens = self._input_tokens(runtime.organisation.id, route, request)
-        if request.provider_objects:
-            input_tokens += model_call.outside_tokens(request, owned)
-        output = output_limit.output_limit(request.dialect, request.output_limit, agent)
-        hosted = _hosted_uses(route, route.card, request)
-        worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
-        left = self._book.left(live.demands, now_us)
-        if left is not None and worst > left:
-            affordable = affordable_output_tokens(
-                route.card, left, input_tokens, request.answers, hosted
-            )
-            lowered = output_limit.within_budget(output, affordable)
-            if lowered is not None:
-                output = lowered
-                worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
-        return _Plan(route=route, input_tokens=input_tokens, output=output, worst=worst)
-
-    def _input_tokens(self, organisation: str, route: Route, request: ModelRequest) -> int:
-        """The most that any leg can count; `model_call.check` has refused what has no bound."""
-        most = 0
-        for leg in route.legs:
-            seen = self._evidence.get((organisation, leg.model.name), _NOTHING_SEEN)
-            size = len(request.body)
-            bound = input_bound.bound(leg.model, seen, size, request.images, request.media)
-            if bound is not None and request.hosted_tools:
-                bound = model_call.with_hosted(leg.model, bound)
-            if bound is not None and bound > most:
-                most = bound
-        return most
-
-    def _ticket(  # noqa: PLR0913, PLR0917 (what the decisions found)
-        self,
-        caller: Caller,
         live: LiveInvocation,
-        request: ModelRequest,
-        knock: Knock,
-        plan: _Plan,
+        quote: Quote,
         reserved: Reservation,
         now_us: int,
     ) -> Ticket:
+        caller, request = knock.caller, knock.request
         live.steps += 1
-        output = plan.output
-        first = plan.route.legs[0]
-        intent = copy(self._forms(caller, live).intent)
+        intent = copy(forms_of(caller, live, self._directory).intent)
         intent.time_us = str(now_us)
         intent.action = self._ids.make("act")
-        intent.resource = plan.route.model.name
-        intent.operation = request.dialect.value
         intent.opens = not live.is_recorded
         intent.step = live.steps
-        if output.lowered_by is not LoweredBy.NONE:
-            lowered = f"output_limit={output.tokens} ({output.lowered_by})"
-            intent.decision = Decision(verdict="allow", obligations=[lowered])
-        intent.provider = first.provider.name
-        intent.upstream = first.model.upstream
-        intent.stream = request.stream
-        intent.output_limit = output.tokens
-        intent.input_bound = plan.input_tokens
         intent.reserved_nano = str(reserved.amount)
         intent.accounts = account_lines(reserved, live.account_names)
-        intent.tools = list(request.tools)
-        intent.body_bytes = len(request.body)
         intent.client = knock.client
+        _state_request(intent, request)
+        _state_quote(intent, quote)
         ticket = Ticket(
             caller=caller,
             live=live,
-            route=plan.route,
+            route=quote.route,
             intent=intent,
             request=request,
-            output=output,
+            output=quote.output,
             reservation=reserved,
             durable=self._ledger.intend(intent, Body(request.body, request.message_spans)),
             started_us=self._clock.monotonic_us(),
@@ -312,76 +275,15 @@ class ModelPath:
         live.running.add(ticket)
         return ticket
 
-    def _settle(self, ticket: Ticket, ending: Ending) -> None:
-        now_us = self._clock.now_us()
-        ticket.live.running.discard(ticket)
-        charge = _charge(ticket, ending)
-        settled = self._book.settle(ticket.reservation, charge.amount)
-        answer, intent, started_us = ending.answer, ticket.intent, ticket.started_us
-        outcome = copy(self._forms(ticket.caller, ticket.live).outcome)
-        outcome.time_us = str(now_us)
-        outcome.action = intent.action
-        outcome.status = ending.status
-        outcome.http_status = ending.http_status
-        doubt = _DISBELIEVED if charge.is_disbelieved else ""
-        outcome.error = (ending.error or answer.error or doubt)[:_WORD_CHARACTERS]
-        outcome.finish = answer.finish[:_WORD_CHARACTERS]
-        outcome.usage = charge.usage
-        outcome.cost_nano = str(settled.cost)
-        outcome.reserved_nano = intent.reserved_nano
-        outcome.overrun_nano = str(settled.overrun)
-        outcome.price_source = ticket.price_source(ending.leg)
-        outcome.accounts = account_lines_after(ticket.reservation, intent.accounts)
-        outcome.attempts = ending.attempts
-        outcome.duration_us = self._clock.monotonic_us() - started_us
-        outcome.first_byte_us = max(0, ending.first_byte_us - started_us)
-        outcome.tool_calls = [name[:_WORD_CHARACTERS] for name in answer.tool_calls[:_TOOL_CALLS]]
-        outcome.provider_object = answer.provider_object[:_WORD_CHARACTERS]
-        outcome.response_model = answer.response_model[:_WORD_CHARACTERS]
-        outcome.body_bytes = len(ending.body)
-        self._ledger.record(outcome, Body(ending.body) if ending.body else None)
-        self._invocations.touch(ticket.live, now_us)
-        if charge.usage is not None:
-            self._learn(ticket, ending.leg, charge.usage)
-            if ticket.request.dialect is Dialect.RESPONSES and answer.provider_object:
-                self._objects.note(ticket.caller.runtime, answer)
+    def _deny(self, knock: Knock, why: Reason, live: LiveInvocation | None = None) -> RefusedAction:
+        return self._refuse(knock, Deny(reason=why), live)
 
-    def _forms(self, caller: Caller, live: LiveInvocation) -> Forms:
-        """The events of this invocation as far as they are the same for every call."""
-        configuration = self._directory.configuration
-        forms = live.forms
-        if forms is None or forms.caller is not caller or forms.configuration is not configuration:
-            forms = live.forms = event_forms(caller, live, self._directory)
-        return forms
-
-    def _learn(self, ticket: Ticket, leg: Leg, usage: Usage) -> None:
-        """Take a provider's count of a body that was all text as evidence for the next bound."""
-        request = ticket.request
-        if usage.estimated or request.images or request.media:
-            return
-        if request.hosted_tools or request.outside_inputs:
-            return
-        key = (ticket.caller.runtime.organisation.id, leg.model.name)
-        state = self._evidence.get(key, _NOTHING_SEEN)
-        self._evidence[key] = input_bound.learn(state, len(request.body), usage.input_tokens)
-
-    def _short(self, caller: Caller, shortfall: Shortfall) -> Reason:
-        runtime = caller.runtime
-        line = shortfall.line
-        return reason.budget(runtime.agent, shortfall, _holder(caller, line), runtime.plan.tz)
-
-    def _refuse(
-        self,
-        caller: Caller,
-        verdict: Refused,
-        request: ModelRequest,
-        knock: Knock,
-        live: LiveInvocation | None,
-    ) -> RefusedAction:
+    def _refuse(self, knock: Knock, verdict: Refused, live: LiveInvocation | None) -> RefusedAction:
+        request = knock.request
         if live is not None and not live.is_recorded:
             self._invocations.record_opening(live)
         return self._refusals.refuse(
-            caller,
+            knock.caller,
             verdict,
             Attempted(
                 resource=request.model[:200],
@@ -394,39 +296,32 @@ class ModelPath:
         )
 
 
-def _unfit(
-    agent: Agent, route: Route, request: ModelRequest, owned: Mapping[str, int]
-) -> Reason | None:
-    """Why this request may not go to some leg of its route."""
-    for leg in route.legs:
-        unfit = model_call.check(agent, leg.model, request, owned)
-        if unfit is not None:
-            return unfit
-    hosted = [tool.name for tool in request.hosted_tools]
-    for leg in route.legs if hosted else ():
-        card = leg.model.price or leg.model.ceiling
-        unpriced = unpriced_hosted_tools(card, hosted) if card is not None else ()
-        if unpriced:
-            return reason.price_unknown(agent, f"{leg.model.name} with {unpriced[0]}")
-    return None
+def _state_request(intent: Intent, request: ModelRequest) -> None:
+    intent.operation = request.dialect.value
+    intent.stream = request.stream
+    intent.tools = list(request.tools)
+    intent.body_bytes = len(request.body)
 
 
-def _hosted_uses(route: Route, card: RateCard, request: ModelRequest) -> Mapping[str, int]:
-    uses = model_call.hosted_uses(leg.model for leg in route.legs)
-    return dearest_uses(card, [tool.name for tool in request.hosted_tools], uses)
+def _state_quote(intent: Intent, quote: Quote) -> None:
+    first, output = quote.route.legs[0], quote.output
+    intent.resource = quote.route.model.name
+    intent.provider = first.provider.name
+    intent.upstream = first.model.upstream
+    intent.output_limit = output.tokens
+    intent.input_bound = quote.input_tokens
+    if output.lowered_by is not LoweredBy.NONE:
+        lowered = f"output_limit={output.tokens} ({output.lowered_by})"
+        intent.decision = Decision(verdict="allow", obligations=[lowered])
+
+
+def _short(caller: Caller, shortfall: Shortfall) -> Reason:
+    runtime = caller.runtime
+    return reason.budget(runtime.agent, shortfall, _holder(caller, shortfall.line), runtime.plan.tz)
 
 
 def _verdict(why: Reason) -> Refused:
     return Stop(reason=why) if why.code is Code.INVOCATION_STOPPED else Deny(reason=why)
-
-
-def _charge(ticket: Ticket, ending: Ending) -> Charge:
-    """What to charge; the reservation, if that cannot be told."""
-    try:
-        return charge_for(ticket, ending)
-    except Exception:  # noqa: BLE001 (INVARIANT I3: there is always an outcome)
-        _LOG.exception("a charge could not be computed; the reservation is charged")
-        return Charge(amount=ticket.reservation.amount, usage=None)
 
 
 def _undone(ticket: Ticket, status: Status, error: str) -> Ending:

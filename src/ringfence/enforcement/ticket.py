@@ -1,24 +1,19 @@
 """An action between its intent and its outcome: the money set aside and the duty to settle once."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import final
 
 import msgspec
-from msgspec import structs
 
-from ringfence.decisions import input_bound
 from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import OutputLimit
-from ringfence.decisions.price import dearest_uses
-from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
-from ringfence.domain.event import AccountLine, Attempt, Intent, Status
+from ringfence.decisions.settlement import Billing
+from ringfence.domain.event import Attempt, Intent, Status
 from ringfence.domain.exchange import Answer, ModelRequest
-from ringfence.domain.model import Dialect
-from ringfence.domain.price import RateCard
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.live import AccountName, LiveInvocation
+from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.route import Leg, Route
 
 _NOTHING = Answer()
@@ -106,10 +101,6 @@ class Ticket:
         """Output tokens over all answers that the reservation covers."""
         return self.output.tokens * self.request.answers
 
-    def price_source(self, leg: Leg) -> str:
-        """Where the price of a leg came from."""
-        return card_of(leg).source
-
     def settle(self, ending: Ending) -> None:
         """Charge what the action cost and record its outcome; later calls do nothing."""
         if self.is_open:
@@ -125,55 +116,3 @@ class Ticket:
     def guard(self, output_floor_tokens: int) -> Reason | None:
         """Whether a stream must end now, and why."""
         return self.live.stream_stop(output_floor_tokens, self.output_tokens_reserved)
-
-
-def charge_for(ticket: Ticket, ending: Ending) -> Charge:
-    """What an ended action is charged, at the price of the leg that answered.
-
-    Chat Completions states no uses of hosted tools: all that were reserved are charged.
-    """
-    request, model = ticket.request, ending.leg.model
-    card, usage = card_of(ending.leg), ending.answer.usage
-    tools = [tool.name for tool in request.hosted_tools]
-    hosted = dearest_uses(card, tools, model.hosted_uses or 0)
-    if hosted and usage is not None and request.dialect is Dialect.CHAT:
-        usage = structs.replace(usage, hosted_uses=dict(hosted))
-    return charge(
-        ending.billing,
-        card,
-        usage,
-        Bounds(
-            reserved=ticket.reservation.amount,
-            input_tokens=ticket.intent.input_bound,
-            output_tokens=ticket.output_tokens_reserved,
-            input_believed=input_bound.believable(ticket.intent.input_bound, len(request.body)),
-            hosted_uses=hosted,
-        ),
-        len(ending.body),
-    )
-
-
-def card_of(leg: Leg) -> RateCard:
-    """The price of one leg. A route without a price never gets as far as a ticket."""
-    card = leg.model.price or leg.model.ceiling
-    if card is None:
-        raise ValueError("a leg without a price cannot be charged")
-    return card
-
-
-def account_lines(reservation: Reservation, names: Iterable[AccountName]) -> list[AccountLine]:
-    """The accounts of a reservation as an event states them; names in the order of the accounts."""
-    return [
-        AccountLine(*name, str(start_us), str(limit), str(left))
-        for name, (start_us, limit, left) in zip(names, reservation.balances(), strict=True)
-    ]
-
-
-def account_lines_after(
-    reservation: Reservation, before: Iterable[AccountLine]
-) -> list[AccountLine]:
-    """The same accounts and windows again, with what is left of them now."""
-    return [
-        AccountLine(line.scope, line.holder, line.per, line.window_us, str(limit), str(left))
-        for line, (_, limit, left) in zip(before, reservation.balances(), strict=True)
-    ]

@@ -19,6 +19,7 @@ from ringfence.enforcement.allowance import Allowance, Hold
 from ringfence.enforcement.credential import CredentialScan, StreamScan
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.model_call import Knock, ModelPath
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction
 from ringfence.enforcement.route import Leg
@@ -148,8 +149,12 @@ class ModelDoor:
         except PeerError as error:
             self._turn_away(caller, endpoint, request, response, Deny(reason=reason_of(error)))
             return
-        knock = Knock(protocol=endpoint.protocol, hints=hints, client=client)
-        begun = self._path.begin(caller, asked, knock)
+        knock = Knock(
+            caller=caller, request=asked, protocol=endpoint.protocol, hints=hints, client=client
+        )
+        begun = self._path.begin(knock)
+        if isinstance(begun, Lacking):
+            begun = await self._path.supply(knock, begun)
         if isinstance(begun, RefusedAction):
             answer_refusal(request, response, endpoint.dialect, begun)
             return

@@ -1,0 +1,42 @@
+"""What calls have shown of the input tokens that bodies amount to, and the bounds made of it."""
+
+from collections.abc import Mapping
+
+from ringfence.decisions import input_bound, model_call
+from ringfence.decisions.input_bound import Evidence
+from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.usage import Usage
+from ringfence.enforcement.route import Leg, Route
+
+_NOTHING_SEEN = Evidence()
+
+
+class InputBounds:
+    """The evidence of one worker, by (organisation, model)."""
+
+    def __init__(self, evidence: Mapping[tuple[str, str], Evidence] | None = None) -> None:
+        """`evidence` is what earlier calls have shown."""
+        self._evidence: dict[tuple[str, str], Evidence] = dict(evidence or {})
+
+    def tokens(self, organisation: str, route: Route, request: ModelRequest) -> int:
+        """The most that any leg can count; `model_call.check` has refused what has no bound."""
+        most = 0
+        for leg in route.legs:
+            seen = self._evidence.get((organisation, leg.model.name), _NOTHING_SEEN)
+            size = len(request.body)
+            bound = input_bound.bound(leg.model, seen, size, request.images, request.media)
+            if bound is not None and request.hosted_tools:
+                bound = model_call.with_hosted(leg.model, bound)
+            if bound is not None and bound > most:
+                most = bound
+        return most
+
+    def learn(self, organisation: str, leg: Leg, request: ModelRequest, usage: Usage) -> None:
+        """Take a provider's count of a body that was all text as evidence for the next bound."""
+        if usage.estimated or request.images or request.media:
+            return
+        if request.hosted_tools or request.outside_inputs:
+            return
+        key = (organisation, leg.model.name)
+        state = self._evidence.get(key, _NOTHING_SEEN)
+        self._evidence[key] = input_bound.learn(state, len(request.body), usage.input_tokens)

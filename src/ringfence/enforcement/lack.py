@@ -1,0 +1,62 @@
+"""What a worker lacks to decide at once, because another process holds it.
+
+`ModelPath.begin` never waits. Where it would have to, it gives a `Lacking`; the door then waits for
+`ModelPath.supply`, which asks the `Supplier` and begins again. A plane of one process holds
+everything in memory and never lacks anything.
+"""
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from ringfence.domain.verdict import Code, Reason
+
+SUPPLY_ROUNDS = 4
+"""How often a call may lack something: an invocation, then a slab of its budget, then a place at
+its provider, and once more because a neighbour was quicker."""
+
+SUPPLY_S = 2.0
+"""How long a call waits for one answer; an authority lease is over after half of that."""
+
+
+class Lack(StrEnum):
+    """What kind of thing is lacking."""
+
+    INVOCATION = "invocation"
+    """Which invocation this is, or whether it is open: known to its owner."""
+    LEASE = "lease"
+    """A slab of a shared limit."""
+    PLACE = "place"
+    """A place at a provider whose calls are paced."""
+
+
+class Lacking(msgspec.Struct, frozen=True, kw_only=True):
+    """What `begin` lacked; nothing was counted, reserved or written."""
+
+    lack: Lack
+    organisation: str
+    names: tuple[str, ...] = ()
+    """What is asked for, in words of the kind: an invocation's id, the accounts, the provider."""
+    amount: int = 0
+    """How much of it the call needs, where it is counted."""
+
+
+class Supplier(Protocol):
+    """Whoever can ask the processes that hold what a worker lacks."""
+
+    async def supply(self, lacking: Lacking) -> Reason | None:
+        """Fetch it; None if it is worth beginning again, else why it cannot be had.
+
+        Raises UnavailableError if nobody answers.
+        """
+
+
+def not_supplied(lacking: Lacking, cause: str) -> Reason:
+    """Why a call is denied whose lack nobody has supplied in time."""
+    return Reason(
+        code=Code.STORE_UNAVAILABLE,
+        message="Ringfence could not reach the part of itself that keeps its limits, so this call "
+        "was not made. Nothing was charged.",
+        facts=(("lacking", lacking.lack.value), ("cause", cause)),
+    )
