@@ -4,12 +4,14 @@
 """
 
 import ipaddress
+import itertools
 import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.postgresql import server
 
 _SLOW = [HealthCheck.too_slow]
 settings.register_profile("fast", max_examples=50, deadline=None, suppress_health_check=_SLOW)
@@ -72,3 +74,38 @@ def _stays_here() -> Iterator[None]:
 def attempts_to_leave() -> list[str]:
     """What the guard has stopped in this test; for the guard's own test."""
     return _left
+
+
+_DEMANDED = "RINGFENCE_TEST_POSTGRESQL"
+_number = itertools.count()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested."""
+    reason = server.missing()
+    if reason:
+        terminalreporter.write_sep("!", f"NOT tested with PostgreSQL: {reason}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a server that all tests share; they skip where there can be none."""
+    reason = server.missing()
+    if reason and os.environ.get(_DEMANDED):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    with server.serving() as running:
+        yield running.url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty schema that is this test's alone."""
+    name = f"test_{os.getpid()}_{next(_number)}"
+    with server.schema(postgresql_server, name) as url:
+        yield url

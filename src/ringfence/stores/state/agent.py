@@ -39,8 +39,9 @@ class AgentRecords:
         """Every agent that ever was, by name."""
         mine = agents.c.organisation == organisation
         with self._database.read() as connection:
-            rows = connection.execute(select(agents).where(mine).order_by(agents.c.name)).all()
-        return tuple(_read(row) for row in rows)
+            rows = connection.execute(select(agents).where(mine)).all()
+        # Sorted here: a database of its own language would have an order of its own.
+        return tuple(sorted((_read(row) for row in rows), key=lambda record: record.name))
 
     def states(self, organisation: str) -> Mapping[str, AgentState]:
         """The state of every agent, by id."""

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +24,18 @@ _READS = "ringfence_reads"
 
 
 class Database:
-    """Transactions in the state store; safe to use from several threads."""
+    """Transactions in the state store; safe to use from several threads.
 
-    def __init__(self, engine: Engine) -> None:
-        """Bring the schema up to date. Raises UsageError `schema_newer`."""
+    The engine's own "begin" event makes a transaction the only writing one, unless `is_reading`.
+    """
+
+    def __init__(self, engine: Engine, *, reading: Mapping[str, object] | None = None) -> None:
+        """Bring the schema up to date; `reading` are further options of transactions that read.
+
+        Raises UsageError `schema_newer`.
+        """
         self._engine = engine
-        self._reader = engine.execution_options(**{_READS: True})
+        self._reader = engine.execution_options(**{_READS: True}, **(reading or {}))
         with self.write() as connection:
             schema.migrate(connection)
 
@@ -64,7 +70,7 @@ def _translated() -> Iterator[None]:
         raise UnavailableError(
             "store_unavailable",
             "the state store does not answer",
-            help="check the disk and the data folder's permissions",
+            help="check the disk and the data folder's permissions, or the database server",
         ) from error
 
 
@@ -152,5 +158,9 @@ def _configure(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> 
 
 def _begin(connection: Connection) -> None:
     # A deferred transaction that turns into a writer fails at once instead of waiting.
-    reads = connection.get_execution_options().get(_READS, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if is_reading(connection) else "BEGIN IMMEDIATE")
+
+
+def is_reading(connection: Connection) -> bool:
+    """Whether a transaction was begun to read only."""
+    return bool(connection.get_execution_options().get(_READS, False))

@@ -32,7 +32,11 @@ def open_state(folder: Path) -> StateStore:
 
     Raises UsageError `data_folder_open`, `data_folder_unusable` or `schema_newer`.
     """
-    database = open_sqlite(folder)
+    return state_on(open_sqlite(folder))
+
+
+def state_on(database: Database) -> StateStore:
+    """All records on one database."""
     return StateStore(
         database=database,
         configurations=ConfigurationRecords(database),
