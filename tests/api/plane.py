@@ -31,6 +31,7 @@ from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.key import KeyRecord
 from ringfence.stores.state.store import open_state
 from ringfence.stores.state.token import TokenRecord
+from ringfence.telemetry.metric import Measured
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
 
@@ -66,6 +67,7 @@ class RecordingWorkers:
 
     told: list[tuple[str, object]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    measured: Measured = field(default_factory=Measured)
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         self.told.append(("credentials", tuple(credentials)))
@@ -81,6 +83,9 @@ class RecordingWorkers:
 
     async def status(self) -> Sequence[WorkerStatus]:
         return [WorkerStatus(pid=7, epoch=1, open_invocations=2, connections=3)]
+
+    async def metrics(self) -> Measured:
+        return self.measured
 
 
 class PlainReader:

@@ -12,6 +12,8 @@ class Ledger:
     def __init__(self) -> None:
         self.failure: RingfenceError | None = None
         self.lost = 0
+        self.groups = 0
+        self.events = 0
 
 
 def test_failing_and_recovering_are_told_once_each(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from ringfence.api import (
     budget,
     health,
     key,
+    metrics,
     openapi,
     reliability,
     reload,
@@ -38,6 +39,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *budget.ROUTES,
     *reload.ROUTES,
     *status.ROUTES,
+    *metrics.ROUTES,
     Route(
         method="GET",
         path="/openapi.json",

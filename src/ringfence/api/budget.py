@@ -18,7 +18,9 @@ from ringfence.domain.money import ZERO, Money, from_usd
 from ringfence.domain.organisation import Organisation
 from ringfence.stores.state.grant import Grant
 
-_WITHIN_INVOCATIONS = frozenset({Per.INVOCATION, Per.TREE})
+WITHIN_INVOCATIONS = frozenset({Per.INVOCATION, Per.TREE})
+"""Accounts whose holders come and go."""
+
 _GRANT_LIMIT_USD = 1_000_000_000  # a nano-dollar count of it fits 64 bits
 _REASON_LIMIT = 1000
 
@@ -79,7 +81,7 @@ class GrantView(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_budgets(call: Call[Paging, Nothing]) -> Page[BudgetView]:
     """Every configured account, and those of open invocations, from the widest scope down."""
-    lines = await _lines(call.context, call.organisation)
+    lines = await lines_of(call.context, call.organisation)
     names = _names(call.organisation)
     rest = [line for line in lines if _position(line.key) > call.query.after]
     shown = rest[: call.query.limit]
@@ -89,15 +91,19 @@ async def list_budgets(call: Call[Paging, Nothing]) -> Page[BudgetView]:
     )
 
 
+async def present_budgets(context: ControlContext, organisation: Organisation) -> list[BudgetView]:
+    """Every account in its present window. Raises UnavailableError `plane_stopped`."""
+    names = _names(organisation)
+    return [_view(line, names) for line in await lines_of(context, organisation)]
+
+
 async def of_holder(
     context: ControlContext, organisation: Organisation, holder: str
 ) -> list[BudgetView] | None:
     """The accounts of one holder; None while the data plane is not running."""
     if not context.is_serving:
         return None
-    names = _names(organisation)
-    lines = await _lines(context, organisation)
-    return [_view(line, names) for line in lines if line.key.holder == holder]
+    return [each for each in await present_budgets(context, organisation) if each.holder == holder]
 
 
 async def grant(call: Call[Nothing, GrantOrder]) -> GrantView:
@@ -132,7 +138,7 @@ async def list_grants(call: Call[Paging, Nothing]) -> Page[GrantView]:
     )
 
 
-async def _lines(context: ControlContext, organisation: Organisation) -> Sequence[Line]:
+async def lines_of(context: ControlContext, organisation: Organisation) -> Sequence[Line]:
     """The books, with accounts that nobody has used in their present window as untouched."""
     if not context.is_serving:
         raise UnavailableError(
@@ -170,14 +176,14 @@ def _configured(organisation: Organisation) -> Iterator[tuple[AccountKey, Budget
     ]
     for scope, holder, budgets in holders:
         for budget in budgets:
-            if budget.per not in _WITHIN_INVOCATIONS:
+            if budget.per not in WITHIN_INVOCATIONS:
                 yield AccountKey(organisation.id, scope, holder, budget.per), budget
 
 
 async def _granted_line(call: Call[Nothing, GrantOrder]) -> Line:
     order = call.body
     holder = _holders(call.organisation).get((order.scope, order.name), order.name)
-    lines = await _lines(call.context, call.organisation)
+    lines = await lines_of(call.context, call.organisation)
     theirs = [line for line in lines if (line.key.scope, line.key.holder) == (order.scope, holder)]
     for line in theirs:
         if line.key.per is order.per:

@@ -14,6 +14,7 @@ from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
+from ringfence.telemetry.metric import Measured
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
@@ -51,6 +52,9 @@ class Workers(Protocol):
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How each worker is. Empty when no data plane is running."""
+
+    async def metrics(self) -> Measured:
+        """What all workers have counted since they started, of every organisation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

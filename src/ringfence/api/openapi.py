@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ringfence.api.error import ErrorBody
-from ringfence.api.route import PREFIX, AnyRoute, Nothing
+from ringfence.api.route import AnyRoute, Nothing
 
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -25,7 +25,7 @@ def describe(routes: Iterable[AnyRoute], version: str) -> Document:
     paths: Document = {}
     for route in routes:
         operation = _operation(route, schema_of)
-        paths.setdefault(PREFIX + route.path, {})[route.method.lower()] = operation
+        paths.setdefault(route.target, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.1",
         "info": {"title": "Ringfence control plane", "version": version},

@@ -76,7 +76,8 @@ class Route(Generic[Query, Body]):
     """One route as data: what it does, who may use it, what it takes and gives.
 
     `answer` is the type that the description shows; a handler may return it or a ready response.
-    `is_installation` marks routes that are about no organisation.
+    `is_installation` marks routes that are about no organisation. `prefix` is empty for a route
+    whose place programs expect at the top.
     """
 
     method: str
@@ -89,6 +90,12 @@ class Route(Generic[Query, Body]):
     handler: Callable[[Call[Query, Body]], Awaitable[object]]
     is_installation: bool = False
     media_type: str = "application/json"
+    prefix: str = PREFIX
+
+    @property
+    def target(self) -> str:
+        """The whole path."""
+        return self.prefix + self.path
 
 
 AnyRoute = Route[Any, Any]
@@ -105,7 +112,7 @@ def mount(route: AnyRoute, context: ControlContext) -> StarletteRoute:
         except Exception as error:  # noqa: BLE001 (the last line: answered, logged, never shown)
             return respond_to_unexpected(error)
 
-    return StarletteRoute(PREFIX + route.path, endpoint, methods=[route.method])
+    return StarletteRoute(route.target, endpoint, methods=[route.method])
 
 
 async def _serve(route: AnyRoute, context: ControlContext, request: Request) -> Response:

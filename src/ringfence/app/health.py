@@ -13,6 +13,17 @@ class Written(Protocol):
 
     failure: RingfenceError | None
     lost: int
+    groups: int
+    events: int
+
+
+def totals(ledger: Written) -> dict[str, int]:
+    """What a ledger has counted, by the names that metrics have."""
+    return {
+        "ledger_groups": ledger.groups,
+        "ledger_events": ledger.events,
+        "ledger_lost_events": ledger.lost,
+    }
 
 
 class LedgerHealth:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 
 from ringfence import __version__
 from ringfence.api.application import create_app
@@ -15,7 +16,7 @@ from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
-from ringfence.app.health import LedgerHealth
+from ringfence.app.health import LedgerHealth, totals
 from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
 from ringfence.app.worker import Surroundings, Worker
@@ -110,6 +111,7 @@ class Plane:
         self.worker = Worker(
             Surroundings(
                 ledger=self._stores.ledger,
+                ledger_totals=partial(totals, self._stores.ledger),
                 client=pool,
                 secrets=prepared.secrets,
                 clock=self._clock,

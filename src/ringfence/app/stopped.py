@@ -22,6 +22,7 @@ from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger import LedgerReader, LedgerWriter
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore, open_state
+from ringfence.telemetry.metric import Measured
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
 
@@ -48,6 +49,10 @@ class _NoWorkers:
     async def status(self) -> Sequence[WorkerStatus]:
         """No worker is running."""
         return ()
+
+    async def metrics(self) -> Measured:
+        """Nothing was counted."""
+        return Measured()
 
 
 class _Installation:

@@ -1,7 +1,7 @@
 """The data plane of one process: directory, books, path and doors, around one ledger."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ringfence.api.context import WorkerStatus
@@ -32,6 +32,7 @@ from ringfence.protocols.responses import ResponsesCodec
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
+from ringfence.telemetry.metric import Measured, Meter
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 from ringfence.transport.http import Client
@@ -61,6 +62,8 @@ class Surroundings:
     readiness: Readiness
     supplier: Supplier | None = None
     """Whoever can be asked for what another process holds; None where this one holds everything."""
+    ledger_totals: Callable[[], Mapping[str, int]] = dict
+    """What the ledger has counted, by the names that metrics have."""
 
 
 class Worker:
@@ -78,7 +81,11 @@ class Worker:
             self.book.load(key, start_us, spent)
         self._recovered = recovered
         self.directory = Directory()
-        self.refusals = Refusals(ledger=ledger, directory=self.directory, clock=clock, ids=ids)
+        self._meter = Meter()
+        self._ledger_totals = around.ledger_totals
+        self.refusals = Refusals(
+            ledger=ledger, directory=self.directory, clock=clock, ids=ids, meter=self._meter
+        )
         self.invocations = Invocations(
             directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
         )
@@ -97,6 +104,7 @@ class Worker:
                 }
             ),
             supplier=around.supplier,
+            meter=self._meter,
         )
         self.dispatcher = Dispatcher(around.client, around.secrets)
         self.data_plane = DataPlane(
@@ -173,6 +181,12 @@ class Worker:
                 connections=self.connections,
             )
         ]
+
+    async def metrics(self) -> Measured:
+        """What this worker has counted."""
+        measured = self._meter.read()
+        measured.totals = dict(self._ledger_totals())
+        return measured
 
     connections = 0
     """Set by the plane from its server."""

@@ -39,6 +39,7 @@ from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.stores.body import Body
+from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
@@ -74,6 +75,7 @@ class ModelPath:
         ids: Ids,
         bounds: InputBounds | None = None,
         supplier: Supplier | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """`bounds` know what earlier calls have shown; without a `supplier` all is held here."""
         self._directory = directory
@@ -84,6 +86,7 @@ class ModelPath:
         self._clock = clock
         self._ids = ids
         self._supplier = supplier
+        self._meter = meter or Meter()
         bounds, objects = bounds or InputBounds(), ProviderObjects()
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
@@ -94,6 +97,7 @@ class ModelPath:
             clock=clock,
             bounds=bounds,
             objects=objects,
+            meter=self._meter,
         ).settle
 
     def begin(self, knock: Knock) -> Ticket | RefusedAction | Lacking:
@@ -101,11 +105,14 @@ class ModelPath:
 
         Never waits: for what another process holds, ask `supply`.
         """
+        began_us = self._clock.monotonic_us()
         try:
-            return self._begin(knock)
+            begun = self._begin(knock)
         except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies and is recorded)
             _LOG.exception("a decision failed; the call is denied")
             return self._deny(knock, INTERNAL)
+        self._meter.decided(self._clock.monotonic_us() - began_us)
+        return begun
 
     async def supply(self, knock: Knock, lacking: Lacking) -> Ticket | RefusedAction:
         """Have fetched what `begin` lacked and begin again, a bounded number of times.
@@ -194,6 +201,7 @@ class ModelPath:
         except asyncio.CancelledError:
             await self._forsake(ticket)
             raise
+        self._meter.made_durable(self._clock.monotonic_us() - ticket.started_us)
         why = ticket.guard(0)
         if why is None:
             return None

@@ -9,6 +9,7 @@ from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.record import Ledger, heading
 from ringfence.stores.body import Body
+from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
@@ -83,24 +84,36 @@ class Refusals:
     door leaves two events, not thousands. INVARIANT: what is counted holds no body.
     """
 
-    def __init__(self, *, ledger: Ledger, directory: Directory, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        directory: Directory,
+        clock: Clock,
+        ids: Ids,
+        meter: Meter | None = None,
+    ) -> None:
         """Join the parts; nothing is counted yet."""
         self._ledger = ledger
         self._directory = directory
         self._clock = clock
         self._ids = ids
+        self._meter = meter or Meter()
         self._counters: OrderedDict[_Cause, _Counter] = OrderedDict()
         self._minutes: dict[str, _Minute] = {}
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Put a refusal on the record; a repeat has the action id of the first, which is there."""
         now_us = self._clock.now_us()
+        agent = caller.runtime.agent.name
+        code = verdict.reason.code.value
+        self._meter.refused(caller.runtime.organisation.id, agent, code)
         cause = (
             caller.credential,
             attempted.invocation,
             attempted.operation,
             attempted.resource,
-            verdict.reason.code.value,
+            code,
         )
         counter = self._counting(cause, now_us)
         invocation = attempted.invocation

@@ -21,6 +21,7 @@ from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.route import Leg
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.stores.body import Body
+from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Settlements:
         clock: Clock,
         bounds: InputBounds,
         objects: ProviderObjects,
+        meter: Meter,
     ) -> None:
         """Join the parts."""
         self._directory = directory
@@ -54,6 +56,7 @@ class Settlements:
         self._clock = clock
         self._bounds = bounds
         self._objects = objects
+        self._meter = meter
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Charge the call, move its money from reserved to spent and record the outcome."""
@@ -67,6 +70,7 @@ class Settlements:
         outcome.overrun_nano = str(settled.overrun)
         outcome.accounts = account_lines_after(ticket.reservation, ticket.intent.accounts)
         self._ledger.record(outcome, Body(ending.body) if ending.body else None)
+        self._meter.ended(ticket.intent, outcome)
         self._invocations.touch(live, now_us)
         if charged.usage is not None:
             runtime, request = ticket.caller.runtime, ticket.request
