@@ -18,6 +18,7 @@ from ringfence.domain.model import Model, Provider, ProviderProtocol
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.domain.price import RateCard, Rates
+from ringfence.enforcement.authority import LEASE_US, Authority
 from ringfence.enforcement.lack import Supplier
 from ringfence.stores.body import Body
 from ringfence.stores.ledger import Recovered
@@ -297,8 +298,12 @@ class World:
         config: Organisation | None = None,
         recovered: Recovered | None = None,
         supplier: Supplier | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
+        """A worker that shares its agents with others has no authority until `renew`."""
         self.clock = ManualClock()
+        self.authority = Authority(self.clock, is_shared=is_shared)
         self.ids = SequentialIds()
         self.ledger = MemoryLedger()
         self.providers = Providers(self.ledger, answer_chat)
@@ -313,6 +318,7 @@ class World:
                 ids=self.ids,
                 readiness=lambda: self.trouble,
                 supplier=supplier,
+                authority=self.authority,
             ),
             recovered or Recovered(),
         )
@@ -327,6 +333,10 @@ class World:
         return Configuration(
             organisations={self.config.name: self.config}, digest=digest, epoch=self.epoch
         )
+
+    def renew(self) -> None:
+        """Authority for one second from now."""
+        self.authority.renew(self.clock.monotonic_us() + LEASE_US, self.authority.epoch)
 
     async def reload(
         self, config: Organisation, states: Mapping[str, AgentState] | None = None

@@ -11,6 +11,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.input_bound import InputBounds
@@ -64,6 +65,8 @@ class Surroundings:
     """Whoever can be asked for what another process holds; None where this one holds everything."""
     ledger_totals: Callable[[], Mapping[str, int]] = dict
     """What the ledger has counted, by the names that metrics have."""
+    authority: Authority | None = None
+    """How long it may act on its own; None where it shares its agents with nobody."""
 
 
 class Worker:
@@ -76,6 +79,7 @@ class Worker:
         """Wire the parts; `install` lets agents in."""
         clock, ids, ledger = around.clock, around.ids, around.ledger
         self._clock = clock
+        self.authority = around.authority or Authority(clock)
         self.book = Book()
         for key, start_us, spent in recovered.spent:
             self.book.load(key, start_us, spent)
@@ -105,19 +109,29 @@ class Worker:
             ),
             supplier=around.supplier,
             meter=self._meter,
+            authority=self.authority,
         )
         self.dispatcher = Dispatcher(around.client, around.secrets)
         self.data_plane = DataPlane(
             directory=self.directory,
             path=path,
             model_door=ModelDoor(
-                path=path, dispatcher=self.dispatcher, codecs=codecs(), clock=clock
+                path=path,
+                dispatcher=self.dispatcher,
+                codecs=codecs(),
+                clock=clock,
+                authority=self.authority,
             ),
             invocation_door=InvocationDoor(
-                invocations=self.invocations, path=path, ledger=ledger, clock=clock
+                invocations=self.invocations,
+                path=path,
+                ledger=ledger,
+                clock=clock,
+                authority=self.authority,
             ),
             clock=clock,
             readiness=around.readiness,
+            authority=self.authority,
         )
 
     def install(

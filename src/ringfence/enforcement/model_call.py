@@ -19,6 +19,7 @@ from ringfence.domain.event import Decision, Intent, Status
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
+from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.input_bound import InputBounds
@@ -76,6 +77,7 @@ class ModelPath:
         bounds: InputBounds | None = None,
         supplier: Supplier | None = None,
         meter: Meter | None = None,
+        authority: Authority | None = None,
     ) -> None:
         """`bounds` know what earlier calls have shown; without a `supplier` all is held here."""
         self._directory = directory
@@ -87,6 +89,7 @@ class ModelPath:
         self._ids = ids
         self._supplier = supplier
         self._meter = meter or Meter()
+        self._authority = authority or Authority(clock)
         bounds, objects = bounds or InputBounds(), ProviderObjects()
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
@@ -202,7 +205,12 @@ class ModelPath:
             await self._forsake(ticket)
             raise
         self._meter.made_durable(self._clock.monotonic_us() - ticket.started_us)
-        why = ticket.guard(0)
+        try:
+            is_fresh = self._authority.is_fresh or await self._authority.renewed()
+        except asyncio.CancelledError:
+            await self._forsake(ticket)
+            raise
+        why = ticket.guard(0) if is_fresh else LAPSED
         if why is None:
             return None
         # Suspended or stopped while the intent was being written.

@@ -7,6 +7,7 @@ from typing import Final
 from ringfence.domain.error import PeerError
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Code, Deny, Reason
+from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
@@ -45,8 +46,10 @@ class DataPlane:
         invocation_door: InvocationDoor,
         clock: Clock,
         readiness: Readiness,
+        authority: Authority | None = None,
     ) -> None:
         """Join the doors."""
+        self._authority = authority or Authority(clock)
         self._directory = directory
         self._path = path
         self._model_door = model_door
@@ -61,8 +64,11 @@ class DataPlane:
             return
         caller: Caller | None = None
         try:
+            is_fresh = self._authority.is_fresh or await self._authority.renewed()
             caller = self._identify(request, response)
-            if caller is not None:
+            if caller is not None and not is_fresh:
+                self._refuse(caller, request, response, LAPSED)
+            elif caller is not None:
                 await self._admit(caller, request, response)
         except ConnectionError:
             response.abort()

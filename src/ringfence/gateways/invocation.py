@@ -9,6 +9,7 @@ from ringfence.decisions import reason
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.money import NANO_PER_USD, from_usd
 from ringfence.domain.verdict import Code, Deny, Reason
+from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.invocation import Invocations, Narrowing, Refusable
 from ringfence.enforcement.live import state_reason
@@ -33,13 +34,20 @@ class InvocationDoor:
     """Opens and finishes declared invocations. Its answers follow the OpenAI error form."""
 
     def __init__(
-        self, *, invocations: Invocations, path: ModelPath, ledger: Ledger, clock: Clock
+        self,
+        *,
+        invocations: Invocations,
+        path: ModelPath,
+        ledger: Ledger,
+        clock: Clock,
+        authority: Authority | None = None,
     ) -> None:
         """One door serves every request of a worker."""
         self._invocations = invocations
         self._path = path
         self._ledger = ledger
         self._clock = clock
+        self._authority = authority or Authority(clock)
 
     @staticmethod
     def serves(path: bytes) -> bool:
@@ -82,6 +90,11 @@ class InvocationDoor:
         if not await self._is_durable(caller, request, response):
             # A token that a crash would forget is never given out.
             self._invocations.finish(live, self._clock.now_us())
+            return
+        withheld = state_reason(caller.runtime) if await self._authority.renewed() else LAPSED
+        if withheld is not None:
+            self._invocations.finish(live, self._clock.now_us())
+            self._deny(caller, request, response, withheld)
             return
         deadline_us = live.identity.deadline_us
         answer = {

@@ -78,17 +78,35 @@ class _Slow(MemoryResponse):
         await self.taken.wait()
 
 
+async def _yes() -> bool:
+    return True
+
+
+async def _no() -> bool:
+    return False
+
+
 def test_a_long_answer_is_waited_for_until_its_client_has_taken_it() -> None:
     async def story() -> None:
         response = _Slow()
-        sending = asyncio.create_task(send_whole(response, 200, [], b"x" * 100_000))
+        sending = asyncio.create_task(send_whole(response, 200, [], b"x" * 100_000, _yes))
         await asyncio.sleep(0)
-        assert (len(response.body), sending.done()) == (100_000, False)
+        assert (len(response.body), sending.done()) == (65_536, False)
         response.taken.set()
         await sending
         assert response.is_ended
+        assert response.body == b"x" * 100_000
         short = _Slow()
-        await send_whole(short, 200, [], b"short")
+        await send_whole(short, 200, [], b"short", _no)
         assert short.is_ended
+
+    asyncio.run(story())
+
+
+def test_a_long_answer_is_cut_between_two_pieces() -> None:
+    async def story() -> None:
+        response = MemoryResponse()
+        await send_whole(response, 200, [], b"x" * 200_000, _no)
+        assert (len(response.body), response.is_aborted) == (65_536, True)
 
     asyncio.run(story())

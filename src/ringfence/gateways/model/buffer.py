@@ -1,6 +1,7 @@
 """Bodies that must be whole before they are read, within what a call may hold of memory."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import final
 
 from ringfence.domain.error import PeerError
@@ -45,18 +46,27 @@ async def read_answer(upstream: UpstreamResponse, limit_bytes: int, hold: Hold) 
 
 
 async def send_whole(
-    response: Response, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    response: Response,
+    status: int,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+    may_go_on: Callable[[], Awaitable[bool]],
 ) -> None:
     """Answer; return when the client has taken most of it, so that what waits stays counted.
 
-    Raises ConnectionError if the client leaves before.
+    A long answer goes out in pieces, and `may_go_on` is asked before each but the first; where it
+    says no, the connection is cut. Raises ConnectionError if the client leaves before.
     """
     if len(body) <= _AT_ONCE_BYTES:
         response.send(status, headers, body)
         return
     response.start(status, headers, content_length=len(body))
-    response.write(body)
-    await response.drain()
+    for at in range(0, len(body), _AT_ONCE_BYTES):
+        if at and not await may_go_on():
+            response.abort()
+            return
+        response.write(body[at : at + _AT_ONCE_BYTES])
+        await response.drain()
     response.end()
 
 

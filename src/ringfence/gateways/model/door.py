@@ -16,10 +16,12 @@ from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Throttle
 from ringfence.enforcement.allowance import Allowance, Hold
+from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.credential import CredentialScan, StreamScan
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import Knock, ModelPath
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction
 from ringfence.enforcement.route import Leg
@@ -96,6 +98,7 @@ class ModelDoor:
         clock: Clock,
         limits: DoorLimits | None = None,
         allowance: Allowance | None = None,
+        authority: Authority | None = None,
     ) -> None:
         """One door serves every request of a worker."""
         self._path = path
@@ -105,6 +108,7 @@ class ModelDoor:
         self._clock = clock
         self._limits = limits or DoorLimits()
         self._allowance = allowance or Allowance()
+        self._authority = authority or Authority(clock)
 
     async def handle(
         self,
@@ -206,6 +210,10 @@ class ModelDoor:
         """Try the legs of the route in order, before the first byte has reached the agent."""
         legs = call.ticket.route.legs
         for leg in legs:
+            why = await self._withheld(call)
+            if why is not None:
+                self._give_up(call, Status.CUT, why)
+                return
             call.leg = leg
             call.scan = self._dispatcher.credential_scan(leg)
             started_us = self._clock.monotonic_us()
@@ -267,6 +275,10 @@ class ModelDoor:
                 await self._relay_error(call, upstream)
                 return
             _check_head(upstream)
+            why = await self._withheld(call)
+            if why is not None:
+                self._give_up(call, Status.CUT, why)
+                return
             if asked.stream and not _is_plain_json(call, upstream):
                 await self._relay_stream(call, upstream, asked)
             else:
@@ -301,9 +313,18 @@ class ModelDoor:
             body=body,
             first_byte_us=first_byte_us,
         )
-        if not gone:
-            headers = self._headers(call, upstream)
-            await send_whole(call.response, upstream.status, headers, body)
+        if gone:
+            return
+        why = await self._withheld(call)
+        if why is not None:
+            self._refuse(call, why, is_charged=True)
+            return
+
+        async def may_go_on() -> bool:
+            return await self._withheld(call) is None
+
+        headers = self._headers(call, upstream)
+        await send_whole(call.response, upstream.status, headers, body, may_go_on)
 
     async def _relay_error(self, call: _Call, upstream: UpstreamResponse) -> None:
         """Pass a provider's error on; not one about our credential, which could show the key."""
@@ -344,7 +365,17 @@ class ModelDoor:
                 call, reasons.provider_failed(provider, Code.PROVIDER_MALFORMED.value, cause)
             )
             return
+        why = await self._withheld(call)
+        if why is not None:
+            self._refuse(call, why)
+            return
         call.response.send(status, self._headers(call, upstream), body)
+
+    async def _withheld(self, call: _Call) -> Reason | None:
+        """Why nothing may be done or said for this agent now; waits if authority has run out."""
+        if not self._authority.is_fresh and not await self._authority.renewed():
+            return LAPSED
+        return state_reason(call.caller.runtime)
 
     async def _relay_stream(
         self, call: _Call, upstream: UpstreamResponse, asked: ModelRequest
@@ -359,6 +390,7 @@ class ModelDoor:
             guard=call.ticket.guard,
             inspect=self._inspector(call),
             clock=self._clock,
+            authority=self._authority,
             drain_s=self._limits.drain_s,
         )
         call.relay = relay

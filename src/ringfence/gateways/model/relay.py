@@ -9,6 +9,7 @@ import msgspec
 from ringfence.domain.error import PeerError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Reason
+from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.protocols.dialect import AnswerStream, Codec
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Response, UpstreamResponse
@@ -59,6 +60,7 @@ class StreamRelay:
         clock: Clock,
         drain_s: float,
         linger_s: float = LINGER_S,
+        authority: Authority | None = None,
     ) -> None:
         """Join an upstream's body to a response that has been started."""
         self._upstream = upstream
@@ -70,6 +72,10 @@ class StreamRelay:
         self._clock = clock
         self._drain_s = drain_s
         self._linger_s = linger_s
+        self._authority = authority or Authority(clock)
+        self._held: list[bytes] | None = None
+        """What came while this process had no authority; None while it has."""
+        self._has_ended = False
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._first_byte_us = 0
@@ -96,6 +102,9 @@ class StreamRelay:
         """Some bytes of the provider's stream."""
         if self._done.done():
             return
+        if self._held is not None or not self._authority.is_fresh:
+            self._hold(chunk)
+            return
         if not self._first_byte_us:
             self._first_byte_us = self._clock.monotonic_us()
         try:
@@ -118,6 +127,10 @@ class StreamRelay:
     def end(self) -> None:
         """The provider finished, or its answer did and the connection does not."""
         if self._done.done():
+            return
+        if self._held is not None or not self._authority.is_fresh:
+            self._hold(b"")
+            self._has_ended = True
             return
         try:
             rest = self._reader.flush()
@@ -159,11 +172,40 @@ class StreamRelay:
         if not self._gone:
             self._response.write(data)
 
+    def _hold(self, chunk: bytes) -> None:
+        """Keep what may not be written now, and take no more, until authority is renewed."""
+        if self._held is None:
+            self._held = []
+            self._upstream.pause()
+            self._authority.when_fresh(self._resume)
+        self._held.append(chunk)
+
+    def _resume(self, is_fresh: bool) -> None:  # noqa: FBT001 (a callback's only argument)
+        if self._done.done():
+            return
+        if not is_fresh:
+            self._cut(LAPSED)
+            return
+        held, self._held = self._held or [], None
+        late = b"".join(held)
+        if late:
+            self.data(late)
+        if not self._done.done() and self._held is None:
+            if self._has_ended:
+                self.end()
+            self._upstream.resume()
+
     def _cut(self, reason: Reason) -> None:
-        """End after the last whole event; what is held of the next one is never sent."""
-        self._forward(self._codec.stream_stop(reason))
-        if not self._gone:
-            self._response.end()
+        """End after the last whole event; what is held of the next one is never sent.
+
+        Without authority not a byte is written: the connection is cut.
+        """
+        if self._authority.is_fresh:
+            self._forward(self._codec.stream_stop(reason))
+            if not self._gone:
+                self._response.end()
+        elif not self._gone:
+            self._response.abort()
         self._upstream.close()
         self._finish(Status.CUT, reason.code.value, reason)
 
