@@ -13,6 +13,7 @@ WITHOUT_TEST = {
     # Words only: data types without behaviour, proven where they are used.
     "domain/action": "words",
     "domain/agent": "words",
+    "domain/alert": "words",
     "domain/credential": "words",
     "domain/error": "words",
     "domain/event": "words",

@@ -14,6 +14,7 @@ from ringfence import __version__
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
+from ringfence.app.alert import LOOK_EVERY_S, BudgetAlerts
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.health import LedgerHealth, totals
@@ -21,8 +22,9 @@ from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.config.settings import Settings
+from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
-from ringfence.domain.organisation import Configuration
+from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.gateways.answer import engine_refusal
 from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger import LedgerReader
@@ -31,6 +33,7 @@ from ringfence.transport.clock import Clock, SystemClock
 from ringfence.transport.entropy import Ids, RandomIds
 from ringfence.transport.server import Server
 from ringfence.transport.tls import ServerTls, client_context
+from ringfence.transport.webhook import Webhook
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,13 +104,15 @@ class Plane:
         prepared = await preparing
         await self._begin(prepared)
         await self._listen()
-        tidying = asyncio.create_task(self._tidy())
-        self._close.callback(tidying.cancel)
+        for work in (self._tidy(), self._alert()):
+            self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 
     async def _begin(self, prepared: Prepared) -> None:
         pool = Pool(tls=client_context())
         self._close.push_async_callback(pool.close)
+        self._pool = pool
+        self._secrets = prepared.secrets
         self.worker = Worker(
             Surroundings(
                 ledger=self._stores.ledger,
@@ -221,6 +226,7 @@ class Plane:
                 for agent, agent_state in state.agents.states(each.id).items()
             }
             self.worker.dispatcher.replace_secrets(prepared.secrets)
+            self._secrets = prepared.secrets
             await self.worker.configuration_changed(configuration, states)
             await self._note_epoch(configuration, actor)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
@@ -260,6 +266,32 @@ class Plane:
         if self._stores.ledger.failure is not None:
             return "the ledger cannot be written"
         return ""
+
+    async def _alert(self) -> None:
+        """Look at the budgets now and then; a failure is told, and the next look may do better."""
+        alerts = BudgetAlerts(self.worker.budgets, self._record, self._open_webhook)
+        try:
+            await alerts.begin(self._organisations(), self._clock.now_us())
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                try:
+                    await alerts.look(self._organisations(), self._clock.now_us())
+                except Exception:  # noqa: BLE001 (alerts must outlive whatever hinders them)
+                    _LOG.exception("looking at the budgets failed; it is tried again")
+        finally:
+            await alerts.stop()
+
+    def _organisations(self) -> list[Organisation]:
+        return list(self.configuration().organisations.values())
+
+    def _open_webhook(self, rules: AlertRules) -> Webhook:
+        def credential() -> str:
+            name = rules.credential
+            return "" if name is None else self._secrets.get(name).reveal()
+
+        webhook = Webhook(self._pool, rules.webhook, credential)
+        webhook.start()
+        return webhook
 
     async def _tidy(self) -> None:
         while True:

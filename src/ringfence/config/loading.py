@@ -9,6 +9,7 @@ import msgspec
 
 from ringfence.config import tree
 from ringfence.config.definition.agent import read_agents
+from ringfence.config.definition.alert import read_alerts
 from ringfence.config.definition.model import read_models
 from ringfence.config.definition.organisation import read_heading, read_teams, read_users
 from ringfence.config.definition.policy import read_policies
@@ -153,6 +154,7 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         tools=read_servers(root),
         agents=read_agents(root),
         policies=read_policies(root, folder),
+        alerts=read_alerts(root),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ringfence.domain.agent import Agent
+from ringfence.domain.alert import AlertRules
 from ringfence.domain.budget import Budget
 from ringfence.domain.model import Model, Provider
 from ringfence.domain.tool import ToolServer
@@ -67,6 +68,7 @@ class Organisation:
     tools: Mapping[str, ToolServer] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
     policies: str | None = None
+    alerts: AlertRules = field(default_factory=AlertRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
