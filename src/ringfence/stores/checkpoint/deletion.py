@@ -1,0 +1,64 @@
+"""What was deleted from a log on purpose: a signed list, so that other gaps are still found."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ringfence.protocols import note
+from ringfence.protocols.note import Note
+from ringfence.protocols.signature import SigningKey
+from ringfence.stores.checkpoint.place import deletions_path, replace
+
+_TEXT: Final = re.compile(r"([^\n]+)/deleted\n((?:[1-9][0-9]*-[1-9][0-9]*\n)*)")
+
+
+class Span(NamedTuple):
+    """Sequences from the first to the last, both included."""
+
+    first: int
+    last: int
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same sequences in as few spans as there can be, in order."""
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.first <= joined[-1].last + 1:
+            joined[-1] = Span(joined[-1].first, max(joined[-1].last, span.last))
+        else:
+            joined.append(span)
+    return joined
+
+
+def read(data: bytes) -> tuple[Note, list[Span]]:
+    """A list and the spans in it. Raises UsageError `note_malformed`."""
+    one = note.parse(data)
+    found = _TEXT.fullmatch(one.text)
+    if found is None:
+        raise note.malformed("a list of deletions is not in its form")
+    spans = [Span(*map(int, line.split("-"))) for line in found[2].splitlines()]
+    if any(span.first > span.last for span in spans) or spans != merged(spans):
+        raise note.malformed("a list of deletions is not in order")
+    return one, spans
+
+
+def write(log_id: str, spans: Sequence[Span], key: SigningKey) -> bytes:
+    """Sign a list."""
+    name = f"{key.name}/{log_id}/deleted"
+    text = f"{name}\n" + "".join(f"{span.first}-{span.last}\n" for span in merged(spans))
+    return note.render(Note(text=text, signatures=(key.sign(text, name),)))
+
+
+def deleted(folder: Path, log_id: str) -> list[Span]:
+    """What was deleted from a log so far. Raises UsageError `note_malformed`, OSError."""
+    try:
+        return read(deletions_path(folder, log_id).read_bytes())[1]
+    except FileNotFoundError:
+        return []
+
+
+def add(folder: Path, log_id: str, spans: Iterable[Span], key: SigningKey) -> None:
+    """Sign the list with more spans; before they are deleted. Raises as `deleted`."""
+    known = deleted(folder, log_id)
+    replace(deletions_path(folder, log_id), write(log_id, [*known, *spans], key))
