@@ -24,6 +24,8 @@ WITHOUT_TEST = {
     "domain/price": "words",
     "domain/tool": "words",
     "domain/verdict": "words",
+    "stores/body/place": "protocols without behaviour",
+    "stores/postgresql/schema": "statements, proven where they are used",
     "protocols/dialect": "protocols without behaviour",
     "transport/http": "protocols without behaviour",
     "transport/limits": "figures",

@@ -1,8 +1,8 @@
 """Message bodies: split by message, compressed, stored once per organisation, exact when read.
 
 Read in this order: `content` (cut and join), `address` (keys, salts, commitments), `schema`,
-`shelf` (one organisation's file), `store` (the thread that writes), `reader`, `text`,
-`search`.
+`place` (what is asked of where they are), `sqlite`, `shelf` (one organisation's), `store` (the
+thread that writes), `reader`, `text`, `search`.
 """
 
 from ringfence.stores.body.content import Body, Part

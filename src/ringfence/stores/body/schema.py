@@ -54,10 +54,12 @@ _ORGANISATION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def shelf_path(folder: Path, organisation: str) -> Path:
-    """Where an organisation's bodies stand under the data folder.
+    """Where an organisation's bodies stand under the data folder. Raises as `require_id`."""
+    require_id(organisation)
+    return folder / FOLDER / f"{organisation}.db"
 
-    Raises UsageError `organisation_malformed` for an id that could name another place.
-    """
+
+def require_id(organisation: str) -> None:
+    """Raise UsageError `organisation_malformed` for an id that could name another place."""
     if not _ORGANISATION.fullmatch(organisation):
         raise UsageError("organisation_malformed", f"`{organisation}` is not an organisation's id")
-    return folder / FOLDER / f"{organisation}.db"

@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final, final
 
-from ringfence.stores.body.reader import unpack
 from ringfence.stores.body.schema import BODIES, shelf_path
+from ringfence.stores.body.sqlite import unpack
 from ringfence.stores.body.text import text_of
 from ringfence.stores.database import (
     Blueprint,

@@ -8,9 +8,9 @@ from typing import Final, Self, final
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.stores.body.address import Addresses, Salts, commitment
 from ringfence.stores.body.content import Body, Part
-from ringfence.stores.body.schema import BODIES, shelf_path
+from ringfence.stores.body.place import Shelves
 from ringfence.stores.body.shelf import Entry, Shelf
-from ringfence.stores.database import open_writable, translated
+from ringfence.stores.body.sqlite import SqliteShelves
 
 _LIMIT_BYTES: Final = 64 * 1024 * 1024
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -31,11 +31,11 @@ class BodyStore:
     answers to.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(self, place: Shelves, limit_bytes: int) -> None:
         """Use `open`."""
         self.not_stored = 0
         self.failure: RingfenceError | None = None
-        self._folder = folder
+        self._place = place
         self._limit_bytes = limit_bytes
         self._lock = threading.Condition()
         self._line: deque[Entry] = deque()
@@ -49,9 +49,9 @@ class BodyStore:
         self._thread = threading.Thread(target=self._run, name="bodies", daemon=True)
 
     @classmethod
-    def open(cls, folder: Path, *, limit_bytes: int = _LIMIT_BYTES) -> Self:
-        """Start the thread. INVARIANT: called after fork."""
-        store = cls(folder, limit_bytes)
+    def open(cls, place: Path | Shelves, *, limit_bytes: int = _LIMIT_BYTES) -> Self:
+        """Start the thread; a data folder stands for the files in it. INVARIANT: after fork."""
+        store = cls(SqliteShelves(place) if isinstance(place, Path) else place, limit_bytes)
         store._thread.start()
         return store
 
@@ -108,13 +108,9 @@ class BodyStore:
         self._thread.join()
 
     def _open_key(self, organisation: str) -> Addresses:
-        path = shelf_path(self._folder, organisation)
-        connection = open_writable(path, BODIES)
-        try:
-            with translated(path, BODIES.noun):
-                (key,) = connection.execute("SELECT key FROM keys").fetchone()
-        finally:
-            connection.close()
+        rows = self._place.open(organisation)
+        key = rows.key
+        rows.close()
         addresses = self._addresses[organisation] = Addresses(key)
         return addresses
 
@@ -155,8 +151,7 @@ class BodyStore:
 
     def _write(self, organisation: str, entries: list[Entry]) -> None:
         try:
-            with translated(shelf_path(self._folder, organisation), BODIES.noun):
-                self._shelf(organisation).add(entries)
+            self._shelf(organisation).add(entries)
             self.failure = None
         except RingfenceError as error:
             self.failure = error
@@ -170,7 +165,7 @@ class BodyStore:
         if shelf is None:
             while len(self._shelves) >= _OPEN_SHELVES:
                 self._shelves.pop(next(iter(self._shelves))).close()
-            shelf = Shelf(open_writable(shelf_path(self._folder, organisation), BODIES))
+            shelf = Shelf(self._place.open(organisation))
         self._shelves[organisation] = shelf
         return shelf
 
