@@ -26,6 +26,7 @@ from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.gateways.answer import engine_refusal
+from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger import LedgerReader
 from ringfence.transport.client import Pool
@@ -135,6 +136,7 @@ class Plane:
             [grant for each in organisations for grant in state.grants.list(each)],
         )
         await self._note_epoch(configuration, "plane")
+        await self._note_restored(configuration)
         for action in self._stores.recovered.unknown:
             _LOG.warning("an action of an earlier run has no known outcome", extra={"act": action})
 
@@ -255,6 +257,24 @@ class Plane:
                     detail={"epoch": str(configuration.epoch)},
                 )
             )
+
+    async def _note_restored(self, configuration: Configuration) -> None:
+        """Put on the record that the data folder is an older copy, once."""
+        restored = read_restored(self._settings.data)
+        if restored is None:
+            return
+        _LOG.warning("this data folder was restored from a backup; a new log is begun")
+        for organisation in configuration.organisations.values():
+            await self._record(
+                ChangeNote(
+                    organisation=organisation.id,
+                    actor="plane",
+                    what="installation.restored",
+                    subject=organisation.id,
+                    detail={"backup_us": restored.created_us, "restored_us": restored.restored_us},
+                )
+            )
+        forget_restored(self._settings.data)
 
     async def _record(self, note: ChangeNote) -> None:
         change = change_of(note, self.configuration(), self._clock.now_us())

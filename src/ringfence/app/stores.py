@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.domain.error import UnavailableError
+from ringfence.stores.backup import read_restored
 from ringfence.stores.body import BodyStore
 from ringfence.stores.ledger import Fence, LedgerWriter, Recovered, log_ids, recover
 from ringfence.stores.state.store import StateStore, open_state
@@ -50,7 +51,8 @@ def open_stores(folder: Path, clock: Clock, ids: Ids) -> Stores:
 def take_log(folder: Path, ids: Ids) -> Fence:
     """The right to write this process's log: the newest there is, else a new one.
 
+    After a restore it is a new one: what others know of the old logs may go further than the copy.
     Raises UsageError `log_in_use`.
     """
-    known = log_ids(folder)
+    known = [] if read_restored(folder) is not None else log_ids(folder)
     return Fence.take(folder, known[-1] if known else ids.make("log"))

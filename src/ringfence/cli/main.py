@@ -35,6 +35,8 @@ _COMMANDS: Final = {
     "trace": ("ringfence.cli.trace.command:trace", "What agents did, step by step."),
     "audit": ("ringfence.cli.audit:audit", "The record: search it, export it."),
     "budget": ("ringfence.cli.budget:budget", "What is spent and left; grant more."),
+    "backup": ("ringfence.cli.backup:backup", "Copy the data folder, also while the plane runs."),
+    "restore": ("ringfence.cli.backup:restore", "Put a backup back."),
     "key": ("ringfence.cli.key:key", "API keys for people and their programs."),
     "completion": ("ringfence.cli.completion:completion", "Print a shell's completion script."),
 }
