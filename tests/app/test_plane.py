@@ -103,7 +103,7 @@ def test_of_two_hundred_connections_exactly_what_the_budget_affords_gets_through
 
 
 async def _day(running: Plane) -> list[Line]:
-    lines = await running.worker.budgets(running.configuration().organisations["acme"].id)
+    lines = await running.workers.budgets(running.configuration().organisations["acme"].id)
     return [line for line in lines if line.key.per is Per.DAY]
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 
 from ringfence import __version__
 from ringfence.api.application import create_app
@@ -17,23 +16,23 @@ from ringfence.api.serving import ControlServer, Endpoint
 from ringfence.app.alert import LOOK_EVERY_S, BudgetAlerts
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
-from ringfence.app.health import LedgerHealth, totals
+from ringfence.app.data_port import tls_of
+from ringfence.app.embedded import Embedded
+from ringfence.app.group import Beginning, Epoch, Group, Place
+from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
-from ringfence.app.worker import Surroundings, Worker
 from ringfence.config.settings import Settings
 from ringfence.domain.alert import AlertRules
-from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
+from ringfence.domain.error import RingfenceError
 from ringfence.domain.organisation import Configuration, Organisation
-from ringfence.gateways.answer import engine_refusal
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.ledger import LedgerReader
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
 from ringfence.transport.entropy import Ids, RandomIds
-from ringfence.transport.server import Server
-from ringfence.transport.tls import ServerTls, client_context
+from ringfence.transport.tls import client_context
 from ringfence.transport.webhook import Webhook
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +40,6 @@ _LOG = logging.getLogger(__name__)
 _TIDY_S = 2.0
 _GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
-_CATCH_UP_S = 1.0
 _SWITCH_S = 0.001
 """The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
 
@@ -64,6 +62,7 @@ class Plane:
         self._reloading = asyncio.Lock()
         self._started_us = self._clock.now_us()
         self._close = contextlib.AsyncExitStack()
+        self._configuration: Configuration | None = None
         self.port = 0
         self.control_port = 0
 
@@ -102,6 +101,7 @@ class Plane:
             raise
         self._close.push_async_callback(self._stores.close)
         self._health = LedgerHealth(self._stores.ledger)
+        self.workers: Group = Embedded(self._stores, self._clock, self._ids, self._readiness)
         prepared = await preparing
         await self._begin(prepared)
         await self._listen()
@@ -110,41 +110,39 @@ class Plane:
         return prepared
 
     async def _begin(self, prepared: Prepared) -> None:
-        pool = Pool(tls=client_context())
-        self._close.push_async_callback(pool.close)
-        self._pool = pool
+        self._pool = Pool(tls=client_context())
+        self._close.push_async_callback(self._pool.close)
         self._secrets = prepared.secrets
-        self.worker = Worker(
-            Surroundings(
-                ledger=self._stores.ledger,
-                ledger_totals=partial(totals, self._stores.ledger),
-                client=pool,
-                secrets=prepared.secrets,
-                clock=self._clock,
-                ids=self._ids,
-                readiness=self._readiness,
-            ),
-            self._stores.recovered,
-        )
-        state = self._stores.state
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
-        organisations = [each.id for each in configuration.organisations.values()]
-        self.worker.install(
-            configuration,
-            {k: v for each in organisations for k, v in state.agents.states(each).items()},
-            state.tokens.all(),
-            [grant for each in organisations for grant in state.grants.list(each)],
-        )
+        self._configuration = configuration
+        self._close.push_async_callback(self.workers.close)
+        self.workers.install(self._beginning(configuration, prepared))
         await self._note_epoch(configuration, "plane")
         await self._note_restored(configuration)
         for action in self._stores.recovered.unknown:
             _LOG.warning("an action of an earlier run has no known outcome", extra={"act": action})
 
+    def _beginning(self, configuration: Configuration, prepared: Prepared) -> Beginning:
+        state = self._stores.state
+        organisations = [each.id for each in configuration.organisations.values()]
+        return Beginning(
+            epoch=self._epoch(configuration, prepared),
+            credentials=tuple(state.tokens.all()),
+            grants=tuple(grant for each in organisations for grant in state.grants.list(each)),
+            recovered=self._stores.recovered,
+        )
+
+    def _epoch(self, configuration: Configuration, prepared: Prepared) -> Epoch:
+        states = {
+            agent: agent_state
+            for each in configuration.organisations.values()
+            for agent, agent_state in self._stores.state.agents.states(each.id).items()
+        }
+        return Epoch(configuration=configuration, states=states, secrets=prepared.secrets)
+
     async def _listen(self) -> None:
-        settings = self._settings
-        tls: ServerTls | None = None
-        if settings.tls_cert is not None and settings.tls_key is not None:
-            tls = ServerTls(settings.tls_cert, settings.tls_key)
+        settings, place = self._settings, Place.of(self._settings)
+        tls = tls_of(place)
         control = ControlServer(
             create_app(self._context()),
             Endpoint(
@@ -158,36 +156,17 @@ class Plane:
         await control.start()
         self._close.push_async_callback(control.stop)
         self.control_port = control.port
-        server = Server(self.worker.data_plane.handle, render_refusal=engine_refusal)
-        try:
-            self.port = await server.listen(settings.host, settings.port, tls=tls)
-        except OSError as error:
-            raise UsageError(
-                "port_taken",
-                f"cannot listen on `{settings.host}:{settings.port}`: {error.strerror}",
-                help="stop what uses the port, or choose another with --port",
-            ) from error
-        self._server = server
-        self._close.push_async_callback(self._drain)
+        self.port = await self.workers.listen(place)
+        self._close.push_async_callback(self.workers.drain, _GRACE_S, self._hurry)
 
     def hurry(self) -> None:
         """Do not wait for running answers any longer."""
         self._hurry.set()
 
-    async def _drain(self) -> None:
-        draining = asyncio.create_task(self._server.drain(_GRACE_S))
-        hurrying = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-        if not draining.done():
-            await self._server.close()
-        hurrying.cancel()
-        await draining
-        self.worker.refusals.flush(everything=True)
-
     def _context(self) -> ControlContext:
         return ControlContext(
             state=self._stores.state,
-            workers=self.worker,
+            workers=self.workers,
             configuration=self.configuration,
             reload=self.reload,
             record=self._record,
@@ -197,19 +176,13 @@ class Plane:
             started_us=self._started_us,
             readiness=self._readiness,
             open_ledger=lambda: LedgerReader(self._settings.data),
-            catch_up=self._catch_up,
+            catch_up=self.workers.catch_up,
             open_bodies=self._open_bodies,
             readers=readers(),
         )
 
-    async def _catch_up(self) -> None:
-        """Events are written in groups; whoever asks waits for the group that is under way."""
-        with contextlib.suppress(UnavailableError, TimeoutError):
-            await asyncio.wait_for(self._stores.ledger.flush(), _CATCH_UP_S)
-
     def _open_bodies(self) -> BodyReader:
-        """Bodies are written a moment after their events; whoever reads waits for that moment."""
-        self._stores.bodies.flush(_CATCH_UP_S)
+        self.workers.flush_bodies()
         return BodyReader(self._settings.data)
 
     async def reload(self, actor: str) -> Configuration:
@@ -221,15 +194,10 @@ class Plane:
             now_us = self._clock.now_us()
             prepared = await asyncio.to_thread(prepare, self._settings, self._environment, now_us)
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
-            state = self._stores.state
-            states = {
-                agent: agent_state
-                for each in configuration.organisations.values()
-                for agent, agent_state in state.agents.states(each.id).items()
-            }
-            self.worker.dispatcher.replace_secrets(prepared.secrets)
+            self._configuration = configuration
             self._secrets = prepared.secrets
-            await self.worker.configuration_changed(configuration, states)
+            # Read and sent in one turn: no suspension can come between and be overwritten.
+            await self.workers.configuration_changed(self._epoch(configuration, prepared))
             await self._note_epoch(configuration, actor)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
@@ -241,10 +209,9 @@ class Plane:
 
     def configuration(self) -> Configuration:
         """The configuration in force. Raises RuntimeError before there is one."""
-        configuration = self.worker.directory.configuration
-        if configuration is None:
+        if self._configuration is None:
             raise RuntimeError("no configuration is loaded yet")
-        return configuration
+        return self._configuration
 
     async def _note_epoch(self, configuration: Configuration, actor: str) -> None:
         for organisation in configuration.organisations.values():
@@ -285,11 +252,11 @@ class Plane:
             return "shutting down"
         if self._stores.ledger.failure is not None:
             return "the ledger cannot be written"
-        return ""
+        return self.workers.readiness()
 
     async def _alert(self) -> None:
         """Look at the budgets now and then; a failure is told, and the next look may do better."""
-        alerts = BudgetAlerts(self.worker.budgets, self._record, self._open_webhook)
+        alerts = BudgetAlerts(self.workers.budgets, self._record, self._open_webhook)
         try:
             await alerts.begin(self._organisations(), self._clock.now_us())
             while True:
@@ -317,9 +284,8 @@ class Plane:
         while True:
             await asyncio.sleep(_TIDY_S)
             self._health.observe()
-            self.worker.connections = self._server.connections
             try:
-                self.worker.tidy()
+                await self.workers.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("tidying up failed; it is tried again")
 

@@ -1,0 +1,130 @@
+"""The one worker of a plane that has no other, in the plane's own process."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import final
+
+from ringfence.api.context import WorkerStatus
+from ringfence.app.data_port import DataPort
+from ringfence.app.group import Beginning, Epoch, Place
+from ringfence.app.health import totals
+from ringfence.app.stores import Stores
+from ringfence.app.worker import Surroundings, Worker
+from ringfence.decisions.budget import Line
+from ringfence.domain.agent import AgentState
+from ringfence.domain.credential import AgentCredential
+from ringfence.domain.error import UnavailableError
+from ringfence.stores.state.grant import Grant
+from ringfence.telemetry.metric import Measured
+from ringfence.transport.client import Pool
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
+from ringfence.transport.tls import client_context
+
+_CATCH_UP_S = 1.0
+
+
+@final
+class Embedded:
+    """A `Group` of one: it shares the plane's loop, ledger and bodies, and holds everything."""
+
+    def __init__(
+        self, stores: Stores, clock: Clock, ids: Ids, readiness: Callable[[], str]
+    ) -> None:
+        """Nothing is open yet. `readiness` is the plane's."""
+        self._stores = stores
+        self._clock = clock
+        self._ids = ids
+        self._plane_readiness = readiness
+        self._closing = contextlib.AsyncExitStack()
+        self._port: DataPort | None = None
+
+    def install(self, beginning: Beginning) -> None:
+        """Take what to begin with."""
+        pool = Pool(tls=client_context())
+        self._closing.push_async_callback(pool.close)
+        ledger, epoch = self._stores.ledger, beginning.epoch
+        self._worker = Worker(
+            Surroundings(
+                ledger=ledger,
+                ledger_totals=partial(totals, ledger),
+                client=pool,
+                secrets=epoch.secrets,
+                clock=self._clock,
+                ids=self._ids,
+                readiness=self._plane_readiness,
+            ),
+            beginning.recovered,
+        )
+        self._worker.install(
+            epoch.configuration, epoch.states, beginning.credentials, beginning.grants
+        )
+
+    async def listen(self, place: Place) -> int:
+        """Let agents in; gives the port."""
+        self._port = DataPort(self._worker.data_plane.handle)
+        return await self._port.listen(place)
+
+    async def configuration_changed(self, epoch: Epoch) -> None:
+        """Take a new epoch."""
+        self._worker.dispatcher.replace_secrets(epoch.secrets)
+        await self._worker.configuration_changed(epoch.configuration, epoch.states)
+
+    async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Let running answers end."""
+        if self._port is not None:
+            await self._port.drain(grace_s, hurry)
+            self._worker.refusals.flush(everything=True)
+
+    async def close(self) -> None:
+        """Close the connections to providers."""
+        await self._closing.aclose()
+
+    async def catch_up(self) -> None:
+        """Events are written in groups; whoever asks waits for the group that is under way."""
+        with contextlib.suppress(UnavailableError, TimeoutError):
+            await asyncio.wait_for(self._stores.ledger.flush(), _CATCH_UP_S)
+
+    async def tidy(self) -> None:
+        """End and drop what is over."""
+        if self._port is not None:
+            self._worker.connections = self._port.connections
+        self._worker.tidy()
+
+    def flush_bodies(self) -> None:
+        """Bodies are written a moment after their events; whoever reads waits for that moment."""
+        self._stores.bodies.flush(_CATCH_UP_S)
+
+    def readiness(self) -> str:
+        """The plane knows all there is to know."""
+        return ""
+
+    # `Workers`
+
+    async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
+        """Take these credentials as new, or as replacing those with the same id."""
+        await self._worker.credentials_changed(credentials)
+
+    async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
+        """Admit, or refuse and stop, this agent from now on."""
+        await self._worker.agent_state_changed(organisation, agent, state)
+
+    async def grant_added(self, grant: Grant) -> None:
+        """Raise the limit of one account in one window."""
+        await self._worker.grant_added(grant)
+
+    async def budgets(self, organisation: str) -> Sequence[Line]:
+        """The books of every account of an organisation that was used in its present window."""
+        return await self._worker.budgets(organisation)
+
+    async def status(self) -> Sequence[WorkerStatus]:
+        """How this worker is."""
+        if self._port is not None:
+            self._worker.connections = self._port.connections
+        return await self._worker.status()
+
+    async def metrics(self) -> Measured:
+        """What this worker has counted."""
+        return await self._worker.metrics()

@@ -1,0 +1,92 @@
+"""The workers of a plane as the plane sees them: within its own process, or as processes."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from ringfence.api.context import Workers
+from ringfence.config.settings import Settings
+from ringfence.domain.agent import AgentState
+from ringfence.domain.credential import AgentCredential
+from ringfence.domain.organisation import Configuration
+from ringfence.stores.ledger import Recovered
+from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.state.grant import Grant
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where agents connect, and with which certificate (PEM files; empty for none)."""
+
+    host: str
+    port: int
+    tls_cert: str = ""
+    tls_key: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Place":
+        """What the settings say."""
+        return cls(
+            host=settings.host,
+            port=settings.port,
+            tls_cert=str(settings.tls_cert) if settings.tls_cert is not None else "",
+            tls_key=str(settings.tls_key) if settings.tls_key is not None else "",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """A configuration to be taken whole: with the states of its agents, by id, and its secrets."""
+
+    configuration: Configuration
+    states: Mapping[str, AgentState]
+    secrets: EnvironmentSecrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What workers begin with: the first epoch, all that people have given out, and the record."""
+
+    epoch: Epoch
+    credentials: tuple[AgentCredential, ...]
+    grants: tuple[Grant, ...]
+    recovered: Recovered
+
+
+class Group(Workers, Protocol):
+    """All workers of one plane, from their start to their drained end."""
+
+    def install(self, beginning: Beginning) -> None:
+        """Take what to begin with, before anybody can change it."""
+
+    async def listen(self, place: Place) -> int:
+        """Let agents in; gives the port.
+
+        Raises UsageError `port_taken`, `tls_unusable`, UnavailableError.
+        """
+
+    async def configuration_changed(self, epoch: Epoch) -> None:
+        """Take a new epoch on every live worker; a worker that cannot is ended.
+
+        INVARIANT: it has been sent, in order with every other change, before this first waits.
+        """
+
+    async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Let running answers end for so long, or until `hurry`; what is left is cut."""
+
+    async def close(self) -> None:
+        """End what is left of the workers; after `drain`, or when the start failed."""
+
+    async def catch_up(self) -> None:
+        """Return when what workers have recorded so far can be read, or after a moment."""
+
+    async def tidy(self) -> None:
+        """Look after what needs no answer; called every few seconds."""
+
+    def flush_bodies(self) -> None:
+        """Return when the bodies of what was recorded can be read, or after a moment; blocks."""
+
+    def readiness(self) -> str:
+        """Empty if every worker can do its work, else which cannot and why."""
