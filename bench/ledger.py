@@ -139,7 +139,7 @@ def thread_cpu_s(ident: int | None) -> float:
 async def measure_ledger(folder: Path, concurrency: int, upstream_s: float) -> None:
     calls = pairs(concurrency)
     writer = LedgerWriter.open(Fence.take(folder, f"log_{concurrency}"))
-    thread = writer._thread.ident  # noqa: SLF001 (to read its CPU clock)
+    thread = writer.committer.ident
     before, all_before, began = thread_cpu_s(thread), time.process_time(), time.perf_counter()
     waits = await drive(writer, calls, concurrency, upstream_s=upstream_s)
     cpu, all_cpu = thread_cpu_s(thread) - before, time.process_time() - all_before
@@ -179,7 +179,7 @@ async def measure_bodies(folder: Path, size: int, *, distinct: int, name: str) -
     calls = pairs(64)[:count]
     store = BodyStore.open(folder, limit_bytes=1 << 30)
     writer = LedgerWriter.open(Fence.take(folder, f"log_{name}"), bodies=store)
-    idents = (store._thread.ident, writer._thread.ident)  # noqa: SLF001 (to read their CPU clocks)
+    idents = (store._thread.ident, writer.committer.ident)  # noqa: SLF001 (to read its CPU clock)
     before = [thread_cpu_s(ident) for ident in idents]
     await drive(writer, calls, 64, bodies)
     store.flush()

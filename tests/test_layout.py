@@ -27,6 +27,7 @@ WITHOUT_TEST = {
     "stores/body/place": "protocols without behaviour",
     "stores/postgresql/schema": "statements, proven where they are used",
     "protocols/dialect": "protocols without behaviour",
+    "stores/ledger/backend": "a protocol and the value it takes, proven by each backend",
     "transport/http": "protocols without behaviour",
     "transport/limits": "figures",
 }

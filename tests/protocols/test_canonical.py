@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ringfence.domain.event import AccountLine, Decision, Intent, Outcome, Status
 from ringfence.domain.usage import Usage
-from ringfence.protocols.canonical import MAX_SAFE_INTEGER, JsonValue, encode
+from ringfence.protocols.canonical import MAX_SAFE_INTEGER, JsonValue, encode, encode_lines
 
 integers = st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
 scalars = st.none() | st.booleans() | integers | st.text()
@@ -144,3 +144,15 @@ def test_a_lone_surrogate_is_refused() -> None:
 def test_a_key_that_is_not_a_text_is_refused() -> None:
     with pytest.raises(TypeError, match="key"):
         encode({1: "a"})  # type: ignore[dict-item]
+
+
+def test_many_structs_are_the_lines_of_each() -> None:
+    odd = [Deep(facts={"\ue000": "a", "😀": "b"}), Loose(amount=1), Deep(facts={}, count=7)]
+    for values in (odd, odd[:1], odd[2:], [odd[2], odd[0]], []):
+        assert encode_lines(values) == b"\n".join(encode(value) for value in values)
+
+
+@pytest.mark.parametrize("bad", [Deep(facts={}, count=2**53), Deep(facts={"a": "\ud800"})])
+def test_one_struct_without_a_canonical_form_refuses_them_all(bad: Deep) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (each kind has its own text)
+        encode_lines([Deep(facts={"a": "good"}), bad])

@@ -85,7 +85,7 @@ class Embedded:
     async def catch_up(self) -> None:
         """Events are written in groups; whoever asks waits for the group that is under way."""
         with contextlib.suppress(UnavailableError, TimeoutError):
-            await asyncio.wait_for(self._stores.ledger.flush(), _CATCH_UP_S)
+            await asyncio.wait_for(self._stores.ledger.settle(), _CATCH_UP_S)
 
     async def tidy(self) -> None:
         """End and drop what is over."""

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
 
-from ringfence.stores.body import Body
+from ringfence.stores.body import Body, BodyStore
 from ringfence.stores.ledger.draft import Drafter
+from ringfence.stores.ledger.format import decode
 
 
 def test_a_draft_that_was_not_written_can_be_drafted_again() -> None:
@@ -10,7 +13,7 @@ def test_a_draft_that_was_not_written_can_be_drafted_again() -> None:
     first = drafter.draft([(done, None)], 5)
     drafter.undo(first)
     again = drafter.draft([(done, None)], 5)
-    assert again.leaves == first.leaves
+    assert again.batch.data == first.batch.data
     assert again.refused == []
 
 
@@ -39,7 +42,7 @@ def test_a_draft_spans_the_times_of_its_events() -> None:
     drafter = Drafter("log_1", [], None)
     times = [START_US + 5, START_US, START_US + 9]
     draft = drafter.draft([(refusal(f"act_{t}", time_us=t), None) for t in times], 1)
-    assert (draft.low_us, draft.high_us) == (START_US, START_US + 9)
+    assert (draft.batch.low_us, draft.batch.high_us) == (START_US, START_US + 9)
 
 
 def test_a_change_takes_no_body() -> None:
@@ -53,3 +56,43 @@ def test_without_a_body_store_a_body_leaves_only_its_size() -> None:
     one = intent("act_1")
     drafter.draft([(one, Body(b"four"))], 1)
     assert (one.body, one.body_bytes) == ("", 4)
+
+
+def test_an_event_without_a_canonical_form_is_left_out_and_harms_no_other() -> None:
+    drafter = Drafter("log_1", [], None)
+    bad = intent("act_2", client="\ud800")
+    draft = drafter.draft([(intent("act_1"), None), (bad, None), (intent("act_3"), None)], 1)
+    assert [event for event, _ in draft.refused] == [bad]
+    assert [decode(leaf) for leaf in draft.batch.leaves] == draft.events
+    assert [event.sequence for event in draft.events] == [1, 2]
+    drafter.keep(draft)
+    again = drafter.draft([(intent("act_2"), None), (outcome(bad), None)], 3)
+    assert [error.message for _, error in again.refused] == [
+        "this outcome cannot be written: no intent waits for it"
+    ]
+
+
+def test_an_outcome_without_a_canonical_form_leaves_its_intent_open() -> None:
+    drafter = Drafter("log_1", [("org_a", "act_1")], None)
+    bad = outcome(intent("act_1"))
+    bad.error = "\ud800"
+    assert len(drafter.draft([(bad, None)], 1).refused) == 1
+    assert drafter.draft([(outcome(intent("act_1")), None)], 1).refused == []
+
+
+def test_one_group_holds_an_intent_once() -> None:
+    drafter = Drafter("log_1", [], None)
+    draft = drafter.draft([(intent("act_1"), None), (intent("act_1"), None)], 1)
+    assert (len(draft.events), len(draft.refused)) == (1, 1)
+
+
+def test_the_room_of_a_body_is_given_back_with_its_event(tmp_path: Path) -> None:
+    bodies = BodyStore.open(tmp_path, limit_bytes=10)
+    drafter = Drafter("log_1", [], bodies)
+    drafter.draft([(intent("act_1", client="\ud800"), Body(b"ten bytes!"))], 1)
+    drafter.undo(drafter.draft([(intent("act_2"), Body(b"ten bytes!"))], 1))
+    one = intent("act_3")
+    drafter.keep(drafter.draft([(one, Body(b"ten bytes!"))], 1))
+    bodies.close()
+    assert one.body
+    assert bodies.not_stored == 0

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ringfence.domain.error import UsageError
+from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence, log_path
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.segment import SegmentWriter
@@ -38,7 +39,7 @@ def test_a_log_whose_last_events_are_not_there_is_refused(
 ) -> None:
     fence = Fence.take(tmp_path, "log_1")
     connection = open_log(fence)
-    SegmentWriter(connection).append([b"{}"], 1, 1)
+    SegmentWriter(connection).append(Batch(1, 1, b"{}", 1, 1))
     connection.execute("UPDATE log SET projected = 1")
     connection.execute(statement)
     connection.close()

@@ -1,127 +1,40 @@
-import random
-import sqlite3
+from tests.stores.ledger.event import change, intent, outcome, refusal
 
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
-from tests.stores.ledger.writing import TABLES, derived, write
-
-from ringfence.domain.event import AnyEvent, Intent
-from ringfence.stores.ledger.fence import Fence
-from ringfence.stores.ledger.invocation import select
-from ringfence.stores.ledger.log import open_log
-from ringfence.stores.ledger.projection import catch_up, rebuild
+from ringfence.domain.event import AnyEvent
+from ringfence.stores.ledger.projection import Projection
 
 
-def spent(log: sqlite3.Connection, holder: str) -> list[int]:
-    rows = log.execute("SELECT spent_nano FROM accounts WHERE holder = ?", (holder,))
-    return [nano for (nano,) in rows]
+def gathered(*groups: list[AnyEvent]) -> Projection:
+    projection, first = Projection(), 1
+    for group in groups:
+        for sequence, event in enumerate(group, first):
+            projection.apply(event, sequence, first)
+        first += len(group)
+    return projection
 
 
-def test_an_outcome_charges_each_of_its_accounts(log: sqlite3.Connection) -> None:
-    first, second = intent("act_1"), intent("act_2")
-    write(log, [[first, second, outcome(first, cost=30)], [outcome(second, cost=5)]])
-    assert spent(log, "agt_1") == [35]
-    assert spent(log, "inv_1") == [35]
+def test_a_tree_is_found_in_each_of_its_segments_once() -> None:
+    one, below = intent("act_1"), intent("act_2", invocation="inv_2", root="inv_1", parent="inv_1")
+    projection = gathered([one, below], [intent("act_3", invocation="inv_3")], [outcome(one)])
+    assert projection.traces == {("org_a", "inv_1"): [1, 4], ("org_a", "inv_3"): [3]}
+    assert (projection.count, projection.through) == (4, 4)
 
 
-def test_money_beyond_the_integers_of_json_is_exact(log: sqlite3.Connection) -> None:
-    one = intent("act_1")
-    write(log, [[one], [outcome(one, cost=2**62)]])
-    assert spent(log, "agt_1") == [2**62]
+def test_an_intent_that_got_its_outcome_meanwhile_was_never_pending() -> None:
+    one, earlier = intent("act_1"), intent("act_0")
+    projection = gathered([one, intent("act_2")], [outcome(one), outcome(earlier)])
+    assert projection.opened == {("org_a", "act_2"): 2}
+    assert projection.closed == [("org_a", "act_0")]
 
 
-def test_an_intent_is_pending_until_its_outcome(log: sqlite3.Connection) -> None:
-    one, two, three = intent("act_1"), intent("act_2"), intent("act_3", organisation="org_b")
-    write(log, [[one, two], [three, outcome(two)]])
-    assert derived(log)["pending"] == [("org_a", "act_1", 1), ("org_b", "act_3", 3)]
-    write(log, [[outcome(one), outcome(three)]])
-    assert derived(log)["pending"] == []
+def test_what_belongs_to_no_tree_is_counted_and_leaves_nothing() -> None:
+    projection = gathered([change("agent.suspended", "agt_1")])
+    assert (projection.count, projection.traces) == (1, {})
 
 
-def test_closing_pending_intents_does_not_scan_them(log: sqlite3.Connection) -> None:
-    plans: list[str] = []
-
-    def explain(statement: str) -> None:
-        if statement.startswith("DELETE FROM pending"):
-            plans.append(statement)
-
-    log.set_trace_callback(explain)
-    one = intent("act_1")
-    write(log, [[one], [outcome(one)]])
-    log.set_trace_callback(None)
-    (statement,) = plans
-    plan = [row[3] for row in log.execute(f"EXPLAIN QUERY PLAN {statement}")]
-    assert plan[0].startswith("SEARCH pending USING PRIMARY KEY")
-
-
-def test_organisations_with_the_same_ids_are_kept_apart(log: sqlite3.Connection) -> None:
-    one, other = intent("act_1"), intent("act_1", organisation="org_b")
-    write(log, [[one, other], [outcome(one, cost=1), outcome(other, cost=2)]])
-    assert spent(log, "agt_1") == [1, 2]
-    assert [record.cost for record in select(log, "id = 'inv_1' ORDER BY organisation")] == [1, 2]
-
-
-def a_history(seed: int) -> list[list[AnyEvent]]:
-    """Groups of events of some length in which anything may follow anything."""
-    dice = random.Random(seed)  # noqa: S311 (a test's dice)
-    waiting: list[Intent] = []
-    groups: list[list[AnyEvent]] = []
-    for number in range(dice.randrange(1, 12)):
-        group: list[AnyEvent] = []
-        for n in range(dice.randrange(1, 6)):
-            organisation = dice.choice(["org_a", "org_b"])
-            name, time_us = f"inv_{dice.randrange(4)}", START_US + number
-            match dice.randrange(6):
-                case 0:
-                    group.append(refusal(f"r{number}.{n}", invocation=name, time_us=time_us))
-                case 1:
-                    what = dice.choice(["opened", "finished", "stopped", "renamed"])
-                    group.append(change(f"invocation.{what}", name, organisation=organisation))
-                case 2:
-                    group.append(change("agent.suspended", "agt_1", organisation=organisation))
-                case 3 if waiting:
-                    done = waiting.pop(dice.randrange(len(waiting)))
-                    group.append(outcome(done, cost=dice.randrange(100), time_us=time_us))
-                case _:
-                    one = intent(
-                        f"a{number}.{n}", organisation=organisation, invocation=name,
-                        time_us=time_us,
-                    )  # fmt: skip
-                    waiting.append(one)
-                    group.append(one)
-        groups.append(group)
-    return groups
-
-
-@given(seed=st.integers(0, 10**9), every=st.integers(1, 20))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rebuilding_gives_exactly_what_was_kept(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, every: int
-) -> None:
-    fence = Fence.take(tmp_path_factory.mktemp("log"), "log_1")
-    log = open_log(fence)
-    try:
-        write(log, a_history(seed))
-        kept = derived(log)
-        log.execute("UPDATE accounts SET spent_nano = 1")
-        log.execute("DELETE FROM invocations")
-        rebuild(log, every=every)
-        assert derived(log) == kept
-    finally:
-        log.close()
-        fence.release()
-
-
-def test_what_is_not_derived_yet_is_caught_up_with(log: sqlite3.Connection) -> None:
-    write(log, a_history(7))
-    kept, (projected,) = derived(log), log.execute("SELECT projected FROM log").fetchone()
-    for table in TABLES:
-        log.execute(f"DELETE FROM {table}")  # noqa: S608 (constants)
-    log.execute("UPDATE log SET projected = 0")
-    projection = catch_up(log)
-    assert projection.count == projected
-    projection.commit(log)
-    assert derived(log) == kept
-    assert catch_up(log).count == 0
+def test_a_projection_is_full_when_writing_it_would_take_long() -> None:
+    few = gathered([refusal(f"act_{n}") for n in range(600)])
+    assert not few.is_full
+    many = gathered([refusal(f"act_{n}", invocation=f"inv_{n}") for n in range(300)])
+    assert many.is_full
+    assert gathered([refusal(f"act_{n}") for n in range(4096)]).is_full

@@ -10,6 +10,7 @@ from ringfence.domain.event import AnyEvent
 from ringfence.domain.invocation import InvocationState
 from ringfence.protocols import canonical
 from ringfence.stores.body import Body, BodyStore
+from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Stored
@@ -166,7 +167,7 @@ def test_invocations_are_listed_newest_first_in_pages(tmp_path: Path, reader: Le
         writer = LedgerWriter.open(Fence.take(tmp_path, "log_1"))
         for event in connection_events[:440]:
             writer.record(event)
-        await writer.flush()
+        await writer.settle()
         for event in connection_events[430:]:
             await writer.append(event)
         seen: list[str] = []
@@ -246,7 +247,7 @@ def test_an_export_is_every_leaf_in_order_and_needs_little_memory(
             event = refusal(f"act_{n}")
             event.log, event.sequence = "log_1", n + 1
             leaves.append(canonical.encode(event))
-        segments.append(leaves, START_US, START_US)
+        segments.append(Batch(start + 1, group, b"\n".join(leaves), START_US, START_US))
     connection.execute("UPDATE log SET projected = ?", (count,))
     connection.execute("COMMIT")
     connection.close()

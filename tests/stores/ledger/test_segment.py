@@ -3,14 +3,24 @@ import sqlite3
 import pytest
 
 from ringfence.stores.ledger import segment
+from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.segment import Range, SegmentWriter
+
+
+def batch(first: int, leaves: list[bytes], time_us: int) -> Batch:
+    return Batch(first, len(leaves), b"\n".join(leaves), time_us, time_us)
+
+
+def append_one(log: sqlite3.Connection, leaf: bytes, time_us: int) -> None:
+    writer = SegmentWriter(log)
+    writer.append(batch(writer.next_sequence, [leaf], time_us))
 
 
 def fill(log: sqlite3.Connection, sizes: list[int], times_us: list[int]) -> SegmentWriter:
     writer = SegmentWriter(log)
     for size, time_us in zip(sizes, times_us, strict=True):
         first = writer.next_sequence
-        writer.append([b"leaf %d" % (first + n) for n in range(size)], time_us, time_us)
+        writer.append(batch(first, [b"leaf %d" % (first + n) for n in range(size)], time_us))
     return writer
 
 
@@ -33,7 +43,7 @@ def test_the_segment_of_any_sequence_is_found(log: sqlite3.Connection) -> None:
 
 def test_the_time_of_a_log_never_falls_though_its_clock_does(log: sqlite3.Connection) -> None:
     fill(log, [1, 1, 1], [10, 50, 20])
-    SegmentWriter(log).append([b"later"], 30, 30)
+    append_one(log, b"later", 30)
     times = [(part.low_us, part.high_us) for part in segment.following(log, 0)]
     assert times == [(10, 10), (50, 50), (20, 50), (30, 50)]
 
@@ -70,8 +80,8 @@ def test_a_failed_append_does_not_use_up_numbers(log: sqlite3.Connection) -> Non
     writer = fill(log, [2], [10])
     log.execute("PRAGMA query_only = ON")
     with pytest.raises(sqlite3.OperationalError):
-        writer.append([b"lost"], 11, 11)
+        writer.append(batch(3, [b"lost"], 11))
     log.execute("PRAGMA query_only = OFF")
     assert writer.next_sequence == 3
-    writer.append([b"kept"], 12, 12)
+    writer.append(batch(3, [b"kept"], 12))
     assert [part.first for part in segment.following(log, 0)] == [1, 3]

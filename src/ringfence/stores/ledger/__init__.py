@@ -1,10 +1,13 @@
 """The ledger: one SQLite file for each writer, holding events in the order they were committed.
 
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
-`invocation`, `activity` and `projection` (what is derived), `fence` (one writer alone), `log`,
-`draft`, `line`, `writer`, `recovery`, `query`, `view` (one log), `reader` (all of them).
+`invocation`, `activity` and `projection` (what follows from events), `derived` (the tables of it),
+`fence` (one writer alone), `log`; then `backend` (what a writer needs of a store), `sqlite`,
+`draft` (events to leaves), `line`, `gathering`, `committer`, `writer`; then `recovery`, `query`,
+`view` (one log), `reader` (all of them).
 """
 
+from ringfence.stores.ledger.backend import Backend, Batch
 from ringfence.stores.ledger.fence import Fence, log_ids
 from ringfence.stores.ledger.invocation import InvocationRecord, opening_detail
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Stored
@@ -13,6 +16,8 @@ from ringfence.stores.ledger.recovery import Recovered, recover
 from ringfence.stores.ledger.writer import LedgerWriter
 
 __all__ = [
+    "Backend",
+    "Batch",
     "Fence",
     "Filter",
     "InvocationFilter",

@@ -1,42 +1,16 @@
-"""What happened to invocations, gathered and written many at once."""
+"""What happened to invocations, gathered from many events."""
 
-import sqlite3
-from typing import Final, final
+from typing import final
 
 from ringfence.domain.event import Change, Intent, Outcome, Refusal
-from ringfence.stores.bulk import Bulk
 from ringfence.stores.ledger.invocation import ENDINGS, OPENED, Opening, read_opening
 
 Key = tuple[str, str]
 """Organisation and id."""
 
-# An invocation may begin with a refusal, or end unseen: what a later event knows is filled in.
-_ADD: Final = Bulk(
-    "INSERT INTO invocations (organisation, id, root, agent, credential, opened_us, last_us, steps,"
-    " cost_nano, refusals, parent, depth, grouping, external_id) VALUES",
-    14,
-    """ON CONFLICT DO UPDATE SET
-        last_us = max(last_us, excluded.last_us),
-        steps = steps + excluded.steps,
-        cost_nano = cost_nano + excluded.cost_nano,
-        refusals = refusals + excluded.refusals,
-        agent = iif(agent = '', excluded.agent, agent),
-        credential = iif(credential = '', excluded.credential, credential),
-        parent = iif(grouping = '', excluded.parent, parent),
-        depth = iif(grouping = '', excluded.depth, depth),
-        external_id = iif(grouping = '', excluded.external_id, external_id),
-        grouping = iif(grouping = '', excluded.grouping, grouping)""",
-)
-_DESCRIBE: Final = """UPDATE invocations
-    SET agent = coalesce(nullif(?, ''), agent), credential = coalesce(nullif(?, ''), credential),
-        parent = ?, depth = ?, grouping = ?, external_id = ?,
-        deadline_us = ?, token_digest = ?, narrowing = ?, task = ?
-    WHERE organisation = ? AND id = ?"""
-_END: Final = "UPDATE invocations SET state = ? WHERE organisation = ? AND id = ?"
-
 
 @final
-class _Touch:
+class Touch:
     """What happened to one invocation."""
 
     __slots__ = (
@@ -45,6 +19,7 @@ class _Touch:
     )  # fmt: skip
 
     def __init__(self, root: str, time_us: int) -> None:
+        """Nothing happened yet, at that time."""
         self.root = root
         self.opened_us = self.last_us = time_us
         self.steps = self.cost = self.refusals = 0
@@ -63,9 +38,9 @@ class Activity:
 
     def __init__(self) -> None:
         """Nothing happened yet."""
-        self._touched: dict[Key, _Touch] = {}
-        self._described: list[tuple[Key, Opening]] = []
-        self._ended: list[tuple[Key, str]] = []
+        self.touched: dict[Key, Touch] = {}
+        self.described: list[tuple[Key, Opening]] = []
+        self.ended: list[tuple[Key, str]] = []
 
     def add_intent(self, event: Intent) -> None:
         """One more step, which may be the first."""
@@ -89,44 +64,24 @@ class Activity:
         """An opening or an end; other changes of invocations are no activity."""
         key = (event.organisation, event.subject)
         if event.what == OPENED:
-            self._described.append((key, read_opening(event)))
+            self.described.append((key, read_opening(event)))
         elif event.what in ENDINGS:
-            self._ended.append((key, ENDINGS[event.what].value))
+            self.ended.append((key, ENDINGS[event.what].value))
         else:
             return
         self._touch(key, event.root or event.subject, int(event.time_us))
 
-    def _touch_by_agent(self, event: Intent | Outcome | Refusal) -> _Touch:
+    def _touch_by_agent(self, event: Intent | Outcome | Refusal) -> Touch:
         key = (event.organisation, event.invocation)
         touch = self._touch(key, event.root, int(event.time_us))
         if not touch.agent:
             touch.agent, touch.credential = event.agent, event.credential
         return touch
 
-    def _touch(self, key: Key, root: str, time_us: int) -> _Touch:
-        touch = self._touched.get(key)
+    def _touch(self, key: Key, root: str, time_us: int) -> Touch:
+        touch = self.touched.get(key)
         if touch is None:
-            touch = self._touched[key] = _Touch(root, time_us)
+            touch = self.touched[key] = Touch(root, time_us)
         elif time_us > touch.last_us:
             touch.last_us = time_us
         return touch
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Bring the invocations up to date, within the caller's transaction."""
-        values: list[object] = []
-        for key, touch in self._touched.items():
-            values += key
-            values += (
-                touch.root, touch.agent, touch.credential, touch.opened_us, touch.last_us,
-                touch.steps, touch.cost, touch.refusals,
-                touch.parent, touch.depth, touch.grouping, touch.external_id,
-            )  # fmt: skip
-        _ADD.run(connection, values)
-        for key, opening in self._described:
-            described = (
-                opening.agent, opening.credential, opening.parent, opening.depth, opening.grouping,
-                opening.external_id, opening.deadline_us, opening.token_digest, opening.narrowing,
-                opening.task,
-            )  # fmt: skip
-            connection.execute(_DESCRIBE, (*described, *key))
-        connection.executemany(_END, [(state, *key) for key, state in self._ended])

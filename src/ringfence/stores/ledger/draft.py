@@ -1,31 +1,38 @@
 """Turn events into leaves: number them, commit to their bodies, encode them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import final
 
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome
+from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
 from ringfence.protocols import canonical
 from ringfence.stores.body import Body, BodyStore, Part
 from ringfence.stores.body.shelf import Entry
 from ringfence.stores.body.store import committed
+from ringfence.stores.ledger.backend import Batch
+
+Key = tuple[str, str]
+"""Organisation and action."""
 
 
-@dataclass(slots=True)
+@final
 class Draft:
     """A group of events, ready to be written.
 
-    `refused` holds the events that cannot be written, with why; they are in no other list.
+    `bodies` stand beside their events, None where there is none to store. `refused` holds the
+    events that cannot be written, with why; they are in no other list.
     """
 
-    events: list[AnyEvent] = field(default_factory=list)
-    leaves: list[bytes] = field(default_factory=list)
-    bodies: list[Entry] = field(default_factory=list)
-    closed: list[tuple[str, str]] = field(default_factory=list)
-    refused: list[tuple[AnyEvent, UnavailableError]] = field(default_factory=list)
-    low_us: int = 0
-    high_us: int = 0
+    __slots__ = ("batch", "bodies", "closed", "events", "opened", "refused")
+
+    def __init__(self, first: int) -> None:
+        """Nothing is drafted yet; the first event gets that number."""
+        self.batch = Batch(first, 0, b"", 0, 0)
+        self.events: list[AnyEvent] = []
+        self.bodies: list[Entry | None] = []
+        self.opened: set[Key] = set()
+        self.closed: list[Key] = []
+        self.refused: list[tuple[AnyEvent, UnavailableError]] = []
 
 
 @final
@@ -35,9 +42,7 @@ class Drafter:
     INVARIANT: only the writer of the log drafts, so that nobody else can close an intent.
     """
 
-    def __init__(
-        self, log_id: str, pending: Iterable[tuple[str, str]], bodies: BodyStore | None
-    ) -> None:
+    def __init__(self, log_id: str, pending: Iterable[Key], bodies: BodyStore | None) -> None:
         """Begin with the (organisation, action) pairs that the log left open."""
         self._log_id = log_id
         self._pending = set(pending)
@@ -45,59 +50,94 @@ class Drafter:
 
     def draft(self, items: Iterable[tuple[AnyEvent, Body | None]], first: int) -> Draft:
         """Number events from `first` and encode them; then call `keep` or `undo`."""
-        draft = Draft()
+        draft = Draft(first)
         for event, body in items:
-            event.log = self._log_id
-            event.sequence = first + len(draft.leaves)
             try:
-                self._check(event)
-                entry = self._commit_to(event, body) if body is not None else None
-                leaf = canonical.encode(event)
+                self._add(draft, event, body)
             except (ValueError, TypeError) as error:
-                draft.refused.append((event, _unwritable(event, str(error))))
-                continue
-            if entry is not None:
-                draft.bodies.append(entry)
-            draft.events.append(event)
-            draft.leaves.append(leaf)
-            if isinstance(event, Outcome):
-                key = (event.organisation, event.action)
-                self._pending.remove(key)
-                draft.closed.append(key)
-        times = [int(event.time_us) for event in draft.events]
-        if times:
-            draft.low_us, draft.high_us = min(times), max(times)
+                draft.refused.append((event, _unwritable(event, error)))
+        data = self._encode(draft)
+        if draft.events:
+            times = [int(event.time_us) for event in draft.events]
+            draft.batch = Batch(first, len(draft.events), data, min(times), max(times))
         return draft
 
     def keep(self, draft: Draft) -> None:
         """The draft is durable."""
-        for event in draft.events:
-            if isinstance(event, Intent):
-                self._pending.add((event.organisation, event.action))
-        if self._bodies is not None and draft.bodies:
-            self._bodies.put(draft.bodies)
+        self._pending |= draft.opened
+        if self._bodies is not None:
+            entries = [entry for entry in draft.bodies if entry is not None]
+            if entries:
+                self._bodies.put(entries)
 
     def undo(self, draft: Draft) -> None:
         """The draft was not written; its events may be drafted again."""
         self._pending.update(draft.closed)
-        if self._bodies is not None and draft.bodies:
-            self._bodies.drop(draft.bodies)
+        self._drop(draft.bodies)
 
-    def _check(self, event: AnyEvent) -> None:
-        if isinstance(event, Intent | Outcome):
-            is_pending = (event.organisation, event.action) in self._pending
-            if is_pending is isinstance(event, Intent):
-                raise ValueError(
-                    "it was written before" if is_pending else "no intent waits for it"
-                )
-
-    def _commit_to(self, event: AnyEvent, body: Body) -> Entry | None:
-        """Put the commitment to a body into its event, if the body will be stored."""
-        if isinstance(event, Change):
+    def _add(self, draft: Draft, event: AnyEvent, body: Body | None) -> None:
+        """Take an event into a draft. Raises ValueError or TypeError with nothing changed."""
+        if isinstance(event, Outcome):
+            key = (event.organisation, event.action)
+            if key not in self._pending:
+                raise ValueError("no intent waits for it")
+            entry = None if body is None else self._commit_to(event, Part.RESPONSE, body)
+            self._pending.remove(key)
+            draft.closed.append(key)
+        elif isinstance(event, Intent):
+            key = (event.organisation, event.action)
+            if key in self._pending or key in draft.opened:
+                raise ValueError("it was written before")
+            entry = None if body is None else self._commit_to(event, Part.REQUEST, body)
+            draft.opened.add(key)
+        elif body is None:
+            entry = None
+        elif isinstance(event, Change):
             raise TypeError("a change has no body")
-        if isinstance(event, Intent | Outcome):
+        else:
+            entry = self._commit_to(event, Part.REQUEST, body)
+        event.log = self._log_id
+        event.sequence = draft.batch.first + len(draft.events)
+        draft.events.append(event)
+        draft.bodies.append(entry)
+
+    def _encode(self, draft: Draft) -> bytes:
+        """All leaves of a draft; an event that has no canonical form is refused by itself."""
+        try:
+            return canonical.encode_lines(draft.events)
+        except (ValueError, TypeError):
+            return self._encode_one_by_one(draft)
+
+    def _encode_one_by_one(self, draft: Draft) -> bytes:
+        events, bodies, first = draft.events, draft.bodies, draft.batch.first
+        draft.events, draft.bodies = [], []
+        leaves: list[bytes] = []
+        for event, entry in zip(events, bodies, strict=True):
+            event.sequence = first + len(leaves)
+            try:
+                leaves.append(canonical.encode(event))
+            except (ValueError, TypeError) as error:
+                draft.refused.append((event, _unwritable(event, error)))
+                self._take_out(draft, event)
+                self._drop([entry])
+            else:
+                draft.events.append(event)
+                draft.bodies.append(entry)
+        return b"\n".join(leaves)
+
+    def _take_out(self, draft: Draft, event: AnyEvent) -> None:
+        """An event that was taken in is not written after all."""
+        if isinstance(event, Intent):
+            draft.opened.discard((event.organisation, event.action))
+        elif isinstance(event, Outcome):
+            key = (event.organisation, event.action)
+            draft.closed.remove(key)
+            self._pending.add(key)
+
+    def _commit_to(self, event: Intent | Outcome | Refusal, part: Part, body: Body) -> Entry | None:
+        """Put the commitment to a body into its event, if the body will be stored."""
+        if not isinstance(event, Refusal):
             event.body_bytes = len(body.whole)
-        part = Part.RESPONSE if isinstance(event, Outcome) else Part.REQUEST
         entry = None
         if self._bodies is not None:
             entry = self._bodies.admit(
@@ -106,7 +146,12 @@ class Drafter:
         event.body = committed(entry) if entry is not None else ""
         return entry
 
+    def _drop(self, bodies: Iterable[Entry | None]) -> None:
+        entries = [entry for entry in bodies if entry is not None]
+        if self._bodies is not None and entries:
+            self._bodies.drop(entries)
 
-def _unwritable(event: AnyEvent, why: str) -> UnavailableError:
+
+def _unwritable(event: AnyEvent, why: Exception) -> UnavailableError:
     kind = type(event).__name__.lower()
     return UnavailableError("store_unavailable", f"this {kind} cannot be written: {why}")

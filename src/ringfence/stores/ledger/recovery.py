@@ -11,12 +11,12 @@ from ringfence.domain.event import AnyEvent, Intent, Outcome, Status
 from ringfence.domain.money import Money
 from ringfence.protocols import canonical
 from ringfence.stores.database import open_readable, transaction, translated
-from ringfence.stores.ledger import segment
+from ringfence.stores.ledger import derived, segment
+from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence, log_ids, log_path, require_logs
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
 from ringfence.stores.ledger.log import open_log
-from ringfence.stores.ledger.projection import catch_up
 from ringfence.stores.ledger.schema import LEDGER
 from ringfence.stores.ledger.segment import GROUP, SegmentWriter
 
@@ -103,12 +103,12 @@ def complete(fence: Fence, now_us: int) -> list[str]:
     connection = open_log(fence)
     try:
         with translated(fence.path, LEDGER.noun), transaction(connection):
-            catch_up(connection).write(connection)
+            derived.write(connection, derived.catch_up(connection))
             missing = list(_missing(connection, fence.log_id, now_us))
             writer = SegmentWriter(connection)
             for at in range(0, len(missing), GROUP):
                 _append(writer, missing[at : at + GROUP], now_us)
-            catch_up(connection).write(connection)
+            derived.write(connection, derived.catch_up(connection))
     finally:
         connection.close()
     return [outcome.action for outcome in missing]
@@ -117,7 +117,8 @@ def complete(fence: Fence, now_us: int) -> list[str]:
 def _append(writer: SegmentWriter, outcomes: list[Outcome], now_us: int) -> None:
     for sequence, outcome in enumerate(outcomes, writer.next_sequence):
         outcome.sequence = sequence
-    writer.append([canonical.encode(outcome) for outcome in outcomes], now_us, now_us)
+    data = b"\n".join(canonical.encode(outcome) for outcome in outcomes)
+    writer.append(Batch(writer.next_sequence, len(outcomes), data, now_us, now_us))
 
 
 def _missing(connection: sqlite3.Connection, log_id: str, now_us: int) -> Iterator[Outcome]:

@@ -20,10 +20,12 @@ _FIRST: Final = (
         leaves BLOB NOT NULL
     )""",
     # Everything below can be rebuilt from the segments. In which segments a tree's events stand:
+    # `segments` is a JSON array of their first sequences, `first` the first of them.
     """CREATE TABLE traces (
         organisation TEXT NOT NULL,
         root TEXT NOT NULL,
         first INTEGER NOT NULL,
+        segments TEXT NOT NULL,
         PRIMARY KEY (organisation, root, first)
     ) WITHOUT ROWID""",
     # Intents without outcome.

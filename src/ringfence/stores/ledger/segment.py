@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, final
 
 from ringfence.stores.compression import Compressor, decompress
+from ringfence.stores.ledger.backend import Batch
 
 GROUP: Final = 100
 """Most events in one segment (DESIGN §6)."""
@@ -66,18 +67,23 @@ class SegmentWriter:
         self.next_sequence: int = row[0] if row else 1
         self._high_us: int = row[1] if row else 0
 
-    def append(self, leaves: list[bytes], low_us: int, high_us: int) -> None:
-        """Write leaves as one row; durable when this returns, unless within a transaction.
+    def append(self, batch: Batch) -> None:
+        """Write a batch as one row; durable when this returns, unless within a transaction.
 
-        The first leaf has `next_sequence`, which moves on only if nothing is raised.
+        It must begin at `next_sequence`, which moves on only if nothing is raised.
         """
-        high_us = max(high_us, self._high_us)
-        packed = self._compressor.compress(b"\n".join(leaves))
+        high_us = max(batch.high_us, self._high_us)
         self._connection.execute(
             "INSERT INTO segments VALUES (?, ?, ?, ?, ?)",
-            (self.next_sequence, len(leaves), low_us, high_us, packed),
+            (
+                batch.first,
+                batch.count,
+                batch.low_us,
+                high_us,
+                self._compressor.compress(batch.data),
+            ),
         )
-        self.next_sequence += len(leaves)
+        self.next_sequence = batch.first + batch.count
         self._high_us = high_us
 
 

@@ -9,9 +9,8 @@ from typing import Final, final
 import msgspec
 
 from ringfence.stores.database import open_readable, translated
-from ringfence.stores.ledger import segment
+from ringfence.stores.ledger import derived, segment
 from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
-from ringfence.stores.ledger.projection import catch_up
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Matcher, Place, Stored
 from ringfence.stores.ledger.schema import LEDGER
 from ringfence.stores.ledger.segment import Segment
@@ -174,10 +173,11 @@ class LogView:
 def _parts_of(connection: sqlite3.Connection, organisation: str, root: str | None) -> list[Segment]:
     """The segments of a tree in order, and the newest ones, whose trees are not yet known."""
     rows = connection.execute(
-        "SELECT first FROM traces WHERE organisation = ? AND root = ?"
+        "SELECT held.value FROM traces, json_each(traces.segments) AS held"
+        "     WHERE traces.organisation = ? AND traces.root = ?"
         " UNION SELECT first FROM segments, log"
         "     WHERE first + count > projected AND first >= projected - ?"
-        " ORDER BY first",
+        " ORDER BY 1",
         (organisation, root, segment.GROUP),
     ).fetchall()
     parts = (segment.containing(connection, first) for (first,) in rows)
@@ -189,5 +189,5 @@ def _newest(connection: sqlite3.Connection) -> sqlite3.Connection:
     memory = sqlite3.connect(":memory:", isolation_level=None)
     for statement in (statement for step in LEDGER.steps for statement in step):
         memory.execute(statement)
-    catch_up(connection).write(memory)
+    derived.write(memory, derived.catch_up(connection))
     return memory

@@ -1,36 +1,35 @@
-"""Write the events of one log, durably and in groups, in a thread of its own.
+"""Write the events of one log, durably and in groups, without holding up the event loop.
 
-The thread commits as soon as it is free; what arrives meanwhile is the next group. An intent wakes
-it at once. Other events wait for company, `_LINGER_S` at most, since nobody waits for them.
+The loop does all that needs the interpreter: it numbers and encodes what stands in line at the end
+of its turn. A thread commits the finished bytes. What arrives meanwhile is the next group. An
+intent goes out at once. Others wait for company, `_LINGER_S` at most, since nobody waits for them.
 """
 
 import asyncio
-import sqlite3
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final, Self, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import AnyEvent, Intent
 from ringfence.stores.body import Body, BodyStore
-from ringfence.stores.database import translated
+from ringfence.stores.ledger.backend import Backend
+from ringfence.stores.ledger.committer import Committer
 from ringfence.stores.ledger.draft import Draft, Drafter
 from ringfence.stores.ledger.fence import Fence
+from ringfence.stores.ledger.gathering import Gathering
 from ringfence.stores.ledger.line import Group, Line, Waiting
-from ringfence.stores.ledger.log import open_log
-from ringfence.stores.ledger.projection import catch_up
-from ringfence.stores.ledger.schema import LEDGER
-from ringfence.stores.ledger.segment import SegmentWriter
+from ringfence.stores.ledger.sqlite import SqliteLog
 
 _LINGER_S: Final = 0.02
-_PROJECT_EVERY: Final = 256
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 _LAST_TRIES: Final = 3
 """How often a failing log is tried again while closing."""
 
-_PROJECT_AT_LAST: Final = 4 * _PROJECT_EVERY
-"""From so many events on, what is derived is written though somebody waits."""
+_MOST_UNWRITTEN: Final = 4
+"""From so many projections on, one is written though somebody waits."""
 
 
 @final
@@ -38,55 +37,46 @@ class LedgerWriter:
     """The one writer of one log, for the event loop of one process.
 
     `failure` tells why the log cannot be written, None while it can. Meanwhile intents are refused
-    at once, other events wait (up to a bound; outcomes always), and the thread keeps trying.
+    at once, other events wait (up to a bound; outcomes always), and it is tried again and again.
     `lost` counts events that could not be kept; `groups` and `events` what was committed.
+    INVARIANT: only the loop's thread touches anything in here; the other thread runs `Backend`.
     """
 
-    def __init__(
-        self, fence: Fence, connection: sqlite3.Connection, bodies: BodyStore | None
-    ) -> None:
-        """Use `open`."""
+    def __init__(self, backend: Backend, bodies: BodyStore | None = None) -> None:
+        """Write to an opened log, which is closed with the writer. INVARIANT: called after fork."""
         self.failure: RingfenceError | None = None
         self.lost = 0
         self.groups = 0
         self.events = 0
-        self._fence = fence
-        self._connection = connection
-        self._segments = SegmentWriter(connection)
-        self._projection = catch_up(connection)
-        self._projection.commit(connection)
-        pending = connection.execute("SELECT organisation, action FROM pending").fetchall()
-        self._drafter = Drafter(fence.log_id, pending, bodies)
+        self.committer = Committer("ledger")
+        self._backend = backend
+        self._next_sequence = backend.next_sequence
+        self._drafter = Drafter(backend.log_id, backend.pending, bodies)
         self._line = Line()
-        self._signal = threading.Lock()
-        self._signal.acquire()
-        self._is_idle = False
-        self._is_waking = False
+        self._gathering = Gathering()
+        self._settling: list[asyncio.Future[None]] = []
+        self._job_ended: Callable[[BaseException | None], None] | None = None
+        """What is to be done with the result of the job that the thread was given."""
+        self._is_turning = False
+        self._is_lingering = False
+        self._has_lingered = False
         self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._pause_s = _FIRST_PAUSE_S
 
     @classmethod
     def open(cls, fence: Fence, *, bodies: BodyStore | None = None) -> Self:
-        """Open the fenced log, making it if there is none, and start its thread.
+        """Open the fenced log, making it if there is none.
 
         Raises as `stores.database.open_writable`. INVARIANT: called after fork.
         """
-        connection = open_log(fence)
-        try:
-            with translated(fence.path, LEDGER.noun):
-                writer = cls(fence, connection, bodies)
-        except BaseException:
-            connection.close()
-            raise
-        writer._thread.start()
-        return writer
+        return cls(SqliteLog.open(fence), bodies)
 
     def intend(self, intent: Intent, body: Body | None = None) -> asyncio.Future[None]:
         """Write an intent; the future ends when it is durable.
 
         It fails with UnavailableError `store_unavailable`; the action must then not happen.
         """
-        return self.append(intent, body)
+        return self._wait_for(intent, body)
 
     def append(self, event: AnyEvent, body: Body | None = None) -> asyncio.Future[None]:
         """Write any event and tell when it is durable, as `intend` does."""
@@ -96,15 +86,23 @@ class LedgerWriter:
         """Write an event with the next group; never waits and never fails."""
         if self._is_closing or not self._line.add(event, body):
             self.lost += 1
-        elif self._is_idle:
-            self._wake()
+        elif self._job_ended is None and not (self._is_lingering or self._is_turning):
+            self._linger()
 
     async def flush(self) -> None:
+        """Return when all events so far are durable. Raises as `intend`."""
+        await self._wait_for(None, None)
+
+    async def settle(self) -> None:
         """Return when all events so far are durable and all that is derived from them written.
 
-        Raises UnavailableError `store_unavailable`.
+        Readers need not wait for it, it only saves them work. Raises as `flush`.
         """
-        await self._wait_for(None, None)
+        await self.flush()
+        done = asyncio.get_running_loop().create_future()
+        self._settling.append(done)
+        self._turn_soon()
+        await done
 
     async def close(self) -> None:
         """Write what is left, stop, and let others write the log.
@@ -112,146 +110,165 @@ class LedgerWriter:
         Raises UnavailableError `store_unavailable` if something was left that could not be written.
         """
         self._is_closing = True
-        self._wake()
-        await asyncio.to_thread(self._thread.join)
+        tries_left = _LAST_TRIES
+        while tries_left and (self._job_ended is not None or self._next_job()):
+            await self.committer.wait()
+            self._take_result()
+            if self.failure is not None:
+                tries_left -= 1
+                await asyncio.sleep(self._pause_s)
+                self._probe()
+        await self.committer.wait()
+        await self.committer.stop()
+        self._backend.close()
         lost = self._line.clear()
         self.lost += lost
         if lost:
             raise _unavailable(self.failure)
 
     def _wait_for(self, event: AnyEvent | None, body: Body | None) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
+        done = asyncio.get_running_loop().create_future()
         if self.failure is not None or self._is_closing:
             done.set_exception(_unavailable(self.failure))
         else:
             self._line.wait(event, body, done)
-            if not self._is_waking:
-                self._is_waking = True
-                loop.call_soon(self._wake_after_turn)
+            if self._job_ended is None:
+                self._turn_soon()
         return done
 
-    def _wake_after_turn(self) -> None:
-        """What one turn of the loop brings is one group; until its end the loop is busy anyway."""
-        self._is_waking = False
-        self._wake()
+    def _turn_soon(self) -> None:
+        """What one turn of the loop brings is one group: look at it when the turn is over."""
+        if not self._is_turning:
+            self._is_turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
 
-    def _wake(self) -> None:
-        try:
-            self._signal.release()
-        except RuntimeError:
-            return  # awake already, or about to be
+    def _turn(self) -> None:
+        self._is_turning = False
+        self._next_job()
+        self._gathering.apply()  # after the thread has its work and those who waited have theirs
 
-    # From here on: the thread.
+    def _linger(self) -> None:
+        self._is_lingering = True
+        asyncio.get_running_loop().call_later(_LINGER_S, self._lingered)
 
-    def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
-        last_tries = _LAST_TRIES
+    def _lingered(self) -> None:
+        self._is_lingering = False
+        self._has_lingered = True
+        self._turn()
+
+    def _start(
+        self, job: Callable[[], None], ended: Callable[[BaseException | None], None]
+    ) -> None:
+        self._job_ended = ended
+        self.committer.start(job, self._take_result)
+
+    def _take_result(self) -> None:
+        """The thread is free again; nothing happens if that is known already."""
+        ended = self._job_ended
+        if ended is not None and not self.committer.is_running:
+            self._job_ended = None
+            ended(self.committer.result())
+            self._turn_soon()
+
+    def _next_job(self) -> bool:
+        """Give the thread what is due next, if it is free; whether it has something to do."""
+        if self._job_ended is not None or self.failure is not None:
+            return self._job_ended is not None
         line = self._line
-        while not (self._is_closing and line.is_empty()):
-            try:
-                is_quiet = self._rest() if self.failure is None else self._convalesce(pause_s)
-                self._work(is_quiet=is_quiet)
-            except Exception as error:  # noqa: BLE001 (whatever it is: refuse, show it, try again)
-                self._fail(error)
-                pause_s = min(pause_s * 2, _LAST_PAUSE_S)
-                last_tries -= self._is_closing
-                if not last_tries:
-                    break
-            else:
-                self.failure = None
-                pause_s = _FIRST_PAUSE_S
-        self._connection.close()
-        self._fence.release()
+        _end(line.take_flushed(), None)
+        if self._is_time_to_derive():
+            self._start(partial(self._backend.derive, self._gathering.next()), self._derived)
+            return True
+        while line.is_pressing() or (
+            (self._has_lingered or self._is_closing) and not line.is_empty()
+        ):
+            self._has_lingered = False
+            group = line.take()
+            draft = self._drafter.draft(group.all(), self._next_sequence)
+            ended = partial(self._committed, group, draft)
+            if draft.events:
+                self._start(partial(self._backend.commit, draft.batch), ended)
+                return True
+            ended(None)
+        if not line.is_empty() and not self._is_lingering:
+            self._linger()
+        return False
 
-    def _rest(self) -> bool:
-        """Wait for something to do; for company, if nobody waits for what there is.
+    def _is_time_to_derive(self) -> bool:
+        gathering, line = self._gathering, self._line
+        if self._settling or (self._is_closing and line.is_empty()):
+            gathering.close()
+            if not gathering.waiting:
+                _end_all(self._settling, None)
+                self._settling.clear()
+        is_pressing = line.is_pressing() and not self._settling
+        return gathering.waiting > (_MOST_UNWRITTEN if is_pressing else 0)
 
-        Gives whether nothing came, so that there is time to write what is derived.
-        """
-        line = self._line
-        if line.is_empty() and not self._projection.count:
-            self._is_idle = True
-            # Look again: what came in before the flag was seen did not wake us.
-            if line.is_empty() and not self._is_closing:
-                self._signal.acquire()
-            self._is_idle = False
-        if line.is_pressing() or self._is_closing:
-            return self._is_closing
-        return not self._signal.acquire(timeout=_LINGER_S)
-
-    def _convalesce(self, pause_s: float) -> bool:
-        """Wait, then raise unless a transaction that changes something gets through."""
-        self._signal.acquire(timeout=pause_s)
-        with translated(self._fence.path, LEDGER.noun):
-            self._connection.execute("UPDATE log SET projected = projected")
-        return True
-
-    def _work(self, *, is_quiet: bool) -> None:
-        group = self._line.take()
-        if group.items or group.waiting:
-            self._commit(group)
-        if is_quiet or self._is_time_to_project():
-            with translated(self._fence.path, LEDGER.noun):
-                self._projection.commit(self._connection)
-        _resolve(self._line.take_flushed(), None)
-
-    def _is_time_to_project(self) -> bool:
-        count, line = self._projection.count, self._line
-        is_due = count >= _PROJECT_EVERY and not line.has_waiting()
-        return is_due or count >= _PROJECT_AT_LAST or line.is_flushed()
-
-    def _commit(self, group: Group) -> None:
-        first = self._segments.next_sequence
-        draft = self._drafter.draft(group.all(), first)
-        try:
-            with translated(self._fence.path, LEDGER.noun):
-                if draft.leaves:
-                    self._segments.append(draft.leaves, draft.low_us, draft.high_us)
-        except BaseException as error:
+    def _committed(self, group: Group, draft: Draft, error: BaseException | None) -> None:
+        if error is not None:
             self._drafter.undo(draft)
             self._line.put_back(group)
             self._fail(error, group.waiting)
-            raise
+            return
+        if draft.events:
+            self.groups += 1
+            self.events += len(draft.events)
+            self._next_sequence += len(draft.events)
         self._line.count_written(group)
-        self.groups += 1
-        self.events += len(draft.events)
         self._answer(group.waiting, draft)
+        _end(self._line.take_flushed(), None)
         self._drafter.keep(draft)
-        for sequence, event in enumerate(draft.events, first):
-            self._projection.apply(event, sequence, first)
+        self._gathering.add(draft)
+
+    def _derived(self, error: BaseException | None) -> None:
+        if error is None:
+            self._gathering.written()
+        else:
+            self._fail(error)
+
+    def _probed(self, error: BaseException | None) -> None:
+        if error is None:
+            self.failure = None
+            self._pause_s = _FIRST_PAUSE_S
+        else:
+            self._fail(error)
+
+    def _probe(self) -> None:
+        if self._job_ended is None and self.failure is not None:
+            self._start(self._backend.probe, self._probed)
+
+    def _fail(self, error: BaseException, waiting: Sequence[Waiting] = ()) -> None:
+        """Refuse all who wait, and try again after a pause. The failure shows before they learn."""
+        self.failure = _unavailable(error)
+        _end([*waiting, *self._line.take_waiting()], error)
+        _end_all(self._settling, error)
+        self._settling.clear()
+        if not self._is_closing:
+            asyncio.get_running_loop().call_later(self._pause_s, self._probe)
+        self._pause_s = min(self._pause_s * 2, _LAST_PAUSE_S)
 
     def _answer(self, waiting: list[Waiting], draft: Draft) -> None:
         """Tell who waits; an event that cannot be written and that nobody waits for is lost."""
+        if not draft.refused:
+            _end(waiting, None)
+            return
         refused = {id(event): error for event, error in draft.refused}
-        if refused:
-            for one in waiting:
-                if id(one.event) in refused:
-                    _resolve([one], refused[id(one.event)])
-            awaited = {id(one.event) for one in waiting}
-            self.lost += len(refused.keys() - awaited)
-        _resolve([one for one in waiting if id(one.event) not in refused], None)
-
-    def _fail(self, error: BaseException, waiting: Sequence[Waiting] = ()) -> None:
-        """Refuse all who wait. The failure shows before they learn of it."""
-        self.failure = _unavailable(error)
-        _resolve([*waiting, *self._line.take_waiting()], error)
+        awaited = {id(one.event) for one in waiting}
+        self.lost += len(refused.keys() - awaited)
+        for one in waiting:
+            _end([one], refused.get(id(one.event)))
 
 
-def _resolve(waiting: Sequence[Waiting], error: BaseException | None) -> None:
-    """End futures in their loop, waking it once."""
-    if not waiting:
-        return
-    futures = [one.done for one in waiting]
-    try:
-        futures[0].get_loop().call_soon_threadsafe(_end, futures, error)
-    except RuntimeError:
-        return  # the loop is closed, nobody waits any more
+def _end(waiting: Sequence[Waiting], error: BaseException | None) -> None:
+    if waiting:
+        _end_all([one.done for one in waiting], error)
 
 
-def _end(futures: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
+def _end_all(futures: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
     for future in futures:
-        if not future.done():
+        if future.done():
+            continue
+        with suppress(RuntimeError):  # its loop is closed, nobody waits any more
             if error is None:
                 future.set_result(None)
             else:

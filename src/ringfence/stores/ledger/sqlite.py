@@ -1,0 +1,64 @@
+"""A log kept in an SQLite file of its own: each batch one row, committed with FULL sync."""
+
+import sqlite3
+from typing import Self, final
+
+from ringfence.stores.database import translated
+from ringfence.stores.ledger import derived
+from ringfence.stores.ledger.backend import Batch
+from ringfence.stores.ledger.fence import Fence
+from ringfence.stores.ledger.log import open_log
+from ringfence.stores.ledger.projection import Projection
+from ringfence.stores.ledger.schema import LEDGER
+from ringfence.stores.ledger.segment import SegmentWriter
+
+
+@final
+class SqliteLog:
+    """Implements `backend.Backend`."""
+
+    def __init__(self, fence: Fence, connection: sqlite3.Connection) -> None:
+        """Use `open`."""
+        self.log_id = fence.log_id
+        self._fence = fence
+        self._connection = connection
+        derived.commit(connection, derived.catch_up(connection))
+        self._segments = SegmentWriter(connection)
+        self.next_sequence = self._segments.next_sequence
+        self.pending: list[tuple[str, str]] = connection.execute(
+            "SELECT organisation, action FROM pending"
+        ).fetchall()
+
+    @classmethod
+    def open(cls, fence: Fence) -> Self:
+        """Open the fenced log, making it if there is none; it releases the fence when closed.
+
+        Raises as `stores.database.open_writable`.
+        """
+        connection = open_log(fence)
+        try:
+            with translated(fence.path, LEDGER.noun):
+                return cls(fence, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch as one row."""
+        with translated(self._fence.path, LEDGER.noun):
+            self._segments.append(batch)
+
+    def derive(self, projection: Projection) -> None:
+        """Bring the derived tables up to date."""
+        with translated(self._fence.path, LEDGER.noun):
+            derived.commit(self._connection, projection)
+
+    def probe(self) -> None:
+        """Raise unless a transaction that changes something gets through."""
+        with translated(self._fence.path, LEDGER.noun):
+            self._connection.execute("UPDATE log SET projected = projected")
+
+    def close(self) -> None:
+        """Close the file and release the fence."""
+        self._connection.close()
+        self._fence.release()
