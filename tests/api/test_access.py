@@ -1,5 +1,6 @@
 """Every route, with every kind of caller."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.api.plane import NETWORK, OWNER, Plane, organisation
 from ringfence.api.access import LocalListener, NetworkListener
 from ringfence.api.application import ROUTES
 from ringfence.api.route import AnyRoute
+from ringfence.decisions.access import allows
 from ringfence.domain.organisation import Role
 
 EACH_ROUTE = pytest.mark.parametrize(
@@ -31,6 +33,10 @@ ROLES = {
     "POST /agents/{name}/tokens": BUILD,
     "POST /agents/{name}/tokens/{id}/rotate": BUILD,
     "DELETE /agents/{name}/tokens/{id}": BUILD,
+    "GET /users": VIEW,
+    "GET /users/{name}/tokens": ADMINISTER,
+    "POST /users/{name}/tokens": ADMINISTER,
+    "DELETE /users/{name}/tokens/{id}": ADMINISTER,
     "GET /keys": ADMINISTER,
     "POST /keys": ADMINISTER,
     "DELETE /keys/{id}": ADMINISTER,
@@ -48,6 +54,30 @@ ROLES = {
     "GET /openapi.json": VIEW,
     "GET /metrics": VIEW,
 }
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "access.md"
+MARK = "<!-- made from the routes -->\n"
+
+
+def table() -> str:
+    """Every route and who may use it, as the page shows it."""
+    rows = ["| route | what it does | " + " | ".join(Role) + " |", "|---|---|" + "---|" * len(Role)]
+    for route in sorted(ROUTES, key=lambda each: (each.target, each.method)):
+        own = "own" if route.is_open_to_subject else ""
+        opened = ["yes" if allows({role}, route.roles) else own for role in Role]
+        what = f"`{route.method} {route.target}` | {route.summary}"
+        rows.append(f"| {what} | {' | '.join(opened)} |")
+    return "\n".join(rows) + "\n"
+
+
+def test_the_page_shows_who_may_use_which_route() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, after = text.partition(MARK)
+    rest = after[after.index("\n\n") :]
+    if os.environ.get("RINGFENCE_REFRESH"):
+        PAGE.write_text(before + MARK + table() + rest[1:], encoding="utf-8")
+    assert after.startswith(table()), "run this test with RINGFENCE_REFRESH=1"
 
 
 def target(route: AnyRoute) -> str:

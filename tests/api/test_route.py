@@ -13,7 +13,7 @@ def test_method_and_path_name_one_route() -> None:
 
 def test_every_listing_is_paged() -> None:
     lists = [route for route in ROUTES if str(route.answer).startswith("ringfence.api.route.Page")]
-    assert len(lists) == 7
+    assert len(lists) == 9
     assert all(issubclass(route.query, Paging) for route in lists)
 
 

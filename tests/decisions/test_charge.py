@@ -7,10 +7,12 @@ import pytest
 
 from ringfence.decisions.budget import Demand
 from ringfence.decisions.charge import Plan, compile_plan, demands_for, user_of
-from ringfence.domain.agent import Agent, Category
+from ringfence.domain.agent import Agent, Category, TierRule
 from ringfence.domain.budget import Budget, Per
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation, Team, User, UserDefaults
+from ringfence.domain.user import Principal
 
 
 def budget(limit: int, per: Per) -> Budget:
@@ -45,7 +47,7 @@ def written(demands: tuple[Demand, ...]) -> list[str]:
 
 
 def test_a_call_draws_on_every_budget_from_narrowest_to_widest() -> None:
-    user = user_of(ORGANISATION, "stranger@acme.example", "user_2")
+    user = user_of(ORGANISATION, Principal(id="user_2", name="stranger@acme.example"))
     assert written(demands_for(PLAN, "inv_1", user=user)) == [
         "invocation inv_1 invocation 2",
         "tree inv_1 tree 8",
@@ -111,13 +113,34 @@ def test_a_narrowed_token_has_a_tree_budget_where_the_configuration_has_none() -
 
 
 def test_a_user_who_is_named_does_not_get_the_defaults() -> None:
-    assert user_of(ORGANISATION, "owner@acme.example", "ignored").budgets == ()
+    principal = Principal(id="user_1", name="by any other name")
+    assert user_of(ORGANISATION, principal) is ORGANISATION.users["owner@acme.example"]
 
 
 def test_a_user_who_is_not_named_gets_the_defaults() -> None:
-    user = user_of(ORGANISATION, "stranger", "user_9")
-    assert (user.id, user.calls_per_minute) == ("user_9", 60)
-    assert user.budgets == ORGANISATION.default_user.budgets
+    user = user_of(ORGANISATION, Principal(id="user_9", name="stranger"))
+    assert user is not None
+    assert (user.id, user.name, user.calls_per_minute) == ("user_9", "stranger", 60)
+    assert user.budgets == (budget(3, Per.DAY),)
+
+
+def test_without_defaults_nobody_acts_for_a_user_who_is_not_named() -> None:
+    closed = replace(ORGANISATION, default_user=None)
+    assert user_of(closed, Principal(id="user_9", name="stranger")) is None
+
+
+def test_a_tier_has_budgets_of_its_own_beside_the_agents() -> None:
+    rule = TierRule(budgets=(budget(1, Per.DAY), budget(1, Per.INVOCATION)))
+    agent = replace(AGENT, tiers={CallerTier.BACKGROUND: rule})
+    plain = compile_plan(ORGANISATION, agent, UTC, (CallerTier.API,))
+    assert written(demands_for(plain, "inv_1")) == written(demands_for(PLAN, "inv_1"))
+    background = compile_plan(ORGANISATION, agent, UTC, (CallerTier.BACKGROUND,))
+    assert written(demands_for(background, "inv_1"))[:4] == [
+        "invocation inv_1 invocation 1",
+        "tree inv_1 tree 8",
+        "agent agt_1.background day 1",
+        "agent agt_1 day 5",
+    ]
 
 
 def test_shared_accounts_are_the_same_objects_for_every_invocation() -> None:

@@ -2,7 +2,8 @@ from tests.gateways.world import agent, organisation
 
 from ringfence.domain.verdict import Code, Throttle
 from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Hold
-from ringfence.enforcement.directory import AgentRuntime, Caller
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.runtime import AgentRuntime
 
 RUNTIME = AgentRuntime(organisation(), agent())
 LIMITS = AllowanceLimits(bytes_in_all=100, bytes_per_credential=60, calls_per_credential=2)

@@ -6,8 +6,8 @@ from tests.gateways.world import agent, organisation
 from ringfence.domain.agent import AgentState
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.verdict import Code, Reason
-from ringfence.enforcement.directory import AgentRuntime
 from ringfence.enforcement.live import LiveInvocation, state_reason
+from ringfence.enforcement.runtime import AgentRuntime
 
 STOP = Reason(code=Code.BUDGET_EXHAUSTED, message="The money is spent.")
 

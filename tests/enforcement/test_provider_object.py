@@ -4,8 +4,8 @@ from tests.gateways.world import agent, organisation
 from ringfence.domain.exchange import Answer
 from ringfence.domain.usage import Usage
 from ringfence.enforcement import provider_object
-from ringfence.enforcement.directory import AgentRuntime
 from ringfence.enforcement.provider_object import ProviderObjects
+from ringfence.enforcement.runtime import AgentRuntime
 
 USED = Usage(input_tokens=40, output_tokens=60)
 

@@ -1,9 +1,10 @@
 from tests.gateways.world import agent, organisation
 
-from ringfence.domain.credential import CallerTier
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.organisation import Configuration
-from ringfence.enforcement.directory import AgentRuntime, Caller, Directory
+from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.record import heading
+from ringfence.enforcement.runtime import AgentRuntime
 
 
 def test_an_event_says_who_did_it_under_which_configuration() -> None:

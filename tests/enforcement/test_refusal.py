@@ -6,7 +6,7 @@ from tests.gateways.world import MemoryLedger, agent, organisation
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.verdict import Ask, Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import refusal
-from ringfence.enforcement.directory import AgentRuntime, Caller, Directory
+from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.refusal import (
     CAUSES_PER_MINUTE,
     KEPT_BODY_BYTES,
@@ -15,6 +15,7 @@ from ringfence.enforcement.refusal import (
     Refusals,
     decision_of,
 )
+from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.stores.body import Body
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds

@@ -214,7 +214,8 @@ def test_new_runs_have_a_rate_and_open_runs_a_number() -> None:
         b'{"seconds":0}',
         b'{"seconds":1.5}',
         b'{"seconds":true}',
-        b'{"on_behalf_of":"boss@acme.example"}',
+        b'{"on_behalf_of":{"user":"boss@acme.example"}}',
+        b'{"on_behalf_of":"b\xc3\xb6ss"}',
         b"{" + b" " * 70_000 + b"}",
     ],
 )

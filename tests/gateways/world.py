@@ -290,6 +290,20 @@ def organisation(**more: Any) -> Organisation:  # noqa: ANN401 (fields of it)
     return replace(plain, **more)
 
 
+class MemoryUsers:
+    """A `UserRegistry`; `is_failing` makes it not answer."""
+
+    def __init__(self) -> None:
+        self.ids: dict[tuple[str, str], str] = {}
+        self.is_failing = False
+
+    async def user_id(self, organisation: str, name: str) -> str:
+        await asyncio.sleep(0)
+        if self.is_failing:
+            raise UnavailableError("store_unavailable", "the state store is away")
+        return self.ids.setdefault((organisation, name), f"user_{len(self.ids)}")
+
+
 class World:
     """One worker and everything around it. Made inside a running loop."""
 
@@ -309,6 +323,7 @@ class World:
         self.providers = Providers(self.ledger, answer_chat)
         self.epoch = 0
         self.trouble = ""
+        self.users = MemoryUsers()
         self.worker = Worker(
             Surroundings(
                 ledger=self.ledger,
@@ -317,6 +332,7 @@ class World:
                 clock=self.clock,
                 ids=self.ids,
                 readiness=lambda: self.trouble,
+                users=self.users,
                 supplier=supplier,
                 authority=self.authority,
             ),

@@ -13,6 +13,7 @@ from ringfence.domain.credential import (
     AGENT_TOKEN_PREFIX,
     API_KEY_PREFIX,
     INVOCATION_TOKEN_PREFIX,
+    USER_TOKEN_PREFIX,
     AgentCredential,
 )
 from ringfence.domain.error import UsageError
@@ -39,11 +40,16 @@ class NetworkListener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody with a credential. `organisation` is an id; None means the operator: all of them."""
+    """Somebody with a credential.
+
+    `organisation` is an id; None means the operator: all of them. `user` is the name of a keyholder
+    within it.
+    """
 
     actor: str
     roles: frozenset[Role]
     organisation: str | None = None
+    user: str | None = None
 
 
 async def identify(context: ControlContext, scope: Scope) -> Person:
@@ -144,7 +150,7 @@ def _bearer(headers: Headers) -> str:
 
 
 async def _keyholder(context: ControlContext, token: str) -> Person:
-    if token.startswith((AGENT_TOKEN_PREFIX, INVOCATION_TOKEN_PREFIX)):
+    if token.startswith((AGENT_TOKEN_PREFIX, INVOCATION_TOKEN_PREFIX, USER_TOKEN_PREFIX)):
         await _refuse_agent(context, token)
     key = await asyncio.to_thread(context.state.keys.find, digest_of(token))
     found = None if key is None else _user(context, key.organisation, key.user)
@@ -154,6 +160,7 @@ async def _keyholder(context: ControlContext, token: str) -> Person:
         actor=f"user:{key.user}",
         roles=access.held(key.roles, found.roles),
         organisation=key.organisation,
+        user=found.name,
     )
 
 

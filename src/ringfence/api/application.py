@@ -18,6 +18,7 @@ from ringfence.api import (
     status,
     token,
     trace,
+    user,
 )
 from ringfence.api.context import ControlContext
 from ringfence.api.error import respond_to_http
@@ -33,6 +34,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *agent.ROUTES,
     *token.ROUTES,
     *key.ROUTES,
+    *user.ROUTES,
     *trace.ROUTES,
     *reliability.ROUTES,
     *audit.ROUTES,

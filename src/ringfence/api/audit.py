@@ -1,5 +1,6 @@
 """Routes about the record: events by filter, and the whole of them for an auditor."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -21,11 +22,13 @@ _LINES = "application/x-ndjson"
 class EventQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events. Times are UTC microseconds, `until_us` exclusive.
 
-    `agent` is a name or an id, `verdict` that of an intent or refusal, `code` a refusal's code or
+    `agent` is a name or an id, `user` too: somebody on whose behalf an agent acted, or who changed
+    something themselves. `verdict` that of an intent or refusal, `code` a refusal's code or
     an outcome's status or error, `text` is looked for in message bodies.
     """
 
     agent: str | None = None
+    user: str | None = None
     since_us: int | None = None
     until_us: int | None = None
     kind: Kind | None = None
@@ -51,6 +54,7 @@ async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
     asked = Filter(
         organisation=call.organisation.id,
         agent=query.agent,
+        user=await _user_id(call.context, call.organisation.id, query.user),
         since_us=query.since_us,
         until_us=query.until_us,
         kind=query.kind,
@@ -81,6 +85,14 @@ async def export(call: Call[ExportQuery, Nothing]) -> StreamingResponse:
     lines = _Lines(call.context, asked)
     first = await call.context.scan(lines.batch)  # what is wrong shows before the answer begins
     return StreamingResponse(lines.stream(first), media_type=_LINES)
+
+
+async def _user_id(context: ControlContext, organisation: str, user: str | None) -> str | None:
+    """The id of a user who is asked for by name; whatever is no name is taken for an id."""
+    if not user:
+        return None
+    names = await asyncio.to_thread(context.state.users.names, organisation)
+    return next((known for known, name in names.items() if name == user), user)
 
 
 def _find(context: ControlContext, asked: Filter) -> list[Stored]:

@@ -28,6 +28,7 @@ STATUSES = {
     "organisation_unknown": HTTPStatus.NOT_FOUND,
     "agent_unknown": HTTPStatus.NOT_FOUND,
     "token_unknown": HTTPStatus.NOT_FOUND,
+    "user_unknown": HTTPStatus.NOT_FOUND,
     "key_unknown": HTTPStatus.NOT_FOUND,
     "trace_unknown": HTTPStatus.NOT_FOUND,
     "budget_unknown": HTTPStatus.NOT_FOUND,

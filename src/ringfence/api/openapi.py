@@ -43,6 +43,7 @@ def _operation(route: AnyRoute, schema_of: dict[Any, Document]) -> Document:
         "summary": route.summary,
         "operationId": _name(route),
         "x-roles": sorted(route.roles),
+        "x-open-to-subject": route.is_open_to_subject,
         "parameters": [*_path_parameters(route), *_query_parameters(route)],
         "responses": {
             "default": {"description": "an error", "content": _json(schema_of[ErrorBody])}

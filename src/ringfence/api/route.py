@@ -77,7 +77,8 @@ class Route(Generic[Query, Body]):
 
     `answer` is the type that the description shows; a handler may return it or a ready response.
     `is_installation` marks routes that are about no organisation. `prefix` is empty for a route
-    whose place programs expect at the top.
+    whose place programs expect at the top. A route that `is_open_to_subject` is also open, whatever
+    their role, to the user whom `{name}` in its path names.
     """
 
     method: str
@@ -89,6 +90,7 @@ class Route(Generic[Query, Body]):
     answer: Any
     handler: Callable[[Call[Query, Body]], Awaitable[object]]
     is_installation: bool = False
+    is_open_to_subject: bool = False
     media_type: str = "application/json"
     prefix: str = PREFIX
 
@@ -117,7 +119,9 @@ def mount(route: AnyRoute, context: ControlContext) -> StarletteRoute:
 
 async def _serve(route: AnyRoute, context: ControlContext, request: Request) -> Response:
     person = await access.identify(context, request.scope)
-    access.require(person, route.roles)
+    is_own = route.is_open_to_subject and person.user == request.path_params.get("name")
+    if not (is_own and person.roles):
+        access.require(person, route.roles)
     query = _single_values(request)
     asked = query.pop("organisation", None)
     chosen = None if route.is_installation else access.choose(context, person, asked)

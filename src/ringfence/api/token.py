@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Literal
 
 import msgspec
 
@@ -9,6 +10,7 @@ from ringfence.api.access import digest_of
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.route import BUILDER, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.agent import AgentState
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.credential import AGENT_TOKEN_PREFIX, AgentCredential
 from ringfence.domain.error import UsageError
 from ringfence.stores.state.agent import AgentRecord
@@ -20,9 +22,13 @@ _GRACE_LIMIT_S = 7 * 24 * 3600
 
 
 class TokenOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a new token is for, in the words of whoever makes it."""
+    """What a new token is for, in the words of whoever makes it, and whose calls it marks.
+
+    `tier` is how directly a person stands behind the calls; a rotation keeps that of the old token.
+    """
 
     label: str = ""
+    tier: Literal["interactive", "api", "background"] = "api"
 
     def __post_init__(self) -> None:
         """Raises ValueError, which msgspec reports as a wrong body."""
@@ -30,14 +36,16 @@ class TokenOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(f"label must be at most {_LABEL_LIMIT} characters")
 
 
-class RotationOrder(TokenOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RotationOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long the old token stays good beside the new one, in seconds, at most a week."""
 
+    label: str = ""
     grace_s: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError, which msgspec reports as a wrong body."""
-        TokenOrder.__post_init__(self)
+        if len(self.label) > _LABEL_LIMIT:
+            raise ValueError(f"label must be at most {_LABEL_LIMIT} characters")
         if not 0 <= self.grace_s <= _GRACE_LIMIT_S:
             raise ValueError(f"grace_s must be from 0 to {_GRACE_LIMIT_S}")
 
@@ -58,6 +66,7 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
     created_us: str
     created_by: str
     is_live: bool
+    tier: CallerTier = CallerTier.API
     revoked_us: str | None = None
     replaces: str | None = None
 
@@ -84,7 +93,7 @@ async def list_tokens(call: Call[Paging, Nothing]) -> Page[TokenView]:
 
 async def issue(call: Call[Nothing, TokenOrder]) -> TokenIssued:
     """Make a token; it works on every worker when this returns."""
-    token, record = await _prepare(call, call.body.label)
+    token, record = await _prepare(call, call.body.label, CallerTier(call.body.tier))
     await call.context.record(_note(call, "token.issued", record.credential, {}))
     await asyncio.to_thread(call.context.state.tokens.add, record)
     await call.context.workers.credentials_changed([record.credential])
@@ -93,7 +102,8 @@ async def issue(call: Call[Nothing, TokenOrder]) -> TokenIssued:
 
 async def rotate(call: Call[Nothing, RotationOrder]) -> TokenIssued:
     """Make a token in the place of another, which ends now or after a grace."""
-    token, record = await _prepare(call, call.body.label, replaces=call.path["id"])
+    tier = await _tier(call)
+    token, record = await _prepare(call, call.body.label, tier, replaces=call.path["id"])
     now_us = record.credential.created_us
     detail = {"replaces": call.path["id"], "grace_s": str(call.body.grace_s)}
     rotation = partial(
@@ -136,6 +146,7 @@ def view(record: TokenRecord, now_us: int) -> TokenView:
         created_us=str(credential.created_us),
         created_by=record.created_by,
         is_live=revoked_us is None or now_us < revoked_us,
+        tier=credential.tier,
         revoked_us=None if revoked_us is None else str(revoked_us),
         replaces=record.replaces,
     )
@@ -145,9 +156,18 @@ async def _agent(context: ControlContext, organisation: str, name: str) -> Agent
     return await asyncio.to_thread(context.state.agents.named, organisation, name)
 
 
+async def _tier(call: Call[Nothing, RotationOrder]) -> CallerTier:
+    """The tier of the token that is put out of place. Raises UsageError `token_unknown`."""
+    context, organisation = call.context, call.organisation.id
+    agent = await _agent(context, organisation, call.path["name"])
+    find = partial(context.state.tokens.get, organisation, agent.id, call.path["id"])
+    return (await asyncio.to_thread(find)).tier
+
+
 async def _prepare(
     call: Call[Nothing, TokenOrder] | Call[Nothing, RotationOrder],
     label: str,
+    tier: CallerTier,
     replaces: str | None = None,
 ) -> tuple[str, TokenRecord]:
     agent = await _agent(call.context, call.organisation.id, call.path["name"])
@@ -160,6 +180,7 @@ async def _prepare(
         agent=agent.id,
         digest=digest_of(token),
         created_us=call.context.clock.now_us(),
+        tier=tier,
     )
     record = TokenRecord(
         credential=credential, label=label, created_by=call.person.actor, replaces=replaces
@@ -182,7 +203,7 @@ def _note(
         actor=call.person.actor,
         what=what,
         subject=credential.id,
-        detail={"agent": credential.agent, **detail},
+        detail={"agent": credential.agent, "tier": credential.tier.value, **detail},
     )
 
 

@@ -16,8 +16,10 @@ from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.issuer_keys import FetchedKeys
 from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.gateways.data_plane import DataPlane, Readiness
@@ -53,7 +55,7 @@ def codecs() -> Mapping[Dialect, Codec]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a worker is given: the ledger, the network, time, chance and secrets."""
+    """What a worker is given: the ledger, the network, time, chance, secrets, users' ids."""
 
     ledger: Ledger
     client: Client
@@ -61,6 +63,7 @@ class Surroundings:
     clock: Clock
     ids: Ids
     readiness: Readiness
+    users: UserRegistry
     supplier: Supplier | None = None
     """Whoever can be asked for what another process holds; None where this one holds everything."""
     ledger_totals: Callable[[], Mapping[str, int]] = dict
@@ -93,7 +96,7 @@ class Worker:
         self.invocations = Invocations(
             directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
         )
-        path = ModelPath(
+        path = self._path = ModelPath(
             directory=self.directory,
             invocations=self.invocations,
             book=self.book,
@@ -112,6 +115,12 @@ class Worker:
             authority=self.authority,
         )
         self.dispatcher = Dispatcher(around.client, around.secrets)
+        proofs = Proofs(
+            directory=self.directory,
+            keys=FetchedKeys(around.client, clock),
+            users=around.users,
+            clock=clock,
+        )
         self.data_plane = DataPlane(
             directory=self.directory,
             path=path,
@@ -125,10 +134,12 @@ class Worker:
             invocation_door=InvocationDoor(
                 invocations=self.invocations,
                 path=path,
+                proofs=proofs,
                 ledger=ledger,
                 clock=clock,
                 authority=self.authority,
             ),
+            proofs=proofs,
             clock=clock,
             readiness=around.readiness,
             authority=self.authority,
@@ -156,6 +167,7 @@ class Worker:
         self.invocations.expire(now_us)
         self.invocations.end_calls(now_us)  # of tokens whose time for rotation has passed
         self.book.drop_past(now_us)
+        self._path.tidy(now_us)
 
     async def configuration_changed(
         self, configuration: Configuration, states: Mapping[str, AgentState]

@@ -34,6 +34,7 @@ def audit() -> None:
 
 @audit.command("query")
 @click.option("--agent", metavar="NAME", shell_complete=complete_agent, help="Name or id.")
+@click.option("--user", metavar="NAME", help="On whose behalf, or who changed it; name or id.")
 @click.option("--since", metavar="TIME", help="`2h` ago, `7d` ago, or a date or time.")
 @click.option("--until", metavar="TIME", help="The same; not included.")
 @click.option("--kind", type=click.Choice(_KINDS))
@@ -48,6 +49,7 @@ def query(  # noqa: PLR0913 (one for each option)
     place: Place,
     *,
     agent: str | None,
+    user: str | None,
     since: str | None,
     until: str | None,
     kind: str | None,
@@ -65,6 +67,7 @@ def query(  # noqa: PLR0913 (one for each option)
             "/audit/events",
             limit,
             agent=agent,
+            user=user,
             since_us=None if since is None else read_moment(since, now_us),
             until_us=None if until is None else read_moment(until, now_us),
             kind=kind,

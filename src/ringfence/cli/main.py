@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "budget": ("ringfence.cli.budget:budget", "What is spent and left; grant more."),
     "backup": ("ringfence.cli.backup:backup", "Copy the data folder, also while the plane runs."),
     "restore": ("ringfence.cli.backup:restore", "Put a backup back."),
+    "user": ("ringfence.cli.user:user", "Users, and the tokens with which agents act for them."),
     "key": ("ringfence.cli.key:key", "API keys for people and their programs."),
     "completion": ("ringfence.cli.completion:completion", "Print a shell's completion script."),
 }

@@ -22,6 +22,7 @@ class TokenLine(msgspec.Struct):
     created_us: str
     created_by: str
     is_live: bool
+    tier: str
     revoked_us: str | None = None
     replaces: str | None = None
 
@@ -34,6 +35,13 @@ class _Issued(msgspec.Struct):
 @click.command("token")
 @click.argument("name", shell_complete=complete_agent)
 @click.option("--label", default="", help="What the new token is for.")
+@click.option(
+    "--tier",
+    type=click.Choice(("interactive", "api", "background")),
+    default="api",
+    show_default=True,
+    help="How directly a person stands behind the calls made with it.",
+)
 @click.option("--rotate", metavar="ID", help="Put the new token in the place of this one.")
 @click.option("--grace", metavar="TIME", help="With --rotate: how long the old one stays good.")
 @click.option("--list", "is_list", is_flag=True, help="List the agent's tokens instead.")
@@ -45,6 +53,7 @@ def token(  # noqa: PLR0913 (one for each option)
     name: str,
     *,
     label: str,
+    tier: str,
     rotate: str | None,
     grace: str | None,
     is_list: bool,
@@ -70,14 +79,22 @@ def token(  # noqa: PLR0913 (one for each option)
             order = {"label": label, "grace_s": read_duration_s(grace) if grace else 0}
             _give(plane.post(f"{path}/{segment(rotate)}/rotate", order), name, is_json=is_json)
         else:
-            _give(plane.post(path, {"label": label}), name, is_json=is_json)
+            order = {"label": label, "tier": tier}
+            _give(plane.post(path, order), name, is_json=is_json)
 
 
 def token_table(tokens: list[TokenLine], style: Style) -> list[str]:
     """Tokens as a table, the oldest first."""
-    headings = ("ID", "STATE", "CREATED", "BY", "LABEL")
+    headings = ("ID", "STATE", "TIER", "CREATED", "BY", "LABEL")
     rows = [
-        (each.id, _state(each), show_moment(int(each.created_us)), each.created_by, each.label)
+        (
+            each.id,
+            _state(each),
+            each.tier,
+            show_moment(int(each.created_us)),
+            each.created_by,
+            each.label,
+        )
         for each in tokens
     ]
     return table([Column(each) for each in headings], rows, style)

@@ -10,11 +10,13 @@ import msgspec
 from ringfence.config import tree
 from ringfence.config.definition.agent import read_agents
 from ringfence.config.definition.alert import read_alerts
+from ringfence.config.definition.issuer import read_issuers
 from ringfence.config.definition.model import read_models
-from ringfence.config.definition.organisation import read_heading, read_teams, read_users
+from ringfence.config.definition.organisation import read_heading, read_teams
 from ringfence.config.definition.policy import read_policies
 from ringfence.config.definition.provider import read_providers
 from ringfence.config.definition.tool import read_servers
+from ringfence.config.definition.user import read_users
 from ringfence.config.problem import Place, Problem, Problems, shown
 from ringfence.config.reading import Reading
 from ringfence.config.reference import check_fallbacks, note_budgets, note_unenforced
@@ -149,6 +151,7 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         default_user=heading.default_user,
         teams=read_teams(root),
         users=read_users(root),
+        issuers=read_issuers(root, folder),
         providers=read_providers(root),
         models=read_models(root),
         tools=read_servers(root),

@@ -7,8 +7,10 @@ from datetime import tzinfo
 from ringfence.decisions.budget import Demand
 from ringfence.domain.agent import Agent
 from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation, User
+from ringfence.domain.user import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +29,27 @@ class Plan:
     """Of the team, then of the organisation."""
 
 
-def compile_plan(organisation: Organisation, agent: Agent, tz: tzinfo) -> Plan:
-    """Gather the budgets of an agent, its team and its organisation; all must have their ids."""
+def compile_plan(
+    organisation: Organisation, agent: Agent, tz: tzinfo, tiers: Iterable[CallerTier] = ()
+) -> Plan:
+    """Gather the budgets of an agent, its team and its organisation; all must have their ids.
+
+    `tiers` are the caller tiers whose budgets hold too. What such a budget is drawn on by is summed
+    under a holder of its own: the agent's id, a dot and the tier.
+    """
     team = organisation.teams[agent.team] if agent.team is not None else None
     team_budgets = team.budgets if team is not None else ()
-    everything = (*agent.budgets, *team_budgets, *organisation.budgets)
     org = organisation.id
+    rules = [(tier, agent.tiers[tier]) for tier in tiers if tier in agent.tiers]
+    narrower = tuple(budget for _, rule in rules for budget in rule.budgets)
+    everything = (*narrower, *agent.budgets, *team_budgets, *organisation.budgets)
+    own = tuple(
+        demand
+        for tier, rule in rules
+        for demand in _windows(
+            org, BudgetScope.AGENT, tier_holder(agent.id, tier), rule.budgets, tz
+        )
+    )
     shared = _windows(org, BudgetScope.ORGANISATION, org, organisation.budgets, tz)
     if team is not None:
         shared = (*_windows(org, BudgetScope.TEAM, team.id, team.budgets, tz), *shared)
@@ -41,9 +58,14 @@ def compile_plan(organisation: Organisation, agent: Agent, tz: tzinfo) -> Plan:
         tz=tz,
         invocation_limit=_smallest(everything, Per.INVOCATION),
         tree_limit=_smallest(everything, Per.TREE),
-        agent=_windows(org, BudgetScope.AGENT, agent.id, agent.budgets, tz),
+        agent=(*own, *_windows(org, BudgetScope.AGENT, agent.id, agent.budgets, tz)),
         shared=shared,
     )
+
+
+def tier_holder(agent: str, tier: CallerTier) -> str:
+    """Who holds the budgets of one caller tier of an agent."""
+    return f"{agent}.{tier.value}"
 
 
 def demands_for(
@@ -77,15 +99,19 @@ def demands_for(
     return (*demands, *plan.shared)
 
 
-def user_of(organisation: Organisation, name: str, user_id: str) -> User:
-    """The user as configured; one who is not named gets the organisation's defaults."""
-    known = organisation.users.get(name)
-    if known is not None:
-        return known
+def user_of(organisation: Organisation, principal: Principal) -> User | None:
+    """The user as configured; one who is not named gets the organisation's defaults, if any."""
+    for known in organisation.users.values():
+        if known.id == principal.id:
+            return known
     defaults = organisation.default_user
+    if defaults is None:
+        return None
     return User(
-        name=name,
-        id=user_id,
+        name=principal.name,
+        id=principal.id,
+        models=defaults.models,
+        tools=defaults.tools,
         budgets=defaults.budgets,
         calls_per_minute=defaults.calls_per_minute,
     )

@@ -123,6 +123,25 @@ def retired(agent: Agent) -> Reason:
     return _refusal(Code.AGENT_RETIRED, agent, f"agent `{agent.name}` is retired.")
 
 
+def user_unknown(agent: Agent, name: str) -> Reason:
+    """The user is proven, but nothing says that agents may act for them."""
+    return _refusal(
+        Code.USER_UNKNOWN,
+        agent,
+        f"agent `{agent.name}` may not act for user {quoted(name)}.",
+        (("user", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
+def proof_refused(agent: Agent, cause: str) -> Reason:
+    """What should prove the user does not; `cause` says why in words, and holds none of it."""
+    return _refusal(
+        Code.PROOF_REFUSED,
+        agent,
+        f"the proof of whom agent `{agent.name}` acts for was refused: {cause}.",
+    )
+
+
 def invocation_closed(agent: Agent, invocation: str) -> Reason:
     """The invocation is finished, stopped or expired."""
     return _refusal(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ringfence.domain.budget import Budget
+from ringfence.domain.caller import CallerTier
 
 
 class Category(StrEnum):
@@ -116,6 +117,18 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TierRule:
+    """What holds for an agent's calls of one caller tier beside its own rules; only narrower.
+
+    None leaves the agent's own as it is. Counted limits are those of the whole tree.
+    """
+
+    models: frozenset[str] | None = None
+    limits: Limits | None = None
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
     """A registered thing that acts. `id` is empty until the state store has assigned it."""
 
@@ -135,3 +148,4 @@ class Agent:
     invocations: InvocationRule = InvocationRule.OPEN
     provider_storage: str | None = None
     escalate_to: str = ""
+    tiers: Mapping[CallerTier, TierRule] = field(default_factory=dict)

@@ -1,29 +1,23 @@
 """The words of credentials: what an agent or a person proves itself with."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.organisation import Role
 
 AGENT_TOKEN_PREFIX = "rf_agt_"  # noqa: S105 (a public prefix, not a secret)
 INVOCATION_TOKEN_PREFIX = "rf_inv_"  # noqa: S105 (likewise)
+USER_TOKEN_PREFIX = "rf_usr_"  # noqa: S105 (likewise)
 API_KEY_PREFIX = "rf_key_"
-
-
-class CallerTier(StrEnum):
-    """How directly a person stands behind a call."""
-
-    INTERACTIVE = "interactive"
-    SUBAGENT = "subagent"
-    API = "api"
-    BACKGROUND = "background"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentCredential:
-    """An agent token as the store knows it: the SHA-256 of the secret, never the secret.
+    """A token as the store knows it: the SHA-256 of the secret, never the secret.
 
-    Dead when `revoked_us <= now`; a time still to come is the end of a rotation's grace.
+    `agent` is who calls with it; for a user token it is empty, and `user` is for whom an agent that
+    shows it acts. `tier` is that of an agent token's calls. Dead when `revoked_us <= now`; a time
+    still to come is the end of a rotation's grace, or when a user token expires.
     """
 
     id: str
@@ -32,6 +26,8 @@ class AgentCredential:
     digest: bytes
     created_us: int
     revoked_us: int | None = None
+    user: str = ""
+    tier: CallerTier = CallerTier.API
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

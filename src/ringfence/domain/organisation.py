@@ -7,6 +7,7 @@ from enum import StrEnum
 from ringfence.domain.agent import Agent
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.budget import Budget
+from ringfence.domain.issuer import Issuer
 from ringfence.domain.model import Model, Provider
 from ringfence.domain.tool import ToolServer
 
@@ -23,19 +24,27 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDefaults:
-    """What holds for a user who is not named in the configuration."""
+    """What holds for a user who is not named in the configuration; as in `User`."""
 
+    models: frozenset[str] | None = None
+    tools: tuple[str, ...] | None = None
     budgets: tuple[Budget, ...] = ()
     calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person. `name` is an e-mail address or another stable name."""
+    """A person. `name` is an e-mail address or another stable name.
+
+    `roles` are for the control plane. The rest is what agents may do on the person's behalf:
+    `models` and `tools` (patterns) take away from what the agent may use; None takes nothing away.
+    """
 
     name: str
     id: str = ""
     roles: frozenset[Role] = frozenset()
+    models: frozenset[str] | None = None
+    tools: tuple[str, ...] | None = None
     budgets: tuple[Budget, ...] = ()
     calls_per_minute: int | None = None
 
@@ -53,6 +62,7 @@ class Team:
 class Organisation:
     """One tenant: the frozen content of one configuration file.
 
+    `default_user` is None where no agent may act for a user who is not named.
     `id` and the ids of teams, users and agents are empty until the state store has assigned them.
     """
 
@@ -60,9 +70,10 @@ class Organisation:
     id: str = ""
     timezone: str = "UTC"
     budgets: tuple[Budget, ...] = ()
-    default_user: UserDefaults = field(default_factory=UserDefaults)
+    default_user: UserDefaults | None = None
     teams: Mapping[str, Team] = field(default_factory=dict)
     users: Mapping[str, User] = field(default_factory=dict)
+    issuers: Mapping[str, Issuer] = field(default_factory=dict)
     providers: Mapping[str, Provider] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     tools: Mapping[str, ToolServer] = field(default_factory=dict)

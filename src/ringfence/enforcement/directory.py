@@ -4,50 +4,26 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
-from ringfence.decisions.charge import Plan, compile_plan
-from ringfence.domain.agent import Agent, AgentState
-from ringfence.domain.credential import AgentCredential, CallerTier
+from ringfence.domain.agent import Agent, AgentState, Category
+from ringfence.domain.caller import CallerTier
+from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.route import Route, compile_routes, within
+from ringfence.enforcement.route import compile_routes
+from ringfence.enforcement.runtime import AgentRuntime
 
 DROPPED_KEPT = 10_000
 """How many ended invocation tokens are still told that they have ended."""
-
-
-class AgentRuntime:
-    """One agent: its definition in the present epoch and its state.
-
-    The object stays the same over reloads, so that open invocations see what changed.
-    """
-
-    __slots__ = ("agent", "organisation", "plan", "routes", "state")
-
-    def __init__(self, organisation: Organisation, agent: Agent) -> None:
-        """Begin active, without routes; `Directory.install` fills them in."""
-        self.state = AgentState.ACTIVE
-        self.define(organisation, agent, {})
-
-    def define(self, organisation: Organisation, agent: Agent, routes: Mapping[str, Route]) -> None:
-        """Take the definition of a new epoch."""
-        self.organisation = organisation
-        self.agent = agent
-        self.routes = routes
-        self.plan: Plan = compile_plan(organisation, agent, ZoneInfo(organisation.timezone))
-
-    @property
-    def id(self) -> str:
-        """The agent's immutable id."""
-        return self.agent.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who a request comes from, as its credential proves.
 
-    `invocation` is set for an invocation token and names the only invocation it may act in.
+    `invocation` is set for an invocation token and names the only invocation it may act in. On
+    whose behalf it is, is `runtime.principal`; `proof` is the id of the user token that says so, if
+    it is one of ours, and `ends_us` when the proof is over.
     """
 
     runtime: AgentRuntime
@@ -55,6 +31,8 @@ class Caller:
     invocation: str | None = None
     chain: tuple[str, ...] = ()
     tier: CallerTier = CallerTier.API
+    proof: str = ""
+    ends_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +60,8 @@ class Directory:
         self._entries: dict[bytes, _Entry] = {}
         self._agents: dict[str, AgentRuntime] = {}
         self._credentials: dict[str, AgentCredential] = {}
+        self._user_tokens: dict[bytes, AgentCredential] = {}
+        self._states: Mapping[str, AgentState] = {}
         self._dropped: OrderedDict[bytes, None] = OrderedDict()
         self.configuration: Configuration | None = None
 
@@ -91,7 +71,7 @@ class Directory:
         An agent that is no longer defined is retired. If it comes back, so do its tokens.
         """
         defined = [
-            (organisation, agent, _routes_of(agent, routes))
+            (organisation, agent, routes)
             for organisation, routes in [
                 (each, compile_routes(each)) for each in configuration.organisations.values()
             ]
@@ -103,17 +83,60 @@ class Directory:
             runtime = self._agents.setdefault(agent.id, AgentRuntime(organisation, agent))
             runtime.define(organisation, agent, routes)
             runtime.state = states.get(agent.id, AgentState.ACTIVE)
+        self._states = states
         self.configuration = configuration
         self.put_credentials(list(self._credentials.values()))
 
     def put_credentials(self, credentials: Iterable[AgentCredential]) -> None:
-        """Add or change agent tokens; one whose agent is unknown waits for an epoch with it."""
+        """Add or change tokens; one whose agent is unknown waits for an epoch with it."""
         for credential in credentials:
             self._credentials[credential.id] = credential
-            runtime = self._agents.get(credential.agent)
+            if not credential.agent:
+                self._user_tokens[credential.digest] = credential
+                continue
+            runtime = self._agents.get(credential.agent) or self._gone(credential)
             if runtime is not None:
-                caller = Caller(runtime=runtime, credential=credential.id, chain=(runtime.id,))
+                caller = Caller(
+                    runtime=runtime.used_by((credential.tier,)),
+                    credential=credential.id,
+                    chain=(runtime.id,),
+                    tier=credential.tier,
+                )
                 self._entries[credential.digest] = _Entry(caller, credential.revoked_us)
+
+    def _gone(self, credential: AgentCredential) -> AgentRuntime | None:
+        """The agent of a token that no file names any more: its calls are refused by name."""
+        if self._states.get(credential.agent) is not AgentState.RETIRED:
+            return None
+        runtime = AgentRuntime(
+            self._organisation(credential.organisation),
+            Agent(
+                name=credential.agent,
+                id=credential.agent,
+                owner=_NOBODY,
+                team=None,
+                category=Category.BOUNDED,
+                purpose="",
+            ),
+        )
+        runtime.state = AgentState.RETIRED
+        self._agents[runtime.id] = runtime
+        return runtime
+
+    def _organisation(self, organisation: str) -> Organisation:
+        known = self.configuration.organisations if self.configuration is not None else {}
+        plain = Organisation(name=organisation, id=organisation)
+        return next((each for each in known.values() if each.id == organisation), plain)
+
+    def tier_of(self, credential: str) -> CallerTier:
+        """The caller tier of an agent token's calls."""
+        known = self._credentials.get(credential)
+        return CallerTier.API if known is None else known.tier
+
+    def user_token(self, token: bytes, now_us: int) -> AgentCredential | None:
+        """The user token with this secret, unless its time is over."""
+        found = self._user_tokens.get(digest_of(token))
+        return None if found is None or is_over(found.revoked_us, now_us) else found
 
     def put_invocation_token(self, digest: bytes, caller: Caller) -> None:
         """Add an invocation token. It dies with the agent token that it was narrowed from."""
@@ -155,6 +178,8 @@ class Directory:
             origin = self._credentials.get(caller.credential)
             if origin is None or is_over(origin.revoked_us, now_us):
                 return Unidentified(verdict=REVOKED, caller=caller)
+            if caller.proof and self.is_revoked(caller.proof, now_us):
+                return Unidentified(verdict=PROOF_REVOKED, caller=caller)
         return caller
 
 
@@ -163,16 +188,12 @@ def is_over(revoked_us: int | None, now_us: int) -> bool:
     return revoked_us is not None and now_us >= revoked_us
 
 
-def _routes_of(agent: Agent, routes: Mapping[str, Route]) -> dict[str, Route]:
-    """The routes that an agent may use; a fallback out of its scope is none for it (DESIGN §8)."""
-    names = agent.scope.models
-    return {name: within(route, names) for name, route in routes.items() if name in names}
-
-
 def digest_of(token: bytes) -> bytes:
     """How a token is kept. 256 random bits need no slow hash."""
     return hashlib.sha256(token).digest()
 
+
+_NOBODY = "an administrator of your organisation"
 
 _MISSING = Unidentified(
     verdict=Deny(
@@ -197,5 +218,12 @@ REVOKED = Deny(
         code=Code.CREDENTIAL_REVOKED,
         message="This agent token has been revoked. Do not retry; ask the agent's owner for a "
         "new one.",
+    )
+)
+PROOF_REVOKED = Deny(
+    reason=Reason(
+        code=Code.PROOF_REFUSED,
+        message="The user token that this run acts on has been revoked or has expired. Do not "
+        "retry; ask the user for a new one.",
     )
 )

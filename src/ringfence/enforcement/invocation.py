@@ -3,21 +3,34 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
-
 from ringfence.decisions import charge, limit, rate, reason
 from ringfence.decisions.budget import Book
 from ringfence.decisions.grouping import Clues, Groups, Join, Open
 from ringfence.decisions.rate import Rate
-from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX, CallerTier
+from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
 from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
-from ringfence.domain.money import Money
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
-from ringfence.enforcement.directory import REVOKED, Caller, Directory, digest_of
+from ringfence.enforcement.directory import (
+    PROOF_REVOKED,
+    REVOKED,
+    Caller,
+    Directory,
+    digest_of,
+)
 from ringfence.enforcement.lack import Lacking
-from ringfence.enforcement.live import LiveInvocation, state_reason
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.narrowing import (
+    Narrowing,
+    budget_of,
+    group_of,
+    models_of,
+    narrowing_of,
+    principal_of,
+    restored_runtime,
+    written,
+)
 from ringfence.enforcement.record import Ledger
 from ringfence.protocols import headers
 from ringfence.stores.ledger import InvocationRecord, opening_detail
@@ -26,14 +39,6 @@ from ringfence.transport.entropy import Ids, secret
 
 _SECOND_US = 1_000_000
 _CLOSED_KEPT = 10_000
-
-
-class Narrowing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How an invocation token is narrower than what it was made from; None narrows nothing."""
-
-    models: tuple[str, ...] | None = None
-    budget_nano: int | None = None
-    seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,9 @@ class Invocations:
                 return Refusable(verdict=throttle)
             live = self._add(self._root(caller, found, now_us))
             self._groups.open(organisation, agent, clues, found, invocation=live.id, now_us=now_us)
+            if live.runtime.principal is not None:
+                # An intent that opens an invocation says who acts, not what the proof was.
+                self.record_opening(live)
         else:
             return self._turned_away(found)
         closed = live.closed_reason(now_us)
@@ -133,7 +141,7 @@ class Invocations:
 
     def record_opening(self, live: LiveInvocation, narrowing: Narrowing | None = None) -> None:
         """Tell the ledger of an invocation that no intent has opened."""
-        text = msgspec.json.encode(narrowing).decode() if narrowing is not None else ""
+        text = written(narrowing, live)
         detail = opening_detail(live.identity, token_digest=live.token_digest, narrowing=text)
         self._record(live, "invocation.opened", detail)
         live.is_recorded = True
@@ -180,9 +188,11 @@ class Invocations:
         for live in list(self._open.values()):
             if not live.running:
                 continue
-            why = state_reason(live.runtime)
+            why = live.barred_reason()
             if why is None and self._directory.is_revoked(live.identity.credential, now_us):
                 why = REVOKED.reason
+            if why is None and live.proof and self._directory.is_revoked(live.proof, now_us):
+                why = PROOF_REVOKED.reason
             if why is not None:
                 live.end_calls(why)
             else:
@@ -201,18 +211,16 @@ class Invocations:
             parent = self._open.get(identity.parent) if identity.parent else None
             if identity.parent and parent is None:
                 continue
-            narrowing = (
-                msgspec.json.decode(record.narrowing, type=Narrowing)
-                if record.narrowing
-                else Narrowing()
-            )
+            narrowing = narrowing_of(record)
+            tier = self._directory.tier_of(identity.credential)
             live = self._add(
                 LiveInvocation(
                     identity,
-                    runtime,
+                    restored_runtime(runtime, parent, narrowing, tier),
                     parent=parent,
-                    models=_models(narrowing, parent),
-                    narrowed=_budget(narrowing),
+                    models=models_of(narrowing, parent),
+                    narrowed=budget_of(narrowing),
+                    proof=narrowing.proof,
                 )
             )
             live.is_recorded = True
@@ -226,7 +234,7 @@ class Invocations:
                 self._groups.open(
                     identity.organisation,
                     runtime.agent,
-                    Clues(credential=identity.credential),
+                    Clues(credential=group_of(identity.credential, live.runtime.principal)),
                     Open(_restored(identity.grouping), identity.external_id),
                     invocation=identity.id,
                     now_us=record.last_us,
@@ -241,7 +249,7 @@ class Invocations:
                 self._groups.know_closed(
                     identity.organisation,
                     runtime.agent,
-                    identity.credential,
+                    group_of(identity.credential, principal_of(narrowing_of(record))),
                     Open(identity.grouping, identity.external_id),
                     invocation=identity.id,
                 )
@@ -261,9 +269,10 @@ class Invocations:
                 opened_us=now_us,
                 grouping=found.grouping,
                 external_id=found.external_id,
-                deadline_us=limit.deadline_us(runtime.agent, now_us),
+                deadline_us=limit.deadline_us(runtime.agent, now_us, caller.ends_us),
             ),
             runtime,
+            proof=caller.proof,
         )
 
     def _declared(
@@ -274,11 +283,10 @@ class Invocations:
         narrowing: Narrowing,
         now_us: int,
     ) -> LiveInvocation:
-        runtime = caller.runtime
+        runtime = caller.runtime if parent is None else parent.runtime.as_sub_agent()
         invocation = self._ids.make("inv")
-        deadline_us = limit.deadline_us(
-            runtime.agent, now_us, parent.identity.deadline_us if parent is not None else None
-        )
+        outer_us = parent.identity.deadline_us if parent is not None else caller.ends_us
+        deadline_us = limit.deadline_us(runtime.agent, now_us, outer_us)
         if narrowing.seconds is not None:
             own_us = now_us + narrowing.seconds * _SECOND_US
             deadline_us = own_us if deadline_us is None else min(own_us, deadline_us)
@@ -299,15 +307,16 @@ class Invocations:
                 ),
                 runtime,
                 parent=parent,
-                models=_models(narrowing, parent),
-                narrowed=_budget(narrowing),
+                models=models_of(narrowing, parent),
+                narrowed=budget_of(narrowing),
+                proof=parent.proof if parent is not None else caller.proof,
             )
         )
         if parent is None:
             self._groups.open(
                 runtime.organisation.id,
                 runtime.agent,
-                Clues(credential=caller.credential),
+                Clues(credential=group_of(caller.credential, runtime.principal)),
                 Open(Grouping.TOKEN),
                 invocation=live.id,
                 now_us=now_us,
@@ -329,6 +338,7 @@ class Invocations:
         live.demands = charge.demands_for(
             live.runtime.plan,
             live.id,
+            user=live.runtime.user,
             parent=live.parent.demands if live.parent is not None else (),
             narrowed=live.narrowed,
         )
@@ -348,7 +358,8 @@ class Invocations:
                 credential=live.identity.credential,
                 invocation=live.id,
                 chain=live.chain,
-                tier=CallerTier.SUBAGENT if live.parent is not None else CallerTier.API,
+                tier=live.runtime.tiers[-1],
+                proof=live.proof,
             ),
         )
 
@@ -418,7 +429,7 @@ def _clues(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], 
             case _:
                 client = client or value
     return Clues(
-        credential=caller.credential,
+        credential=group_of(caller.credential, caller.runtime.principal),
         invocation=caller.invocation or "",
         header=header,
         trace=trace,
@@ -430,16 +441,3 @@ def _clues(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], 
 def _restored(grouping: Grouping) -> Grouping:
     """How an invocation is found after a restart: its conversation is not kept, only its time."""
     return Grouping.TIME if grouping is Grouping.CONVERSATION else grouping
-
-
-def _models(narrowing: Narrowing, parent: LiveInvocation | None) -> frozenset[str] | None:
-    """Never more than the parent may use."""
-    outer = parent.models if parent is not None else None
-    if narrowing.models is None:
-        return outer
-    own = frozenset(narrowing.models)
-    return own if outer is None else own & outer
-
-
-def _budget(narrowing: Narrowing) -> Money | None:
-    return None if narrowing.budget_nano is None else Money(narrowing.budget_nano)

@@ -12,7 +12,8 @@ from ringfence.domain.invocation import Invocation, InvocationState
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.verdict import Reason
-from ringfence.enforcement.directory import AgentRuntime, Caller
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.runtime import AgentRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class LiveInvocation:
         "models",
         "narrowed",
         "parent",
+        "proof",
         "running",
         "runtime",
         "state",
@@ -73,7 +75,7 @@ class LiveInvocation:
         "tree",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what an invocation is opened with)
         self,
         identity: Invocation,
         runtime: AgentRuntime,
@@ -81,8 +83,9 @@ class LiveInvocation:
         parent: "LiveInvocation | None" = None,
         models: frozenset[str] | None = None,
         narrowed: Money | None = None,
+        proof: str = "",
     ) -> None:
-        """Open; the tree is the parent's."""
+        """Open; the tree is the parent's. `proof` is the id of a user token that it lives by."""
         self.identity = identity
         self.runtime = runtime
         self.parent = parent
@@ -90,8 +93,8 @@ class LiveInvocation:
         self.children: list[LiveInvocation] = []
         if parent is not None:
             parent.children.append(self)
-        above = parent.chain if parent is not None else ()
-        self.chain: tuple[str, ...] = (*above, runtime.id)
+        self.chain: tuple[str, ...] = (*self._above(), runtime.id)
+        self.proof = proof
         self.models = models
         self.narrowed = narrowed
         self.state = InvocationState.OPEN
@@ -105,6 +108,13 @@ class LiveInvocation:
         self.is_recorded = False
         self.token_digest: bytes | None = None
         self.running: set[Running] = set()
+
+    def _above(self) -> tuple[str, ...]:
+        """Who stands above this agent in the delegation chain."""
+        if self.parent is not None:
+            return self.parent.chain
+        principal = self.runtime.principal
+        return () if principal is None else (principal.id,)
 
     @property
     def id(self) -> str:
@@ -126,7 +136,19 @@ class LiveInvocation:
         over = limit.deadline(self.runtime.agent, identity.opened_us, identity.deadline_us, now_us)
         if over is not None:
             return over
-        return self.parent.closed_reason(now_us) if self.parent is not None else None
+        if self.parent is None:
+            return None
+        return state_reason(self.parent.runtime) or self.parent.closed_reason(now_us)
+
+    def barred_reason(self) -> Reason | None:
+        """Why nobody may act in it: the agent of this invocation, or of one above, is barred."""
+        live: LiveInvocation | None = self
+        while live is not None:
+            why = state_reason(live.runtime)
+            if why is not None:
+                return why
+            live = live.parent
+        return None
 
     def end_calls(self, why: Reason) -> None:
         """Stop what is running, also where nothing arrives that would ask `stream_stop`."""
@@ -156,6 +178,9 @@ def state_reason(runtime: AgentRuntime) -> Reason | None:
     match runtime.state:
         case AgentState.ACTIVE:
             return None
+        case _ if runtime.is_barred and runtime.principal is not None:
+            name = runtime.principal.name or runtime.principal.id
+            return reason.user_unknown(runtime.agent, name)
         case AgentState.SUSPENDED:
             return reason.suspended(runtime.agent)
         case AgentState.RETIRED:

@@ -39,6 +39,7 @@ from ringfence.enforcement.refusal import INTERNAL, Attempted, Refusals, Refused
 from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ending, Ticket
+from ringfence.enforcement.user_rate import UserRates
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
@@ -88,6 +89,7 @@ class ModelPath:
         self._clock = clock
         self._ids = ids
         self._supplier = supplier
+        self._user_rates = UserRates()
         self._meter = meter or Meter()
         self._authority = authority or Authority(clock)
         bounds, objects = bounds or InputBounds(), ProviderObjects()
@@ -172,14 +174,26 @@ class ModelPath:
         if isinstance(reserved, Shortfall):
             return self._deny(knock, _short(caller, reserved), live)
         try:
-            over = limit.model_call(caller.runtime.agent, live.tree)
-            if over is None:
+            verdict = self._count(caller, live, now_us)
+            if verdict is None:
                 return self._ticket(knock, live, quote, reserved, now_us)
         except BaseException:
             self._book.release(reserved)
             raise
         self._book.release(reserved)
-        return self._deny(knock, over, live)
+        return self._refuse(knock, verdict, live)
+
+    def _count(self, caller: Caller, live: LiveInvocation, now_us: int) -> Refused | None:
+        """Count the call where calls are counted, or say why it is one too many."""
+        throttle = self._user_rates.take(caller, now_us)
+        if throttle is not None:
+            return throttle
+        over = limit.model_call(caller.runtime.agent, live.tree)
+        return None if over is None else Deny(reason=over)
+
+    def tidy(self, now_us: int) -> None:
+        """Forget what is over; call every few seconds."""
+        self._user_rates.tidy(now_us)
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Record a refusal that a door found, for example a body that cannot be read."""
@@ -367,6 +381,7 @@ def _holder(caller: Caller, line: Line) -> str:
         case BudgetScope.ORGANISATION:
             return runtime.organisation.name
         case BudgetScope.USER:
-            return line.key.holder
+            user = runtime.user
+            return line.key.holder if user is None else user.name or user.id
         case _:
             return runtime.agent.name

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ringfence.domain.exchange import Answer
-from ringfence.enforcement.directory import AgentRuntime
+from ringfence.enforcement.runtime import AgentRuntime
 
 KEPT_PER_OWNER: Final = 10_000
 """How many objects are known for each owner; an older one is refused like a stranger's."""
@@ -48,5 +48,7 @@ class ProviderObjects:
 
 
 def _owner(runtime: AgentRuntime) -> _Owner:
-    group = runtime.agent.provider_storage
-    return runtime.organisation.id, f"group {group}" if group else runtime.id
+    group, principal = runtime.agent.provider_storage, runtime.principal
+    owner = f"group {group}" if group else runtime.id
+    # What was said on behalf of one user is not there for another.
+    return runtime.organisation.id, owner if principal is None else f"{owner} {principal.id}"

@@ -66,14 +66,19 @@ def _card(legs: Sequence[Leg]) -> RateCard | None:
     return dearest(known) if len(known) == len(cards) else None
 
 
+def origin_of(url: str) -> Origin:
+    """Where to connect for a URL of the configuration."""
+    parts = urlsplit(url)
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return Origin(scheme=parts.scheme, host=parts.hostname or "", port=port)
+
+
 def _leg(provider: Provider, model: Model) -> Leg:
     parts = urlsplit(provider.base_url)
-    host = parts.hostname or ""
-    port = parts.port or _DEFAULT_PORTS[parts.scheme]
     return Leg(
         model=model,
         provider=provider,
-        origin=Origin(scheme=parts.scheme, host=host, port=port),
+        origin=origin_of(provider.base_url),
         base_path=parts.path.rstrip("/"),
         host=parts.netloc.encode(),
     )

@@ -11,6 +11,7 @@ from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
@@ -44,6 +45,7 @@ class DataPlane:
         path: ModelPath,
         model_door: ModelDoor,
         invocation_door: InvocationDoor,
+        proofs: Proofs,
         clock: Clock,
         readiness: Readiness,
         authority: Authority | None = None,
@@ -54,6 +56,7 @@ class DataPlane:
         self._path = path
         self._model_door = model_door
         self._invocation_door = invocation_door
+        self._proofs = proofs
         self._clock = clock
         self._readiness = readiness
 
@@ -101,12 +104,19 @@ class DataPlane:
             self._refuse(caller, request, response, why)
             return
         try:
-            passing.check(request.headers)
+            seen = passing.check(request.headers)
             path, hints = _hints(request)
         except PeerError as error:
             self._refuse(caller, request, response, reason_of(error))
             return
         request.path = path
+        if passing.ON_BEHALF_OF in seen:
+            proof = request.header(passing.ON_BEHALF_OF) or b""
+            proven = await self._proofs.prove(caller, proof)
+            if not isinstance(proven, Caller):
+                self._refuse(caller, request, response, proven.reason)
+                return
+            caller = proven
         await self._route(caller, request, response, hints)
 
     async def _route(

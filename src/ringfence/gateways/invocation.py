@@ -1,5 +1,7 @@
 """`/ringfence/v1/invocations`: an agent declares its runs and gets tokens for them."""
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -11,9 +13,11 @@ from ringfence.domain.money import NANO_PER_USD, from_usd
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.invocation import Invocations, Narrowing, Refusable
+from ringfence.enforcement.invocation import Invocations, Refusable
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.narrowing import Narrowing
+from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.gateways.answer import answer_refusal, client_of
@@ -27,22 +31,28 @@ _BODY_BYTES_MAX: Final = 64 * 1024
 _TASK_CHARACTERS_MAX: Final = 2000
 _USD_MAX: Final = 1_000_000
 _JSON: Final = ((b"content-type", b"application/json"),)
-_FIELDS: Final = frozenset({"task", "models", "budget", "seconds", "on_behalf_of"})
+_PATTERN: Final = re.compile(r"[!-~]{1,200}")
+_PATTERNS_MAX: Final = 200
+_FIELDS: Final = frozenset(
+    {"task", "models", "tools", "hosts", "commands", "budget", "seconds", "on_behalf_of"}
+)
 
 
 class InvocationDoor:
     """Opens and finishes declared invocations. Its answers follow the OpenAI error form."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the parts that the door joins)
         self,
         *,
         invocations: Invocations,
         path: ModelPath,
+        proofs: Proofs,
         ledger: Ledger,
         clock: Clock,
         authority: Authority | None = None,
     ) -> None:
         """One door serves every request of a worker."""
+        self._proofs = proofs
         self._invocations = invocations
         self._path = path
         self._ledger = ledger
@@ -69,13 +79,19 @@ class InvocationDoor:
     async def _open(self, caller: Caller, request: Request, response: Response) -> None:
         try:
             body = await request.read(_BODY_BYTES_MAX)
-            task, narrowing = _read(body)
+            task, narrowing, proof = _read(body)
         except PeerError as error:
             why = Reason(
                 code=Code(error.code), message=f"Ringfence refused this request: {error.message}."
             )
             self._deny(caller, request, response, why)
             return
+        if proof:
+            proven = await self._proofs.prove(caller, proof.encode())
+            if isinstance(proven, Deny):
+                self._deny(caller, request, response, proven.reason)
+                return
+            caller = proven
         agent = caller.runtime.agent
         for name in narrowing.models or ():
             if name not in agent.scope.models:
@@ -169,24 +185,43 @@ def method_not_allowed(allowed: str) -> Reason:
     )
 
 
-def _read(body: bytes) -> tuple[str, Narrowing]:
-    """Read a request for an invocation. Raises PeerError `request_malformed`."""
+def _read(body: bytes) -> tuple[str, Narrowing, str]:
+    """Read a request for an invocation: task, narrowing and proof of a user.
+
+    Raises PeerError `request_malformed`; no error repeats a proof.
+    """
     given = strict_json.parse(body or b"{}")
     if not isinstance(given, dict):
         raise _malformed("the body must be a JSON object")
     for name in given:
         if name not in _FIELDS:
             raise _malformed(f"unknown field `{name}`; known are {', '.join(sorted(_FIELDS))}")
-    if given.get("on_behalf_of") is not None:
-        raise _malformed("`on_behalf_of` needs a proof of the user, which is not accepted yet")
+    proof = given.get("on_behalf_of") or ""
+    if not isinstance(proof, str) or not proof.isascii():
+        raise _malformed("`on_behalf_of` must be a user token or a token of a known issuer")
     task = given.get("task", "")
     if not isinstance(task, str) or len(task) > _TASK_CHARACTERS_MAX:
         raise _malformed(f"`task` must be a text of at most {_TASK_CHARACTERS_MAX} characters")
-    return task, Narrowing(
+    narrowing = Narrowing(
         models=_read_models(given.get("models")),
         budget_nano=_read_budget(given.get("budget")),
         seconds=_read_seconds(given.get("seconds")),
+        tools=_read_patterns(given, "tools"),
+        hosts=_read_patterns(given, "hosts"),
+        commands=_read_patterns(given, "commands"),
     )
+    return task, narrowing, proof
+
+
+def _read_patterns(given: Mapping[str, object], name: str) -> tuple[str, ...] | None:
+    patterns = given.get(name)
+    if patterns is None:
+        return None
+    if not isinstance(patterns, list) or len(patterns) > _PATTERNS_MAX:
+        raise _malformed(f"`{name}` must be a list of at most {_PATTERNS_MAX} patterns")
+    if not all(isinstance(each, str) and _PATTERN.fullmatch(each) for each in patterns):
+        raise _malformed(f"`{name}` must be a list of patterns, such as `crm__get_*`")
+    return tuple(patterns)
 
 
 def _read_models(given: object) -> tuple[str, ...] | None:

@@ -74,8 +74,12 @@ MAX_ID_CHARACTERS: Final = 200
 
 _BEARER: Final = b"bearer "
 _KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key")
+ON_BEHALF_OF: Final = b"ringfence-on-behalf-of"
+"""A proof of the user for whom an agent makes this call. It is a credential: like everything that
+is not listed above it never passes, and it is never written down."""
 _SINGLE: Final = frozenset(
     {
+        ON_BEHALF_OF,
         b"authorization",
         b"content-encoding",
         b"content-type",
@@ -114,9 +118,10 @@ class _CodexTurn(msgspec.Struct):
 _codex_turn: Final = msgspec.json.Decoder(_CodexTurn)
 
 
-def check(headers: Headers) -> None:
+def check(headers: Headers) -> Collection[bytes]:
     """Refuse what two readers could understand differently.
 
+    Gives the names of those headers that it found of the ones that may occur once.
     Raises PeerError `request_malformed` if a header that governance reads occurs twice, or if the
     body is in an encoding that is not decoded here.
     """
@@ -128,6 +133,7 @@ def check(headers: Headers) -> None:
             seen.add(name)
             if name == b"content-encoding" and value.lower() != b"identity":
                 _refuse("the body must not be compressed (`content-encoding`)")
+    return seen
 
 
 def credential(headers: Headers) -> str | None:

@@ -40,6 +40,7 @@ def test_all_parts_of_an_organisation_are_read(load_text: Callable[..., Loaded])
     )
     assert organisation.timezone == "Europe/Berlin"
     assert organisation.budgets == (Budget(limit=Money(5_000_000_000_000), per=Per.MONTH),)
+    assert organisation.default_user is not None
     assert organisation.default_user.calls_per_minute == 60
     assert organisation.teams["support"].budgets[0].limit == 200_000_000_000
     assert organisation.teams["empty"].budgets == ()

@@ -7,7 +7,8 @@ from tests.gateways.world import Upstream, agent, organisation
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.verdict import Throttle
 from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Hold
-from ringfence.enforcement.directory import AgentRuntime, Caller
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.gateways.model.buffer import read_answer, read_request, send_whole
 from ringfence.testing.http import MemoryRequest, MemoryResponse
 

@@ -8,7 +8,7 @@ from ringfence.domain.error import UsageError
 from ringfence.stores.state.schema import metadata, migrate, schema_version
 
 INSTALLATION_WIDE = {"epochs", "schema_version"}
-CREDENTIAL_DIGESTS = {"credentials_digest", "api_keys_digest"}
+CREDENTIAL_DIGESTS = {"credentials_digest", "api_keys_digest", "user_tokens_digest"}
 
 
 @pytest.fixture

@@ -1,19 +1,15 @@
-"""The organisation itself, its teams and its users."""
+"""The organisation itself and its teams."""
 
-import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ringfence.config.definition import budget
+from ringfence.config.definition.user import read_default_user
 from ringfence.config.problem import nearest, shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Text
 from ringfence.domain.budget import Budget
-from ringfence.domain.organisation import Role, Team, User, UserDefaults
-
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+@-]{0,253}")
-_USER_HELP = "use an e-mail address or another stable name without spaces"
-_NO_DEFAULTS = UserDefaults()
+from ringfence.domain.organisation import Team, UserDefaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +19,7 @@ class Heading:
     name: str
     timezone: str = "UTC"
     budgets: tuple[Budget, ...] = ()
-    default_user: UserDefaults = _NO_DEFAULTS
+    default_user: UserDefaults | None = None
 
 
 def read_heading(root: Section) -> Heading:
@@ -38,7 +34,7 @@ def read_heading(root: Section) -> Heading:
         name=section.text("name"),
         timezone=_read_timezone(section),
         budgets=budget.read(section, ("organisation", "")),
-        default_user=_read_default_user(section),
+        default_user=read_default_user(section, root),
     )
     section.close()
     return heading
@@ -58,18 +54,6 @@ def _read_timezone(section: Section) -> str:
     return item.value
 
 
-def _read_default_user(section: Section) -> UserDefaults:
-    inner = section.section("default_user", "`default_user`")
-    if inner is None:
-        return _NO_DEFAULTS
-    defaults = UserDefaults(
-        budgets=budget.read(inner), calls_per_minute=inner.whole("calls_per_minute", least=1)
-    )
-    inner.not_enforced("budget", "calls_per_minute")
-    inner.close()
-    return defaults
-
-
 def read_teams(root: Section) -> dict[str, Team]:
     """Read `teams`."""
     teams: dict[str, Team] = {}
@@ -77,24 +61,3 @@ def read_teams(root: Section) -> dict[str, Team]:
         teams[name] = Team(name=name, budgets=budget.read(section, ("team", name)))
         section.close()
     return teams
-
-
-def read_users(root: Section) -> dict[str, User]:
-    """Read `users`."""
-    users: dict[str, User] = {}
-    for name, section in root.named("users", "user", pattern=_USER, rule=_USER_HELP):
-        users[name] = User(
-            name=name,
-            roles=frozenset(_read_roles(section)),
-            budgets=budget.read(section, ("user", name)),
-            calls_per_minute=section.whole("calls_per_minute", least=1),
-        )
-        section.not_enforced("budget", "calls_per_minute")
-        section.close()
-    return users
-
-
-def _read_roles(section: Section) -> list[Role]:
-    known = {str(role): role for role in Role}
-    items = section.distinct("roles")
-    return [known[item.value] for item in items if section.reference(item, "role", known)]

@@ -1,9 +1,11 @@
 """Tool servers: MCP servers started by a command or reached under a URL."""
 
 import re
+from collections.abc import Mapping
 
 from ringfence.config.definition.address import read_url
-from ringfence.config.problem import CREDENTIAL_WORD, shown
+from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
+from ringfence.config.reading import Item
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Node, Text
 from ringfence.config.variable import references, sole_reference
@@ -20,6 +22,24 @@ def read_servers(root: Section) -> dict[str, ToolServer]:
     """Read `tools`."""
     definitions = root.named("tools", "tool server", pattern=_SERVER, rule=_SERVER_HELP)
     return {name: _read(name, section) for name, section in definitions}
+
+
+def read_patterns(section: Section, servers: Mapping[str, object]) -> tuple[str, ...]:
+    """Read `tools` of somebody who may use them: patterns like `crm__get_*`."""
+    items = section.distinct("tools")
+    for item in items:
+        _judge_pattern(item, section, servers)
+    return tuple(item.value for item in items)
+
+
+def _judge_pattern(item: Item, section: Section, servers: Mapping[str, object]) -> None:
+    server, separator, pattern = item.value.partition("__")
+    if not separator or not PATTERN.fullmatch(pattern):
+        what = f"{shown(item.written)} in {section.where} is not a pattern of tools"
+        section.problem(item.place, what, "write server__tool, for example crm__get_*")
+    elif server not in servers:
+        what = f"unknown tool server {shown(item.written.partition('__')[0])} in {section.where}"
+        section.problem(item.place, what, nearest(item.written.partition("__")[0], servers))
 
 
 def _read(name: str, section: Section) -> ToolServer:

@@ -22,7 +22,8 @@ _KINDS: Final = {Intent: "intent", Outcome: "outcome", Refusal: "refusal", Chang
 class Filter:
     """Which events of one organisation to give; None asks for any.
 
-    `agent` is an id or a name. `since_us` is inclusive, `until_us` exclusive. `verdict` is that of
+    `agent` is an id or a name, `user` the id of somebody on whose behalf an agent acted or who made
+    a change. `since_us` is inclusive, `until_us` exclusive. `verdict` is that of
     an intent or refusal. `code` is a refusal's code, or an outcome's status or error. `text` is
     looked for in bodies: the events whose body brought a matching message first are given. `after`
     is the `cursor` of the last event of the page before.
@@ -30,6 +31,7 @@ class Filter:
 
     organisation: str
     agent: str | None = None
+    user: str | None = None
     since_us: int | None = None
     until_us: int | None = None
     kind: Kind | None = None
@@ -157,6 +159,7 @@ class Matcher:
             and (asked.action is None or action == asked.action)
             and (self._actions is None or action in self._actions)
             and (asked.agent is None or asked.agent in _agents(event))
+            and (asked.user is None or asked.user in _users(event))
             and (asked.verdict is None or asked.verdict == _verdict(event))
             and (asked.code is None or asked.code in _codes(event))
         )
@@ -175,11 +178,18 @@ def _needles(asked: Filter) -> list[bytes]:
     return [
         *(b'"%s":%s' % (k.encode(), msgspec.json.encode(v)) for k, v in pairs.items() if v),
         *(msgspec.json.encode(value) for value in values if value),
+        *([asked.user.encode()] if asked.user else []),
     ]
 
 
 def _agents(event: AnyEvent) -> Sequence[str]:
     return (event.subject,) if isinstance(event, Change) else (event.agent, event.agent_name)
+
+
+def _users(event: AnyEvent) -> Sequence[str]:
+    if isinstance(event, Change):
+        return (event.actor.removeprefix("user:"), event.detail.get("user", ""))
+    return event.chain
 
 
 def _verdict(event: AnyEvent) -> str | None:

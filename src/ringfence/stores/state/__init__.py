@@ -1,6 +1,6 @@
 """Control state: ids, agent states, credentials, keys, grants and epochs (DESIGN §9).
 
 Read in this order: `schema` (the tables), `database` (transactions), `configuration` (how the file
-gets its ids), then `agent`, `token`, `key` and `grant`; `store` opens them together. Everything
-here is synchronous; a caller on an event loop goes through a thread.
+gets its ids), then `agent`, `token`, `user`, `key` and `grant`; `store` opens them together. All of
+it is synchronous; a caller on an event loop goes through a thread.
 """

@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
 )
 
 from ringfence.domain.error import UsageError
@@ -83,10 +84,28 @@ credentials = Table(
     Column("created_by", String, nullable=False),
     Column("revoked_us", BigInteger),
     Column("replaces", String),  # the credential that this one was rotated from
+    Column("tier", String, nullable=False, server_default="api"),
     PrimaryKeyConstraint("organisation", "id"),
     ForeignKeyConstraint(["organisation", "agent"], ["agents.organisation", "agents.id"]),
     Index("credentials_digest", "digest", unique=True),
     Index("credentials_agent", "organisation", "agent", "id"),
+)
+
+user_tokens = Table(
+    "user_tokens",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("label", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("revoked_us", BigInteger, nullable=False),  # when it expires, unless ended before
+    PrimaryKeyConstraint("organisation", "id"),
+    ForeignKeyConstraint(["organisation", "user"], ["users.organisation", "users.id"]),
+    Index("user_tokens_digest", "digest", unique=True),
+    Index("user_tokens_user", "organisation", "user", "id"),
 )
 
 api_keys = Table(
@@ -140,7 +159,15 @@ schema_version = Table(
 
 Step = Callable[[Connection], None]
 
-STEPS: Sequence[Step] = ()
+
+def _add_users(connection: Connection) -> None:
+    """Version 2: tokens of users, and the caller tier of agent tokens."""
+    user_tokens.create(connection)
+    tier = "ALTER TABLE credentials ADD COLUMN tier VARCHAR DEFAULT 'api' NOT NULL"
+    connection.execute(text(tier))
+
+
+STEPS: Sequence[Step] = (_add_users,)
 """Step n brings version n + 1 to n + 2. A new database is made at the newest version at once."""
 
 

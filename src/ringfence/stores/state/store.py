@@ -9,6 +9,7 @@ from ringfence.stores.state.database import Database, open_sqlite
 from ringfence.stores.state.grant import GrantRecords
 from ringfence.stores.state.key import KeyRecords
 from ringfence.stores.state.token import TokenRecords
+from ringfence.stores.state.user import UserRecords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class StateStore:
     tokens: TokenRecords
     keys: KeyRecords
     grants: GrantRecords
+    users: UserRecords
 
     def close(self) -> None:
         """Close every connection."""
@@ -44,4 +46,5 @@ def state_on(database: Database) -> StateStore:
         tokens=TokenRecords(database),
         keys=KeyRecords(database),
         grants=GrantRecords(database),
+        users=UserRecords(database),
     )

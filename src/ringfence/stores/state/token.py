@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import UsageError
 from ringfence.stores.state.database import Database
-from ringfence.stores.state.schema import credentials
+from ringfence.stores.state.schema import credentials, user_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,11 @@ class TokenRecords:
         with self._database.write() as connection:
             return _end(connection, _one(connection, organisation, agent, token), now_us)
 
+    def get(self, organisation: str, agent: str, token: str) -> AgentCredential:
+        """One credential of an agent. Raises UsageError `token_unknown`."""
+        with self._database.read() as connection:
+            return _one(connection, organisation, agent, token)
+
     def list(
         self, organisation: str, agent: str, *, after: str = "", limit: int = 100
     ) -> tuple[TokenRecord, ...]:
@@ -73,10 +79,14 @@ class TokenRecords:
         return tuple(_record(row) for row in rows)
 
     def all(self) -> tuple[AgentCredential, ...]:
-        """Every credential of every organisation, dead ones too: for the data plane's index."""
+        """Every credential of every organisation, dead ones too: for the data plane's index.
+
+        User tokens are among them: agents show them.
+        """
         with self._database.read() as connection:
             rows = connection.execute(select(credentials)).all()
-        return tuple(_credential(row) for row in rows)
+            users = connection.execute(select(user_tokens)).all()
+        return (*map(_credential, rows), *map(user_credential, users))
 
     def find(self, digest: bytes) -> AgentCredential | None:
         """The credential with this digest, dead or alive."""
@@ -121,6 +131,7 @@ def _write(record: TokenRecord) -> dict[str, Any]:
         "created_by": record.created_by,
         "revoked_us": credential.revoked_us,
         "replaces": record.replaces,
+        "tier": credential.tier.value,
     }
 
 
@@ -138,6 +149,20 @@ def _credential(row: Row[Any]) -> AgentCredential:
         id=row.id,
         organisation=row.organisation,
         agent=row.agent,
+        digest=row.digest,
+        created_us=row.created_us,
+        revoked_us=row.revoked_us,
+        tier=CallerTier(row.tier),
+    )
+
+
+def user_credential(row: Row[Any]) -> AgentCredential:
+    """A user token as workers know it."""
+    return AgentCredential(
+        id=row.id,
+        organisation=row.organisation,
+        agent="",
+        user=row.user,
         digest=row.digest,
         created_us=row.created_us,
         revoked_us=row.revoked_us,

@@ -1,0 +1,38 @@
+"""Counted limits of one run of an agent and everything below it."""
+
+from ringfence.config.section import Section
+from ringfence.domain.agent import Limits
+
+
+def read_limits(section: Section, default: Limits) -> Limits:
+    """Read `limits`; what is left out is as in `default`."""
+    inner = section.section("limits", f"`limits` of {section.where}")
+    if inner is None:
+        return default
+    output_tokens = inner.limit("output_tokens", default.output_tokens)
+    written = inner.whole("default_output_tokens", least=1)
+    if written is not None and output_tokens is not None and written > output_tokens:
+        what = f"`default_output_tokens` of {section.where} is above `output_tokens`"
+        inner.problem(inner.at("default_output_tokens"), what, "lower it, or raise the cap")
+    limits = Limits(
+        model_calls=inner.limit("model_calls", default.model_calls),
+        tool_calls=inner.limit("tool_calls", default.tool_calls),
+        calls_per_tool=inner.limit("calls_per_tool", default.calls_per_tool),
+        output_tokens=output_tokens,
+        default_output_tokens=written or output_tokens or default.default_output_tokens,
+        depth=_whole(inner, "depth", default.depth),
+        sub_agents=_whole(inner, "sub_agents", default.sub_agents),
+        seconds=inner.limit("seconds", default.seconds),
+        open_invocations=_whole(inner, "open_invocations", default.open_invocations, 1),
+        new_invocations_per_minute=_whole(
+            inner, "new_invocations_per_minute", default.new_invocations_per_minute, 1
+        ),
+    )
+    inner.not_enforced("tool_calls", "calls_per_tool")
+    inner.close()
+    return limits
+
+
+def _whole(section: Section, key: str, default: int, least: int = 0) -> int:
+    value = section.whole(key, default, least=least)
+    return default if value is None else value
