@@ -179,7 +179,7 @@ async def measure_bodies(folder: Path, size: int, *, distinct: int, name: str) -
     calls = pairs(64)[:count]
     store = BodyStore.open(folder, limit_bytes=1 << 30)
     writer = LedgerWriter.open(Fence.take(folder, f"log_{name}"), bodies=store)
-    idents = (store._thread.ident, writer.committer.ident)  # noqa: SLF001 (to read its CPU clock)
+    idents = (store.ident, writer.committer.ident)
     before = [thread_cpu_s(ident) for ident in idents]
     await drive(writer, calls, 64, bodies)
     store.flush()

@@ -60,6 +60,7 @@ class Embedded:
             ),
             beginning.recovered,
         )
+        self._prepare_bodies(epoch)
         self._worker.install(
             epoch.configuration, epoch.states, beginning.credentials, beginning.grants
         )
@@ -71,8 +72,14 @@ class Embedded:
 
     async def configuration_changed(self, epoch: Epoch) -> None:
         """Take a new epoch."""
+        await asyncio.to_thread(self._prepare_bodies, epoch)
         self._worker.dispatcher.replace_secrets(epoch.secrets)
         await self._worker.configuration_changed(epoch.configuration, epoch.states)
+
+    def _prepare_bodies(self, epoch: Epoch) -> None:
+        """Let no call wait for the disk only because it is its organisation's first."""
+        organisations = epoch.configuration.organisations.values()
+        self._stores.bodies.prepare(organisation.id for organisation in organisations)
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let running answers end."""

@@ -66,3 +66,28 @@ def test_many_organisations_take_turns(tmp_path: Path) -> None:
         assert reader.get(f"org_{n}", "act_1", Part.REQUEST) == b"body %d" % n
     reader.close()
     store.close()
+
+
+def test_what_is_prepared_is_admitted_without_the_disk(tmp_path: Path) -> None:
+    store = BodyStore.open(tmp_path)
+    store.prepare(["org_a", "org_b", "no/organisation"])
+    assert shelf_path(tmp_path, "org_b").exists()
+    for name in ("org_a", "org_b"):
+        shelf_path(tmp_path, name).rename(tmp_path / name)
+    assert store.admit("org_b", "act_1", Part.REQUEST, "inv_1", Body(b"x")) is not None
+    assert list((tmp_path / "bodies").glob("org_b.db")) == []
+    store.close()
+
+
+def test_many_bodies_from_another_thread_are_all_stored(tmp_path: Path) -> None:
+    store, reader = BodyStore.open(tmp_path), BodyReader(tmp_path)
+    for n in range(3000):
+        keep(store, f"act_{n}", Body(b"body %d" % n))
+        if n % 500 == 0:
+            assert store.flush()
+    assert store.flush()
+    assert store.not_stored == 0
+    found = [reader.get("org_a", f"act_{n}", Part.REQUEST) for n in range(0, 3000, 7)]
+    assert found == [b"body %d" % n for n in range(0, 3000, 7)]
+    reader.close()
+    store.close()

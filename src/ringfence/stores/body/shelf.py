@@ -1,7 +1,7 @@
 """Write the bodies of one organisation: each piece once, each conversation as a chain."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 import msgspec
 
@@ -19,7 +19,7 @@ _REMEMBERED_PIECES: Final = 20_000
 _REMEMBERED_TALK_BYTES: Final = 16 * 1024 * 1024
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True):
     """A body on its way to the disk. `talk` names the conversation it may continue."""
 
     organisation: str

@@ -73,7 +73,8 @@ class Projection:
         if self.opened.pop(key, None) is None:
             self.closed.append(key)
         self.activity.add_outcome(event, cost_nano)
-        spent = self.spent
-        for line in event.accounts:
-            account = (organisation, line.scope, line.holder, line.per, line.window_us)
-            spent[account] = spent.get(account, 0) + cost_nano
+        if cost_nano:
+            spent = self.spent
+            for line in event.accounts:
+                account = (organisation, line.scope, line.holder, line.per, line.window_us)
+                spent[account] = spent.get(account, 0) + cost_nano
