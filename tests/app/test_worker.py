@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tests.gateways.world import (
@@ -12,8 +13,11 @@ from tests.gateways.world import (
     chunk,
     code_of,
     organisation,
+    respond,
+    response_answer,
     turns,
     usd,
+    whole,
 )
 
 from ringfence.app.worker import codecs
@@ -22,7 +26,7 @@ from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.event import Status
 from ringfence.domain.model import Dialect
 from ringfence.domain.money import Money
-from ringfence.stores.ledger import Recovered
+from ringfence.stores.ledger import ProviderObject, Recovered
 from ringfence.stores.state.grant import Grant
 from ringfence.testing.http import MemoryResponse
 
@@ -46,6 +50,25 @@ def test_what_the_ledger_knows_was_spent_counts() -> None:
         [line] = [x for x in await world.worker.budgets("org_acme") if x.key == KEY]
         assert line.spent == 1_999_000
         assert await world.worker.budgets("org_other") == ()
+
+    asyncio.run(story())
+
+
+def test_what_a_provider_kept_before_a_restart_may_be_continued_by_its_agent() -> None:
+    kept = [
+        ProviderObject("org_acme", "agt_triage", "resp_mine", 1000, 1),
+        ProviderObject("org_acme", "agt_gone", "resp_lost", 1000, 1),
+        ProviderObject("org_other", "agt_triage", "resp_other", 1000, 1),
+    ]
+
+    async def story() -> None:
+        world = World(recovered=Recovered(objects=kept))
+        world.providers.answering = always(partial(whole, response_answer("resp_next", 4, 6)))
+        mine = await world.ask("/v1/responses", respond(previous_response_id="resp_mine"))
+        assert mine.status == 200
+        for name in ("resp_lost", "resp_other"):
+            foreign = await world.ask("/v1/responses", respond(previous_response_id=name))
+            assert code_of(foreign) == "provider_object"
 
     asyncio.run(story())
 

@@ -46,3 +46,11 @@ def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyP
     for name in ("a", "b", "a", "c"):
         objects.note(runtime(), Answer(usage=USED, provider_object=name))
     assert set(objects.owned(runtime())) == {"a", "c"}
+
+
+def test_a_restored_object_belongs_to_its_agent_or_group() -> None:
+    objects = ProviderObjects()
+    objects.restore(runtime("a", "desk"), "resp_1", 70)
+    objects.restore(runtime(), "resp_2", 80)
+    assert objects.owned(runtime("b", "desk")) == {"resp_1": 70}
+    assert objects.owned(runtime()) == {"resp_2": 80}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ringfence.api.context import WorkerStatus
 from ringfence.decisions.budget import Book, Line
-from ringfence.decisions.input_bound import PPM, Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect
@@ -20,6 +19,7 @@ from ringfence.enforcement.issuer_keys import FetchedKeys
 from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs, UserRegistry
+from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.gateways.data_plane import DataPlane, Readiness
@@ -87,6 +87,7 @@ class Worker:
         for key, start_us, spent in recovered.spent:
             self.book.load(key, start_us, spent)
         self._recovered = recovered
+        self._objects = ProviderObjects()
         self.directory = Directory()
         self._meter = Meter()
         self._ledger_totals = around.ledger_totals
@@ -104,12 +105,8 @@ class Worker:
             refusals=self.refusals,
             clock=clock,
             ids=ids,
-            bounds=InputBounds(
-                {
-                    key: Evidence(highest_ppm=int(ratio * PPM) + 1)
-                    for key, ratio in recovered.ratios.items()
-                }
-            ),
+            bounds=InputBounds(recovered.evidence),
+            objects=self._objects,
             supplier=around.supplier,
             meter=self._meter,
             authority=self.authority,
@@ -159,6 +156,10 @@ class Worker:
             self.book.grant(grant.account, grant.window_start_us, grant.amount)
         self.invocations.restore_closed(self._recovered.closed)
         self.invocations.restore(self._recovered.invocations)
+        for each in self._recovered.objects:
+            runtime = self.directory.agent(each.agent)
+            if runtime is not None and runtime.organisation.id == each.organisation:
+                self._objects.restore(runtime, each.name, each.tokens)
 
     def tidy(self) -> None:
         """End and drop what is over and write out what was counted; call every few seconds."""

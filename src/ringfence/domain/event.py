@@ -108,6 +108,8 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     output_limit: int | None = None
     input_bound: int = 0
     """Input tokens that the reservation allows for."""
+    beyond_text: bool = False
+    """Whether input came beside the body's text: images, media, hosted tools, stored objects."""
     reserved_nano: str
     accounts: list[AccountLine] = []
     tools: list[str] = []

@@ -51,6 +51,11 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     wants_usage: bool = False
     """Chat only: whether the client itself asked for the usage chunk of a stream."""
 
+    @property
+    def is_beyond_text(self) -> bool:
+        """Whether input comes beside the text of the body, so that its size does not tell of it."""
+        return bool(self.images or self.media or self.hosted_tools or self.outside_inputs)
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What governance reads of a whole answer or of a finished stream."""

@@ -33,9 +33,7 @@ class InputBounds:
 
     def learn(self, organisation: str, leg: Leg, request: ModelRequest, usage: Usage) -> None:
         """Take a provider's count of a body that was all text as evidence for the next bound."""
-        if usage.estimated or request.images or request.media:
-            return
-        if request.hosted_tools or request.outside_inputs:
+        if usage.estimated or request.is_beyond_text:
             return
         key = (organisation, leg.model.name)
         state = self._evidence.get(key, _NOTHING_SEEN)

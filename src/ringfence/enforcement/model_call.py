@@ -76,11 +76,15 @@ class ModelPath:
         clock: Clock,
         ids: Ids,
         bounds: InputBounds | None = None,
+        objects: ProviderObjects | None = None,
         supplier: Supplier | None = None,
         meter: Meter | None = None,
         authority: Authority | None = None,
     ) -> None:
-        """`bounds` know what earlier calls have shown; without a `supplier` all is held here."""
+        """`bounds` and `objects` hold what earlier calls have shown.
+
+        Without a `supplier` everything is held here.
+        """
         self._directory = directory
         self._invocations = invocations
         self._book = book
@@ -92,7 +96,7 @@ class ModelPath:
         self._user_rates = UserRates()
         self._meter = meter or Meter()
         self._authority = authority or Authority(clock)
-        bounds, objects = bounds or InputBounds(), ProviderObjects()
+        bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
             directory=directory,
@@ -331,6 +335,7 @@ def _state_request(intent: Intent, request: ModelRequest) -> None:
     intent.stream = request.stream
     intent.tools = list(request.tools)
     intent.body_bytes = len(request.body)
+    intent.beyond_text = request.is_beyond_text
 
 
 def _state_quote(intent: Intent, quote: Quote) -> None:

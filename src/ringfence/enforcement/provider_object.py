@@ -18,7 +18,8 @@ _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 class ProviderObjects:
     """The responses that agents made, by owner: the agent, or its `provider_storage` group.
 
-    In memory only: after a restart an older object is unknown; the agent sends the input itself.
+    In memory, restored at start from the newest outcomes of the ledger; an older object is unknown
+    then, as are items of an answer: the agent sends the input itself.
     """
 
     def __init__(self) -> None:
@@ -38,11 +39,16 @@ class ProviderObjects:
         usage = answer.usage
         if usage is None or usage.estimated:
             return
-        mine = self._owned.setdefault(_owner(runtime), OrderedDict())
+        tokens = usage.input_tokens + usage.output_tokens
         for name in (answer.provider_object, *answer.provider_items):
             if name:
-                mine[name] = usage.input_tokens + usage.output_tokens
-                mine.move_to_end(name)
+                self.restore(runtime, name, tokens)
+
+    def restore(self, runtime: AgentRuntime, name: str, tokens: int) -> None:
+        """Take note of one object and the input tokens that it brings."""
+        mine = self._owned.setdefault(_owner(runtime), OrderedDict())
+        mine[name] = tokens
+        mine.move_to_end(name)
         while len(mine) > KEPT_PER_OWNER:
             mine.popitem(last=False)
 

@@ -506,6 +506,7 @@ def test_a_response_that_this_agent_made_may_be_continued_and_is_paid_for() -> N
         first, second = world.ledger.intents
         extra = second.input_bound - first.input_bound
         assert extra >= 400 + 600
+        assert (first.beyond_text, second.beyond_text) == (False, True)
         # Nobody else may, and nobody learns that it exists.
         stolen = await world.ask("/v1/responses", follow, token="rf_agt_spy")
         never = respond(previous_response_id="resp_none")

@@ -66,13 +66,14 @@ def intent(  # noqa: PLR0913 (a builder: each test names what it is about)
     agent: str = "agt_1",
     client: str = "",
     body_bytes: int = 0,
+    operation: str = "chat",
 ) -> Intent:
     return Intent(
         **heading(organisation, time_us, agent),
         action=action,
         action_kind="model.call",
         resource="small",
-        operation="chat",
+        operation=operation,
         invocation=invocation,
         root=root or invocation,
         parent=parent,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
 
+from ringfence.decisions.input_bound import PPM
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import AccountLine, AnyEvent, Intent, Outcome, Status
@@ -166,16 +167,17 @@ def test_past_windows_are_left_out_and_endless_ones_stay(tmp_path: Path) -> None
     assert {key.per for key in spent(restart(tmp_path))} == {Per.MONTH, Per.TOTAL}
 
 
-def test_the_highest_ratio_of_each_model_is_found(tmp_path: Path) -> None:
-    written: list[AnyEvent] = []
-    for number, (tokens, size, is_estimated) in enumerate(
-        [(100, 400, False), (300, 600, False), (10, 400, False), (999, 10, True), (5, 0, False)]
-    ):
-        one = intent(f"act_{number}", body_bytes=size)
-        usage = Usage(input_tokens=tokens, output_tokens=1, estimated=is_estimated)
-        written += [one, outcome(one, usage=usage)]
-    write(tmp_path, *written)
-    assert restart(tmp_path).ratios == {("org_a", "small"): 0.5}
+def test_what_recent_calls_have_shown_is_found_in_every_log(tmp_path: Path) -> None:
+    for number, log in enumerate(("log_1", "log_2"), 1):
+        one = intent(f"act_{number}", body_bytes=4000, operation="responses")
+        done = outcome(one, usage=Usage(input_tokens=1000 * number, output_tokens=1))
+        done.provider_object = f"resp_{number}"
+        done.time_us = str(START_US - number)
+        write(tmp_path, one, done, log=log)
+    recovered = restart(tmp_path)
+    seen = recovered.evidence["org_a", "small"]
+    assert (seen.calls, seen.highest_ppm) == (2, PPM // 2)
+    assert [each.name for each in recovered.objects] == ["resp_2", "resp_1"]
 
 
 def test_logs_of_other_dead_processes_are_made_whole_too(tmp_path: Path) -> None:

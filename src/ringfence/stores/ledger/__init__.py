@@ -3,11 +3,12 @@
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
 `invocation`, `activity` and `projection` (what follows from events), `derived` (the tables of it),
 `fence` (one writer alone), `log`; then `backend` (what a writer needs of a store), `sqlite`,
-`draft` (events to leaves), `line`, `gathering`, `committer`, `writer`; then `recovery`, `query`,
-`view` (one log), `reader` (all of them).
+`draft` (events to leaves), `line`, `gathering`, `committer`, `writer`; then `experience`,
+`recovery`, `query`, `view` (one log), `reader` (all of them).
 """
 
 from ringfence.stores.ledger.backend import Backend, Batch
+from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.stores.ledger.fence import Fence, log_ids
 from ringfence.stores.ledger.invocation import InvocationRecord, opening_detail
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Stored
@@ -24,6 +25,7 @@ __all__ = [
     "InvocationRecord",
     "LedgerReader",
     "LedgerWriter",
+    "ProviderObject",
     "Recovered",
     "Stored",
     "log_ids",

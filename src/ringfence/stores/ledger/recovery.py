@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Intent, Outcome, Status
+from ringfence.domain.event import Intent, Outcome, Status
 from ringfence.domain.money import Money
 from ringfence.protocols import canonical
 from ringfence.stores.database import open_readable, transaction, translated
 from ringfence.stores.ledger import derived, segment
 from ringfence.stores.ledger.backend import Batch
+from ringfence.stores.ledger.experience import ProviderObject, read_evidence, read_objects
 from ringfence.stores.ledger.fence import Fence, log_ids, log_path, require_logs
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
@@ -24,7 +26,6 @@ _LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 """A month and a day: no window that began before is still open."""
 
 _CLOSED_READ: Final = 10_000
-_RECENT_EVENTS: Final = 10_000
 _ENDED: Final = "process_ended"
 
 
@@ -34,16 +35,18 @@ class Recovered:
 
     `spent` holds each account of a window that may still be open: key, start of the window in UTC
     microseconds, amount. `invocations` are the open ones; `closed` those of the last month that
-    were finished or stopped and had a name from outside, the latest last. `ratios` gives, per
-    (organisation, model alias), the highest number of input tokens per request byte among recent
-    outcomes. `unknown` names the actions whose outcome was missing and is now written. `held`
-    names logs that other living processes write: their newest events may be missing here.
+    were finished or stopped and had a name from outside, the latest last. `evidence` is, per
+    (organisation, model alias), what recent calls have shown of their input; `objects` are what
+    providers keep of recent answers, the latest last. `unknown` names the actions whose outcome was
+    missing and is now written. `held` names logs that other living processes write: their newest
+    events may be missing here.
     """
 
     spent: list[tuple[AccountKey, int, Money]] = field(default_factory=list)
     invocations: list[InvocationRecord] = field(default_factory=list)
     closed: list[InvocationRecord] = field(default_factory=list)
-    ratios: dict[tuple[str, str], float] = field(default_factory=dict)
+    evidence: dict[tuple[str, str], Evidence] = field(default_factory=dict)
+    objects: list[ProviderObject] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
 
@@ -66,12 +69,14 @@ def recover(fence: Fence, now_us: int) -> Recovered:
                 _read_spent(connection, now_us, spent)
                 _read_open(connection, invocations)
                 recovered.closed.extend(_read_closed(connection, now_us))
-                _read_ratios(connection, recovered.ratios)
+                read_evidence(connection, recovered.evidence)
+                recovered.objects.extend(read_objects(connection))
         finally:
             connection.close()
     recovered.spent.extend((key, start_us, Money(nano)) for (key, start_us), nano in spent.items())
     recovered.invocations.extend(invocations.values())
     recovered.closed.sort(key=lambda each: each.last_us)
+    recovered.objects.sort(key=lambda each: each.time_us)
     return recovered
 
 
@@ -193,28 +198,3 @@ def _read_closed(connection: sqlite3.Connection, now_us: int) -> list[Invocation
         ORDER BY last_us DESC LIMIT :most"""
     since_us = now_us - _LONGEST_WINDOW_US
     return select(connection, where, {"since_us": since_us, "most": _CLOSED_READ})
-
-
-def _read_ratios(connection: sqlite3.Connection, ratios: dict[tuple[str, str], float]) -> None:
-    """Match recent outcomes with their intents."""
-    intents: dict[tuple[str, str], Intent] = {}
-    for event in _recent(connection):
-        key = (event.organisation, getattr(event, "action", ""))
-        if isinstance(event, Intent):
-            intents[key] = event
-        elif isinstance(event, Outcome) and key in intents:
-            _take_ratio(intents.pop(key), event, ratios)
-
-
-def _recent(connection: sqlite3.Connection) -> Iterator[AnyEvent]:
-    last = segment.next_sequence(connection)
-    for part in segment.following(connection, max(0, last - _RECENT_EVENTS)):
-        yield from map(decode, part.leaves)
-
-
-def _take_ratio(intent: Intent, outcome: Outcome, ratios: dict[tuple[str, str], float]) -> None:
-    usage = outcome.usage
-    if usage is None or usage.estimated or not intent.body_bytes:
-        return
-    key = (intent.organisation, intent.resource)
-    ratios[key] = max(ratios.get(key, 0.0), usage.input_tokens / intent.body_bytes)
