@@ -21,6 +21,7 @@ from bench.model_gateway.scenario import MODEL, Scenario, body_of
 from bench.model_gateway.upstream import document
 
 from ringfence.app.configuration import prepare
+from ringfence.app.worker import codecs
 from ringfence.config.settings import resolve
 from ringfence.decisions.budget import Book
 from ringfence.decisions.settlement import Billing
@@ -28,10 +29,14 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.event import AnyEvent, Intent, Status
 from ringfence.domain.model import ProviderProtocol
 from ringfence.enforcement.directory import Caller, Directory, digest_of
+from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.model_call import Knock, ModelPath
 from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.ticket import Ending, Ticket
+from ringfence.gateways.data_plane import DataPlane
+from ringfence.gateways.invocation import InvocationDoor
+from ringfence.gateways.model.door import ModelDoor
 from ringfence.protocols import canonical
 from ringfence.protocols import headers as passing
 from ringfence.protocols.chat import ChatCodec
@@ -39,13 +44,14 @@ from ringfence.stores.body import Body
 from ringfence.stores.body.address import Addresses
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
+from ringfence.transport.http import Client
 
 _ROOT: Final = Path(__file__).parents[2]
-_TOKEN: Final = b"rf_0000000000000000000000000000000000000000000"
+TOKEN: Final = b"rf_0000000000000000000000000000000000000000000"
 _HEADERS: Final = (
     (b"host", b"127.0.0.1:8484"),
     (b"content-type", b"application/json"),
-    (b"authorization", b"Bearer " + _TOKEN),
+    (b"authorization", b"Bearer " + TOKEN),
     (b"content-length", b"4005"),
 )
 
@@ -54,56 +60,90 @@ class _NoLedger:
     """Takes events and does nothing with them."""
 
     def __init__(self) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.done.set_result(None)
-        self.last: AnyEvent | None = None
+        self._loop = asyncio.get_running_loop()
 
     def intend(self, _intent: Intent, _body: Body | None) -> asyncio.Future[None]:
-        return self.done
+        done = self._loop.create_future()
+        self._loop.call_soon(_end, done)
+        return done
 
     def record(self, event: AnyEvent, _body: Body | None = None) -> None:
-        self.last = event
+        """Nobody reads it."""
 
     async def flush(self) -> None:
         return
 
 
-class _Stages:
-    """The path of one call without network and ledger, cut where one stage hands to the next."""
+def _end(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+class Joint:
+    """One agent known to one worker's parts, with a ledger that only says yes."""
 
     def __init__(self, folder: Path) -> None:
         settings = folder / "ringfence.yaml"
         settings.write_text(SETTINGS.format(upstream=1, model=MODEL))
-        clock = SystemClock()
+        self.clock = clock = SystemClock()
         prepared = prepare(resolve({}, config=str(settings)), os.environ, clock.now_us())
         configuration = prepared.configuration
         name, organisation = next(iter(configuration.organisations.items()))
         agent = replace(organisation.agents["bench"], id="agt_bench")
         teams = {key: replace(team, id="team_bench") for key, team in organisation.teams.items()}
         known = replace(organisation, id="org_bench", agents={"bench": agent}, teams=teams)
-        directory = Directory()
-        directory.install(replace(configuration, organisations={name: known}), {})
-        directory.put_credentials(
-            [
-                AgentCredential(
-                    id="crd_bench",
-                    organisation="org_bench",
-                    agent="agt_bench",
-                    digest=digest_of(_TOKEN),
-                    created_us=0,
-                )
-            ]
-        )
+        self.directory = Directory()
+        self.directory.install(replace(configuration, organisations={name: known}), {})
+        self.directory.put_credentials([_CREDENTIAL])
+        self._secrets = prepared.secrets
         ids, book = RandomIds(clock), Book()
-        self.ledger = _NoLedger()
-        joint = {"directory": directory, "ledger": self.ledger, "clock": clock, "ids": ids}
-        self._path = ModelPath(
-            invocations=Invocations(book=book, **joint),  # type: ignore[arg-type] # as Worker does
+        joint = {"directory": self.directory, "ledger": _NoLedger(), "clock": clock, "ids": ids}
+        invocations = Invocations(book=book, **joint)  # type: ignore[arg-type] # as Worker does
+        self.path = ModelPath(
+            invocations=invocations,
             book=book,
             refusals=Refusals(**joint),  # type: ignore[arg-type] # likewise
             **joint,  # type: ignore[arg-type] # likewise
         )
-        self._directory, self._clock = directory, clock
+        self._invocation_door = InvocationDoor(
+            invocations=invocations,
+            path=self.path,
+            ledger=_NoLedger(),
+            clock=clock,
+        )
+
+    def data_plane(self, client: Client) -> DataPlane:
+        """The same parts behind their doors."""
+        return DataPlane(
+            directory=self.directory,
+            path=self.path,
+            model_door=ModelDoor(
+                path=self.path,
+                dispatcher=Dispatcher(client, self._secrets),
+                codecs=codecs(),
+                clock=self.clock,
+            ),
+            invocation_door=self._invocation_door,
+            clock=self.clock,
+            readiness=str,
+        )
+
+
+_CREDENTIAL: Final = AgentCredential(
+    id="crd_bench",
+    organisation="org_bench",
+    agent="agt_bench",
+    digest=digest_of(TOKEN),
+    created_us=0,
+)
+
+
+class _Stages:
+    """The path of one call without network and ledger, cut where one stage hands to the next."""
+
+    def __init__(self, folder: Path) -> None:
+        joint = Joint(folder)
+        self._directory, self._clock, self._path = joint.directory, joint.clock, joint.path
         self._codec, self._body, self._answer = ChatCodec(), body_of(Scenario()).whole, document()
         self.asked = self._codec.parse(self._body)
         self.caller = self.identify()

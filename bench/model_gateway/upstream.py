@@ -22,7 +22,7 @@ USAGE: Final = {
 }
 TEXT: Final = "A short answer in a few words. " * 8
 _HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nx-request-id: req_bench\r\n"
-_LAST: Final = b"0\r\n\r\n"
+LAST: Final = b"0\r\n\r\n"
 
 
 def document() -> bytes:
@@ -66,11 +66,11 @@ def _events() -> list[bytes]:
     return [*deltas, ending, _event([], usage=USAGE) + b"data: [DONE]\n\n"]
 
 
-_WHOLE: Final = (
+WHOLE: Final = (
     _HEAD % b"application/json" + b"content-length: %d\r\n\r\n" % len(document()) + document()
 )
-_STREAM_HEAD: Final = _HEAD % b"text/event-stream" + b"transfer-encoding: chunked\r\n\r\n"
-_FRAMES: Final = [b"%x\r\n%b\r\n" % (len(event), event) for event in _events()]
+STREAM_HEAD: Final = _HEAD % b"text/event-stream" + b"transfer-encoding: chunked\r\n\r\n"
+FRAMES: Final = [b"%x\r\n%b\r\n" % (len(event), event) for event in _events()]
 
 
 class Behaviour:
@@ -108,7 +108,7 @@ class Provider(asyncio.Protocol):
             if joined.startswith(b"GET"):
                 self._control(joined.split(b" ", 2)[1].decode())
                 return
-            self._missing = end + 4 + _length(joined[:end]) - len(joined)
+            self._missing = end + 4 + length_of(joined[:end]) - len(joined)
             self._is_stream = False
         self._is_stream = self._is_stream or b'"stream":true' in data or b'"stream": true' in data
         if self._missing <= 0:
@@ -127,24 +127,24 @@ class Provider(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if not self._is_stream:
-            self._transport.write(_WHOLE)
+            self._transport.write(WHOLE)
             return
-        self._transport.write(_STREAM_HEAD)
+        self._transport.write(STREAM_HEAD)
         if self._behaviour.pace_s:
             self._frame(0)
         else:
             # Each frame is a write of its own, as a provider's are.
-            for frame in _FRAMES:
+            for frame in FRAMES:
                 self._transport.write(frame)
-            self._transport.write(_LAST)
+            self._transport.write(LAST)
 
     def _frame(self, number: int) -> None:
         if self._transport.is_closing():
             return
-        if number == len(_FRAMES):
-            self._transport.write(_LAST)
+        if number == len(FRAMES):
+            self._transport.write(LAST)
             return
-        self._transport.write(_FRAMES[number])
+        self._transport.write(FRAMES[number])
         self._loop.call_later(self._behaviour.pace_s, self._frame, number + 1)
 
     def _control(self, target: str) -> None:
@@ -159,7 +159,7 @@ class Provider(asyncio.Protocol):
         )
 
 
-def _length(head: bytes) -> int:
+def length_of(head: bytes) -> int:
     at = head.lower().find(b"content-length:")
     return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 

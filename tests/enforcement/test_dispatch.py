@@ -8,6 +8,7 @@ from ringfence.domain.model import ProviderProtocol
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.route import Leg, compile_routes
 from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.transport.http import Headers
 
 KEY, NEXT = "sk-first-0123456789", "sk-second-0123456789"
 SECRETS = EnvironmentSecrets(frozenset({"KEY"}), {"KEY": KEY})
@@ -17,6 +18,25 @@ def leg(protocol: ProviderProtocol, **more: object) -> Leg:
     house = provider("house", protocol, **more)
     config = organisation(providers={"house": house}, models={"small": model("small")})
     return compile_routes(config)["small"].legs[0]
+
+
+class _Waiter:
+    """A `Taker` that keeps the answer."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    def answered(self, upstream: object) -> None:
+        self.told.set_result(upstream)
+
+    def unanswered(self, error: Exception) -> None:
+        self.told.set_exception(error)
+
+
+async def send(dispatcher: Dispatcher, to: Leg, headers: Headers = ()) -> None:
+    waiter = _Waiter()
+    dispatcher.send(to, b"/x", headers, b"{}", waiter)
+    await waiter.told
 
 
 class _Always(MemoryLedger):
@@ -40,7 +60,7 @@ def test_each_protocol_gets_its_credential_in_its_header(
 ) -> None:
     providers = Providers(_Always(), answer_chat)
     dispatcher = Dispatcher(providers, SECRETS)
-    asyncio.run(dispatcher.send(leg(protocol, **more), b"/x", [(b"accept", b"*/*")], b"{}"))
+    asyncio.run(send(dispatcher, leg(protocol, **more), [(b"accept", b"*/*")]))
     [sent] = providers.sent
     assert sent.headers[header] == value
     assert set(sent.headers) == {b"host", b"accept", header}
@@ -50,7 +70,7 @@ def test_a_provider_without_a_credential_gets_none() -> None:
     providers = Providers(_Always(), answer_chat)
     keyless = leg(ProviderProtocol.OPENAI, credential=None)
     dispatcher = Dispatcher(providers, SECRETS)
-    asyncio.run(dispatcher.send(keyless, b"/x", [], b"{}"))
+    asyncio.run(send(dispatcher, keyless))
     assert set(providers.sent[0].headers) == {b"host"}
     assert not dispatcher.credential_scan(keyless).finds(b"anything")
 
@@ -61,10 +81,10 @@ def test_secrets_are_replaced_whole() -> None:
     house = leg(ProviderProtocol.OPENAI)
     assert dispatcher.credential_scan(house).finds(f"your key {KEY} is bad".encode())
     dispatcher.replace_secrets(EnvironmentSecrets(frozenset({"KEY"}), {"KEY": NEXT}))
-    asyncio.run(dispatcher.send(house, b"/x", [], b"{}"))
+    asyncio.run(send(dispatcher, house))
     assert providers.sent[0].headers[b"authorization"] == b"Bearer " + NEXT.encode()
     assert dispatcher.credential_scan(house).finds(f"your key {NEXT} is bad".encode())
     assert not dispatcher.credential_scan(house).finds(f"your key {KEY} is bad".encode())
     dispatcher.replace_secrets(EnvironmentSecrets(frozenset(), {}))
     with pytest.raises(UsageError, match="no secret"):
-        asyncio.run(dispatcher.send(house, b"/x", [], b"{}"))
+        asyncio.run(send(dispatcher, house))

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from collections.abc import Coroutine
 
 import msgspec
 import pytest
@@ -52,7 +53,11 @@ def test_a_client_that_leaves_while_it_asks_is_no_fault(caplog: pytest.LogCaptur
         headers = [(b"authorization", b"Bearer rf_agt_triage"), (b"content-length", b"9")]
         response = MemoryResponse()
         plane: DataPlane = world.worker.data_plane
-        await plane.handle(Leaving("POST", "/v1/chat/completions", headers=headers), response)
+        asked = Leaving("POST", "/v1/chat/completions", headers=headers)
+        asked.is_late = True
+        going = plane.handle(asked, response)
+        assert isinstance(going, Coroutine)
+        await going
         assert response.is_aborted
         assert world.ledger.events == []
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,8 @@ from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.http import MemoryRequest, MemoryResponse
 from ringfence.testing.ids import SequentialIds
-from ringfence.transport.http import Headers, Origin, Sink
+from ringfence.transport.http import Headers, Origin, Sink, Taker
+from ringfence.transport.work import until_over
 
 OWNER = "owner@acme.example"
 PROVIDER_KEY = "sk-canary-provider-key-0123456789"
@@ -144,13 +145,8 @@ class Upstream:
         self.pieces = list(pieces)
         self._ending = ending
         self._sink: Sink | None = None
-        self._hung = asyncio.Event()
 
     async def read(self, limit_bytes: int) -> bytes:
-        if self._ending == "hang":
-            await self._hung.wait()
-        if isinstance(self._ending, RingfenceError):
-            raise self._ending
         body = b"".join(self.pieces)
         if len(body) > limit_bytes:
             raise PeerError("provider_malformed", "the answer is too large")
@@ -177,10 +173,12 @@ class Upstream:
         elif self.pieces:
             self._sink.data(self.pieces.pop(0))
             asyncio.get_running_loop().call_soon(self._push)
-        elif isinstance(self._ending, RingfenceError):
-            self._sink.failed(self._ending)
-        elif self._ending == "end":
-            self._sink.end()
+        elif self._ending != "hang":
+            sink, self._sink = self._sink, None
+            if isinstance(self._ending, RingfenceError):
+                sink.failed(self._ending)
+            else:
+                sink.end()
 
     def pause(self) -> None:
         self.is_paused = True
@@ -190,6 +188,7 @@ class Upstream:
 
     def close(self) -> None:
         self.is_closed = True
+        self._sink = None
 
 
 Answering = Callable[[Sent], Awaitable[Upstream]]
@@ -203,17 +202,18 @@ class Providers:
     answering: Answering
     sent: list[Sent] = field(default_factory=list)
 
-    async def request(  # noqa: PLR0913 (the shape of a client)
+    def send(  # noqa: PLR0913, PLR0917 (the shape of a client)
         self,
         origin: Origin,
         method: bytes,
         target: bytes,
         headers: Headers,
         body: bytes,
+        taker: Taker,
         *,
         connect_timeout_s: float,
         idle_timeout_s: float,
-    ) -> Upstream:
+    ) -> "Asking":
         assert method == b"POST"
         assert connect_timeout_s > 0
         assert idle_timeout_s > 0
@@ -223,10 +223,35 @@ class Providers:
         self.sent.append(sent)
         open_intents = self.ledger.actions(Intent) - self.ledger.actions(Outcome)
         assert open_intents, "INVARIANT I1: nothing is dispatched whose intent is not durable"
-        return await self.answering(sent)
+        return Asking(self.answering(sent), taker)
+
+    async def request(self, *_: object, **__: object) -> Upstream:
+        raise UnavailableError("provider_unavailable", "nobody answers coroutines here")
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+class Asking:
+    """An `Exchange`: a provider at work on its answer."""
+
+    def __init__(self, answering: Awaitable[Upstream], taker: Taker) -> None:
+        self._taker: Taker | None = taker
+        self._task = asyncio.ensure_future(self._ask(answering))
+
+    async def _ask(self, answering: Awaitable[Upstream]) -> None:
+        try:
+            upstream = await answering
+        except Exception as error:  # noqa: BLE001 (the taker is told of all)
+            if self._taker is not None:
+                self._taker.unanswered(error)
+        else:
+            if self._taker is not None:
+                self._taker.answered(upstream)
+
+    def abandon(self, _taker: Taker) -> None:
+        self._taker = None
+        self._task.cancel()
 
 
 def usd(amount: float, per: Per) -> Budget:
@@ -324,6 +349,8 @@ class World:
         self.epoch = 0
         self.trouble = ""
         self.users = MemoryUsers()
+        self.is_late = False
+        """Whether bodies are still on their way when their request is handled."""
         self.worker = Worker(
             Surroundings(
                 ledger=self.ledger,
@@ -397,7 +424,12 @@ class World:
             else msgspec.json.encode(chat() if body is None else body)
         )
         request = MemoryRequest(method, target, headers=sent, body=data)
-        await self.worker.data_plane.handle(request, response)
+        request.is_late = self.is_late
+        going = self.worker.data_plane.handle(request, response)
+        if isinstance(going, Coroutine):
+            await going
+        elif going is not None:
+            await until_over(going)
 
     def check_books(self) -> None:
         """INVARIANT: books and ledger agree, each intent has one outcome, nothing is set aside."""

@@ -263,12 +263,9 @@ def test_a_stream_that_gets_no_renewal_is_cut_and_says_so_in_the_record() -> Non
 
 def test_a_long_answer_is_cut_where_its_agent_was_suspended() -> None:
     class Slow(MemoryResponse):
-        def __init__(self) -> None:
-            super().__init__()
-            self.taken = asyncio.Event()
-
-        async def drain(self) -> None:
-            await self.taken.wait()
+        def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+            pause()
+            self.taken = resume
 
     async def story() -> None:
         world = World(is_shared=True)
@@ -280,7 +277,7 @@ def test_a_long_answer_is_cut_where_its_agent_was_suspended() -> None:
         passed = len(response.body)
         assert 0 < passed <= 64 * 1024
         await world.suspend()
-        response.taken.set()
+        response.taken()
         await asking
         assert (len(response.body), response.is_aborted) == (passed, True)
 

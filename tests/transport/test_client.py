@@ -10,13 +10,13 @@ import pytest
 import trustme
 
 from ringfence.domain.error import PeerError, UnavailableError, UnsentError
+from ringfence.transport.answer import Answer
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Origin, Request, Response
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.server import Server
 from ringfence.transport.tls import ServerTls, client_context
-from ringfence.transport.upstream import Answer
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]

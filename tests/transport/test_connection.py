@@ -1,7 +1,6 @@
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import h11
 import pytest
@@ -12,13 +11,12 @@ from ringfence.domain.error import PeerError
 from ringfence.testing.wire import ManualTransport
 from ringfence.transport.connection import Connection
 from ringfence.transport.deadline import Sweeper
-from ringfence.transport.http import Request, Response
+from ringfence.transport.http import Handle, Request, Response, Work
 from ringfence.transport.limits import ServerLimits
 from ringfence.transport.server import render_json
 from ringfence.transport.service import Service
 
 Seen = tuple[bytes, bytes, bytes]
-Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -376,7 +374,7 @@ def test_noise_is_refused_once_and_harms_nothing(noise: list[bytes], keep: int) 
         assert written.count(b"HTTP/1.1 4") + written.count(b"HTTP/1.1 5") <= 1
         assert peer.errors == []
         await peer.leave()
-        assert not peer.service.tasks
+        assert not peer.service.works
 
     asyncio.run(scenario())
 
@@ -765,7 +763,7 @@ def test_a_client_may_leave_at_any_byte(
         assert peer.errors == []
         assert len(told) <= 1
         assert not peer.service.connections
-        assert not peer.service.tasks
+        assert not peer.service.works
 
     asyncio.run(scenario())
 
@@ -955,5 +953,80 @@ def test_a_large_request_that_came_whole_leaves_the_connection_read_from() -> No
             await turns()
         assert [len(body) for _, _, body in peer.seen] == [200_000] * 2
         await peer.leave()
+
+    asyncio.run(scenario())
+
+
+# Handlers that return before the answer is whole
+
+
+class Later:
+    """Work that ends when a test says so."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        self.is_over = False
+        self._tell: Callable[[Work], None] | None = None
+
+    def cancel(self) -> None:
+        self.end()
+
+    def when_over(self, tell: Callable[[Work], None]) -> None:
+        self._tell = tell
+
+    def answer(self) -> None:
+        self.response.send(200, [], b"later")
+        self.end()
+
+    def end(self) -> None:
+        self.is_over = True
+        if self._tell is not None:
+            self._tell(self)
+
+
+def test_a_thousand_requests_are_answered_by_a_handler_that_never_waits() -> None:
+    async def scenario() -> None:
+        peer = Peer(handle=lambda _request, response: response.send(200, [], b"at once"))
+        written = await peer.send(GET * 3_000)
+        assert written.count(b"at once") == 3_000
+        assert peer.errors == []
+        await peer.leave()
+
+    asyncio.run(scenario())
+
+
+def test_work_that_goes_on_is_known_until_it_is_over() -> None:
+    works: list[Later] = []
+
+    def handle(_request: Request, response: Response) -> Later:
+        works.append(Later(response))
+        return works[-1]
+
+    async def scenario() -> None:
+        peer = Peer(handle=handle)
+        assert await peer.send(GET + GET) == b""
+        assert len(works) == len(peer.service.works) == 1
+        works[0].answer()
+        assert len(works) == 2
+        works[1].answer()
+        assert not peer.service.works
+        assert [body for _, body in answers(bytes(peer.transport.written))] == [b"later", b"later"]
+        await peer.leave()
+
+    asyncio.run(scenario())
+
+
+def test_a_handler_that_raises_or_says_nothing_at_once_is_answered_for() -> None:
+    def handle(request: Request, _response: Response) -> None:
+        if request.path == b"/raise":
+            raise ZeroDivisionError
+
+    async def scenario() -> None:
+        for target in (b"/raise", b"/silent"):
+            peer = Peer(handle=handle)
+            written = await peer.send(GET.replace(b"/ ", target + b" "))
+            assert status_of(written) == 500
+            assert len(peer.errors) == 1
+            await peer.leave()
 
     asyncio.run(scenario())

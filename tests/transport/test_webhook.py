@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from ringfence.domain.error import UnavailableError
-from ringfence.transport.http import Headers, Origin, UpstreamResponse
+from ringfence.transport.http import Headers, Origin, ReadableResponse
 from ringfence.transport.webhook import Webhook
 
 
@@ -26,7 +26,7 @@ class Nobody:
         *,
         connect_timeout_s: float,
         idle_timeout_s: float,
-    ) -> UpstreamResponse:
+    ) -> ReadableResponse:
         del method, body, connect_timeout_s, idle_timeout_s
         self.asked.append((origin, target, dict(headers)))
         raise UnavailableError("provider_unavailable", "nobody is there")

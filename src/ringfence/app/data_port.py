@@ -8,8 +8,8 @@ from typing import final
 from ringfence.app.group import Place
 from ringfence.domain.error import UsageError
 from ringfence.gateways.answer import engine_refusal
+from ringfence.transport.http import Handle
 from ringfence.transport.server import Server
-from ringfence.transport.service import Handle
 from ringfence.transport.tls import ServerTls
 
 

@@ -109,7 +109,6 @@ class Worker:
             objects=self._objects,
             supplier=around.supplier,
             meter=self._meter,
-            authority=self.authority,
         )
         self.dispatcher = Dispatcher(around.client, around.secrets)
         proofs = Proofs(

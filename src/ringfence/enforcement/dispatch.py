@@ -4,7 +4,7 @@ from ringfence.domain.model import Provider, ProviderProtocol
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.route import Leg
 from ringfence.stores.secret import EnvironmentSecrets
-from ringfence.transport.http import Client, Headers, UpstreamResponse
+from ringfence.transport.http import Client, Exchange, Headers, Taker
 
 _CREDENTIAL_HEADERS = {
     ProviderProtocol.OPENAI: ("authorization", "Bearer "),
@@ -29,20 +29,21 @@ class Dispatcher:
         self._secrets = secrets
         self._scans.clear()
 
-    async def send(
-        self, leg: Leg, target: bytes, headers: Headers, body: bytes
-    ) -> UpstreamResponse:
-        """POST to one leg of a route.
+    def send(
+        self, leg: Leg, target: bytes, headers: Headers, body: bytes, taker: Taker
+    ) -> Exchange:
+        """POST to one leg of a route; `taker` is told of the answer. `headers` hold no credential.
 
-        `headers` hold no credential. Raises UnavailableError `provider_unavailable` or
-        `provider_timeout`, PeerError `provider_malformed`; an UnsentError if nothing was sent.
+        Its errors are UnavailableError `provider_unavailable` or `provider_timeout` and PeerError
+        `provider_malformed`; an UnsentError if nothing was sent.
         """
-        return await self._client.request(
+        return self._client.send(
             leg.origin,
             b"POST",
             target,
             [(b"host", leg.host), *headers, *self._credential(leg.provider)],
             body,
+            taker,
             connect_timeout_s=leg.provider.connect_timeout_s,
             idle_timeout_s=leg.provider.idle_timeout_s,
         )

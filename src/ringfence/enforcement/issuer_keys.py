@@ -10,7 +10,7 @@ from ringfence.domain.issuer import Issuer
 from ringfence.enforcement.route import origin_of
 from ringfence.protocols import jwt
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Client
+from ringfence.transport.http import Requester
 
 FETCH_S = 5.0
 """How long an issuer may take to give its keys; the call that needs them waits for it."""
@@ -46,7 +46,7 @@ class _Known:
 class FetchedKeys:
     """Keys by issuer, as long as the configuration names it; bounded by the configuration."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Requester, clock: Clock) -> None:
         """Nothing is known yet."""
         self._client = client
         self._clock = clock

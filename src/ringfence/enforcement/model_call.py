@@ -14,12 +14,11 @@ from ringfence.decisions.budget import Book, Line, Reservation, Shortfall
 from ringfence.decisions.output_limit import LoweredBy
 from ringfence.decisions.settlement import Billing
 from ringfence.domain.budget import BudgetScope
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import Decision, Intent, Status
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
-from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.input_bound import InputBounds
@@ -79,7 +78,6 @@ class ModelPath:
         objects: ProviderObjects | None = None,
         supplier: Supplier | None = None,
         meter: Meter | None = None,
-        authority: Authority | None = None,
     ) -> None:
         """`bounds` and `objects` hold what earlier calls have shown.
 
@@ -95,7 +93,6 @@ class ModelPath:
         self._supplier = supplier
         self._user_rates = UserRates()
         self._meter = meter or Meter()
-        self._authority = authority or Authority(clock)
         bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
@@ -110,7 +107,7 @@ class ModelPath:
         ).settle
 
     def begin(self, knock: Knock) -> Ticket | RefusedAction | Lacking:
-        """Admit, decide, reserve and write the intent; dispatch only after `make_durable`.
+        """Admit, decide, reserve and write the intent; dispatch only after `written`.
 
         Never waits: for what another process holds, ask `supply`.
         """
@@ -203,14 +200,13 @@ class ModelPath:
         """Record a refusal that a door found, for example a body that cannot be read."""
         return self._refusals.refuse(caller, verdict, attempted)
 
-    async def make_durable(self, ticket: Ticket) -> RefusedAction | None:
-        """Wait for the intent; None if the call may now be dispatched (I1).
+    def written(self, ticket: Ticket) -> RefusedAction | None:
+        """Whether a call may be dispatched, now that its intent is durable or never will be (I1).
 
-        If the intent cannot be written, the money is given back.
+        None if it may. If the intent could not be written, the money is given back.
         """
-        try:
-            await ticket.durable
-        except UnavailableError as error:
+        error = _failure(ticket)
+        if error is not None:
             self._withdraw(ticket)
             unwritten = Reason(
                 code=Code.STORE_UNAVAILABLE,
@@ -219,21 +215,20 @@ class ModelPath:
                 facts=(("cause", error.code),),
             )
             return self.refuse(ticket.caller, Deny(reason=unwritten), _attempted(ticket))
-        except asyncio.CancelledError:
-            await self._forsake(ticket)
-            raise
         self._meter.made_durable(self._clock.monotonic_us() - ticket.started_us)
-        try:
-            is_fresh = self._authority.is_fresh or await self._authority.renewed()
-        except asyncio.CancelledError:
-            await self._forsake(ticket)
-            raise
-        why = ticket.guard(0) if is_fresh else LAPSED
+        why = ticket.guard(0)
         if why is None:
             return None
         # Suspended or stopped while the intent was being written.
         ticket.settle(_undone(ticket, Status.CUT, why.code.value))
         return RefusedAction(verdict=_verdict(why), action=ticket.action, invocation=ticket.live.id)
+
+    def forsake(self, ticket: Ticket) -> None:
+        """Nobody wants the call any more: an intent that was written gets its outcome."""
+        if _failure(ticket) is not None:
+            self._withdraw(ticket)
+        else:
+            ticket.settle(_undone(ticket, Status.FAILED, "interrupted"))
 
     def stop_invocation(self, live: LiveInvocation, cause: Reason) -> None:
         """End an invocation for good after a cut, if the cause holds for more than this call."""
@@ -264,14 +259,6 @@ class ModelPath:
         if ticket.intent.opens:
             live.is_recorded = False
         self._book.release(ticket.reservation)
-
-    async def _forsake(self, ticket: Ticket) -> None:
-        """The door's task was cancelled meanwhile: an intent that gets written gets its outcome."""
-        try:
-            await self._ledger.flush()
-            ticket.settle(_undone(ticket, Status.FAILED, "interrupted"))
-        except UnavailableError:
-            self._withdraw(ticket)
 
     def _ticket(
         self,
@@ -357,6 +344,16 @@ def _short(caller: Caller, shortfall: Shortfall) -> Reason:
 
 def _verdict(why: Reason) -> Refused:
     return Stop(reason=why) if why.code is Code.INVOCATION_STOPPED else Deny(reason=why)
+
+
+def _failure(ticket: Ticket) -> RingfenceError | None:
+    """Why an intent was not written. Raises what nobody has foreseen."""
+    if ticket.durable.cancelled():
+        return UnavailableError("store_unavailable", "the ledger gave up")
+    error = ticket.durable.exception()
+    if error is not None and not isinstance(error, UnavailableError):
+        raise error
+    return error
 
 
 def _undone(ticket: Ticket, status: Status, error: str) -> Ending:

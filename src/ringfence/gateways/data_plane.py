@@ -1,8 +1,8 @@
 """The data plane's front: one admission for every path, then the door that serves it."""
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from ringfence.domain.error import PeerError
 from ringfence.domain.model import Dialect
@@ -20,7 +20,8 @@ from ringfence.gateways.model import listing
 from ringfence.gateways.model.door import ModelDoor, reason_of
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Request, Response
+from ringfence.transport.http import Request, Response, Work
+from ringfence.transport.work import until_over
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ _PREFIX: Final = b"/invocation/"
 only be given a base URL."""
 _PATH_BYTES: Final = 200
 _OPEN_PATHS: Final = frozenset({b"/healthz", b"/readyz"})
+
+Going = Work | Coroutine[Any, Any, None]
+"""What goes on after a request was taken in."""
 
 Readiness = Callable[[], str]
 """Empty if the plane can do its work, else why not, in words that name no organisation."""
@@ -60,19 +64,47 @@ class DataPlane:
         self._clock = clock
         self._readiness = readiness
 
-    async def handle(self, request: Request, response: Response) -> None:
+    def handle(self, request: Request, response: Response) -> Going | None:
         """Answer one request; whatever is unexpected denies and is recorded (DESIGN I4)."""
         if request.path in _OPEN_PATHS:
             self._health(request, response)
-            return
+            return None
+        if not self._authority.is_fresh:
+            return self._handle_late(request, response)
+        return self._take_in(request, response, is_fresh=True)
+
+    async def _handle_late(self, request: Request, response: Response) -> None:
+        """The same once authority is renewed, or will not be."""
+        is_fresh = await self._authority.renewed()
+        await _wait_for(self._take_in(request, response, is_fresh=is_fresh))
+
+    def _take_in(self, request: Request, response: Response, *, is_fresh: bool) -> Going | None:
         caller: Caller | None = None
+        going: Going | None = None
         try:
-            is_fresh = self._authority.is_fresh or await self._authority.renewed()
             caller = self._identify(request, response)
-            if caller is not None and not is_fresh:
-                self._refuse(caller, request, response, LAPSED)
+            if caller is not None and is_fresh:
+                going = self._admit(caller, request, response)
             elif caller is not None:
-                await self._admit(caller, request, response)
+                self._refuse(caller, request, response, LAPSED)
+        except Exception:  # noqa: BLE001 (what is unexpected denies)
+            _LOG.exception("a request failed unexpectedly")
+            self._failed(caller, request, response)
+            return None
+        if isinstance(going, Coroutine):
+            return self._finish(caller, request, response, going)
+        return going
+
+    async def _finish(
+        self,
+        caller: Caller | None,
+        request: Request,
+        response: Response,
+        work: Coroutine[Any, Any, None],
+    ) -> None:
+        """The same for what must wait."""
+        try:
+            await work
         except ConnectionError:
             response.abort()
         except Exception:  # noqa: BLE001 (what is unexpected denies)
@@ -97,49 +129,59 @@ class DataPlane:
             self._answer(request, response, found.verdict.reason)
         return None
 
-    async def _admit(self, caller: Caller, request: Request, response: Response) -> None:
+    def _admit(self, caller: Caller, request: Request, response: Response) -> Going | None:
         """Whether the agent may act at all, before anything of the body is read."""
         why = state_reason(caller.runtime)
         if why is not None:
             self._refuse(caller, request, response, why)
-            return
+            return None
         try:
             seen = passing.check(request.headers)
             path, hints = _hints(request)
         except PeerError as error:
             self._refuse(caller, request, response, reason_of(error))
-            return
+            return None
         request.path = path
         if passing.ON_BEHALF_OF in seen:
-            proof = request.header(passing.ON_BEHALF_OF) or b""
-            proven = await self._proofs.prove(caller, proof)
-            if not isinstance(proven, Caller):
-                self._refuse(caller, request, response, proven.reason)
-                return
-            caller = proven
-        await self._route(caller, request, response, hints)
+            return self._prove(caller, request, response, hints)
+        return self._route(caller, request, response, hints)
 
-    async def _route(
+    async def _prove(
         self,
         caller: Caller,
         request: Request,
         response: Response,
         hints: tuple[tuple[str, str], ...],
     ) -> None:
+        """Go on as the agent acting for a user, if that is proven."""
+        proof = request.header(passing.ON_BEHALF_OF) or b""
+        proven = await self._proofs.prove(caller, proof)
+        if isinstance(proven, Caller):
+            await _wait_for(self._route(proven, request, response, hints))
+        else:
+            self._refuse(caller, request, response, proven.reason)
+
+    def _route(
+        self,
+        caller: Caller,
+        request: Request,
+        response: Response,
+        hints: tuple[tuple[str, str], ...],
+    ) -> Going | None:
         endpoint = endpoints.find(request.path)
         if endpoint is not None:
             if request.method == b"POST":
-                await self._model_door.handle(caller, endpoint, request, response, hints)
-            else:
-                self._refuse(caller, request, response, method_not_allowed("POST"))
+                return self._model_door.handle(caller, endpoint, request, response, hints)
+            self._refuse(caller, request, response, method_not_allowed("POST"))
         elif self._invocation_door.serves(request.path):
-            await self._invocation_door.handle(caller, request, response)
+            return self._invocation_door.handle(caller, request, response)
         elif not endpoints.is_listing(request.path):
             self._refuse(caller, request, response, _NOT_FOUND)
         elif request.method == b"GET":
             listing.handle(caller, self._path, request, response)
         else:
             self._refuse(caller, request, response, method_not_allowed("GET"))
+        return None
 
     def _refuse(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
         """Refuse somebody who is known, on the record."""
@@ -178,6 +220,13 @@ class DataPlane:
         """Refuse somebody who is not known; there is nobody to record it for."""
         refused = RefusedAction(verdict=Deny(reason=why), action="")
         answer_refusal(request, response, _dialect(request), refused)
+
+
+async def _wait_for(going: Going | None) -> None:
+    if isinstance(going, Coroutine):
+        await going
+    elif going is not None:
+        await until_over(going)
 
 
 def _dialect(request: Request) -> Dialect:

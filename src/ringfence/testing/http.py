@@ -19,6 +19,8 @@ class MemoryRequest:
         self.query = query
         self.headers = headers
         self.peer = "127.0.0.1"
+        self.is_late = False
+        """Whether the body arrives only when it is waited for."""
         self._body = body
 
     def header(self, name: bytes) -> bytes | None:
@@ -28,11 +30,16 @@ class MemoryRequest:
             raise PeerError("request_malformed", f"header `{name.decode()}` occurs twice")
         return found[0] if found else None
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """The whole body. Raises PeerError `request_too_large`."""
+    def whole(self, limit_bytes: int) -> bytes | None:
+        """The whole body; None if it is to come late. Raises PeerError `request_too_large`."""
         if len(self._body) > limit_bytes:
             raise PeerError("request_too_large", f"the body is over {limit_bytes} bytes")
-        return self._body
+        return None if self.is_late else self._body
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises PeerError `request_too_large`."""
+        self.is_late = False
+        return self.whole(limit_bytes) or b""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body in one piece."""
@@ -80,10 +87,12 @@ class MemoryResponse:
     def end(self) -> None:
         """Note that the answer is whole."""
         self.is_ended = True
+        self._on_disconnect.clear()
 
     def abort(self) -> None:
         """Note that the connection was closed before the end."""
         self.is_aborted = True
+        self._on_disconnect.clear()
 
     async def drain(self) -> None:
         """Go on at once. Raises ConnectionError if the client left."""
@@ -103,5 +112,5 @@ class MemoryResponse:
     def leave(self) -> None:
         """The client goes away before the end."""
         self.is_disconnected = True
-        for callback in self._on_disconnect:
+        for callback in tuple(self._on_disconnect):
             callback()

@@ -79,17 +79,20 @@ class Body(ABC):
 
     # For the reader
 
-    async def read(self, limit_bytes: int) -> bytes:
-        """The whole body; without a wait if it has arrived."""
+    def whole(self, limit_bytes: int) -> bytes | None:
+        """The whole body if it has arrived; None if it has not."""
         if self._size > limit_bytes or (self.length is not None and self.length > limit_bytes):
             self._hold()
             raise self.too_large(limit_bytes)
-        if not self.is_complete:
+        return self._joined() if self.is_complete else None
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body; without a wait if it has arrived."""
+        whole = self.whole(limit_bytes)
+        if whole is None:
             await self._collect(limit_bytes)
-        parts = self._parts
-        if len(parts) > 1:
-            parts[:] = [b"".join(parts)]
-        return parts[0] if parts else b""
+            whole = self._joined()
+        return whole
 
     async def _collect(self, limit_bytes: int) -> None:
         self._wake_above = limit_bytes
@@ -115,6 +118,13 @@ class Body(ABC):
                 raise self._error
             else:
                 await self._wait()
+
+    def _joined(self) -> bytes:
+        """What has arrived, in one piece that stays here too."""
+        parts = self._parts
+        if len(parts) > 1:
+            parts[:] = [b"".join(parts)]
+        return parts[0] if parts else b""
 
     def _take(self) -> bytes:
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

@@ -3,15 +3,18 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
+from typing import cast, final
 
 from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.transport import framing
+from ringfence.transport.answer import Answer
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.dialer import Dialer
-from ringfence.transport.http import Headers, Origin
+from ringfence.transport.http import Exchange, Headers, Origin, Taker, UpstreamResponse
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
-from ringfence.transport.upstream import Answer, UpstreamConnection
+from ringfence.transport.upstream import UpstreamConnection
 
 _FRESH_S = 0.5
 """A connection used so recently is taken without asking the kernel whether it was closed."""
@@ -43,6 +46,32 @@ class Pool:
         self._dialer = Dialer(resolver or Resolver(self._limits.addresses_s), tls)
         self._shelves: dict[Origin, _Shelf] = {}
 
+    def send(  # noqa: PLR0913, PLR0917 (one request has these parts)
+        self,
+        origin: Origin,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        taker: Taker,
+        *,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+    ) -> Exchange:
+        """Send a request and tell `taker` of its answer; see `http.Client`."""
+        shelf = self._shelf(origin)
+        head = framing.request_head(shelf.host, method, target, headers, len(body))
+        line = shelf.kept()
+        if line is not None:
+            line.exchange(method, head, body, taker, idle_timeout_s)
+            return line
+        return _Opening(
+            shelf,
+            lambda fresh: fresh.exchange(method, head, body, taker, idle_timeout_s),
+            taker,
+            connect_timeout_s,
+        )
+
     async def request(  # noqa: PLR0913 (one request has these parts)
         self,
         origin: Origin,
@@ -54,36 +83,109 @@ class Pool:
         connect_timeout_s: float,
         idle_timeout_s: float,
     ) -> Answer:
-        """Send a request and wait for the head of the answer; see `http.Client`."""
-        shelf = self._shelves.get(origin)
-        if shelf is None:
-            shelf = _Shelf(origin, self._limits, self._sweeper, self._dialer)
-            self._shelves[origin] = shelf
+        """Send a request and wait for the head of the answer.
+
+        Raises UnavailableError `provider_unavailable` or `provider_timeout`, PeerError
+        `provider_malformed`. It is an UnsentError if nothing of the request was sent.
+        """
+        shelf = self._shelf(origin)
         head = framing.request_head(shelf.host, method, target, headers, len(body))
         line = shelf.kept()
         if line is not None:
-            future = line.exchange(method, head, body, idle_timeout_s)
             try:
-                return await future
-            except asyncio.CancelledError:
-                line.abandon(future)
-                raise
+                return await _answer(line, method, head, body, idle_timeout_s)
             except UnavailableError as error:
                 is_stale = error.code == "provider_unavailable" and not line.has_answered
                 if method not in _SAFE or not is_stale:
                     raise
         line = await shelf.connection(connect_timeout_s)
-        future = line.exchange(method, head, body, idle_timeout_s)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            line.abandon(future)
-            raise
+        return await _answer(line, method, head, body, idle_timeout_s)
+
+    def _shelf(self, origin: Origin) -> "_Shelf":
+        shelf = self._shelves.get(origin)
+        if shelf is None:
+            shelf = _Shelf(origin, self._limits, self._sweeper, self._dialer)
+            self._shelves[origin] = shelf
+        return shelf
 
     async def close(self) -> None:
         """Close every connection for good; requests in progress fail."""
         for shelf in self._shelves.values():
             await shelf.close()
+
+
+async def _answer(
+    line: UpstreamConnection, method: bytes, head: bytes, body: bytes, idle_timeout_s: float
+) -> Answer:
+    waiter = _Waiter()
+    line.exchange(method, head, body, waiter, idle_timeout_s)
+    try:
+        return await waiter.future
+    except asyncio.CancelledError:
+        line.abandon(waiter)
+        waiter.close()
+        raise
+
+
+class _Waiter:
+    """A `Taker` for a coroutine."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def answered(self, upstream: UpstreamResponse) -> None:
+        if self.future.done():  # who asked has gone
+            upstream.close()
+        else:
+            self.future.set_result(cast("Answer", upstream))
+
+    def unanswered(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def close(self) -> None:
+        """Give up an answer that came at the moment when nobody waited any more."""
+        if self.future.done() and not self.future.cancelled() and not self.future.exception():
+            self.future.result().close()
+
+
+@final
+class _Opening:
+    """An `Exchange` that needs a connection first: a task opens it, then the request is sent."""
+
+    def __init__(
+        self,
+        shelf: "_Shelf",
+        send: Callable[[UpstreamConnection], None],
+        taker: Taker,
+        timeout_s: float,
+    ) -> None:
+        self._shelf = shelf
+        self._send = send
+        self._taker: Taker | None = taker
+        self._line: UpstreamConnection | None = None
+        self._task = asyncio.get_running_loop().create_task(self._open(timeout_s), name="open")
+
+    async def _open(self, timeout_s: float) -> None:
+        """INVARIANT: the taker is told of every error, unless it has gone."""
+        try:
+            line = await self._shelf.connection(timeout_s)
+        except Exception as error:  # noqa: BLE001 (whoever waits decides what it means)
+            if self._taker is not None:
+                self._taker.unanswered(error)
+            return
+        if self._taker is None:
+            self._shelf.free(line)
+            return
+        self._line = line
+        self._send(line)
+
+    def abandon(self, taker: Taker) -> None:
+        self._taker = None
+        if self._line is not None:
+            self._line.abandon(taker)
+        else:
+            self._task.cancel()
 
 
 class _Shelf:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from typing import cast
+from collections.abc import Coroutine
+from typing import Any, cast
 
 import httptools
 
@@ -30,6 +31,7 @@ class Connection(MessageReader):
         "_host",
         "_incoming",
         "_is_body_held",
+        "_is_going_on",
         "_is_last",
         "_is_lingering",
         "_is_reading",
@@ -69,6 +71,7 @@ class Connection(MessageReader):
         self._is_last = False
         self._is_reading = True
         self._is_body_held = False
+        self._is_going_on = False
         self._is_lingering = False
         self.is_lost = False
         self.is_write_paused = False
@@ -102,6 +105,7 @@ class Connection(MessageReader):
             self._held = bytes(self._held) + data
             return
         self._take(data)
+        self._go_on()
 
     def eof_received(self) -> None:
         """The client has closed its side: it has left, whatever it had asked."""
@@ -174,21 +178,31 @@ class Connection(MessageReader):
             self._fail(fault)
             data = b""
         self._held = data
-        self._go_on()
 
     def _must_wait(self) -> bool:
         """Whether a request waits behind another; the one to be started next may be fed."""
         return self._reply is not None or self._incoming is not self._queue[0]
 
     def _go_on(self) -> None:
-        """Start the next request if none is being handled, then parse what was held."""
-        if self._reply is None and not self._is_lingering:
-            self._next()
-        if self._held and not (self._queue and self._must_wait()):
-            held, self._held = self._held, b""
-            self._take(held)
-        else:
-            self._steer()
+        """Start the next request if none is being handled, then parse what was held; and again.
+
+        A loop and not a recursion: a client may send a thousand requests at once that are all
+        answered before their handler returns.
+        """
+        if self._is_going_on:
+            return
+        self._is_going_on = True
+        try:
+            while not self.is_lost:
+                if self._reply is None and not self._is_lingering and self._next():
+                    continue
+                if not self._held or (self._queue and self._must_wait()):
+                    break
+                held, self._held = self._held, b""
+                self._take(held)
+        finally:
+            self._is_going_on = False
+        self._steer()
 
     def _feed_some(self, data: bytes | memoryview) -> bytes | memoryview:
         """Feed what surely brings few requests; give the rest."""
@@ -309,35 +323,55 @@ class Connection(MessageReader):
 
     # Handling
 
-    def _next(self) -> None:
-        """Start the next request, refuse, or wait for more."""
+    def _next(self) -> bool:
+        """Start the next request, and say so; else refuse, close or wait for more."""
         service = self._service
         if self._queue:
-            request = self._queue.popleft()
-            reply = Reply(self, is_head=request.method == b"HEAD", version=request.version)
-            self._request = request
-            self._reply = reply
-            reply.task = service.start(self._run(request, reply))
-        elif self._refusal is not None:
+            self._start(self._queue.popleft())
+            return True
+        if self._refusal is not None:
             self._refuse(self._refusal)
         elif service.is_draining and self._state == IDLE and not self._held:
             self._transport.close()
+        return False
 
-    async def _run(self, request: IncomingRequest, reply: Reply) -> None:
-        """INVARIANT: an exception of a handler becomes an answer or a cut, never more."""
+    def _start(self, request: IncomingRequest) -> None:
+        """Call the handler. INVARIANT: its exceptions become an answer or a cut, never more."""
+        reply = Reply(self, is_head=request.method == b"HEAD", version=request.version)
+        self._request = request
+        self._reply = reply
         try:
-            await self._service.handle(request, reply)
+            work = self._service.handle(request, reply)
+        except Exception as error:  # noqa: BLE001 (whatever a handler raises is answered)
+            self._handler_failed(request, reply, error)
+            return
+        if isinstance(work, Coroutine):
+            reply.task = self._service.start(self._run(request, reply, work))
+        elif work is not None:
+            self._service.began(work)
+        else:
+            self._check_ended(request, reply)
+
+    async def _run(
+        self, request: IncomingRequest, reply: Reply, work: Coroutine[Any, Any, None]
+    ) -> None:
+        """INVARIANT: as above."""
+        try:
+            await work
         except asyncio.CancelledError:
             reply.abort()
             raise
         except Exception as error:  # noqa: BLE001 (whatever a handler raises is answered)
             self._handler_failed(request, reply, error)
         else:
-            if not reply.is_ended and not self.is_lost:
-                silent = RuntimeError("the handler gave no whole answer")
-                self._handler_failed(request, reply, silent)
+            self._check_ended(request, reply)
         finally:
             self._service.ended(reply.task)
+
+    def _check_ended(self, request: IncomingRequest, reply: Reply) -> None:
+        if not reply.is_ended and not self.is_lost:
+            silent = RuntimeError("the handler gave no whole answer")
+            self._handler_failed(request, reply, silent)
 
     def _handler_failed(self, request: IncomingRequest, reply: Reply, error: Exception) -> None:
         if self.is_lost and isinstance(error, ConnectionError):

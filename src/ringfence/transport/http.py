@@ -3,9 +3,9 @@
 Header names are lower case. Nothing here opens a socket; `server` and `client` do.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Pairs in order; names lower case, values without surrounding white space."""
@@ -26,6 +26,12 @@ class Request(Protocol):
         """The value of a header that occurs exactly once; None if absent.
 
         Raises PeerError `request_malformed` if it occurs more than once.
+        """
+
+    def whole(self, limit_bytes: int) -> bytes | None:
+        """The whole body if it has arrived, without a wait; None if it has not.
+
+        Raises PeerError `request_too_large`.
         """
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -88,16 +94,10 @@ class Sink(Protocol):
 
 
 class UpstreamResponse(Protocol):
-    """The head of an upstream's answer, and its body in one of two ways."""
+    """The head of an upstream's answer, and its body pushed as it comes."""
 
     status: int
     headers: Headers
-
-    async def read(self, limit_bytes: int) -> bytes:
-        """The whole body.
-
-        Raises PeerError `provider_malformed` over the limit or when it breaks off.
-        """
 
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""
@@ -121,8 +121,38 @@ class Origin:
     port: int
 
 
-class Client(Protocol):
-    """A pool of upstream connections."""
+class Taker(Protocol):
+    """Waits for the head of an upstream's answer; called once, and from any callback of the loop.
+
+    Neither may raise.
+    """
+
+    def answered(self, upstream: UpstreamResponse, /) -> None:
+        """The head is there; some or all of the body may be."""
+
+    def unanswered(self, error: Exception, /) -> None:
+        """There will be none: UnavailableError, PeerError; UnsentError if nothing was sent."""
+
+
+class Exchange(Protocol):
+    """A request that was handed to a client."""
+
+    def abandon(self, taker: Taker, /) -> None:
+        """Nobody waits any more: the taker is not called. Harmless if it has been."""
+
+
+class ReadableResponse(UpstreamResponse, Protocol):
+    """An upstream's answer for a coroutine."""
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises PeerError `provider_malformed` over the limit or when it breaks off.
+        """
+
+
+class Requester(Protocol):
+    """Sends requests for coroutines."""
 
     async def request(  # noqa: PLR0913 (one request has these parts)
         self,
@@ -134,16 +164,51 @@ class Client(Protocol):
         *,
         connect_timeout_s: float,
         idle_timeout_s: float,
-    ) -> UpstreamResponse:
+    ) -> ReadableResponse:
         """Send a request and wait for the head of the answer.
 
         Raises UnavailableError `provider_unavailable` or `provider_timeout`, PeerError
         `provider_malformed`. It is an UnsentError if nothing of the request was sent.
         """
 
+
+class Client(Requester, Protocol):
+    """A pool of upstream connections, for callbacks too."""
+
+    def send(  # noqa: PLR0913, PLR0917 (one request has these parts)
+        self,
+        origin: Origin,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        taker: Taker,
+        *,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+    ) -> Exchange:
+        """Send a request, at once if a connection is open; never waits and never calls `taker`.
+
+        Raises ValueError for a header that would end its line.
+        """
+
     async def close(self) -> None:
         """Close every connection."""
 
 
-Handler = Callable[[Request, Response], "object"]
-"""A coroutine function `async def handle(request, response) -> None`."""
+class Work(Protocol):
+    """What goes on after a handler has returned, by callbacks and without a task."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+
+    def cancel(self) -> None:
+        """End it as soon as may be; harmless if it has ended."""
+
+    def when_over(self, tell: Callable[["Work"], None], /) -> None:
+        """Tell once when it has ended; not called if it has ended already."""
+
+
+Handle = Callable[[Request, Response], Coroutine[Any, Any, None] | Work | None]
+"""Answers a request: at once, by a coroutine (a task is made for it) or by work that goes on."""

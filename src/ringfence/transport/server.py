@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ringfence.transport.connection import Connection
 from ringfence.transport.deadline import Sweeper
-from ringfence.transport.http import Headers, Request
+from ringfence.transport.http import Handle, Headers, Request
 from ringfence.transport.limits import ServerLimits
-from ringfence.transport.service import Handle, OnError, RenderRefusal, Service
+from ringfence.transport.service import OnError, RenderRefusal, Service
 from ringfence.transport.tls import ServerTls
 
 _TLS_CHECK_S = 10.0
@@ -30,7 +30,8 @@ def render_json(_status: int, code: str, message: str) -> tuple[Headers, bytes]:
 class Server:
     """Any number of listeners with one handler.
 
-    Each request is one task; the requests of one connection are handled in order. A handler that
+    The requests of one connection are handled in order. A handler answers at once, or gives a
+    coroutine, which becomes a task, or work that goes on by callbacks. One that
     raises is answered with 500 and reported to `on_error`; the engine's own PeerErrors
     `request_malformed` and `request_too_large` become 400 and 413 if the handler leaves them. The
     handler is not cancelled when its client leaves.
@@ -123,8 +124,8 @@ class Server:
         for connection in tuple(service.connections):
             connection.drain()
         await self._settle(grace_s)
-        for task in tuple(service.tasks):
-            task.cancel()
+        for work in tuple(service.works):
+            work.cancel()
         for connection in tuple(service.connections):
             connection.cut()
         await self._settle(_ABORT_S)
@@ -139,7 +140,7 @@ class Server:
     async def _settle(self, limit_s: float) -> None:
         """Wait until no connection and no handler is left."""
         service = self._service
-        if service.connections or service.tasks:
+        if service.connections or service.works:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limit_s):
                     await service.emptied.wait()

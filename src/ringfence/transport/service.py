@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ringfence.transport.deadline import Member, Sweeper
-from ringfence.transport.http import Headers, Request, Response
+from ringfence.transport.http import Handle, Headers, Request, Work
 from ringfence.transport.limits import ServerLimits
 
-Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
 RenderRefusal = Callable[[int, str, str], tuple[Headers, bytes]]
 OnError = Callable[[Request | None, Exception], None]
 
@@ -35,19 +34,26 @@ class Service:
     loop: asyncio.AbstractEventLoop
     sweeper: Sweeper
     connections: set[OpenConnection] = field(default_factory=set)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    works: set[Work | asyncio.Task[None]] = field(default_factory=set)
+    """What handlers have begun and not ended."""
     is_draining: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a handler."""
+        """Run a handler that waits; it tells by `ended`."""
         task = self.loop.create_task(work, name="request")
-        self.tasks.add(task)
+        self.works.add(task)
         return task
 
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """A handler is done."""
-        self.tasks.discard(task)
+    def began(self, work: Work) -> None:
+        """A handler has left something going on."""
+        if not work.is_over:
+            self.works.add(work)
+            work.when_over(self.ended)
+
+    def ended(self, work: Work | asyncio.Task[None]) -> None:
+        """Something that a handler began is over."""
+        self.works.discard(work)
         if self.is_draining:
             self._tell()
 
@@ -59,5 +65,5 @@ class Service:
             self._tell()
 
     def _tell(self) -> None:
-        if not self.connections and not self.tasks:
+        if not self.connections and not self.works:
             self.emptied.set()

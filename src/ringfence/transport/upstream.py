@@ -8,10 +8,10 @@ import httptools
 
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.transport import framing
-from ringfence.transport.body import Body
+from ringfence.transport.answer import Answer
 from ringfence.transport.deadline import NEVER, Sweeper
 from ringfence.transport.framing import Malformed
-from ringfence.transport.http import Headers, Sink
+from ringfence.transport.http import Taker
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.message import BODY, IDLE, MessageReader
 
@@ -21,107 +21,6 @@ _INTERIM_LIMIT = 16
 """More `1xx` answers than this are no progress."""
 
 _LAST_STATUS = 599
-
-
-class Answer(Body):
-    """Implements `http.UpstreamResponse`."""
-
-    __slots__ = (
-        "_is_ended",
-        "_is_paused",
-        "_line",
-        "_sink",
-        "headers",
-        "status",
-    )
-
-    def __init__(
-        self, line: "UpstreamConnection", status: int, headers: Headers, length: int | None
-    ) -> None:
-        """A head that was checked."""
-        Body.__init__(self, line, length)
-        self._line = line
-        self.status = status
-        self.headers = headers
-        self._is_paused = False
-        self._is_ended = False
-        self._sink: Sink | None = None
-
-    def too_large(self, limit_bytes: int) -> Exception:
-        """The error for a body over its reader's limit."""
-        return PeerError("provider_malformed", f"the answer is larger than {limit_bytes} bytes")
-
-    def pipe(self, sink: Sink) -> None:
-        """Push the body into a sink, beginning with what has already arrived."""
-        self._sink = sink
-        self._flow()
-
-    def pause(self) -> None:
-        """Stop reading from the upstream until `resume`."""
-        if not self._is_paused:
-            self._is_paused = True
-            self._hold()
-
-    def resume(self) -> None:
-        """Go on reading."""
-        if self._is_paused:
-            self._is_paused = False
-            self._flow()
-
-    def close(self) -> None:
-        """Give up the rest and the connection. Harmless after the end."""
-        self._sink = None
-        self._parts.clear()
-        if not self.is_complete and self._error is None:
-            self.fail(ConnectionAbortedError("the answer was given up"))
-            self._line.give_up()
-
-    # From the connection
-
-    def arrive(self, data: bytes) -> None:
-        """Take in some bytes."""
-        if self._sink is None or self._is_paused:
-            Body.arrive(self, data)
-        else:
-            self._sink.data(data)
-
-    def finish(self) -> None:
-        """The body is complete."""
-        Body.finish(self)
-        self._is_held = False
-        if self._sink is not None:
-            self._push()
-
-    def fail(self, error: Exception) -> None:
-        """The body broke off. What came before is still given."""
-        super().fail(error)
-        self._push()
-
-    def _flow(self) -> None:
-        """Push what has waited and read on, unless the sink has had enough of it."""
-        self._push()
-        if not self._is_paused:
-            self._release()
-
-    def _push(self) -> None:
-        sink = self._sink
-        if sink is None or self._is_paused:
-            return
-        if self._parts:
-            sink.data(self._take())
-        if not self._parts:
-            self._push_end(sink)
-
-    def _push_end(self, sink: Sink) -> None:
-        """Tell the sink how it ended, unless the sink paused or closed meanwhile."""
-        if self._is_ended or self._is_paused or self._sink is None:
-            return
-        if self.is_complete:
-            self._is_ended = True
-            sink.end()
-        elif self._error is not None:
-            self._is_ended = True
-            sink.failed(self._error)
 
 
 class Keeper(Protocol):
@@ -140,7 +39,6 @@ class UpstreamConnection(MessageReader):
     __slots__ = (
         "_answer",
         "_error",
-        "_head",
         "_idle_s",
         "_interim",
         "_is_head_request",
@@ -150,6 +48,7 @@ class UpstreamConnection(MessageReader):
         "_keeper",
         "_loop",
         "_sweeper",
+        "_taker",
         "_transport",
         "_until_close",
         "deadline",
@@ -167,7 +66,7 @@ class UpstreamConnection(MessageReader):
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._head: asyncio.Future[Answer] | None = None
+        self._taker: Taker | None = None
         self._answer: Answer | None = None
         self._error: Exception | None = None
         self._idle_s = 0.0
@@ -184,10 +83,10 @@ class UpstreamConnection(MessageReader):
     # For the pool
 
     def exchange(
-        self, method: bytes, head: bytes, body: bytes, idle_timeout_s: float
-    ) -> asyncio.Future[Answer]:
-        """Send a request; the future gives its answer when the head is there."""
-        self._head = future = self._loop.create_future()
+        self, method: bytes, head: bytes, body: bytes, taker: Taker, idle_timeout_s: float
+    ) -> None:
+        """Send a request; `taker` is called when the head of its answer is there."""
+        self._taker = taker
         self._idle_s = idle_timeout_s
         self._interim = 0
         self._is_head_request = method == b"HEAD"
@@ -199,14 +98,12 @@ class UpstreamConnection(MessageReader):
         else:
             self._transport.write(head)
             self._transport.write(body)
-        return future
 
-    def abandon(self, future: asyncio.Future[Answer]) -> None:
-        """Whoever waited for this answer has gone."""
-        if future.cancelled():
+    def abandon(self, taker: Taker) -> None:
+        """Whoever waited for this answer has gone; harmless if it was told, or another waits."""
+        if self._taker is taker:
+            self._taker = None
             self.give_up()
-        elif future.exception() is None:
-            future.result().close()
 
     def is_usable(self, *, ask_kernel: bool) -> bool:
         """Whether the upstream has neither closed nor said anything unasked.
@@ -339,14 +236,11 @@ class UpstreamConnection(MessageReader):
             data = self._take_parts()
             if not self._is_head_request:
                 answer.arrive(data)
-        head, self._head = self._head, None
+        taker, self._taker = self._taker, None
         if is_complete:
             self._complete()
-        if head is not None:
-            if head.done():  # who asked has gone
-                answer.close()
-            else:
-                head.set_result(answer)
+        if taker is not None:  # last: it may begin the next exchange on this connection
+            taker.answered(answer)
 
     def _complete(self) -> None:
         answer, self._answer = self._answer, None
@@ -369,10 +263,10 @@ class UpstreamConnection(MessageReader):
 
     def _fail(self, error: Exception) -> None:
         answer, self._answer = self._answer, None
-        head, self._head = self._head, None
+        taker, self._taker = self._taker, None
         self._is_waiting = False
-        if head is not None and not head.done():
-            head.set_exception(error)
+        if taker is not None:
+            taker.unanswered(error)
         elif answer is not None:
             answer.fail(error)
 

@@ -8,7 +8,7 @@ from typing import final
 from urllib.parse import urlsplit
 
 from ringfence.domain.error import RingfenceError
-from ringfence.transport.http import Client, Origin
+from ringfence.transport.http import Origin, Requester
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Webhook:
 
     def __init__(
         self,
-        client: Client,
+        client: Requester,
         url: str,
         credential: Credential,
         *,

@@ -1,15 +1,16 @@
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable
 
 import pytest
-from tests.gateways.world import Upstream, agent, organisation
+from tests.gateways.world import Upstream, agent, organisation, turns
 
-from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.verdict import Throttle
 from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Hold
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.runtime import AgentRuntime
-from ringfence.gateways.model.buffer import read_answer, read_request, send_whole
+from ringfence.gateways.model.buffer import Collector, read_request, request_at_once, send_whole
 from ringfence.testing.http import MemoryRequest, MemoryResponse
 
 CALLER = Caller(runtime=AgentRuntime(organisation(), agent()), credential="crd_1")
@@ -44,62 +45,103 @@ def test_a_request_is_read_as_far_as_there_is_room(stated: bool) -> None:  # noq
     asyncio.run(story())
 
 
-async def _read(pieces: Sequence[bytes], size: int, limit_bytes: int = 1000) -> bytes | Throttle:
-    upstream = Upstream(pieces=pieces)
-    try:
-        return await read_answer(upstream, limit_bytes, hold_of(allowance(size)))
-    finally:
-        assert upstream.is_closed == (size < sum(map(len, pieces)) or limit_bytes < size)
+def test_a_body_that_has_arrived_is_read_without_a_wait() -> None:
+    kept = allowance()
+    assert request_at_once(asked(60, stated=True), 80, hold_of(kept)) == b"x" * 60
+    assert isinstance(request_at_once(asked(41, stated=True), 80, hold_of(kept)), Throttle)
+    with pytest.raises(PeerError):
+        request_at_once(asked(31, stated=True), 30, hold_of(kept))
+    late = asked(1, stated=True)
+    late.is_late = True
+    assert request_at_once(late, 80, hold_of(kept)) is None
 
 
-def test_an_answer_is_read_as_far_as_there_is_room() -> None:
-    assert asyncio.run(_read([b"ab", b"cd"], 4)) == b"abcd"
-    assert isinstance(asyncio.run(_read([b"ab", b"cd", b"e"], 4)), Throttle)
-    with pytest.raises(PeerError, match="larger than 3 bytes"):
-        asyncio.run(_read([b"ab", b"cd", b"e"], 100, limit_bytes=3))
+class Collected(Collector):
+    """Keeps how it ended."""
+
+    def __init__(self, upstream: Upstream, limit_bytes: int, hold: Hold) -> None:
+        super().__init__(upstream, limit_bytes, hold)
+        self.ended: list[object] = []
+
+    def collected(self, body: bytes) -> None:
+        self.ended.append(body)
+
+    def no_room(self, full: Throttle) -> None:
+        self.ended.append(full)
+
+    def broken(self, error: Exception) -> None:
+        self.ended.append(error)
+
+
+def collected(
+    *pieces: bytes, room: int = 100, limit_bytes: int = 100, ending: RingfenceError | str = "end"
+) -> object:
+    """How the collecting of an answer ended, the one time that it did."""
+
+    async def story() -> object:
+        upstream = Upstream(pieces=pieces, ending=ending)
+        collector = Collected(upstream, limit_bytes, hold_of(allowance(room)))
+        upstream.pipe(collector)
+        await turns()
+        [ended] = collector.ended
+        assert upstream.is_closed is not (isinstance(ended, bytes) or ended is ending)
+        return ended
+
+    return asyncio.run(story())
+
+
+def test_an_answer_is_collected_as_far_as_there_is_room() -> None:
+    assert collected(b"ab", b"cd", room=4) == b"abcd"
+    assert collected() == b""
+    assert isinstance(collected(b"ab", b"cd", b"e", room=4), Throttle)
+    too_large = collected(b"ab", b"cd", b"e", limit_bytes=3)
+    assert isinstance(too_large, PeerError)
+    assert "larger than 3 bytes" in too_large.message
 
 
 def test_an_answer_that_breaks_off_says_so() -> None:
-    async def story() -> None:
-        broken = Upstream(pieces=[b"ab"], ending=UnavailableError("provider_timeout", "late"))
-        with pytest.raises(UnavailableError):
-            await read_answer(broken, 1000, hold_of(allowance()))
-
-    asyncio.run(story())
+    late = UnavailableError("provider_timeout", "late")
+    assert collected(b"ab", ending=late) is late
 
 
-class _Slow(MemoryResponse):
+class Slow(MemoryResponse):
     """A client that takes nothing until it is told to."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken = asyncio.Event()
-
-    async def drain(self) -> None:
-        await self.taken.wait()
+    def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        pause()
+        self.taken = resume
 
 
-async def _yes() -> bool:
-    return True
+LONG = b"x" * 150_000
 
 
-async def _no() -> bool:
-    return False
+def deliver(response: MemoryResponse, body: bytes, *, pieces: int = 1_000) -> list[str]:
+    """Send so many pieces; what comes back tells that it was over."""
+    asked, sent = itertools.count(1), list[str]()
+
+    def go_on(write: Callable[[], None]) -> None:
+        if next(asked) < pieces:
+            write()
+        else:
+            response.abort()
+
+    send_whole(response, 200, [], body, go_on=go_on, sent=lambda: sent.append("sent"))
+    return sent
 
 
-def test_a_long_answer_is_waited_for_until_its_client_has_taken_it() -> None:
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_long_answer_is_counted_until_its_client_has_taken_it_or_left(*, leaves: bool) -> None:
     async def story() -> None:
-        response = _Slow()
-        sending = asyncio.create_task(send_whole(response, 200, [], b"x" * 100_000, _yes))
-        await asyncio.sleep(0)
-        assert (len(response.body), sending.done()) == (65_536, False)
-        response.taken.set()
-        await sending
-        assert response.is_ended
-        assert response.body == b"x" * 100_000
-        short = _Slow()
-        await send_whole(short, 200, [], b"short", _no)
-        assert short.is_ended
+        response = Slow()
+        sent = deliver(response, LONG)
+        await turns()
+        assert (len(response.body), response.is_ended, sent) == (65_536, False, [])
+        if leaves:
+            response.leave()
+        response.taken()
+        await turns()
+        assert (response.is_ended, sent) == (not leaves, ["sent"])
+        assert (response.body == LONG) is not leaves
 
     asyncio.run(story())
 
@@ -107,7 +149,21 @@ def test_a_long_answer_is_waited_for_until_its_client_has_taken_it() -> None:
 def test_a_long_answer_is_cut_between_two_pieces() -> None:
     async def story() -> None:
         response = MemoryResponse()
-        await send_whole(response, 200, [], b"x" * 200_000, _no)
-        assert (len(response.body), response.is_aborted) == (65_536, True)
+        deliver(response, LONG, pieces=2)
+        await turns()
+        assert (len(response.body), response.is_aborted) == (131_072, True)
 
     asyncio.run(story())
+
+
+def test_a_short_answer_is_sent_at_once() -> None:
+    response = Slow()
+    sent = deliver(response, b"short", pieces=0)
+    assert (response.is_ended, sent) == (True, ["sent"])
+
+
+def test_nothing_is_sent_to_a_client_that_has_left() -> None:
+    response = MemoryResponse()
+    response.leave()
+    assert deliver(response, LONG) == ["sent"]
+    assert not response.is_started

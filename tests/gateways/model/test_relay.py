@@ -61,7 +61,9 @@ async def relayed(  # noqa: PLR0913 (what a relay is made with)
     )
     response.start(200, [])
     acting(relay)
-    return await relay.run()
+    passed: asyncio.Future[Passage] = asyncio.get_running_loop().create_future()
+    relay.begin(passed.set_result)
+    return await passed
 
 
 def events(data: bytes) -> list[bytes]:

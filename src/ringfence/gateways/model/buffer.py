@@ -1,7 +1,8 @@
 """Bodies that must be whole before they are read, within what a call may hold of memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import final
 
 from ringfence.domain.error import PeerError
@@ -13,11 +14,19 @@ _AT_ONCE_BYTES = 64 * 1024
 """What may wait for a client without being counted; the engine's own mark."""
 
 
-async def read_request(request: Request, limit_bytes: int, hold: Hold) -> bytes | Throttle:
-    """The whole body of a request, or why there is no room for it.
+def request_at_once(request: Request, limit_bytes: int, hold: Hold) -> bytes | Throttle | None:
+    """The whole body of a request if it has arrived, or why there is no room; None if it has not.
 
-    Raises PeerError `request_too_large`, or ConnectionError if the client left.
+    Raises PeerError `request_too_large`.
     """
+    body = request.whole(limit_bytes)
+    if body is None:
+        return None
+    return hold.take(len(body)) or body
+
+
+async def read_request(request: Request, limit_bytes: int, hold: Hold) -> bytes | Throttle:
+    """The same, waiting for it. Raises ConnectionError if the client left."""
     stated = request.header(b"content-length")
     if stated is not None:
         return hold.take(min(int(stated), limit_bytes)) or await request.read(limit_bytes)
@@ -35,79 +44,129 @@ async def read_request(request: Request, limit_bytes: int, hold: Hold) -> bytes 
     return b"".join(parts)
 
 
-async def read_answer(upstream: UpstreamResponse, limit_bytes: int, hold: Hold) -> bytes | Throttle:
-    """The whole body of an answer, or why there is no room for it.
+class Collector(ABC):
+    """A `transport.http.Sink` that keeps an answer until it is whole.
 
-    Raises PeerError `provider_malformed` over the limit or when it breaks off, UnavailableError.
+    Of `collected`, `no_room` and `broken` one is called, once, unless the answer is closed before.
     """
-    collector = _Collector(upstream, limit_bytes, hold)
-    upstream.pipe(collector)
-    return await collector.whole
 
-
-async def send_whole(
-    response: Response,
-    status: int,
-    headers: list[tuple[bytes, bytes]],
-    body: bytes,
-    may_go_on: Callable[[], Awaitable[bool]],
-) -> None:
-    """Answer; return when the client has taken most of it, so that what waits stays counted.
-
-    A long answer goes out in pieces, and `may_go_on` is asked before each but the first; where it
-    says no, the connection is cut. Raises ConnectionError if the client leaves before.
-    """
-    if len(body) <= _AT_ONCE_BYTES:
-        response.send(status, headers, body)
-        return
-    response.start(status, headers, content_length=len(body))
-    for at in range(0, len(body), _AT_ONCE_BYTES):
-        if at and not await may_go_on():
-            response.abort()
-            return
-        response.write(body[at : at + _AT_ONCE_BYTES])
-        await response.drain()
-    response.end()
-
-
-@final
-class _Collector:
-    """A `transport.http.Sink` that keeps what it is given."""
+    __slots__ = ("_hold", "_limit_bytes", "_parts", "_size", "_upstream")
 
     def __init__(self, upstream: UpstreamResponse, limit_bytes: int, hold: Hold) -> None:
-        self.whole: asyncio.Future[bytes | Throttle] = asyncio.get_running_loop().create_future()
+        """Nothing has come yet."""
         self._upstream = upstream
         self._limit_bytes = limit_bytes
         self._hold = hold
         self._parts: list[bytes] = []
         self._size = 0
 
+    @abstractmethod
+    def collected(self, body: bytes) -> None:
+        """The answer is whole."""
+
+    @abstractmethod
+    def no_room(self, full: Throttle) -> None:
+        """There is no room for it; the rest was given up."""
+
+    @abstractmethod
+    def broken(self, error: Exception) -> None:
+        """It broke off or is too large: PeerError `provider_malformed`, or UnavailableError."""
+
     def data(self, chunk: bytes) -> None:
-        if self.whole.done():
-            return
+        """Keep a piece, if there is room."""
         self._size += len(chunk)
         if self._size > self._limit_bytes:
+            self._upstream.close()
             message = f"the answer is larger than {self._limit_bytes} bytes"
-            self._give_up(PeerError(Code.PROVIDER_MALFORMED, message))
+            self.broken(PeerError(Code.PROVIDER_MALFORMED, message))
             return
         full = self._hold.take(len(chunk))
-        if full is not None:
-            self._give_up(full)
-        else:
+        if full is None:
             self._parts.append(chunk)
+        else:
+            self._upstream.close()
+            self.no_room(full)
 
     def end(self) -> None:
-        if not self.whole.done():
-            self.whole.set_result(b"".join(self._parts))
+        """That was all."""
+        parts, self._parts = self._parts, []
+        self.collected(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def failed(self, error: Exception) -> None:
-        if not self.whole.done():
-            self.whole.set_exception(error)
+        """It broke off."""
+        self.broken(error)
 
-    def _give_up(self, why: Exception | Throttle) -> None:
-        self._parts.clear()
-        self._upstream.close()
-        if isinstance(why, Throttle):
-            self.whole.set_result(why)
-        else:
-            self.whole.set_exception(why)
+
+def send_whole(  # noqa: PLR0913 (an answer has these parts)
+    response: Response,
+    status: int,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+    *,
+    go_on: Callable[[Callable[[], None]], None],
+    sent: Callable[[], None],
+) -> None:
+    """Answer; `sent` is called once the client has taken most of it, so that it stays counted.
+
+    Also if the client leaves before. A long answer goes out in pieces: `go_on` is handed what
+    writes the next, and calls it when that may be.
+    """
+    if len(body) <= _AT_ONCE_BYTES or response.is_disconnected:
+        if not response.is_disconnected:
+            response.send(status, headers, body)
+        sent()
+    else:
+        _Delivery(response, body, go_on, sent).begin(status, headers)
+
+
+@final
+class _Delivery:
+    """A long answer that a client takes at its own pace."""
+
+    def __init__(
+        self,
+        response: Response,
+        body: bytes,
+        go_on: Callable[[Callable[[], None]], None],
+        sent: Callable[[], None],
+    ) -> None:
+        self._response = response
+        self._body = body
+        self._at = 0
+        self._go_on = go_on
+        self._sent: Callable[[], None] | None = sent
+        self._is_paused = False
+
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        response = self._response
+        response.start(status, headers, content_length=len(self._body))
+        response.on_disconnect(self._over)
+        response.on_pause(self._pause, self._resume)
+        self._write()
+
+    def _write(self) -> None:
+        """Write one piece; the next follows in another turn of the loop, or when there is room."""
+        if self._sent is None:
+            return
+        if self._at == len(self._body):
+            self._response.end()
+            self._over()
+            return
+        piece = self._body[self._at : self._at + _AT_ONCE_BYTES]
+        self._at += len(piece)
+        self._response.write(piece)
+        if not self._is_paused:
+            asyncio.get_running_loop().call_soon(self._go_on, self._write)
+
+    def _pause(self) -> None:
+        self._is_paused = True
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._go_on(self._write)
+
+    def _over(self) -> None:
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            sent()

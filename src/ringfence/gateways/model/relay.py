@@ -41,6 +41,9 @@ class Passage(msgspec.Struct, kw_only=True):
     stop: Reason | None = None
 
 
+Tell = Callable[[Passage], None]
+
+
 class StreamRelay:
     """The sink between a provider's stream and the agent; one object for one answer.
 
@@ -83,24 +86,25 @@ class StreamRelay:
         self._drain_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._done: asyncio.Future[Passage] = self._loop.create_future()
+        self._is_done = False
+        self._tell: Tell | None = None
 
-    async def run(self) -> Passage:
-        """Relay until the stream ends, is cut or cannot go on."""
+    def begin(self, tell: Tell) -> None:
+        """Relay until the stream ends, is cut or cannot go on; then tell how, once."""
+        self._tell = tell
         self._response.on_pause(self._pause, self._upstream.resume)
         self._response.on_disconnect(self._client_left)
         self._upstream.pipe(self)
-        try:
-            return await self._done
-        finally:
-            for timer in (self._drain_timer, self._linger_timer):
-                if timer is not None:
-                    timer.cancel()
-            self._upstream.close()
+
+    def abandon(self) -> None:
+        """Stop at once and tell nobody."""
+        self._tell = None
+        self._is_done = True
+        self._let_go()
 
     def data(self, chunk: bytes) -> None:
         """Some bytes of the provider's stream."""
-        if self._done.done():
+        if self._is_done:
             return
         if self._held is not None or not self._authority.is_fresh:
             self._hold(chunk)
@@ -126,7 +130,7 @@ class StreamRelay:
 
     def end(self) -> None:
         """The provider finished, or its answer did and the connection does not."""
-        if self._done.done():
+        if self._is_done:
             return
         if self._held is not None or not self._authority.is_fresh:
             self._hold(b"")
@@ -154,7 +158,7 @@ class StreamRelay:
 
     def failed(self, error: Exception) -> None:
         """The provider's stream broke off; the agent must see a cut and not an end."""
-        if self._done.done():
+        if self._is_done:
             return
         if not self._gone:
             self._response.abort()
@@ -162,7 +166,7 @@ class StreamRelay:
 
     def stop(self, reason: Reason) -> None:
         """End the stream from outside, for example because the agent was suspended."""
-        if not self._done.done():
+        if not self._is_done:
             self._cut(reason)
 
     def _forward(self, data: bytes) -> None:
@@ -181,7 +185,7 @@ class StreamRelay:
         self._held.append(chunk)
 
     def _resume(self, is_fresh: bool) -> None:  # noqa: FBT001 (a callback's only argument)
-        if self._done.done():
+        if self._is_done:
             return
         if not is_fresh:
             self._cut(LAPSED)
@@ -190,10 +194,14 @@ class StreamRelay:
         late = b"".join(held)
         if late:
             self.data(late)
-        if not self._done.done() and self._held is None:
-            if self._has_ended:
-                self.end()
-            self._upstream.resume()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_done or self._held is not None:
+            return
+        if self._has_ended:
+            self.end()
+        self._upstream.resume()
 
     def _cut(self, reason: Reason) -> None:
         """End after the last whole event; what is held of the next one is never sent.
@@ -215,7 +223,7 @@ class StreamRelay:
         self._upstream.close()
         if not self._gone:
             self._response.abort()
-        if not self._done.done():
+        if not self._is_done:
             self._finish(Status.FAILED, Code.INTERNAL.value)
 
     def _pause(self) -> None:
@@ -223,23 +231,33 @@ class StreamRelay:
             self._upstream.pause()
 
     def _client_left(self) -> None:
-        if self._done.done():
+        if self._is_done:
             return
         self._gone = True
         self._upstream.resume()
         self._drain_timer = self._loop.call_later(self._drain_s, self._give_up)
 
     def _give_up(self) -> None:
-        if not self._done.done():
+        if not self._is_done:
             self._finish(Status.CLIENT_GONE, "drain_timeout")
 
     def _finish(self, status: Status, error: str, stop: Reason | None = None) -> None:
-        self._done.set_result(
-            Passage(
-                status=status,
-                error=error,
-                first_byte_us=self._first_byte_us,
-                body=b"".join(self._kept),
-                stop=stop,
+        self._is_done = True
+        self._let_go()
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(
+                Passage(
+                    status=status,
+                    error=error,
+                    first_byte_us=self._first_byte_us,
+                    body=b"".join(self._kept),
+                    stop=stop,
+                )
             )
-        )
+
+    def _let_go(self) -> None:
+        for timer in (self._drain_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        self._upstream.close()

@@ -1,0 +1,401 @@
+"""One model call on its way, from its intent to its settlement.
+
+No task carries it: what the call waits for (the ledger, its provider, the agent's connection) calls
+the next step, so that a call of the usual kind takes four steps and no switch between tasks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+import msgspec
+
+from ringfence.decisions import reason as reasons
+from ringfence.decisions.settlement import Billing, may_try_next
+from ringfence.domain.error import PeerError, RingfenceError, UnsentError
+from ringfence.domain.event import Attempt, Status
+from ringfence.domain.exchange import Answer, ModelRequest
+from ringfence.domain.model import Dialect, OutputLimitField
+from ringfence.domain.verdict import Deny, Reason
+from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.authority import LAPSED, Authority
+from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.live import state_reason
+from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.refusal import INTERNAL, RefusedAction
+from ringfence.enforcement.route import Leg
+from ringfence.enforcement.ticket import Ending, Ticket
+from ringfence.gateways.answer import answer_refusal, own_headers
+from ringfence.gateways.model import upstream as wire
+from ringfence.gateways.model.endpoint import Endpoint
+from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
+from ringfence.protocols import headers as passing
+from ringfence.protocols.chat import ChatCodec
+from ringfence.protocols.dialect import Codec
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Exchange, Request, Response, UpstreamResponse, Work
+
+_LOG = logging.getLogger(__name__)
+
+_NO_ANSWER: Final = Answer()
+_OLDER_CHAT: Final = ChatCodec(limit_field="max_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLimits:
+    """What one call may take of the plane's memory and patience."""
+
+    request_bytes: int = 32 * 1024 * 1024
+    answer_bytes: int = 64 * 1024 * 1024
+    drain_s: float = 60.0
+    """How long a stream is read on after its agent has left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What all calls of one door use. `pass_on` gives a call's answer to its agent."""
+
+    path: ModelPath
+    dispatcher: Dispatcher
+    clock: Clock
+    limits: DoorLimits
+    authority: Authority
+    pass_on: "Callable[[Call, UpstreamResponse], None]"
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of the door, and where the answer goes."""
+
+    request: Request
+    response: Response
+    endpoint: Endpoint
+    hold: Hold
+
+
+@final
+class Call:
+    """One call. Implements `transport.http.Taker` and `transport.http.Work`.
+
+    INVARIANT (I3): however it ends, `end` comes last, and sees that its ticket is settled.
+    INVARIANT (I4): what is unexpected in any step ends it, with a refusal or a cut.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_is_cancelled",
+        "_is_charged",
+        "_is_sent",
+        "_query",
+        "_sent_us",
+        "_tell",
+        "ask",
+        "asked",
+        "attempts",
+        "codec",
+        "is_over",
+        "leg",
+        "means",
+        "relay",
+        "response",
+        "scan",
+        "ticket",
+        "upstream",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 (a call has these parts)
+        self,
+        means: Means,
+        ask: Ask,
+        codec: Codec,
+        asked: ModelRequest,
+        query: bytes,
+        ticket: Ticket,
+    ) -> None:
+        """Begun: the intent is on its way to the ledger. `query` passed the allow-list."""
+        self.means = means
+        self.ask = ask
+        self.response = ask.response
+        self.codec = codec
+        self.asked = asked
+        self.ticket = ticket
+        self.leg: Leg = ticket.route.legs[0]
+        self.scan = means.dispatcher.credential_scan(self.leg)
+        self.attempts: list[Attempt] = []
+        self.upstream: UpstreamResponse | None = None
+        self.relay: StreamRelay | None = None
+        self.is_over = False
+        self._query = query
+        self._exchange: Exchange | None = None
+        self._sent_us = 0
+        self._is_sent = False
+        self._is_charged = False
+        self._is_cancelled = False
+        self._tell: Callable[[Work], None] | None = None
+        ticket.durable.add_done_callback(self._written)
+
+    # As work of the server
+
+    def when_over(self, tell: Callable[[Work], None]) -> None:
+        """Tell once when it has ended."""
+        self._tell = tell
+
+    def cancel(self) -> None:
+        """The plane stops: end now. An intent on its way to the ledger is waited for."""
+        if self.is_over or self._is_cancelled:
+            return
+        self._is_cancelled = True
+        if self.ticket.durable.done():
+            self._interrupt()
+
+    def stop(self, why: Reason) -> None:
+        """End it from outside: a stream in its own words, else by giving up the wait."""
+        if self.relay is not None:
+            self.relay.stop(why)
+        elif not self.is_over:
+            self._withhold(why)
+
+    # Its steps
+
+    def _written(self, _done: asyncio.Future[None]) -> None:
+        """The intent is durable, or will never be."""
+        self.take(self._forsake if self._is_cancelled else self._dispatch)
+
+    def _forsake(self) -> None:
+        self.means.path.forsake(self.ticket)
+        self._interrupt()
+
+    def _dispatch(self) -> None:
+        refused = self.means.path.written(self.ticket)
+        if refused is not None:
+            answer_refusal(self.ask.request, self.response, self.ask.endpoint.dialect, refused)
+            self.end()
+            return
+        self.ticket.on_stop = self.stop
+        self.act(self._send)
+
+    def _send(self) -> None:
+        """Send the request to the leg whose turn it is."""
+        means, leg, endpoint = self.means, self.leg, self.ask.endpoint
+        body = self._rewriter().rewrite(
+            self.asked,
+            model=leg.model.upstream,
+            output_limit=self.ticket.output.written,
+            inject_usage=self.asked.stream,
+        )
+        provider = leg.provider
+        target = wire.target(leg.base_path, endpoint, provider, leg.model.upstream, self._query)
+        passed = passing.to_provider(self.ask.request.headers, endpoint.protocol, provider.betas)
+        self._sent_us = means.clock.monotonic_us()
+        self._is_sent = True
+        self._exchange = means.dispatcher.send(leg, target, passed, body, self)
+
+    def answered(self, upstream: UpstreamResponse) -> None:
+        """A provider answers: pass that on, or try the next leg."""
+        self._exchange = None
+        self.upstream = upstream
+        self.take(self._answered, upstream)
+
+    def _answered(self, upstream: UpstreamResponse) -> None:
+        self._note_attempt(upstream.status, "")
+        if may_try_next(upstream.status) and self._has_next():
+            upstream.close()
+            self._try_next()
+        else:
+            self.act(self.means.pass_on, self, upstream)
+
+    def unanswered(self, error: Exception) -> None:
+        """A provider gives no answer: try the next leg if it has surely seen nothing."""
+        self._exchange = None
+        self.take(self._unanswered, error)
+
+    def _unanswered(self, error: Exception) -> None:
+        if not isinstance(error, RingfenceError):
+            raise error
+        self._note_attempt(0, error.code)
+        if isinstance(error, UnsentError) and self._has_next():
+            self._try_next()
+        else:
+            self.provider_failed(error)
+
+    def take(self, step: Callable[..., None], *facts: object) -> None:
+        """Take a step; whatever it raises ends the call."""
+        try:
+            step(*facts)
+        except PeerError as error:
+            self.provider_failed(error)
+        except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies)
+            _LOG.exception("a call failed unexpectedly")
+            self._drop()
+            self.give_up(Status.FAILED, INTERNAL)
+
+    def act(self, step: Callable[..., None], *facts: object) -> None:
+        """Take a step that acts for the agent or writes to it.
+
+        Only with authority (DESIGN §9); what is not fresh waits for its renewal.
+        """
+        if self.means.authority.is_fresh:
+            self.take(self._act, step, facts)
+        else:
+            self.means.authority.when_fresh(
+                lambda is_fresh: self.take(self._renewed, is_fresh, step, facts)
+            )
+
+    def _act(self, step: Callable[..., None], facts: tuple[object, ...]) -> None:
+        why = state_reason(self.ticket.caller.runtime)
+        if why is None:
+            step(*facts)
+        else:
+            self._withhold(why)
+
+    def _renewed(
+        self,
+        is_fresh: bool,  # noqa: FBT001 (what a renewal says)
+        step: Callable[..., None],
+        facts: tuple[object, ...],
+    ) -> None:
+        if self.is_over:
+            return
+        if is_fresh and self.means.authority.is_fresh:
+            self._act(step, facts)
+        else:
+            self._withhold(LAPSED)
+
+    def _withhold(self, why: Reason) -> None:
+        self._drop()
+        self.give_up(Status.CUT, why)
+
+    # Its legs
+
+    def _has_next(self) -> bool:
+        return self.leg is not self.ticket.route.legs[-1]
+
+    def _try_next(self) -> None:
+        legs = self.ticket.route.legs
+        self.upstream = None
+        self.leg = legs[len(self.attempts)]
+        self.scan = self.means.dispatcher.credential_scan(self.leg)
+        self.act(self._send)
+
+    def _note_attempt(self, status: int, error: str) -> None:
+        self.attempts.append(
+            Attempt(
+                provider=self.leg.provider.name,
+                upstream=self.leg.model.upstream,
+                status=status,
+                error=error,
+                duration_us=self.means.clock.monotonic_us() - self._sent_us,
+            )
+        )
+
+    def _rewriter(self) -> Codec:
+        """The codec that writes a request in the words this provider knows."""
+        is_older = self.leg.provider.output_limit_field is OutputLimitField.MAX_TOKENS
+        if is_older and self.ask.endpoint.dialect is Dialect.CHAT:
+            return _OLDER_CHAT
+        return self.codec
+
+    # Its end
+
+    def settle(  # noqa: PLR0913 (an ending has these parts)
+        self,
+        status: Status,
+        billing: Billing,
+        *,
+        http_status: int = 0,
+        error: str = "",
+        answer: Answer = _NO_ANSWER,
+        body: bytes = b"",
+        first_byte_us: int = 0,
+    ) -> None:
+        """Say how it ended and what is known of its price; only the first time counts."""
+        if self.ticket.is_open:
+            self._is_charged = billing is not Billing.NONE
+            self.ticket.settle(
+                Ending(
+                    status=status,
+                    billing=billing,
+                    leg=self.leg,
+                    http_status=http_status,
+                    error=error,
+                    answer=answer,
+                    body=body if len(body) <= KEPT_BYTES_MAX else body[:KEPT_BYTES_MAX],
+                    attempts=self.attempts,
+                    first_byte_us=first_byte_us,
+                )
+            )
+
+    def refuse(self, why: Reason) -> None:
+        """Put a refusal to the agent in place of an answer; an answer that has begun is cut."""
+        if self.response.is_started:
+            self.response.abort()
+            return
+        ticket, ask = self.ticket, self.ask
+        refused = RefusedAction(
+            verdict=Deny(reason=why), action=ticket.action, invocation=ticket.live.id
+        )
+        dialect, is_charged = ask.endpoint.dialect, self._is_charged
+        answer_refusal(ask.request, self.response, dialect, refused, is_charged=is_charged)
+
+    def give_up(self, status: Status, why: Reason) -> None:
+        """End a call that was stopped from outside, or by a fault of ours."""
+        self.settle(status, self._unknown(), error=why.code.value)
+        self.refuse(why)
+        self.end()
+
+    def provider_failed(self, error: RingfenceError) -> None:
+        """Say that the provider failed; charge the reservation unless nothing was sent."""
+        self._drop()
+        unsent = isinstance(error, UnsentError)
+        billing = Billing.NONE if unsent else Billing.UNCERTAIN
+        self.settle(Status.FAILED, billing, error=error.code)
+        why = reasons.provider_failed(self.leg.provider.name, error.code, error.message)
+        self.refuse(why)
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more will happen; harmless a second time."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.settle(Status.FAILED, self._unknown(), error="interrupted")
+        self.relay = self.upstream = None  # they lead back here: no cycle may keep bodies alive
+        self.ask.hold.leave()
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(self)
+
+    def _interrupt(self) -> None:
+        """End a call of a plane that stops: its agent sees a cut."""
+        self._drop()
+        self.response.abort()
+        self.end()
+
+    def _drop(self) -> None:
+        """Wait for nothing any more."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon(self)
+        relay, self.relay = self.relay, None
+        if relay is not None:
+            relay.abandon()
+        if self.upstream is not None:
+            self.upstream.close()
+
+    def _unknown(self) -> Billing:
+        """What is known of a provider's work on a call that ended early."""
+        return Billing.UNCERTAIN if self._is_sent else Billing.NONE
+
+    def headers(self, upstream: UpstreamResponse) -> list[tuple[bytes, bytes]]:
+        """The headers of the answer: those of the provider's that pass, and our own."""
+        ticket = self.ticket
+        ours = own_headers(ticket.live.id, ticket.action)
+        if ticket.output.obligations:
+            limit = f"{ticket.output.tokens}; {ticket.output.lowered_by}"
+            ours.append((b"ringfence-output-limit", limit.encode()))
+        passed = passing.to_client(upstream.headers)
+        if self.scan.finds(b"\n".join([value for _, value in passed])):
+            _LOG.error("provider showed our credential", extra={"provider": self.leg.provider.name})
+            passed = [header for header in passed if not self.scan.finds(header[1])]
+        return [*passed, *ours]
