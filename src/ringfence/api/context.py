@@ -102,7 +102,8 @@ class ControlContext:
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
     fresh readers, one for each request. `readers` make bodies readable, by the `operation` of an
     intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
-    when the command line works on a stopped plane); `readiness` says why it is not ready.
+    when the command line works on a stopped plane); `readiness` says why it is not ready,
+    `warnings` what goes wrong without stopping anybody.
     `catch_up` returns when what was recorded so far can be read.
     """
 
@@ -120,6 +121,7 @@ class ControlContext:
     started_us: int
     is_serving: bool = True
     readiness: Callable[[], str] = lambda: ""
+    warnings: Callable[[], Sequence[str]] = tuple
     catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SCANS))

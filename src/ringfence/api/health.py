@@ -23,6 +23,9 @@ def routes(context: ControlContext) -> list[Route]:
             return JSONResponse({"status": "unavailable"}, 503)
         if context.readiness():
             return JSONResponse({"status": "unavailable"}, 503)
-        return JSONResponse({"status": "ok"})
+        warnings = list(context.warnings())
+        return JSONResponse(
+            {"status": "ok", "warnings": warnings} if warnings else {"status": "ok"}
+        )
 
     return [Route("/healthz", alive), Route("/readyz", ready)]

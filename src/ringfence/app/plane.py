@@ -22,6 +22,8 @@ from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
 from ringfence.app.stores import open_stores
+from ringfence.app.warning import Warnings
+from ringfence.app.witness import Witnesses
 from ringfence.config.settings import Settings
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import RingfenceError
@@ -93,18 +95,23 @@ class Plane:
         )
         try:
             self._stores = await asyncio.to_thread(
-                open_stores, settings.data, self._clock, self._ids
+                open_stores, settings.data, self._clock, self._ids, settings.signing_key
             )
         except BaseException:
             with contextlib.suppress(RingfenceError):
                 await preparing
             raise
+        # Stopped after the stores, so that the last checkpoint is copied too.
+        witnesses = Witnesses(settings.data, settings.witnesses)
+        self._close.push_async_callback(witnesses.stop)
         self._close.push_async_callback(self._stores.close)
+        self._warnings = Warnings(self._stores.keeper, witnesses, self._note_warning)
         self._health = LedgerHealth(self._stores.ledger)
         self.workers: Group = Embedded(self._stores, self._clock, self._ids, self._readiness)
         prepared = await preparing
         await self._begin(prepared)
         await self._listen()
+        witnesses.start()
         for work in (self._tidy(), self._alert()):
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
@@ -175,6 +182,7 @@ class Plane:
             version=__version__,
             started_us=self._started_us,
             readiness=self._readiness,
+            warnings=lambda: self._warnings.raised,
             open_ledger=lambda: LedgerReader(self._settings.data),
             catch_up=self.workers.catch_up,
             open_bodies=self._open_bodies,
@@ -224,6 +232,17 @@ class Plane:
                     detail={"epoch": str(configuration.epoch)},
                 )
             )
+
+    async def _note_warning(self, what: str, warning: str, why: str) -> None:
+        for organisation in self._organisations():
+            note = ChangeNote(
+                organisation=organisation.id,
+                actor="plane",
+                what=what,
+                subject=warning,
+                detail={"why": why} if why else {},
+            )
+            await self._record(note)
 
     async def _note_restored(self, configuration: Configuration) -> None:
         """Put on the record that the data folder is an older copy, once."""
@@ -284,6 +303,8 @@ class Plane:
         while True:
             await asyncio.sleep(_TIDY_S)
             self._health.observe()
+            with contextlib.suppress(RingfenceError):
+                await self._warnings.observe()
             try:
                 await self.workers.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)

@@ -19,7 +19,9 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.body import BodyReader
+from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, LedgerWriter
+from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.telemetry.metric import Measured
@@ -100,7 +102,8 @@ class _Installation:
         fence = take_log(self._settings.data, self.ids)
         with ExitStack() as undo:
             undo.callback(fence.release)
-            writer = LedgerWriter.open(fence)
+            keys = SigningKeys(self._settings.data, self._settings.signing_key)
+            writer = LedgerWriter(AttestedLog.open(fence, keys, self.clock.now_us))
             undo.pop_all()
         try:
             await writer.append(change_of(note, self.configuration, self.clock.now_us()))

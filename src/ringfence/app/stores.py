@@ -4,10 +4,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.stores.backup import read_restored
 from ringfence.stores.body import BodyStore
+from ringfence.stores.checkpoint import Keeper, SigningKeys
 from ringfence.stores.ledger import Fence, LedgerWriter, Recovered, log_ids, recover
+from ringfence.stores.ledger.attested import AttestedLog, attest
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
@@ -20,6 +22,7 @@ class Stores:
     state: StateStore
     bodies: BodyStore
     ledger: LedgerWriter
+    keeper: Keeper
     recovered: Recovered
 
     async def close(self) -> None:
@@ -30,22 +33,46 @@ class Stores:
         self.state.close()
 
 
-def open_stores(folder: Path, clock: Clock, ids: Ids) -> Stores:
-    """Open state, recover the ledger, and begin to write it.
+def open_stores(folder: Path, clock: Clock, ids: Ids, signing_key: Path | None = None) -> Stores:
+    """Open state, recover the ledger, vouch for all of it, and begin to write it.
 
-    Raises UsageError if another plane uses the folder or a store is damaged or newer.
+    Raises UsageError if another plane uses the folder, a store is damaged or newer, or a log is
+    not the one that was signed.
     """
+    keys = SigningKeys(folder, signing_key)
     with ExitStack() as undo:
         state = open_state(folder)
         undo.callback(state.close)
         fence = take_log(folder, ids)
         undo.callback(fence.release)
         recovered = recover(fence, clock.now_us())
+        attest_others(fence, keys, clock.now_us())
         bodies = BodyStore.open(folder)
         undo.callback(bodies.close)
-        ledger = LedgerWriter.open(fence, bodies=bodies)
+        log = AttestedLog.open(fence, keys, clock.now_us)
+        ledger = LedgerWriter(log, bodies)
         undo.pop_all()
-    return Stores(state=state, bodies=bodies, ledger=ledger, recovered=recovered)
+    return Stores(state=state, bodies=bodies, ledger=ledger, keeper=log.keeper, recovered=recovered)
+
+
+def attest_others(fence: Fence, keys: SigningKeys, now_us: int) -> None:
+    """Vouch for the logs of processes that ended; each living one does so itself.
+
+    Raises as `Attestation.open`.
+    """
+    for log_id in log_ids(fence.folder):
+        if log_id == fence.log_id:
+            continue
+        try:
+            other = Fence.take(fence.folder, log_id)
+        except UsageError as error:
+            if error.code == "log_in_use":
+                continue
+            raise
+        try:
+            attest(other, keys, now_us)
+        finally:
+            other.release()
 
 
 def take_log(folder: Path, ids: Ids) -> Fence:

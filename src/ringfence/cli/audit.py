@@ -1,19 +1,22 @@
-"""`ringfence audit`: search the record, and export it."""
+"""`ringfence audit`: search the record, export it, verify it."""
 
 import codecs
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
+from ringfence.api import local
 from ringfence.cli.connection import Place, connect
-from ringfence.cli.option import JSON, at_organisation, complete_agent
+from ringfence.cli.option import JSON, at_installation, at_organisation, complete_agent
 from ringfence.cli.terminal.moment import read_moment, show_duration, show_moment
-from ringfence.cli.terminal.printing import harmless_json, hint, say, say_json
+from ringfence.cli.terminal.printing import harmless_json, hint, progress, say, say_json
 from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.usage import Group
@@ -23,13 +26,14 @@ from ringfence.domain.money import Money, format_usd
 from ringfence.transport.clock import SystemClock
 
 _LISTED = 50
+_DOES_NOT_HOLD = 1
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 _KINDS = ("intent", "outcome", "refusal", "change")
 
 
 @click.group(cls=Group)
 def audit() -> None:
-    """The record: search it, export it."""
+    """The record: search it, export it, verify it."""
 
 
 @audit.command("query")
@@ -101,6 +105,49 @@ def export(place: Place, *, output: str | None, since: str | None, until: str | 
         )
     if output is not None:
         hint(f"wrote {output}")
+
+
+@audit.command("verify")
+@click.option("--key", metavar="KEY|FILE", help="Trust this public key, as `up` prints it.")
+@click.option("--since", metavar="FILE", help="Checkpoints that were kept elsewhere.")
+@click.option("--without-bodies", is_flag=True, help="Leave stored messages out.")
+@JSON
+@at_installation
+def verify(
+    place: Place,
+    *,
+    key: str | None,
+    since: str | None,
+    without_bodies: bool,
+    is_json: bool,
+) -> int:
+    """Find what was altered in the record; exit code 1 if anything was.
+
+    Reads the data folder of a plane that runs or is stopped. Without --key and --since it can only
+    tell that the record fits its own signatures; it says what that leaves open.
+    """
+    # Loaded only now: signatures and stores take a while to import.
+    verification: Any = importlib.import_module("ringfence.stores.verification")
+    rendering: Any = importlib.import_module("ringfence.cli.verification")
+    outside = verification.Outside(
+        key=verification.read_key(key) if key else None,
+        kept=tuple(verification.read_kept(Path(since))) if since else (),
+    )
+    data = place.settings.data
+    with progress("verifying"):
+        if not data.is_dir():
+            raise UsageError("no_record", f"there is no data folder `{data}`", help="give --data")
+        report = verification.verify_folder(
+            data,
+            outside,
+            is_running=local.is_answering(local.address(data)),
+            has_bodies=not without_bodies,
+        )
+    if is_json:
+        say_json(msgspec.Raw(rendering.document(report)))
+    else:
+        say(rendering.lines(report))
+    return 0 if report.holds else _DOES_NOT_HOLD
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _COMMANDS: Final = {
     ),
     "agent": ("ringfence.cli.agent:agent", "Agents and their tokens."),
     "trace": ("ringfence.cli.trace.command:trace", "What agents did, step by step."),
-    "audit": ("ringfence.cli.audit:audit", "The record: search it, export it."),
+    "audit": ("ringfence.cli.audit:audit", "The record: search, export, verify."),
     "budget": ("ringfence.cli.budget:budget", "What is spent and left; grant more."),
     "backup": ("ringfence.cli.backup:backup", "Copy the data folder, also while the plane runs."),
     "restore": ("ringfence.cli.backup:restore", "Put a backup back."),

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from ringfence import __version__
 from ringfence.app.configuration import Prepared
@@ -13,6 +14,10 @@ from ringfence.cli.terminal.printing import progress
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.terminal.text import harmless
 from ringfence.config.settings import Settings
+from ringfence.domain.error import RingfenceError
+from ringfence.protocols import note
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.checkpoint.latest import latest_notes
 from ringfence.telemetry import log
 
 _PROTOCOLS = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
@@ -28,11 +33,27 @@ def serve(settings: Settings, log_level: str) -> None:
 
         def ready(plane: Plane, prepared: Prepared) -> None:
             done()
-            for note in prepared.notes:
-                _LOG.warning("configuration: %s", harmless(note.render().replace("\n", "; ")))
+            for one in prepared.notes:
+                _LOG.warning("configuration: %s", harmless(one.render().replace("\n", "; ")))
             _announce(settings, plane, prepared)
+            tell_checkpoint(settings.data)
 
         runner.run(run(settings, os.environ, ready))
+        tell_checkpoint(settings.data)
+
+
+def tell_checkpoint(folder: Path) -> None:
+    """Say what to note elsewhere: the public key, and the newest checkpoint of the newest log."""
+    try:
+        notes = latest_notes(folder)
+        key = SigningKeys(folder).statements()[-1].key
+    except (OSError, RingfenceError, IndexError):
+        return  # whatever is wrong was told by who signs
+    if notes:
+        log_id = max(notes)
+        origin, size, root = note.parse(notes[log_id]).text.splitlines()[:3]
+        told = {"key": str(key), "origin": origin, "size": size, "root": root}
+        _LOG.info("checkpoint; note it elsewhere", extra=told)
 
 
 def base_urls(host: str, port: int, *, is_tls: bool = False) -> dict[str, str]:

@@ -24,6 +24,10 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM).")
 @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve other machines without TLS.")
+@click.option("--signing-key", metavar="FILE", help="Key that signs checkpoints [in the data].")
+@click.option(
+    "--witness", metavar="FILE|URL", multiple=True, help="Copy checkpoints there; may be repeated."
+)
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
 def up(*, log_level: str, **options: Any) -> None:  # noqa: ANN401 (as `resolve` takes them)
     """Start the plane and serve until Ctrl-C or SIGTERM; SIGHUP reloads the configuration.

@@ -1,10 +1,11 @@
 """Settings of the processes: where things lie and what they listen on."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
+from urllib.parse import urlsplit
 
 from ringfence.domain.error import UsageError
 
@@ -35,6 +36,10 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure: bool = False
+    signing_key: Path | None = None
+    """Where the key that signs checkpoints stands; None for its place in the data folder."""
+    witnesses: tuple[str, ...] = ()
+    """Files and URLs that checkpoints are copied to."""
 
 
 class Options(TypedDict, total=False):
@@ -51,6 +56,8 @@ class Options(TypedDict, total=False):
     tls_cert: str | None
     tls_key: str | None
     insecure: bool
+    signing_key: str | None
+    witness: Sequence[str]
 
 
 def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Settings:
@@ -61,6 +68,7 @@ def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Setti
     certificate, key = options.get("tls_cert"), options.get("tls_key")
     data = options.get("data") or environment.get("RINGFENCE_DATA") or DEFAULT_DATA
     config = options.get("config") or environment.get("RINGFENCE_CONFIG") or _config_for(Path(data))
+    signing_key = options.get("signing_key") or environment.get("RINGFENCE_SIGNING_KEY")
     settings = Settings(
         config=Path(config),
         data=Path(data),
@@ -73,6 +81,8 @@ def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Setti
         tls_cert=Path(certificate) if certificate else None,
         tls_key=Path(key) if key else None,
         insecure=options.get("insecure", False),
+        signing_key=Path(signing_key) if signing_key else None,
+        witnesses=tuple(options.get("witness") or ()),
     )
     _check(settings)
     return settings
@@ -97,6 +107,10 @@ def _or(given: _Given | None, default: _Given) -> _Given:
 
 
 def _check(settings: Settings) -> None:
+    for each in settings.witnesses:
+        parts = urlsplit(each)
+        if parts.scheme in {"http", "https"} and not parts.hostname:
+            raise _invalid(f"`--witness {each}` names no host", "give a whole URL, or a file")
     if settings.data.exists() and not settings.data.is_dir():
         raise _invalid(f"data folder `{settings.data}` is not a folder", "name another with --data")
     _check_ports(settings)

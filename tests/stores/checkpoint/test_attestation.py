@@ -224,7 +224,7 @@ def test_a_log_goes_on_under_a_new_key(tmp_path: Path) -> None:
     attested(tmp_path, log, 2)
     SigningKeys(tmp_path).rotate(NOW_US)
     attested(tmp_path, log, 2)
-    assert [one.size for one in checkpoints(tmp_path)] == [0, 2, 4]
+    assert [one.size for one in checkpoints(tmp_path)] == [0, 2, 2, 4]
 
 
 def test_a_group_that_comes_too_early_is_not_taken(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringfence.analysis.span import Span, merged
 from ringfence.domain.error import UsageError
 from ringfence.protocols import note
 from ringfence.protocols.note import Note
 from ringfence.protocols.signature import SigningKey, holds
 from ringfence.stores.checkpoint import deletion
-from ringfence.stores.checkpoint.deletion import Span, merged
 from ringfence.stores.checkpoint.place import deletions_path
 
 KEY = SigningKey("house.example", bytes(32))

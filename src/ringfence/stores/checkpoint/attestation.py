@@ -140,7 +140,7 @@ class Attestation:
                 raise self._disagrees(f"event {self._tree.size + 1} is missing")
         if self._tree.size > before:
             self.sign(Resumption(size=before, time_us=now_us))
-        elif not self._notes.notes:
+        elif not self._notes.notes or not self._is_of_current_key(self._notes.notes[-1]):
             self.sign()
 
     def sync(self) -> None:
@@ -196,6 +196,11 @@ class Attestation:
                 help="`ringfence audit verify` tells more; restore from a backup",
             )
         return signed
+
+    def _is_of_current_key(self, last: bytes) -> bool:
+        """A new key vouches anew for what an older one did, so that it alone can be trusted."""
+        key = self._keys.current()
+        return holds(note.parse(last), key.verifier(f"{key.name}/{self._log_id}"))
 
     def _from_hint(self, tree: Tree | None) -> Tree | None:
         """The frontier that was kept, if its root is one that was signed."""

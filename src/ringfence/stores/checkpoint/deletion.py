@@ -3,32 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
+from ringfence.analysis.span import Span, merged
 from ringfence.protocols import note
 from ringfence.protocols.note import Note
 from ringfence.protocols.signature import SigningKey
 from ringfence.stores.checkpoint.place import deletions_path, replace
 
 _TEXT: Final = re.compile(r"([^\n]+)/deleted\n((?:[1-9][0-9]*-[1-9][0-9]*\n)*)")
-
-
-class Span(NamedTuple):
-    """Sequences from the first to the last, both included."""
-
-    first: int
-    last: int
-
-
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """The same sequences in as few spans as there can be, in order."""
-    joined: list[Span] = []
-    for span in sorted(spans):
-        if joined and span.first <= joined[-1].last + 1:
-            joined[-1] = Span(joined[-1].first, max(joined[-1].last, span.last))
-        else:
-            joined.append(span)
-    return joined
 
 
 def read(data: bytes) -> tuple[Note, list[Span]]:

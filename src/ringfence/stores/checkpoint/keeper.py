@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Self, final
+from typing import Final, NamedTuple, Self, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.stores.checkpoint.attestation import Attestation, Leaves
@@ -23,8 +23,13 @@ _PAUSE_S: Final = 1.0
 _MOST_GROUPS: Final = 10_000
 """From so many on, while nothing can be written, groups are read again from the log later."""
 
-Publish = Callable[[bytes], None]
-"""Told each checkpoint as it is signed; must return at once and never raise."""
+
+class Packed(NamedTuple):
+    """Leaves of one group as they were committed, joined by line feeds."""
+
+    first: int
+    size: int
+    data: bytes
 
 
 @final
@@ -35,15 +40,12 @@ class Keeper:
     durable, and all is covered once it passes.
     """
 
-    def __init__(
-        self, attestation: Attestation, now_us: Callable[[], int], publish: Publish
-    ) -> None:
+    def __init__(self, attestation: Attestation, now_us: Callable[[], int]) -> None:
         """Use `start`."""
         self.failure: RingfenceError | None = None
         self._attestation = attestation
         self._now_us = now_us
-        self._publish = publish
-        self._groups: deque[Leaves] = deque()
+        self._groups: deque[Packed] = deque()
         self._is_behind = False
         """Whether groups were let go, so that the log must be read again."""
         self._signal = threading.Event()
@@ -53,14 +55,9 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     @classmethod
-    def start(
-        cls,
-        attestation: Attestation,
-        now_us: Callable[[], int],
-        publish: Publish = lambda _: None,
-    ) -> Self:
+    def start(cls, attestation: Attestation, now_us: Callable[[], int]) -> Self:
         """Begin. INVARIANT: called after fork. The attestation is closed with the keeper."""
-        keeper = cls(attestation, now_us, publish)
+        keeper = cls(attestation, now_us)
         keeper._thread.start()
         return keeper
 
@@ -69,7 +66,7 @@ class Keeper:
         """The newest checkpoint."""
         return self._attestation.latest
 
-    def append(self, group: Leaves) -> None:
+    def append(self, group: Packed) -> None:
         """Take leaves that are durable, in the order of the log; never waits and never fails."""
         if len(self._groups) >= _MOST_GROUPS:
             self._is_behind = True
@@ -111,14 +108,14 @@ class Keeper:
             self._catch_up()
         while self._groups:
             group = self._groups.popleft()
-            is_known = group.first + len(group.leaves) - 1 <= attestation.size
-            if not is_known and not attestation.add(group):
+            if group.first + group.size - 1 <= attestation.size:
+                continue  # read from the log already
+            if not attestation.add(Leaves(group.first, group.data.split(b"\n"))):
                 self._catch_up()
         if not attestation.is_signed:
             attestation.sign()
         if attestation.latest != before:
             self._is_unsynced = True
-            self._publish(attestation.latest)
         if self._is_unsynced and time.monotonic() - self._synced_s >= _SYNC_S:
             attestation.sync()
             self._is_unsynced = False

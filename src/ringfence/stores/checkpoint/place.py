@@ -31,8 +31,11 @@ def hashes_path(folder: Path, log_id: str) -> Path:
 
 
 def tree_path(folder: Path, log_id: str) -> Path:
-    """The frontier of a log's tree at some checkpoint, to start quickly."""
-    return folder / FOLDER / f"{log_id}.tree"
+    """The frontier of a log's tree at some checkpoint, to start quickly.
+
+    Its name sorts before that of the checkpoints: a copy made in order never has it ahead of them.
+    """
+    return folder / FOLDER / f"{log_id}.frontier"
 
 
 def deletions_path(folder: Path, log_id: str) -> Path:

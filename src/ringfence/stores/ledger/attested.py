@@ -1,0 +1,76 @@
+"""A log whose commits are vouched for: whatever keeps it, a keeper is told what is durable."""
+
+from collections.abc import Callable, Sequence
+from typing import Self, final
+
+from ringfence.stores.checkpoint import Attestation, Keeper, SigningKeys
+from ringfence.stores.checkpoint.keeper import Packed
+from ringfence.stores.ledger.backend import Backend, Batch
+from ringfence.stores.ledger.fence import Fence
+from ringfence.stores.ledger.leaves import leaf_reader
+from ringfence.stores.ledger.projection import Projection
+from ringfence.stores.ledger.sqlite import SqliteLog
+
+
+@final
+class AttestedLog:
+    """Implements `backend.Backend` on top of another."""
+
+    def __init__(self, log: Backend, keeper: Keeper) -> None:
+        """Close both with this one."""
+        self._log = log
+        self.keeper = keeper
+
+    @classmethod
+    def open(cls, fence: Fence, keys: SigningKeys, now_us: Callable[[], int]) -> Self:
+        """Open a fenced log of a data folder and begin to vouch for it.
+
+        Raises as `SqliteLog.open` and `Attestation.open`. INVARIANT: called after fork.
+        """
+        log = SqliteLog.open(fence)
+        try:
+            read = leaf_reader(fence.folder, fence.log_id)
+            attestation = Attestation.open(keys, fence.log_id, read, now_us())
+        except BaseException:
+            log.close()
+            raise
+        return cls(log, Keeper.start(attestation, now_us))
+
+    @property
+    def log_id(self) -> str:
+        """Which log it is."""
+        return self._log.log_id
+
+    @property
+    def next_sequence(self) -> int:
+        """The number that the next leaf gets."""
+        return self._log.next_sequence
+
+    @property
+    def pending(self) -> Sequence[tuple[str, str]]:
+        """Intents without outcome: organisation and action."""
+        return self._log.pending
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch; once it is durable, let it be covered."""
+        self._log.commit(batch)
+        self.keeper.append(Packed(batch.first, batch.count, batch.data))
+
+    def derive(self, projection: Projection) -> None:
+        """Write what follows from committed batches."""
+        self._log.derive(projection)
+
+    def probe(self) -> None:
+        """Raise unless the log can be written."""
+        self._log.probe()
+
+    def close(self) -> None:
+        """Cover everything, then let go of the log."""
+        self.keeper.close()
+        self._log.close()
+
+
+def attest(fence: Fence, keys: SigningKeys, now_us: int) -> None:
+    """Vouch for all that a log holds which nobody writes any more. Raises as `Attestation.open`."""
+    read = leaf_reader(fence.folder, fence.log_id)
+    Attestation.open(keys, fence.log_id, read, now_us).close()

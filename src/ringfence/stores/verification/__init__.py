@@ -1,0 +1,12 @@
+"""Verify the record: on disk, beside a running plane or after it, or as an export elsewhere.
+
+Read in this order: `report` (what comes of it), `leaf`, `trust` (what signatures vouch for),
+`installation` (keys and directory), `examination` (events against hashes, each other and bodies),
+`outside` (what is known from elsewhere), `limit` (what stays open), `folder` (a data folder).
+"""
+
+from ringfence.stores.verification.folder import verify_folder
+from ringfence.stores.verification.outside import Outside, read_kept, read_key
+from ringfence.stores.verification.report import Report
+
+__all__ = ["Outside", "Report", "read_kept", "read_key", "verify_folder"]

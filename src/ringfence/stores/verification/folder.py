@@ -1,0 +1,153 @@
+"""Verify the record in a data folder, beside a running plane or after it."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, final
+
+from ringfence.analysis.verification import Fault, Finding
+from ringfence.domain.error import RingfenceError
+from ringfence.stores.body import BodyReader
+from ringfence.stores.checkpoint.attestation import read_hint
+from ringfence.stores.checkpoint.leaf_file import LeafFile
+from ringfence.stores.checkpoint.place import (
+    deletions_path,
+    directory_path,
+    hashes_path,
+    keys_path,
+    notes_path,
+    tree_path,
+)
+from ringfence.stores.compression import ZstdError, decompress
+from ringfence.stores.database import open_readable, translated
+from ringfence.stores.ledger.fence import log_ids, log_path
+from ringfence.stores.ledger.schema import LEDGER
+from ringfence.stores.verification.examination import Examination, Group
+from ringfence.stores.verification.installation import believed, find_strangers, read_installation
+from ringfence.stores.verification.leaf import Head
+from ringfence.stores.verification.limit import limits
+from ringfence.stores.verification.outside import Outside
+from ringfence.stores.verification.report import Report
+from ringfence.stores.verification.trust import Evidence, Vouched
+
+_PAGE: Final = 64
+
+
+def verify_folder(
+    folder: Path, outside: Outside, *, is_running: bool, has_bodies: bool = True
+) -> Report:
+    """Verify everything. `is_running` says that calls may be under way.
+
+    What is wrong is in the report; only what makes verification impossible is raised.
+    """
+    report = Report()
+    listing = _read(directory_path(folder))
+    installation = read_installation(_read(keys_path(folder)), listing, outside, report)
+    with contextlib.ExitStack() as closing:
+        bodies = _StoredBodies(folder) if has_bodies else None
+        if bodies is not None:
+            closing.callback(bodies.close)
+        examination = Examination(report, bodies)
+        present = log_ids(folder)
+        for log in sorted({*present, *installation.logs}):
+            report.logs += 1
+            evidence = _evidence(folder, log)
+            if evidence.hashes is not None:
+                closing.callback(evidence.hashes.close)
+            kept = outside.of(installation.judge.origin(log))
+            vouched = installation.judge.judge(evidence, believed(installation, kept, report))
+            report.checkpoints += vouched.checkpoints
+            presence = _judge_presence(vouched, present, installation.logs)
+            for finding in (*presence, *vouched.findings):
+                report.add(finding)
+            if log in present:
+                examination.examine(evidence, vouched, _groups(folder, log, report))
+        find_strangers(installation, outside, [*present, *installation.logs], report)
+        examination.conclude(is_running=is_running)
+    report.limits = limits(outside, report, is_running=is_running, has_bodies=has_bodies)
+    return report
+
+
+def _judge_presence(vouched: Vouched, present: list[str], listed: list[str]) -> Iterator[Finding]:
+    log = vouched.log
+    if log not in present:
+        text = f"the log and its {vouched.size} signed events are gone"
+        yield Finding(fault=Fault.LOG_DELETED, log=log, first=1, last=vouched.size, text=text)
+    elif log not in listed:
+        text = "no signed directory lists this log"
+        yield Finding(fault=Fault.LOG_UNLISTED, log=log, text=text)
+    elif not vouched.signed:
+        text = "none of its checkpoints is left"
+        yield Finding(fault=Fault.CHECKPOINT_REMOVED, log=log, text=text)
+
+
+def _evidence(folder: Path, log: str) -> Evidence:
+    hashes: LeafFile | None = None
+    with contextlib.suppress(OSError):
+        hashes = LeafFile.open_readable(hashes_path(folder, log))
+    kept = read_hint(tree_path(folder, log))
+    return Evidence(
+        log=log,
+        kept=kept.size if kept is not None else 0,
+        notes=_read(notes_path(folder, log)) or b"",
+        hashes=hashes,
+        deletions=_read(deletions_path(folder, log)) or b"",
+    )
+
+
+def _groups(folder: Path, log: str, report: Report) -> Iterator[Group]:
+    """The groups of a log in order, one that cannot be unpacked without its leaves.
+
+    Where the file itself cannot be read, that is found and the reading ends.
+    """
+    path = log_path(folder, log)
+    after = -(2**63)
+    try:
+        connection = open_readable(path, LEDGER)
+        with contextlib.closing(connection), translated(path, LEDGER.noun):
+            while rows := _page(connection, after):
+                for first, count, low_us, high_us, packed in rows:
+                    yield _group(first, count, (low_us, high_us), packed)
+                    after = first
+    except RingfenceError as error:
+        report.add(Finding(fault=Fault.UNREADABLE, log=log, text=error.message))
+
+
+def _page(connection: sqlite3.Connection, after: int) -> list[tuple[int, int, int, int, bytes]]:
+    return connection.execute(
+        "SELECT first, count, low_us, high_us, leaves FROM segments WHERE first > ?"
+        " ORDER BY first LIMIT ?",
+        (after, _PAGE),
+    ).fetchall()
+
+
+def _group(first: int, count: object, index: tuple[object, object], packed: object) -> Group:
+    """What is in a row, whatever somebody may have put into it."""
+    stated = count if isinstance(count, int) else 0
+    low_us, high_us = (each if isinstance(each, int) else 0 for each in index)
+    try:
+        leaves = decompress(packed).split(b"\n") if isinstance(packed, bytes) else None
+    except ZstdError:
+        leaves = None
+    return Group(first=first, leaves=leaves, count=stated, index=(low_us, high_us))
+
+
+@final
+class _StoredBodies:
+    def __init__(self, folder: Path) -> None:
+        self._reader = BodyReader(folder)
+
+    def fits(self, head: Head) -> bool | None:
+        """Whether the stored body is the one that was committed to."""
+        return self._reader.fits(head.organisation, head.action, head.part, head.body)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

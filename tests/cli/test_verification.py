@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.installation import call
+from tests.stores.verification.recording import copied, opened, record, rewrite
+
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.checkpoint.place import notes_path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verified") / "data"
+    record(folder, 40)
+    return folder
+
+
+def test_a_record_that_holds_is_said_to_with_what_that_leaves_open(folder: Path) -> None:
+    result = call("audit", "verify", "--data", str(folder))
+    assert result.code == 0, result.written
+    assert "the record holds" in result.out
+    assert "without --key" in result.out
+    assert str(SigningKeys(folder).current().verifier()) in result.out
+    key, kept = str(SigningKeys(folder).current().verifier()), str(notes_path(folder, "log_1"))
+    trusted = call("audit", "verify", "--data", str(folder), "--key", key, "--since", kept)
+    assert trusted.code == 0
+    assert "without --" not in trusted.out
+
+
+def test_an_altered_event_is_named_with_exit_code_1(folder: Path, tmp_path: Path) -> None:
+    other = copied(folder, tmp_path / "data")
+
+    def alter(leaves: list[bytes], at: int) -> None:
+        leaves[at] = leaves[at].replace(b'"epoch":1', b'"epoch":2')
+
+    with opened(other) as connection:
+        rewrite(connection, 5, alter)
+    result = call("audit", "verify", "--data", str(other))
+    assert result.code == 1
+    assert "altered: log log_1 event 5 (" in result.out
+    document = json.loads(call("audit", "verify", "--data", str(other), "--json").out)
+    assert document["holds"] is False
+    assert document["cannot_exclude"]
+    (finding,) = document["findings"]
+    assert (finding["fault"], finding["log"], finding["first"]) == ("altered", "log_1", 5)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--data", "DIR/none"), ("--key", "x"), ("--since", "DIR/none")]
+)
+def test_wrong_use_is_told_apart_from_a_record_that_does_not_hold(
+    arguments: tuple[str, str], folder: Path, tmp_path: Path
+) -> None:
+    option, value = arguments
+    data = ("--data", str(folder)) if option != "--data" else ()
+    result = call("audit", "verify", *data, option, value.replace("DIR", str(tmp_path)))
+    assert result.code == 2
