@@ -53,7 +53,7 @@ def test_an_error_that_echoes_the_key_is_not_passed_on(
         with caplog.at_level(logging.DEBUG):
             response = await world.ask(body=chat(stream=stream))
         assert response.status == 502
-        assert code_of(response) == "provider_malformed"
+        assert code_of(response) == "provider_credential"
         for text in (response.body, repr(response.headers).encode(), caplog.text.encode()):
             assert_absent(text)
         for event in world.ledger.events:

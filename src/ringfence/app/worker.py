@@ -13,6 +13,7 @@ from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.issuer_keys import FetchedKeys
@@ -22,6 +23,7 @@ from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
+from ringfence.enforcement.watch import Watch
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
 from ringfence.gateways.model.door import ModelDoor
@@ -97,6 +99,7 @@ class Worker:
         self.invocations = Invocations(
             directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
         )
+        self.watch = Watch(FindingLog(ledger=ledger, directory=self.directory, clock=clock))
         path = self._path = ModelPath(
             directory=self.directory,
             invocations=self.invocations,
@@ -108,6 +111,7 @@ class Worker:
             bounds=InputBounds(recovered.evidence),
             objects=self._objects,
             supplier=around.supplier,
+            watch=self.watch,
             meter=self._meter,
         )
         self.dispatcher = Dispatcher(around.client, around.secrets)
@@ -150,6 +154,7 @@ class Worker:
     ) -> None:
         """Begin: take the first epoch and everything the state store knows."""
         self.directory.install(configuration, states)
+        self.watch.reloaded(configuration)
         self.directory.put_credentials(credentials)
         for grant in grants:
             self.book.grant(grant.account, grant.window_start_us, grant.amount)
@@ -174,6 +179,7 @@ class Worker:
     ) -> None:
         """Take a new epoch whole, and stop what agents are doing that are no longer in it."""
         self.directory.install(configuration, states)
+        self.watch.reloaded(configuration)
         self.invocations.end_calls(self._clock.now_us())
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:

@@ -21,14 +21,14 @@ from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.usage import Group
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import FINDING, AnyEvent, Change, Intent, Outcome, Refusal
 from ringfence.domain.money import Money, format_usd
 from ringfence.transport.clock import SystemClock
 
 _LISTED = 50
 _DOES_NOT_HOLD = 1
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-_KINDS = ("intent", "outcome", "refusal", "change")
+_KINDS = ("intent", "outcome", "refusal", "change", "finding")
 
 
 @click.group(cls=Group)
@@ -194,7 +194,7 @@ def _listing(events: list[AnyEvent]) -> list[str]:
 
 def _kind_and_who(event: AnyEvent) -> tuple[str, str]:
     if isinstance(event, Change):
-        return "change", event.actor
+        return "finding" if event.what.startswith(FINDING) else "change", event.actor
     return type(event).__name__.lower(), event.agent_name
 
 

@@ -78,6 +78,11 @@ class Section:
         found = [key for key in keys if key in self]
         self.reading.unenforced += [(key, self.where, self.at(key)) for key in found]
 
+    def says(self, key: str, word: str) -> bool:
+        """Whether a key stands there with exactly this word."""
+        entry = self._entries.get(key)
+        return entry is not None and isinstance(entry.value, Text) and entry.value.text == word
+
     def node(self, key: str) -> Node | None:
         """The value of a key as it stands; nothing at all is a problem."""
         if key not in self:

@@ -258,13 +258,92 @@ def provider_failed(provider: str, code: str, cause: str) -> Reason:
 def provider_credential(provider: str, status: int) -> Reason:
     """The provider refuses the plane's own credential; no agent can mend that."""
     return Reason(
-        code=Code.PROVIDER_MALFORMED,
+        code=Code.PROVIDER_CREDENTIAL,
         message=(
             f"Provider {quoted(provider)} refused Ringfence's own credential (status {status}). "
             "Do not retry; tell whoever runs Ringfence."
         ),
         facts=(("provider", provider), ("status", str(status))),
     )
+
+
+def credential_held(agent: Agent, provider: str, failures: int) -> Reason:
+    """The provider has refused the plane's credential so often that it is not asked any more."""
+    return Reason(
+        code=Code.PROVIDER_CREDENTIAL,
+        message=(
+            f"Provider {quoted(provider)} has refused Ringfence's own credential {failures} times, "
+            f"so this call was not sent. Stop here: no retry can succeed. Tell "
+            f"{whom_to_ask(agent)} that the credential must be replaced."
+        ),
+        facts=(("provider", provider), ("ask", whom_to_ask(agent))),
+    )
+
+
+def circuit_open(upstream: str, cause: str, failures: int, wait_s: float) -> Reason:
+    """A provider or model failed so often that it is left alone. `upstream` names it in words."""
+    return Reason(
+        code=Code.CIRCUIT_OPEN,
+        message=(
+            f"Ringfence did not send this call: {upstream} failed {failures} times in a row "
+            f"({cause}) and is left alone for now. Try again in {ceil(wait_s)} seconds, or use "
+            "another model."
+        ),
+        facts=(("upstream", upstream), ("retry_after_s", f"{wait_s:.3f}"), ("cause", cause)),
+    )
+
+
+def paced(agent: Agent, upstream: str, words: str, wait_s: float) -> Reason:
+    """A provider or model is as busy as it may be made. `words` say with what, as a clause."""
+    return Reason(
+        code=Code.RATE_EXCEEDED,
+        message=(
+            f"Ringfence delayed this call of agent `{agent.name}`: {upstream} {words}. "
+            f"Wait {ceil(wait_s)} seconds before trying again."
+        ),
+        facts=(("upstream", upstream), ("retry_after_s", f"{wait_s:.3f}")),
+    )
+
+
+def loop_hint(period: int, times: int, tools: Iterable[str]) -> str:
+    """What a model is told whose calls go in a circle; `period` is 0 if there is no order in it."""
+    return (
+        f"{_repetition(period, times, tools)} Repeating this will not help. If something is still "
+        "running, wait longer before asking again; else try another way, or say what is missing "
+        "and stop."
+    )
+
+
+def loop_stopped(agent: Agent, period: int, times: int, tools: Iterable[str]) -> Reason:
+    """An invocation that went on in a circle after it was told."""
+    names = list(tools)
+    return _refusal(
+        Code.LOOP_DETECTED,
+        agent,
+        f"{_repetition(period, times, names)} The run was told so, and is now over.",
+        (
+            ("loop", "same_calls" if period else "no_progress"),
+            ("period", str(period)),
+            ("times", str(times)),
+            ("tools", ", ".join(names)[:_QUOTED_CHARACTERS]),
+        ),
+    )
+
+
+def retries_stopped(agent: Agent, times: int) -> Reason:
+    """One request failed again and again, and was sent again and again."""
+    return _refusal(
+        Code.LOOP_DETECTED,
+        agent,
+        f"the same request failed {times} times in a row. The run is now over.",
+        (("loop", "retries"), ("times", str(times))),
+    )
+
+
+def retried_too_soon(agent: Agent, times: int, wait_s: float) -> Reason:
+    """A request that has just failed several times comes again without a pause."""
+    words = f"the same request of agent `{agent.name}` has just failed {times} times"
+    return rate(agent, words, wait_s)
 
 
 def too_many_at_once(agent: Agent, allowed: int) -> Reason:
@@ -319,6 +398,18 @@ def _refusal(
         code=code,
         message=f"Ringfence stopped this call: {sentence} {_advice(agent)}",
         facts=(*facts, ("ask", whom_to_ask(agent))),
+    )
+
+
+def _repetition(period: int, times: int, tools: Iterable[str]) -> str:
+    names = ", ".join(quoted(name) for name in tools)
+    if not period:
+        return f"the last {times} rounds of tool calls ({names}) brought nothing new."
+    if period == 1:
+        return f"the same tool calls ({names}) have now given the same results {times} times."
+    return (
+        f"the same {period} rounds of tool calls ({names}) have now given the same results "
+        f"{times} times."
     )
 
 

@@ -56,11 +56,36 @@ class InvocationRule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """After how many equal rounds a loop is hinted at and stopped; None means never."""
+
+    hint: int | None = 3
+    stop: int | None = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopLimits:
+    """When an invocation that repeats itself is told so, and when it is stopped.
+
+    `tools` holds patterns of tool names with thresholds of their own, in the order of the file; the
+    first that fits counts. `no_progress` is the number of rounds in a row that bring nothing which
+    the conversation has not seen; half of it is the hint. `retries` is how often one request may
+    fail in a row. None means never.
+    """
+
+    usual: Threshold = Threshold()
+    tools: tuple[tuple[str, Threshold], ...] = ()
+    no_progress: int | None = 24
+    retries: int | None = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Counted limits of one invocation and its tree; None means no limit of that kind.
 
     `output_tokens` caps the output of one call; `default_output_tokens` is written into a request
-    that states no limit of its own, and never exceeds that cap.
+    that states no limit of its own, and never exceeds that cap. `result_bytes` bounds one answer;
+    `idle_seconds` is how long an invocation stays open without a call.
     """
 
     model_calls: int | None = None
@@ -73,6 +98,8 @@ class Limits:
     seconds: int | None = None
     open_invocations: int = 1000
     new_invocations_per_minute: int = 600
+    result_bytes: int | None = None
+    idle_seconds: int = 1800
 
 
 CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
@@ -141,6 +168,7 @@ class Agent:
     version: str = "1"
     scope: Scope = field(default_factory=Scope)
     limits: Limits = field(default_factory=Limits)
+    loops: LoopLimits = LoopLimits()
     budgets: tuple[Budget, ...] = ()
     autonomy: Autonomy = Autonomy.ASK_IRREVERSIBLE
     sandbox: SandboxTier = SandboxTier.STRICT

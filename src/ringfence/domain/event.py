@@ -12,6 +12,11 @@ from ringfence.domain.usage import Usage
 
 FORMAT = 1
 
+PLANE = "plane"
+"""The actor of a change that nobody asked for."""
+FINDING = "finding."
+"""How the `what` of a change begins that is something noticed, and no change of anything."""
+
 
 class Status(StrEnum):
     """How an action ended."""
@@ -182,7 +187,11 @@ class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
 
 
 class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
-    """Something a person or the plane itself changed: a token, a state, an invocation, an epoch."""
+    """Something a person or the plane itself changed: a token, a state, an invocation, an epoch.
+
+    Also a finding: something the plane noticed (`what` is then `finding.…`, for example
+    `finding.loop`).
+    """
 
     actor: str
     """`user:<id>`, `cli:uid=<n>`, `agent:<id>` or `plane`."""

@@ -1,6 +1,7 @@
 """The words of exchanges: what governance reads of a model request and of its answer."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -69,6 +70,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[str, ...] = ()
     error: str = ""
     """The provider's own error type, when the answer is an error."""
+
+
+class ToolUse(msgspec.Struct, frozen=True, array_like=True):
+    """One call of a tool and its result, as the bytes that the conversation holds of them."""
+
+    name: str
+    arguments: bytes
+    result: bytes
+
+
+Round: TypeAlias = tuple[ToolUse, ...]
+"""What a model asked its tools for in one turn, with their results, in the order of the calls.
+
+An empty round stands where somebody spoke: what came before it is another matter.
+"""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

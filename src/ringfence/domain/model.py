@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from ringfence.domain.price import RateCard
 
@@ -32,6 +33,51 @@ class Dialect(StrEnum):
     GEMINI = "gemini"
 
 
+class UpstreamKind(StrEnum):
+    """What of an upstream is watched and paced."""
+
+    PROVIDER = "provider"
+    """Whether it can be reached, and how fast it may be called."""
+    MODEL = "model"
+    """Whether it answers, and how fast it may be called."""
+    CREDENTIAL = "credential"
+    """Whether a provider accepts ours."""
+    TOOL = "tool"
+
+
+class UpstreamKey(NamedTuple):
+    """One thing that is watched. What fails for one organisation says nothing to another (I7)."""
+
+    organisation: str
+    kind: UpstreamKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast calls may go to one provider or model, all agents together; None is no limit.
+
+    A call that must wait does so for at most `queue_seconds`; `queued` is how many calls of one
+    agent may wait.
+    """
+
+    requests_per_minute: int | None = None
+    concurrent: int | None = None
+    queue_seconds: float = 10.0
+    queued: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerRule:
+    """After how many failures in a row a breaker opens (None: never), and for how long at first.
+
+    Each probe that fails doubles the time.
+    """
+
+    failures: int | None = 5
+    open_s: float = 5.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """An upstream that answers model calls.
@@ -52,7 +98,12 @@ class Provider:
     query: tuple[tuple[str, str], ...] = ()
     betas: frozenset[str] = frozenset()
     connect_timeout_s: float = 10.0
+    head_timeout_s: float = 600.0
+    """From the request to the whole head of the answer; the default of the openai SDK."""
     idle_timeout_s: float = 300.0
+    total_timeout_s: float = 3600.0
+    pace: Pace | None = None
+    breaker: BreakerRule = BreakerRule()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +146,5 @@ class Model:
     hosted_uses: int | None = None
     hosted_tokens: int | None = None
     allow_priced_fields: frozenset[str] = frozenset()
+    pace: Pace | None = None
+    breaker: BreakerRule = BreakerRule()

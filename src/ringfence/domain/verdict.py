@@ -28,6 +28,7 @@ class Code(StrEnum):
     PRICE_UNKNOWN = "price_unknown"
     BUDGET_EXHAUSTED = "budget_exhausted"
     LIMIT_REACHED = "limit_reached"
+    LOOP_DETECTED = "loop_detected"
     RATE_EXCEEDED = "rate_exceeded"
     REQUEST_MALFORMED = "request_malformed"
     REQUEST_TOO_LARGE = "request_too_large"
@@ -37,6 +38,8 @@ class Code(StrEnum):
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     PROVIDER_TIMEOUT = "provider_timeout"
     PROVIDER_MALFORMED = "provider_malformed"
+    PROVIDER_CREDENTIAL = "provider_credential"
+    CIRCUIT_OPEN = "circuit_open"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
 
@@ -61,7 +64,14 @@ class LowerOutputLimit:
     tokens: int
 
 
-Obligation = LowerOutputLimit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddHint:
+    """Add this text, marked as Ringfence's, where the model reads it next."""
+
+    text: str
+
+
+Obligation = LowerOutputLimit | AddHint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,14 @@
 """One open invocation as it runs: its counts, its accounts and whether it must end."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, TypeAlias, final
 
 from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Demand
 from ringfence.decisions.limit import TreeCounts
+from ringfence.decisions.loop import Repetition
+from ringfence.decisions.retry import Failing
 from ringfence.domain.agent import AgentState
 from ringfence.domain.event import Intent, Outcome
 from ringfence.domain.invocation import Invocation, InvocationState
@@ -33,6 +36,24 @@ AccountName = tuple[str, str, str]
 """Scope, holder and period of an account, as events spell them."""
 
 
+Opening: TypeAlias = tuple[tuple[int, bytes, bytes], ...]
+"""By what a conversation is known again: length, beginning and end of its first messages."""
+
+
+@final
+class Conversation:
+    """One conversation of an invocation: how far it was read, and how far it repeats itself."""
+
+    __slots__ = ("noticed", "read", "repetition")
+
+    def __init__(self) -> None:
+        """Nothing read yet."""
+        self.read = 0
+        self.repetition = Repetition()
+        self.noticed: tuple[str, ...] | None = None
+        """The tools of the loop that has been noticed and goes on."""
+
+
 class Running(Protocol):
     """A call of an invocation that is on its way."""
 
@@ -56,8 +77,10 @@ class LiveInvocation:
         "account_names",
         "chain",
         "children",
+        "conversations",
         "demands",
         "demands_epoch",
+        "failing",
         "forms",
         "identity",
         "is_recorded",
@@ -108,6 +131,10 @@ class LiveInvocation:
         self.is_recorded = False
         self.token_digest: bytes | None = None
         self.running: set[Running] = set()
+        self.conversations: OrderedDict[Opening, Conversation] | None = None
+        """How far its conversations repeat themselves; None until a tool has answered."""
+        self.failing: Failing | None = None
+        """The request that failed last, if none has succeeded since."""
 
     def _above(self) -> tuple[str, ...]:
         """Who stands above this agent in the delegation chain."""

@@ -5,6 +5,7 @@ DESIGN §4, steps 2 to 8. Every `if` about permission is a question to `decision
 
 import asyncio
 import logging
+from collections.abc import Callable
 from copy import copy
 
 import msgspec
@@ -18,8 +19,9 @@ from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import Decision, Intent, Status
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol
-from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop
+from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.directory import Caller, Directory
+from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations, Refusable
@@ -31,6 +33,8 @@ from ringfence.enforcement.lack import (
     not_supplied,
 )
 from ringfence.enforcement.live import LiveInvocation, state_reason
+from ringfence.enforcement.loop import Hinted
+from ringfence.enforcement.pacing import Places
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.quote import Quote, Quotes
 from ringfence.enforcement.record import Ledger
@@ -39,6 +43,7 @@ from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.enforcement.user_rate import UserRates
+from ringfence.enforcement.watch import LackingPlace, Passage, Watch
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
@@ -59,6 +64,8 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """Ids by which the request names its run (`protocols.headers.client_ids`)."""
     client: str = ""
     """The user agent, cut short."""
+    places: Places | None = None
+    """What the call has waited for, if its upstream is paced."""
 
 
 class ModelPath:
@@ -78,6 +85,7 @@ class ModelPath:
         objects: ProviderObjects | None = None,
         supplier: Supplier | None = None,
         meter: Meter | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """`bounds` and `objects` hold what earlier calls have shown.
 
@@ -94,6 +102,9 @@ class ModelPath:
         self._user_rates = UserRates()
         self._meter = meter or Meter()
         bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
+        findings = FindingLog(ledger=ledger, directory=directory, clock=clock)
+        self.watch = watch or Watch(findings)
+        """What is watched besides money; calls on their way tell it how they fare."""
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
             directory=directory,
@@ -104,6 +115,7 @@ class ModelPath:
             bounds=bounds,
             objects=objects,
             meter=self._meter,
+            watch=self.watch,
         ).settle
 
     def begin(self, knock: Knock) -> Ticket | RefusedAction | Lacking:
@@ -120,20 +132,38 @@ class ModelPath:
         self._meter.decided(self._clock.monotonic_us() - began_us)
         return begun
 
-    async def supply(self, knock: Knock, lacking: Lacking) -> Ticket | RefusedAction:
+    async def supply(
+        self, knock: Knock, lacking: Lacking, is_gone: Callable[[], bool] = lambda: False
+    ) -> Ticket | RefusedAction:
         """Have fetched what `begin` lacked and begin again, a bounded number of times.
+
+        For an agent that `is_gone` meanwhile nothing is begun.
 
         INVARIANT (I4): what is not supplied in time denies.
         """
-        for _ in range(SUPPLY_ROUNDS):
-            why = await self._fetch(lacking)
-            if why is not None:
-                return self._deny(knock, why)
-            begun = self.begin(knock)
-            if not isinstance(begun, Lacking):
-                return begun
-            lacking = begun
-        return self._deny(knock, not_supplied(lacking, "asked_too_often"))
+        begun: Ticket | RefusedAction | None = None
+        try:
+            for _ in range(SUPPLY_ROUNDS):
+                if isinstance(lacking, LackingPlace):
+                    found = await self.watch.wait(knock.caller.runtime.agent, lacking)
+                    if isinstance(found, Throttle):
+                        return self._refuse(knock, found, lacking.live)
+                    knock = msgspec.structs.replace(knock, places=found)
+                    if is_gone():
+                        return self._refuse(knock, _left(knock), lacking.live)
+                else:
+                    why = await self._fetch(lacking)
+                    if why is not None:
+                        return self._deny(knock, why)
+                next_ = self.begin(knock)
+                if not isinstance(next_, Lacking):
+                    begun = next_
+                    return begun
+                lacking = next_
+            return self._deny(knock, not_supplied(lacking, "asked_too_often"))
+        finally:
+            if knock.places is not None and not isinstance(begun, Ticket):
+                knock.places.leave(was_sent=False)
 
     async def _fetch(self, lacking: Lacking) -> Reason | None:
         """Why what is lacking cannot be had; None if it is there now."""
@@ -161,10 +191,57 @@ class ModelPath:
             return self._refuse(knock, live.verdict, live.live)
         if isinstance(live, Lacking):
             return live
-        quote = self._quotes.quote(caller, live, knock.request, knock.protocol, now_us)
+        seen = None
+        if knock.request.tools or live.failing is not None:
+            seen = self.watch.look(live, knock.request)
+        if seen is None or isinstance(seen, Hinted):
+            return self._decide(knock, live, seen, now_us)
+        return self._notice(knock, live, seen, now_us)
+
+    def _decide(
+        self, knock: Knock, live: LiveInvocation, hint: Hinted | None, now_us: int
+    ) -> Ticket | RefusedAction | Lacking:
+        """Price the call in its invocation, find a way for it and reserve."""
+        request = knock.request if hint is None else hint.request
+        quote = self._quotes.quote(knock.caller, live, request, knock.protocol, now_us)
         if isinstance(quote, Reason):
             return self._refuse(knock, _verdict(quote), live)
-        return self._reserve(knock, live, quote, now_us)
+        if hint is not None:
+            quote = msgspec.structs.replace(quote, hint=hint)
+        if self.watch.is_idle and knock.places is None:
+            return self._reserve(knock, live, quote, now_us)
+        return self._pass(knock, live, quote, now_us)
+
+    def _notice(
+        self, knock: Knock, live: LiveInvocation, verdict: Refused, now_us: int
+    ) -> RefusedAction:
+        """Refuse for what was noticed; a Stop ends the invocation for good."""
+        refused = self._refuse(knock, verdict, live)
+        if isinstance(verdict, Stop):
+            self.watch.loops.stopped(live, verdict.reason)
+            self._invocations.stop(live, verdict.reason, now_us)
+        return refused
+
+    def _pass(
+        self, knock: Knock, live: LiveInvocation, quote: Quote, now_us: int
+    ) -> Ticket | RefusedAction | Lacking:
+        """Reserve for what breakers leave of the route, once there is a place for the call."""
+        agent = knock.caller.runtime.agent
+        found = self.watch.admit(agent, live, quote.route, knock.places)
+        if isinstance(found, Lacking):
+            return found
+        if not isinstance(found, Passage):
+            return self._refuse(knock, found, live)
+        begun: Ticket | RefusedAction | None = None
+        try:
+            quote = msgspec.structs.replace(quote, route=found.route)
+            begun = self._reserve(knock, live, quote, now_us)
+        finally:
+            if isinstance(begun, Ticket):
+                begun.places = found.places
+            elif found.places is not None:
+                found.places.leave(was_sent=False)
+        return begun
 
     def _reserve(
         self, knock: Knock, live: LiveInvocation, quote: Quote, now_us: int
@@ -177,7 +254,10 @@ class ModelPath:
         try:
             verdict = self._count(caller, live, now_us)
             if verdict is None:
-                return self._ticket(knock, live, quote, reserved, now_us)
+                ticket = self._ticket(knock, live, quote, reserved, now_us)
+                if quote.hint is not None and quote.hint.is_new:
+                    self.watch.loops.found(live, quote.hint.loop)
+                return ticket
         except BaseException:
             self._book.release(reserved)
             raise
@@ -259,6 +339,8 @@ class ModelPath:
         if ticket.intent.opens:
             live.is_recorded = False
         self._book.release(ticket.reservation)
+        if ticket.places is not None:
+            ticket.places.leave(was_sent=False)
 
     def _ticket(
         self,
@@ -292,6 +374,8 @@ class ModelPath:
             started_us=self._clock.monotonic_us(),
             settle=self._settle,
         )
+        if quote.hint is not None:
+            ticket.sent = quote.hint.request
         live.is_recorded = True
         live.running.add(ticket)
         return ticket
@@ -301,8 +385,10 @@ class ModelPath:
 
     def _refuse(self, knock: Knock, verdict: Refused, live: LiveInvocation | None) -> RefusedAction:
         request = knock.request
-        if live is not None and not live.is_recorded:
-            self._invocations.record_opening(live)
+        if live is not None:
+            if not live.is_recorded:
+                self._invocations.record_opening(live)
+            self.watch.refused(live, request, verdict)
         return self._refusals.refuse(
             knock.caller,
             verdict,
@@ -326,20 +412,30 @@ def _state_request(intent: Intent, request: ModelRequest) -> None:
 
 
 def _state_quote(intent: Intent, quote: Quote) -> None:
-    first, output = quote.route.legs[0], quote.output
+    first, output, hint = quote.route.legs[0], quote.output, quote.hint
     intent.resource = quote.route.model.name
     intent.provider = first.provider.name
     intent.upstream = first.model.upstream
     intent.output_limit = output.tokens
     intent.input_bound = quote.input_tokens
+    obligations = []
     if output.lowered_by is not LoweredBy.NONE:
-        lowered = f"output_limit={output.tokens} ({output.lowered_by})"
-        intent.decision = Decision(verdict="allow", obligations=[lowered])
+        obligations.append(f"output_limit={output.tokens} ({output.lowered_by})")
+    if hint is not None and hint.obligation is not None:
+        obligations.append(f"hint={hint.loop.kind} ({hint.obligation.text})")
+    if obligations:
+        intent.decision = Decision(verdict="allow", obligations=obligations)
 
 
 def _short(caller: Caller, shortfall: Shortfall) -> Reason:
     runtime = caller.runtime
     return reason.budget(runtime.agent, shortfall, _holder(caller, shortfall.line), runtime.plan.tz)
+
+
+def _left(knock: Knock) -> Throttle:
+    agent = knock.caller.runtime.agent
+    why = reason.rate(agent, f"agent `{agent.name}` left while its call waited", 0.0)
+    return Throttle(reason=why, retry_after_s=0.0)
 
 
 def _verdict(why: Reason) -> Refused:

@@ -22,6 +22,7 @@ from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.loop import Hinted
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.route import Route, within
 
@@ -35,6 +36,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output: OutputLimit
     worst: Money
+    hint: Hinted | None = None
+    """What is added to the request, for the model."""
 
 
 class Quotes:

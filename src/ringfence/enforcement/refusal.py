@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from ringfence.domain.action import ActionKind
+from ringfence.domain.error import PeerError
 from ringfence.domain.event import Decision, Refusal
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.directory import Caller, Directory
@@ -201,6 +202,14 @@ class Refusals:
             ),
             None if repeats else _kept(attempted.body),
         )
+
+
+def reason_of(error: PeerError) -> Reason:
+    """A peer's mistake as a reason."""
+    return Reason(
+        code=Code(error.code),
+        message=f"Ringfence refused this request: {error.message}.",
+    )
 
 
 def _kept(body: Body | None) -> Body | None:

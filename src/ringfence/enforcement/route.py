@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from ringfence.decisions.price import dearest
-from ringfence.domain.model import Model, Provider, ProviderProtocol
+from ringfence.domain.model import (
+    Model,
+    Provider,
+    ProviderProtocol,
+    UpstreamKey,
+    UpstreamKind,
+)
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.price import RateCard
 from ringfence.transport.http import Origin
@@ -16,8 +22,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One model at one provider."""
+    """One model at one provider. The keys are what is watched and paced of them."""
 
+    model_key: UpstreamKey
+    provider_key: UpstreamKey
+    credential_key: UpstreamKey
     model: Model
     provider: Provider
     origin: Origin
@@ -55,7 +64,7 @@ def within(route: Route, names: AbstractSet[str]) -> Route:
 
 def _route(organisation: Organisation, model: Model) -> Route:
     models = [model, *(organisation.models[name] for name in model.fallback)]
-    legs = tuple(_leg(organisation.providers[each.provider], each) for each in models)
+    legs = tuple(_leg(organisation, each) for each in models)
     protocol = organisation.providers[model.provider].protocol
     return Route(model=model, protocol=protocol, legs=legs, card=_card(legs))
 
@@ -73,9 +82,13 @@ def origin_of(url: str) -> Origin:
     return Origin(scheme=parts.scheme, host=parts.hostname or "", port=port)
 
 
-def _leg(provider: Provider, model: Model) -> Leg:
+def _leg(organisation: Organisation, model: Model) -> Leg:
+    provider = organisation.providers[model.provider]
     parts = urlsplit(provider.base_url)
     return Leg(
+        model_key=UpstreamKey(organisation.id, UpstreamKind.MODEL, model.name),
+        provider_key=UpstreamKey(organisation.id, UpstreamKind.PROVIDER, provider.name),
+        credential_key=UpstreamKey(organisation.id, UpstreamKind.CREDENTIAL, provider.name),
         model=model,
         provider=provider,
         origin=origin_of(provider.base_url),

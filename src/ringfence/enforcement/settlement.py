@@ -20,6 +20,7 @@ from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.route import Leg
 from ringfence.enforcement.ticket import Ending, Ticket
+from ringfence.enforcement.watch import Watch
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
@@ -47,6 +48,7 @@ class Settlements:
         bounds: InputBounds,
         objects: ProviderObjects,
         meter: Meter,
+        watch: Watch,
     ) -> None:
         """Join the parts."""
         self._directory = directory
@@ -57,6 +59,7 @@ class Settlements:
         self._bounds = bounds
         self._objects = objects
         self._meter = meter
+        self._watch = watch
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Charge the call, move its money from reserved to spent and record the outcome."""
@@ -72,6 +75,7 @@ class Settlements:
         self._ledger.record(outcome, Body(ending.body) if ending.body else None)
         self._meter.ended(ticket.intent, outcome)
         self._invocations.touch(live, now_us)
+        self._watch.ended(ticket, ending)
         if charged.usage is not None:
             runtime, request = ticket.caller.runtime, ticket.request
             self._bounds.learn(runtime.organisation.id, ending.leg, request, charged.usage)

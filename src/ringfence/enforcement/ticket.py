@@ -14,6 +14,7 @@ from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.pacing import Places
 from ringfence.enforcement.route import Leg, Route
 
 _NOTHING = Answer()
@@ -51,9 +52,11 @@ class Ticket:
         "live",
         "on_stop",
         "output",
+        "places",
         "request",
         "reservation",
         "route",
+        "sent",
         "started_us",
     )
 
@@ -84,6 +87,10 @@ class Ticket:
         self.is_open = True
         self.on_stop: Callable[[Reason], None] | None = None
         """How the door ends this call; set once it has begun to dispatch."""
+        self.sent = request
+        """The request to dispatch: as it was asked, or with a hint for the model."""
+        self.places: Places | None = None
+        """What it holds at upstreams whose calls are paced."""
         self._settle = settle
 
     @property

@@ -12,12 +12,12 @@ from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs
-from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction
+from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, reason_of
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
 from ringfence.gateways.model import endpoint as endpoints
 from ringfence.gateways.model import listing
-from ringfence.gateways.model.door import ModelDoor, reason_of
+from ringfence.gateways.model.door import ModelDoor
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Request, Response, Work

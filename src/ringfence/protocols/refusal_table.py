@@ -107,6 +107,7 @@ ROWS: Final[Mapping[Code, Row]] = {
     Code.PRICE_UNKNOWN: Row(403, *_PERMISSION, "a call without a price cannot be budgeted"),
     Code.BUDGET_EXHAUSTED: Row(402, *_SPENT, "the money is spent"),
     Code.LIMIT_REACHED: Row(402, *_OVER, "a counted limit is reached"),
+    Code.LOOP_DETECTED: Row(402, *_OVER, "the run repeats itself and was stopped"),
     Code.RATE_EXCEEDED: Row(
         429, "rate_limit_error", "RESOURCE_EXHAUSTED", "too fast; waiting helps", 1.0
     ),
@@ -125,6 +126,12 @@ ROWS: Final[Mapping[Code, Row]] = {
         "the provider may have charged: a retry pays twice",
     ),
     Code.PROVIDER_MALFORMED: Row(502, *_BROKEN, "the provider has answered, and so has charged"),
+    Code.PROVIDER_CREDENTIAL: Row(
+        502, *_BROKEN, "the provider refuses our credential: a person has to mend it"
+    ),
+    Code.CIRCUIT_OPEN: Row(
+        503, *_AWAY, "the provider fails and is left alone for a while; nothing was sent", 5.0
+    ),
     Code.SHUTTING_DOWN: Row(503, *_AWAY, "another worker or the next start will answer", 1.0),
     Code.INTERNAL: Row(500, *_BROKEN, "a fault of ours denies; the provider may have charged"),
 }

@@ -91,6 +91,11 @@ def test_a_lowered_limit_is_a_reason() -> None:
     assert "verdict    allow · output limit 620 (budget)" in written(step(decision=decision))
 
 
+def test_what_an_obligation_quotes_is_shown_as_it_stands() -> None:
+    decision = Decision(verdict="allow", obligations=["hint=same_calls (`get_job` again, a=1)"])
+    assert "hint same calls (`get_job` again, a=1)" in written(step(decision=decision))
+
+
 def test_a_refusal_counts_its_repeats() -> None:
     decision = Decision(verdict="deny", code="out_of_scope", message="agent `x` has no model `y`")
     shown = written(step(is_refused=True, repeats=3, decision=decision, provider="", usage=None))

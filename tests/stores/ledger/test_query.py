@@ -45,6 +45,14 @@ def test_a_filter_takes_what_is_asked_for_and_nothing_else(asked: Filter, found:
     assert taken == found.split()
 
 
+def test_a_finding_is_a_change_that_can_be_asked_for_alone() -> None:
+    finding = canonical.encode(change("finding.loop", "inv_1", detail={"times": "3"}))
+    plain = canonical.encode(EVENTS["change"])
+    alone, both = (Matcher(Filter(organisation="org_a", kind=k)) for k in ("finding", "change"))
+    assert (alone.has(finding), alone.has(plain)) == (True, False)
+    assert (both.has(finding), both.has(plain)) == (True, True)
+
+
 def test_a_text_stands_for_the_actions_that_brought_it() -> None:
     matcher = Matcher(Filter(organisation="org_a", text="refund"), frozenset({"act_1"}))
     taken = [name for name, event in EVENTS.items() if matcher.has(canonical.encode(event))]

@@ -115,12 +115,18 @@ def _decided(sheet: Sheet, step: Step) -> None:
     if step.is_refused:
         sheet.text("refused", decision.message or decision.code, style.bad)
         return
-    obligations = (each.replace("=", " ").replace("_", " ") for each in decision.obligations)
+    obligations = map(_obligation, decision.obligations)
     reasons = [*obligations, *filter(None, (decision.code, decision.message))]
     if reasons or decision.verdict != "allow":
         is_usual = all(each.endswith(_DEFAULT_LIMIT) for each in reasons)
         paint = style.dim if is_usual else style.warning
         sheet.text("verdict", _BETWEEN.join((decision.verdict, *reasons)), paint)
+
+
+def _obligation(stated: str) -> str:
+    """`output_limit=50 (default)` in words; what stands in brackets may be a text of its own."""
+    name, bracket, why = stated.partition(" (")
+    return name.replace("=", " ").replace("_", " ") + bracket + why
 
 
 def _settled(sheet: Sheet, step: Step) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ringfence.config.definition import budget
 from ringfence.config.definition.address import read_commands, read_hosts
 from ringfence.config.definition.limit import read_limits
+from ringfence.config.definition.loop import read_loops
 from ringfence.config.definition.tier import read_tiers
 from ringfence.config.definition.tool import read_patterns
 from ringfence.config.section import Section
@@ -44,6 +45,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         version=section.text("version", "1", pattern=_VERSION),
         scope=_read_scope(section, root),
         limits=read_limits(section, CATEGORY_DEFAULTS[category]),
+        loops=read_loops(section),
         budgets=budget.read(section, ("agent", name)),
         autonomy=section.word("autonomy", Autonomy.ASK_IRREVERSIBLE),
         sandbox=section.word("sandbox", SandboxTier.STRICT),

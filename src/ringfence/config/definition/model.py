@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.config.definition import price
+from ringfence.config.definition.pace import read_breaker, read_pace
 from ringfence.config.problem import shown
 from ringfence.config.section import Section
 from ringfence.domain.model import InputBound, Model
@@ -42,6 +43,8 @@ def _read(name: str, section: Section, providers: Mapping[str, object]) -> Model
         hosted_uses=section.whole("hosted_uses", least=1),
         hosted_tokens=section.whole("hosted_tokens"),
         allow_priced_fields=_read_features(section, "allow_priced_fields"),
+        pace=read_pace(section),
+        breaker=read_breaker(section),
     )
     section.close()
     _judge(model, section)

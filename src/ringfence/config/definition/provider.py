@@ -4,6 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 from ringfence.config.definition.address import is_exposed, read_url
+from ringfence.config.definition.pace import read_breaker, read_pace
 from ringfence.config.problem import CREDENTIAL_WORD, shown
 from ringfence.config.section import Section
 from ringfence.domain.model import OutputLimitField, Provider, ProviderProtocol
@@ -40,6 +41,8 @@ def _read(name: str, section: Section) -> Provider:
         betas=frozenset(_read_betas(section)),
         connect_timeout_s=connect_s,
         idle_timeout_s=idle_s,
+        pace=read_pace(section),
+        breaker=read_breaker(section),
     )
     section.close()
     _judge(provider, section)

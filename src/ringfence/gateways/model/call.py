@@ -40,6 +40,7 @@ from ringfence.transport.http import Exchange, Request, Response, UpstreamRespon
 _LOG = logging.getLogger(__name__)
 
 _NO_ANSWER: Final = Answer()
+_FIRST_ERROR: Final = 400
 _OLDER_CHAT: Final = ChatCodec(limit_field="max_tokens")
 
 
@@ -86,6 +87,7 @@ class Call:
         "_exchange",
         "_is_cancelled",
         "_is_charged",
+        "_is_probe",
         "_is_sent",
         "_query",
         "_sent_us",
@@ -104,12 +106,11 @@ class Call:
         "upstream",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 (a call has these parts)
+    def __init__(
         self,
         means: Means,
         ask: Ask,
         codec: Codec,
-        asked: ModelRequest,
         query: bytes,
         ticket: Ticket,
     ) -> None:
@@ -118,7 +119,7 @@ class Call:
         self.ask = ask
         self.response = ask.response
         self.codec = codec
-        self.asked = asked
+        self.asked: ModelRequest = ticket.sent
         self.ticket = ticket
         self.leg: Leg = ticket.route.legs[0]
         self.scan = means.dispatcher.credential_scan(self.leg)
@@ -131,6 +132,7 @@ class Call:
         self._sent_us = 0
         self._is_sent = False
         self._is_charged = False
+        self._is_probe = False
         self._is_cancelled = False
         self._tell: Callable[[Work], None] | None = None
         ticket.durable.add_done_callback(self._written)
@@ -178,6 +180,14 @@ class Call:
     def _send(self) -> None:
         """Send the request to the leg whose turn it is."""
         means, leg, endpoint = self.means, self.leg, self.ask.endpoint
+        self._sent_us = means.clock.monotonic_us()
+        watch = means.path.watch
+        if not watch.is_idle:
+            try:
+                self._is_probe = watch.depart(self.ticket, leg)
+            except UnsentError as error:
+                self._unanswered(error)
+                return
         body = self._rewriter().rewrite(
             self.asked,
             model=leg.model.upstream,
@@ -187,7 +197,6 @@ class Call:
         provider = leg.provider
         target = wire.target(leg.base_path, endpoint, provider, leg.model.upstream, self._query)
         passed = passing.to_provider(self.ask.request.headers, endpoint.protocol, provider.betas)
-        self._sent_us = means.clock.monotonic_us()
         self._is_sent = True
         self._exchange = means.dispatcher.send(leg, target, passed, body, self)
 
@@ -199,6 +208,10 @@ class Call:
 
     def _answered(self, upstream: UpstreamResponse) -> None:
         self._note_attempt(upstream.status, "")
+        watch = self.means.path.watch
+        if upstream.status >= _FIRST_ERROR or not watch.is_idle:
+            watch.answered(self.leg, upstream, is_probe=self._is_probe)
+            self._is_probe = False
         if may_try_next(upstream.status) and self._has_next():
             upstream.close()
             self._try_next()
@@ -208,11 +221,16 @@ class Call:
     def unanswered(self, error: Exception) -> None:
         """A provider gives no answer: try the next leg if it has surely seen nothing."""
         self._exchange = None
-        self.take(self._unanswered, error)
+        self.take(self._failed, error)
 
-    def _unanswered(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         if not isinstance(error, RingfenceError):
             raise error
+        self.means.path.watch.unanswered(self.leg, error, is_probe=self._is_probe)
+        self._is_probe = False
+        self._unanswered(error)
+
+    def _unanswered(self, error: RingfenceError) -> None:
         self._note_attempt(0, error.code)
         if isinstance(error, UnsentError) and self._has_next():
             self._try_next()
@@ -377,6 +395,9 @@ class Call:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon(self)
+        if self._is_probe:
+            self._is_probe = False
+            self.means.path.watch.lapsed(self.leg)
         relay, self.relay = self.relay, None
         if relay is not None:
             relay.abandon()

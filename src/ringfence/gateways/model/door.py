@@ -4,16 +4,15 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ringfence.domain.error import PeerError
-from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import Dialect
-from ringfence.domain.verdict import Code, Deny, Reason, Refused, Throttle
+from ringfence.domain.verdict import Deny, Refused, Throttle
 from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.model_call import Knock, ModelPath
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
 from ringfence.enforcement.ticket import Ticket
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.model.buffer import read_request, request_at_once
@@ -127,7 +126,7 @@ class ModelDoor:
         begun = self._path.begin(knock)
         if isinstance(begun, Lacking):
             return self._begin_supplied(ask, codec, knock, query, begun)
-        return self._call(ask, codec, asked, query, begun)
+        return self._call(ask, codec, query, begun)
 
     async def _begin_supplied(
         self, ask: Ask, codec: Codec, knock: Knock, query: bytes, lacking: Lacking
@@ -135,8 +134,8 @@ class ModelDoor:
         """Wait for what another process holds, then go on."""
         call: Call | None = None
         try:
-            begun = await self._path.supply(knock, lacking)
-            call = self._call(ask, codec, knock.request, query, begun)
+            begun = await self._path.supply(knock, lacking, lambda: ask.response.is_disconnected)
+            call = self._call(ask, codec, query, begun)
         finally:
             if call is None:
                 ask.hold.leave()
@@ -147,14 +146,13 @@ class ModelDoor:
         self,
         ask: Ask,
         codec: Codec,
-        asked: ModelRequest,
         query: bytes,
         begun: Ticket | RefusedAction,
     ) -> Call | None:
         if isinstance(begun, RefusedAction):
             answer_refusal(ask.request, ask.response, ask.endpoint.dialect, begun)
             return None
-        return Call(self._means, ask, codec, asked, query, begun)
+        return Call(self._means, ask, codec, query, begun)
 
     def _refuse(self, caller: Caller, ask: Ask, verdict: Refused) -> None:
         _turn_away(self._path, caller, ask.endpoint, ask.request, ask.response, verdict)
@@ -172,11 +170,3 @@ def _turn_away(  # noqa: PLR0913, PLR0917 (a refusal has these parts)
     attempted = Attempted(operation=endpoint.dialect.value, client=client_of(request.headers))
     refused = path.refuse(caller, verdict, attempted)
     answer_refusal(request, response, endpoint.dialect, refused)
-
-
-def reason_of(error: PeerError) -> Reason:
-    """A peer's mistake as a reason."""
-    return Reason(
-        code=Code(error.code),
-        message=f"Ringfence refused this request: {error.message}.",
-    )

@@ -8,12 +8,13 @@ from typing import Final, Literal, final
 import msgspec
 
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import FINDING, AnyEvent, Change, Intent, Outcome, Refusal
 from ringfence.domain.invocation import InvocationState
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord
 
-Kind = Literal["intent", "outcome", "refusal", "change"]
+Kind = Literal["intent", "outcome", "refusal", "change", "finding"]
+"""A finding is a change whose `what` begins with `finding.`; asking for changes gives both."""
 
 _KINDS: Final = {Intent: "intent", Outcome: "outcome", Refusal: "refusal", Change: "change"}
 
@@ -154,7 +155,7 @@ class Matcher:
             event.organisation == asked.organisation
             and (asked.since_us is None or time_us >= asked.since_us)
             and (asked.until_us is None or time_us < asked.until_us)
-            and (asked.kind is None or asked.kind == _KINDS[type(event)])
+            and (asked.kind is None or _is_of(event, asked.kind))
             and (asked.invocation is None or event.invocation == asked.invocation)
             and (asked.action is None or action == asked.action)
             and (self._actions is None or action in self._actions)
@@ -170,7 +171,7 @@ def _needles(asked: Filter) -> list[bytes]:
     values = (asked.agent, asked.code)
     pairs = {
         "organisation": asked.organisation,
-        "kind": asked.kind,
+        "kind": "change" if asked.kind == "finding" else asked.kind,
         "invocation": asked.invocation,
         "action": asked.action,
         "verdict": asked.verdict,
@@ -180,6 +181,12 @@ def _needles(asked: Filter) -> list[bytes]:
         *(msgspec.json.encode(value) for value in values if value),
         *([asked.user.encode()] if asked.user else []),
     ]
+
+
+def _is_of(event: AnyEvent, kind: Kind) -> bool:
+    if kind == "finding":
+        return isinstance(event, Change) and event.what.startswith(FINDING)
+    return kind == _KINDS[type(event)]
 
 
 def _agents(event: AnyEvent) -> Sequence[str]:

@@ -1,0 +1,209 @@
+"""The breakers of providers, models and our credentials: what an attempt said, and what passes.
+
+Only what has failed has an entry, so that healthy traffic costs one look at an empty table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ringfence.decisions import breaker as decisions
+from ringfence.decisions import reason
+from ringfence.decisions.breaker import CREDENTIAL_RULE, Breaker, Event, State
+from ringfence.domain.agent import Agent
+from ringfence.domain.error import RingfenceError, UnsentError
+from ringfence.domain.model import BreakerRule, UpstreamKey, UpstreamKind
+from ringfence.domain.verdict import Code, Deny, Refused, Throttle
+from ringfence.enforcement.finding import FindingLog
+from ringfence.enforcement.route import Leg, Route
+
+_CLOSED = Breaker()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One breaker as people see it; `retry_s` is 0 unless it is open."""
+
+    kind: str
+    name: str
+    state: str
+    failures: int
+    retry_s: float
+    cause: str
+
+
+class Breakers:
+    """Every breaker of one worker that is not simply closed."""
+
+    def __init__(self, findings: FindingLog) -> None:
+        """All is well."""
+        self.known: dict[UpstreamKey, Breaker] = {}
+        """Those with failures; look at it before asking anything, for it is mostly empty."""
+        self._findings = findings
+        self._clock = findings.clock
+
+    def usable(self, agent: Agent, route: Route) -> Route | Refused:
+        """The route without the legs whose breakers are open, or why none is left.
+
+        The price of the route stays that of all its legs.
+        """
+        now_us = self._clock.now_us()
+        kept = tuple([leg for leg in route.legs if self._blocking(leg, now_us) is None])
+        if len(kept) == len(route.legs):
+            return route
+        if kept:
+            return replace(route, legs=kept)
+        return self._refusal(agent, route, now_us)
+
+    def depart(self, leg: Leg) -> bool:
+        """A call is about to be sent; whether it is a probe.
+
+        Raises UnsentError `circuit_open` if it may not go.
+        """
+        now_us = self._clock.now_us()
+        blocking = self._blocking(leg, now_us)
+        if blocking is not None:
+            kind, breaker = blocking
+            raise UnsentError(Code.CIRCUIT_OPEN, f"its {kind} is left alone after {breaker.cause}")
+        is_probe = False
+        for key in _keys(leg):
+            breaker = self.known.get(key, _CLOSED)
+            if breaker.state is State.OPEN:
+                is_probe = True
+                self._take(key, breaker, Event.PROBE, now_us, leg)
+        return is_probe
+
+    def answered(self, leg: Leg, status: int, *, is_probe: bool = False) -> None:
+        """An attempt has an answer's head."""
+        signs = decisions.signs(status, "")
+        if self.known or not all(signs.values()):
+            self._told(leg, signs, f"status {status}", is_probe=is_probe)
+
+    def failed(self, leg: Leg, error: RingfenceError, *, is_probe: bool = False) -> None:
+        """An attempt has no answer."""
+        signs = decisions.signs(0, error.code, is_unsent=isinstance(error, UnsentError))
+        self._told(leg, signs, error.code, is_probe=is_probe)
+
+    def ended(self, leg: Leg, error: str) -> None:
+        """An answer that had begun is whole, or broke off with the code `error`."""
+        key = leg.model_key
+        breaker = self.known.get(key, _CLOSED)
+        if breaker.state is not State.CLOSED:
+            return
+        now_us = self._clock.now_us()
+        if error:
+            event = decisions.failure(breaker, leg.model.breaker)
+            self._take(key, breaker, event, now_us, leg, error)
+        elif key in self.known:
+            self._take(key, breaker, Event.SUCCESS, now_us, leg)
+
+    def lapsed(self, leg: Leg) -> None:
+        """A probe ended without an answer, for example because the agent left."""
+        now_us = self._clock.now_us()
+        for key in _keys(leg):
+            breaker = self.known.get(key, _CLOSED)
+            self._take(key, breaker, Event.LAPSE, now_us, leg)
+
+    def reloaded(self) -> None:
+        """The configuration and our credentials are new: nothing is known against them."""
+        for key in [key for key in self.known if key.kind is UpstreamKind.CREDENTIAL]:
+            del self.known[key]
+
+    def standing(self, organisation: str) -> list[Standing]:
+        """The breakers of an organisation that have something to tell."""
+        now_us = self._clock.now_us()
+        return [
+            Standing(
+                kind=kind.value,
+                name=name,
+                state=breaker.state.value,
+                failures=breaker.failures,
+                retry_s=0.0 if breaker.passes(now_us) else breaker.wait_s(now_us),
+                cause=breaker.cause,
+            )
+            for (owner, kind, name), breaker in self.known.items()
+            if owner == organisation
+        ]
+
+    def _told(
+        self, leg: Leg, signs: Mapping[UpstreamKind, bool], cause: str, *, is_probe: bool
+    ) -> None:
+        now_us = self._clock.now_us()
+        for key in _keys(leg):
+            breaker = self.known.get(key, _CLOSED)
+            sign = signs.get(key.kind)
+            if breaker.state is State.HALF_OPEN and not is_probe:
+                continue
+            if sign is None:
+                if breaker.state is State.HALF_OPEN:
+                    self._take(key, breaker, Event.LAPSE, now_us, leg)
+            elif not sign:
+                event = decisions.failure(breaker, _rule(key.kind, leg))
+                self._take(key, breaker, event, now_us, leg, cause)
+            elif key in self.known:
+                # Whether a model answers is known only when the whole answer has come.
+                event = Event.ANSWER if key.kind is UpstreamKind.MODEL else Event.SUCCESS
+                self._take(key, breaker, event, now_us, leg)
+
+    def _blocking(self, leg: Leg, now_us: int) -> tuple[UpstreamKind, Breaker] | None:
+        for key in _keys(leg):
+            breaker = self.known.get(key)
+            if breaker is not None and not breaker.passes(now_us):
+                return key.kind, breaker
+        return None
+
+    def _refusal(self, agent: Agent, route: Route, now_us: int) -> Refused:
+        """What the agent is told: of all legs, the one that may be tried first."""
+        blocked = [(self._blocking(leg, now_us), leg) for leg in route.legs]
+        found = [(*each, leg) for each, leg in blocked if each is not None]
+        kind, breaker, leg = min(found, key=lambda each: each[1].until_us)
+        if kind is UpstreamKind.CREDENTIAL:
+            name = leg.provider.name
+            return Deny(reason=reason.credential_held(agent, name, breaker.failures))
+        wait_s = breaker.wait_s(now_us)
+        upstream = f"{kind} {reason.quoted(_name(kind, leg))}"
+        why = reason.circuit_open(upstream, breaker.cause, breaker.failures, wait_s)
+        return Throttle(reason=why, retry_after_s=wait_s)
+
+    def _take(  # noqa: PLR0913, PLR0917 (what happened to which)
+        self,
+        key: UpstreamKey,
+        before: Breaker,
+        event: Event,
+        now_us: int,
+        leg: Leg,
+        cause: str = "",
+    ) -> None:
+        after = decisions.advance(before, event, now_us, _rule(key.kind, leg), cause)
+        if after == _CLOSED:
+            self.known.pop(key, None)
+        else:
+            self.known[key] = after
+        if before.state is State.CLOSED and after.state is State.OPEN:
+            seconds = f"{(after.until_us - now_us) / 1_000_000:g}"
+            detail = {"cause": cause, "failures": str(after.failures), "seconds": seconds}
+            self._record("breaker.opened", key, detail)
+        elif before.state is not State.CLOSED and after.state is State.CLOSED:
+            self._record("breaker.closed", key, {})
+
+    def _record(self, what: str, key: UpstreamKey, detail: Mapping[str, str]) -> None:
+        organisation, kind, name = key
+        subject = f"{kind.value}:{name}"
+        self._findings.changed(organisation, what, subject, detail)
+
+
+def _keys(leg: Leg) -> tuple[UpstreamKey, UpstreamKey, UpstreamKey]:
+    return leg.credential_key, leg.provider_key, leg.model_key
+
+
+def _name(kind: UpstreamKind, leg: Leg) -> str:
+    return leg.model.name if kind is UpstreamKind.MODEL else leg.provider.name
+
+
+def _rule(kind: UpstreamKind, leg: Leg) -> BreakerRule:
+    match kind:
+        case UpstreamKind.CREDENTIAL:
+            return CREDENTIAL_RULE
+        case UpstreamKind.MODEL:
+            return leg.model.breaker
+        case _:
+            return leg.provider.breaker

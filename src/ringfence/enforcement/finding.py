@@ -1,0 +1,60 @@
+"""What the plane itself notices while it works, put on the record.
+
+A finding is an event of kind `change` whose `what` begins with `finding.`: readers of format 1 know
+the kind, and what they do with a change they have never heard of is right for a finding too.
+"""
+
+from collections.abc import Mapping
+
+from ringfence.domain.event import FINDING, FORMAT, PLANE, Change
+from ringfence.enforcement.directory import Directory
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.record import Ledger
+from ringfence.transport.clock import Clock
+
+
+class FindingLog:
+    """Writes findings, and the changes that the plane makes of its own accord."""
+
+    def __init__(self, *, ledger: Ledger, directory: Directory, clock: Clock) -> None:
+        """Join the parts."""
+        self.clock = clock
+        self._ledger = ledger
+        self._directory = directory
+
+    def found(self, live: LiveInvocation, name: str, detail: Mapping[str, str]) -> None:
+        """Something was noticed in an invocation; it must be recorded already."""
+        what = f"{FINDING}{name}"
+        self._write(live.identity.organisation, what, live.id, detail, live.id, live.root)
+
+    def changed(
+        self, organisation: str, what: str, subject: str, detail: Mapping[str, str]
+    ) -> None:
+        """The plane has changed something of an organisation."""
+        self._write(organisation, what, subject, detail)
+
+    def _write(  # noqa: PLR0913, PLR0917 (an event has these parts)
+        self,
+        organisation: str,
+        what: str,
+        subject: str,
+        detail: Mapping[str, str],
+        invocation: str = "",
+        root: str = "",
+    ) -> None:
+        configuration = self._directory.configuration
+        self._ledger.record(
+            Change(
+                format=FORMAT,
+                organisation=organisation,
+                time_us=str(self.clock.now_us()),
+                epoch=configuration.epoch if configuration is not None else 0,
+                configuration=configuration.digest if configuration is not None else "",
+                actor=PLANE,
+                what=what,
+                subject=subject,
+                detail=dict(detail),
+                invocation=invocation,
+                root=root,
+            )
+        )

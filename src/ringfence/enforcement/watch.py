@@ -1,0 +1,156 @@
+"""What is watched around a call besides its money: loops, retries, breakers and pace.
+
+A call that has none of these to do with pays for a few looks at empty tables.
+"""
+
+import msgspec
+
+from ringfence.domain.agent import Agent
+from ringfence.domain.error import RingfenceError, UnsentError
+from ringfence.domain.event import Status
+from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.organisation import Configuration
+from ringfence.domain.verdict import Refused, Throttle
+from ringfence.enforcement.breaker import Breakers
+from ringfence.enforcement.finding import FindingLog
+from ringfence.enforcement.lack import Lack, Lacking
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.loop import Hinted, Loops
+from ringfence.enforcement.pacing import Pacing, Places, paces_of
+from ringfence.enforcement.route import Leg, Route
+from ringfence.enforcement.ticket import Ending, Ticket
+from ringfence.protocols.rate_header import WAITING_STATUSES, asked_wait_s
+from ringfence.transport.http import UpstreamResponse
+
+_FAILURES = frozenset({Status.FAILED, Status.UPSTREAM_ERROR})
+_TOO_MANY_REQUESTS = 429
+_BROKE_OFF = frozenset(
+    {"provider_unavailable", "provider_timeout", "provider_malformed", "stream_incomplete"}
+)
+_ANSWERS = range(200, 300)
+
+
+class LackingPlace(Lacking, frozen=True, kw_only=True):
+    """A place at an upstream that a call must wait for; held by this process."""
+
+    live: LiveInvocation
+    leg: Leg
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a route that breakers close, and the call's places in it."""
+
+    route: Route
+    places: Places | None
+
+
+class Watch:
+    """Everything that is watched by one worker."""
+
+    def __init__(self, findings: FindingLog) -> None:
+        """Nothing has been noticed yet."""
+        self.loops = Loops(findings)
+        self.breakers = Breakers(findings)
+        self.pacing = Pacing(findings.clock)
+        self._clock = findings.clock
+
+    def reloaded(self, configuration: Configuration) -> None:
+        """Take the paces of a new configuration; nothing is held against its credentials."""
+        self.pacing.install(paces_of(configuration))
+        self.breakers.reloaded()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is paced, paused or failing, so that `admit` need not be asked."""
+        return not (self.breakers.known or self.pacing.lanes)
+
+    def look(self, live: LiveInvocation, request: ModelRequest) -> Hinted | Refused | None:
+        """Whether the conversation goes in a circle, or the request only ever fails."""
+        if live.failing is not None:
+            refused = self.loops.retried(live, request)
+            if refused is not None:
+                return refused
+        return self.loops.look(live, request) if request.tools else None
+
+    def admit(
+        self, agent: Agent, live: LiveInvocation, route: Route, held: Places | None
+    ) -> Passage | LackingPlace | Refused:
+        """Close what breakers close, and take a place where calls are paced.
+
+        `held` are places that the call has waited for.
+        """
+        if self.breakers.known:
+            usable = self.breakers.usable(agent, route)
+            if not isinstance(usable, Route):
+                return usable
+            route = usable
+        first = route.legs[0]
+        if held is not None:
+            if held.leg == first:
+                return Passage(route=route, places=held)
+            held.leave(was_sent=False)
+        places = self.pacing.enter(agent, first) if self.pacing.lanes else None
+        if places is None and self.pacing.lanes:
+            organisation = first.provider_key.organisation
+            return LackingPlace(lack=Lack.PLACE, organisation=organisation, live=live, leg=first)
+        return Passage(route=route, places=places)
+
+    async def wait(self, agent: Agent, lacking: LackingPlace) -> Places | Throttle:
+        """Wait for the place; bounded by the pace's `queue_seconds`."""
+        return await self.pacing.wait(agent, lacking.leg)
+
+    def depart(self, ticket: Ticket, leg: Leg) -> bool:
+        """A call is about to be sent to a leg; whether it is a breaker's probe.
+
+        Raises UnsentError `circuit_open`, or `rate_exceeded` if it is a fallback that is busy.
+        """
+        is_probe = bool(self.breakers.known) and self.breakers.depart(leg)
+        if leg is not ticket.route.legs[0]:
+            try:
+                self._move(ticket, leg)
+            except UnsentError:
+                if is_probe:
+                    self.breakers.lapsed(leg)
+                raise
+        return is_probe
+
+    def unanswered(self, leg: Leg, error: RingfenceError, *, is_probe: bool) -> None:
+        """An attempt has failed without an answer."""
+        self.breakers.failed(leg, error, is_probe=is_probe)
+
+    def lapsed(self, leg: Leg) -> None:
+        """A probe was given up before it told anything."""
+        self.breakers.lapsed(leg)
+
+    def answered(self, leg: Leg, upstream: UpstreamResponse, *, is_probe: bool) -> None:
+        """A provider has begun to answer: how it is, and how long it wants to be left alone."""
+        self.breakers.answered(leg, upstream.status, is_probe=is_probe)
+        if upstream.status in WAITING_STATUSES or self.pacing.lanes:
+            wait_s = asked_wait_s(upstream.status, upstream.headers, self._clock.now_us())
+            if wait_s:
+                self.pacing.asked_to_wait(leg.model_key, wait_s)
+
+    def refused(self, live: LiveInvocation, request: ModelRequest, verdict: Refused) -> None:
+        """A call was refused. One that only has to wait has not failed."""
+        if not isinstance(verdict, Throttle):
+            self.loops.failed(live, request, self._clock.monotonic_us(), may_pass=False)
+
+    def ended(self, ticket: Ticket, ending: Ending) -> None:
+        """A call is over: its places are free, and how it ended is known."""
+        if ticket.places is not None:
+            ticket.places.leave()
+        live = ticket.live
+        if ending.status in _FAILURES and ending.http_status != _TOO_MANY_REQUESTS:
+            self.loops.failed(live, ticket.request, ticket.started_us, may_pass=True)
+        elif live.failing is not None:
+            live.failing = None
+        attempts = ending.attempts
+        if attempts and attempts[-1].status in _ANSWERS:
+            is_broken = ending.status is Status.FAILED and ending.error in _BROKE_OFF
+            if is_broken or (self.breakers.known and ending.status is Status.OK):
+                self.breakers.ended(ending.leg, ending.error if is_broken else "")
+
+    def _move(self, ticket: Ticket, leg: Leg) -> None:
+        if ticket.places is not None or self.pacing.lanes:
+            agent = ticket.caller.runtime.agent
+            ticket.places = self.pacing.move(agent, ticket.places, leg)
