@@ -21,7 +21,6 @@ WITHOUT_TEST = {
     "domain/exchange": "words",
     "domain/invocation": "words",
     "domain/issuer": "words",
-    "domain/lease": "words",
     "domain/model": "words",
     "domain/organisation": "words",
     "domain/price": "words",

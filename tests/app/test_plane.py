@@ -237,6 +237,43 @@ def test_a_reload_retires_what_is_gone_and_brings_back_what_returns(
     asyncio.run(story())
 
 
+def test_a_reload_without_a_change_is_not_on_the_record(installed: Installation) -> None:
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            async with plane(installed) as running:
+                for _ in range(3):
+                    await running.reload("test")
+            changes = [e.what for e in installed.events() if isinstance(e, Change)]
+            assert changes.count("configuration.loaded") == 1
+
+    asyncio.run(story())
+
+
+def test_a_token_of_a_removed_agent_is_refused_by_name_after_a_restart_too(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            async with plane(installed):
+                assert (await installed.ask()).status == 200
+            whole = installed.settings.config.read_text()
+            installed.settings.config.write_text(whole.replace("  triage:", "  other:"))
+            async with plane(installed) as running:
+                gone = await installed.ask()
+                assert (gone.status, gone.code) == (403, "agent_retired")
+                installed.settings.config.write_text(whole)
+                await running.reload("test")
+                assert (await installed.ask()).status == 200
+            refused = [e for e in installed.events() if isinstance(e, Refusal)]
+            assert [e.decision.code for e in refused] == ["agent_retired"]
+            (answered, *_) = [e for e in installed.events() if isinstance(e, Intent)]
+            assert refused[0].agent == answered.agent
+
+    asyncio.run(story())
+
+
 def test_wrong_input_is_answered_in_words_recorded_and_survived(installed: Installation) -> None:
     known = f"authorization: Bearer {TOKEN}\r\n"
 

@@ -154,6 +154,30 @@ class TestOrganisations:
             "organisations/other.yaml:3:21: unknown user `owner@acme.example` in agent `a`"
         )
 
+    def test_a_secret_that_two_organisations_name_is_noted(self, tmp_path: Path) -> None:
+        path = write(tmp_path, FULL)
+        house = '{p: {protocol: openai, base_url: "https://a.example", credential: "${%s}"}}'
+        for name, variable in (("evil", "OPENAI_API_KEY"), ("good", "OWN_KEY")):
+            text = f"format: 1\norganisation: {name}\nproviders: {house % variable}\n"
+            write(tmp_path / "organisations", text, f"{name}.yaml")
+        loaded = load(path, {"OPENAI_API_KEY": "x", "CRM_TOKEN": "y", "OWN_KEY": "z"})
+        [note] = [each for each in loaded.notes if "secret" in each.what]
+        assert note.place.file.endswith("organisations/evil.yaml")
+        assert "`OPENAI_API_KEY`" in note.what
+        assert loaded.secret_names == {"OPENAI_API_KEY", "CRM_TOKEN", "OWN_KEY"}
+
+    def test_each_organisation_has_a_digest_of_its_own(self, tmp_path: Path) -> None:
+        path = write(tmp_path, SMALLEST)
+        digests = []
+        for change in ("", "teams: {a: }\n"):
+            write(tmp_path / "organisations", f"format: 1\norganisation: b\n{change}", "b.yaml")
+            configuration = load(path, {}).configuration
+            mine, theirs = configuration.organisations.values()
+            digests.append((mine.digest, theirs.digest, configuration.digest))
+        assert digests[0][0] == digests[1][0]
+        assert digests[0][1] != digests[1][1]
+        assert digests[0][2] != digests[1][2]
+
     def test_problems_of_all_files_are_named_together(self, tmp_path: Path) -> None:
         path = write(tmp_path, SMALLEST + "agnets: {}\n")
         write(tmp_path / "organisations", "format: 1\n\torganisation: a\n", "a.yaml")

@@ -81,6 +81,20 @@ def test_only_an_active_agent_is_admitted(state: AgentState, code: Code | None) 
     assert (why.code if why else None) == code
 
 
+@pytest.mark.parametrize("state", [AgentState.SUSPENDED, AgentState.RETIRED])
+def test_an_agent_that_is_stopped_stops_what_it_started_of_other_agents(state: AgentState) -> None:
+    root = live()
+    child = live(root)
+    child.runtime = AgentRuntime(organisation(), agent("helper"))
+    assert (child.closed_reason(0), child.barred_reason(), child.stream_stop(0, 1)) == (None,) * 3
+    root.runtime.state = state
+    for why in (child.closed_reason(0), child.barred_reason(), child.stream_stop(0, 1)):
+        assert why is not None
+        assert why.code in {Code.AGENT_SUSPENDED, Code.AGENT_RETIRED}
+        assert "triage" in why.message
+    assert state_reason(child.runtime) is None
+
+
 def test_every_running_call_is_stopped_even_if_it_leaves_meanwhile() -> None:
     running = live()
     stopped = []

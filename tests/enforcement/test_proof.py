@@ -33,8 +33,13 @@ from tests.signing import AUDIENCE, ISSUER, claims, key, key_set, token
 from ringfence.domain.agent import AgentState, Limits
 from ringfence.domain.budget import Per
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.event import Change
+from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.issuer import Issuer
+from ringfence.domain.money import ZERO
 from ringfence.domain.organisation import Organisation, User, UserDefaults
+from ringfence.stores.ledger import InvocationRecord, Recovered
+from ringfence.stores.ledger.invocation import read_opening
 from ringfence.testing.http import MemoryResponse
 
 PATH = "/ringfence/v1/invocations"
@@ -428,6 +433,70 @@ def test_a_proof_is_remembered_and_forgotten_in_bounds(monkeypatch: pytest.Monke
         for name in ("a", "b", "c", "a"):
             assert (await call(here, signed(here, sub=name))).status == 200
         assert len(here.users.ids) == 3
+
+    asyncio.run(story())
+
+
+def restored(before: World) -> list[InvocationRecord]:
+    """The open runs of a world as a restart finds them."""
+    records = []
+    for event in before.ledger.events:
+        if isinstance(event, Change) and event.what == "invocation.opened":
+            known = read_opening(event)
+            identity = Invocation(
+                id=event.subject,
+                organisation=event.organisation,
+                agent=known.agent,
+                root=event.root,
+                parent=known.parent,
+                depth=known.depth,
+                credential=known.credential,
+                opened_us=int(event.time_us),
+                grouping=Grouping(known.grouping),
+                external_id=known.external_id,
+                deadline_us=known.deadline_us,
+            )
+            records.append(
+                InvocationRecord(
+                    invocation=identity,
+                    is_identified=True,
+                    state=InvocationState.OPEN,
+                    last_us=int(event.time_us),
+                    steps=0,
+                    cost=ZERO,
+                    refusals=0,
+                    token_digest=known.token_digest,
+                    narrowing=known.narrowing,
+                )
+            )
+    return records
+
+
+def test_a_restart_knows_for_whom_each_run_is_and_what_it_lives_by() -> None:
+    async def story() -> None:
+        before = await world()
+        root = await opened(before, ANNS_TOKEN)
+        child = msgspec.json.decode((await before.ask(PATH, {}, token=root["token"])).body)
+        named = {HEADER: ANNS_TOKEN, "ringfence-invocation": "run-1"}
+        run = (await before.ask(headers=named)).headers[b"ringfence-invocation"]
+        narrow = acme(replace(ANN, models=frozenset({"small"})))
+        here = World(narrow, Recovered(invocations=restored(before)))
+        await here.worker.credentials_changed([user_token()])
+        for given in (root["token"], child["token"]):
+            assert (await here.ask(token=given)).status == 200
+            beyond = await here.ask("/v1/embeddings", {"model": "embed", "input": "x"}, token=given)
+            assert (beyond.status, code_of(beyond)) == (403, "out_of_scope")
+        assert (await here.ask(headers=named)).headers[b"ringfence-invocation"] == run
+        bare = await here.ask(headers={"ringfence-invocation": "run-1"})
+        assert bare.headers[b"ringfence-invocation"] != run
+        chains = {tuple(each.chain) for each in here.ledger.intents[:3]}
+        assert chains == {
+            ("user_ann", "agt_triage"),
+            ("user_ann", "agt_triage", "agt_triage"),
+        }
+        await here.worker.credentials_changed([user_token(ends_us=here.clock.now_us())])
+        for given in (root["token"], child["token"]):
+            assert code_of(await here.ask(token=given)) == "proof_refused"
 
     asyncio.run(story())
 

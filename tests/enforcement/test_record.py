@@ -10,14 +10,14 @@ from ringfence.enforcement.runtime import AgentRuntime
 def test_an_event_says_who_did_it_under_which_configuration() -> None:
     directory = Directory()
     caller = Caller(
-        runtime=AgentRuntime(organisation(), agent(version="7")),
+        runtime=AgentRuntime(organisation(digest="sha256:1"), agent(version="7")),
         credential="crd_1",
         chain=("agt_boss", "agt_triage"),
         tier=CallerTier.SUBAGENT,
     )
     before = heading(caller, directory, 5)
-    assert (before["epoch"], before["configuration"]) == (0, "")
-    directory.configuration = Configuration(organisations={}, digest="sha256:1", epoch=3)
+    assert (before["epoch"], before["configuration"]) == (0, "sha256:1")
+    directory.configuration = Configuration(organisations={}, digest="sha256:all", epoch=3)
     assert heading(caller, directory, 2**60) == {
         "format": 1,
         "organisation": "org_acme",

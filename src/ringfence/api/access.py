@@ -123,6 +123,11 @@ def choose(context: ControlContext, person: Person, asked: str | None) -> Organi
     return visible[asked]
 
 
+def sees_whole(context: ControlContext, person: Person) -> bool:
+    """Whether figures of the whole installation are this person's to see (I7)."""
+    return person.organisation is None or len(context.configuration().organisations) == 1
+
+
 def digest_of(token: str) -> bytes:
     """How a token is kept and looked up."""
     return hashlib.sha256(token.encode("latin-1", "replace")).digest()

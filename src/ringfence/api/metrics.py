@@ -3,6 +3,7 @@
 import msgspec
 from starlette.responses import Response
 
+from ringfence.api import access
 from ringfence.api.budget import WITHIN_INVOCATIONS, BudgetView, present_budgets
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
@@ -13,7 +14,11 @@ _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def show_metrics(call: Call[Nothing, Nothing]) -> Response:
-    """Calls, refusals and budgets of the organisation alone; stages and stores of the plane."""
+    """Calls, refusals and budgets of the organisation alone; stages and stores of the plane.
+
+    The latter are left out where they would be those of several organisations together, unless the
+    operator asks.
+    """
     from ringfence.telemetry.prometheus import (  # noqa: PLC0415 (its library takes 70 ms to import)
         BudgetGauge,
         render,
@@ -21,7 +26,11 @@ async def show_metrics(call: Call[Nothing, Nothing]) -> Response:
 
     context, organisation = call.context, call.organisation
     own = _own(await context.workers.metrics(), organisation)
-    own.gauges = {**own.gauges, **await _plane(context)}
+    if access.sees_whole(context, call.person):
+        own.gauges = {**own.gauges, **await _plane(context)}
+    else:
+        # How much all do together would tell each what the others do.
+        own.stages, own.totals, own.gauges = {}, {}, {}
     budgets = await present_budgets(context, organisation) if context.is_serving else []
     gauges = [
         BudgetGauge(

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ringfence.api import access
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
 
 
@@ -15,14 +16,17 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
-    """The installation as it runs; nothing of any organisation."""
+    """The installation as it runs; nothing of any organisation.
+
+    Where several share it, only its operator sees how much goes on: what they do is theirs.
+    """
 
     version: str
     is_serving: bool
     started_us: str
     epoch: int
     configuration: str
-    """Digest of the configuration in force."""
+    """Digest of the configuration in force; empty where it is not the asker's alone."""
     workers: list[WorkerView]
 
 
@@ -30,13 +34,14 @@ async def show_status(call: Call[Nothing, Nothing]) -> StatusView:
     """Version, epoch and workers."""
     context = call.context
     configuration = context.configuration()
-    workers = await context.workers.status()
+    is_whole = access.sees_whole(context, call.person)
+    workers = await context.workers.status() if is_whole else []
     return StatusView(
         version=context.version,
         is_serving=context.is_serving,
         started_us=str(context.started_us),
         epoch=configuration.epoch,
-        configuration=configuration.digest,
+        configuration=configuration.digest if is_whole else "",
         workers=[msgspec.convert(each, WorkerView, from_attributes=True) for each in workers],
     )
 

@@ -6,13 +6,15 @@ from ringfence.domain.organisation import Configuration
 
 
 def change_of(note: ChangeNote, configuration: Configuration, now_us: int) -> Change:
-    """Add when it was and which configuration was in force."""
+    """Add when it was and which configuration of its organisation was in force."""
+    organisations = configuration.organisations.values()
+    digests = {each.id: each.digest for each in organisations}
     return Change(
         format=FORMAT,
         organisation=note.organisation,
         time_us=str(now_us),
         epoch=configuration.epoch,
-        configuration=configuration.digest,
+        configuration=digests.get(note.organisation, ""),
         actor=note.actor,
         what=note.what,
         subject=note.subject,

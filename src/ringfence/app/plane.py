@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 
 from ringfence import __version__
-from ringfence.api import local
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
-from ringfence.app import interpreter
+from ringfence.app import terminal
 from ringfence.app.alert import LOOK_EVERY_S, BudgetAlerts
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
@@ -21,14 +22,12 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
-from ringfence.app.stores import Stores, open_stores, worker_logs
-from ringfence.app.supervisor import Supervisor
-from ringfence.app.user import StoredUsers
+from ringfence.app.stores import open_stores
 from ringfence.app.warning import Warnings
 from ringfence.app.witness import Witnesses
 from ringfence.config.settings import Settings
 from ringfence.domain.alert import AlertRules
-from ringfence.domain.error import RingfenceError, UsageError
+from ringfence.domain.error import RingfenceError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
@@ -42,17 +41,18 @@ from ringfence.transport.webhook import Webhook
 _LOG = logging.getLogger(__name__)
 
 _TIDY_S = 2.0
-_EARLIER_US = 15_000_000
-"""How long the workers of an earlier plane, which was killed, are waited for."""
-_LOOK_S = 0.1
 _GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
+_SWITCH_S = 0.001
+"""The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
+
+
+_GC_THRESHOLDS = (20_000, 20, 20)
+"""What a call leaves behind is freed by its reference counts; cycles are made by failures only."""
 
 
 class Plane:
     """Everything of one installation in one process."""
-
-    workers: Group
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         """Nothing is opened yet."""
@@ -91,12 +91,13 @@ class Plane:
 
     async def _start(self) -> Prepared:
         settings, now_us = self._settings, self._clock.now_us()
-        supervisor = self._supervisor()
         preparing = asyncio.create_task(
             asyncio.to_thread(prepare, settings, self._environment, now_us)
         )
         try:
-            self._stores = await self._open_stores()
+            self._stores = await asyncio.to_thread(
+                open_stores, settings.data, self._clock, self._ids, settings.signing_key
+            )
         except BaseException:
             with contextlib.suppress(RingfenceError):
                 await preparing
@@ -107,9 +108,7 @@ class Plane:
         self._close.push_async_callback(self._stores.close)
         self._warnings = Warnings(self._stores.keeper, witnesses, self._note_warning)
         self._health = LedgerHealth(self._stores.ledger)
-        if supervisor is None:
-            self.workers = Embedded(self._stores, self._clock, self._ids, self._readiness)
-            self._close.push_async_callback(self.workers.close)
+        self.workers: Group = Embedded(self._stores, self._clock, self._ids, self._readiness)
         prepared = await preparing
         await self._begin(prepared)
         await self._listen()
@@ -118,31 +117,13 @@ class Plane:
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 
-    async def _open_stores(self) -> Stores:
-        """Open the stores; wait a moment for workers of an earlier plane that are ending."""
-        folder = self._settings.data
-        give_up_us = self._clock.monotonic_us() + _EARLIER_US
-        while True:
-            try:
-                return await asyncio.to_thread(
-                    open_stores, folder, self._clock, self._ids, self._settings.signing_key
-                )
-            except UsageError as error:
-                is_over = self._clock.monotonic_us() > give_up_us
-                if (
-                    error.code != "log_in_use"
-                    or is_over
-                    or local.is_answering(local.address(folder))
-                ):
-                    raise
-            await asyncio.sleep(_LOOK_S)
-
     async def _begin(self, prepared: Prepared) -> None:
         self._pool = Pool(tls=client_context())
         self._close.push_async_callback(self._pool.close)
         self._secrets = prepared.secrets
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
+        self._close.push_async_callback(self.workers.close)
         self.workers.install(self._beginning(configuration, prepared))
         await self._note_epoch(configuration, "plane")
         await self._note_restored(configuration)
@@ -157,27 +138,7 @@ class Plane:
             credentials=tuple(state.tokens.all()),
             grants=tuple(grant for each in organisations for grant in state.grants.list(each)),
             recovered=self._stores.recovered,
-            users=StoredUsers(state, self._clock, self._ids),
-            logs=self._worker_logs(),
-            signing_key=str(self._settings.signing_key or ""),
         )
-
-    def _supervisor(self) -> Supervisor | None:
-        """The group of a plane with several workers, whose processes are started first of all."""
-        settings = self._settings
-        if settings.workers == 1:
-            return None
-        supervisor = Supervisor(settings.data, settings.workers, self._clock, self._environment)
-        supervisor.spawn()
-        self.workers = supervisor
-        self._close.push_async_callback(supervisor.close)
-        return supervisor
-
-    def _worker_logs(self) -> tuple[str, ...]:
-        if self._settings.workers == 1:
-            return ()
-        own = self._stores.log
-        return worker_logs(self._settings.data, self._settings.workers, own, self._ids)
 
     def _epoch(self, configuration: Configuration, prepared: Prepared) -> Epoch:
         states = {
@@ -242,11 +203,11 @@ class Plane:
             now_us = self._clock.now_us()
             prepared = await asyncio.to_thread(prepare, self._settings, self._environment, now_us)
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
-            self._configuration = configuration
+            before, self._configuration = self.configuration(), configuration
             self._secrets = prepared.secrets
             # Read and sent in one turn: no suspension can come between and be overwritten.
             await self.workers.configuration_changed(self._epoch(configuration, prepared))
-            await self._note_epoch(configuration, actor)
+            await self._note_epoch(configuration, actor, before)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
 
@@ -261,8 +222,14 @@ class Plane:
             raise RuntimeError("no configuration is loaded yet")
         return self._configuration
 
-    async def _note_epoch(self, configuration: Configuration, actor: str) -> None:
-        for organisation in configuration.organisations.values():
+    async def _note_epoch(
+        self, configuration: Configuration, actor: str, before: Configuration | None = None
+    ) -> None:
+        """Record the epoch for each organisation, or for those whose own content has changed."""
+        known = before.organisations if before is not None else {}
+        for name, organisation in configuration.organisations.items():
+            if name in known and known[name].digest == organisation.digest:
+                continue
             await self._record(
                 ChangeNote(
                     organisation=organisation.id,
@@ -359,8 +326,9 @@ async def run(
     A second signal does not wait for running answers. Raises RingfenceError, also at the end if
     events were lost.
     """
-    interpreter.prefer_loop()
+    sys.setswitchinterval(_SWITCH_S)
     stop = asyncio.Event()
+    was_attached = terminal.is_attached()
     plane = Plane(settings, environment)
     loop = asyncio.get_running_loop()
 
@@ -369,13 +337,22 @@ async def run(
             plane.hurry()
         stop.set()
 
+    def hang_up() -> None:
+        if terminal.is_gone(was_attached=was_attached):
+            end()
+        else:
+            _spawn(_reload(plane))
+
     # From here on a signal ends the plane in order, also while it is starting.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     prepared = await plane.start()
     try:
-        loop.add_signal_handler(signal.SIGHUP, lambda: _spawn(_reload(plane)))
-        interpreter.freeze()
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        # What lives now lives to the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         ready(plane, prepared)
         await stop.wait()
         _LOG.info("stopping", extra={"grace_s": _GRACE_S})

@@ -27,6 +27,7 @@ from ringfence.enforcement.watch import Watch
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
 from ringfence.gateways.model.door import ModelDoor
+from ringfence.gateways.model.reading import Codecs
 from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.count_tokens import CountTokensCodec
 from ringfence.protocols.dialect import Codec
@@ -127,7 +128,7 @@ class Worker:
             model_door=ModelDoor(
                 path=path,
                 dispatcher=self.dispatcher,
-                codecs=codecs(),
+                codecs=Codecs(codecs),
                 clock=clock,
                 authority=self.authority,
             ),
@@ -178,31 +179,17 @@ class Worker:
         self, configuration: Configuration, states: Mapping[str, AgentState]
     ) -> None:
         """Take a new epoch whole, and stop what agents are doing that are no longer in it."""
-        self.take_configuration(configuration, states)
-
-    def take_configuration(
-        self, configuration: Configuration, states: Mapping[str, AgentState]
-    ) -> None:
-        """The same, at once."""
         self.directory.install(configuration, states)
         self.watch.reloaded(configuration)
         self.invocations.end_calls(self._clock.now_us())
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         """Take these credentials as new, or as replacing those with the same id."""
-        self.take_credentials(credentials)
-
-    def take_credentials(self, credentials: Sequence[AgentCredential]) -> None:
-        """The same, at once."""
         self.directory.put_credentials(credentials)
         self.invocations.end_calls(self._clock.now_us())
 
     async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
         """Admit, or refuse and stop, this agent from now on."""
-        self.take_state(organisation, agent, state)
-
-    def take_state(self, organisation: str, agent: str, state: AgentState) -> None:
-        """The same, at once."""
         runtime = self.directory.agent(agent)
         if runtime is not None and runtime.organisation.id == organisation:
             runtime.state = state

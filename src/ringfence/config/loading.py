@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -47,12 +47,13 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
     Raises ConfigurationError with every problem that was found.
     """
     problems, notes = Problems(), Problems(most=None)
-    secret_names: set[str] = set()
+    secret_names: dict[str, Path] = {}
     organisations: dict[str, Organisation] = {}
     files: dict[str, str] = {}
     for file in (path, *_further_files(path, problems)):
-        reading = Reading(environment, problems, notes, secret_names)
+        reading = Reading(environment, problems, notes)
         organisation = _read_file(file, reading)
+        _note_shared(file, reading.secret_names, secret_names, notes)
         if organisation is None:
             continue
         if organisation.name in files:
@@ -60,13 +61,22 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
             help_ = f"it stands in {files[organisation.name]} too"
             problems.add(reading.places["organisation",], what, help_)
         files.setdefault(organisation.name, str(file))
-        organisations[organisation.name] = organisation
+        organisations[organisation.name] = replace(organisation, digest=_digest(organisation))
     problems.check()
     return Loaded(
         configuration=Configuration(organisations=organisations, digest=_digest(organisations)),
         secret_names=frozenset(secret_names),
         notes=notes.found(),
     )
+
+
+def _note_shared(file: Path, names: set[str], known: dict[str, Path], notes: Problems) -> None:
+    """Note each secret that another organisation's file names too: it would be one for both."""
+    for name in sorted(names):
+        first = known.setdefault(name, file)
+        if first is not file:
+            what = f"the secret in `{name}` is that of the organisation in {first.name} too"
+            notes.add(Place(str(file)), what, "give each organisation a variable of its own")
 
 
 def _further_files(path: Path, problems: Problems) -> Sequence[Path]:
@@ -161,6 +171,6 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
     )
 
 
-def _digest(organisations: Mapping[str, Organisation]) -> str:
-    canonical = msgspec.json.encode(organisations, order="sorted")
+def _digest(content: Organisation | Mapping[str, Organisation]) -> str:
+    canonical = msgspec.json.encode(content, order="sorted")
     return f"sha256:{hashlib.sha256(canonical).hexdigest()}"

@@ -62,7 +62,8 @@ class Team:
 class Organisation:
     """One tenant: the frozen content of one configuration file.
 
-    `default_user` is None where no agent may act for a user who is not named.
+    `default_user` is None where no agent may act for a user who is not named. `digest` is
+    `sha256:<hex>` over the content of this file alone: its events show no change of another's.
     `id` and the ids of teams, users and agents are empty until the state store has assigned them.
     """
 
@@ -80,6 +81,7 @@ class Organisation:
     agents: Mapping[str, Agent] = field(default_factory=dict)
     policies: str | None = None
     alerts: AlertRules = field(default_factory=AlertRules)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -407,7 +407,7 @@ class Invocations:
                 organisation=live.identity.organisation,
                 time_us=str(self._clock.now_us()),
                 epoch=configuration.epoch if configuration is not None else 0,
-                configuration=configuration.digest if configuration is not None else "",
+                configuration=live.runtime.organisation.digest,
                 actor=f"agent:{live.runtime.id}",
                 what=what,
                 subject=live.id,

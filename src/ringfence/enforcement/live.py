@@ -193,6 +193,8 @@ class LiveInvocation:
         """Why a stream of this invocation must end at once; cheap, asked for every chunk."""
         if self.runtime.state is not AgentState.ACTIVE:
             return state_reason(self.runtime)
+        if self.parent is not None and (above := self.parent.barred_reason()) is not None:
+            return above
         if self.state is not InvocationState.OPEN:
             return self.stopped or reason.invocation_closed(self.runtime.agent, self.id)
         if output_floor_tokens > reserved_tokens:

@@ -47,7 +47,7 @@ def heading(caller: Caller, directory: Directory, now_us: int) -> Heading:
         "organisation": runtime.organisation.id,
         "time_us": str(now_us),
         "epoch": configuration.epoch if configuration else 0,
-        "configuration": configuration.digest if configuration else "",
+        "configuration": runtime.organisation.digest,
         "agent": agent.id,
         "agent_name": agent.name,
         "agent_version": agent.version,

@@ -1,10 +1,9 @@
 """The model gateway's door: a request in, a call begun or a refusal out."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any
 
 from ringfence.domain.error import PeerError
-from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Deny, Refused, Throttle
 from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.authority import Authority
@@ -19,6 +18,7 @@ from ringfence.gateways.model.buffer import read_request, request_at_once
 from ringfence.gateways.model.call import Ask, Call, DoorLimits, Means
 from ringfence.gateways.model.endpoint import Endpoint
 from ringfence.gateways.model.passing import pass_on
+from ringfence.gateways.model.reading import Codecs
 from ringfence.protocols import headers as passing
 from ringfence.protocols.dialect import Codec
 from ringfence.transport.clock import Clock
@@ -36,7 +36,7 @@ class ModelDoor:
         *,
         path: ModelPath,
         dispatcher: Dispatcher,
-        codecs: Mapping[Dialect, Codec],
+        codecs: Codecs,
         clock: Clock,
         limits: DoorLimits | None = None,
         allowance: Allowance | None = None,
@@ -111,7 +111,7 @@ class ModelDoor:
             self._refuse(caller, ask, body)
             return None
         endpoint = ask.endpoint
-        codec = self._codecs[endpoint.dialect]
+        codec = self._codecs.of(caller.runtime.organisation.id, endpoint.dialect)
         query = passing.query_to_provider(
             ask.request.query, endpoint.dialect, is_stream=endpoint.path_stream
         )
