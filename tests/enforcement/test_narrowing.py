@@ -37,10 +37,9 @@ def test_a_record_says_for_whom_and_with_how_much_money() -> None:
 
 def test_a_restored_root_is_used_as_its_credential_and_user_say() -> None:
     origin = AgentRuntime(organisation(), agent())
-    narrowing = Narrowing(user="user_ann")
-    found = restored_runtime(origin, None, narrowing, CallerTier.BACKGROUND)
+    found = restored_runtime(origin, None, CallerTier.BACKGROUND, ANN)
     assert (found.tiers, found.principal) == ((CallerTier.BACKGROUND,), ANN)
-    assert restored_runtime(origin, None, Narrowing(), CallerTier.API) is origin
+    assert restored_runtime(origin, None, CallerTier.API, None) is origin
 
 
 def test_whatever_narrows_is_written_down() -> None:

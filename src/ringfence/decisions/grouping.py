@@ -39,7 +39,8 @@ class Clues(msgspec.Struct, frozen=True, kw_only=True):
     """What one call shows; empty where it shows nothing.
 
     `invocation` comes from the credential, all else from the request. `client` joins every id by
-    which a known client names its run. `messages` is the conversation so far, as raw JSON.
+    which a known client names its run. `messages` is the conversation so far, as raw JSON; `chain`
+    stands for it between processes, which then hash alike.
     """
 
     credential: str
@@ -48,6 +49,13 @@ class Clues(msgspec.Struct, frozen=True, kw_only=True):
     trace: str = ""
     client: str = ""
     messages: tuple[bytes, ...] = ()
+    chain: tuple[int, ...] = ()
+
+    def hashed(self) -> "Clues":
+        """The same with the hashes of the conversation in its place."""
+        if not self.messages:
+            return self
+        return msgspec.structs.replace(self, messages=(), chain=_chain(self))
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -142,13 +150,49 @@ class Groups:
         external = _external(clues)
         if external is not None:
             found = self._by_external(owner, caller, agent, external, now_us)
-        elif clues.messages:
-            found = self._by_conversation(caller, agent, clues.messages, now_us)
+        elif clues.messages or clues.chain:
+            found = self._by_conversation(caller, agent, _chain(clues), now_us)
         else:
             found = self._by_time(caller, now_us)
         if isinstance(found, Open):
             return self.room(organisation, agent, now_us) or found
         return found
+
+    def known(self, organisation: str, agent: Agent, clues: Clues, now_us: int) -> Join | None:
+        """The open invocation that a call surely belongs to, as far as it is known here.
+
+        For one of several processes, each of which knows some of the runs: it opens and refuses
+        nothing, and None asks who knows them all. A join counts as a call.
+        """
+        if clues.invocation:
+            return Join(clues.invocation, Grouping.TOKEN)
+        if agent.invocations is InvocationRule.DECLARED:
+            return None
+        caller = self._caller(self._owner(organisation, agent), clues.credential)
+        external = _external(clues)
+        if external is not None:
+            grouping, name = external
+            group = caller.externals.get(external)
+            if group is None and grouping is Grouping.HEADER:
+                ours = self._groups.get(name)
+                group = ours if ours is not None and ours.caller is caller else None
+            return None if group is None else self._join(group, grouping, now_us)
+        if clues.messages or clues.chain:
+            for tip in reversed(_chain(clues)):
+                group = caller.tips.get(tip)
+                if group is not None:
+                    return self._join(group, Grouping.CONVERSATION, now_us)
+            return None
+        found = self._by_time(caller, now_us)
+        return found if isinstance(found, Join) else None
+
+    def advance(self, invocation: str, tip: int) -> bool:
+        """Let a conversation be continued from here; whether that is new."""
+        group = self._groups.get(invocation)
+        if group is None or group.caller.tips.get(tip) is group:
+            return False
+        _advance(group, tip)
+        return True
 
     def room(self, organisation: str, agent: Agent, now_us: int) -> Throttle | None:
         """Whether one more root may be open; the one idle longest gives way if it is quiet.
@@ -189,7 +233,9 @@ class Groups:
             group.externals.append(external)
             caller.externals[external] = group
         elif opened.grouping is Grouping.CONVERSATION:
-            _advance(group, _chain(clues.messages)[-1])
+            chain = _chain(clues)
+            if chain:
+                _advance(group, chain[-1])
         self._touch(group, now_us)
 
     def touch(self, invocation: str, now_us: int) -> None:
@@ -268,10 +314,9 @@ class Groups:
         return Deny(reason=reason.invocation_unknown(agent, name))
 
     def _by_conversation(
-        self, caller: _Caller, agent: Agent, messages: tuple[bytes, ...], now_us: int
+        self, caller: _Caller, agent: Agent, chain: tuple[int, ...], now_us: int
     ) -> Join | Open | Stop:
         """The longest beginning of this conversation that an earlier call ended with."""
-        chain = _chain(messages)
         for tip in reversed(chain):
             group = caller.tips.get(tip)
             if group is not None:
@@ -362,17 +407,20 @@ def _external(clues: Clues) -> _External | None:
     return None
 
 
-def _chain(messages: tuple[bytes, ...]) -> list[int]:
+def _chain(clues: Clues) -> tuple[int, ...]:
     """A hash of each beginning of the conversation, the whole last.
 
     The interpreter's keyed SipHash is enough: a collision only joins two runs of one credential.
+    Processes that exchange hashes are started with the same key.
     """
+    if clues.chain:
+        return clues.chain
     chain = []
     link = 0
-    for message in messages:
+    for message in clues.messages:
         link = hash((link, message))
         chain.append(link)
-    return chain
+    return tuple(chain)
 
 
 def _advance(group: _Group, tip: int) -> None:

@@ -1,7 +1,6 @@
 """Invocations while they are open: joining, opening, narrowing, ending."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 from ringfence.decisions import charge, limit, rate, reason
 from ringfence.decisions.budget import Book
@@ -11,6 +10,7 @@ from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
 from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
+from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import (
     PROOF_REVOKED,
@@ -20,7 +20,7 @@ from ringfence.enforcement.directory import (
     digest_of,
 )
 from ringfence.enforcement.lack import Lacking
-from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import (
     Narrowing,
     budget_of,
@@ -32,6 +32,7 @@ from ringfence.enforcement.narrowing import (
     written,
 )
 from ringfence.enforcement.record import Ledger
+from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.protocols import headers
 from ringfence.stores.ledger import InvocationRecord, opening_detail
 from ringfence.transport.clock import Clock
@@ -41,16 +42,15 @@ _SECOND_US = 1_000_000
 _CLOSED_KEPT = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusable:
-    """A refusal that is still to be recorded; `live` is the invocation it belongs to, if any."""
-
-    verdict: Refused
-    live: LiveInvocation | None = None
+Watch = Callable[[LiveInvocation], None]
 
 
 class Invocations:
-    """Every open invocation of this worker, and the last closed ones."""
+    """Every open invocation of this process, and the last closed ones.
+
+    Where several workers serve, the registry has all of them and each worker those in which it
+    acts (`enforcement.registry`, `enforcement.invocation_view`).
+    """
 
     def __init__(
         self, *, directory: Directory, book: Book, ledger: Ledger, clock: Clock, ids: Ids
@@ -65,6 +65,8 @@ class Invocations:
         self._open: dict[str, LiveInvocation] = {}
         self._closed: dict[str, LiveInvocation] = {}
         self._rates: dict[str, Rate] = {}
+        self.on_end: Watch | None = None
+        """Told of each invocation that has ended."""
 
     def __len__(self) -> int:
         """How many invocations are open."""
@@ -77,7 +79,12 @@ class Invocations:
 
         `Lacking` if only another process knows; one that holds all invocations never lacks any.
         """
-        clues = _clues(caller, request, hints)
+        return self.join_by(caller, clues_of(caller, request, hints), now_us)
+
+    def join_by(
+        self, caller: Caller, clues: Clues, now_us: int
+    ) -> LiveInvocation | Refusable | Lacking:
+        """The same by what the call shows."""
         agent = caller.runtime.agent
         organisation = caller.runtime.organisation.id
         found = self._groups.find(organisation, agent, clues, now_us)
@@ -98,19 +105,36 @@ class Invocations:
                 self.record_opening(live)
         else:
             return self._turned_away(found)
+        return self._entered(live, now_us)
+
+    def _entered(self, live: LiveInvocation, now_us: int) -> LiveInvocation | Refusable:
+        """An invocation that a call belongs to, if it is still open."""
         closed = live.closed_reason(now_us)
         if closed is not None:
             return Refusable(verdict=Stop(reason=closed), live=live)
         self._refresh(live)
         return live
 
-    def open_declared(
+    async def declare(
         self, caller: Caller, task: str, narrowing: Narrowing, now_us: int
     ) -> tuple[LiveInvocation, str] | Refusable:
         """Open an invocation that was asked for, and make its token.
 
         An agent token opens a root, an invocation token a child of its invocation (DESIGN §6).
+        Raises UnavailableError if whoever knows them all does not answer.
         """
+        token = secret(INVOCATION_TOKEN_PREFIX)
+        opened = self.open_declared(caller, task, narrowing, digest_of(token.encode()), now_us)
+        return opened if isinstance(opened, Refusable) else (opened, token)
+
+    async def end(self, live: LiveInvocation, now_us: int) -> None:
+        """Finish an invocation because its agent asks for it."""
+        self.finish(live, now_us)
+
+    def open_declared(
+        self, caller: Caller, task: str, narrowing: Narrowing, digest: bytes, now_us: int
+    ) -> LiveInvocation | Refusable:
+        """Open an invocation whose token has this digest."""
         runtime = caller.runtime
         agent = runtime.agent
         parent: LiveInvocation | None = None
@@ -133,11 +157,10 @@ class Invocations:
             if throttle is not None:
                 return Refusable(verdict=throttle)
         live = self._declared(caller, parent, task, narrowing, now_us)
-        token = secret(INVOCATION_TOKEN_PREFIX)
-        live.token_digest = digest_of(token.encode())
+        live.token_digest = digest
         self._install_token(live)
         self.record_opening(live, narrowing)
-        return live, token
+        return live
 
     def record_opening(self, live: LiveInvocation, narrowing: Narrowing | None = None) -> None:
         """Tell the ledger of an invocation that no intent has opened."""
@@ -149,6 +172,14 @@ class Invocations:
     def find(self, invocation: str) -> LiveInvocation | None:
         """An open invocation, or one that was closed lately."""
         return self._open.get(invocation) or self._closed.get(invocation)
+
+    def open(self) -> Iterable[LiveInvocation]:
+        """Every open invocation, parents before children."""
+        return self._open.values()
+
+    def advance(self, invocation: str, tip: int) -> None:
+        """A conversation of this invocation was continued elsewhere, up to this hash."""
+        self._groups.advance(invocation, tip)
 
     def touch(self, live: LiveInvocation, now_us: int) -> None:
         """A call of this invocation has just ended: it was not idle while the call ran."""
@@ -211,34 +242,51 @@ class Invocations:
             parent = self._open.get(identity.parent) if identity.parent else None
             if identity.parent and parent is None:
                 continue
-            narrowing = narrowing_of(record)
-            tier = self._directory.tier_of(identity.credential)
-            live = self._add(
-                LiveInvocation(
-                    identity,
-                    restored_runtime(runtime, parent, narrowing, tier),
-                    parent=parent,
-                    models=models_of(narrowing, parent),
-                    narrowed=budget_of(narrowing),
-                    proof=narrowing.proof,
-                )
-            )
-            live.is_recorded = True
+            live = self._revive(identity, runtime, narrowing_of(record), record.last_us)
             live.steps = record.steps
             live.tree.model_calls += record.steps
             live.tree.sub_agents += parent is not None
-            live.last_us = record.last_us
             live.token_digest = record.token_digest
             self._install_token(live)
-            if live.parent is None:
-                self._groups.open(
-                    identity.organisation,
-                    runtime.agent,
-                    Clues(credential=group_of(identity.credential, live.runtime.principal)),
-                    Open(_restored(identity.grouping), identity.external_id),
-                    invocation=identity.id,
-                    now_us=record.last_us,
-                )
+
+    def _revive(
+        self,
+        identity: Invocation,
+        runtime: AgentRuntime,
+        narrowing: Narrowing,
+        last_us: int,
+        principal: Principal | None = None,
+    ) -> LiveInvocation:
+        """An invocation that was opened elsewhere or before; its parent is known."""
+        parent = self._open.get(identity.parent) if identity.parent else None
+        tier = self._directory.tier_of(identity.credential)
+        acting = restored_runtime(runtime, parent, tier, principal or principal_of(narrowing))
+        live = self._add(
+            LiveInvocation(
+                identity,
+                acting,
+                parent=parent,
+                models=models_of(narrowing, parent),
+                narrowed=budget_of(narrowing),
+                proof=narrowing.proof,
+            )
+        )
+        live.is_recorded = True
+        live.last_us = last_us
+        if parent is None:
+            self._groups.open(
+                identity.organisation,
+                runtime.agent,
+                Clues(credential=group_of(identity.credential, live.runtime.principal)),
+                Open(self._found_by(identity.grouping), identity.external_id),
+                invocation=identity.id,
+                now_us=last_us,
+            )
+        return live
+
+    def _found_by(self, grouping: Grouping) -> Grouping:
+        """What finds it after a restart: its conversation is not kept, only its time."""
+        return Grouping.TIME if grouping is Grouping.CONVERSATION else grouping
 
     def restore_closed(self, records: Iterable[InvocationRecord]) -> None:
         """Know again what was finished or stopped before a restart, the latest last."""
@@ -377,13 +425,20 @@ class Invocations:
         self._open.pop(live.id, None)
         self._closed[live.id] = live
         self._book.forget(live.id)
-        detail = {"cause": cause.code.value, "message": cause.message} if cause is not None else {}
-        if live.is_recorded:
-            self._record(live, f"invocation.{state.value}", detail)
+        self._ended(live)
         while len(self._closed) > _CLOSED_KEPT:
             old = self._closed.pop(next(iter(self._closed)))
             if old.token_digest is not None:
                 self._directory.drop_invocation_token(old.token_digest, now_us)
+
+    def _ended(self, live: LiveInvocation) -> None:
+        """Put an end on the record, and tell who watches."""
+        cause = live.stopped
+        detail = {"cause": cause.code.value, "message": cause.message} if cause is not None else {}
+        if live.is_recorded:
+            self._record(live, f"invocation.{live.state.value}", detail)
+        if self.on_end is not None:
+            self.on_end(live)
 
     def _turned_away(self, found: Refused) -> Refusable:
         """Say which invocation was stopped and why, where grouping only knows that it is closed."""
@@ -418,7 +473,8 @@ class Invocations:
         )
 
 
-def _clues(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...]) -> Clues:
+def clues_of(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...]) -> Clues:
+    """What a call shows of the run that it belongs to."""
     header = trace = client = ""
     for source, value in (*hints, *request.client_ids):
         match headers.grouping(source):
@@ -436,8 +492,3 @@ def _clues(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], 
         client=client,
         messages=request.messages,
     )
-
-
-def _restored(grouping: Grouping) -> Grouping:
-    """How an invocation is found after a restart: its conversation is not kept, only its time."""
-    return Grouping.TIME if grouping is Grouping.CONVERSATION else grouping

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from ringfence.domain.verdict import Code, Reason
+from ringfence.enforcement.live import Refusable
 
 SUPPLY_ROUNDS = 4
 """How often a call may lack something: an invocation, then a slab of its budget, then a place at
@@ -40,12 +41,14 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for, in words of the kind: an invocation's id, the accounts, the provider."""
     amount: int = 0
     """How much of it the call needs, where it is counted."""
+    question: msgspec.Struct | None = None
+    """The message that asks for it."""
 
 
 class Supplier(Protocol):
     """Whoever can ask the processes that hold what a worker lacks."""
 
-    async def supply(self, lacking: Lacking) -> Reason | None:
+    async def supply(self, lacking: Lacking) -> Reason | Refusable | None:
         """Fetch it; None if it is worth beginning again, else why it cannot be had.
 
         Raises UnavailableError if nobody answers.

@@ -14,7 +14,7 @@ from ringfence.domain.event import Intent, Outcome
 from ringfence.domain.invocation import Invocation, InvocationState
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration
-from ringfence.domain.verdict import Reason
+from ringfence.domain.verdict import Reason, Refused
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.runtime import AgentRuntime
 
@@ -200,6 +200,14 @@ class LiveInvocation:
         if output_floor_tokens > reserved_tokens:
             return reason.output_passed(self.runtime.agent, reserved_tokens)
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusable:
+    """A refusal that is still to be recorded; `live` is the invocation it belongs to, if any."""
+
+    verdict: Refused
+    live: LiveInvocation | None = None
 
 
 def state_reason(runtime: AgentRuntime) -> Reason | None:

@@ -24,7 +24,7 @@ from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.input_bound import InputBounds
-from ringfence.enforcement.invocation import Invocations, Refusable
+from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lack import (
     SUPPLY_ROUNDS,
     SUPPLY_S,
@@ -32,7 +32,7 @@ from ringfence.enforcement.lack import (
     Supplier,
     not_supplied,
 )
-from ringfence.enforcement.live import LiveInvocation, state_reason
+from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.loop import Hinted
 from ringfence.enforcement.pacing import Places
 from ringfence.enforcement.provider_object import ProviderObjects
@@ -153,6 +153,8 @@ class ModelPath:
                         return self._refuse(knock, _left(knock), lacking.live)
                 else:
                     why = await self._fetch(lacking)
+                    if isinstance(why, Refusable):
+                        return self._refuse(knock, why.verdict, why.live)
                     if why is not None:
                         return self._deny(knock, why)
                 next_ = self.begin(knock)
@@ -165,7 +167,7 @@ class ModelPath:
             if knock.places is not None and not isinstance(begun, Ticket):
                 knock.places.leave(was_sent=False)
 
-    async def _fetch(self, lacking: Lacking) -> Reason | None:
+    async def _fetch(self, lacking: Lacking) -> Reason | Refusable | None:
         """Why what is lacking cannot be had; None if it is there now."""
         if self._supplier is None:
             return not_supplied(lacking, "nobody_to_ask")

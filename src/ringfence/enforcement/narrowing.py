@@ -69,9 +69,12 @@ def principal_of(narrowing: Narrowing) -> Principal | None:
 
 
 def restored_runtime(
-    runtime: AgentRuntime, parent: LiveInvocation | None, narrowing: Narrowing, tier: CallerTier
+    runtime: AgentRuntime,
+    parent: LiveInvocation | None,
+    tier: CallerTier,
+    principal: Principal | None,
 ) -> AgentRuntime:
     """The agent as a restored invocation's callers use it; a child as its parent's sub-agent."""
     if parent is not None:
         return parent.runtime.as_sub_agent()
-    return runtime.used_by((tier,), principal_of(narrowing))
+    return runtime.used_by((tier,), principal)

@@ -13,8 +13,8 @@ from ringfence.domain.money import NANO_PER_USD, from_usd
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.invocation import Invocations, Refusable
-from ringfence.enforcement.live import state_reason
+from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.proof import Proofs
@@ -77,39 +77,18 @@ class InvocationDoor:
             await self._finish(caller, request, response)
 
     async def _open(self, caller: Caller, request: Request, response: Response) -> None:
-        try:
-            body = await request.read(_BODY_BYTES_MAX)
-            task, narrowing, proof = _read(body)
-        except PeerError as error:
-            why = Reason(
-                code=Code(error.code), message=f"Ringfence refused this request: {error.message}."
-            )
-            self._deny(caller, request, response, why)
-            return
-        if proof:
-            proven = await self._proofs.prove(caller, proof.encode())
-            if isinstance(proven, Deny):
-                self._deny(caller, request, response, proven.reason)
-                return
-            caller = proven
-        agent = caller.runtime.agent
-        for name in narrowing.models or ():
-            if name not in agent.scope.models:
-                why = reason.out_of_scope(agent, "model", name, agent.scope.models)
-                self._deny(caller, request, response, why)
-                return
-        opened = self._invocations.open_declared(caller, task, narrowing, self._clock.now_us())
-        if isinstance(opened, Refusable):
-            self._refuse(caller, request, response, opened)
+        asked = await self._asked(caller, request, response)
+        opened = None if asked is None else await self._declared(*asked, request, response)
+        if opened is None:
             return
         live, token = opened
         if not await self._is_durable(caller, request, response):
             # A token that a crash would forget is never given out.
-            self._invocations.finish(live, self._clock.now_us())
+            await self._finished(live)
             return
         withheld = state_reason(caller.runtime) if await self._authority.renewed() else LAPSED
         if withheld is not None:
-            self._invocations.finish(live, self._clock.now_us())
+            await self._finished(live)
             self._deny(caller, request, response, withheld)
             return
         deadline_us = live.identity.deadline_us
@@ -125,6 +104,51 @@ class InvocationDoor:
             201, [*_JSON, (b"ringfence-invocation", live.id.encode())], msgspec.json.encode(answer)
         )
 
+    async def _asked(
+        self, caller: Caller, request: Request, response: Response
+    ) -> tuple[Caller, str, Narrowing] | None:
+        """Who asks for which run, in whose name; None if that was refused."""
+        try:
+            task, narrowing, proof = _read(await request.read(_BODY_BYTES_MAX))
+        except PeerError as error:
+            why = Reason(
+                code=Code(error.code), message=f"Ringfence refused this request: {error.message}."
+            )
+            self._deny(caller, request, response, why)
+            return None
+        if proof:
+            proven = await self._proofs.prove(caller, proof.encode())
+            if isinstance(proven, Deny):
+                self._deny(caller, request, response, proven.reason)
+                return None
+            caller = proven
+        agent = caller.runtime.agent
+        for name in narrowing.models or ():
+            if name not in agent.scope.models:
+                why = reason.out_of_scope(agent, "model", name, agent.scope.models)
+                self._deny(caller, request, response, why)
+                return None
+        return caller, task, narrowing
+
+    async def _declared(
+        self,
+        caller: Caller,
+        task: str,
+        narrowing: Narrowing,
+        request: Request,
+        response: Response,
+    ) -> tuple[LiveInvocation, str] | None:
+        """The run and its token; None if it was refused."""
+        try:
+            opened = await self._invocations.declare(caller, task, narrowing, self._clock.now_us())
+        except UnavailableError:
+            self._deny(caller, request, response, _UNWRITTEN)
+            return None
+        if isinstance(opened, Refusable):
+            self._refuse(caller, request, response, opened)
+            return None
+        return opened
+
     async def _finish(self, caller: Caller, request: Request, response: Response) -> None:
         named = request.path[len(PATH) + 1 : -len(_FINISH)].decode("ascii", "replace")
         live = self._invocations.find(named)
@@ -138,10 +162,20 @@ class InvocationDoor:
         if live is None or not owned:
             self._deny(caller, request, response, reason.invocation_unknown(agent, named))
             return
-        self._invocations.finish(live, self._clock.now_us())
+        if not await self._finished(live):
+            self._deny(caller, request, response, _UNWRITTEN)
+            return
         if not await self._is_durable(caller, request, response):
             return
         response.send(200, _JSON, msgspec.json.encode({"id": live.id, "state": live.state.value}))
+
+    async def _finished(self, live: LiveInvocation) -> bool:
+        """End a run; whether everybody who must know of it does."""
+        try:
+            await self._invocations.end(live, self._clock.now_us())
+        except UnavailableError:
+            return False
+        return True
 
     async def _is_durable(self, caller: Caller, request: Request, response: Response) -> bool:
         """Whether what was just recorded is on disk; if not, the caller has been told so."""

@@ -6,7 +6,7 @@ from ringfence.decisions import reason
 from ringfence.domain.model import Dialect, ProviderProtocol
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.invocation import Refusable
+from ringfence.enforcement.live import Refusable
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.refusal import Attempted
 from ringfence.enforcement.route import Route

@@ -1,0 +1,196 @@
+"""A worker's view of invocations: those in which it acts; the registry knows them all.
+
+What is known here is joined without a word; what is not makes `begin` lack it, once for each run.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import final
+
+import msgspec
+
+from ringfence.decisions.budget import Book
+from ringfence.decisions.grouping import Clues
+from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.invocation import Grouping, InvocationState
+from ringfence.domain.registry import Card, Clue, Declare, End, Ended, Heard, Resolve, Resolved, Who
+from ringfence.domain.verdict import Reason
+from ringfence.enforcement.directory import Caller, Directory, digest_of
+from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.lack import Lack, Lacking
+from ringfence.enforcement.live import LiveInvocation, Refusable
+from ringfence.enforcement.narrowing import Narrowing
+from ringfence.enforcement.record import Ledger
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids, secret
+
+Ask = Callable[[Resolve | Declare | End], Awaitable[Resolved]]
+"""Asks the registry; raises UnavailableError if it does not answer in time."""
+Tell = Callable[[Heard | End], None]
+"""Tells the registry; in order, never waits."""
+
+
+@final
+class InvocationView(Invocations):
+    """The invocations that one of several workers knows; opens, closes and records none itself.
+
+    INVARIANT: what a worker tells of a conversation leaves before the call that brought it is
+    dispatched, so that another worker which gets the next call of the client finds its run.
+    """
+
+    def __init__(  # noqa: PLR0913 (those of `Invocations`, and two ways to the registry)
+        self,
+        *,
+        directory: Directory,
+        book: Book,
+        ledger: Ledger,
+        clock: Clock,
+        ids: Ids,
+        ask: Ask,
+        tell: Tell,
+    ) -> None:
+        """Nothing is known yet; `learn` what has a token."""
+        super().__init__(directory=directory, book=book, ledger=ledger, clock=clock, ids=ids)
+        self._ask = ask
+        self._tell = tell
+        self._touched: dict[str, int] = {}
+
+    def join_by(
+        self, caller: Caller, clues: Clues, now_us: int
+    ) -> LiveInvocation | Refusable | Lacking:
+        """The invocation that a call surely belongs to; else the registry must be asked."""
+        clues = clues.hashed()
+        runtime = caller.runtime
+        known = self._groups.known(runtime.organisation.id, runtime.agent, clues, now_us)
+        live = None if known is None else self.find(known.invocation)
+        if known is None or live is None:
+            return _lacking(caller, clues)
+        if known.grouping is Grouping.CONVERSATION and self._groups.advance(
+            live.id, clues.chain[-1]
+        ):
+            self._tell(Heard(tips=((live.id, clues.chain[-1]),)))
+        self._touched[live.root] = now_us
+        return self._entered(live, now_us)
+
+    async def supply(self, lacking: Lacking) -> Refusable | None:
+        """Ask which invocation a call belongs to. Raises UnavailableError."""
+        question = lacking.question
+        if not isinstance(question, Resolve):
+            raise TypeError("this is not about an invocation")
+        answer = await self._ask(question)
+        self.learn(answer.cards)
+        if answer.refusal is not None:
+            live = self.find(answer.refusal.invocation)
+            return Refusable(verdict=answer.refusal.refused(), live=live)
+        live = self.find(answer.cards[-1].identity.id) if answer.cards else None
+        if live is None:
+            raise UnavailableError("worker_behind", "this worker does not know the agent yet")
+        if question.clue.chain:
+            self._groups.advance(live.id, question.clue.chain[-1])
+        return None
+
+    async def declare(
+        self, caller: Caller, task: str, narrowing: Narrowing, now_us: int
+    ) -> tuple[LiveInvocation, str] | Refusable:
+        """Have the registry open a run; when it answers, every worker knows its token."""
+        del now_us
+        token = secret(INVOCATION_TOKEN_PREFIX)
+        answer = await self._ask(
+            Declare(
+                who=who_of(caller),
+                task=task,
+                narrowing=msgspec.json.encode(narrowing).decode(),
+                digest=digest_of(token.encode()),
+            )
+        )
+        self.learn(answer.cards)
+        if answer.refusal is not None:
+            live = self.find(answer.refusal.invocation)
+            return Refusable(verdict=answer.refusal.refused(), live=live)
+        opened = self.find(answer.cards[-1].identity.id) if answer.cards else None
+        if opened is None:
+            raise UnavailableError("worker_behind", "this worker does not know the agent yet")
+        return opened, token
+
+    async def end(self, live: LiveInvocation, now_us: int) -> None:
+        """Have the registry finish a run; when it answers, every worker knows."""
+        await self._ask(End(invocation=live.id))
+        self.finish(live, now_us)
+
+    def stop(self, live: LiveInvocation, cause: Reason, now_us: int) -> None:
+        """End an invocation for good, here at once, and everywhere."""
+        if live.state is InvocationState.OPEN:
+            self._tell(End(invocation=live.id, cause=cause))
+        super().stop(live, cause, now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Tell the registry what was not idle; it decides what is."""
+        for live in self._open.values():
+            if live.running:
+                self._touched[live.root] = now_us
+        if self._touched:
+            self._tell(Heard(touched=tuple(self._touched.items())))
+            self._touched = {}
+
+    def touch(self, live: LiveInvocation, now_us: int) -> None:
+        """A call of this invocation has just ended: it was not idle while the call ran."""
+        super().touch(live, now_us)
+        self._touched[live.root] = now_us
+
+    def learn(self, cards: Iterable[Card]) -> None:
+        """Take what the registry says of invocations; what each is part of comes before it."""
+        for card in cards:
+            identity = card.identity
+            runtime = self._directory.agent(identity.agent)
+            if self.find(identity.id) is not None or runtime is None:
+                continue
+            narrowing = (
+                msgspec.json.decode(card.narrowing, type=Narrowing)
+                if card.narrowing
+                else Narrowing()
+            )
+            live = self._revive(identity, runtime, narrowing, card.last_us, card.principal)
+            live.token_digest = card.token_digest
+            self._install_token(live)
+            if card.state is not InvocationState.OPEN:
+                self.ended(Ended(invocation=live.id, state=card.state, cause=card.stopped))
+
+    def ended(self, told: Ended) -> None:
+        """An invocation is over; what is below it is, too."""
+        live = self._open.get(told.invocation)
+        if live is not None:
+            self._end(live, told.state, told.cause, self._clock.now_us())
+
+    def record_opening(self, live: LiveInvocation, narrowing: Narrowing | None = None) -> None:
+        """The registry has recorded it."""
+
+    def _ended(self, live: LiveInvocation) -> None:
+        """The registry records it."""
+        self._touched.pop(live.id, None)
+
+    def _found_by(self, grouping: Grouping) -> Grouping:
+        """As it was opened: whoever asked knows its conversation."""
+        return grouping
+
+
+def who_of(caller: Caller) -> Who:
+    """A caller as the registry is told of them."""
+    return Who(
+        agent=caller.runtime.id,
+        credential=caller.credential,
+        invocation=caller.invocation or "",
+        tier=caller.tier,
+        principal=caller.runtime.principal,
+        proof=caller.proof,
+        ends_us=caller.ends_us,
+    )
+
+
+def _lacking(caller: Caller, clues: Clues) -> Lacking:
+    clue = Clue(header=clues.header, trace=clues.trace, client=clues.client, chain=clues.chain)
+    return Lacking(
+        lack=Lack.INVOCATION,
+        organisation=caller.runtime.organisation.id,
+        names=(clues.invocation,) if clues.invocation else (),
+        question=Resolve(who=who_of(caller), clue=clue),
+    )
