@@ -435,3 +435,50 @@ def test_memory_is_bounded_however_many_runs_come_and_go() -> None:
         script.call(said(b"%d" % number), agent)
     assert len(script.groups) <= 10
     assert len(script.groups.expire(script.now)) == 3_000 - len(script.groups)
+
+
+def test_what_is_surely_known_is_joined_and_nothing_else() -> None:
+    groups, clues = Groups(), Clues(credential="crd_1", messages=(USER,))
+    assert groups.known("org_1", AGENT, clues, 0) is None
+    opened = groups.find("org_1", AGENT, clues, 0)
+    assert isinstance(opened, Open)
+    groups.open("org_1", AGENT, clues, opened, invocation="inv_1", now_us=0)
+    assert groups.known("org_1", AGENT, clues, 1) == Join("inv_1", Grouping.CONVERSATION)
+    longer = Clues(credential="crd_1", messages=(USER, ANSWER, MORE))
+    assert groups.known("org_1", AGENT, longer, 2) == Join("inv_1", Grouping.CONVERSATION)
+    for stranger in (
+        Clues(credential="crd_2", messages=(USER,)),
+        Clues(credential="crd_1", messages=(MORE,)),
+        Clues(credential="crd_1", header="run-1"),
+        Clues(credential="crd_2", header="inv_1"),
+    ):
+        assert groups.known("org_1", AGENT, stranger, 3) is None
+    assert groups.known("org_1", AGENT, Clues(credential="crd_1", header="inv_1"), 4) == Join(
+        "inv_1", Grouping.HEADER
+    )
+    assert len(groups) == 1
+
+
+def test_hashes_stand_for_a_conversation() -> None:
+    here, there = Groups(), Groups()
+    first = Clues(credential="crd_1", messages=(USER,))
+    hashed = first.hashed()
+    assert hashed.messages == ()
+    assert first.hashed() == hashed.hashed()
+    for groups, clues in ((here, first), (there, hashed)):
+        opened = groups.find("org_1", AGENT, clues, 0)
+        assert isinstance(opened, Open)
+        groups.open("org_1", AGENT, clues, opened, invocation="inv_1", now_us=0)
+    longer = Clues(credential="crd_1", messages=(USER, ANSWER, MORE))
+    assert here.find("org_1", AGENT, longer, 1) == there.find("org_1", AGENT, longer.hashed(), 1)
+
+
+def test_a_conversation_that_went_on_elsewhere_is_found_by_its_tip() -> None:
+    groups, first = Groups(), Clues(credential="crd_1", messages=(USER,))
+    groups.open("org_1", AGENT, first, Open(Grouping.CONVERSATION), invocation="inv_1", now_us=0)
+    elsewhere = Clues(credential="crd_1", messages=(MORE, ANSWER)).hashed()
+    assert groups.known("org_1", AGENT, elsewhere, 1) is None
+    assert groups.advance("inv_1", elsewhere.chain[-1])
+    assert not groups.advance("inv_1", elsewhere.chain[-1])
+    assert not groups.advance("inv_gone", 5)
+    assert groups.known("org_1", AGENT, elsewhere, 2) == Join("inv_1", Grouping.CONVERSATION)

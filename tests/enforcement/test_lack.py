@@ -7,7 +7,7 @@ from tests.gateways.world import World, code_of
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement import model_call as path
-from ringfence.enforcement.lack import SUPPLY_ROUNDS, Lack, Lacking
+from ringfence.enforcement.lack import SUPPLY_ROUNDS, Lack, Lacking, Supplies, not_supplied
 
 LACKING = Lacking(lack=Lack.INVOCATION, organisation="org_acme", names=("run-1",))
 
@@ -127,3 +127,21 @@ def test_without_anybody_to_ask_a_lack_denies(monkeypatch: pytest.MonkeyPatch) -
         assert world.ledger.refusals[0].decision.facts["cause"] == "nobody_to_ask"
 
     asyncio.run(story())
+
+
+def test_each_kind_is_asked_of_its_own_supplier() -> None:
+    async def story() -> None:
+        invocations, others = ScriptedSupplier(), ScriptedSupplier()
+        supplies = Supplies({Lack.INVOCATION: invocations}, others)
+        for lack in (Lack.INVOCATION, Lack.LEASE, Lack.PLACE):
+            assert await supplies.supply(Lacking(lack=lack, organisation="org_1")) is None
+        assert [each.lack for each in invocations.asked] == [Lack.INVOCATION]
+        assert [each.lack for each in others.asked] == [Lack.LEASE, Lack.PLACE]
+
+    asyncio.run(story())
+
+
+def test_a_kind_that_nobody_has_is_denied() -> None:
+    lacking = Lacking(lack=Lack.PLACE, organisation="org_1")
+    found = asyncio.run(Supplies({}).supply(lacking))
+    assert found == not_supplied(lacking, "nobody_to_ask")

@@ -19,6 +19,7 @@ from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.domain.price import RateCard, Rates
 from ringfence.enforcement.authority import LEASE_US, Authority
+from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.lack import Supplier
 from ringfence.stores.body import Body
 from ringfence.stores.ledger import Recovered
@@ -26,6 +27,7 @@ from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.http import MemoryRequest, MemoryResponse
 from ringfence.testing.ids import SequentialIds
+from ringfence.transport.entropy import Ids
 from ringfence.transport.http import Headers, Origin, Sink, Taker
 from ringfence.transport.work import until_over
 
@@ -332,18 +334,21 @@ class MemoryUsers:
 class World:
     """One worker and everything around it. Made inside a running loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a worker may share with others)
         self,
         config: Organisation | None = None,
         recovered: Recovered | None = None,
         supplier: Supplier | None = None,
         *,
         is_shared: bool = False,
+        registry: RegistryWire | None = None,
+        clock: ManualClock | None = None,
+        ids: Ids | None = None,
     ) -> None:
         """A worker that shares its agents with others has no authority until `renew`."""
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.authority = Authority(self.clock, is_shared=is_shared)
-        self.ids = SequentialIds()
+        self.ids = ids or SequentialIds()
         self.ledger = MemoryLedger()
         self.providers = Providers(self.ledger, answer_chat)
         self.epoch = 0
@@ -361,6 +366,7 @@ class World:
                 readiness=lambda: self.trouble,
                 users=self.users,
                 supplier=supplier,
+                registry=registry,
                 authority=self.authority,
             ),
             recovered or Recovered(),

@@ -16,8 +16,9 @@ from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.invocation_view import InvocationView, RegistryWire
 from ringfence.enforcement.issuer_keys import FetchedKeys
-from ringfence.enforcement.lack import Supplier
+from ringfence.enforcement.lack import Lack, Supplier, Supplies
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
@@ -67,6 +68,8 @@ class Surroundings:
     ids: Ids
     readiness: Readiness
     users: UserRegistry
+    registry: RegistryWire | None = None
+    """The way to the registry of invocations; None where this worker knows them all."""
     supplier: Supplier | None = None
     """Whoever can be asked for what another process holds; None where this one holds everything."""
     ledger_totals: Callable[[], Mapping[str, int]] = dict
@@ -97,9 +100,16 @@ class Worker:
         self.refusals = Refusals(
             ledger=ledger, directory=self.directory, clock=clock, ids=ids, meter=self._meter
         )
-        self.invocations = Invocations(
-            directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
-        )
+        self.view = self._view(around)
+        self.invocations: Invocations
+        supplier = around.supplier
+        if self.view is None:
+            self.invocations = Invocations(
+                directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
+            )
+        else:
+            self.invocations = self.view
+            supplier = Supplies({Lack.INVOCATION: self.view}, supplier)
         self.watch = Watch(FindingLog(ledger=ledger, directory=self.directory, clock=clock))
         path = self._path = ModelPath(
             directory=self.directory,
@@ -111,7 +121,7 @@ class Worker:
             ids=ids,
             bounds=InputBounds(recovered.evidence),
             objects=self._objects,
-            supplier=around.supplier,
+            supplier=supplier,
             watch=self.watch,
             meter=self._meter,
         )
@@ -144,6 +154,19 @@ class Worker:
             clock=clock,
             readiness=around.readiness,
             authority=self.authority,
+        )
+
+    def _view(self, around: Surroundings) -> InvocationView | None:
+        """What this worker is told of invocations; None if it knows them all by itself."""
+        if around.registry is None:
+            return None
+        return InvocationView(
+            directory=self.directory,
+            book=self.book,
+            ledger=around.ledger,
+            clock=around.clock,
+            ids=around.ids,
+            wire=around.registry,
         )
 
     def install(

@@ -4,7 +4,7 @@ What is known here is joined without a word; what is not makes `begin` lack it, 
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import final
+from typing import NamedTuple, final
 
 import msgspec
 
@@ -30,6 +30,13 @@ Tell = Callable[[Heard | End], None]
 """Tells the registry; in order, never waits."""
 
 
+class RegistryWire(NamedTuple):
+    """A worker's two ways to the registry."""
+
+    ask: Ask
+    tell: Tell
+
+
 @final
 class InvocationView(Invocations):
     """The invocations that one of several workers knows; opens, closes and records none itself.
@@ -38,7 +45,7 @@ class InvocationView(Invocations):
     dispatched, so that another worker which gets the next call of the client finds its run.
     """
 
-    def __init__(  # noqa: PLR0913 (those of `Invocations`, and two ways to the registry)
+    def __init__(  # noqa: PLR0913 (those of `Invocations`, and the way to the registry)
         self,
         *,
         directory: Directory,
@@ -46,13 +53,11 @@ class InvocationView(Invocations):
         ledger: Ledger,
         clock: Clock,
         ids: Ids,
-        ask: Ask,
-        tell: Tell,
+        wire: RegistryWire,
     ) -> None:
         """Nothing is known yet; `learn` what has a token."""
         super().__init__(directory=directory, book=book, ledger=ledger, clock=clock, ids=ids)
-        self._ask = ask
-        self._tell = tell
+        self._ask, self._tell = wire
         self._touched: dict[str, int] = {}
 
     def join_by(

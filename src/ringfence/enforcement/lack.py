@@ -5,6 +5,7 @@
 everything in memory and never lacks anything.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -53,6 +54,22 @@ class Supplier(Protocol):
 
         Raises UnavailableError if nobody answers.
         """
+
+
+class Supplies:
+    """Several suppliers as one, each for one kind."""
+
+    def __init__(self, suppliers: Mapping[Lack, Supplier], others: Supplier | None = None) -> None:
+        """`others` is asked for every kind that has none of its own."""
+        self._suppliers = suppliers
+        self._others = others
+
+    async def supply(self, lacking: Lacking) -> Reason | Refusable | None:
+        """Ask whoever has this kind."""
+        supplier = self._suppliers.get(lacking.lack, self._others)
+        if supplier is None:
+            return not_supplied(lacking, "nobody_to_ask")
+        return await supplier.supply(lacking)
 
 
 def not_supplied(lacking: Lacking, cause: str) -> Reason:
