@@ -21,6 +21,7 @@ WITHOUT_TEST = {
     "domain/exchange": "words",
     "domain/invocation": "words",
     "domain/issuer": "words",
+    "domain/lease": "words",
     "domain/model": "words",
     "domain/organisation": "words",
     "domain/price": "words",

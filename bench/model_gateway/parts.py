@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.model_gateway.load import press
-from bench.model_gateway.ringfence import SETTINGS, Ringfence
+from bench.model_gateway.ringfence import Ringfence, settings_text
 from bench.model_gateway.run import LOAD_CORE, Bench
-from bench.model_gateway.scenario import MODEL, Scenario, body_of
+from bench.model_gateway.scenario import Scenario, body_of
 from bench.model_gateway.upstream import document
 
 from ringfence.app.configuration import prepare
@@ -84,7 +84,7 @@ class Joint:
 
     def __init__(self, folder: Path) -> None:
         settings = folder / "ringfence.yaml"
-        settings.write_text(SETTINGS.format(upstream=1, model=MODEL))
+        settings.write_text(settings_text(1))
         self.clock = clock = SystemClock()
         prepared = prepare(resolve({}, config=str(settings)), os.environ, clock.now_us())
         configuration = prepared.configuration

@@ -35,10 +35,14 @@ agents:
     budget: [{{usd: 1000000000, per: day}}, {{usd: 1000000000, per: invocation}}]
     limits:
       model_calls: unlimited
-      seconds: unlimited
+      seconds: {run_seconds}
       new_invocations_per_minute: 1000000
       open_invocations: 1000000
 """
+
+
+def settings_text(upstream: int, run_seconds: str = "unlimited") -> str:
+    return SETTINGS.format(upstream=upstream, model=MODEL, run_seconds=run_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,15 @@ class Books:
 
 
 class Ringfence:
-    """`is_unique` says whether every request brings a message that was never seen before."""
+    """`is_unique` says whether every request brings a message that was never seen before.
+
+    `run_seconds` is how long an invocation may last.
+    """
 
     does = "identity, four budgets, durable intent and outcome, bodies, trace"
 
-    def __init__(self, *, is_unique: bool = False) -> None:
+    def __init__(self, *, is_unique: bool = False, run_seconds: str = "unlimited") -> None:
+        self.run_seconds = run_seconds
         self.is_unique = is_unique
         self.name = "Ringfence, unique" if is_unique else "Ringfence"
 
@@ -65,7 +73,7 @@ class Ringfence:
     def start(self, place: Place) -> Running:
         port, console = free_port(), free_port()
         settings = place.run / "ringfence.yaml"
-        settings.write_text(SETTINGS.format(upstream=place.upstream_port, model=MODEL))
+        settings.write_text(settings_text(place.upstream_port, self.run_seconds))
         self.data = place.run / "data"
         command = [PYTHON, "-m", "ringfence", "up", "--config", str(settings)]
         command += ["--data", str(self.data), "--port", str(port), "--console-port", str(console)]

@@ -84,13 +84,18 @@ class Installation:
     folder: Path
     port: int = 0
     control_port: int = 0
+    workers: int = 1
     lines: list[str] = field(default_factory=list)
     """What a process has logged."""
 
     @property
     def settings(self) -> Settings:
         return Settings(
-            config=self.folder / "ringfence.yaml", data=self.data, port=0, console_port=0
+            config=self.folder / "ringfence.yaml",
+            data=self.data,
+            port=0,
+            console_port=0,
+            workers=self.workers,
         )
 
     @property
@@ -135,6 +140,18 @@ class Installation:
         body = {"model": "small", "max_tokens": 50, "stream": stream, "messages": said} | more
         lines = {"authorization": f"Bearer {TOKEN}"} | dict(headers or {})
         return await self.send("POST", target, msgspec.json.encode(body), lines)
+
+    def request(self, text: str, *, stream: bool = False) -> bytes:
+        """The bytes of a chat request, for a connection of one's own."""
+        said = [{"role": "user", "content": text}]
+        body = msgspec.json.encode(
+            {"model": "small", "max_tokens": 50, "stream": stream, "messages": said}
+        )
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: ringfence\r\nconnection: close\r\n"
+            f"authorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
 
     async def send(
         self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None

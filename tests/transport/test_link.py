@@ -16,11 +16,11 @@ from ringfence.transport.link import Failed, Link
 Run = Callable[[Any], Any]
 
 
-class Word(msgspec.Struct, frozen=True, tag="word", array_like=True):
+class Word(msgspec.Struct, frozen=True, tag="word"):
     text: str
 
 
-class Number(msgspec.Struct, frozen=True, tag="number", array_like=True):
+class Number(msgspec.Struct, frozen=True, tag="number"):
     value: int
 
 
@@ -188,13 +188,11 @@ def test_a_process_of_another_version_is_refused_by_both_sides(run: Run) -> None
     run(story())
 
 
-def test_a_process_that_says_nothing_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "_GREETING_S", 0.05)
-
+def test_a_process_that_says_nothing_is_given_up(run: Run) -> None:
     async def story() -> None:
         one, two = socket.socketpair()
         with two, pytest.raises(UnavailableError, match="greet"):
-            await Link[Said].over(one, Said, "1", Side())
+            await Link[Said].over(one, Said, "1", Side(), greeting_s=0.05)
 
     run(story())
 
@@ -204,8 +202,8 @@ def test_a_process_that_says_nothing_is_given_up(run: Run, monkeypatch: pytest.M
     [
         b"\xff\xff\xff\xff",
         frame(b"\xc1"),
-        frame(msgspec.msgpack.encode([0, ["stranger", 1]])),
-        frame(msgspec.msgpack.encode([0, ["word", 1]])),
+        frame(msgspec.msgpack.encode([0, {"type": "stranger"}])),
+        frame(msgspec.msgpack.encode([0, {"type": "word", "text": 1}])),
         frame(msgspec.msgpack.encode("hello")),
     ],
 )

@@ -8,35 +8,23 @@ from itertools import islice
 from typing import Any, final
 
 import msgspec
+from msgspec import structs
 from starlette.responses import StreamingResponse
 
 from ringfence.api.context import ControlContext
-from ringfence.api.route import AUDITOR, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
+from ringfence.api.route import AUDITOR, VIEWER, AnyRoute, Call, Nothing, Page, PageSize, Route
 from ringfence.domain.event import AnyEvent
-from ringfence.stores.ledger.query import Filter, Kind, Place, Stored
+from ringfence.stores.ledger.query import Criteria, Filter, Place, Stored
 
 _BATCH_EVENTS = 500
 _LINES = "application/x-ndjson"
 
 
-class EventQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which events. Times are UTC microseconds, `until_us` exclusive.
+class EventQuery(Criteria, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events, and which part of their listing; `user` is a name or an id."""
 
-    `agent` is a name or an id, `user` too: somebody on whose behalf an agent acted, or who changed
-    something themselves. `verdict` that of an intent or refusal, `code` a refusal's code or
-    an outcome's status or error, `text` is looked for in message bodies.
-    """
-
-    agent: str | None = None
-    user: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-    kind: Kind | None = None
-    verdict: str | None = None
-    code: str | None = None
-    invocation: str | None = None
-    action: str | None = None
-    text: str | None = None
+    limit: PageSize = 100
+    after: str = ""
 
 
 class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,21 +39,13 @@ async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
     query = call.query
     if query.after:
         Place.parse(query.after)
-    asked = Filter(
-        organisation=call.organisation.id,
-        agent=query.agent,
-        user=await _user_id(call.context, call.organisation.id, query.user),
-        since_us=query.since_us,
-        until_us=query.until_us,
-        kind=query.kind,
-        verdict=query.verdict,
-        code=query.code,
-        invocation=query.invocation,
-        action=query.action,
-        text=query.text,
-        after=query.after or None,
-        limit=query.limit + 1,
-    )
+    part: dict[str, Any] = {
+        "organisation": call.organisation.id,
+        "user": await _user_id(call.context, call.organisation.id, query.user),
+        "after": query.after or None,
+        "limit": query.limit + 1,
+    }
+    asked = Filter(**(structs.asdict(query) | part))
     found = await call.context.scan(partial(_find, call.context, asked))
     shown = found[: query.limit]
     return Page(

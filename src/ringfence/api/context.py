@@ -23,12 +23,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """One worker of the data plane."""
+    """One worker of the data plane.
+
+    `cpu_us` and `messages` (with its supervisor, both ways) only rise while it lives. `trouble` is
+    empty if it can do its work.
+    """
 
     pid: int
     epoch: int
     open_invocations: int
     connections: int
+    memory_bytes: int = 0
+    cpu_us: int = 0
+    messages: int = 0
+    trouble: str = ""
 
 
 class Workers(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -33,16 +33,14 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No query parameters, or an empty body."""
 
 
+PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
 class Paging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which part of a listing: at most `limit` items after the one that `after` names."""
 
-    limit: int = 100
+    limit: PageSize = 100
     after: str = ""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError, which msgspec reports as a wrong query."""
-        if not 1 <= self.limit <= 1000:  # noqa: PLR2004 (the bound of a page is stated here)
-            raise ValueError("limit must be from 1 to 1000")
 
 
 class Page(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ from ringfence.app.data_port import DataPort
 from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.health import totals
 from ringfence.app.stores import Stores
-from ringfence.app.user import StoredUsers
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
@@ -56,7 +55,7 @@ class Embedded:
                 clock=self._clock,
                 ids=self._ids,
                 readiness=self._plane_readiness,
-                users=StoredUsers(self._stores.state, self._clock, self._ids),
+                users=beginning.users,
             ),
             beginning.recovered,
         )

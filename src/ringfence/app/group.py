@@ -12,6 +12,7 @@ from ringfence.config.settings import Settings
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.proof import UserRegistry
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
@@ -47,12 +48,19 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What workers begin with: the first epoch, all that people have given out, and the record."""
+    """What workers begin with: the first epoch, all that people have given out, and the record.
+
+    `logs` are for workers that are processes, one for each, and `signing_key` is the file they sign
+    them with (empty for the data folder's own).
+    """
 
     epoch: Epoch
     credentials: tuple[AgentCredential, ...]
     grants: tuple[Grant, ...]
     recovered: Recovered
+    users: UserRegistry
+    logs: tuple[str, ...] = ()
+    signing_key: str = ""
 
 
 class Group(Workers, Protocol):
@@ -86,7 +94,7 @@ class Group(Workers, Protocol):
         """Look after what needs no answer; called every few seconds."""
 
     def flush_bodies(self) -> None:
-        """Return when the bodies of what was recorded can be read, or after a moment; blocks."""
+        """The same for bodies; blocks, and is called from a thread."""
 
     def readiness(self) -> str:
         """Empty if every worker can do its work, else which cannot and why."""

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Mapping
 
 from ringfence import __version__
+from ringfence.api import local
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
-from ringfence.app import terminal
+from ringfence.app import interpreter, terminal
 from ringfence.app.alert import LOOK_EVERY_S, BudgetAlerts
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
@@ -22,12 +21,14 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
-from ringfence.app.stores import open_stores
+from ringfence.app.stores import Stores, open_stores, worker_logs
+from ringfence.app.supervisor import Supervisor
+from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings
 from ringfence.app.witness import Witnesses
 from ringfence.config.settings import Settings
 from ringfence.domain.alert import AlertRules
-from ringfence.domain.error import RingfenceError
+from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
@@ -41,18 +42,17 @@ from ringfence.transport.webhook import Webhook
 _LOG = logging.getLogger(__name__)
 
 _TIDY_S = 2.0
+_EARLIER_US = 15_000_000
+"""How long the workers of an earlier plane, which was killed, are waited for."""
+_LOOK_S = 0.1
 _GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
-_SWITCH_S = 0.001
-"""The ledger's threads share the interpreter with the loop; 5 ms, the default, would be felt."""
-
-
-_GC_THRESHOLDS = (20_000, 20, 20)
-"""What a call leaves behind is freed by its reference counts; cycles are made by failures only."""
 
 
 class Plane:
     """Everything of one installation in one process."""
+
+    workers: Group
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
         """Nothing is opened yet."""
@@ -91,13 +91,12 @@ class Plane:
 
     async def _start(self) -> Prepared:
         settings, now_us = self._settings, self._clock.now_us()
+        supervisor = self._supervisor()
         preparing = asyncio.create_task(
             asyncio.to_thread(prepare, settings, self._environment, now_us)
         )
         try:
-            self._stores = await asyncio.to_thread(
-                open_stores, settings.data, self._clock, self._ids, settings.signing_key
-            )
+            self._stores = await self._open_stores()
         except BaseException:
             with contextlib.suppress(RingfenceError):
                 await preparing
@@ -108,7 +107,9 @@ class Plane:
         self._close.push_async_callback(self._stores.close)
         self._warnings = Warnings(self._stores.keeper, witnesses, self._note_warning)
         self._health = LedgerHealth(self._stores.ledger)
-        self.workers: Group = Embedded(self._stores, self._clock, self._ids, self._readiness)
+        if supervisor is None:
+            self.workers = Embedded(self._stores, self._clock, self._ids, self._readiness)
+            self._close.push_async_callback(self.workers.close)
         prepared = await preparing
         await self._begin(prepared)
         await self._listen()
@@ -117,13 +118,31 @@ class Plane:
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 
+    async def _open_stores(self) -> Stores:
+        """Open the stores; wait a moment for workers of an earlier plane that are ending."""
+        folder = self._settings.data
+        give_up_us = self._clock.monotonic_us() + _EARLIER_US
+        while True:
+            try:
+                return await asyncio.to_thread(
+                    open_stores, folder, self._clock, self._ids, self._settings.signing_key
+                )
+            except UsageError as error:
+                is_over = self._clock.monotonic_us() > give_up_us
+                if (
+                    error.code != "log_in_use"
+                    or is_over
+                    or local.is_answering(local.address(folder))
+                ):
+                    raise
+            await asyncio.sleep(_LOOK_S)
+
     async def _begin(self, prepared: Prepared) -> None:
         self._pool = Pool(tls=client_context())
         self._close.push_async_callback(self._pool.close)
         self._secrets = prepared.secrets
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
-        self._close.push_async_callback(self.workers.close)
         self.workers.install(self._beginning(configuration, prepared))
         await self._note_epoch(configuration, "plane")
         await self._note_restored(configuration)
@@ -138,7 +157,27 @@ class Plane:
             credentials=tuple(state.tokens.all()),
             grants=tuple(grant for each in organisations for grant in state.grants.list(each)),
             recovered=self._stores.recovered,
+            users=StoredUsers(state, self._clock, self._ids),
+            logs=self._worker_logs(),
+            signing_key=str(self._settings.signing_key or ""),
         )
+
+    def _supervisor(self) -> Supervisor | None:
+        """The group of a plane with several workers, whose processes are started first of all."""
+        settings = self._settings
+        if settings.workers == 1:
+            return None
+        supervisor = Supervisor(settings.data, settings.workers, self._clock, self._environment)
+        supervisor.spawn()
+        self.workers = supervisor
+        self._close.push_async_callback(supervisor.close)
+        return supervisor
+
+    def _worker_logs(self) -> tuple[str, ...]:
+        if self._settings.workers == 1:
+            return ()
+        own = self._stores.log
+        return worker_logs(self._settings.data, self._settings.workers, own, self._ids)
 
     def _epoch(self, configuration: Configuration, prepared: Prepared) -> Epoch:
         states = {
@@ -326,7 +365,7 @@ async def run(
     A second signal does not wait for running answers. Raises RingfenceError, also at the end if
     events were lost.
     """
-    sys.setswitchinterval(_SWITCH_S)
+    interpreter.prefer_loop()
     stop = asyncio.Event()
     was_attached = terminal.is_attached()
     plane = Plane(settings, environment)
@@ -349,10 +388,7 @@ async def run(
     prepared = await plane.start()
     try:
         loop.add_signal_handler(signal.SIGHUP, hang_up)
-        # What lives now lives to the end: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        interpreter.freeze()
         ready(plane, prepared)
         await stop.wait()
         _LOG.info("stopping", extra={"grace_s": _GRACE_S})

@@ -10,6 +10,7 @@ from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import Keeper, SigningKeys
 from ringfence.stores.ledger import Fence, LedgerWriter, Recovered, log_ids, recover
 from ringfence.stores.ledger.attested import AttestedLog, attest
+from ringfence.stores.ledger.recovery import complete
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
@@ -24,6 +25,8 @@ class Stores:
     ledger: LedgerWriter
     keeper: Keeper
     recovered: Recovered
+    log: str
+    """The log that `ledger` writes."""
 
     async def close(self) -> None:
         """Write what is left and close. What could not be written is counted by the ledger."""
@@ -46,13 +49,27 @@ def open_stores(folder: Path, clock: Clock, ids: Ids, signing_key: Path | None =
         fence = take_log(folder, ids)
         undo.callback(fence.release)
         recovered = recover(fence, clock.now_us())
+        for log_id in recovered.held:
+            # Whoever writes it may still be spending: what is left of budgets is not known yet.
+            raise UsageError(
+                "log_in_use",
+                f"log `{log_id}` in `{folder}` is being written by another process",
+                help="a worker of an earlier plane has not ended yet; wait for it, or end it",
+            )
         attest_others(fence, keys, clock.now_us())
         bodies = BodyStore.open(folder)
         undo.callback(bodies.close)
         log = AttestedLog.open(fence, keys, clock.now_us)
         ledger = LedgerWriter(log, bodies)
         undo.pop_all()
-    return Stores(state=state, bodies=bodies, ledger=ledger, keeper=log.keeper, recovered=recovered)
+    return Stores(
+        state=state,
+        bodies=bodies,
+        ledger=ledger,
+        keeper=log.keeper,
+        recovered=recovered,
+        log=fence.log_id,
+    )
 
 
 def attest_others(fence: Fence, keys: SigningKeys, now_us: int) -> None:
@@ -75,11 +92,36 @@ def attest_others(fence: Fence, keys: SigningKeys, now_us: int) -> None:
             other.release()
 
 
+def recover_log(folder: Path, log_id: str, keys: SigningKeys, now_us: int) -> list[str]:
+    """Make one log whole whose writer has died, and vouch for it.
+
+    Gives the actions whose outcome is unknown. Raises UsageError `log_in_use` while its writer
+    lives, `store_damaged`, UnavailableError.
+    """
+    fence = Fence.take(folder, log_id)
+    try:
+        unknown = complete(fence, now_us)
+        attest(fence, keys, now_us)
+    finally:
+        fence.release()
+    return unknown
+
+
 def take_log(folder: Path, ids: Ids) -> Fence:
     """The right to write this process's log: the newest there is, else a new one.
 
     After a restore it is a new one: what others know of the old logs may go further than the copy.
     Raises UsageError `log_in_use`.
     """
-    known = [] if read_restored(folder) is not None else log_ids(folder)
+    known = _usable(folder)
     return Fence.take(folder, known[-1] if known else ids.make("log"))
+
+
+def worker_logs(folder: Path, count: int, own: str, ids: Ids) -> tuple[str, ...]:
+    """One log for each worker process: the newest there are beside the plane's own, else new."""
+    known = [log for log in reversed(_usable(folder)) if log != own]
+    return tuple(known[at] if at < len(known) else ids.make("log") for at in range(count))
+
+
+def _usable(folder: Path) -> list[str]:
+    return [] if read_restored(folder) is not None else log_ids(folder)

@@ -202,17 +202,31 @@ class Worker:
         self, configuration: Configuration, states: Mapping[str, AgentState]
     ) -> None:
         """Take a new epoch whole, and stop what agents are doing that are no longer in it."""
+        self.take_configuration(configuration, states)
+
+    def take_configuration(
+        self, configuration: Configuration, states: Mapping[str, AgentState]
+    ) -> None:
+        """The same, at once."""
         self.directory.install(configuration, states)
         self.watch.reloaded(configuration)
         self.invocations.end_calls(self._clock.now_us())
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         """Take these credentials as new, or as replacing those with the same id."""
+        self.take_credentials(credentials)
+
+    def take_credentials(self, credentials: Sequence[AgentCredential]) -> None:
+        """The same, at once."""
         self.directory.put_credentials(credentials)
         self.invocations.end_calls(self._clock.now_us())
 
     async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
         """Admit, or refuse and stop, this agent from now on."""
+        self.take_state(organisation, agent, state)
+
+    def take_state(self, organisation: str, agent: str, state: AgentState) -> None:
+        """The same, at once."""
         runtime = self.directory.agent(agent)
         if runtime is not None and runtime.organisation.id == organisation:
             runtime.state = state

@@ -20,6 +20,9 @@ EXIT_WRONG_USE: Final = 2
 EXIT_NOT_REACHABLE: Final = 3
 _EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
+_HIDDEN: Final = {"worker": "ringfence.cli.worker:worker"}
+"""What only Ringfence itself calls."""
+
 _COMMANDS: Final = {
     "demo": ("ringfence.cli.demo.command:demo", "See it work: a plane, a model and two agents."),
     "init": ("ringfence.cli.init:init", "Write a configuration to start from."),
@@ -55,9 +58,10 @@ class LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command."""
         del ctx
-        if cmd_name not in _COMMANDS:
+        where = _HIDDEN.get(cmd_name) or _COMMANDS.get(cmd_name, ("",))[0]
+        if not where:
             return None
-        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        module, _, name = where.partition(":")
         command = getattr(importlib.import_module(module), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}:{name} is not a command")

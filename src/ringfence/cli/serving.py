@@ -1,6 +1,5 @@
 """A plane in this process: its log, its readiness, its end."""
 
-import asyncio
 import logging
 import os
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ringfence import __version__
+from ringfence.app import interpreter
 from ringfence.app.configuration import Prepared
 from ringfence.app.plane import Plane, run
 from ringfence.cli.terminal.printing import progress
@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 def serve(settings: Settings, log_level: str) -> None:
     """Start a plane and serve until it is told to stop. Raises RingfenceError."""
     log.setup(level=logging.getLevelNamesMapping()[log_level.upper()])
-    with _runner() as runner, progress("starting the plane") as done:
+    with interpreter.runner() as runner, progress("starting the plane") as done:
 
         def ready(plane: Plane, prepared: Prepared) -> None:
             done()
@@ -94,11 +94,3 @@ def _announce(settings: Settings, plane: Plane, prepared: Prepared) -> None:
         Style.of(sys.stderr),
     )
     sys.stderr.write("".join(f"{line}\n" for line in lines))
-
-
-def _runner() -> "asyncio.Runner":
-    if sys.platform == "win32":
-        return asyncio.Runner()
-    import uvloop  # noqa: PLC0415 (not there on Windows)
-
-    return asyncio.Runner(loop_factory=uvloop.new_event_loop)

@@ -1,17 +1,20 @@
 """The book of budgets: what is spent and reserved in every account, so that no limit is passed."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import final
+from typing import NamedTuple, final
 
 import msgspec
 
 from ringfence.decisions.window import window_of
-from ringfence.domain.budget import AccountKey, BudgetScope, Window
+from ringfence.domain.budget import AccountKey, BudgetScope, Unit, Window
+from ringfence.domain.lease import Want
 from ringfence.domain.money import ZERO, Money
 
-_FOREVER_US = 2**63
+FOREVER_US = 2**63
+MINUTE_US = 60_000_000
 _LIVING = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
 """Scopes whose holders come and go; their accounts vanish with `Book.forget`."""
 
@@ -25,8 +28,18 @@ class Demand:
     tz: tzinfo
 
 
+class Count(NamedTuple):
+    """How much of one counted limit a call needs, in the unit of its account."""
+
+    demand: Demand
+    amount: int
+
+
+NO_COUNTS: tuple[Count, ...] = ()
+
+
 class Line(msgspec.Struct, frozen=True):
-    """One account as it stands: its window, and its money in nano-dollars.
+    """One account as it stands: its window, and its money in nano-dollars or what else it counts.
 
     `limit` includes grants. `overrun` is how much was charged beyond reservations in this window.
     """
@@ -87,48 +100,105 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(line for line in self.lines if line.is_closed)
 
 
-class _Period:
-    """The money of one account in one window. It lives as long as the book or a reservation does.
+class Period:
+    """One account in one window. It lives as long as the book or a reservation does.
 
-    INVARIANT: used = spent + reserved; used <= limit + overrun, unless the limit was lowered.
+    `cap` is how far `used` may go here: the limit, where this book holds all of it. `elsewhere` is
+    what others use or hold, as far as it is known here; `spent` is without it. `bar` keeps
+    it closed while it is overdrawn (`decisions.slab`).
+
+    INVARIANT: used = elsewhere + spent + reserved; used <= cap + overrun, unless it was lowered.
     """
 
-    __slots__ = ("end_us", "granted", "key", "limit", "overrun", "spent", "used", "window")
+    __slots__ = (
+        "bar",
+        "cap",
+        "elsewhere",
+        "end_us",
+        "granted",
+        "key",
+        "limit",
+        "overrun",
+        "spent",
+        "times",
+        "used",
+        "window",
+    )
 
     def __init__(self, key: AccountKey, window: Window) -> None:
+        """Nothing is used, and nothing may be."""
         self.key = key
         self.begin(window)
         self.limit = 0
+        self.cap = 0
         self.granted = 0
+        self.bar = 0
         self.spent = 0
         self.used = 0
+        self.elsewhere = 0
         self.overrun = 0
+        self.times: deque[int] | None = None
+        if key.unit is Unit.CALLS_PER_MINUTE:
+            self.times = deque()
 
     def begin(self, window: Window) -> None:
+        """Take this window as its own."""
         self.window = window
-        self.end_us = _FOREVER_US if window.end_us is None else window.end_us
+        self.end_us = FOREVER_US if window.end_us is None else window.end_us
+
+    @property
+    def reserved(self) -> int:
+        """What is set aside here for calls under way."""
+        return self.used - self.elsewhere - self.spent
 
     def line(self) -> Line:
+        """The account as it is known here."""
         return Line(
             self.key,
             self.window,
             Money(self.limit),
-            Money(self.spent),
-            Money(self.used - self.spent),
+            Money(self.elsewhere + self.spent),
+            Money(self.reserved),
             Money(self.overrun),
         )
+
+    def pass_on(self, times: Sequence[int]) -> None:
+        """Count what has happened; for a rate, which counts it for a minute."""
+        if self.times is not None:
+            self.times.extend(times)
+            self.spent += len(times)
+            self.end_us = self.times[0] + MINUTE_US
+
+    def is_past(self, now_us: int) -> bool:
+        """Whether nothing that was counted here counts any longer."""
+        return not self.times or self.times[-1] <= now_us - MINUTE_US
+
+    def fade(self, now_us: int) -> None:
+        """Let go of what a rate has counted for a minute."""
+        times = self.times
+        while times and times[0] <= now_us - MINUTE_US:
+            times.popleft()
+            self.spent -= 1
+            self.used -= 1
+        self.end_us = times[0] + MINUTE_US if times else FOREVER_US
 
 
 @final
 class Reservation:
     """Money set aside in every account of one call until it is settled or released, once."""
 
-    __slots__ = ("_periods", "amount", "is_open")
+    __slots__ = ("_periods", "amount", "counted", "is_open")
 
-    def __init__(self, periods: Sequence[_Period], amount: Money) -> None:
+    def __init__(
+        self,
+        periods: Sequence[Period],
+        amount: Money,
+        counted: Sequence[tuple[Period, int]] = (),
+    ) -> None:
         """Made by `Book.reserve` alone."""
         self._periods = periods
         self.amount = amount
+        self.counted = counted
         self.is_open = True
 
     def lines(self) -> tuple[Line, ...]:
@@ -142,7 +212,13 @@ class Reservation:
             for period in self._periods
         ]
 
-    def take(self) -> Sequence[_Period]:
+    def periods(self) -> Iterable[Period]:
+        """Every account it draws on, counts too."""
+        yield from self._periods
+        for period, _ in self.counted:
+            yield period
+
+    def take(self) -> Sequence[Period]:
         """Close it, for the book. Raises RuntimeError if it was closed before."""
         if not self.is_open:
             raise RuntimeError("reservation was already settled or released")
@@ -150,7 +226,6 @@ class Reservation:
         return self._periods
 
 
-@final
 class Book:
     """Accounts in memory; fed facts, gives values, never waits.
 
@@ -160,9 +235,12 @@ class Book:
     other calls or the next window cover the overrun.
     """
 
+    is_lent = False
+    """Whether it holds slabs only, so that what lacks here may be had elsewhere."""
+
     def __init__(self) -> None:
         """Start without accounts; each opens at its first demand, or by `load`."""
-        self._periods: dict[AccountKey, _Period] = {}
+        self._periods: dict[AccountKey, Period] = {}
         self._living: dict[str, list[AccountKey]] = {}
 
     def __len__(self) -> int:
@@ -187,27 +265,41 @@ class Book:
             period.limit += amount
 
     def reserve(
-        self, demands: Sequence[Demand], amount: Money, now_us: int
+        self,
+        demands: Sequence[Demand],
+        amount: Money,
+        now_us: int,
+        counts: Sequence[Count] = NO_COUNTS,
     ) -> Reservation | Shortfall:
-        """Set the amount aside in all accounts at once, or in none.
+        """Set the amount aside in all accounts at once, and every count, or nothing.
 
         INVARIANT: in each account, spent + reserved <= limit (DESIGN I2).
         """
         if amount < 0:
             raise ValueError("a reservation cannot be negative")
-        periods: list[_Period] = []
+        periods: list[Period] = []
         for demand in demands:
             period = self._current(demand, now_us)
-            if period.used + amount > period.limit:
+            if period.used + amount > period.cap:
                 for taken in periods:
                     taken.used -= amount
                 return self._shortfall(demands, amount, now_us)
             period.used += amount
             periods.append(period)
-        return Reservation(periods, amount)
+        if not counts:
+            return Reservation(periods, amount)
+        counted = self._count(counts, now_us)
+        if isinstance(counted, Shortfall):
+            for taken in periods:
+                taken.used -= amount
+            return counted
+        return Reservation(periods, amount, counted)
 
-    def settle(self, reservation: Reservation, cost: Money) -> Settled:
-        """Charge the cost in place of the reservation. Raises RuntimeError if done before."""
+    def settle(self, reservation: Reservation, cost: Money, tokens: int | None = None) -> Settled:
+        """Charge the cost in place of the reservation. Raises RuntimeError if done before.
+
+        `tokens` are what the call used, for limits that count them; None charges what was reserved.
+        """
         if cost < 0:
             raise ValueError("a cost cannot be negative")
         amount = reservation.amount
@@ -219,12 +311,26 @@ class Book:
         if difference > 0:
             for period in periods:
                 period.overrun += difference
+        if reservation.counted:
+            _settle_counts(reservation.counted, tokens)
         return Settled(reservation=reservation, cost=cost, overrun=Money(max(difference, 0)))
 
     def release(self, reservation: Reservation) -> None:
-        """Give the money back: the call was not made. Raises RuntimeError if done before."""
+        """Give everything back: the call was not made. Raises RuntimeError if done before.
+
+        What a rate has counted stays counted.
+        """
         for period in reservation.take():
             period.used -= reservation.amount
+        for period, amount in reservation.counted:
+            period.used -= amount
+
+    def wants(
+        self, demands: Sequence[Demand], amount: Money, now_us: int, counts: Sequence[Count]
+    ) -> tuple[Want, ...]:
+        """What could be lent to make this reservation possible: nothing, for all is held here."""
+        del demands, amount, now_us, counts
+        return ()
 
     def lines(self, demands: Sequence[Demand], now_us: int) -> tuple[Line, ...]:
         """The accounts of these demands as they stand now."""
@@ -250,7 +356,7 @@ class Book:
         least: int | None = None
         for demand in demands:
             period = self._current(demand, now_us)
-            left = period.limit - period.used
+            left = period.cap - period.used
             if least is None or left < least:
                 least = left
         return None if least is None else Money(least)
@@ -268,7 +374,7 @@ class Book:
         past = [
             key
             for key, period in self._periods.items()
-            if period.window.start_us < period.end_us <= now_us
+            if period.window.start_us < period.end_us <= now_us and period.is_past(now_us)
         ]
         for key in past:
             del self._periods[key]
@@ -278,39 +384,71 @@ class Book:
         """The accounts held in memory."""
         return self._periods.keys()
 
-    def _current(self, demand: Demand, now_us: int) -> _Period:
+    def _current(self, demand: Demand, now_us: int) -> Period:
         period = self._periods.get(demand.key)
         if period is None or now_us >= period.end_us:
             period = self._roll(demand, now_us, period)
-        period.limit = demand.limit + period.granted
+        period.limit = period.cap = demand.limit + period.granted
         return period
 
-    def _roll(self, demand: Demand, now_us: int, known: _Period | None) -> _Period:
+    def _roll(self, demand: Demand, now_us: int, known: Period | None) -> Period:
         """Begin the window of now, or learn the end of one that `load` or `grant` began."""
+        if known is not None and known.times:
+            known.fade(now_us)
+            return known
         window = window_of(demand.key.per, now_us, demand.tz)
         if known is not None and known.window.start_us >= window.start_us:
             known.begin(Window(known.window.start_us, window.end_us))
             return known
-        return self._put(_Period(demand.key, window))
+        return self._put(Period(demand.key, window))
 
-    def _at(self, key: AccountKey, window_start_us: int) -> _Period | None:
+    def _at(self, key: AccountKey, window_start_us: int) -> Period | None:
         """The period of that start, begun if it is new; None if a later one is known.
 
         A period that begins here ends where it starts until a demand brings the zone.
         """
         known = self._periods.get(key)
         if known is None or known.window.start_us < window_start_us:
-            return self._put(_Period(key, Window(window_start_us, window_start_us)))
+            return self._put(Period(key, Window(window_start_us, window_start_us)))
         return known if known.window.start_us == window_start_us else None
 
-    def _put(self, period: _Period) -> _Period:
+    def _put(self, period: Period) -> Period:
         key = period.key
         if key.scope in _LIVING and key not in self._periods:
             self._living.setdefault(key.holder, []).append(key)
         self._periods[key] = period
         return period
 
+    def _count(self, counts: Sequence[Count], now_us: int) -> list[tuple[Period, int]] | Shortfall:
+        """Set every count aside, or none; a rate counts at once, for whatever becomes of it."""
+        counted: list[tuple[Period, int]] = []
+        rates: list[Period] = []
+        for demand, amount in counts:
+            period = self._current(demand, now_us)
+            if period.used + amount > period.cap:
+                for taken, part in counted:
+                    taken.used -= part
+                return Shortfall(line=period.line(), needed=Money(amount))
+            if period.times is not None:
+                rates.append(period)
+            else:
+                period.used += amount
+                counted.append((period, amount))
+        for period in rates:
+            period.used += 1
+            period.pass_on((now_us,))
+        return counted
+
     def _shortfall(self, demands: Sequence[Demand], needed: Money, now_us: int) -> Shortfall:
         """The tightest account; of equals the first, which is the narrowest."""
         tightest = min(self.lines(demands, now_us), key=lambda line: line.left)
         return Shortfall(line=tightest, needed=needed)
+
+
+def _settle_counts(counted: Sequence[tuple[Period, int]], tokens: int | None) -> None:
+    for period, amount in counted:
+        used = tokens if tokens is not None and period.key.unit is Unit.TOKENS else amount
+        period.spent += used
+        period.used += used - amount
+        if used > amount:
+            period.overrun += used - amount

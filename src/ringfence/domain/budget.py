@@ -1,4 +1,4 @@
-"""The words of budgets: a limit in money, what it applies to and how often it starts again."""
+"""The words of budgets and counted limits: what is limited, for whom, how often it starts again."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,17 +38,32 @@ class Budget:
     per: Per
 
 
-class AccountKey(NamedTuple):
-    """Names one account: the money of one budget of one holder.
+class Unit(StrEnum):
+    """What an account counts."""
 
-    `holder` is an id (`agt_…`, `inv_…`, `team_…`, `user_…`, `org_…`). A tuple, because its hash is
-    taken several times per call.
+    MONEY = "money"
+    """Nano-dollars."""
+    MODEL_CALLS = "model_calls"
+    TOOL_CALLS = "tool_calls"
+    TOKENS = "tokens"
+    """Of input and output together."""
+    CALLS_PER_MINUTE = "calls_per_minute"
+    """What was counted counts for sixty seconds; its account is kept per `total`."""
+
+
+class AccountKey(NamedTuple):
+    """Names one account: what one limit of one holder counts.
+
+    `holder` is an id (`agt_…`, `inv_…`, `team_…`, `user_…`, `org_…`). `part` narrows it, for
+    example to one tool. A tuple, because its hash is taken several times per call.
     """
 
     organisation: str
     scope: BudgetScope
     holder: str
     per: Per
+    unit: Unit = Unit.MONEY
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)

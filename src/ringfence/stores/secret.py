@@ -43,6 +43,11 @@ class EnvironmentSecrets:
                 )
             self._values[name] = Secret(value)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Which secrets there are."""
+        return frozenset(self._values)
+
     def get(self, name: str) -> Secret:
         """The secret of that name. Raises UsageError `secret_missing`."""
         try:

@@ -28,13 +28,13 @@ PENDING_BYTES: Final = 512 * 1024 * 1024
 """What may wait for a peer that does not read; beyond it the peer is given up."""
 _ASKED_MOST: Final = 4_096
 """How many questions are answered at once; beyond it nothing more is read until half are."""
-_GREETING_S: Final = 10.0
+GREETING_S: Final = 10.0
 _FAMILIES: Final[dict[str, type[RingfenceError]]] = {
     each.family: each for each in (UsageError, PeerError, UnavailableError)
 }
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed", array_like=True):
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The answer to a question that could not be answered: an error of ours, in its parts."""
 
     family: str
@@ -114,14 +114,14 @@ class Link(asyncio.Protocol, Generic[Message]):
         self._send(self._last_question, message)
         return answer
 
-    async def opened(self) -> None:
+    async def opened(self, greeting_s: float = GREETING_S) -> None:
         """Return when both sides have greeted.
 
         Raises UsageError `link_version` if the other is of another version, UnavailableError
         `link_closed` if it has gone or says nothing.
         """
         try:
-            async with asyncio.timeout(_GREETING_S):
+            async with asyncio.timeout(greeting_s):
                 await asyncio.shield(self._open)
         except TimeoutError:
             error = UnavailableError("link_closed", "the other process did not greet in time")
@@ -286,6 +286,8 @@ class Link(asyncio.Protocol, Generic[Message]):
         kind: Any,  # noqa: ANN401 (as above)
         version: str,
         receiver: Receiver[Message],
+        *,
+        greeting_s: float = GREETING_S,
     ) -> Self:
         """Open a link over a connected stream socket, and return when both sides have greeted.
 
@@ -295,7 +297,7 @@ class Link(asyncio.Protocol, Generic[Message]):
         link = cls(kind, version, receiver)
         sock.setblocking(False)  # noqa: FBT003 (the argument has no name)
         await loop.create_unix_connection(lambda: link, sock=sock)
-        await link.opened()
+        await link.opened(greeting_s)
         return link
 
 

@@ -19,18 +19,15 @@ Kind = Literal["intent", "outcome", "refusal", "change", "finding"]
 _KINDS: Final = {Intent: "intent", Outcome: "outcome", Refusal: "refusal", Change: "change"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which events of one organisation to give; None asks for any.
+class Criteria(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event must be like; None asks for any.
 
-    `agent` is an id or a name, `user` the id of somebody on whose behalf an agent acted or who made
-    a change. `since_us` is inclusive, `until_us` exclusive. `verdict` is that of
-    an intent or refusal. `code` is a refusal's code, or an outcome's status or error. `text` is
-    looked for in bodies: the events whose body brought a matching message first are given. `after`
-    is the `cursor` of the last event of the page before.
+    `agent` is an id or a name, `user` somebody on whose behalf an agent acted or who made a change.
+    Times are UTC microseconds, `until_us` exclusive. `verdict` is that of an intent or refusal.
+    `code` is a refusal's code, or an outcome's status or error. `text` is looked for in bodies: the
+    events whose body brought a matching message first are given.
     """
 
-    organisation: str
     agent: str | None = None
     user: str | None = None
     since_us: int | None = None
@@ -41,6 +38,15 @@ class Filter:
     invocation: str | None = None
     action: str | None = None
     text: str | None = None
+
+
+class Filter(Criteria, frozen=True, kw_only=True):
+    """Which events of one organisation to give.
+
+    `user` is an id. `after` is the `cursor` of the last event of the page before.
+    """
+
+    organisation: str
     after: str | None = None
     limit: int | None = None
     is_newest_first: bool = True

@@ -1,0 +1,162 @@
+"""What a supervisor and its workers say to each other; every message is plain data.
+
+`VERSION` changes with any of them: processes of different versions refuse each other.
+"""
+
+from typing import Final
+
+import msgspec
+
+from ringfence import __version__
+from ringfence.app.group import Place
+from ringfence.decisions.input_bound import Evidence
+from ringfence.domain.agent import AgentState
+from ringfence.domain.credential import AgentCredential
+from ringfence.domain.organisation import Configuration
+from ringfence.stores.ledger.experience import ProviderObject
+from ringfence.telemetry.metric import Measured
+from ringfence.transport.link import Failed
+
+VERSION: Final = f"{__version__}+1"
+
+
+class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
+    """Take this epoch of the configuration whole. `secrets` are names, never values.
+
+    `change` numbers it among all changes; renewals of authority name the last one sent.
+    """
+
+    change: int
+    configuration: Configuration
+    states: dict[str, AgentState]
+    secrets: frozenset[str]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    """The first thing a worker is told: everything it needs to serve. Answered by `Started`.
+
+    `log` is the log it writes and `signing_key` the file that it signs it with; `evidence`, per
+    organisation and model, is what calls have shown of their input, `objects` what providers keep.
+    """
+
+    worker: int
+    data: str
+    log: str
+    signing_key: str = ""
+    """Empty for the data folder's own."""
+    place: Place
+    configure: Configure
+    credentials: tuple[AgentCredential, ...]
+    evidence: tuple[tuple[str, str, Evidence], ...] = ()
+    objects: tuple[ProviderObject, ...] = ()
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
+    """The worker listens."""
+
+    port: int
+
+
+class Renewal(msgspec.Struct, frozen=True, tag="renewal"):
+    """Authority until then, on the machine's monotonic clock, for who has taken that change."""
+
+    until_us: int
+    change: int
+
+
+class CredentialsChange(msgspec.Struct, frozen=True, kw_only=True, tag="credentials"):
+    """Take these credentials as new, or as replacing those with the same id."""
+
+    change: int
+    credentials: tuple[AgentCredential, ...]
+
+
+class StateChange(msgspec.Struct, frozen=True, kw_only=True, tag="state"):
+    """Admit, or refuse and stop, this agent from now on."""
+
+    change: int
+    organisation: str
+    agent: str
+    state: AgentState
+
+
+class Identify(msgspec.Struct, frozen=True, kw_only=True, tag="identify"):
+    """A worker asks for the lasting id of a user, made at first sight."""
+
+    organisation: str
+    name: str
+
+
+class Identified(msgspec.Struct, frozen=True, tag="identified"):
+    """The answer to `Identify`."""
+
+    user: str
+
+
+class CatchUp(msgspec.Struct, frozen=True, tag="catch_up"):
+    """Answer when all events so far are durable; with bodies, when those are on disk too."""
+
+    with_bodies: bool
+
+
+class Measure(msgspec.Struct, frozen=True, tag="measure"):
+    """Say what you have counted."""
+
+
+class Measurement(msgspec.Struct, frozen=True, tag="measurement"):
+    """The answer to `Measure`."""
+
+    measured: Measured
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """Accept no more, let running answers end for so long, write everything, and end."""
+
+    grace_s: float
+
+
+class Hurry(msgspec.Struct, frozen=True, tag="hurry"):
+    """Do not wait for running answers any longer."""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """It has been done."""
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True, tag="pulse"):
+    """How a worker is, told a few times a second.
+
+    `trouble` is empty if it can do its work. `lost` counts events that could not be written.
+    """
+
+    epoch: int
+    open_invocations: int
+    connections: int
+    memory_bytes: int
+    cpu_us: int
+    lapses: int
+    lost: int
+    trouble: str
+
+
+Message = (
+    Start
+    | Started
+    | Configure
+    | CredentialsChange
+    | StateChange
+    | Renewal
+    | Identify
+    | Identified
+    | CatchUp
+    | Measure
+    | Measurement
+    | Drain
+    | Hurry
+    | Done
+    | Pulse
+    | Failed
+)
+
+Change = Configure | CredentialsChange | StateChange
+"""What takes something back, or may: told to every worker in the same order."""

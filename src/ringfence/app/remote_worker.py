@@ -1,0 +1,197 @@
+"""One worker process as its supervisor holds it: started, told, given authority, buried."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Mapping
+from typing import Final, Protocol, final
+
+from ringfence.app.message import VERSION, Drain, Hurry, Message, Pulse, Renewal
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.enforcement.authority import LEASE_US
+from ringfence.transport.clock import Clock
+from ringfence.transport.link import Link
+
+_LOG = logging.getLogger(__name__)
+
+_GREETING_S: Final = 60.0
+"""How long a process may take to import what it needs; many may start on few cores."""
+
+_BURY_S: Final = 3.0
+"""How long a process whose link has ended may take to end by itself."""
+
+
+class Asked(Protocol):
+    """Answers what a worker asks of its supervisor, beyond its own pulse."""
+
+    def told(self, worker: "RemoteWorker", message: Message, /) -> None:
+        """Nobody waits for an answer."""
+
+    def asked(self, worker: "RemoteWorker", message: Message, /) -> Message | Awaitable[Message]:
+        """Answer at once, or later."""
+
+
+@final
+class RemoteWorker:
+    """A worker process in one life; implements `transport.link.Receiver`.
+
+    INVARIANT: authority is granted for at most one second from now, and never again once a
+    worker has been given up, so that `granted_until_us` bounds what it may still do.
+    """
+
+    def __init__(self, number: int, clock: Clock, supervisor: Asked) -> None:
+        """Nothing is started yet. `number` counts from 1 and is the place that it fills."""
+        self.number = number
+        self.pulse: Pulse | None = None
+        self.heard_us = clock.monotonic_us()
+        self.is_told = False
+        """Whether it has been sent its `Start`, and therefore is sent every change after it."""
+        self.is_serving = False
+        self.granted_until_us = 0
+        self._clock = clock
+        self._supervisor = supervisor
+        self._process: asyncio.subprocess.Process | None = None
+        self._link: Link[Message] | None = None
+        self._is_draining = False
+
+    async def spawn(self, environment: Mapping[str, str]) -> None:
+        """Start the process and greet it.
+
+        An exec, not a fork: nothing of this process is in it but its environment, where the secrets
+        are. Raises UsageError `link_version`, UnavailableError `worker_failed`.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "ringfence", "worker", "--link", str(theirs.fileno())),
+                    *("--log-level", logging.getLevelName(_LOG.getEffectiveLevel()).lower()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env={**os.environ, **environment},
+                )
+            self._link = await Link[Message].over(
+                ours, Message, VERSION, self, greeting_s=_GREETING_S
+            )
+        except OSError as error:
+            ours.close()
+            raise UnavailableError(
+                "worker_failed", f"worker {self.number} cannot be started: {error.strerror}"
+            ) from error
+        except BaseException:
+            ours.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 before it has one."""
+        return self._process.pid if self._process is not None else 0
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it can be told anything."""
+        return self._link is not None and not self._link.is_closed
+
+    @property
+    def messages(self) -> int:
+        """How many messages have gone either way, for the status."""
+        return self._link.sent + self._link.received if self._link is not None else 0
+
+    def tell(self, message: Message) -> None:
+        """Say something that needs no answer."""
+        if self._link is not None:
+            self._link.tell(message)
+
+    def ask(self, message: Message) -> asyncio.Future[Message]:
+        """Say something that is answered. Said, in order, when this returns."""
+        if self._link is None:
+            raise UnavailableError("link_closed", f"worker {self.number} is not there")
+        return self._link.ask(message)
+
+    def renew(self, change: int) -> None:
+        """Give authority for the next second, if the worker has taken that change by then."""
+        if self.is_linked:
+            self.granted_until_us = self._clock.monotonic_us() + LEASE_US
+            self.tell(Renewal(self.granted_until_us, change))
+
+    async def obey(self, answer: asyncio.Future[Message]) -> None:
+        """Return when a change has been taken, or can no longer be disobeyed (DESIGN §9).
+
+        `answer` is that of a change which has just been sent. Authority that was granted before it
+        is over after a second; what is granted after it counts only once it has been taken. A
+        worker that answers with an error is killed: what it believes is not known.
+        """
+        wait_s = max(0, self.granted_until_us - self._clock.monotonic_us()) / 1e6
+        done, _ = await asyncio.wait({answer}, timeout=wait_s)
+        if not done:
+            answer.add_done_callback(self._obeyed)
+            return
+        self._obeyed(answer)
+
+    def _obeyed(self, answer: asyncio.Future[Message]) -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is not None and self.is_linked:
+            _LOG.error("worker %d could not take a change and is ended: %s", self.number, error)
+            self.kill()
+
+    def hurry(self) -> None:
+        """Let it not wait for running answers any longer."""
+        self.tell(Hurry())
+
+    async def drain(self, grace_s: float, limit_s: float) -> None:
+        """Let it end in order; kill it if that takes longer than `limit_s`."""
+        self._is_draining = True
+        with contextlib.suppress(RingfenceError, TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self.ask(Drain(grace_s))
+                await self.ended()
+        self.kill()
+        await self.ended()
+
+    def kill(self) -> None:
+        """End it at once; harmless if it has ended."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGKILL)
+
+    async def ended(self) -> int:
+        """How the process ended, when it has: its exit code, below 0 for a signal."""
+        if self._process is None:
+            return 0
+        code = await self._process.wait()
+        if self._link is not None:
+            self._link.close()
+        return code
+
+    # `Receiver`
+
+    def told(self, message: Message) -> None:
+        """Its pulse, or what the supervisor knows."""
+        self.heard_us = self._clock.monotonic_us()
+        if isinstance(message, Pulse):
+            self.pulse = message
+        else:
+            self._supervisor.told(self, message)
+
+    def asked(self, message: Message) -> Message | Awaitable[Message]:
+        """What the supervisor knows."""
+        self.heard_us = self._clock.monotonic_us()
+        return self._supervisor.asked(self, message)
+
+    def closed(self, why: RingfenceError) -> None:
+        """Without a link its authority runs out and it ends; that is made sure of."""
+        if not self._is_draining:
+            _LOG.warning("the link to worker %d has ended: %s", self.number, why)
+        asyncio.get_running_loop().call_later(_BURY_S, self.kill)
+
+
+def unexpected(message: Message) -> PeerError:
+    """What a supervisor is not asked."""
+    return PeerError("link_malformed", f"a supervisor does not take `{type(message).__name__}`")

@@ -1,0 +1,363 @@
+"""The workers of a plane as processes: started, told of every change, watched, started again."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, final
+
+import msgspec
+
+from ringfence.api.context import WorkerStatus
+from ringfence.app.data_port import reserve
+from ringfence.app.group import Beginning, Epoch, Place
+from ringfence.app.message import (
+    CatchUp,
+    Change,
+    Configure,
+    CredentialsChange,
+    Identified,
+    Identify,
+    Measure,
+    Measurement,
+    Message,
+    Start,
+    Started,
+    StateChange,
+)
+from ringfence.app.remote_worker import RemoteWorker, unexpected
+from ringfence.app.slot import Slot
+from ringfence.app.stores import recover_log
+from ringfence.decisions.budget import Line
+from ringfence.domain.agent import AgentState
+from ringfence.domain.credential import AgentCredential
+from ringfence.domain.error import RingfenceError, UnavailableError
+from ringfence.enforcement.authority import RENEW_S
+from ringfence.enforcement.proof import UserRegistry
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.ledger import Recovered
+from ringfence.stores.state.grant import Grant
+from ringfence.telemetry.metric import Measured, join
+from ringfence.transport.clock import Clock
+
+_LOG = logging.getLogger(__name__)
+
+_ANSWER_S: Final = 2.0
+"""How long a worker is waited for that is only asked how it is."""
+_START_S: Final = 60.0
+_RECOVER_EVERY_S: Final = 0.5
+_DRAIN_MARGIN_S: Final = 15.0
+"""What ending takes beyond the grace: cutting what is left, writing the last events."""
+
+
+@final
+class Supervisor:
+    """A `Group` of worker processes; implements `remote_worker.Asked`.
+
+    INVARIANT: what the workers believe is kept here too, and changed in the same turn in which the
+    change is sent, so that a worker started later begins with exactly what the others have.
+    """
+
+    def __init__(
+        self, folder: Path, count: int, clock: Clock, environment: Mapping[str, str]
+    ) -> None:
+        """Nothing is started yet. Made inside the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._folder = folder
+        self._clock = clock
+        self._environment = environment
+        self._slots = [Slot(number=at) for at in range(1, count + 1)]
+        self._change = 0
+        self._configure: Configure | None = None
+        self._credentials: dict[str, AgentCredential] = {}
+        self._recovered = Recovered()
+        self._users: UserRegistry | None = None
+        self._signing_key = ""
+        self._place: Place | None = None
+        self._installed = asyncio.Event()
+        self._is_ending = False
+        self._closing = contextlib.AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._first: list[asyncio.Future[None]] = []
+
+    def spawn(self) -> None:
+        """Start every worker process; they import what they need while the plane gets ready."""
+        for slot in self._slots:
+            served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._first.append(served)
+            self._tasks.append(asyncio.create_task(self._keep(slot, served)))
+        self._tasks.append(asyncio.create_task(self._renew()))
+
+    # `Group`
+
+    def install(self, beginning: Beginning) -> None:
+        """Take what to begin with."""
+        self._signing_key = beginning.signing_key
+        for slot, log in zip(self._slots, beginning.logs, strict=True):
+            slot.log = log
+        self._recovered = beginning.recovered
+        self._users = beginning.users
+        self._credentials = {each.id: each for each in beginning.credentials}
+        self._configure = self._configured(beginning.epoch)
+
+    async def listen(self, place: Place) -> int:
+        """Reserve the port, let every worker listen on it, and return when all do."""
+        held = reserve(place)
+        self._closing.callback(held.close)
+        port: int = held.getsockname()[1]
+        self._place = Place(
+            host=place.host, port=port, tls_cert=place.tls_cert, tls_key=place.tls_key
+        )
+        self._installed.set()
+        try:
+            async with asyncio.timeout(_START_S):
+                await asyncio.gather(*self._first)
+        except TimeoutError:
+            raise UnavailableError(
+                "worker_failed", "the workers have not started in time"
+            ) from None
+        return port
+
+    async def configuration_changed(self, epoch: Epoch) -> None:
+        """Take a new epoch on every live worker; a worker that cannot is ended."""
+        self._configure = self._configured(epoch)
+        await self._tell_all(self._configure)
+
+    async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Let every worker end in order, at the same time."""
+        self._is_ending = True
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+
+        async def hasten() -> None:
+            await hurry.wait()
+            for each in workers:
+                each.hurry()
+
+        hastening = asyncio.create_task(hasten())
+        limit_s = grace_s + _DRAIN_MARGIN_S
+        await asyncio.gather(*(each.drain(grace_s, limit_s) for each in workers))
+        hastening.cancel()
+
+    async def close(self) -> None:
+        """End what is left of the workers."""
+        self._is_ending = True
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.kill()
+                await slot.worker.ended()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for first in self._first:
+            first.cancel()
+        await self._closing.aclose()
+
+    async def catch_up(self) -> None:
+        """Return when what workers have recorded so far can be read, or after a moment."""
+        await self._ask_all(lambda: CatchUp(with_bodies=False))
+
+    def flush_bodies(self) -> None:
+        """The same for bodies; blocks, and is called from a thread."""
+        asking = self._ask_all(lambda: CatchUp(with_bodies=True))
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(asking, self._loop).result(2 * _ANSWER_S)
+
+    async def tidy(self) -> None:
+        """Give up who has been silent for too long."""
+        now_us = self._clock.monotonic_us()
+        for slot in self._slots:
+            if slot.is_given_up(now_us) and slot.worker is not None:
+                _LOG.error("worker %d does not answer and is ended", slot.number)
+                slot.worker.kill()
+
+    def readiness(self) -> str:
+        """Empty if every worker can do its work, else which cannot and why."""
+        now_us = self._clock.monotonic_us()
+        return next((why for slot in self._slots if (why := slot.trouble(now_us))), "")
+
+    # `Workers`
+
+    async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
+        """Take these credentials as new, or as replacing those with the same id."""
+        self._credentials.update({each.id: each for each in credentials})
+        await self._tell_all(
+            CredentialsChange(change=self._next_change(), credentials=tuple(credentials))
+        )
+
+    async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
+        """Admit, or refuse and stop, this agent from now on."""
+        if self._configure is not None:
+            self._configure.states[agent] = state
+        change = self._next_change()
+        await self._tell_all(
+            StateChange(change=change, organisation=organisation, agent=agent, state=state)
+        )
+
+    async def grant_added(self, grant: Grant) -> None:
+        """Raise the limit of one account in one window."""
+
+    async def budgets(self, organisation: str) -> Sequence[Line]:
+        """The books of every account of an organisation that was used in its present window."""
+        del organisation
+        return ()
+
+    async def status(self) -> Sequence[WorkerStatus]:
+        """How each worker is."""
+        now_us = self._clock.monotonic_us()
+        return [slot.status(now_us) for slot in self._slots]
+
+    async def metrics(self) -> Measured:
+        """What all workers have counted."""
+        answers = await self._ask_all(Measure)
+        return join(each.measured for each in answers if isinstance(each, Measurement))
+
+    # What a worker asks
+
+    def told(self, worker: RemoteWorker, message: Message) -> None:
+        """Nothing yet but pulses, which the worker's handle keeps."""
+        del worker
+        raise unexpected(message)
+
+    def asked(self, worker: RemoteWorker, message: Message) -> Message | Awaitable[Message]:
+        """What only the supervisor knows."""
+        del worker
+        match message:
+            case Identify():
+                return self._identify(message)
+            case _:
+                raise unexpected(message)
+
+    async def _identify(self, asked: Identify) -> Message:
+        if self._users is None:
+            raise UnavailableError("worker_starting", "the plane has not begun yet")
+        return Identified(await self._users.user_id(asked.organisation, asked.name))
+
+    # Within
+
+    def _configured(self, epoch: Epoch) -> Configure:
+        return Configure(
+            change=self._next_change(),
+            configuration=epoch.configuration,
+            states=dict(epoch.states),
+            secrets=epoch.secrets.names,
+        )
+
+    def _next_change(self) -> int:
+        self._change += 1
+        return self._change
+
+    async def _tell_all(self, change: Change) -> None:
+        """Send in this turn; return when nobody can act on what was before."""
+        sent = [
+            (slot.worker, slot.worker.ask(change))
+            for slot in self._slots
+            if slot.worker is not None and slot.worker.is_told
+        ]
+        await asyncio.gather(*(worker.obey(answer) for worker, answer in sent))
+
+    async def _ask_all(self, make: Callable[[], Message]) -> list[Message]:
+        """The answers of those who answer soon."""
+        asked = [
+            slot.worker.ask(make())
+            for slot in self._slots
+            if slot.worker is not None and slot.worker.is_serving
+        ]
+        if not asked:
+            return []
+        done, late = await asyncio.wait(asked, timeout=_ANSWER_S)
+        for each in late:
+            each.cancel()
+        return [each.result() for each in done if each.exception() is None]
+
+    async def _renew(self) -> None:
+        while True:
+            for slot in self._slots:
+                if slot.worker is not None and slot.worker.is_told:
+                    slot.worker.renew(self._change)
+            await asyncio.sleep(RENEW_S)
+
+    async def _keep(self, slot: Slot, first: asyncio.Future[None]) -> None:
+        """Fill a slot for as long as the plane runs."""
+        while not self._is_ending:
+            worker = slot.worker = RemoteWorker(slot.number, self._clock, self)
+            error: RingfenceError | None = None
+            try:
+                await worker.spawn(self._environment)
+                await self._begin(slot, worker)
+                if not first.done():
+                    first.set_result(None)
+            except RingfenceError as caught:
+                error = caught
+                worker.kill()
+            except Exception as caught:  # noqa: BLE001 (a place must not stay empty for ever)
+                _LOG.exception("worker %d could not be started", slot.number)
+                error = UnavailableError("worker_failed", f"a worker cannot be started: {caught}")
+                worker.kill()
+            code = await worker.ended()
+            pause_s = slot.ended(self._clock.monotonic_us(), in_order=code == 0 and error is None)
+            if error is not None and not first.done():
+                first.set_exception(error)
+                return
+            _tell_of_end(slot, code, error, pause_s)
+            await self._bury(slot)
+            await asyncio.sleep(pause_s)
+
+    async def _begin(self, slot: Slot, worker: RemoteWorker) -> None:
+        await self._installed.wait()
+        assert self._configure is not None  # noqa: S101 (set before `_installed`)
+        assert self._place is not None  # noqa: S101 (likewise)
+        known = self._recovered
+        # From here to the ask, one turn: what changes later is told after this.
+        start = Start(
+            worker=slot.number,
+            data=str(self._folder),
+            log=slot.log,
+            signing_key=self._signing_key,
+            place=self._place,
+            configure=msgspec.structs.replace(self._configure, change=self._change),
+            credentials=tuple(self._credentials.values()),
+            evidence=tuple((*key, seen) for key, seen in known.evidence.items()),
+            objects=tuple(known.objects),
+        )
+        answer = worker.ask(start)
+        worker.is_told = True
+        started = await answer
+        if not isinstance(started, Started):
+            raise unexpected(started)
+        slot.since_us = self._clock.monotonic_us()
+        worker.is_serving = True
+        worker.renew(self._change)
+        _LOG.info("worker %d serves", slot.number, extra={"worker_pid": worker.pid})
+
+    def _recover(self, log: str) -> list[str]:
+        keys = SigningKeys(self._folder, Path(self._signing_key) if self._signing_key else None)
+        return recover_log(self._folder, log, keys, self._clock.now_us())
+
+    async def _bury(self, slot: Slot) -> None:
+        """Give every intent of a dead worker its outcome, exactly once, before its log goes on."""
+        while not self._is_ending:
+            try:
+                unknown = await asyncio.to_thread(self._recover, slot.log)
+            except RingfenceError as error:
+                _LOG.error("the log of worker %d cannot be recovered yet: %s", slot.number, error)
+                await asyncio.sleep(_RECOVER_EVERY_S)
+                continue
+            for action in unknown:
+                _LOG.warning("an action has no known outcome", extra={"act": action})
+            return
+
+
+def _tell_of_end(slot: Slot, code: int, error: RingfenceError | None, pause_s: float) -> None:
+    """Say in the log how a worker has ended, and that another will come."""
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    why = f": {error}" if error is not None else ""
+    level = logging.INFO if code == 0 and error is None else logging.ERROR
+    _LOG.log(
+        level,
+        "worker %d %s%s",
+        slot.number,
+        how,
+        why,
+        extra={"failures": slot.failures, "restart_s": pause_s},
+    )

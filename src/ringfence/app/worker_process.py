@@ -1,0 +1,353 @@
+"""A worker as a process of its own: told everything by its supervisor, and ending with it."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final, assert_never, final
+
+from ringfence.app.data_port import DataPort
+from ringfence.app.health import LedgerHealth, totals
+from ringfence.app.interpreter import freeze, memory_bytes, prefer_loop
+from ringfence.app.message import (
+    VERSION,
+    CatchUp,
+    Change,
+    Configure,
+    CredentialsChange,
+    Done,
+    Drain,
+    Hurry,
+    Identified,
+    Identify,
+    Measure,
+    Measurement,
+    Message,
+    Pulse,
+    Renewal,
+    Start,
+    Started,
+    StateChange,
+)
+from ringfence.app.worker import Surroundings, Worker
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.enforcement.authority import Authority
+from ringfence.stores.body import BodyStore
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.ledger import Fence, LedgerWriter, Recovered
+from ringfence.stores.ledger.attested import AttestedLog
+from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.transport.client import Pool
+from ringfence.transport.clock import SystemClock
+from ringfence.transport.entropy import RandomIds
+from ringfence.transport.link import Link
+from ringfence.transport.tls import client_context
+
+_LOG = logging.getLogger(__name__)
+
+GRACE_S: Final = 20.0
+"""How long running answers may take to end after SIGTERM."""
+PULSE_S: Final = 0.25
+_TIDY_S: Final = 2.0
+_ORPHAN_GRACE_S: Final = 1.0
+"""How long answers may end after the supervisor has gone: without authority few can."""
+_CATCH_UP_S: Final = 1.0
+_ANSWER_S: Final = 2.0
+_USERS_KEPT: Final = 10_000
+
+
+@final
+class WorkerProcess:
+    """Takes messages in order and does what they say; implements `transport.link.Receiver`.
+
+    INVARIANT: a change has been taken whole when its answer is sent, and before any renewal of
+    authority that was sent after it counts.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Nothing is opened before `Start`. Made inside the running loop."""
+        self._environment = environment
+        self._loop = asyncio.get_running_loop()
+        self._clock = SystemClock()
+        self._ids = RandomIds(self._clock)
+        self._authority = Authority(self._clock, is_shared=True)
+        self._closing = contextlib.AsyncExitStack()
+        self._hurry = asyncio.Event()
+        self._ending: asyncio.Task[Message] | None = None
+        self._finished = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._users: dict[tuple[str, str], str] = {}
+        self._early: list[tuple[Change, asyncio.Future[Message]]] = []
+        self._link: Link[Message] | None = None
+        self._serving: _Serving | None = None
+
+    async def serve(self, connection: socket.socket) -> None:
+        """Serve until the supervisor says so, or has gone.
+
+        Raises RingfenceError: `link_version`, `link_closed`, `events_lost`.
+        """
+        self._link = await Link[Message].over(connection, Message, VERSION, self)
+        await self._finished.wait()
+        await asyncio.sleep(0)  # the last answer leaves at the end of the turn
+        self._link.close()
+        if self._serving is not None:
+            self._serving.health.conclude()
+
+    def end(self, grace_s: float = GRACE_S) -> asyncio.Task[Message]:
+        """Drain and write everything, once; `serve` returns after that."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(grace_s))
+            self._ending.add_done_callback(lambda _: self._finished.set())
+        return self._ending
+
+    # `Receiver`
+
+    def told(self, message: Message) -> None:
+        """What needs no answer."""
+        match message:
+            case Renewal(until_us, change):
+                self._authority.renew(until_us, change)
+            case Hurry():
+                self._hurry.set()
+            case _:
+                raise _unexpected(message)
+
+    def asked(self, message: Message) -> Message | Awaitable[Message]:
+        """What is answered; a change takes effect before this returns."""
+        match message:
+            case Start():
+                return self._start(message)
+            case Configure() | CredentialsChange() | StateChange():
+                return self._change(message)
+            case CatchUp(with_bodies):
+                return self._serving_now().catch_up(with_bodies=with_bodies)
+            case Measure():
+                return self._serving_now().measure()
+            case Drain(grace_s):
+                return asyncio.shield(self.end(grace_s))
+            case _:
+                raise _unexpected(message)
+
+    def closed(self, why: RingfenceError) -> None:
+        """The supervisor has gone: from this moment nothing more is admitted or written."""
+        self._authority.revoke()
+        if self._ending is None:
+            _LOG.error("the supervisor has gone; this worker ends: %s", why)
+        elif not self._finished.is_set():
+            self._loop.call_later(_ORPHAN_GRACE_S, self._hurry.set)
+        self.end(_ORPHAN_GRACE_S)
+
+    # `enforcement.proof.UserRegistry`
+
+    async def user_id(self, organisation: str, name: str) -> str:
+        """The id of a user, from the supervisor. Raises UnavailableError."""
+        known = self._users.get((organisation, name))
+        if known is not None:
+            return known
+        answer = await self._ask(Identify(organisation=organisation, name=name))
+        if not isinstance(answer, Identified):
+            raise _unexpected(answer)
+        if len(self._users) >= _USERS_KEPT:
+            del self._users[next(iter(self._users))]
+        self._users[organisation, name] = answer.user
+        return answer.user
+
+    # Within
+
+    async def _ask(self, message: Message) -> Message:
+        """What the supervisor answers. Raises UnavailableError if it does not in time."""
+        if self._link is None:
+            raise UnavailableError("link_closed", "this worker has no supervisor")
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._link.ask(message)
+        except TimeoutError as error:
+            why = "the supervisor does not answer in time"
+            raise UnavailableError("supervisor_unavailable", why) from error
+
+    def _serving_now(self) -> "_Serving":
+        if self._serving is None:
+            raise UnavailableError("worker_starting", "this worker does not serve yet")
+        return self._serving
+
+    async def _start(self, start: Start) -> Message:
+        secrets = EnvironmentSecrets(start.configure.secrets, self._environment)
+        log, bodies = await asyncio.to_thread(_open_stores, start)
+        ledger = LedgerWriter(log, bodies)
+        self._closing.push_async_callback(_close_stores, ledger, bodies)
+        pool = Pool(tls=client_context())
+        self._closing.push_async_callback(pool.close)
+        worker = Worker(
+            Surroundings(
+                ledger=ledger,
+                ledger_totals=partial(totals, ledger),
+                client=pool,
+                secrets=secrets,
+                clock=self._clock,
+                ids=self._ids,
+                readiness=self._trouble,
+                authority=self._authority,
+                users=self,
+            ),
+            Recovered(
+                evidence={
+                    (organisation, model): seen for organisation, model, seen in start.evidence
+                },
+                objects=list(start.objects),
+            ),
+        )
+        worker.install(start.configure.configuration, start.configure.states, start.credentials, ())
+        self._authority.advance(start.configure.change)
+        serving = _Serving(worker, ledger, bodies, DataPort(worker.data_plane.handle))
+        self._serving = serving
+        for change, done in self._early:
+            self._take(serving, change)
+            done.set_result(Done())
+        port = await serving.port.listen(start.place, is_shared=True)
+        for work in (self._pulse(serving), self._tidy(serving)):
+            task = asyncio.create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        freeze()
+        return Started(port=port)
+
+    def _change(self, change: Change) -> Message | Awaitable[Message]:
+        if self._serving is None:
+            done: asyncio.Future[Message] = self._loop.create_future()
+            self._early.append((change, done))
+            return done
+        self._take(self._serving, change)
+        return Done()
+
+    def _take(self, serving: "_Serving", change: Change) -> None:
+        """INVARIANT: whole, or the exception ends this worker: nothing after it is trusted."""
+        worker = serving.worker
+        match change:
+            case Configure():
+                secrets = EnvironmentSecrets(change.secrets, self._environment)
+                worker.dispatcher.replace_secrets(secrets)
+                worker.take_configuration(change.configuration, change.states)
+            case CredentialsChange():
+                worker.take_credentials(change.credentials)
+            case StateChange():
+                worker.take_state(change.organisation, change.agent, change.state)
+            case _ as never:
+                assert_never(never)
+        self._authority.advance(change.change)
+
+    def _trouble(self) -> str:
+        """Why this worker cannot do its work; empty if it can."""
+        if self._ending is not None:
+            return "shutting down"
+        if self._serving is None:
+            return "starting"
+        if self._serving.ledger.failure is not None:
+            return "the ledger cannot be written"
+        if not self._authority.is_fresh:
+            return "the supervisor does not answer"
+        return ""
+
+    async def _pulse(self, serving: "_Serving") -> None:
+        while self._link is not None:
+            configuration = serving.worker.directory.configuration
+            self._link.tell(
+                Pulse(
+                    epoch=configuration.epoch if configuration is not None else 0,
+                    open_invocations=len(serving.worker.invocations),
+                    connections=serving.port.connections,
+                    memory_bytes=memory_bytes(),
+                    cpu_us=time.process_time_ns() // 1000,
+                    lapses=self._authority.lapses,
+                    lost=serving.ledger.lost,
+                    trouble=self._trouble(),
+                )
+            )
+            await asyncio.sleep(PULSE_S)
+
+    async def _tidy(self, serving: "_Serving") -> None:
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            serving.health.observe()
+            try:
+                serving.worker.tidy()
+            except Exception:  # noqa: BLE001 (the next round may do better)
+                _LOG.exception("tidying up failed; it is tried again")
+
+    async def _end(self, grace_s: float) -> Message:
+        if self._serving is not None:
+            await self._serving.port.drain(grace_s, self._hurry)
+            self._serving.worker.refusals.flush(everything=True)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self._closing.aclose()
+        return Done()
+
+
+@final
+class _Serving:
+    """What there is once a worker has started."""
+
+    def __init__(
+        self, worker: Worker, ledger: LedgerWriter, bodies: BodyStore, port: DataPort
+    ) -> None:
+        self.worker = worker
+        self.ledger = ledger
+        self.port = port
+        self.health = LedgerHealth(ledger)
+        self._bodies = bodies
+
+    async def catch_up(self, *, with_bodies: bool) -> Message:
+        with contextlib.suppress(UnavailableError, TimeoutError):
+            await asyncio.wait_for(self.ledger.settle(), _CATCH_UP_S)
+        if with_bodies:
+            await asyncio.to_thread(self._bodies.flush, _CATCH_UP_S)
+        return Done()
+
+    async def measure(self) -> Message:
+        return Measurement(await self.worker.metrics())
+
+
+def _open_stores(start: Start) -> tuple[AttestedLog, BodyStore]:
+    folder = Path(start.data)
+    keys = SigningKeys(folder, Path(start.signing_key) if start.signing_key else None)
+    with contextlib.ExitStack() as undo:
+        fence = Fence.take(folder, start.log)
+        undo.callback(fence.release)
+        bodies = BodyStore.open(folder)
+        undo.callback(bodies.close)
+        bodies.prepare(each.id for each in start.configure.configuration.organisations.values())
+        log = AttestedLog.open(fence, keys, SystemClock().now_us)
+        undo.pop_all()
+    return log, bodies
+
+
+async def _close_stores(ledger: LedgerWriter, bodies: BodyStore) -> None:
+    """What could not be written is counted by the ledger, and told at the end."""
+    with contextlib.suppress(UnavailableError):
+        await ledger.close()
+    bodies.close()
+
+
+def _unexpected(message: Message) -> PeerError:
+    return PeerError("link_malformed", f"a worker does not take `{type(message).__name__}`")
+
+
+async def run(descriptor: int, environment: Mapping[str, str]) -> None:
+    """Be a worker of the supervisor at the other end of an inherited socket, until it ends us.
+
+    SIGINT and SIGHUP reach the whole terminal and are the supervisor's; SIGTERM ends this worker
+    in order. Raises RingfenceError as `WorkerProcess.serve`.
+    """
+    prefer_loop()
+    loop = asyncio.get_running_loop()
+    process = WorkerProcess(environment)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, lambda: None)
+    loop.add_signal_handler(signal.SIGTERM, process.end)
+    with socket.socket(fileno=descriptor) as connection:
+        await process.serve(connection)

@@ -1,0 +1,246 @@
+"""A worker's part of shared limits: it reserves from slabs that the broker has lent it.
+
+In every account `cap - elsewhere` is what the worker holds by the broker's count, once it has
+reported what it spent. What it says and what it is told commute: no order of messages harms.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, final
+
+from ringfence.decisions.budget import (
+    FOREVER_US,
+    NO_COUNTS,
+    Book,
+    Count,
+    Demand,
+    Period,
+    Reservation,
+    Settled,
+    Shortfall,
+)
+from ringfence.domain.budget import AccountKey, Unit, Window
+from ringfence.domain.lease import Report, Returned, Slab, Spent, Want
+from ringfence.domain.money import Money
+
+CALLS_AHEAD: Final = 16
+"""How many calls like the present one a slab should serve if all cost their worst case."""
+COUNTS_AHEAD: Final = 64
+"""The same for what is counted one by one."""
+_FORGOTTEN_KEPT: Final = 4_096
+
+_Place = tuple[AccountKey, int]
+
+
+@final
+class LentBook(Book):
+    """A book that holds slabs. What lacks here may be had from the broker: see `wants`."""
+
+    is_lent = True
+
+    def __init__(self) -> None:
+        """Nothing has been lent yet."""
+        super().__init__()
+        self._touched: dict[_Place, Period] = {}
+        self._past: dict[_Place, Period] = {}
+        self._returned: list[Returned] = []
+        self._forgotten: dict[str, None] = {}
+
+    def reserve(
+        self,
+        demands: Sequence[Demand],
+        amount: Money,
+        now_us: int,
+        counts: Sequence[Count] = NO_COUNTS,
+    ) -> Reservation | Shortfall:
+        """Set everything aside at once from what has been lent, or nothing."""
+        reserved = super().reserve(demands, amount, now_us, counts)
+        if isinstance(reserved, Reservation):
+            self._touch(reserved)
+            for demand, _ in counts:
+                if demand.key.unit is Unit.CALLS_PER_MINUTE:
+                    self._touched[demand.key, 0] = self._periods[demand.key]
+        return reserved
+
+    def settle(self, reservation: Reservation, cost: Money, tokens: int | None = None) -> Settled:
+        """Charge the cost in place of the reservation, and remember to report it."""
+        settled = super().settle(reservation, cost, tokens)
+        self._touch(reservation)
+        return settled
+
+    def release(self, reservation: Reservation) -> None:
+        """Give everything back to what is idle here."""
+        super().release(reservation)
+        self._touch(reservation)
+
+    def wants(
+        self, demands: Sequence[Demand], amount: Money, now_us: int, counts: Sequence[Count]
+    ) -> tuple[Want, ...]:
+        """What must be lent for this call to be reserved; empty if nothing is lacking here."""
+        needed = [Count(demand, amount) for demand in demands]
+        wants = []
+        for demand, each in (*needed, *counts):
+            period = self._current(demand, now_us)
+            missing = period.used + each - period.cap
+            if missing > 0:
+                wants.append(_want(demand, period, missing - period.bar, each))
+        return tuple(wants)
+
+    def receive(self, slabs: Iterable[Slab]) -> None:
+        """Take what the broker lends, also of a window that is over by now."""
+        for slab in slabs:
+            if slab.key.holder not in self._forgotten:
+                _lend(self._open(slab), slab)
+
+    def report(self) -> Report:
+        """What has been spent since the last report, and what is of no more use here."""
+        touched, self._touched = self._touched, {}
+        for place, period in list(self._past.items()):
+            touched[place] = period
+            self._give_back(period)
+            if not period.reserved:
+                del self._past[place]
+        returned, self._returned = self._returned, []
+        return Report(spent=tuple(map(_spent, touched.values())), returned=tuple(returned))
+
+    def give_back(self, accounts: Iterable[_Place]) -> Report:
+        """Report, and give back everything that is idle in these accounts."""
+        for place in accounts:
+            period = self._find(*place)
+            if period is not None:
+                self._touched[place] = period
+                self._give_back(period)
+        return self.report()
+
+    def restate(self) -> Report:
+        """Give back everything idle: limits may be lower now, and only the broker can tell."""
+        return self.give_back([(period.key, period.window.start_us) for period in self.held()])
+
+    def forget(self, holder: str) -> None:
+        """Drop the accounts of a closed invocation; the broker has dropped them too."""
+        for key in self._living.get(holder, ()):
+            self._touched.pop((key, 0), None)
+        super().forget(holder)
+        self._forgotten[holder] = None
+        if len(self._forgotten) > _FORGOTTEN_KEPT:
+            del self._forgotten[next(iter(self._forgotten))]
+
+    def drop_past(self, now_us: int) -> int:
+        """Drop the accounts whose window is over; what is left of their slabs goes back."""
+        over = [
+            period
+            for period in self._periods.values()
+            if period.window.start_us < period.end_us <= now_us and period.times is None
+        ]
+        for period in over:
+            self._past[period.key, period.window.start_us] = self._periods.pop(period.key)
+        return len(over)
+
+    def grant(self, key: AccountKey, window_start_us: int, amount: Money) -> None:
+        """Nothing changes here: it is the broker that lends more."""
+
+    def _current(self, demand: Demand, now_us: int) -> Period:
+        period = self._periods.get(demand.key)
+        if period is None or now_us >= period.end_us:
+            period = self._roll(demand, now_us, period)
+        return period
+
+    def _roll(self, demand: Demand, now_us: int, known: Period | None) -> Period:
+        """Begin the window of now; what was lent for the one before goes back."""
+        if known is not None and known.times is not None:
+            known.end_us = FOREVER_US  # it is the broker that lets a rate fade
+            return known
+        if known is not None:
+            self._past[known.key, known.window.start_us] = known
+        period = super()._roll(demand, now_us, None)
+        _bar(period, is_closed=True)  # the broker must know an account before it is charged
+        return period
+
+    def _open(self, slab: Slab) -> Period:
+        """The period that a slab is for, begun if it is new."""
+        found = self._find(slab.key, slab.window_start_us)
+        if found is not None:
+            return found
+        period = Period(slab.key, Window(slab.window_start_us, slab.window_end_us))
+        known = self._periods.get(slab.key)
+        if known is not None and known.window.start_us > slab.window_start_us:
+            self._past[slab.key, slab.window_start_us] = period
+            return period
+        if known is not None:
+            self._past[known.key, known.window.start_us] = known
+        return self._put(period)
+
+    def held(self) -> Iterable[Period]:
+        """Every account of which something is or was lent here."""
+        return (*self._periods.values(), *self._past.values())
+
+    def _give_back(self, period: Period) -> None:
+        idle = period.cap + period.bar - period.used
+        if idle > 0:
+            period.cap -= idle
+            self._returned.append(Returned(period.key, period.window.start_us, idle))
+
+    def _find(self, key: AccountKey, window_start_us: int) -> Period | None:
+        period = self._periods.get(key)
+        if period is not None and period.window.start_us == window_start_us:
+            return period
+        return self._past.get((key, window_start_us))
+
+    def _touch(self, reservation: Reservation) -> None:
+        for period in reservation.periods():
+            self._touched[period.key, period.window.start_us] = period
+
+
+def _want(demand: Demand, period: Period, missing: int, each: int) -> Want:
+    ahead = COUNTS_AHEAD if demand.key.unit not in _BY_SIZE else CALLS_AHEAD
+    return Want(
+        key=demand.key,
+        window_start_us=period.window.start_us,
+        window_end_us=period.window.end_us,
+        limit=demand.limit,
+        need=missing,
+        wish=max(missing, each * ahead),
+    )
+
+
+_BY_SIZE: Final = frozenset({Unit.MONEY, Unit.TOKENS})
+"""Units in which one call may need very much more than another."""
+
+
+def _lend(period: Period, slab: Slab) -> None:
+    """Take a slab, and with it how the account stands: `limit - free` is used or held by all."""
+    idle = period.cap + period.bar - period.used + slab.amount
+    reserved = period.reserved
+    period.limit = slab.limit
+    period.cap = slab.limit - slab.free
+    period.used = period.cap - idle
+    period.elsewhere = period.used - period.spent - reserved
+    _bar(period, is_closed=slab.free < 0)
+
+
+def _bar(period: Period, *, is_closed: bool) -> None:
+    """Let nothing through an overdrawn account, not even a call that costs nothing."""
+    period.bar = int(is_closed)
+    period.cap -= period.bar
+
+
+def _spent(period: Period) -> Spent:
+    """Report a period. From now on the broker counts what it says, so that it counts elsewhere."""
+    uncovered = max(0, period.used - period.cap - period.bar)
+    times = tuple(period.times) if period.times is not None else ()
+    said = Spent(
+        key=period.key,
+        window_start_us=period.window.start_us,
+        amount=period.spent,
+        uncovered=uncovered,
+        overrun=period.overrun,
+        reserved=period.reserved,
+        times_us=times,
+    )
+    if uncovered:
+        period.cap += uncovered + period.bar
+        _bar(period, is_closed=True)
+    period.elsewhere += period.spent
+    period.spent = period.overrun = 0
+    if period.times is not None:
+        period.times.clear()
+    return said

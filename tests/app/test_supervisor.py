@@ -1,0 +1,223 @@
+"""Real worker processes over loopback, each story with one group of them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from tests.app.installation import Answer, Installation, plane, provider
+
+from ringfence.app import remote_worker
+from ringfence.app.plane import Plane
+from ringfence.app.supervisor import Supervisor
+from ringfence.domain.agent import AgentState
+from ringfence.domain.error import RingfenceError
+from ringfence.domain.event import Intent, Outcome, Status
+from ringfence.testing.model.script import parse
+
+SLOWLY = parse("""\
+format: 1
+rules:
+  - {when: {user: "slow"}, answer: {text: a b c d e f g h i j k l m n o p q r s t u v w x y z,
+     faults: {trickle_ms: 100}}}
+  - {when: {user: "hang"}, answer: {text: never, faults: {hang: true}}}
+  - answer: {text: hello there, usage: {input_tokens: 5, output_tokens: 7}}
+""")
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installation:
+    return Installation(tmp_path, workers=3)
+
+
+async def until(true: object, seconds: float = 10) -> None:
+    """Wait until a condition holds."""
+    assert callable(true)
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 (what is waited for tells nobody)
+            await asyncio.sleep(0.01)
+
+
+async def set_state(running: Plane, state: AgentState) -> None:
+    acme = running.configuration().organisations["acme"]
+    await running.workers.agent_state_changed(acme.id, acme.agents["triage"].id, state)
+
+
+async def answers(installed: Installation, count: int = 24) -> list[Answer]:
+    """Enough connections that every worker gets some."""
+    return await asyncio.gather(*(installed.ask() for _ in range(count)))
+
+
+def supervisor(running: Plane) -> Supervisor:
+    assert isinstance(running.workers, Supervisor)
+    return running.workers
+
+
+def test_several_workers_serve_one_port_and_obey_every_change(installed: Installation) -> None:
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with plane(installed) as running:
+                assert {each.status for each in await answers(installed, 60)} == {200}
+                measured = await running.workers.metrics()
+                assert sum(count.calls for _, count in measured.calls) == 60
+                await asyncio.sleep(0.3)
+                statuses = await running.workers.status()
+                assert len({each.pid for each in statuses} | {os.getpid()}) == 4
+                assert [each.trouble for each in statuses] == [""] * 3
+                assert all(each.epoch == 1 and each.memory_bytes > 0 for each in statuses)
+                assert sum(each.open_invocations > 0 for each in statuses) > 1
+
+                await set_state(running, AgentState.SUSPENDED)
+                assert {each.code for each in await answers(installed)} == {"agent_suspended"}
+                await set_state(running, AgentState.ACTIVE)
+                assert {each.status for each in await answers(installed)} == {200}
+
+                # A reload reaches all of them, or none.
+                config = installed.folder / "ringfence.yaml"
+                good = config.read_text()
+                config.write_text(good.replace("category: bounded", "category: nonsense"))
+                with pytest.raises(RingfenceError):
+                    await running.reload("test")
+                assert {each.status for each in await answers(installed)} == {200}
+                installed.configure(there.url, models="claude")
+                await running.reload("test")
+                assert {each.code for each in await answers(installed)} == {"out_of_scope"}
+                await asyncio.sleep(0.3)
+                assert {each.epoch for each in await running.workers.status()} == {2}
+            events = installed.events()
+            intents = [e for e in events if isinstance(e, Intent)]
+            outcomes = [e for e in events if isinstance(e, Outcome)]
+            assert len({e.action for e in intents}) == len(intents) == len(outcomes)
+            assert there.journal.total == len(intents)
+            assert len({e.log for e in intents}) == 3
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_is_killed_is_recovered_and_replaced(installed: Installation) -> None:
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with plane(installed) as running:
+                waiting = [asyncio.create_task(installed.ask("hang")) for _ in range(12)]
+                await until(lambda: there.journal.total == 12)
+                victim = max(await running.workers.status(), key=lambda each: each.pid)
+                os.kill(victim.pid, signal.SIGKILL)
+                group = supervisor(running)
+                await until(lambda: group.readiness() != "", 3)
+                await until(lambda: group.readiness() == "")
+                pids = [each.pid for each in await group.status()]
+                assert len(set(pids)) == 3
+                assert victim.pid not in pids
+                assert {each.status for each in await answers(installed)} == {200}
+                outcomes = [e for e in installed.events() if isinstance(e, Outcome)]
+                unknown = [e for e in outcomes if e.status is Status.UNKNOWN]
+                lost = sum(task.done() for task in waiting)
+                assert len(unknown) == lost
+                assert all(e.cost_nano == e.reserved_nano for e in unknown)
+                running.hurry()
+            for task in waiting:
+                with contextlib.suppress(ConnectionError, IndexError):
+                    await task
+            events = installed.events()
+            intents = sorted(e.action for e in events if isinstance(e, Intent))
+            assert intents == sorted(e.action for e in events if isinstance(e, Outcome))
+            assert len(intents) == there.journal.total
+
+    asyncio.run(story())
+
+
+def test_a_frozen_worker_writes_nothing_to_an_agent_that_was_suspended_meanwhile(
+    installed: Installation,
+) -> None:
+    """The streams of every worker are running when all of them are frozen."""
+
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with plane(installed) as running:
+                streams = [await Stream.open(installed) for _ in range(9)]
+                await until(lambda: all(b"data:" in each.received for each in streams))
+                pids = [each.pid for each in await running.workers.status()]
+                for pid in pids:
+                    os.kill(pid, signal.SIGSTOP)
+                await asyncio.sleep(0.1)
+                began = asyncio.get_running_loop().time()
+                await set_state(running, AgentState.SUSPENDED)
+                took_s = asyncio.get_running_loop().time() - began
+                assert took_s < 1.2
+                before = [bytes(each.received) for each in streams]
+                late = asyncio.create_task(installed.ask())
+                await asyncio.sleep(0.3)
+                for pid in pids:
+                    os.kill(pid, signal.SIGCONT)
+                await asyncio.gather(*(each.ended.wait() for each in streams))
+                assert [bytes(each.received) for each in streams] == before
+                assert (await late).code == "agent_suspended"
+                await until(lambda: supervisor(running).readiness() == "")
+            outcomes = [e for e in installed.events() if isinstance(e, Outcome)]
+            assert [e.status for e in outcomes] == [Status.CUT] * 9
+
+    asyncio.run(story())
+
+
+def test_streams_end_on_every_worker_when_their_agent_is_suspended(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with plane(installed) as running:
+                streams = [await Stream.open(installed) for _ in range(9)]
+                await until(lambda: all(b"data:" in each.received for each in streams))
+                await set_state(running, AgentState.SUSPENDED)
+                async with asyncio.timeout(1):
+                    await asyncio.gather(*(each.ended.wait() for each in streams))
+                assert all(b"agent_suspended" in each.received for each in streams)
+
+    asyncio.run(story())
+
+
+def test_a_plane_whose_workers_cannot_start_says_so_at_once(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_worker, "VERSION", "another")
+
+    async def story() -> None:
+        installed.configure("http://127.0.0.1:9")
+        installed.give_token()
+        async with asyncio.timeout(10):
+            with pytest.raises(RingfenceError):
+                async with plane(installed):
+                    raise AssertionError("it must not start")
+
+    asyncio.run(story())
+
+
+class Stream(asyncio.Protocol):
+    """One streamed request, byte for byte as it comes."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.ended = asyncio.Event()
+
+    @classmethod
+    async def open(cls, installed: Installation) -> "Stream":
+        loop = asyncio.get_running_loop()
+        transport, stream = await loop.create_connection(cls, "127.0.0.1", installed.port)
+        transport.write(installed.request("slow", stream=True))
+        return stream
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.ended.set()
