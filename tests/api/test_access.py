@@ -46,6 +46,8 @@ ROLES = {
     "GET /traces/{id}/reliability": VIEW,
     "GET /audit/events": VIEW,
     "GET /audit/export": EXPORT,
+    "GET /audit/proof": EXPORT,
+    "POST /audit/key": ADMINISTER,
     "GET /budgets": VIEW,
     "GET /budgets/grants": VIEW,
     "POST /budgets/grants": ADMINISTER,

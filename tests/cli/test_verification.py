@@ -1,8 +1,9 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
-from tests.cli.installation import call
+from tests.cli.installation import Installation, call
 from tests.stores.verification.recording import copied, opened, record, rewrite
 
 from ringfence.stores.checkpoint import SigningKeys
@@ -56,3 +57,48 @@ def test_wrong_use_is_told_apart_from_a_record_that_does_not_hold(
     data = ("--data", str(folder)) if option != "--data" else ()
     result = call("audit", "verify", *data, option, value.replace("DIR", str(tmp_path)))
     assert result.code == 2
+
+
+def test_a_running_plane_is_verified_exported_and_proven(
+    plane: Installation, tmp_path: Path
+) -> None:
+    verified = plane.call("audit", "verify", "--json")
+    assert verified.code == 0, verified.written
+    key = verified.json()["key"]
+    export = tmp_path / "export.jsonl"
+    assert plane.call("audit", "export", "-o", str(export)).code == 0
+    alone = call("audit", "verify", str(export), "--key", key, "--json")
+    assert alone.code == 0, alone.written
+    assert alone.json()["events"] >= 6
+    (event, *_) = plane.call("audit", "query", "--kind", "outcome", "--json").json()
+    proof = tmp_path / "one.tlog-proof"
+    proof.write_text(plane.call("audit", "proof", event["action"], "--kind", "outcome").out)
+    checked = call("audit", "verify", str(proof), "--key", key)
+    assert checked.code == 0, checked.written
+    assert event["action"] in checked.out
+    proof.write_text(proof.read_text().replace("index ", "index 1"))
+    assert call("audit", "verify", str(proof), "--key", key).code == 1
+    cut = export.read_bytes().split(b"\n", 1)[1]
+    export.write_bytes(cut)
+    assert call("audit", "verify", str(export), "--key", key).code == 1
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_a_key_is_changed_and_the_old_one_leads_to_it(
+    state: str, request: pytest.FixtureRequest
+) -> None:
+    installed: Installation = request.getfixturevalue("plane" if state == "running" else "stopped")
+    if state == "stopped":
+        installed.call("agent", "token", "triage")
+    before = installed.call("audit", "verify", "--json").json()["key"]
+    after = installed.call("audit", "rotate-key").out.strip()
+    assert after != before
+    changes = installed.call("audit", "query", "--kind", "change", "--json").json()
+    noted = [one for one in changes if one["what"] == "signing_key.rotated"]
+    assert noted[0]["detail"] == {"old": before, "new": after}
+    for key in (before, after):
+        until = time.monotonic() + 5
+        while (result := installed.call("audit", "verify", "--key", key)).code:
+            assert time.monotonic() < until, result.written
+            time.sleep(0.05)
+    assert installed.call("audit", "proof", "act_none").code == 2

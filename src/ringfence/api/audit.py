@@ -2,21 +2,40 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, final
 
 import msgspec
 from msgspec import structs
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from ringfence.api.context import ControlContext
-from ringfence.api.route import AUDITOR, VIEWER, AnyRoute, Call, Nothing, Page, PageSize, Route
+from ringfence.api.context import ChangeNote, ControlContext
+from ringfence.api.route import (
+    ADMIN,
+    AUDITOR,
+    VIEWER,
+    AnyRoute,
+    Call,
+    Nothing,
+    Page,
+    PageSize,
+    Route,
+)
+from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import AnyEvent
-from ringfence.stores.ledger.query import Criteria, Filter, Place, Stored
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.ledger.query import Criteria, Filter, Kind, Place, Stored
+from ringfence.stores.verification import ExportEvidence, prove
 
 _BATCH_EVENTS = 500
+_COVERED_TRIES = 50
+_COVERED_PAUSE_S = 0.02
+"""Checkpoints follow their events within some milliseconds; what is asked for may be newer."""
 _LINES = "application/x-ndjson"
 
 
@@ -32,6 +51,21 @@ class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     since_us: int | None = None
     until_us: int | None = None
+    evidence: bool = False
+    """Whether lines follow that let the export be verified elsewhere."""
+
+
+class ProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which event: an action's intent, outcome or refusal."""
+
+    action: str
+    kind: Kind | None = None
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """The public key that signs from now on."""
+
+    key: str
 
 
 async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
@@ -62,7 +96,11 @@ async def export(call: Call[ExportQuery, Nothing]) -> StreamingResponse:
         until_us=call.query.until_us,
         is_newest_first=False,
     )
-    lines = _Lines(call.context, asked)
+    evidence: ExportEvidence | None = None
+    if call.query.evidence:
+        is_whole = call.query.since_us is None and call.query.until_us is None
+        evidence = ExportEvidence(_keys(call.context), call.organisation.id, is_whole=is_whole)
+    lines = _Lines(call.context, asked, evidence)
     first = await call.context.scan(lines.batch)  # what is wrong shows before the answer begins
     return StreamingResponse(lines.stream(first), media_type=_LINES)
 
@@ -73,6 +111,57 @@ async def _user_id(context: ControlContext, organisation: str, user: str | None)
         return None
     names = await asyncio.to_thread(context.state.users.names, organisation)
     return next((known for known, name in names.items() if name == user), user)
+
+
+async def proof(call: Call[ProofQuery, Nothing]) -> Response:
+    """A proof that an event is in its log, for whoever has the public key."""
+    asked = Filter(
+        organisation=call.organisation.id, action=call.query.action, kind=call.query.kind, limit=1
+    )
+    found = await call.context.scan(partial(_find, call.context, asked))
+    if not found:
+        raise UsageError("no_such_event", f"no event of action `{call.query.action}`")
+    keys = _keys(call.context)
+    work = partial(_prove_soon, keys.folder, found[0].leaf)
+    return Response(await asyncio.to_thread(work), media_type="text/plain; charset=utf-8")
+
+
+def _prove_soon(folder: Path, leaf: bytes) -> bytes:
+    for _ in range(_COVERED_TRIES):
+        with suppress(UnavailableError):
+            return prove(folder, leaf)
+        time.sleep(_COVERED_PAUSE_S)
+    return prove(folder, leaf)
+
+
+async def rotate_key(call: Call[Nothing, Nothing]) -> KeyView:
+    """Sign with a fresh key; the old one vouches for it."""
+    keys, context = _keys(call.context), call.context
+    is_shared = len(context.configuration().organisations) > 1
+    if is_shared and call.person.organisation is not None:
+        raise UsageError(
+            "local_only",
+            "several organisations share this installation and its key",
+            help="its operator changes it with `ringfence audit rotate-key`",
+        )
+    old = keys.current().verifier()
+    new = (await asyncio.to_thread(keys.rotate, context.clock.now_us())).verifier()
+    for organisation in context.configuration().organisations.values():
+        note = ChangeNote(
+            organisation=organisation.id,
+            actor=call.person.actor,
+            what="signing_key.rotated",
+            subject=new.name,
+            detail={"old": str(old), "new": str(new)},
+        )
+        await context.record(note)
+    return KeyView(key=str(new))
+
+
+def _keys(context: ControlContext) -> SigningKeys:
+    if context.keys is None:
+        raise UsageError("not_signed", "this plane's record is not signed")
+    return context.keys
 
 
 def _find(context: ControlContext, asked: Filter) -> list[Stored]:
@@ -87,23 +176,39 @@ def _find(context: ControlContext, asked: Filter) -> list[Stored]:
 class _Lines:
     """The record in batches of lines: bounded memory however long it is."""
 
-    def __init__(self, context: ControlContext, asked: Filter) -> None:
+    def __init__(
+        self, context: ControlContext, asked: Filter, evidence: ExportEvidence | None
+    ) -> None:
         self._lock = threading.Lock()  # a cancelled request closes while a thread may still read
         self._context = context
         self._asked = asked
         self._reader = context.open_ledger()
-        self._found: Iterator[Stored] | None = None
+        self._found: Iterator[bytes] | None = None
+        self._evidence = evidence
 
     def batch(self) -> bytes:
         """The next lines; empty at the end."""
         with self._lock:
             try:
                 if self._found is None:
-                    self._found = self._reader.query(self._asked)
-                return b"".join(one.leaf + b"\n" for one in islice(self._found, _BATCH_EVENTS))
+                    self._found = self._lines()
+                return b"".join(islice(self._found, _BATCH_EVENTS))
             except BaseException:
                 self._reader.close()
                 raise
+
+    def _lines(self) -> Iterator[bytes]:
+        evidence = self._evidence
+        for one in self._reader.query(self._asked):
+            if evidence is not None:
+                evidence.add(one.leaf)
+            yield one.leaf + b"\n"
+        if evidence is not None:
+            for _ in range(_COVERED_TRIES):
+                if evidence.is_covered():
+                    break
+                time.sleep(_COVERED_PAUSE_S)
+            yield from evidence.lines()
 
     def close(self) -> None:
         with self._lock:
@@ -141,5 +246,27 @@ ROUTES: tuple[AnyRoute, ...] = (
         answer=Any,
         handler=export,
         media_type=_LINES,
+    ),
+    Route(
+        method="GET",
+        path="/audit/proof",
+        summary="Prove that an event is in its log.",
+        roles=AUDITOR,
+        query=ProofQuery,
+        body=Nothing,
+        answer=Any,
+        handler=proof,
+        media_type="text/plain",
+    ),
+    Route(
+        method="POST",
+        path="/audit/key",
+        summary="Sign checkpoints with a fresh key.",
+        roles=ADMIN,
+        query=Nothing,
+        body=Nothing,
+        answer=KeyView,
+        handler=rotate_key,
+        is_installation=True,
     ),
 )

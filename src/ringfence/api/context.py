@@ -11,6 +11,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
+from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
@@ -111,7 +112,7 @@ class ControlContext:
     fresh readers, one for each request. `readers` make bodies readable, by the `operation` of an
     intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
     when the command line works on a stopped plane); `readiness` says why it is not ready,
-    `warnings` what goes wrong without stopping anybody.
+    `warnings` what goes wrong without stopping anybody. `keys` sign the record.
     `catch_up` returns when what was recorded so far can be read.
     """
 
@@ -130,6 +131,7 @@ class ControlContext:
     is_serving: bool = True
     readiness: Callable[[], str] = lambda: ""
     warnings: Callable[[], Sequence[str]] = tuple
+    keys: SigningKeys | None = None
     catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SCANS))

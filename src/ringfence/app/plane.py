@@ -32,6 +32,7 @@ from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
+from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
@@ -223,6 +224,7 @@ class Plane:
             started_us=self._started_us,
             readiness=self._readiness,
             warnings=lambda: self._warnings.raised,
+            keys=SigningKeys(self._settings.data, self._settings.signing_key),
             open_ledger=lambda: LedgerReader(self._settings.data),
             catch_up=self.workers.catch_up,
             open_bodies=self._open_bodies,

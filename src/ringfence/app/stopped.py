@@ -156,6 +156,7 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                 open_ledger=lambda: LedgerReader(settings.data),
                 open_bodies=lambda: BodyReader(settings.data),
                 readers=readers(),
+                keys=SigningKeys(settings.data, settings.signing_key),
                 clock=installation.clock,
                 ids=installation.ids,
                 version=__version__,

@@ -92,9 +92,15 @@ def query(  # noqa: PLR0913 (one for each option)
 @click.option("-o", "--output", metavar="FILE", help="A new file [standard output].")
 @click.option("--since", metavar="TIME", help="`2h` ago, `7d` ago, or a date or time.")
 @click.option("--until", metavar="TIME", help="The same; not included.")
+@click.option("--events-only", is_flag=True, help="Leave out what verifying it needs.")
 @at_organisation
-def export(place: Place, *, output: str | None, since: str | None, until: str | None) -> None:
-    """Write every event as it was recorded, one JSON line each, the oldest first."""
+def export(
+    place: Place, *, output: str | None, since: str | None, until: str | None, events_only: bool
+) -> None:
+    """Write every event as it was recorded, one JSON line each, the oldest first.
+
+    Lines that begin with {"evidence": follow, so that `audit verify FILE` can verify it elsewhere.
+    """
     now_us = SystemClock().now_us()
     with connect(place) as plane, _target(output) as write:
         plane.stream(
@@ -102,20 +108,23 @@ def export(place: Place, *, output: str | None, since: str | None, until: str | 
             write,
             since_us=None if since is None else read_moment(since, now_us),
             until_us=None if until is None else read_moment(until, now_us),
+            evidence=None if events_only else "true",
         )
     if output is not None:
         hint(f"wrote {output}")
 
 
 @audit.command("verify")
+@click.argument("file", required=False, metavar="[EXPORT|PROOF]")
 @click.option("--key", metavar="KEY|FILE", help="Trust this public key, as `up` prints it.")
 @click.option("--since", metavar="FILE", help="Checkpoints that were kept elsewhere.")
 @click.option("--without-bodies", is_flag=True, help="Leave stored messages out.")
 @JSON
 @at_installation
-def verify(
+def verify(  # noqa: PLR0913 (one for each option)
     place: Place,
     *,
+    file: str | None,
     key: str | None,
     since: str | None,
     without_bodies: bool,
@@ -123,7 +132,8 @@ def verify(
 ) -> int:
     """Find what was altered in the record; exit code 1 if anything was.
 
-    Reads the data folder of a plane that runs or is stopped. Without --key and --since it can only
+    Reads the data folder of a plane that runs or is stopped; or an export or a proof, wherever
+    they are. Without --key and --since it can only
     tell that the record fits its own signatures; it says what that leaves open.
     """
     # Loaded only now: signatures and stores take a while to import.
@@ -135,19 +145,59 @@ def verify(
     )
     data = place.settings.data
     with progress("verifying"):
-        if not data.is_dir():
+        if file is not None:
+            report = _verify_file(Path(file), outside)
+        elif not data.is_dir():
             raise UsageError("no_record", f"there is no data folder `{data}`", help="give --data")
-        report = verification.verify_folder(
-            data,
-            outside,
-            is_running=local.is_answering(local.address(data)),
-            has_bodies=not without_bodies,
-        )
+        else:
+            report = verification.verify_folder(
+                data,
+                outside,
+                is_running=local.is_answering(local.address(data)),
+                has_bodies=not without_bodies,
+            )
     if is_json:
         say_json(msgspec.Raw(rendering.document(report)))
     else:
         say(rendering.lines(report))
     return 0 if report.holds else _DOES_NOT_HOLD
+
+
+@audit.command("proof")
+@click.argument("action")
+@click.option("--kind", type=click.Choice(_KINDS), help="Which of its events [the newest].")
+@at_organisation
+def proof(place: Place, *, action: str, kind: str | None) -> None:
+    """Prove that an action is on the record, in a text that `audit verify PROOF --key` checks."""
+    with connect(place) as plane:
+        sys.stdout.write(plane.get("/audit/proof", action=action, kind=kind).decode())
+
+
+@audit.command("rotate-key")
+@at_organisation
+def rotate_key(place: Place) -> None:
+    """Sign with a fresh key from now on, and print its public half; the old one is deleted."""
+    with connect(place) as plane:
+        answer = msgspec.json.decode(plane.post("/audit/key"), type=_Key)
+    say([answer.key])
+
+
+class _Key(msgspec.Struct):
+    key: str
+
+
+def _verify_file(path: Path, outside: object) -> Any:  # noqa: ANN401 (loaded only when called)
+    verification: Any = importlib.import_module("ringfence.stores.verification")
+    proof_: Any = importlib.import_module("ringfence.stores.verification.proof")
+    try:
+        with path.open("rb") as file:
+            is_proof = file.read(len(proof_.FIRST_LINE)) == proof_.FIRST_LINE
+            data = proof_.FIRST_LINE + file.read() if is_proof else b""
+    except OSError as error:
+        raise UsageError("not_readable", f"cannot read `{path}`: {error.strerror}") from error
+    if is_proof:
+        return verification.verify_proof(data, outside)
+    return verification.verify_export(path, outside)
 
 
 @contextmanager
