@@ -49,7 +49,7 @@ def test_suspending_tells_every_worker_and_is_recorded(plane: Plane) -> None:
     (note,) = plane.notes
     assert (note.what, note.subject) == ("agent.suspended", agent)
     assert note.actor.startswith("user:user_")
-    assert note.detail == {"name": "triage", "was": "active"}
+    assert note.detail == {"name": "triage", "was": "active", "took_us": "0"}
 
 
 def test_suspending_holds_even_if_it_cannot_be_recorded(plane: Plane) -> None:

@@ -20,10 +20,13 @@ def test_a_plane_whose_store_does_not_answer_is_alive_but_not_ready(
     (tmp_path / "data" / "state.db").write_bytes(b"no database" * 100)
     assert plane.ask("GET", "/healthz").status == 200
     probe = plane.ask("GET", "/readyz")
-    assert (probe.status, probe.json()) == (503, {"status": "unavailable"})
+    assert probe.status == 503
+    assert probe.json() == {"status": "unavailable", "why": "the state store does not answer"}
 
 
 def test_a_plane_that_is_shutting_down_is_not_ready(plane: Plane) -> None:
     plane.app = create_app(replace(plane.context, readiness=lambda: "shutting down"))
-    assert plane.ask("GET", "/readyz").status == 503
+    probe = plane.ask("GET", "/readyz")
+    assert probe.status == 503
+    assert probe.json() == {"status": "unavailable", "why": "shutting down"}
     assert plane.ask("GET", "/healthz").status == 200

@@ -11,6 +11,17 @@ def test_the_status_says_nothing_of_any_organisation(plane: Plane) -> None:
         "started_us": str(plane.clock.now_us()),
         "epoch": 1,
         "configuration": plane.configuration.digest,
-        "workers": [{"pid": 7, "epoch": 1, "open_invocations": 2, "connections": 3}],
+        "workers": [
+            {
+                "pid": 7,
+                "epoch": 1,
+                "open_invocations": 2,
+                "connections": 3,
+                "memory_bytes": 0,
+                "cpu_us": "0",
+                "messages": "0",
+                "trouble": "",
+            }
+        ],
     }
     assert b"acme" not in answer.body

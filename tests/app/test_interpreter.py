@@ -28,6 +28,12 @@ def test_memory_is_what_the_system_says() -> None:
     assert 5_000_000 < held < 50_000_000_000
 
 
+def test_the_processor_time_only_rises() -> None:
+    before = interpreter.cpu_us()
+    sum(range(1_000_000))
+    assert interpreter.cpu_us() > before
+
+
 def test_a_runner_runs() -> None:
     async def answer() -> int:
         return 42

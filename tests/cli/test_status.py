@@ -7,6 +7,7 @@ def test_a_running_plane_says_how_it_is(plane: Installation) -> None:
     assert f"is running with data folder {plane.data}" in result.out
     assert "epoch 1" in result.out
     assert "worker         pid" in result.out
+    assert " MB" in result.out
 
 
 def test_json_has_readable_times(plane: Installation) -> None:

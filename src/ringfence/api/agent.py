@@ -1,6 +1,7 @@
 """Routes about agents: who they are, what they may do, and their state."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -117,13 +118,17 @@ async def change_state(change: AgentChange, call: Call[Nothing, Nothing]) -> Age
     # What gives power is recorded first; what takes it away does not wait for a record.
     if is_news and change is AgentChange.RESUME:
         await context.record(note)
+    began_us = context.clock.monotonic_us()
     make = partial(context.state.agents.change, organisation.id, name, change)
     after = await asyncio.to_thread(
         partial(make, now_us=context.clock.now_us(), actor=call.person.actor)
     )
     await context.workers.agent_state_changed(organisation.id, after.id, after.state)
     if is_news and change is not AgentChange.RESUME:
-        await context.record(note)
+        took_us = context.clock.monotonic_us() - began_us
+        # From the decision until no worker could answer this agent any more.
+        detail = {**note.detail, "took_us": str(took_us)}
+        await context.record(replace(note, detail=detail))
     return _line(organisation, after)
 
 

@@ -20,12 +20,18 @@ def routes(context: ControlContext) -> list[Route]:
         try:
             await asyncio.to_thread(context.state.database.ping)
         except RingfenceError:
-            return JSONResponse({"status": "unavailable"}, 503)
-        if context.readiness():
-            return JSONResponse({"status": "unavailable"}, 503)
+            return _unavailable("the state store does not answer")
+        trouble = context.readiness()
+        if trouble:
+            return _unavailable(trouble)
         warnings = list(context.warnings())
         return JSONResponse(
             {"status": "ok", "warnings": warnings} if warnings else {"status": "ok"}
         )
 
     return [Route("/healthz", alive), Route("/readyz", ready)]
+
+
+def _unavailable(why: str) -> Response:
+    """Which store or worker fails: words of the installation, of no organisation."""
+    return JSONResponse({"status": "unavailable", "why": why}, 503)

@@ -3,16 +3,25 @@
 import msgspec
 
 from ringfence.api import access
+from ringfence.api.context import WorkerStatus
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker of the data plane."""
+    """One worker of the data plane.
+
+    `memory_bytes` is what it holds now, `cpu_us` what it has used since it started, `messages` how
+    many it has exchanged with its supervisor. `trouble` is empty if it can do its work.
+    """
 
     pid: int
     epoch: int
     open_invocations: int
     connections: int
+    memory_bytes: int
+    cpu_us: str
+    messages: str
+    trouble: str
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +51,20 @@ async def show_status(call: Call[Nothing, Nothing]) -> StatusView:
         started_us=str(context.started_us),
         epoch=configuration.epoch,
         configuration=configuration.digest if is_whole else "",
-        workers=[msgspec.convert(each, WorkerView, from_attributes=True) for each in workers],
+        workers=[_view(each) for each in workers],
+    )
+
+
+def _view(status: WorkerStatus) -> WorkerView:
+    return WorkerView(
+        pid=status.pid,
+        epoch=status.epoch,
+        open_invocations=status.open_invocations,
+        connections=status.connections,
+        memory_bytes=status.memory_bytes,
+        cpu_us=str(status.cpu_us),
+        messages=str(status.messages),
+        trouble=status.trouble,
     )
 
 

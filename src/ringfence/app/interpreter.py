@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,11 @@ def freeze() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def cpu_us() -> int:
+    """How much processor time this process has used so far."""
+    return time.process_time_ns() // 1000
 
 
 def memory_bytes() -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ringfence.api.context import WorkerStatus
+from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.decisions.budget import Book, Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
@@ -249,6 +250,8 @@ class Worker:
                 epoch=configuration.epoch if configuration is not None else 0,
                 open_invocations=len(self.invocations),
                 connections=self.connections,
+                memory_bytes=memory_bytes(),
+                cpu_us=cpu_us(),
             )
         ]
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final, assert_never, final
 
 from ringfence.app.data_port import DataPort
 from ringfence.app.health import LedgerHealth, totals
-from ringfence.app.interpreter import freeze, memory_bytes, prefer_loop
+from ringfence.app.interpreter import cpu_us, freeze, memory_bytes, prefer_loop
 from ringfence.app.message import (
     VERSION,
     CatchUp,
@@ -261,7 +260,7 @@ class WorkerProcess:
                     open_invocations=len(serving.worker.invocations),
                     connections=serving.port.connections,
                     memory_bytes=memory_bytes(),
-                    cpu_us=time.process_time_ns() // 1000,
+                    cpu_us=cpu_us(),
                     lapses=self._authority.lapses,
                     lost=serving.ledger.lost,
                     trouble=self._trouble(),

@@ -16,6 +16,8 @@ class _Worker(msgspec.Struct):
     epoch: int
     open_invocations: int
     connections: int
+    memory_bytes: int = 0
+    trouble: str = ""
 
 
 class _Status(msgspec.Struct):
@@ -42,10 +44,26 @@ def status(place: Place, *, is_json: bool) -> None:
         f"ringfence {found.version} is running with data folder {place.settings.data}",
         f"  since          {show_moment(started_us)} ({running})",
         f"  configuration  epoch {found.epoch}, {found.configuration[:19]}…",
-        *(
-            f"  worker         pid {each.pid}: {each.open_invocations} open invocations, "
-            f"{each.connections} connections"
-            for each in found.workers
-        ),
+        *(_line(each) for each in found.workers),
+        *_sum(found.workers),
     ]
     say(map(harmless, lines))
+
+
+_MB = 1_000_000
+
+
+def _line(worker: _Worker) -> str:
+    line = (
+        f"  worker         pid {worker.pid}: {worker.open_invocations} open invocations, "
+        f"{worker.connections} connections, {worker.memory_bytes / _MB:.0f} MB"
+    )
+    return f"{line}; {worker.trouble}" if worker.trouble else line
+
+
+def _sum(workers: list[_Worker]) -> list[str]:
+    """What several workers hold in all; pages that they share are counted for each."""
+    if len(workers) == 1:
+        return []
+    held = sum(each.memory_bytes for each in workers) / _MB
+    return [f"  all workers    {held:.0f} MB"]
