@@ -49,7 +49,9 @@ def check_hint(dialect: Dialect, hint_edits: Hinting) -> None:
 
 
 def check_result_mark(dialect: Dialect, is_result: Callable[[bytes], bool]) -> None:
-    assert is_result(parsed(dialect, body(dialect, STORY)).messages[-1])
+    for size in (0, 200, 100_000):
+        raw = body(dialect, [*STORY, [Call("read", {}, "text " * size)]])
+        assert is_result(parsed(dialect, raw).messages[-1])
     assert not is_result(parsed(dialect, body(dialect, ["hello"])).messages[-1])
 
 

@@ -9,7 +9,7 @@ def test_a_hint_stands_in_the_last_result_and_nothing_else_changes() -> None:
     check_hint(Dialect.RESPONSES, rounds.hint_edits)
 
 
-def test_the_quick_look_never_misses_a_result() -> None:
+def test_the_quick_look_sees_a_result_of_any_length() -> None:
     check_result_mark(Dialect.RESPONSES, rounds.is_result)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from ringfence.protocols import strict_json
 from ringfence.protocols.gemini.spelling import by_camel_case
 from ringfence.protocols.hint import marked
-from ringfence.protocols.round import Found, Rounds, decoded
+from ringfence.protocols.round import Found, Rounds, decoded, shows
 from ringfence.protocols.strict_json import Edit, Span
 
 _NOTHING: Final = msgspec.Raw()
@@ -39,8 +39,8 @@ _CONTENT: Final = msgspec.json.Decoder(_Content)
 
 
 def is_result(message: bytes) -> bool:
-    """Whether a content may hold a function's response; quick, and right where it says no."""
-    return b'"functionResponse"' in message or b'"function_response"' in message
+    """Whether a content may hold a function's response; quick."""
+    return shows(message, b'"functionResponse"') or shows(message, b'"function_response"')
 
 
 def read(messages: Sequence[bytes], start: int) -> Found:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ringfence.protocols import hint, strict_json
-from ringfence.protocols.round import Found, Rounds, decoded
+from ringfence.protocols.round import Found, Rounds, decoded, shows
 from ringfence.protocols.strict_json import Edit, Span
 
 _NOTHING: Final = msgspec.Raw()
@@ -30,8 +30,8 @@ _MESSAGE: Final = msgspec.json.Decoder(_Message)
 
 
 def is_result(message: bytes) -> bool:
-    """Whether a message may hold a tool's result; quick, and right where it says no."""
-    return b'"tool_result"' in message
+    """Whether a message may hold a tool's result; quick."""
+    return shows(message, b'"tool_result"')
 
 
 def read(messages: Sequence[bytes], start: int) -> Found:

@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence.protocols import hint, strict_json
 from ringfence.protocols.responses.answer import CLIENT_CALLS
-from ringfence.protocols.round import Found, Rounds, decoded
+from ringfence.protocols.round import Found, Rounds, decoded, shows
 from ringfence.protocols.strict_json import Edit, Span
 
 _NOTHING: Final = msgspec.Raw()
@@ -32,8 +32,8 @@ _ITEM: Final = msgspec.json.Decoder(_Item)
 
 
 def is_result(message: bytes) -> bool:
-    """Whether an item may be a tool's result; quick, and right where it says no."""
-    return b'_output"' in message
+    """Whether an item may be a tool's result; quick."""
+    return shows(message, b'_output"')
 
 
 def read(messages: Sequence[bytes], start: int) -> Found:
