@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.decisions.grouping import IDLE_US, WINDOW_US, Clues, Groups, Join, Open
+from ringfence.decisions.grouping import WINDOW_US, Clues, Groups, Join, Open
 from ringfence.domain.agent import Agent, Category, InvocationRule, Limits
 from ringfence.domain.invocation import Grouping
 from ringfence.domain.verdict import Code, Deny, Stop, Throttle
 
+IDLE_US = Limits().idle_seconds * 1_000_000
 AGENT = Agent(id="agt_1", name="triage", owner="o@x", team=None, category=Category.OPEN, purpose="")
 OTHER = replace(AGENT, id="agt_2", name="other")
 DECLARED = replace(AGENT, invocations=InvocationRule.DECLARED)
@@ -482,3 +483,17 @@ def test_a_conversation_that_went_on_elsewhere_is_found_by_its_tip() -> None:
     assert not groups.advance("inv_1", elsewhere.chain[-1])
     assert not groups.advance("inv_gone", 5)
     assert groups.known("org_1", AGENT, elsewhere, 2) == Join("inv_1", Grouping.CONVERSATION)
+
+
+def test_an_agent_may_have_a_shorter_idle_time_and_a_reload_may_change_it() -> None:
+    script = Script()
+    hasty = replace(AGENT, limits=Limits(idle_seconds=10))
+    assert script.call(header("run-1"), hasty) == "inv_1 header opened"
+    script.now = 10_000_000 - 1
+    assert script.call(header("run-1"), hasty) == "inv_1 header"
+    script.now += 10_000_000
+    assert script.groups.expire(script.now) == ("inv_1",)
+    assert script.call(header("run-2"), hasty) == "inv_2 header opened"
+    assert script.call(header("run-2"), AGENT) == "inv_2 header"
+    script.now += 10_000_000
+    assert script.groups.expire(script.now) == ()

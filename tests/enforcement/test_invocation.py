@@ -23,7 +23,6 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.decisions.grouping import IDLE_US
 from ringfence.domain.agent import Limits
 from ringfence.domain.event import Change
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
@@ -290,7 +289,7 @@ def test_runs_that_a_restart_found_expire_in_the_order_of_their_last_call(
         world = World(recovered=Recovered(invocations=found))
         for _ in range(12):
             world.worker.tidy()
-            idle_us = world.clock.now_us() - IDLE_US
+            idle_us = world.clock.now_us() - Limits().idle_seconds * 1_000_000
             assert len(world.worker.invocations) == sum(x.last_us > idle_us for x in found)
             world.clock.advance(250 * SECOND_US)
 

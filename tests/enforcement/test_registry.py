@@ -7,7 +7,6 @@ import pytest
 from tests.enforcement.fleet import Fleet
 from tests.gateways.world import TOKEN, World, agent, chat, organisation
 
-from ringfence.decisions.grouping import IDLE_US
 from ringfence.domain.agent import AgentState, Limits
 from ringfence.domain.event import Change
 from ringfence.domain.registry import Heard, Resolve
@@ -170,7 +169,7 @@ def test_an_idle_run_ends_everywhere_and_one_that_is_used_anywhere_does_not() ->
         used = await joined(first, headers={"ringfence-invocation": "used"})
         await joined(second, headers={"ringfence-invocation": "used"})
         for _ in range(4):
-            fleet.clock.advance(IDLE_US // 3)
+            fleet.clock.advance(Limits().idle_seconds * 1_000_000 // 3)
             await joined(second, headers={"ringfence-invocation": "used"})
             fleet.tidy()
         view = first.worker.view

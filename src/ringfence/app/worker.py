@@ -198,6 +198,7 @@ class Worker:
         self.invocations.end_calls(now_us)  # of tokens whose time for rotation has passed
         self.book.drop_past(now_us)
         self._path.tidy(now_us)
+        self.invocations.check_calls(self._clock.monotonic_us())
 
     async def configuration_changed(
         self, configuration: Configuration, states: Mapping[str, AgentState]

@@ -17,9 +17,6 @@ from ringfence.domain.verdict import Deny, Stop, Throttle
 WINDOW_US = 60_000_000
 """How close in time two calls of one credential must be to belong together for no other reason."""
 
-IDLE_US = 1_800_000_000
-"""Thirty minutes, the session time-out that web analytics made usual."""
-
 _TIPS_KEPT = 8
 """Conversations of one invocation that may go on side by side."""
 
@@ -108,26 +105,31 @@ class _Caller:
 class _Owner:
     """One agent. `groups` are in the order of their last call, the latest last."""
 
-    __slots__ = ("callers", "closed", "groups")
+    __slots__ = ("agent", "callers", "closed", "groups", "idle_us")
 
-    def __init__(self) -> None:
+    def __init__(self, agent: Agent) -> None:
+        self.define(agent)
         self.groups: OrderedDict[str, _Group] = OrderedDict()
         self.callers: dict[str, _Caller] = {}
         self.closed: dict[str, str] = {}
         """Invocation and its credential."""
+
+    def define(self, agent: Agent) -> None:
+        """Take the agent as a new epoch states it."""
+        self.agent = agent
+        self.idle_us = agent.limits.idle_seconds * 1_000_000
 
 
 @final
 class Groups:
     """The open invocations of all agents and what they are known by; memory is bounded.
 
-    `window_us` and `idle_us` as the constants of this module. Times must not go back.
+    `window_us` as the constant of this module. Times must not go back.
     """
 
-    def __init__(self, *, window_us: int = WINDOW_US, idle_us: int = IDLE_US) -> None:
+    def __init__(self, *, window_us: int = WINDOW_US) -> None:
         """Start with nothing open."""
         self._window_us = window_us
-        self._idle_us = idle_us
         self._owners: dict[tuple[str, str], _Owner] = {}
         self._groups: dict[str, _Group] = {}
         self._expired: list[str] = []
@@ -323,7 +325,7 @@ class Groups:
                 _advance(group, chain[-1])
                 return self._join(group, Grouping.CONVERSATION, now_us)
             closed, closed_us = caller.closed_tips.get(tip, _NEVER)
-            if closed and closed_us > now_us - self._idle_us:
+            if closed and closed_us > now_us - agent.limits.idle_seconds * 1_000_000:
                 return Stop(reason=reason.invocation_closed(agent, closed))
         recent = self._recent(caller, now_us)
         if len(recent) == 1 and recent[0].grouping is Grouping.TIME and not recent[0].tips:
@@ -363,7 +365,7 @@ class Groups:
     def _expire(self, owner: _Owner, now_us: int) -> None:
         while owner.groups:
             oldest = next(iter(owner.groups.values()))
-            if oldest.last_us > now_us - self._idle_us:
+            if oldest.last_us > now_us - owner.idle_us:
                 break
             self._drop(oldest)
 
@@ -387,7 +389,9 @@ class Groups:
         key = (organisation, agent.id)
         owner = self._owners.get(key)
         if owner is None:
-            owner = self._owners[key] = _Owner()
+            owner = self._owners[key] = _Owner(agent)
+        elif owner.agent is not agent:
+            owner.define(agent)
         return owner
 
     def _caller(self, owner: _Owner, credential: str) -> _Caller:

@@ -255,6 +255,32 @@ def provider_failed(provider: str, code: str, cause: str) -> Reason:
     )
 
 
+def intent_late(waited_s: float) -> Reason:
+    """The ledger takes too long to write what must be written first."""
+    return Reason(
+        code=Code.STORE_UNAVAILABLE,
+        message=f"Ringfence could not write its record within {waited_s:g} seconds, so this call "
+        "was not made. Nothing was charged.",
+        facts=(("cause", "store_timeout"),),
+    )
+
+
+def result_too_large(agent: Agent, allowed_bytes: int) -> Reason:
+    """An answer is longer than the agent may be given."""
+    return Reason(
+        code=Code.LIMIT_REACHED,
+        message=(
+            f"Ringfence cut this answer: agent `{agent.name}` may be given {allowed_bytes:,} bytes "
+            f"at once. {_advice(agent)}"
+        ),
+        facts=(
+            ("limit", "result_bytes"),
+            ("allowed", str(allowed_bytes)),
+            ("ask", whom_to_ask(agent)),
+        ),
+    )
+
+
 def provider_credential(provider: str, status: int) -> Reason:
     """The provider refuses the plane's own credential; no agent can mend that."""
     return Reason(

@@ -85,7 +85,8 @@ class Limits:
 
     `output_tokens` caps the output of one call; `default_output_tokens` is written into a request
     that states no limit of its own, and never exceeds that cap. `result_bytes` bounds one answer;
-    `idle_seconds` is how long an invocation stays open without a call.
+    `idle_seconds` is how long an invocation stays open without a call; its default is the session
+    time-out that web analytics made usual.
     """
 
     model_calls: int | None = None

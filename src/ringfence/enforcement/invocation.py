@@ -214,6 +214,12 @@ class Invocations:
         for live in overdue:
             self._end(live, InvocationState.EXPIRED, live.closed_reason(now_us), now_us)
 
+    def check_calls(self, now_us: int) -> None:
+        """End the calls that have taken too long; `now_us` is monotonic. Ask every few seconds."""
+        for live in list(self._open.values()):
+            for call in tuple(live.running):
+                call.check(now_us)
+
     def end_calls(self, now_us: int) -> None:
         """Stop the calls that nobody could begin now: by agent, credential and model."""
         for live in list(self._open.values()):

@@ -64,6 +64,9 @@ class Running(Protocol):
     def stop(self, why: Reason) -> None:
         """End it at once; harmless if it has ended."""
 
+    def check(self, now_us: int) -> None:
+        """End it if it has taken too long; `now_us` is monotonic."""
+
 
 @final
 class LiveInvocation:

@@ -50,6 +50,7 @@ class Ticket:
         "intent",
         "is_open",
         "live",
+        "on_check",
         "on_stop",
         "output",
         "places",
@@ -87,6 +88,8 @@ class Ticket:
         self.is_open = True
         self.on_stop: Callable[[Reason], None] | None = None
         """How the door ends this call; set once it has begun to dispatch."""
+        self.on_check: Callable[[int], None] | None = None
+        """How the door looks whether the call has taken too long."""
         self.sent = request
         """The request to dispatch: as it was asked, or with a hint for the model."""
         self.places: Places | None = None
@@ -112,13 +115,20 @@ class Ticket:
         """Charge what the action cost and record its outcome; later calls do nothing."""
         if self.is_open:
             self.is_open = False
-            self.on_stop = None  # it leads back here: no cycle may keep a call's bodies alive
+            self.on_stop = self.on_check = (
+                None  # it leads back here: no cycle may keep a call's bodies alive
+            )
             self._settle(self, ending)
 
     def stop(self, why: Reason) -> None:
         """End the call from outside, for example because its agent was suspended."""
         if self.is_open and self.on_stop is not None:
             self.on_stop(why)
+
+    def check(self, now_us: int) -> None:
+        """End the call if one of its stages has taken too long; `now_us` is monotonic."""
+        if self.on_check is not None:
+            self.on_check(now_us)
 
     def guard(self, output_floor_tokens: int) -> Reason | None:
         """Whether a stream must end now, and why."""

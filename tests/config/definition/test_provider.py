@@ -31,7 +31,7 @@ def test_all_parts_of_a_provider_are_read(load_text: Callable[..., Loaded]) -> N
     credential_header: Api-Key
     query: {api-version: 2024-10-21}
     betas: [one-2026-01-01]
-    timeouts: {connect: 2.5, idle: 60}
+    timeouts: {connect: 2.5, head: 30, idle: 60, total: 90}
 """,
         NAME="acme",
     )
@@ -44,7 +44,9 @@ def test_all_parts_of_a_provider_are_read(load_text: Callable[..., Loaded]) -> N
         query=(("api-version", "2024-10-21"),),
         betas=frozenset({"one-2026-01-01"}),
         connect_timeout_s=2.5,
+        head_timeout_s=30.0,
         idle_timeout_s=60.0,
+        total_timeout_s=90.0,
     )
     assert loaded.secret_names == {"OPENAI_API_KEY"}
 

@@ -314,3 +314,90 @@ def test_a_call_that_is_stopped_before_its_answer_is_told_why() -> None:
 async def _never(_sent: Sent) -> Upstream:
     await asyncio.Event().wait()
     raise AssertionError
+
+
+async def never(_sent: Sent) -> Upstream:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def test_a_provider_that_does_not_begin_to_answer_is_waited_for_so_long_and_no_longer() -> None:
+    async def story() -> None:
+        world = World()
+        world.providers.answering = never
+        asking = asyncio.create_task(world.ask())
+        await turns()
+        world.clock.advance(600 * 1_000_000)
+        world.worker.tidy()
+        await turns()
+        assert not asking.done()
+        world.clock.advance(1)
+        world.renew()
+        world.worker.tidy()
+        response = await asking
+        assert (response.status, code_of(response)) == (504, "provider_timeout")
+        [outcome] = world.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.FAILED, "provider_timeout")
+        assert outcome.cost_nano == outcome.reserved_nano
+        assert [each.error for each in outcome.attempts] == ["provider_timeout"]
+        # It speaks against the model, as a failure that the provider itself reports would.
+        assert [each.name for each in world.worker.watch.breakers.standing("org_acme")] == ["small"]
+        world.check_books()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_call_that_never_ends_is_ended(is_stream: bool) -> None:  # noqa: FBT001 (a case)
+    async def story() -> None:
+        world = World()
+        kind = b"text/event-stream" if is_stream else b"application/json"
+        world.providers.answering = always(
+            lambda: Upstream(200, chat_stream()[:2], ending="hang", kind=kind)
+        )
+        asking = asyncio.create_task(world.ask(body=chat(stream=is_stream)))
+        await turns()
+        world.clock.advance(3600 * 1_000_000 + 1)
+        world.renew()
+        world.worker.tidy()
+        response = await asking
+        [outcome] = world.ledger.outcomes
+        assert outcome.error == "provider_timeout"
+        if is_stream:
+            assert outcome.status is Status.CUT
+            assert response.is_ended
+            assert b"took longer than 3600 seconds" in response.body
+        else:
+            assert outcome.status is Status.FAILED
+            assert response.status == 504
+        world.check_books()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_ledger_that_is_late_denies_and_what_it_writes_later_gets_its_end(
+    is_written: bool,  # noqa: FBT001 (a case)
+) -> None:
+    async def story() -> None:
+        world = World()
+        world.ledger.is_holding = True
+        asking = asyncio.create_task(world.ask())
+        await turns()
+        world.clock.advance(10 * 1_000_000)
+        world.worker.tidy()
+        await turns()
+        assert not world.worker.invocations.find("inv_1") or not asking.done()
+        world.clock.advance(1)
+        world.worker.tidy()
+        await turns()
+        world.ledger.is_failing = not is_written
+        world.ledger.commit()
+        response = await asking
+        assert (response.status, code_of(response)) == (503, "store_unavailable")
+        assert not response.is_aborted
+        assert world.providers.sent == []
+        assert [each.cost_nano for each in world.ledger.outcomes] == ["0"] * is_written
+        world.check_books()
+
+    asyncio.run(story())

@@ -24,7 +24,8 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.domain.agent import Scope
+from ringfence.domain.agent import Limits, Scope
+from ringfence.domain.event import Status
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.price import RateCard, Rates
 
@@ -206,5 +207,52 @@ def test_a_stream_is_asked_for_its_usage_and_the_client_sees_what_it_asked_for(
         [outcome] = world.ledger.outcomes
         assert outcome.cost_nano == str(5 * 1_000 + 3 * 10_000)
         assert world.ledger.bodies[f"Outcome {outcome.action}"] == response.body
+
+    asyncio.run(story())
+
+
+def limited(**limits: int) -> Organisation:
+    return organisation(agents={"triage": agent(limits=Limits(**limits))})
+
+
+def test_a_stream_that_is_too_long_for_its_agent_is_cut_in_its_own_words() -> None:
+    async def story() -> None:
+        pieces = chat_stream(50)
+        allowed = sum(map(len, pieces[:20]))
+        world = World(limited(result_bytes=allowed))
+        world.providers.answering = always(lambda: Upstream(200, pieces))
+        response = await world.ask(body=chat(stream=True))
+        error = response.body.split(b"data: ")[-2]
+        assert msgspec.json.decode(error)["error"]["ringfence"]["limit"] == "result_bytes"
+        assert len(response.body) <= allowed + len(error) + 100
+        [outcome] = world.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.CUT, "limit_reached")
+        # Clients that would repeat it without a stream are told that the run is over.
+        assert (await world.ask(body=chat(stream=True))).status == 402
+        world.check_books()
+
+    asyncio.run(story())
+
+
+def test_a_whole_answer_that_is_too_long_is_charged_and_refused() -> None:
+    async def story() -> None:
+        world = World(limited(result_bytes=500))
+        answer = chat_answer(5, 40, padding="x" * 400)
+        world.providers.answering = always(lambda: whole(answer))
+        response = await world.ask()
+        assert (response.status, code_of(response)) == (402, "limit_reached")
+        [outcome] = world.ledger.outcomes
+        assert (outcome.status, outcome.usage is not None) == (Status.CUT, True)
+        assert outcome.cost_nano == str(5 * 1_000 + 40 * 10_000)
+        world.check_books()
+
+    asyncio.run(story())
+
+
+def test_an_answer_of_exactly_the_allowed_size_passes() -> None:
+    async def story() -> None:
+        size = len(msgspec.json.encode(chat_answer()))
+        world = World(limited(result_bytes=size))
+        assert (await world.ask()).status == 200
 
     asyncio.run(story())

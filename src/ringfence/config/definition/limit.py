@@ -27,6 +27,8 @@ def read_limits(section: Section, default: Limits) -> Limits:
         new_invocations_per_minute=_whole(
             inner, "new_invocations_per_minute", default.new_invocations_per_minute, 1
         ),
+        result_bytes=inner.limit("result_bytes", default.result_bytes),
+        idle_seconds=_whole(inner, "idle_seconds", default.idle_seconds, 1),
     )
     inner.not_enforced("tool_calls", "calls_per_tool")
     inner.close()

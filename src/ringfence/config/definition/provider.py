@@ -1,6 +1,7 @@
 """Providers: the upstreams that answer model calls."""
 
 import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ringfence.config.definition.address import is_exposed, read_url
@@ -28,7 +29,6 @@ def read_providers(root: Section) -> dict[str, Provider]:
 
 def _read(name: str, section: Section) -> Provider:
     section.require("protocol", "base_url")
-    connect_s, idle_s = _read_timeouts(section)
     base_url = read_url(section, "base_url")
     provider = Provider(
         name=name,
@@ -39,11 +39,10 @@ def _read(name: str, section: Section) -> Provider:
         output_limit_field=section.word("output_limit_field", _limit_field(base_url)),
         query=_read_query(section),
         betas=frozenset(_read_betas(section)),
-        connect_timeout_s=connect_s,
-        idle_timeout_s=idle_s,
         pace=read_pace(section),
         breaker=read_breaker(section),
     )
+    provider = _with_timeouts(provider, section)
     section.close()
     _judge(provider, section)
     return provider
@@ -103,12 +102,20 @@ def _read_betas(section: Section) -> list[str]:
     return [item.value for item in items]
 
 
-def _read_timeouts(section: Section) -> tuple[float, float]:
-    default = Provider(name="", protocol=ProviderProtocol.OPENAI, base_url="")
+def _with_timeouts(provider: Provider, section: Section) -> Provider:
     inner = section.section("timeouts", f"`timeouts` of {section.where}")
     if inner is None:
-        return default.connect_timeout_s, default.idle_timeout_s
-    connect_s = inner.ratio("connect", default.connect_timeout_s, above=0, most=_LONGEST_S)
-    idle_s = inner.ratio("idle", default.idle_timeout_s, above=0, most=_LONGEST_S)
+        return provider
+
+    def read(key: str, default: float) -> float:
+        return inner.ratio(key, default, above=0, most=_LONGEST_S)
+
+    timed = replace(
+        provider,
+        connect_timeout_s=read("connect", provider.connect_timeout_s),
+        head_timeout_s=read("head", provider.head_timeout_s),
+        idle_timeout_s=read("idle", provider.idle_timeout_s),
+        total_timeout_s=read("total", provider.total_timeout_s),
+    )
     inner.close()
-    return connect_s, idle_s
+    return timed

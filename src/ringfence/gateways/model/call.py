@@ -14,11 +14,11 @@ import msgspec
 
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.settlement import Billing, may_try_next
-from ringfence.domain.error import PeerError, RingfenceError, UnsentError
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UnsentError
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
-from ringfence.domain.verdict import Deny, Reason
+from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.allowance import Hold
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.dispatch import Dispatcher
@@ -41,6 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 _NO_ANSWER: Final = Answer()
 _FIRST_ERROR: Final = 400
+_SECOND_US: Final = 1_000_000
 _OLDER_CHAT: Final = ChatCodec(limit_field="max_tokens")
 
 
@@ -52,6 +53,10 @@ class DoorLimits:
     answer_bytes: int = 64 * 1024 * 1024
     drain_s: float = 60.0
     """How long a stream is read on after its agent has left."""
+    body_s: float = 300.0
+    """How long a request's body may take to come: 32 MiB at 1 Mbit/s."""
+    intent_s: float = 10.0
+    """How long the ledger may take to write an intent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +140,7 @@ class Call:
         self._is_probe = False
         self._is_cancelled = False
         self._tell: Callable[[Work], None] | None = None
+        ticket.on_check = self._check
         ticket.durable.add_done_callback(self._written)
 
     # As work of the server
@@ -158,6 +164,31 @@ class Call:
         elif not self.is_over:
             self._withhold(why)
 
+    def _check(self, now_us: int) -> None:
+        """End what has taken too long. A stream's pauses and connecting are the engine's matter."""
+        if self.is_over or self._is_cancelled:
+            return
+        provider, ticket = self.leg.provider, self.ticket
+        if not ticket.durable.done():
+            if now_us - ticket.started_us > self.means.limits.intent_s * _SECOND_US:
+                self._is_cancelled = True  # the intent may still be written, and then needs its end
+                self.refuse(reasons.intent_late(self.means.limits.intent_s))
+        elif self._exchange is not None:
+            if now_us - self._sent_us > provider.head_timeout_s * _SECOND_US:
+                self._late(f"its answer did not begin within {provider.head_timeout_s:g} seconds")
+        elif now_us - ticket.started_us > provider.total_timeout_s * _SECOND_US:
+            self._late(f"its answer took longer than {provider.total_timeout_s:g} seconds")
+
+    def _late(self, what: str) -> None:
+        error = UnavailableError(Code.PROVIDER_TIMEOUT, what)
+        if self.relay is not None:
+            name = self.leg.provider.name
+            self.relay.stop(reasons.provider_failed(name, error.code, error.message))
+            return
+        is_begun = self.upstream is not None
+        self._drop()
+        self.take(self.provider_failed if is_begun else self._failed, error)
+
     # Its steps
 
     def _written(self, _done: asyncio.Future[None]) -> None:
@@ -166,7 +197,10 @@ class Call:
 
     def _forsake(self) -> None:
         self.means.path.forsake(self.ticket)
-        self._interrupt()
+        if self.response.is_started:  # it was told that the ledger is late
+            self.end()
+        else:
+            self._interrupt()
 
     def _dispatch(self) -> None:
         refused = self.means.path.written(self.ticket)

@@ -1,10 +1,11 @@
 """The model gateway's door: a request in, a call begun or a refusal out."""
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
 from ringfence.domain.error import PeerError
-from ringfence.domain.verdict import Deny, Refused, Throttle
+from ringfence.domain.verdict import Code, Deny, Refused, Throttle
 from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
@@ -91,8 +92,13 @@ class ModelDoor:
         """The same for a body that is still on its way."""
         begun: Call | Coroutine[Any, Any, None] | None = None
         try:
-            body = await read_request(ask.request, self._limits.request_bytes, ask.hold)
+            async with asyncio.timeout(self._limits.body_s):
+                body = await read_request(ask.request, self._limits.request_bytes, ask.hold)
             begun = self._begin(caller, ask, hints, body)
+        except TimeoutError:
+            what = f"its body did not come within {self._limits.body_s:g} seconds"
+            late = PeerError(Code.REQUEST_MALFORMED, what)
+            self._refuse(caller, ask, Deny(reason=reason_of(late)))
         except PeerError as error:
             self._refuse(caller, ask, Deny(reason=reason_of(error)))
         finally:

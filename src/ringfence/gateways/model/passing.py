@@ -22,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 _CREDENTIAL_SHOWN: Final = "credential_shown"
 _ERROR_BYTES_MAX: Final = 1024 * 1024
 _STEP_BYTES: Final = 64 * 1024
+_ANY_BYTES: Final = 2**63
 _ANSWERS: Final = range(200, 300)
 _FIRST_ERROR: Final = 400
 _OUR_CREDENTIAL: Final = frozenset({401, 403})
@@ -65,6 +66,11 @@ class _Whole(Collector):
         answer = call.codec.read(body)
         if call.scan.finds(body):
             _withhold(call, upstream, answer)
+            return
+        agent = call.ticket.caller.runtime.agent
+        allowed = agent.limits.result_bytes
+        if allowed is not None and len(body) > allowed:
+            _cut_whole(call, upstream, answer, reasons.result_too_large(agent, allowed))
             return
         gone = call.response.is_disconnected
         call.settle(
@@ -187,10 +193,14 @@ def _inspector(call: Call) -> Inspect:
     provider = call.leg.provider.name
     hold = call.ask.hold
     passed = held = 0
+    agent = call.ticket.caller.runtime.agent
+    allowed = agent.limits.result_bytes or _ANY_BYTES
 
     def inspect(data: bytes) -> Reason | None:
         nonlocal passed, held
         passed += len(data)
+        if passed > allowed:
+            return reasons.result_too_large(agent, allowed)
         if passed > held and held < KEPT_BYTES_MAX:
             step = max(_STEP_BYTES, passed - held)
             full = hold.take(step)
@@ -217,6 +227,20 @@ def _withhold(call: Call, upstream: UpstreamResponse, answer: Answer) -> None:
         answer=Answer(usage=answer.usage),
     )
     call.refuse(reasons.credential_shown(provider))
+    call.end()
+
+
+def _cut_whole(call: Call, upstream: UpstreamResponse, answer: Answer, why: Reason) -> None:
+    """Charge an answer that is too long for the agent, and end its invocation like a stream's."""
+    call.settle(
+        Status.CUT,
+        Billing.ANSWERED,
+        http_status=upstream.status,
+        error=why.code.value,
+        answer=answer,
+    )
+    call.means.path.stop_invocation(call.ticket.live, why)
+    call.refuse(why)
     call.end()
 
 
