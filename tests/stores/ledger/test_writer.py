@@ -265,6 +265,48 @@ def test_a_locked_log_refuses_intents_and_comes_back(tmp_path: Path) -> None:
     assert [event.sequence for event in events] == [1, 2, 3]
 
 
+def test_what_waits_for_a_locked_log_is_written_if_it_comes_back_while_closing(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        writer = LedgerWriter.open(Fence.take(tmp_path, "log_1"))
+        one = intent("act_1")
+        await writer.intend(one)
+        thief = look(tmp_path)
+        thief.execute("BEGIN IMMEDIATE")
+        writer.record(outcome(one))
+        with pytest.raises(UnavailableError):
+            await writer.intend(intent("act_2"))
+        assert writer.failure is not None
+        closing = asyncio.create_task(writer.close())
+        await asyncio.sleep(0.2)
+        thief.rollback()
+        thief.close()
+        await closing
+        assert writer.lost == 0
+
+    asyncio.run(run())
+    assert actions(tmp_path) == ["act_1", "act_1"]
+
+
+def test_a_log_that_stays_locked_is_given_up_and_the_loss_is_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = LedgerWriter.open(Fence.take(tmp_path, "log_1"))
+        one = intent("act_1")
+        await writer.intend(one)
+        thief = look(tmp_path)
+        thief.execute("BEGIN IMMEDIATE")
+        writer.record(outcome(one))
+        with pytest.raises(UnavailableError):
+            await asyncio.wait_for(writer.close(), 20)
+        assert writer.lost == 1
+        thief.rollback()
+        thief.close()
+
+    asyncio.run(run())
+    Fence.take(tmp_path, "log_1").release()
+
+
 def test_a_full_disk_refuses_intents_keeps_outcomes_and_comes_back(tmp_path: Path) -> None:
     async def run() -> None:
         async with writing(tmp_path) as writer:

@@ -111,14 +111,16 @@ class LedgerWriter:
         """
         self._is_closing = True
         tries_left = _LAST_TRIES
-        while tries_left and (self._job_ended is not None or self._next_job()):
+        while tries_left or self.failure is None:
+            if self.failure is not None:
+                tries_left -= 1
+                self._probe()
+            if self._job_ended is None and not self._next_job():
+                break
             await self.committer.wait()
             self._take_result()
             if self.failure is not None:
-                tries_left -= 1
                 await asyncio.sleep(self._pause_s)
-                self._probe()
-        await self.committer.wait()
         await self.committer.stop()
         self._backend.close()
         lost = self._line.clear()
