@@ -34,6 +34,7 @@ from tests.signing import AUDIENCE, ISSUER, claims, key, key_set, token
 
 from ringfence.api.application import ROUTES
 from ringfence.api.route import AnyRoute
+from ringfence.domain.agent import Limits
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.issuer import Issuer
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
@@ -228,6 +229,22 @@ def test_what_one_spends_or_does_too_often_is_not_missed_by_the_other() -> None:
     asyncio.run(story())
 
 
+def test_runs_of_one_take_no_place_of_the_other() -> None:
+    async def story() -> None:
+        world = await two()
+        few = {"triage": agent(limits=Limits(open_invocations=3))}
+        many = {"triage": agent(id="agt_evil", limits=Limits(open_invocations=3))}
+        both = {"acme": replace(acme(), agents=few), "evil": replace(evil(), agents=many)}
+        await world.worker.configuration_changed(
+            Configuration(organisations=both, digest="sha256:3", epoch=3), {}
+        )
+        for given in (EVIL, "rf_agt_triage"):
+            statuses = [(await world.ask(INVOCATIONS, {}, token=given)).status for _ in range(4)]
+            assert statuses == [201, 201, 201, 429]
+
+    asyncio.run(story())
+
+
 def test_a_change_in_one_organisation_leaves_no_mark_in_the_others_events() -> None:
     async def story() -> None:
         world = await two()
@@ -388,7 +405,18 @@ def test_no_listing_search_or_figure_holds_anything_of_the_other(shared: Plane, 
 def test_every_listing_of_the_api_is_in_that_matrix() -> None:
     asked = {re.sub(r"triage|viewer", "{name}", each.partition("?")[0]) for each in QUERIES}
     reading = {each for each in ROUTES if each.method == "GET" and "{id}" not in each.path}
+    asked.add("audit/proof")  # of one event; see below
     assert {each.path.removeprefix("/") for each in reading} == {each.lstrip("/") for each in asked}
+
+
+def test_no_proof_is_given_of_a_foreign_event(shared: Plane) -> None:
+    key_ = shared.key(Role.AUDITOR, organisation="evil", user="auditor")
+    foreign, nobodys = (
+        shared.ask("GET", f"audit/proof?action={name}", key=key_)
+        for name in ("act_acme1", "act_nobody1")
+    )
+    assert foreign.code == "no_such_event"
+    same(foreign, nobodys, "act_acme1", "act_nobody1")
 
 
 def test_a_foreign_cursor_continues_ones_own_listing_only(shared: Plane) -> None:
