@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from tests.stores.ledger.event import intent, outcome
 
-from ringfence.app.stores import open_stores, take_log
+from ringfence.app.storage import Files
+from ringfence.app.stores import open_stores
 from ringfence.domain.error import UsageError
+from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import log_ids
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -15,7 +17,7 @@ def test_a_folder_is_opened_closed_and_opened_again_with_one_log(tmp_path: Path)
     async def story() -> None:
         ids = SequentialIds()
         for _ in range(2):
-            stores = open_stores(tmp_path, ManualClock(), ids)
+            stores = open_stores(Files(tmp_path), ManualClock(), ids, SigningKeys(tmp_path))
             assert stores.recovered.unknown == []
             await stores.close()
         assert len(log_ids(tmp_path)) == 1
@@ -26,13 +28,13 @@ def test_a_folder_is_opened_closed_and_opened_again_with_one_log(tmp_path: Path)
 def test_what_was_left_open_is_found_and_ended(tmp_path: Path) -> None:
     async def story() -> None:
         ids = SequentialIds()
-        stores = open_stores(tmp_path, ManualClock(), ids)
+        stores = open_stores(Files(tmp_path), ManualClock(), ids, SigningKeys(tmp_path))
         left, done = intent("act_1"), intent("act_2")
         await stores.ledger.intend(left)
         await stores.ledger.intend(done)
         stores.ledger.record(outcome(done))
         await stores.close()
-        stores = open_stores(tmp_path, ManualClock(), ids)
+        stores = open_stores(Files(tmp_path), ManualClock(), ids, SigningKeys(tmp_path))
         assert stores.recovered.unknown == ["act_1"]
         await stores.close()
 
@@ -42,12 +44,12 @@ def test_what_was_left_open_is_found_and_ended(tmp_path: Path) -> None:
 def test_a_folder_in_use_is_refused_and_nothing_stays_open(tmp_path: Path) -> None:
     async def story() -> None:
         ids = SequentialIds()
-        stores = open_stores(tmp_path, ManualClock(), ids)
+        stores = open_stores(Files(tmp_path), ManualClock(), ids, SigningKeys(tmp_path))
         with pytest.raises(UsageError):
-            open_stores(tmp_path, ManualClock(), ids)
+            open_stores(Files(tmp_path), ManualClock(), ids, SigningKeys(tmp_path))
         with pytest.raises(UsageError):
-            take_log(tmp_path, ids)
+            Files(tmp_path).take_log(Files(tmp_path).logs(), ids)
         await stores.close()
-        take_log(tmp_path, ids).release()
+        Files(tmp_path).take_log(Files(tmp_path).logs(), ids).release()
 
     asyncio.run(story())

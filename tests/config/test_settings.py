@@ -43,7 +43,8 @@ def test_tls_or_an_explicit_word_lets_others_in(tmp_path: Path) -> None:
         (Options(port=9000, console_port=9000), "cannot share port 9000"),
         (Options(workers=0), "`--workers` cannot be 0"),
         (Options(workers=2), "`--workers 2` is more than this version runs, which is one"),
-        (Options(database="postgresql://u:hidden@h/d"), "supports no database but its own"),
+        (Options(database="mysql://u:hidden@h/d"), "a kind of database that is not supported"),
+        (Options(database="postgresql://u:${NOT_SET}@h/hidden"), "variable `NOT_SET`, which the"),
         (Options(host="192.168.0.5"), "`--host 192.168.0.5` would serve other machines"),
         (Options(console_host="::"), "`--console-host ::` would serve other machines"),
         (Options(console_host="plane.example"), "would serve other machines"),
@@ -89,3 +90,18 @@ def test_a_data_folder_with_a_configuration_of_its_own_is_used_with_that(tmp_pat
     own.write_text("format: 1\n")
     assert resolve({}, data=str(tmp_path)).config == own
     assert resolve({}, data=str(tmp_path), config="other.yaml").config == Path("other.yaml")
+
+
+def test_a_database_is_named_by_option_or_environment_and_its_password_by_reference() -> None:
+    url = "postgresql://ada:${DB_PASSWORD}@db.example/acme"
+    environment = {"RINGFENCE_DATABASE": url, "DB_PASSWORD": "s3c/et@1"}
+    expected = "postgresql://ada:s3c%2Fet%401@db.example/acme"
+    assert resolve(environment).database == expected
+    assert resolve(environment, database="sqlite").database == "sqlite"
+    assert resolve({"DB_PASSWORD": "s3c/et@1"}, database=url).database == expected
+    assert resolve({}).database == "sqlite"
+
+
+def test_settings_show_no_database_url() -> None:
+    settings = resolve({}, database="postgresql://ada:hidden@db.example/acme")
+    assert "hidden" not in f"{settings!r} {settings}"

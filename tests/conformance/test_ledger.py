@@ -1,12 +1,8 @@
-"""What every ledger must do, whatever keeps it; written against the public interface alone.
-
-A further backend adds one more `Backend` to `BACKENDS`.
-"""
+"""What every ledger must do, whatever keeps it; written against the public interface alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from contextlib import AbstractContextManager as Scope
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,16 +16,19 @@ from ringfence.domain.event import AnyEvent, Intent, Outcome, Status
 from ringfence.domain.invocation import InvocationState
 from ringfence.stores.body import Body
 from ringfence.stores.ledger import (
-    Fence,
     Filter,
     InvocationFilter,
     InvocationRecord,
     LedgerReader,
     LedgerWriter,
+    Logs,
     Recovered,
+    SqliteLogs,
     Stored,
     recover,
 )
+from ringfence.stores.postgresql.address import Address
+from ringfence.stores.postgresql.ledger_logs import PostgresLogs
 
 NOW_US = START_US + 1_000_000
 
@@ -54,46 +53,40 @@ class Reader(Protocol):
 class Backend:
     """How a kind of ledger is opened; `folder` is a fresh place for each test."""
 
-    name: str
-    writer: Callable[[Path, str], AbstractAsyncContextManager[Writer]]
-    reader: Callable[[Path], Scope[Reader]]
-    recover: Callable[[Path, str, int], Recovered]
+    logs: Callable[[Path], Logs]
+
+    @asynccontextmanager
+    async def writer(self, folder: Path, log: str) -> AsyncIterator[Writer]:
+        writer = LedgerWriter(self.logs(folder).take(log).open())
+        try:
+            yield writer
+        finally:
+            await writer.close()
+
+    @contextmanager
+    def reader(self, folder: Path) -> Iterator[Reader]:
+        reader = LedgerReader(self.logs(folder))
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def recover(self, folder: Path, log: str, now_us: int) -> Recovered:
+        logs = self.logs(folder)
+        held = logs.take(log)
+        try:
+            return recover(held, logs, now_us)
+        finally:
+            held.release()
+            logs.close()
 
 
-@asynccontextmanager
-async def _sqlite_writer(folder: Path, log: str) -> AsyncIterator[Writer]:
-    writer = LedgerWriter.open(Fence.take(folder, log))
-    try:
-        yield writer
-    finally:
-        await writer.close()
-
-
-@contextmanager
-def _sqlite_reader(folder: Path) -> Iterator[Reader]:
-    reader = LedgerReader(folder)
-    try:
-        yield reader
-    finally:
-        reader.close()
-
-
-def _sqlite_recover(folder: Path, log: str, now_us: int) -> Recovered:
-    fence = Fence.take(folder, log)
-    try:
-        return recover(fence, now_us)
-    finally:
-        fence.release()
-
-
-BACKENDS = [Backend("sqlite", _sqlite_writer, _sqlite_reader, _sqlite_recover)]
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+@pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    found = request.param
-    assert isinstance(found, Backend)
-    return found
+    if request.param == "sqlite":
+        return Backend(SqliteLogs)
+    address = Address.parse(request.getfixturevalue("postgresql_url"))
+    return Backend(lambda _: PostgresLogs(address))
 
 
 def write(backend: Backend, folder: Path, *events: AnyEvent, log: str = "log_1") -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
 from ringfence.api.context import Workers
-from ringfence.config.settings import Settings
+from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
@@ -50,8 +50,8 @@ class Epoch:
 class Beginning:
     """What workers begin with: the first epoch, all that people have given out, and the record.
 
-    `logs` are for workers that are processes, one for each, and `signing_key` is the file they sign
-    them with (empty for the data folder's own).
+    The rest is for workers that are processes: `logs`, one for each, `signing_key`, the file they
+    sign them with (empty for the data folder's own), and `database`, as the settings name it.
     """
 
     epoch: Epoch
@@ -61,6 +61,7 @@ class Beginning:
     users: UserRegistry
     logs: tuple[str, ...] = ()
     signing_key: str = ""
+    database: str = field(default=SQLITE, repr=False)
 
 
 class Group(Workers, Protocol):

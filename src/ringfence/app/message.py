@@ -9,6 +9,7 @@ import msgspec
 
 from ringfence import __version__
 from ringfence.app.group import Place
+from ringfence.config.settings import SQLITE
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
@@ -44,11 +45,17 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     log: str
     signing_key: str = ""
     """Empty for the data folder's own."""
+    database: str = SQLITE
+    """As the settings name it. INVARIANT (I5): it may hold a password; see `__repr__`."""
     place: Place
     configure: Configure
     credentials: tuple[AgentCredential, ...]
     evidence: tuple[tuple[str, str, Evidence], ...] = ()
     objects: tuple[ProviderObject, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the database's address."""
+        return f"Start(worker={self.worker}, log={self.log!r})"
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):

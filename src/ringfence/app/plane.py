@@ -21,7 +21,8 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
-from ringfence.app.stores import Stores, open_stores, worker_logs
+from ringfence.app.storage import storage_of
+from ringfence.app.stores import Stores, open_stores
 from ringfence.app.supervisor import Supervisor
 from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings
@@ -56,9 +57,11 @@ class Plane:
     workers: Group
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """Nothing is opened yet."""
+        """Nothing is opened yet. Raises UsageError as `storage_of`."""
         self._settings = settings
         self._environment = environment
+        self._storage = storage_of(settings)
+        self._keys = SigningKeys(settings.data, settings.signing_key)
         self._clock: Clock = SystemClock()
         self._ids: Ids = RandomIds(self._clock)
         self._is_stopping = False
@@ -126,7 +129,7 @@ class Plane:
         while True:
             try:
                 return await asyncio.to_thread(
-                    open_stores, folder, self._clock, self._ids, self._settings.signing_key
+                    open_stores, self._storage, self._clock, self._ids, self._keys
                 )
             except UsageError as error:
                 is_over = self._clock.monotonic_us() > give_up_us
@@ -161,6 +164,7 @@ class Plane:
             users=StoredUsers(state, self._clock, self._ids),
             logs=self._worker_logs(),
             signing_key=str(self._settings.signing_key or ""),
+            database=self._settings.database,
         )
 
     def _supervisor(self) -> Supervisor | None:
@@ -178,7 +182,7 @@ class Plane:
         if self._settings.workers == 1:
             return ()
         own = self._stores.log
-        return worker_logs(self._settings.data, self._settings.workers, own, self._ids)
+        return self._storage.worker_logs(self._settings.workers, own, self._ids)
 
     def _epoch(self, configuration: Configuration, prepared: Prepared) -> Epoch:
         states = {
@@ -224,8 +228,8 @@ class Plane:
             started_us=self._started_us,
             readiness=self._readiness,
             warnings=lambda: self._warnings.raised,
-            keys=SigningKeys(self._settings.data, self._settings.signing_key),
-            open_ledger=lambda: LedgerReader(self._settings.data),
+            keys=self._keys,
+            open_ledger=lambda: LedgerReader(self._storage.logs()),
             catch_up=self.workers.catch_up,
             open_bodies=self._open_bodies,
             readers=readers(),
@@ -233,7 +237,7 @@ class Plane:
 
     def _open_bodies(self) -> BodyReader:
         self.workers.flush_bodies()
-        return BodyReader(self._settings.data)
+        return BodyReader(self._storage.shelves())
 
     async def reload(self, actor: str) -> Configuration:
         """Read the files again and take a new epoch, all or nothing.

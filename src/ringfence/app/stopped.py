@@ -12,7 +12,7 @@ from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
-from ringfence.app.stores import take_log
+from ringfence.app.storage import storage_of
 from ringfence.config.settings import Settings
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
@@ -23,7 +23,7 @@ from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, LedgerWriter
 from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.state.grant import Grant
-from ringfence.stores.state.store import StateStore, open_state
+from ringfence.stores.state.store import StateStore
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
@@ -61,7 +61,8 @@ class _Installation:
     """What the command line changes and reads on disk while no plane is running."""
 
     def __init__(self, settings: Settings, prepared: Prepared, state: StateStore) -> None:
-        self._settings = settings
+        self._storage = storage_of(settings)
+        self._keys = SigningKeys(settings.data, settings.signing_key)
         self._prepared = prepared.configuration
         self._state = state
         self._is_registered = False
@@ -99,11 +100,13 @@ class _Installation:
 
     async def record(self, note: ChangeNote) -> None:
         """Write one event, as the log's writer for a moment."""
-        fence = take_log(self._settings.data, self.ids)
+        logs = self._storage.logs()
         with ExitStack() as undo:
-            undo.callback(fence.release)
-            keys = SigningKeys(self._settings.data, self._settings.signing_key)
-            writer = LedgerWriter(AttestedLog.open(fence, keys, self.clock.now_us))
+            held = self._storage.take_log(logs, self.ids)
+            undo.callback(held.release)
+            writer = LedgerWriter(
+                AttestedLog.open(held, self._storage.logs, self._keys, self.clock.now_us)
+            )
             undo.pop_all()
         try:
             await writer.append(change_of(note, self.configuration, self.clock.now_us()))
@@ -143,7 +146,8 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
     """
     now_us = SystemClock().now_us()
     prepared = prepare(settings, _AnyValue(environment), now_us)
-    state = open_state(settings.data)
+    storage = storage_of(settings)
+    state = storage.state()
     try:
         installation = _Installation(settings, prepared, state)
         app = create_app(
@@ -153,8 +157,8 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                 configuration=lambda: installation.configuration,
                 reload=installation.reload,
                 record=installation.record,
-                open_ledger=lambda: LedgerReader(settings.data),
-                open_bodies=lambda: BodyReader(settings.data),
+                open_ledger=lambda: LedgerReader(storage.logs()),
+                open_bodies=lambda: BodyReader(storage.shelves()),
                 readers=readers(),
                 keys=SigningKeys(settings.data, settings.signing_key),
                 clock=installation.clock,

@@ -1,17 +1,16 @@
-"""Everything a plane keeps on disk, opened in the right order and closed in the reverse one."""
+"""Everything a plane keeps, opened in the right order and closed in the reverse one."""
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from ringfence.app.storage import Storage
 from ringfence.domain.error import UnavailableError, UsageError
-from ringfence.stores.backup import read_restored
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import Keeper, SigningKeys
-from ringfence.stores.ledger import Fence, LedgerWriter, Recovered, log_ids, recover
+from ringfence.stores.ledger import HeldLog, LedgerWriter, Logs, Recovered, recover
 from ringfence.stores.ledger.attested import AttestedLog, attest
 from ringfence.stores.ledger.recovery import complete
-from ringfence.stores.state.store import StateStore, open_state
+from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
@@ -36,92 +35,86 @@ class Stores:
         self.state.close()
 
 
-def open_stores(folder: Path, clock: Clock, ids: Ids, signing_key: Path | None = None) -> Stores:
+def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> Stores:
     """Open state, recover the ledger, vouch for all of it, and begin to write it.
 
     Raises UsageError if another plane uses the folder, a store is damaged or newer, or a log is
     not the one that was signed.
     """
-    keys = SigningKeys(folder, signing_key)
     with ExitStack() as undo:
-        state = open_state(folder)
+        state = storage.state()
         undo.callback(state.close)
-        fence = take_log(folder, ids)
-        undo.callback(fence.release)
-        recovered = recover(fence, clock.now_us())
+        logs = storage.logs()
+        undo.callback(logs.close)
+        held = storage.take_log(logs, ids)
+        undo.callback(held.release)
+        recovered = recover(held, logs, clock.now_us())
         for log_id in recovered.held:
             # Whoever writes it may still be spending: what is left of budgets is not known yet.
             raise UsageError(
                 "log_in_use",
-                f"log `{log_id}` in `{folder}` is being written by another process",
+                f"log `{log_id}` is being written by another process",
                 help="a worker of an earlier plane has not ended yet; wait for it, or end it",
             )
-        attest_others(fence, keys, clock.now_us())
-        bodies = BodyStore.open(folder)
+        attest_others(held.log_id, storage, keys, clock.now_us())
+        bodies = BodyStore.open(storage.shelves())
         undo.callback(bodies.close)
-        log = AttestedLog.open(fence, keys, clock.now_us)
+        log = AttestedLog.open(held, storage.logs, keys, clock.now_us)
         ledger = LedgerWriter(log, bodies)
         undo.pop_all()
+        logs.close()
     return Stores(
         state=state,
         bodies=bodies,
         ledger=ledger,
         keeper=log.keeper,
         recovered=recovered,
-        log=fence.log_id,
+        log=held.log_id,
     )
 
 
-def attest_others(fence: Fence, keys: SigningKeys, now_us: int) -> None:
+def attest_others(own: str, storage: Storage, keys: SigningKeys, now_us: int) -> None:
     """Vouch for the logs of processes that ended; each living one does so itself.
 
     Raises as `Attestation.open`.
     """
-    for log_id in log_ids(fence.folder):
-        if log_id == fence.log_id:
-            continue
-        try:
-            other = Fence.take(fence.folder, log_id)
-        except UsageError as error:
-            if error.code == "log_in_use":
-                continue
-            raise
-        try:
-            attest(other, keys, now_us)
-        finally:
-            other.release()
+    logs = storage.logs()
+    try:
+        for log_id in logs.ids():
+            other = _take(logs, log_id) if log_id != own else None
+            if other is not None:
+                try:
+                    attest(log_id, storage.logs, keys, now_us)
+                finally:
+                    other.release()
+    finally:
+        logs.close()
 
 
-def recover_log(folder: Path, log_id: str, keys: SigningKeys, now_us: int) -> list[str]:
+def recover_log(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -> list[str]:
     """Make one log whole whose writer has died, and vouch for it.
 
     Gives the actions whose outcome is unknown. Raises UsageError `log_in_use` while its writer
     lives, `store_damaged`, UnavailableError.
     """
-    fence = Fence.take(folder, log_id)
+    logs = storage.logs()
     try:
-        unknown = complete(fence, now_us)
-        attest(fence, keys, now_us)
+        held = logs.take(log_id)
+        try:
+            unknown = complete(held, logs, now_us)
+            attest(log_id, storage.logs, keys, now_us)
+        finally:
+            held.release()
     finally:
-        fence.release()
+        logs.close()
     return unknown
 
 
-def take_log(folder: Path, ids: Ids) -> Fence:
-    """The right to write this process's log: the newest there is, else a new one.
-
-    After a restore it is a new one: what others know of the old logs may go further than the copy.
-    Raises UsageError `log_in_use`.
-    """
-    known = _usable(folder)
-    return Fence.take(folder, known[-1] if known else ids.make("log"))
-
-
-def worker_logs(folder: Path, count: int, own: str, ids: Ids) -> tuple[str, ...]:
-    """One log for each worker process: the newest there are beside the plane's own, else new."""
-    known = [log for log in reversed(_usable(folder)) if log != own]
-    return tuple(known[at] if at < len(known) else ids.make("log") for at in range(count))
-
-
-def _usable(folder: Path) -> list[str]:
-    return [] if read_restored(folder) is not None else log_ids(folder)
+def _take(logs: Logs, log_id: str) -> HeldLog | None:
+    """A log that nobody writes; None if somebody does."""
+    try:
+        return logs.take(log_id)
+    except UsageError as error:
+        if error.code == "log_in_use":
+            return None
+        raise

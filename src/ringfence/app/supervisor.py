@@ -28,7 +28,9 @@ from ringfence.app.message import (
 )
 from ringfence.app.remote_worker import RemoteWorker, unexpected
 from ringfence.app.slot import Slot
+from ringfence.app.storage import storage_at
 from ringfence.app.stores import recover_log
+from ringfence.config.settings import SQLITE
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
@@ -74,6 +76,7 @@ class Supervisor:
         self._recovered = Recovered()
         self._users: UserRegistry | None = None
         self._signing_key = ""
+        self._database = SQLITE
         self._place: Place | None = None
         self._installed = asyncio.Event()
         self._is_ending = False
@@ -94,6 +97,7 @@ class Supervisor:
     def install(self, beginning: Beginning) -> None:
         """Take what to begin with."""
         self._signing_key = beginning.signing_key
+        self._database = beginning.database
         for slot, log in zip(self._slots, beginning.logs, strict=True):
             slot.log = log
         self._recovered = beginning.recovered
@@ -314,6 +318,7 @@ class Supervisor:
             data=str(self._folder),
             log=slot.log,
             signing_key=self._signing_key,
+            database=self._database,
             place=self._place,
             configure=msgspec.structs.replace(self._configure, change=self._change),
             credentials=tuple(self._credentials.values()),
@@ -332,7 +337,8 @@ class Supervisor:
 
     def _recover(self, log: str) -> list[str]:
         keys = SigningKeys(self._folder, Path(self._signing_key) if self._signing_key else None)
-        return recover_log(self._folder, log, keys, self._clock.now_us())
+        storage = storage_at(self._folder, self._database)
+        return recover_log(storage, log, keys, self._clock.now_us())
 
     async def _bury(self, slot: Slot) -> None:
         """Give every intent of a dead worker its outcome, exactly once, before its log goes on."""

@@ -33,12 +33,13 @@ from ringfence.app.message import (
     Started,
     StateChange,
 )
+from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.enforcement.authority import Authority
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
-from ringfence.stores.ledger import Fence, LedgerWriter, Recovered
+from ringfence.stores.ledger import LedgerWriter, Recovered
 from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.transport.client import Pool
@@ -313,14 +314,15 @@ class _Serving:
 
 def _open_stores(start: Start) -> tuple[AttestedLog, BodyStore]:
     folder = Path(start.data)
+    storage = storage_at(folder, start.database)
     keys = SigningKeys(folder, Path(start.signing_key) if start.signing_key else None)
     with contextlib.ExitStack() as undo:
-        fence = Fence.take(folder, start.log)
-        undo.callback(fence.release)
-        bodies = BodyStore.open(folder)
+        held = storage.logs().take(start.log)
+        undo.callback(held.release)
+        bodies = BodyStore.open(storage.shelves())
         undo.callback(bodies.close)
         bodies.prepare(each.id for each in start.configure.configuration.organisations.values())
-        log = AttestedLog.open(fence, keys, SystemClock().now_us)
+        log = AttestedLog.open(held, storage.logs, keys, SystemClock().now_us)
         undo.pop_all()
     return log, bodies
 

@@ -139,6 +139,7 @@ def verify(  # noqa: PLR0913 (one for each option)
     # Loaded only now: signatures and stores take a while to import.
     verification: Any = importlib.import_module("ringfence.stores.verification")
     rendering: Any = importlib.import_module("ringfence.cli.verification")
+    storing: Any = importlib.import_module("ringfence.app.storage")
     outside = verification.Outside(
         key=verification.read_key(key) if key else None,
         kept=tuple(verification.read_kept(Path(since))) if since else (),
@@ -150,9 +151,11 @@ def verify(  # noqa: PLR0913 (one for each option)
         elif not data.is_dir():
             raise UsageError("no_record", f"there is no data folder `{data}`", help="give --data")
         else:
+            storage = storing.storage_of(place.settings)
             report = verification.verify_folder(
                 data,
                 outside,
+                kept=verification.Kept(logs=storage.logs(), shelves=storage.shelves()),
                 is_running=local.is_answering(local.address(data)),
                 has_bodies=not without_bodies,
             )

@@ -1,11 +1,12 @@
 """Settings of the processes: where things lie and what they listen on."""
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ringfence.domain.error import UsageError
 
@@ -16,8 +17,11 @@ DEFAULT_HOST = "127.0.0.1"
 DATA_PORT = 8484
 CONTROL_PORT = 8485
 SQLITE = "sqlite"
+DATABASE_VARIABLE = "RINGFENCE_DATABASE"
 
 _HIGHEST_PORT = 65535
+_SCHEMES = ("postgresql://", "postgres://")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _Given = TypeVar("_Given")
 
 
@@ -32,7 +36,8 @@ class Settings:
     console_host: str = DEFAULT_HOST
     console_port: int = CONTROL_PORT
     workers: int = 1
-    database: str = SQLITE
+    database: str = field(default=SQLITE, repr=False)
+    """`sqlite`, or a PostgreSQL URL, which may hold a password: it is shown nowhere (I5)."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     insecure: bool = False
@@ -77,7 +82,7 @@ def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Setti
         console_host=_or(options.get("console_host"), DEFAULT_HOST),
         console_port=_or(options.get("console_port"), CONTROL_PORT),
         workers=_or(options.get("workers"), 1),
-        database=_or(options.get("database"), SQLITE),
+        database=_database(options.get("database"), environment),
         tls_cert=Path(certificate) if certificate else None,
         tls_key=Path(key) if key else None,
         insecure=options.get("insecure", False),
@@ -100,6 +105,25 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _database(given: str | None, environment: Mapping[str, str]) -> str:
+    """The URL with its references filled in; neither it nor their values stand in an error."""
+    text = given or environment.get(DATABASE_VARIABLE) or SQLITE
+    for name in dict.fromkeys(_REFERENCE.findall(text)):
+        if not environment.get(name):
+            raise _invalid(
+                f"environment variable `{name}`, which the database's URL names, is not set",
+                f"export {name}=…",
+            )
+        # In a URL, what is neither letter nor digit may mean something.
+        text = text.replace(f"${{{name}}}", quote(environment[name], safe=""))
+    if text != SQLITE and not text.startswith(_SCHEMES):
+        raise _invalid(
+            "`--database` names a kind of database that is not supported",
+            "give postgresql://user@host/name, or leave it out for SQLite in the data folder",
+        )
+    return text
 
 
 def _or(given: _Given | None, default: _Given) -> _Given:
@@ -147,12 +171,6 @@ def _check_scale(settings: Settings) -> None:
     if settings.workers > 1:
         what = f"`--workers {settings.workers}` is more than this version runs, which is one"
         raise _invalid(what, "leave --workers out")
-    if settings.database != SQLITE:
-        # A database URL may hold a password and is never shown.
-        raise _invalid(
-            "this version supports no database but its own",
-            "leave --database out: state is kept in SQLite in the data folder",
-        )
 
 
 def _invalid(what: str, advice: str) -> UsageError:

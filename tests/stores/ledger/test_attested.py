@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,15 @@ from tests.stores.ledger.event import intent, outcome
 from ringfence.domain.error import UsageError
 from ringfence.protocols.checkpoint import resumption
 from ringfence.stores.checkpoint import SigningKeys
-from ringfence.stores.ledger import Fence, LedgerWriter
+from ringfence.stores.ledger import Fence, LedgerWriter, SqliteLogs
 from ringfence.stores.ledger.attested import AttestedLog, attest
 from ringfence.stores.verification import Outside, verify_folder
 
 
 def opened(folder: Path) -> LedgerWriter:
-    fence = Fence.take(folder, "log_1")
-    return LedgerWriter(AttestedLog.open(fence, SigningKeys(folder), lambda: NOW_US))
+    logs = partial(SqliteLogs, folder)
+    held = logs().take("log_1")
+    return LedgerWriter(AttestedLog.open(held, logs, SigningKeys(folder), lambda: NOW_US))
 
 
 async def write(folder: Path, start: int, count: int) -> None:
@@ -46,7 +48,7 @@ def test_a_log_that_was_never_signed_is_taken_up(tmp_path: Path) -> None:
 
     asyncio.run(unsigned())
     fence = Fence.take(tmp_path, "log_1")
-    attest(fence, SigningKeys(tmp_path), NOW_US)
+    attest("log_1", partial(SqliteLogs, tmp_path), SigningKeys(tmp_path), NOW_US)
     fence.release()
     (signed,) = checkpoints(tmp_path)
     assert signed.size == 1

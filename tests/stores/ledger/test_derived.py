@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
-from tests.stores.ledger.writing import TABLES, derived, write
+from tests.stores.ledger.writing import derived, write
 
 from ringfence.domain.event import AnyEvent, Intent
-from ringfence.stores.ledger.derived import catch_up, commit, rebuild
+from ringfence.stores.ledger.derived import rebuild
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.invocation import select
 from ringfence.stores.ledger.log import open_log
@@ -112,16 +112,3 @@ def test_rebuilding_gives_exactly_what_was_kept(
     finally:
         log.close()
         fence.release()
-
-
-def test_what_is_not_derived_yet_is_caught_up_with(log: sqlite3.Connection) -> None:
-    write(log, a_history(7))
-    kept, (projected,) = derived(log), log.execute("SELECT projected FROM log").fetchone()
-    for table in TABLES:
-        log.execute(f"DELETE FROM {table}")  # noqa: S608 (constants)
-    log.execute("UPDATE log SET projected = 0")
-    projection = catch_up(log)
-    assert projection.count == projected
-    commit(log, projection)
-    assert derived(log) == kept
-    assert catch_up(log).count == 0

@@ -1,4 +1,5 @@
 import sqlite3
+from pathlib import Path
 
 import pytest
 from tests.stores.ledger.event import intent, outcome
@@ -9,6 +10,7 @@ from ringfence.domain.event import AnyEvent, Attempt, Intent, Outcome
 from ringfence.domain.usage import Usage
 from ringfence.stores.ledger import experience
 from ringfence.stores.ledger.experience import read_evidence, read_objects
+from ringfence.stores.ledger.sqlite_rows import SqliteRows
 
 _KEY = ("org_a", "small")
 
@@ -21,10 +23,14 @@ def call(
     return one, outcome(one, usage=usage)
 
 
+def rows_of(log: sqlite3.Connection) -> SqliteRows:
+    return SqliteRows("log_1", Path("log_1.db"), log)
+
+
 def learned(log: sqlite3.Connection, *events: AnyEvent) -> Evidence | None:
     write(log, [list(events)])
     evidence: dict[tuple[str, str], Evidence] = {}
-    read_evidence(log, evidence)
+    read_evidence(rows_of(log), evidence)
     return evidence.get(_KEY)
 
 
@@ -68,7 +74,7 @@ def made(number: int, *, operation: str = "responses") -> tuple[Intent, Outcome]
 
 def test_objects_of_responses_calls_are_found_newest_first(log: sqlite3.Connection) -> None:
     write(log, [[*made(1)], [*made(2, operation="chat"), made(3)[0]], [made(3)[1]]])
-    assert [(each.name, each.agent, each.tokens) for each in read_objects(log)] == [
+    assert [(each.name, each.agent, each.tokens) for each in read_objects(rows_of(log))] == [
         ("obj_3", "agt_1", 8),
         ("obj_1", "agt_1", 6),
     ]
@@ -78,7 +84,7 @@ def test_an_object_without_a_count_stays_unknown(log: sqlite3.Connection) -> Non
     one, done = made(1)
     done.usage = None
     write(log, [[one, done]])
-    assert read_objects(log) == []
+    assert read_objects(rows_of(log)) == []
 
 
 def test_only_so_many_objects_are_read(
@@ -86,6 +92,6 @@ def test_only_so_many_objects_are_read(
 ) -> None:
     monkeypatch.setattr(experience, "_MOST_OBJECTS", 3)
     write(log, [[*made(number)] for number in range(1, 9)])
-    assert [each.name for each in read_objects(log)] == ["obj_8", "obj_7", "obj_6"]
+    assert [each.name for each in read_objects(rows_of(log))] == ["obj_8", "obj_7", "obj_6"]
     monkeypatch.setattr(experience, "_SEARCHED_EVENTS", 4)
-    assert [each.name for each in read_objects(log)] == ["obj_8", "obj_7"]
+    assert [each.name for each in read_objects(rows_of(log))] == ["obj_8", "obj_7"]

@@ -1,4 +1,5 @@
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,14 @@ from tests.stores.ledger.writing import write
 
 from ringfence.domain.error import UnavailableError
 from ringfence.stores.ledger.leaves import leaf_reader
+from ringfence.stores.ledger.sqlite_logs import SqliteLogs
 
 
 def numbers(folder: Path, sequence: int) -> list[tuple[int, int]]:
-    return [(one.first, len(one.leaves)) for one in leaf_reader(folder, "log_1")(sequence)]
+    return [
+        (one.first, len(one.leaves))
+        for one in leaf_reader(partial(SqliteLogs, folder), "log_1")(sequence)
+    ]
 
 
 def test_leaves_are_read_from_the_group_that_holds_a_sequence(

@@ -17,6 +17,7 @@ from ringfence.stores.ledger.fence import Fence, log_path
 from ringfence.stores.ledger.query import Filter
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.ledger.recovery import Recovered, recover
+from ringfence.stores.ledger.sqlite_logs import SqliteLogs
 from ringfence.stores.ledger.writer import LedgerWriter
 
 NOW_US = START_US + 3_600_000_000
@@ -36,11 +37,12 @@ def write(folder: Path, *events: AnyEvent, log: str = "log_1") -> None:
 
 
 def restart(folder: Path, log: str = "log_1", now_us: int = NOW_US) -> Recovered:
-    fence = Fence.take(folder, log)
+    logs = SqliteLogs(folder)
+    held = logs.take(log)
     try:
-        return recover(fence, now_us)
+        return recover(held, logs, now_us)
     finally:
-        fence.release()
+        held.release()
 
 
 def events(folder: Path) -> list[AnyEvent]:

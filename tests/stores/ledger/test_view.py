@@ -6,11 +6,12 @@ from tests.stores.ledger.writing import write
 
 from ringfence.stores.ledger.fence import log_path
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Matcher
+from ringfence.stores.ledger.sqlite_rows import SqliteRows
 from ringfence.stores.ledger.view import LogView
 
 
 def view_of(folder: Path) -> LogView:
-    return LogView("log_1", log_path(folder, "log_1"))
+    return LogView(SqliteRows.open("log_1", log_path(folder, "log_1")))
 
 
 def actions(view: LogView, asked: Filter) -> list[str]:

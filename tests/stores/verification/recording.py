@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
@@ -19,6 +20,7 @@ from ringfence.stores.ledger.fence import Fence, log_path
 from ringfence.stores.ledger.leaves import leaf_reader
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.segment import SegmentWriter
+from ringfence.stores.ledger.sqlite_logs import SqliteLogs
 
 LOG = "log_1"
 
@@ -51,7 +53,9 @@ def record(folder: Path, count: int, *, log_id: str = LOG, seed: int = 1, most: 
     fence = Fence.take(folder, log_id)
     keys = SigningKeys(folder)
     with closing(open_log(fence)) as connection:
-        attestation = Attestation.open(keys, log_id, leaf_reader(folder, log_id), START_US)
+        attestation = Attestation.open(
+            keys, log_id, leaf_reader(partial(SqliteLogs, folder), log_id), START_US
+        )
         segments = SegmentWriter(connection)
         connection.execute("PRAGMA synchronous = OFF")
         group: list[AnyEvent] = []

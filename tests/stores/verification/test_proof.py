@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.place import hashes_path, notes_path
 from ringfence.stores.ledger.leaves import leaf_reader
+from ringfence.stores.ledger.sqlite_logs import SqliteLogs
 from ringfence.stores.verification import Outside, prove, verify_proof
 
 
@@ -19,7 +21,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def leaves(folder: Path) -> list[bytes]:
-    return [leaf for group in leaf_reader(folder, "log_1")(1) for leaf in group.leaves]
+    return [
+        leaf
+        for group in leaf_reader(partial(SqliteLogs, folder), "log_1")(1)
+        for leaf in group.leaves
+    ]
 
 
 def trusted(folder: Path) -> Outside:

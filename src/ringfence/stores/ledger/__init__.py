@@ -1,4 +1,4 @@
-"""The ledger: one SQLite file for each writer, holding events in the order they were committed.
+"""The ledger: one log for each writer, holding events in the order they were committed.
 
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
 `invocation`, `activity` and `projection` (what follows from events), `derived` (the tables of it),
@@ -14,6 +14,8 @@ from ringfence.stores.ledger.invocation import InvocationRecord, opening_detail
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Stored
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.ledger.recovery import Recovered, recover
+from ringfence.stores.ledger.rows import HeldLog, Logs
+from ringfence.stores.ledger.sqlite_logs import SqliteLogs
 from ringfence.stores.ledger.writer import LedgerWriter
 
 __all__ = [
@@ -21,12 +23,15 @@ __all__ = [
     "Batch",
     "Fence",
     "Filter",
+    "HeldLog",
     "InvocationFilter",
     "InvocationRecord",
     "LedgerReader",
     "LedgerWriter",
+    "Logs",
     "ProviderObject",
     "Recovered",
+    "SqliteLogs",
     "Stored",
     "log_ids",
     "opening_detail",

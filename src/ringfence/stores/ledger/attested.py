@@ -6,10 +6,9 @@ from typing import Self, final
 from ringfence.stores.checkpoint import Attestation, Keeper, SigningKeys
 from ringfence.stores.checkpoint.keeper import Packed
 from ringfence.stores.ledger.backend import Backend, Batch
-from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.leaves import leaf_reader
 from ringfence.stores.ledger.projection import Projection
-from ringfence.stores.ledger.sqlite import SqliteLog
+from ringfence.stores.ledger.rows import HeldLog, Logs
 
 
 @final
@@ -22,15 +21,21 @@ class AttestedLog:
         self.keeper = keeper
 
     @classmethod
-    def open(cls, fence: Fence, keys: SigningKeys, now_us: Callable[[], int]) -> Self:
-        """Open a fenced log of a data folder and begin to vouch for it.
+    def open(
+        cls,
+        held: HeldLog,
+        open_logs: Callable[[], Logs],
+        keys: SigningKeys,
+        now_us: Callable[[], int],
+    ) -> Self:
+        """Open a held log and begin to vouch for it; `open_logs` gives what to read it by.
 
-        Raises as `SqliteLog.open` and `Attestation.open`. INVARIANT: called after fork.
+        Raises as `HeldLog.open` and `Attestation.open`. INVARIANT: called after fork.
         """
-        log = SqliteLog.open(fence)
+        log = held.open()
         try:
-            read = leaf_reader(fence.folder, fence.log_id)
-            attestation = Attestation.open(keys, fence.log_id, read, now_us())
+            read = leaf_reader(open_logs, held.log_id)
+            attestation = Attestation.open(keys, held.log_id, read, now_us())
         except BaseException:
             log.close()
             raise
@@ -70,7 +75,6 @@ class AttestedLog:
         self._log.close()
 
 
-def attest(fence: Fence, keys: SigningKeys, now_us: int) -> None:
+def attest(log_id: str, open_logs: Callable[[], Logs], keys: SigningKeys, now_us: int) -> None:
     """Vouch for all that a log holds which nobody writes any more. Raises as `Attestation.open`."""
-    read = leaf_reader(fence.folder, fence.log_id)
-    Attestation.open(keys, fence.log_id, read, now_us).close()
+    Attestation.open(keys, log_id, leaf_reader(open_logs, log_id), now_us).close()

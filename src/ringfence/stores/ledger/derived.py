@@ -1,4 +1,4 @@
-"""The derived tables of one log's file: write a projection, catch up, rebuild.
+"""The derived tables of one log's file: write a projection, rebuild.
 
 INVARIANT: every derived table is a function of the segments alone; `rebuild` proves it.
 """
@@ -105,18 +105,6 @@ def commit(connection: sqlite3.Connection, projection: Projection) -> None:
             write(connection, projection)
     finally:
         connection.execute("PRAGMA synchronous = FULL")
-
-
-def catch_up(connection: sqlite3.Connection) -> Projection:
-    """Gather what the derived tables of a log do not hold yet; it is still to be written."""
-    (projected,) = connection.execute("SELECT projected FROM log").fetchone()
-    projection = Projection()
-    last = segment.containing(connection, projected)
-    for part in segment.following(connection, last.first - 1 if last else 0):
-        for sequence, leaf in enumerate(part.leaves, part.first):
-            if sequence > projected:
-                projection.apply(decode(leaf), sequence, part.first)
-    return projection
 
 
 def rebuild(connection: sqlite3.Connection, *, every: int = 10_000) -> None:

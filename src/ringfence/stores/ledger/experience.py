@@ -3,7 +3,6 @@
 Both readings are bounded, so that a start takes as long for a large log as for a small one.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +11,9 @@ from ringfence.decisions import input_bound
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.event import AnyEvent, Intent, Outcome
 from ringfence.domain.model import Dialect
-from ringfence.stores.ledger import segment
 from ringfence.stores.ledger.format import decode
-from ringfence.stores.ledger.segment import Segment
+from ringfence.stores.ledger.rows import LogRows
+from ringfence.stores.ledger.segment import Range, Segment
 
 _COUNTED_EVENTS: Final = 10_000
 _SEARCHED_EVENTS: Final = 100_000
@@ -35,15 +34,13 @@ class ProviderObject:
     time_us: int
 
 
-def read_evidence(
-    connection: sqlite3.Connection, evidence: dict[tuple[str, str], Evidence]
-) -> None:
+def read_evidence(rows: LogRows, evidence: dict[tuple[str, str], Evidence]) -> None:
     """Learn from the newest calls what bodies amount to, as it was learned when they ended.
 
     A call that another model answered than the first of its route teaches nothing here.
     """
     intents: dict[tuple[str, str], Intent] = {}
-    for event in _newest(connection):
+    for event in _newest(rows):
         if isinstance(event, Intent):
             intents[event.organisation, event.action] = event
         elif isinstance(event, Outcome):
@@ -63,17 +60,17 @@ def _learn(intent: Intent, outcome: Outcome, evidence: dict[tuple[str, str], Evi
     evidence[key] = input_bound.learn(seen, intent.body_bytes, usage.input_tokens)
 
 
-def _newest(connection: sqlite3.Connection) -> Iterator[AnyEvent]:
-    last = segment.next_sequence(connection)
-    for part in segment.following(connection, max(0, last - _COUNTED_EVENTS)):
+def _newest(rows: LogRows) -> Iterator[AnyEvent]:
+    last = rows.next_sequence()
+    for part in rows.following(max(0, last - _COUNTED_EVENTS)):
         yield from map(decode, part.leaves)
 
 
-def read_objects(connection: sqlite3.Connection) -> list[ProviderObject]:
+def read_objects(rows: LogRows) -> list[ProviderObject]:
     """The newest objects that providers keep of Responses calls, newest first."""
     made: dict[tuple[str, str], ProviderObject] = {}
     found: list[ProviderObject] = []
-    for part in _newest_segments(connection):
+    for part in _newest_segments(rows):
         if not any(needle in part.data for needle in _ABOUT_OBJECTS):
             continue
         for leaf in reversed(part.leaves):
@@ -103,9 +100,9 @@ def _note(outcome: Outcome, made: dict[tuple[str, str], ProviderObject]) -> None
         )
 
 
-def _newest_segments(connection: sqlite3.Connection) -> Iterator[Segment]:
-    last = segment.next_sequence(connection)
-    within = segment.Range(lower=max(0, last - _SEARCHED_EVENTS))
-    while page := segment.page(connection, within, is_newest_first=True):
+def _newest_segments(rows: LogRows) -> Iterator[Segment]:
+    last = rows.next_sequence()
+    within = Range(lower=max(0, last - _SEARCHED_EVENTS))
+    while page := rows.page(within, is_newest_first=True):
         yield from page
         within = within.beyond(page[-1], is_newest_first=True)

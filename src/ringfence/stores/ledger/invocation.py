@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from ringfence.domain.event import Change
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
@@ -93,14 +93,14 @@ def read_opening(change: Change) -> Opening:
     )
 
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "organisation, id, root, agent, parent, depth, grouping, external_id, credential, opened_us,"
     " last_us, state, steps, cost_nano, refusals, deadline_us, token_digest, narrowing, task"
 )
 
 
-def _from_row(row: sqlite3.Row) -> InvocationRecord:
-    """Read one row of `_COLUMNS`."""
+def from_row(row: Mapping[str, Any]) -> InvocationRecord:
+    """Read one row of `COLUMNS`."""
     return InvocationRecord(
         invocation=Invocation(
             id=row["id"],
@@ -133,9 +133,9 @@ def select(
     """The invocations of a log that meet a condition; `where` may end in an order and a limit."""
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    query = f"SELECT {_COLUMNS} FROM invocations WHERE {where}"  # noqa: S608 (the caller's constant)
+    query = f"SELECT {COLUMNS} FROM invocations WHERE {where}"  # noqa: S608 (the caller's constant)
     rows = cursor.execute(query, values or {})
-    return [_from_row(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 def merge(one: InvocationRecord, other: InvocationRecord) -> InvocationRecord:

@@ -1,34 +1,32 @@
 """The durable leaves of a log from any sequence on, for whoever vouches for them."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from ringfence.stores.checkpoint.attestation import Leaves, ReadLeaves
-from ringfence.stores.database import open_readable, translated
-from ringfence.stores.ledger import segment
-from ringfence.stores.ledger.fence import log_path
-from ringfence.stores.ledger.schema import LEDGER
+from ringfence.stores.ledger.rows import Logs
 
 
-def leaf_reader(folder: Path, log_id: str) -> ReadLeaves:
-    """Reads a log of a data folder beside its writer.
+def leaf_reader(open_logs: Callable[[], Logs], log_id: str) -> ReadLeaves:
+    """Reads a log beside its writer; each reading opens the place anew, in its own thread.
 
     The reading raises UsageError `store_damaged`, UnavailableError `store_unavailable`.
     """
-    path = log_path(folder, log_id)
 
     def read(sequence: int) -> Iterator[Leaves]:
-        connection = open_readable(path, LEDGER)
+        logs = open_logs()
         try:
-            with translated(path, LEDGER.noun):
-                held = segment.containing(connection, sequence)
+            rows = logs.read(log_id)
+            try:
+                held = rows.containing(sequence)
                 after = sequence - 1
                 if held is not None:
                     yield Leaves(held.first, held.leaves)
                     after = held.first
-                for part in segment.following(connection, after):
+                for part in rows.following(after):
                     yield Leaves(part.first, part.leaves)
+            finally:
+                rows.close()
         finally:
-            connection.close()
+            logs.close()
 
     return read

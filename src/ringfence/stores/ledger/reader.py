@@ -7,10 +7,10 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, final
 
-from ringfence.stores.body import BodySearch
-from ringfence.stores.ledger.fence import log_ids, log_path
 from ringfence.stores.ledger.invocation import InvocationRecord, merge
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Matcher, Stored
+from ringfence.stores.ledger.rows import Logs
+from ringfence.stores.ledger.sqlite_logs import SqliteLogs
 from ringfence.stores.ledger.view import LogView
 
 _MOST_ACTIONS: Final = 10_000
@@ -19,15 +19,15 @@ _MOST_ACTIONS: Final = 10_000
 
 @final
 class LedgerReader:
-    """Reads all logs of a data folder; used by one thread.
+    """Reads all logs of one place; used by one thread.
 
     Whatever is asked is asked for one organisation. All methods raise UsageError `store_damaged`,
     `schema_newer` or `schema_older`, and UnavailableError `store_unavailable`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Take the data folder; files are opened when they are needed."""
-        self._folder = folder
+    def __init__(self, place: Path | Logs) -> None:
+        """Take where they are; a data folder stands for the files in it."""
+        self._place = SqliteLogs(place) if isinstance(place, Path) else place
         self._views: dict[str, LogView] = {}
 
     def query(self, asked: Filter) -> Iterator[Stored]:
@@ -60,24 +60,25 @@ class LedgerReader:
                 yield leaf + b"\n"
 
     def close(self) -> None:
-        """Close all files."""
+        """Let go of everything."""
         for view in self._views.values():
             view.close()
         self._views.clear()
+        self._place.close()
 
     def _logs(self) -> list[LogView]:
         """All logs there are by now."""
-        for log_id in log_ids(self._folder):
+        for log_id in self._place.ids():
             if log_id not in self._views:
-                self._views[log_id] = LogView(log_id, log_path(self._folder, log_id))
+                self._views[log_id] = LogView(self._place.read(log_id))
         return list(self._views.values())
 
     def _actions(self, asked: Filter) -> frozenset[str] | None:
         """The actions that a text stands for; None if no text is asked for."""
         if asked.text is None:
             return None
-        search = BodySearch(self._folder)
-        return frozenset(search.actions(asked.organisation, asked.text, limit=_MOST_ACTIONS))
+        found = self._place.search(asked.organisation, asked.text, limit=_MOST_ACTIONS)
+        return frozenset(found)
 
 
 def _id(record: InvocationRecord) -> str:

@@ -1,26 +1,22 @@
-"""Make a data folder whole after a crash, and tell the plane what it must know to go on."""
+"""Make logs whole after a crash, and tell the plane what it must know to go on."""
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from ringfence.decisions.input_bound import Evidence
-from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.budget import AccountKey
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Intent, Outcome, Status
 from ringfence.domain.money import Money
 from ringfence.protocols import canonical
-from ringfence.stores.database import open_readable, transaction, translated
-from ringfence.stores.ledger import derived, segment
-from ringfence.stores.ledger.backend import Batch
+from ringfence.stores.ledger.backend import Backend, Batch
 from ringfence.stores.ledger.experience import ProviderObject, read_evidence, read_objects
-from ringfence.stores.ledger.fence import Fence, log_ids, log_path, require_logs
 from ringfence.stores.ledger.format import decode
-from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
-from ringfence.stores.ledger.log import open_log
-from ringfence.stores.ledger.schema import LEDGER
-from ringfence.stores.ledger.segment import GROUP, SegmentWriter
+from ringfence.stores.ledger.invocation import InvocationRecord, merge
+from ringfence.stores.ledger.projection import Projection
+from ringfence.stores.ledger.rows import HeldLog, LogRows, Logs
+from ringfence.stores.ledger.segment import GROUP
 
 _LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 """A month and a day: no window that began before is still open."""
@@ -51,28 +47,33 @@ class Recovered:
     held: list[str] = field(default_factory=list)
 
 
-def recover(fence: Fence, now_us: int) -> Recovered:
+def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
     """Write the missing outcomes of every log that no living process writes, then read what is so.
 
-    The fenced log must exist already or is made. Call before the writer opens, under its fence.
+    The held log must exist already or is made. Call before it is opened for writing.
     Raises UsageError `store_damaged`, `schema_newer`, UnavailableError `store_unavailable`.
     """
     recovered = Recovered()
-    require_logs(fence.folder)
-    open_log(fence).close()
+    logs.require()
+    with own.writing():
+        pass  # it exists from now on
     spent: dict[tuple[AccountKey, int], int] = {}
     invocations: dict[tuple[str, str], InvocationRecord] = {}
-    for log_id in log_ids(fence.folder):
-        connection = _take_over(fence, log_id, now_us, recovered)
+    for log_id in logs.ids():
+        _make_whole(own, logs, log_id, now_us, recovered)
+        rows = logs.read(log_id)
         try:
-            with translated(log_path(fence.folder, log_id), LEDGER.noun):
-                _read_spent(connection, now_us, spent)
-                _read_open(connection, invocations)
-                recovered.closed.extend(_read_closed(connection, now_us))
-                read_evidence(connection, recovered.evidence)
-                recovered.objects.extend(read_objects(connection))
+            for key, start_us, nano in rows.spent(now_us - _LONGEST_WINDOW_US):
+                spent[key, start_us] = spent.get((key, start_us), 0) + nano
+            _read_open(rows, invocations)
+            # What was ended on purpose: its name must not open a fresh run with a fresh budget.
+            recovered.closed.extend(
+                rows.closed_invocations(now_us - _LONGEST_WINDOW_US, _CLOSED_READ)
+            )
+            read_evidence(rows, recovered.evidence)
+            recovered.objects.extend(read_objects(rows))
         finally:
-            connection.close()
+            rows.close()
     recovered.spent.extend((key, start_us, Money(nano)) for (key, start_us), nano in spent.items())
     recovered.invocations.extend(invocations.values())
     recovered.closed.sort(key=lambda each: each.last_us)
@@ -80,56 +81,55 @@ def recover(fence: Fence, now_us: int) -> Recovered:
     return recovered
 
 
-def _take_over(fence: Fence, log_id: str, now_us: int, recovered: Recovered) -> sqlite3.Connection:
-    """A connection to a log, after making it whole if nobody else writes it."""
-    path = log_path(fence.folder, log_id)
-    if log_id == fence.log_id:
-        recovered.unknown.extend(complete(fence, now_us))
-        return open_readable(path, LEDGER)
+def _make_whole(own: HeldLog, logs: Logs, log_id: str, now_us: int, recovered: Recovered) -> None:
+    """Complete a log, unless somebody else writes it."""
+    if log_id == own.log_id:
+        recovered.unknown.extend(complete(own, logs, now_us))
+        return
     try:
-        other = Fence.take(fence.folder, log_id)
+        other = logs.take(log_id)
     except UsageError as error:
         if error.code != "log_in_use":
             raise
         recovered.held.append(log_id)
-        return open_readable(path, LEDGER)
+        return
     try:
-        recovered.unknown.extend(complete(other, now_us))
-        return open_readable(path, LEDGER)
+        recovered.unknown.extend(complete(other, logs, now_us))
     finally:
         other.release()
 
 
-def complete(fence: Fence, now_us: int) -> list[str]:
-    """Give every intent of a fenced log its outcome, and bring what is derived up to date.
+def complete(held: HeldLog, logs: Logs, now_us: int) -> list[str]:
+    """Give every intent of a held log its outcome, and bring what is derived up to date.
 
-    INVARIANT: all in one transaction, so that a crash in here leaves all to be done again.
+    INVARIANT: an outcome and the end of its intent are seen together, so that a crash in here
+    leaves exactly the rest to be done.
     """
-    connection = open_log(fence)
-    try:
-        with translated(fence.path, LEDGER.noun), transaction(connection):
-            derived.write(connection, derived.catch_up(connection))
-            missing = list(_missing(connection, fence.log_id, now_us))
-            writer = SegmentWriter(connection)
-            for at in range(0, len(missing), GROUP):
-                _append(writer, missing[at : at + GROUP], now_us)
-            derived.write(connection, derived.catch_up(connection))
-    finally:
-        connection.close()
+    with held.writing() as log:  # opening it brings what is derived up to date
+        rows = logs.read(held.log_id)
+        try:
+            missing = list(_missing(rows, held.log_id, now_us))
+        finally:
+            rows.close()
+        for at in range(0, len(missing), GROUP):
+            _append(log, missing[at : at + GROUP], now_us)
     return [outcome.action for outcome in missing]
 
 
-def _append(writer: SegmentWriter, outcomes: list[Outcome], now_us: int) -> None:
-    for sequence, outcome in enumerate(outcomes, writer.next_sequence):
+def _append(log: Backend, outcomes: list[Outcome], now_us: int) -> None:
+    first = log.next_sequence
+    projection = Projection()
+    for sequence, outcome in enumerate(outcomes, first):
         outcome.sequence = sequence
+        projection.apply(outcome, sequence, first)
     data = b"\n".join(canonical.encode(outcome) for outcome in outcomes)
-    writer.append(Batch(writer.next_sequence, len(outcomes), data, now_us, now_us))
+    log.commit(Batch(first, len(outcomes), data, now_us, now_us))
+    log.derive(projection)
 
 
-def _missing(connection: sqlite3.Connection, log_id: str, now_us: int) -> Iterator[Outcome]:
-    rows = connection.execute("SELECT sequence FROM pending ORDER BY sequence").fetchall()
-    for (sequence,) in rows:
-        part = segment.containing(connection, sequence)
+def _missing(rows: LogRows, log_id: str, now_us: int) -> Iterator[Outcome]:
+    for sequence in rows.unended():
+        part = rows.containing(sequence)
         intent = decode(part.leaves[sequence - part.first]) if part else None
         if isinstance(intent, Intent):
             yield _unknown(intent, log_id, now_us)
@@ -162,39 +162,8 @@ def _unknown(intent: Intent, log_id: str, now_us: int) -> Outcome:
     )
 
 
-def _read_spent(
-    connection: sqlite3.Connection, now_us: int, spent: dict[tuple[AccountKey, int], int]
-) -> None:
-    """Add up accounts, leaving out past windows and those of closed invocations."""
-    rows = connection.execute(
-        """SELECT organisation, scope, holder, per, window_us, spent_nano FROM accounts
-        WHERE CASE
-            WHEN per IN ('invocation', 'tree') THEN EXISTS (
-                SELECT 1 FROM invocations AS held
-                WHERE held.organisation = accounts.organisation AND held.id = accounts.holder
-                    AND held.state = 'open')
-            WHEN per = 'total' THEN 1
-            ELSE window_us > ?
-        END""",
-        (now_us - _LONGEST_WINDOW_US,),
-    )
-    for organisation, scope, holder, per, window_us, nano in rows:
-        key = (AccountKey(organisation, BudgetScope(scope), holder, Per(per)), window_us)
-        spent[key] = spent.get(key, 0) + nano
-
-
-def _read_open(
-    connection: sqlite3.Connection, invocations: dict[tuple[str, str], InvocationRecord]
-) -> None:
-    for record in select(connection, "state = 'open'"):
+def _read_open(rows: LogRows, invocations: dict[tuple[str, str], InvocationRecord]) -> None:
+    for record in rows.open_invocations():
         key = (record.invocation.organisation, record.invocation.id)
         known = invocations.get(key)
         invocations[key] = record if known is None else merge(known, record)
-
-
-def _read_closed(connection: sqlite3.Connection, now_us: int) -> list[InvocationRecord]:
-    """What was ended on purpose: its name must not open a fresh run with a fresh budget."""
-    where = """state IN ('finished', 'stopped') AND external_id IS NOT NULL AND last_us > :since_us
-        ORDER BY last_us DESC LIMIT :most"""
-    since_us = now_us - _LONGEST_WINDOW_US
-    return select(connection, where, {"since_us": since_us, "most": _CLOSED_READ})

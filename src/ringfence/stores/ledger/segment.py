@@ -14,7 +14,7 @@ GROUP: Final = 100
 END: Final = 2**63 - 1
 """Beyond every sequence and every time."""
 
-_LEVEL: Final = 1
+LEVEL: Final = 1
 """Measured on realistic leaves: 9 times smaller at 2 µs per call; level 3 gains 1 %."""
 
 _PAGE: Final = 64
@@ -60,7 +60,7 @@ class SegmentWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Begin after what the log holds."""
         self._connection = connection
-        self._compressor = Compressor(_LEVEL)
+        self._compressor = Compressor(LEVEL)
         row = connection.execute(
             "SELECT first + count, high_us FROM segments ORDER BY first DESC LIMIT 1"
         ).fetchone()

@@ -9,8 +9,10 @@ from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.projection import Projection
+from ringfence.stores.ledger.rows import catch_up
 from ringfence.stores.ledger.schema import LEDGER
 from ringfence.stores.ledger.segment import SegmentWriter
+from ringfence.stores.ledger.sqlite_rows import SqliteRows
 
 
 @final
@@ -22,9 +24,8 @@ class SqliteLog:
         self.log_id = fence.log_id
         self._fence = fence
         self._connection = connection
-        derived.commit(connection, derived.catch_up(connection))
+        derived.commit(connection, catch_up(SqliteRows(fence.log_id, fence.path, connection)))
         self._segments = SegmentWriter(connection)
-        self.next_sequence = self._segments.next_sequence
         self.pending: list[tuple[str, str]] = connection.execute(
             "SELECT organisation, action FROM pending"
         ).fetchall()
@@ -42,6 +43,11 @@ class SqliteLog:
         except BaseException:
             connection.close()
             raise
+
+    @property
+    def next_sequence(self) -> int:
+        """The number that the next leaf gets."""
+        return self._segments.next_sequence
 
     def commit(self, batch: Batch) -> None:
         """Write a batch as one row."""

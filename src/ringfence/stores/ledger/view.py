@@ -1,25 +1,19 @@
 """Read one log: its segments, and what is derived from them up to its newest event."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from typing import Final, final
 
 import msgspec
 
-from ringfence.stores.database import open_readable, translated
-from ringfence.stores.ledger import derived, segment
-from ringfence.stores.ledger.invocation import InvocationRecord, merge, select
+from ringfence.stores.ledger import segment
+from ringfence.stores.ledger.invocation import InvocationRecord, merge
 from ringfence.stores.ledger.query import Filter, InvocationFilter, Matcher, Place, Stored
-from ringfence.stores.ledger.schema import LEDGER
+from ringfence.stores.ledger.rows import InvocationPage, LogRows, catch_up
 from ringfence.stores.ledger.segment import Segment
+from ringfence.stores.ledger.sqlite_rows import derived_alone
 
 _PAGE: Final = 200
-
-_INVOCATIONS: Final = """organisation = :organisation AND id < :before AND id >= :floor
-    AND (:root IS NULL OR root = :root)
-    ORDER BY id DESC LIMIT :page"""
 
 _ABOVE_ALL_IDS: Final = "\U0010ffff"
 
@@ -41,15 +35,14 @@ class LogView:
     All methods raise UsageError `store_damaged` and UnavailableError `store_unavailable`.
     """
 
-    def __init__(self, log_id: str, path: Path) -> None:
-        """Open the log. Raises as `open_readable`."""
-        self._log_id = log_id
-        self._path = path
-        self._connection = open_readable(path, LEDGER)
+    def __init__(self, rows: LogRows) -> None:
+        """Read these rows, which are closed with the view."""
+        self._rows = rows
+        self._log_id = rows.log_id
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Let go of the log."""
+        self._rows.close()
 
     def events(self, asked: Filter, matcher: Matcher) -> Iterator[Stored]:
         """The events asked for, in the order of `Place`; the limit is the caller's."""
@@ -69,8 +62,8 @@ class LogView:
         """All events of a tree, in order."""
         wanted = _Belonging(organisation, root)
         needle = b'"root":' + msgspec.json.encode(root)
-        with self._snapshot() as connection:
-            parts = _parts_of(connection, organisation, root)
+        with self._rows.snapshot():
+            parts = self._rows.parts_of(organisation, root)
         for part in parts:
             if needle not in part.data:
                 continue
@@ -100,94 +93,52 @@ class LogView:
         self, asked: InvocationFilter, before: str
     ) -> tuple[list[InvocationRecord], bool]:
         """Some invocations below an id, and whether there are no more."""
-        values = {
-            "organisation": asked.organisation,
-            "root": asked.root,
-            "before": before,
-            "floor": "",
-            "page": _PAGE,
-        }
-        with self._snapshot() as connection:
-            page = list(select(connection, _INVOCATIONS, values))
-            is_last = len(page) < _PAGE
-            if not is_last:
-                values["floor"] = page[-1].invocation.id
-            newest = _newest(connection)
+        asking = InvocationPage(
+            organisation=asked.organisation, root=asked.root, before=before, floor="", most=_PAGE
+        )
+        with self._rows.snapshot():
+            page = self._rows.invocations(asking)
+            newest = catch_up(self._rows)
+        is_last = len(page) < _PAGE
+        if not is_last:
+            asking = replace(asking, floor=page[-1].invocation.id)
         known = {record.invocation.id: record for record in page}
-        try:
-            for record in select(newest, _INVOCATIONS, values):
-                other = known.get(record.invocation.id)
-                known[record.invocation.id] = merge(other, record) if other else record
-        finally:
-            newest.close()
+        for record in derived_alone(newest, asking):
+            other = known.get(record.invocation.id)
+            known[record.invocation.id] = merge(other, record) if other else record
         return [known[key] for key in sorted(known, reverse=True)], is_last
 
     def _parts(self, asked: Filter, after: Place | None) -> Iterator[Segment]:
         """The segments that may hold what is asked for, in the order asked for."""
-        with self._snapshot() as connection:
-            lower = segment.seek(connection, asked.since_us or 0)
+        rows = self._rows
+        with rows.snapshot():
+            lower = rows.seek(asked.since_us) if asked.since_us else 1
             upper = segment.END
             if after is not None and asked.is_newest_first:
-                upper = segment.seek(connection, after.time_us + 1)
+                upper = rows.seek(after.time_us + 1)
             elif after is not None:
-                lower = max(lower, segment.seek(connection, after.time_us))
+                lower = max(lower, rows.seek(after.time_us))
             if asked.invocation is not None:
-                return iter(self._parts_of_invocation(connection, asked, lower, upper))
+                return iter(self._parts_of_invocation(asked, asked.invocation, lower, upper))
         until_us = segment.END if asked.until_us is None else asked.until_us
         return self._pages(
             segment.Range(lower, upper, until_us), is_newest_first=asked.is_newest_first
         )
 
     def _parts_of_invocation(
-        self, connection: sqlite3.Connection, asked: Filter, lower: int, upper: int
+        self, asked: Filter, invocation: str, lower: int, upper: int
     ) -> list[Segment]:
         """Those of its whole tree within bounds, in the order asked for."""
-        row = connection.execute(
-            "SELECT root FROM invocations WHERE organisation = ? AND id = ?",
-            (asked.organisation, asked.invocation),
-        ).fetchone()
-        parts = _parts_of(connection, asked.organisation, row[0] if row else None)
+        root = self._rows.root_of(asked.organisation, invocation)
+        parts = self._rows.parts_of(asked.organisation, root)
         within = [part for part in parts if lower <= part.first < upper]
         return within[::-1] if asked.is_newest_first else within
 
     def _pages(self, within: segment.Range, *, is_newest_first: bool) -> Iterator[Segment]:
         while True:
-            with self._snapshot() as connection:
-                page = segment.page(connection, within, is_newest_first=is_newest_first)
+            with self._rows.snapshot():
+                page = self._rows.page(within, is_newest_first=is_newest_first)
             if not page:
                 return
             yield from page
             within = within.beyond(page[-1], is_newest_first=is_newest_first)
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """One consistent state of the log; short, since it holds back the writer's clean-up."""
-        with translated(self._path, LEDGER.noun):
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                self._connection.execute("COMMIT")
-
-
-def _parts_of(connection: sqlite3.Connection, organisation: str, root: str | None) -> list[Segment]:
-    """The segments of a tree in order, and the newest ones, whose trees are not yet known."""
-    rows = connection.execute(
-        "SELECT held.value FROM traces, json_each(traces.segments) AS held"
-        "     WHERE traces.organisation = ? AND traces.root = ?"
-        " UNION SELECT first FROM segments, log"
-        "     WHERE first + count > projected AND first >= projected - ?"
-        " ORDER BY 1",
-        (organisation, root, segment.GROUP),
-    ).fetchall()
-    parts = (segment.containing(connection, first) for (first,) in rows)
-    return [part for part in parts if part is not None]
-
-
-def _newest(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """A log in memory that holds what is derived from the newest events alone."""
-    memory = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in (statement for step in LEDGER.steps for statement in step):
-        memory.execute(statement)
-    derived.write(memory, derived.catch_up(connection))
-    return memory

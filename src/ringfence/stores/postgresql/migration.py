@@ -63,6 +63,22 @@ def missing(
     return {store: steps[known.get(store, 0) :] for store, steps in stores.items()}
 
 
+def require_newest(connection: Connection, stores: Mapping[str, Sequence[Step]]) -> None:
+    """For a reader: make the tables of a new database, and change nothing of a used one.
+
+    Raises UsageError `schema_newer` or `schema_older`.
+    """
+    if not versions(connection):
+        migrate(connection, stores)
+    for store, steps in missing(connection, stores).items():
+        if steps:
+            raise UsageError(
+                "schema_older",
+                f"{store} in the database has a schema that is older than this version",
+                help="start the plane once, so that it brings the database up to date",
+            )
+
+
 def versions(connection: Connection) -> Mapping[str, int]:
     """The schema version of each store; none in a database that was never used."""
     (name,) = connection.execute("SELECT to_regclass('store_versions')::text").fetchone() or (None,)

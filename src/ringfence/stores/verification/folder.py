@@ -1,14 +1,16 @@
 """Verify the record in a data folder, beside a running plane or after it."""
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from ringfence.analysis.verification import Fault, Finding
 from ringfence.domain.error import RingfenceError
 from ringfence.stores.body import BodyReader
+from ringfence.stores.body.place import Shelves
+from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.checkpoint.attestation import read_hint
 from ringfence.stores.checkpoint.leaf_file import LeafFile
 from ringfence.stores.checkpoint.place import (
@@ -20,9 +22,7 @@ from ringfence.stores.checkpoint.place import (
     tree_path,
 )
 from ringfence.stores.compression import ZstdError, decompress
-from ringfence.stores.database import open_readable, translated
-from ringfence.stores.ledger.fence import log_ids, log_path
-from ringfence.stores.ledger.schema import LEDGER
+from ringfence.stores.ledger import Logs, SqliteLogs
 from ringfence.stores.verification.examination import Examination, Group
 from ringfence.stores.verification.installation import believed, find_strangers, read_installation
 from ringfence.stores.verification.leaf import Head
@@ -34,35 +34,52 @@ from ringfence.stores.verification.trust import Evidence, Vouched
 _PAGE: Final = 64
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Where ledger and bodies are, if not in the data folder."""
+
+    logs: Logs
+    shelves: Shelves
+
+
 def verify_folder(
-    folder: Path, outside: Outside, *, is_running: bool, has_bodies: bool = True
+    folder: Path,
+    outside: Outside,
+    *,
+    is_running: bool,
+    has_bodies: bool = True,
+    kept: Kept | None = None,
 ) -> Report:
     """Verify everything. `is_running` says that calls may be under way.
 
+    `kept` tells where the ledger is; what vouches for it always stands in the data folder.
     What is wrong is in the report; only what makes verification impossible is raised.
     """
     report = Report()
     listing = _read(directory_path(folder))
     installation = read_installation(_read(keys_path(folder)), listing, outside, report)
     with contextlib.ExitStack() as closing:
-        bodies = _StoredBodies(folder) if has_bodies else None
+        logs = kept.logs if kept else SqliteLogs(folder)
+        closing.callback(logs.close)
+        shelves = kept.shelves if kept else SqliteShelves(folder)
+        bodies = _StoredBodies(shelves) if has_bodies else None
         if bodies is not None:
             closing.callback(bodies.close)
         examination = Examination(report, bodies)
-        present = log_ids(folder)
+        present = logs.ids()
         for log in sorted({*present, *installation.logs}):
             report.logs += 1
             evidence = _evidence(folder, log)
             if evidence.hashes is not None:
                 closing.callback(evidence.hashes.close)
-            kept = outside.of(installation.judge.origin(log))
-            vouched = installation.judge.judge(evidence, believed(installation, kept, report))
+            known = outside.of(installation.judge.origin(log))
+            vouched = installation.judge.judge(evidence, believed(installation, known, report))
             report.checkpoints += vouched.checkpoints
             presence = _judge_presence(vouched, present, installation.logs)
             for finding in (*presence, *vouched.findings):
                 report.add(finding)
             if log in present:
-                examination.examine(evidence, vouched, _groups(folder, log, report))
+                examination.examine(evidence, vouched, _groups(logs, log, report))
         find_strangers(installation, outside, [*present, *installation.logs], report)
         examination.conclude(is_running=is_running)
     report.limits = limits(outside, report, is_running=is_running, has_bodies=has_bodies)
@@ -96,30 +113,20 @@ def _evidence(folder: Path, log: str) -> Evidence:
     )
 
 
-def _groups(folder: Path, log: str, report: Report) -> Iterator[Group]:
+def _groups(logs: Logs, log: str, report: Report) -> Iterator[Group]:
     """The groups of a log in order, one that cannot be unpacked without its leaves.
 
-    Where the file itself cannot be read, that is found and the reading ends.
+    Where the log itself cannot be read, that is found and the reading ends.
     """
-    path = log_path(folder, log)
     after = -(2**63)
     try:
-        connection = open_readable(path, LEDGER)
-        with contextlib.closing(connection), translated(path, LEDGER.noun):
-            while rows := _page(connection, after):
-                for first, count, low_us, high_us, packed in rows:
+        with contextlib.closing(logs.read(log)) as rows:
+            while page := rows.raw(after, _PAGE):
+                for first, count, low_us, high_us, packed in page:
                     yield _group(first, count, (low_us, high_us), packed)
                     after = first
     except RingfenceError as error:
         report.add(Finding(fault=Fault.UNREADABLE, log=log, text=error.message))
-
-
-def _page(connection: sqlite3.Connection, after: int) -> list[tuple[int, int, int, int, bytes]]:
-    return connection.execute(
-        "SELECT first, count, low_us, high_us, leaves FROM segments WHERE first > ?"
-        " ORDER BY first LIMIT ?",
-        (after, _PAGE),
-    ).fetchall()
 
 
 def _group(first: int, count: object, index: tuple[object, object], packed: object) -> Group:
@@ -135,8 +142,8 @@ def _group(first: int, count: object, index: tuple[object, object], packed: obje
 
 @final
 class _StoredBodies:
-    def __init__(self, folder: Path) -> None:
-        self._reader = BodyReader(folder)
+    def __init__(self, shelves: Shelves) -> None:
+        self._reader = BodyReader(shelves)
 
     def fits(self, head: Head) -> bool | None:
         """Whether the stored body is the one that was committed to."""

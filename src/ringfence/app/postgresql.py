@@ -1,0 +1,77 @@
+"""Everything in a PostgreSQL database, which several planes may share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import final
+
+from ringfence.domain.error import UsageError
+from ringfence.stores.backup import read_restored
+from ringfence.stores.database import make_folder
+from ringfence.stores.ledger import HeldLog, Logs
+from ringfence.stores.postgresql.address import Address
+from ringfence.stores.postgresql.body import PostgresShelves
+from ringfence.stores.postgresql.ledger_logs import PostgresLogs
+from ringfence.stores.postgresql.state import open_state
+from ringfence.stores.state.database import secure_folder
+from ringfence.stores.state.store import StateStore
+from ringfence.transport.entropy import Ids
+
+_LOGS = "logs"
+
+
+def open_storage(folder: Path, url: str) -> "PostgreSql":
+    """The database of that URL. Raises UsageError `setting_invalid`; nothing is connected yet."""
+    return PostgreSql(folder, Address.parse(url))
+
+
+@final
+class PostgreSql:
+    """Implements `app.storage.Storage`. Each plane has a data folder of its own.
+
+    The folder remembers which logs are this plane's, since what vouches for them lies there.
+    """
+
+    def __init__(self, folder: Path, address: Address) -> None:
+        """Take the data folder and where the database is."""
+        self._folder = folder
+        self._address = address
+
+    def state(self) -> StateStore:
+        """Tables of the database."""
+        secure_folder(self._folder)
+        return open_state(self._address)
+
+    def logs(self) -> Logs:
+        """Rows of the database."""
+        return PostgresLogs(self._address)
+
+    def shelves(self) -> PostgresShelves:
+        """Rows of the database."""
+        return PostgresShelves(self._address)
+
+    def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
+        """One of this plane's own that nobody writes, the newest first; else a new one."""
+        for log_id in self._own():
+            try:
+                return logs.take(log_id)
+            except UsageError as error:
+                if error.code != "log_in_use":
+                    raise
+        return logs.take(self._another(ids))
+
+    def worker_logs(self, count: int, own: str, ids: Ids) -> tuple[str, ...]:
+        """Of those that are this plane's."""
+        known = [log for log in self._own() if log != own][:count]
+        return (*known, *(self._another(ids) for _ in range(count - len(known))))
+
+    def _another(self, ids: Ids) -> str:
+        log_id = ids.make("log")
+        make_folder(self._folder / _LOGS)
+        (self._folder / _LOGS / log_id).touch(mode=0o600)
+        return log_id
+
+    def _own(self) -> Iterator[str]:
+        if read_restored(self._folder) is None:
+            yield from sorted(
+                (path.name for path in (self._folder / _LOGS).glob("*")), reverse=True
+            )
