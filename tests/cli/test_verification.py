@@ -102,3 +102,32 @@ def test_a_key_is_changed_and_the_old_one_leads_to_it(
             assert time.monotonic() < until, result.written
             time.sleep(0.05)
     assert installed.call("audit", "proof", "act_none").code == 2
+
+
+def test_messages_are_erased_unless_they_are_held_and_the_record_still_holds(
+    plane: Installation,
+) -> None:
+    status, _ = plane.ask("forget me entirely")
+    assert status == 200
+    trace = plane.newest_trace("triage")
+    assert "forget me entirely" in plane.call("trace", "show", trace, "--full").out
+    held = plane.call("audit", "hold", "agent:triage", "--reason", "case 7")
+    assert held.code == 0, held.written
+    assert "case 7" in plane.call("audit", "hold").out
+    refused = plane.call("audit", "erase", "--invocation", trace, "--reason", "asked")
+    assert refused.code == 2
+    assert "legal hold" in refused.err
+    assert plane.call("audit", "hold", "agent:triage", "--release", "--reason", "over").code == 0
+    erased = plane.call("audit", "erase", "--invocation", trace, "--reason", "asked")
+    assert erased.code == 0, erased.written
+    assert "forget me entirely" not in plane.call("trace", "show", trace, "--full").out
+    result = plane.call("audit", "verify", "--json")
+    assert result.code == 0, result.written
+    assert result.json()["bodies_absent"] >= 2
+    changes = plane.call("audit", "query", "--kind", "change", "--json").json()
+    noted = [one["what"] for one in changes]
+    assert [one for one in noted if one.split(".")[0] in {"hold", "bodies"}] == [
+        "bodies.erased",
+        "hold.released",
+        "hold.placed",
+    ]

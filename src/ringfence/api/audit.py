@@ -75,7 +75,7 @@ async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
         Place.parse(query.after)
     part: dict[str, Any] = {
         "organisation": call.organisation.id,
-        "user": await _user_id(call.context, call.organisation.id, query.user),
+        "user": await user_id(call.context, call.organisation.id, query.user),
         "after": query.after or None,
         "limit": query.limit + 1,
     }
@@ -105,7 +105,7 @@ async def export(call: Call[ExportQuery, Nothing]) -> StreamingResponse:
     return StreamingResponse(lines.stream(first), media_type=_LINES)
 
 
-async def _user_id(context: ControlContext, organisation: str, user: str | None) -> str | None:
+async def user_id(context: ControlContext, organisation: str, user: str | None) -> str | None:
     """The id of a user who is asked for by name; whatever is no name is taken for an id."""
     if not user:
         return None

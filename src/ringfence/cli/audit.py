@@ -176,6 +176,69 @@ def proof(place: Place, *, action: str, kind: str | None) -> None:
         sys.stdout.write(plane.get("/audit/proof", action=action, kind=kind).decode())
 
 
+@audit.command("erase")
+@click.option(
+    "--invocation", metavar="ID", help="What it said, and its whole tree if it is a root."
+)
+@click.option("--action", metavar="ID", help="What one action said.")
+@click.option("--user", metavar="NAME", help="What agents said on a person's behalf.")
+@click.option("--reason", required=True, metavar="TEXT", help="Kept on the record.")
+@at_organisation
+def erase(
+    place: Place, *, invocation: str | None, action: str | None, user: str | None, reason: str
+) -> None:
+    """Erase stored messages for good; their events stay and still verify.
+
+    What is under a legal hold is not erased, and then nothing is.
+    """
+    given = {"invocation": invocation, "action": action, "user": user}
+    order = {name: value for name, value in given.items() if value is not None}
+    with connect(place) as plane:
+        answer = plane.post("/audit/erase", {**order, "reason": reason})
+    erased = msgspec.json.decode(answer, type=_Erased)
+    hint(f"erased {erased.bodies} messages of {erased.actions} actions")
+
+
+@audit.command("hold")
+@click.argument("subject", required=False)
+@click.option("--release", is_flag=True, help="End the hold.")
+@click.option("--reason", metavar="TEXT", help="Kept on the record.")
+@JSON
+@at_organisation
+def hold(
+    place: Place, *, subject: str | None, release: bool, reason: str | None, is_json: bool
+) -> None:
+    """Keep `organisation`, `agent:NAME` or `invocation:ID` from deletion; or list what is kept."""
+    with connect(place) as plane:
+        if subject is not None:
+            if not reason:
+                raise UsageError("usage", "a hold needs a reason", help="give --reason TEXT")
+            path = "/audit/holds/release" if release else "/audit/holds"
+            plane.post(path, {"subject": subject, "reason": reason})
+            return
+        holds = msgspec.json.decode(plane.get("/audit/holds"), type=_Holds).items
+    if is_json:
+        say_json(holds)
+    elif holds:
+        rows = [
+            (show_moment(int(one["time_us"])), one["subject"], one["actor"], one["reason"])
+            for one in holds
+        ]
+        columns = [Column("SINCE"), Column("HELD"), Column("BY"), Column("REASON")]
+        say(table(columns, rows, Style.of(sys.stdout)))
+    else:
+        hint("nothing is held")
+
+
+class _Erased(msgspec.Struct):
+    actions: int
+    bodies: int
+
+
+class _Holds(msgspec.Struct):
+    items: list[dict[str, str]]
+
+
 @audit.command("rotate-key")
 @at_organisation
 def rotate_key(place: Place) -> None:

@@ -1,0 +1,223 @@
+"""Routes about deleting what was stored: erase bodies, and hold what must not be deleted."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from ringfence.api.audit import user_id
+from ringfence.api.context import ChangeNote, ControlContext
+from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, Route
+from ringfence.domain.error import UsageError
+from ringfence.domain.event import Change
+from ringfence.domain.organisation import Organisation
+from ringfence.stores.body.erasure import erase
+from ringfence.stores.hold import Hold, Holds, is_held
+from ringfence.stores.ledger.format import decode
+from ringfence.stores.ledger.query import Filter, Stored
+from ringfence.stores.ledger.reader import LedgerReader
+
+_REASON_LIMIT = 500
+
+
+class EraseOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose bodies to erase: exactly one of an action, an invocation and a user.
+
+    With a root invocation its whole tree is meant; with a user, whatever agents did for them.
+    """
+
+    reason: str
+    action: str | None = None
+    invocation: str | None = None
+    user: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which msgspec reports as a wrong body."""
+        if sum(each is not None for each in (self.action, self.invocation, self.user)) != 1:
+            raise ValueError("name one of action, invocation and user")
+        _check_reason(self.reason)
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """What was erased. The events stay, and verify as before."""
+
+    actions: int
+    bodies: int
+
+
+class HoldOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to hold or to let go: `organisation`, `agent:NAME` or `invocation:ID`."""
+
+    subject: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, which msgspec reports as a wrong body."""
+        _check_reason(self.reason)
+
+
+async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
+    """Put the erasure on the record, then erase."""
+    folder, organisation = folder_of(call.context), call.organisation
+    order = call.body
+    if order.user is not None:
+        order = replace(order, user=await user_id(call.context, organisation.id, order.user))
+    holds = Holds(folder, organisation.id)
+    actions, held = await call.context.scan(
+        partial(_actions, call.context, organisation.id, order, holds)
+    )
+    if held:
+        raise UsageError(
+            "legal_hold",
+            f"{held} of these actions are under a legal hold; nothing was erased",
+            help="see `ringfence audit hold --list`",
+        )
+    subject = call.body.action or call.body.invocation or f"user:{call.body.user}"
+    detail = {"actions": str(len(actions)), "reason": call.body.reason}
+    note = _note(call.person.actor, organisation, "bodies.erased", subject, detail)
+    await call.context.record(note)
+    bodies = await asyncio.to_thread(partial(_erase, call.context, organisation.id, actions))
+    return Erased(actions=len(actions), bodies=bodies)
+
+
+async def place_hold(call: Call[Nothing, HoldOrder]) -> None:
+    """Hold from now on; recorded once it stands."""
+    organisation, subject = call.organisation, _with_id(call.organisation, call.body.subject)
+    hold = Hold(
+        subject=subject,
+        reason=call.body.reason,
+        actor=call.person.actor,
+        time_us=str(call.context.clock.now_us()),
+    )
+    holds = Holds(folder_of(call.context), organisation.id)
+    await asyncio.to_thread(holds.place, hold)
+    detail = {"reason": hold.reason}
+    await call.context.record(_note(hold.actor, organisation, "hold.placed", subject, detail))
+
+
+async def release_hold(call: Call[Nothing, HoldOrder]) -> None:
+    """Hold no longer; recorded before it ends."""
+    organisation, subject = call.organisation, _with_id(call.organisation, call.body.subject)
+    detail = {"reason": call.body.reason}
+    note = _note(call.person.actor, organisation, "hold.released", subject, detail)
+    holds = Holds(folder_of(call.context), organisation.id)
+    if any(one.subject == subject for one in await asyncio.to_thread(holds.all)):
+        await call.context.record(note)
+    await asyncio.to_thread(holds.release, subject)
+
+
+async def list_holds(call: Call[Nothing, Nothing]) -> Page[Hold]:
+    """All that stand."""
+    holds = Holds(folder_of(call.context), call.organisation.id)
+    return Page(items=await asyncio.to_thread(holds.all))
+
+
+def _actions(
+    context: ControlContext, organisation: str, order: EraseOrder, holds: Holds
+) -> tuple[list[str], int]:
+    """The actions meant, in order and once each, and how many of them are held."""
+    held = holds.all()
+    found: dict[str, bool] = {}
+    reader = context.open_ledger()
+    try:
+        stored = list(_stored(reader, organisation, order))
+    finally:
+        reader.close()
+    for event in (decode(one.leaf) for one in stored):
+        if not isinstance(event, Change):
+            is_this_held = is_held(
+                held, agent=event.agent, invocation=event.invocation, root=event.root
+            )
+            found[event.action] = found.get(event.action, False) or is_this_held
+    return list(found), sum(found.values())
+
+
+def _stored(reader: LedgerReader, organisation: str, order: EraseOrder) -> Iterator[Stored]:
+    asked = Filter(
+        organisation=organisation,
+        action=order.action,
+        invocation=order.invocation,
+        user=order.user,
+    )
+    yield from reader.query(asked)
+    if order.invocation is not None:
+        yield from reader.events_of(organisation, order.invocation)
+
+
+def _erase(context: ControlContext, organisation: str, actions: list[str]) -> int:
+    context.open_bodies().close()  # what was recorded so far is stored by now
+    return erase(folder_of(context), organisation, actions)
+
+
+def folder_of(context: ControlContext) -> Path:
+    """The data folder that bodies are stored in. Raises UsageError `not_signed`."""
+    if context.keys is None:
+        raise UsageError("not_signed", "this plane keeps no signed record in a data folder")
+    return context.keys.folder
+
+
+def _with_id(organisation: Organisation, subject: str) -> str:
+    """`agent:NAME` with the agent's id; whatever is no name is taken for an id."""
+    kind, _, name = subject.partition(":")
+    agent = organisation.agents.get(name) if kind == "agent" else None
+    return f"agent:{agent.id}" if agent is not None else subject
+
+
+def _note(
+    actor: str, organisation: Organisation, what: str, subject: str, detail: dict[str, str]
+) -> ChangeNote:
+    return ChangeNote(
+        organisation=organisation.id, actor=actor, what=what, subject=subject, detail=detail
+    )
+
+
+def _check_reason(reason: str) -> None:
+    if not 0 < len(reason) <= _REASON_LIMIT:
+        raise ValueError(f"a reason has 1 to {_REASON_LIMIT} characters")
+
+
+ROUTES: tuple[AnyRoute, ...] = (
+    Route(
+        method="POST",
+        path="/audit/erase",
+        summary="Erase stored messages; the events stay and still verify.",
+        roles=ADMIN,
+        query=Nothing,
+        body=EraseOrder,
+        answer=Erased,
+        handler=erase_bodies,
+    ),
+    Route(
+        method="GET",
+        path="/audit/holds",
+        summary="List what must not be deleted.",
+        roles=AUDITOR,
+        query=Nothing,
+        body=Nothing,
+        answer=Page[Hold],
+        handler=list_holds,
+    ),
+    Route(
+        method="POST",
+        path="/audit/holds",
+        summary="Hold an agent, an invocation or everything: nothing of it is deleted.",
+        roles=ADMIN,
+        query=Nothing,
+        body=HoldOrder,
+        answer=None,
+        handler=place_hold,
+    ),
+    Route(
+        method="POST",
+        path="/audit/holds/release",
+        summary="End a hold.",
+        roles=ADMIN,
+        query=Nothing,
+        body=HoldOrder,
+        answer=None,
+        handler=release_hold,
+    ),
+)

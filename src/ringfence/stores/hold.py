@@ -1,0 +1,73 @@
+"""Legal holds: what must not be deleted while somebody says so."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ringfence.domain.error import UsageError
+from ringfence.stores.checkpoint.place import replace
+from ringfence.stores.database import damaged, translated
+
+FOLDER: Final = "holds"
+_SUBJECT: Final = re.compile(r"organisation|(agent|invocation):\S{1,200}")
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing of `subject` (`organisation`, `agent:<id>`, `invocation:<id>`) may be deleted."""
+
+    subject: str
+    reason: str
+    actor: str
+    time_us: str
+
+
+class Holds:
+    """The holds of one organisation, in a file that is replaced whole."""
+
+    def __init__(self, folder: Path, organisation: str) -> None:
+        """Take the data folder and an organisation's id."""
+        self._path = folder / FOLDER / f"{organisation}.json"
+
+    def all(self) -> list[Hold]:
+        """Those that stand. Raises UsageError `store_damaged`, UnavailableError."""
+        with translated(self._path, "list of holds"):
+            try:
+                return msgspec.json.decode(self._path.read_bytes(), type=list[Hold])
+            except FileNotFoundError:
+                return []
+            except msgspec.MsgspecError as error:
+                raise damaged(self._path, "list of holds", str(error)) from error
+
+    def place(self, hold: Hold) -> None:
+        """Begin to hold. Raises UsageError `hold_malformed` or `hold_stands`, and as `all`."""
+        if not _SUBJECT.fullmatch(hold.subject):
+            raise UsageError(
+                "hold_malformed",
+                f"`{hold.subject}` cannot be held",
+                help="organisation, agent:NAME or invocation:ID",
+            )
+        held = self.all()
+        if any(one.subject == hold.subject for one in held):
+            raise UsageError("hold_stands", f"`{hold.subject}` is held already")
+        self._write([*held, hold])
+
+    def release(self, subject: str) -> Hold:
+        """End a hold. Raises UsageError `no_such_hold`, and as `all`."""
+        held = self.all()
+        for one in held:
+            if one.subject == subject:
+                self._write([other for other in held if other is not one])
+                return one
+        raise UsageError("no_such_hold", f"nothing holds `{subject}`")
+
+    def _write(self, held: list[Hold]) -> None:
+        with translated(self._path, "list of holds"):
+            replace(self._path, msgspec.json.encode(held))
+
+
+def is_held(holds: list[Hold], *, agent: str, invocation: str, root: str) -> bool:
+    """Whether one of the holds is about an event: its agent, its invocation, or all above it."""
+    subjects = {"organisation", f"agent:{agent}", f"invocation:{invocation}", f"invocation:{root}"}
+    return any(one.subject in subjects for one in holds)
