@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ringfence.decisions.pacing import LONGEST_PAUSE_S, Lane, Place
+from ringfence.decisions.pacing import LONGEST_PAUSE_S, Lane, Place, share
 from ringfence.decisions.rate import WINDOW_US
 from ringfence.domain.model import Pace
 
@@ -142,6 +142,15 @@ def test_a_lane_is_idle_when_nothing_of_it_matters(pace: Pace) -> None:
     assert not lane.is_idle(0)
     lane.leave(place)
     assert lane.is_idle(WINDOW_US)
+
+
+@given(st.integers(1, 2000), st.integers(1, 64))
+def test_the_shares_of_all_workers_add_up_to_the_pace(whole: int, workers: int) -> None:
+    pace = Pace(concurrent=whole, queue_seconds=3)
+    shares = [share(pace, number, workers) for number in range(1, workers + 1)]
+    assert sum(each.concurrent or 0 for each in shares) == max(whole, workers)
+    assert {each.queue_seconds for each in shares} == {3}
+    assert {each.requests_per_minute for each in shares} == {None}
 
 
 class Lanes(RuleBasedStateMachine):

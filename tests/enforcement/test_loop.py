@@ -1,7 +1,9 @@
 """Loops at work, in every dialect: hinted at, recorded once, stopped; polling that moves is not."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -270,5 +272,69 @@ def test_too_many_requests_at_the_provider_are_no_storm() -> None:
             assert (await world.ask(headers=RUN)).status == 429
             world.clock.advance(1000)
         assert len(world.providers.sent) == 40
+
+    asyncio.run(story())
+
+
+RECORDED = Path(__file__).parent.parent / "transcripts" / "loops"
+MEMBER = {
+    Dialect.CHAT: "messages",
+    Dialect.RESPONSES: "input",
+    Dialect.MESSAGES: "messages",
+    Dialect.GEMINI: "contents",
+}
+
+
+def recorded(run: str, dialect: Dialect) -> list[bytes]:
+    """Every request of a recorded run: each ends with results, the first with the question."""
+    whole_run = json.loads((RECORDED / f"{run}.{dialect.value}.json").read_text("utf-8"))
+    name = MEMBER[dialect]
+    turns = whole_run[name]
+    ends = [at for at in range(1, len(turns) + 1) if _is_sent(turns, at)]
+    return [json.dumps(whole_run | {name: turns[:end]}).encode() for end in ends]
+
+
+def _is_sent(turns: list[dict[str, Any]], end: int) -> bool:
+    """Whether the agent sent its conversation when it had come so far."""
+    last = turns[end - 1]
+    following = turns[end] if end < len(turns) else {}
+    is_own = last.get("role") in ("assistant", "model") or last.get("type") == "function_call"
+    goes_on = following.get("role") == "tool" or following.get("type") == "function_call_output"
+    return not is_own and not goes_on and last.get("role") != "system"
+
+
+async def replay(world: World, dialect: Dialect, run: str) -> list[MemoryResponse]:
+    responses = []
+    for raw in recorded(run, dialect):
+        response = await world.ask(PATHS[dialect], raw, headers=RUN)
+        responses.append(response)
+        if response.status != 200:
+            break
+    return responses
+
+
+@DIALECTS
+@pytest.mark.parametrize(("run", "rounds"), [("stuck", 8), ("cycle", 16)])
+def test_a_recorded_loop_is_stopped_within_its_threshold(
+    dialect: Dialect, run: str, rounds: int
+) -> None:
+    async def story() -> None:
+        world = world_of(dialect)
+        responses = await replay(world, dialect, run)
+        assert code_of(responses[-1]) == "loop_detected"
+        assert len(responses) == 1 + rounds
+        assert [each.what for each in findings(world)] == ["finding.loop", "finding.loop"]
+        world.check_books()
+
+    asyncio.run(story())
+
+
+@DIALECTS
+def test_a_recorded_poll_is_left_alone(dialect: Dialect) -> None:
+    async def story() -> None:
+        world = world_of(dialect)
+        responses = await replay(world, dialect, "poll")
+        assert [each.status for each in responses] == [200] * 25
+        assert findings(world) == []
 
     asyncio.run(story())

@@ -41,6 +41,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     """
 
     worker: int
+    workers: int = 1
+    """How many there are: paces are shared out among them."""
     data: str
     log: str
     signing_key: str = ""

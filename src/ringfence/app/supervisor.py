@@ -315,6 +315,7 @@ class Supervisor:
         # From here to the ask, one turn: what changes later is told after this.
         start = Start(
             worker=slot.number,
+            workers=len(self._slots),
             data=str(self._folder),
             log=slot.log,
             signing_key=self._signing_key,

@@ -73,6 +73,9 @@ class Surroundings:
     """The way to the registry of invocations; None where this worker knows them all."""
     supplier: Supplier | None = None
     """Whoever can be asked for what another process holds; None where this one holds everything."""
+    number: int = 1
+    workers: int = 1
+    """Which of how many workers this is; paces are shared out among them."""
     ledger_totals: Callable[[], Mapping[str, int]] = dict
     """What the ledger has counted, by the names that metrics have."""
     authority: Authority | None = None
@@ -111,7 +114,11 @@ class Worker:
         else:
             self.invocations = self.view
             supplier = Supplies({Lack.INVOCATION: self.view}, supplier)
-        self.watch = Watch(FindingLog(ledger=ledger, directory=self.directory, clock=clock))
+        self.watch = Watch(
+            FindingLog(ledger=ledger, directory=self.directory, clock=clock),
+            number=around.number,
+            workers=around.workers,
+        )
         path = self._path = ModelPath(
             directory=self.directory,
             invocations=self.invocations,

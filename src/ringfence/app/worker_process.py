@@ -193,6 +193,8 @@ class WorkerProcess:
                 readiness=self._trouble,
                 authority=self._authority,
                 users=self,
+                number=start.worker,
+                workers=start.workers,
             ),
             Recovered(
                 evidence={

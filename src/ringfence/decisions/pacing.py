@@ -8,6 +8,7 @@ it brings.
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import final
 
 from ringfence.decisions.rate import WINDOW_US
@@ -18,6 +19,24 @@ LONGEST_PAUSE_S = 600.0
 
 _SECOND_US = 1_000_000
 _NEVER_US = -1
+
+
+def share(pace: Pace, number: int, workers: int) -> Pace:
+    """What worker `number` (from 1) of so many has of a pace; the shares add up to the whole.
+
+    Each has one at least, so that no call waits for ever at a worker that has none.
+    """
+    return replace(
+        pace,
+        requests_per_minute=_part(pace.requests_per_minute, number, workers),
+        concurrent=_part(pace.concurrent, number, workers),
+    )
+
+
+def _part(whole: int | None, number: int, workers: int) -> int | None:
+    if whole is None:
+        return None
+    return max(1, whole // workers + (number <= whole % workers))
 
 
 @final

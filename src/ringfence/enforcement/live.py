@@ -50,7 +50,7 @@ class Conversation:
         """Nothing read yet."""
         self.read = 0
         self.repetition = Repetition()
-        self.noticed: tuple[str, ...] | None = None
+        self.noticed: frozenset[str] | None = None
         """The tools of the loop that has been noticed and goes on."""
 
 

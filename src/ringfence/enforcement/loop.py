@@ -173,8 +173,9 @@ def _hint(
         edits = dialect.hint_edits(request.body, request.message_spans[-1], text)
     except PeerError as error:
         return Deny(reason=reason_of(error))
-    is_new = talk.noticed != found.tools
-    talk.noticed = found.tools
+    tools = frozenset(found.tools)  # a cycle is the same wherever in it one looks
+    is_new = talk.noticed != tools
+    talk.noticed = tools
     return Hinted(
         request=hinted(request, edits) if edits else request,
         obligation=AddHint(text=text) if edits else None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 from ringfence.decisions import reason
-from ringfence.decisions.pacing import Lane, Place
+from ringfence.decisions.pacing import Lane, Place, share
 from ringfence.domain.agent import Agent
 from ringfence.domain.error import UnsentError
 from ringfence.domain.model import Pace, UpstreamKey, UpstreamKind
@@ -201,8 +201,10 @@ class Pacing:
             timer.cancel()
 
 
-def paces_of(configuration: Configuration) -> dict[UpstreamKey, Pace]:
-    """The paces that a configuration sets."""
+def paces_of(
+    configuration: Configuration, number: int = 1, workers: int = 1
+) -> dict[UpstreamKey, Pace]:
+    """The paces that a configuration sets, as far as they are worker `number`'s of so many."""
     paces: dict[UpstreamKey, Pace] = {}
     for organisation in configuration.organisations.values():
         for kind, named in (
@@ -211,7 +213,9 @@ def paces_of(configuration: Configuration) -> dict[UpstreamKey, Pace]:
         ):
             for name, upstream in named.items():
                 if upstream.pace is not None:
-                    paces[UpstreamKey(organisation.id, kind, name)] = upstream.pace
+                    paces[UpstreamKey(organisation.id, kind, name)] = share(
+                        upstream.pace, number, workers
+                    )
     return paces
 
 

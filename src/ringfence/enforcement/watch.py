@@ -47,8 +47,9 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 class Watch:
     """Everything that is watched by one worker."""
 
-    def __init__(self, findings: FindingLog) -> None:
-        """Nothing has been noticed yet."""
+    def __init__(self, findings: FindingLog, *, number: int = 1, workers: int = 1) -> None:
+        """Nothing has been noticed yet. It belongs to worker `number`, from 1, of so many."""
+        self._place = (number, workers)
         self.loops = Loops(findings)
         self.breakers = Breakers(findings)
         self.pacing = Pacing(findings.clock)
@@ -56,7 +57,7 @@ class Watch:
 
     def reloaded(self, configuration: Configuration) -> None:
         """Take the paces of a new configuration; nothing is held against its credentials."""
-        self.pacing.install(paces_of(configuration))
+        self.pacing.install(paces_of(configuration, *self._place))
         self.breakers.reloaded()
 
     @property
