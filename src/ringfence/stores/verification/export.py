@@ -24,7 +24,7 @@ from ringfence.protocols.note import Note, decode64, encode64
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.latest import installation_notes, latest_notes
 from ringfence.stores.checkpoint.leaf_file import HASH_BYTES, LeafFile
-from ringfence.stores.checkpoint.place import deletions_path, hashes_path
+from ringfence.stores.checkpoint.place import deletions_path, hashes_path, keys_path
 from ringfence.stores.verification.examination import Examination, Group
 from ringfence.stores.verification.installation import (
     Installation,
@@ -88,6 +88,8 @@ class ExportEvidence:
     def lines(self) -> Iterator[bytes]:
         """The evidence, a line at a time. Raises OSError, UsageError as `SigningKeys`."""
         folder = self._keys.folder
+        if not (self._spans or keys_path(folder).exists()):
+            return  # nothing was ever written here, so nobody has signed anything
         for what, data in installation_notes(folder).items():
             yield _line(Line(evidence=what, note=data.decode()))
         latest = latest_notes(folder)
