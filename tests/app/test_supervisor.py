@@ -6,17 +6,20 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
-from tests.app.installation import Answer, Installation, plane, provider
+from tests.app.installation import TOKEN, Answer, Installation, plane, provider
 
 from ringfence.app import remote_worker
 from ringfence.app.plane import Plane
 from ringfence.app.supervisor import Supervisor
 from ringfence.domain.agent import AgentState
 from ringfence.domain.error import RingfenceError
-from ringfence.domain.event import Intent, Outcome, Status
+from ringfence.domain.event import Change, Intent, Outcome, Status
 from ringfence.testing.model.script import parse
 
+RUNS = "/ringfence/v1/invocations"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
 SLOWLY = parse("""\
 format: 1
 rules:
@@ -69,7 +72,7 @@ def test_several_workers_serve_one_port_and_obey_every_change(installed: Install
                 assert len({each.pid for each in statuses} | {os.getpid()}) == 4
                 assert [each.trouble for each in statuses] == [""] * 3
                 assert all(each.epoch == 1 and each.memory_bytes > 0 for each in statuses)
-                assert sum(each.open_invocations > 0 for each in statuses) > 1
+                assert [each.open_invocations for each in statuses] == [1] * 3
 
                 await set_state(running, AgentState.SUSPENDED)
                 assert {each.code for each in await answers(installed)} == {"agent_suspended"}
@@ -181,6 +184,54 @@ def test_streams_end_on_every_worker_when_their_agent_is_suspended(
                 async with asyncio.timeout(1):
                     await asyncio.gather(*(each.ended.wait() for each in streams))
                 assert all(b"agent_suspended" in each.received for each in streams)
+
+    asyncio.run(story())
+
+
+def test_a_run_is_one_run_whichever_worker_its_calls_come_to(installed: Installation) -> None:
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with plane(installed) as running:
+                named = {"ringfence-invocation": "ticket-7"}
+                found = await asyncio.gather(*(installed.ask(headers=named) for _ in range(20)))
+                assert {each.status for each in found} == {200}
+                assert len({each.headers["ringfence-invocation"] for each in found}) == 1
+
+                # A declared run is known everywhere when its token is given out, and ended so too.
+                opened = await installed.send("POST", RUNS, b'{"task": "t"}', BEARER)
+                assert opened.status == 201
+                run = msgspec.json.decode(opened.body)
+                token = {"authorization": f"Bearer {run['token']}"}
+                used = await asyncio.gather(*(installed.ask(headers=token) for _ in range(20)))
+                assert {each.headers["ringfence-invocation"] for each in used} == {run["id"]}
+
+                # Whoever takes a dead worker's place knows it as well.
+                group = supervisor(running)
+                before = [each.pid for each in await group.status()]
+                os.kill(before[0], signal.SIGKILL)
+                await until(lambda: group.readiness() != "", 3)
+                await until(lambda: group.readiness() == "")
+                used = await asyncio.gather(*(installed.ask(headers=token) for _ in range(20)))
+                assert {each.status for each in used} == {200}
+
+                done = await installed.send("POST", f"{RUNS}/{run['id']}/finish", b"", token)
+                assert done.status == 200
+                late = await asyncio.gather(*(installed.ask(headers=token) for _ in range(20)))
+                assert {each.status for each in late} == {402}
+            async with plane(installed):
+                again = await installed.ask(headers=named)
+                assert (
+                    again.headers["ringfence-invocation"]
+                    == found[0].headers["ringfence-invocation"]
+                )
+            openings = [
+                each.subject
+                for each in installed.events()
+                if isinstance(each, Change) and each.what == "invocation.opened"
+            ]
+            assert len(openings) == len(set(openings)) == 2
 
     asyncio.run(story())
 

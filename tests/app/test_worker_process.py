@@ -31,7 +31,9 @@ from ringfence.domain.agent import AgentState, Scope
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Outcome, Status
+from ringfence.domain.invocation import Grouping, Invocation
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.registry import Card, Resolve, Resolved
 from ringfence.enforcement.authority import LEASE_US
 from ringfence.enforcement.directory import digest_of
 from ringfence.transport.clock import SystemClock
@@ -52,11 +54,25 @@ class Over:
     change: int = 0
 
     def told(self, message: Message) -> None:
-        assert isinstance(message, Pulse)
-        self.pulses.append(message)
+        if isinstance(message, Pulse):
+            self.pulses.append(message)
 
     def asked(self, message: Message) -> Message | Awaitable[Message]:
-        raise AssertionError(message)
+        """One run for all calls."""
+        assert isinstance(message, Resolve)
+        organisation = self.configuration.organisations["acme"].id
+        run = Invocation(
+            id="inv_1",
+            organisation=organisation,
+            agent=self.agent,
+            root="inv_1",
+            parent=None,
+            depth=0,
+            credential=message.who.credential,
+            opened_us=1,
+            grouping=Grouping.TIME,
+        )
+        return Resolved(cards=(Card(identity=run, last_us=SystemClock().now_us()),))
 
     def closed(self, why: RingfenceError) -> None:
         """Nobody waits for it."""

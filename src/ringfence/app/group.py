@@ -13,6 +13,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.proof import UserRegistry
+from ringfence.enforcement.record import Ledger
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
@@ -50,8 +51,9 @@ class Epoch:
 class Beginning:
     """What workers begin with: the first epoch, all that people have given out, and the record.
 
-    The rest is for workers that are processes: `logs`, one for each, `signing_key`, the file they
-    sign them with (empty for the data folder's own), and `database`, as the settings name it.
+    `users` and `ledger` are the plane's own. The rest is for workers that are processes: `logs`,
+    one for each, `signing_key`, the file they sign them with (empty for the data folder's own), and
+    `database`, as the settings name it.
     """
 
     epoch: Epoch
@@ -59,6 +61,7 @@ class Beginning:
     grants: tuple[Grant, ...]
     recovered: Recovered
     users: UserRegistry
+    ledger: Ledger
     logs: tuple[str, ...] = ()
     signing_key: str = ""
     database: str = field(default=SQLITE, repr=False)

@@ -14,6 +14,16 @@ from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.registry import (
+    Card,
+    Declare,
+    End,
+    Ended,
+    Heard,
+    Opened,
+    Resolve,
+    Resolved,
+)
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
@@ -54,6 +64,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     credentials: tuple[AgentCredential, ...]
     evidence: tuple[tuple[str, str, Evidence], ...] = ()
     objects: tuple[ProviderObject, ...] = ()
+    opened: tuple[Card, ...] = ()
+    """Open runs that have a token."""
 
     def __repr__(self) -> str:
         """Without the database's address."""
@@ -149,7 +161,14 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True, tag="pulse"):
 
 
 Message = (
-    Start
+    Resolve
+    | Declare
+    | Resolved
+    | End
+    | Heard
+    | Opened
+    | Ended
+    | Start
     | Started
     | Configure
     | CredentialsChange

@@ -162,6 +162,7 @@ class Plane:
             grants=tuple(grant for each in organisations for grant in state.grants.list(each)),
             recovered=self._stores.recovered,
             users=StoredUsers(state, self._clock, self._ids),
+            ledger=self._stores.ledger,
             logs=self._worker_logs(),
             signing_key=str(self._settings.signing_key or ""),
             database=self._settings.database,
@@ -172,7 +173,9 @@ class Plane:
         settings = self._settings
         if settings.workers == 1:
             return None
-        supervisor = Supervisor(settings.data, settings.workers, self._clock, self._environment)
+        supervisor = Supervisor(
+            settings.data, settings.workers, self._clock, self._ids, self._environment
+        )
         supervisor.spawn()
         self.workers = supervisor
         self._close.push_async_callback(supervisor.close)

@@ -126,20 +126,24 @@ class RemoteWorker:
         is over after a second; what is granted after it counts only once it has been taken. A
         worker that answers with an error is killed: what it believes is not known.
         """
-        wait_s = max(0, self.granted_until_us - self._clock.monotonic_us()) / 1e6
-        done, _ = await asyncio.wait({answer}, timeout=wait_s)
+        until_us = self.granted_until_us
+        done, _ = await asyncio.wait({answer}, timeout=self._left_s(until_us))
         if not done:
-            answer.add_done_callback(self._obeyed)
-            return
-        self._obeyed(answer)
+            answer.add_done_callback(self._has_obeyed)
+        elif not self._has_obeyed(answer):
+            ending = asyncio.create_task(self.ended())
+            await asyncio.wait({ending}, timeout=self._left_s(until_us))
 
-    def _obeyed(self, answer: asyncio.Future[Message]) -> None:
-        if answer.cancelled():
-            return
-        error = answer.exception()
-        if error is not None and self.is_linked:
-            _LOG.error("worker %d could not take a change and is ended: %s", self.number, error)
+    def _left_s(self, until_us: int) -> float:
+        return max(0, until_us - self._clock.monotonic_us()) / 1e6
+
+    def _has_obeyed(self, answer: asyncio.Future[Message]) -> bool:
+        error = None if answer.cancelled() else answer.exception()
+        if error is not None:
+            if self.is_linked:
+                _LOG.error("worker %d cannot take a change and is ended: %s", self.number, error)
             self.kill()
+        return error is None
 
     def hurry(self) -> None:
         """Let it not wait for running answers any longer."""

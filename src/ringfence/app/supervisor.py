@@ -17,8 +17,6 @@ from ringfence.app.message import (
     Change,
     Configure,
     CredentialsChange,
-    Identified,
-    Identify,
     Measure,
     Measurement,
     Message,
@@ -27,6 +25,7 @@ from ringfence.app.message import (
     StateChange,
 )
 from ringfence.app.remote_worker import RemoteWorker, unexpected
+from ringfence.app.shared import Shared
 from ringfence.app.slot import Slot
 from ringfence.app.storage import storage_at
 from ringfence.app.stores import recover_log
@@ -36,12 +35,12 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.enforcement.authority import RENEW_S
-from ringfence.enforcement.proof import UserRegistry
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, folder: Path, count: int, clock: Clock, environment: Mapping[str, str]
+        self, folder: Path, count: int, clock: Clock, ids: Ids, environment: Mapping[str, str]
     ) -> None:
         """Nothing is started yet. Made inside the running loop."""
         self._loop = asyncio.get_running_loop()
@@ -74,7 +73,8 @@ class Supervisor:
         self._configure: Configure | None = None
         self._credentials: dict[str, AgentCredential] = {}
         self._recovered = Recovered()
-        self._users: UserRegistry | None = None
+        self._ids = ids
+        self._shared: Shared | None = None
         self._signing_key = ""
         self._database = SQLITE
         self._place: Place | None = None
@@ -101,7 +101,7 @@ class Supervisor:
         for slot, log in zip(self._slots, beginning.logs, strict=True):
             slot.log = log
         self._recovered = beginning.recovered
-        self._users = beginning.users
+        self._shared = Shared(beginning, self._clock, self._ids, self._told_workers)
         self._credentials = {each.id: each for each in beginning.credentials}
         self._configure = self._configured(beginning.epoch)
 
@@ -174,6 +174,8 @@ class Supervisor:
             if slot.is_given_up(now_us) and slot.worker is not None:
                 _LOG.error("worker %d does not answer and is ended", slot.number)
                 slot.worker.kill()
+        if self._shared is not None:
+            self._shared.tidy()
 
     def readiness(self) -> str:
         """Empty if every worker can do its work, else which cannot and why."""
@@ -218,24 +220,23 @@ class Supervisor:
 
     # What a worker asks
 
-    def told(self, worker: RemoteWorker, message: Message) -> None:
-        """Nothing yet but pulses, which the worker's handle keeps."""
-        del worker
-        raise unexpected(message)
+    def told(self, worker: RemoteWorker, message: Message, /) -> None:
+        """What a worker has seen."""
+        self._known().told(worker, message)
 
-    def asked(self, worker: RemoteWorker, message: Message) -> Message | Awaitable[Message]:
-        """What only the supervisor knows."""
-        del worker
-        match message:
-            case Identify():
-                return self._identify(message)
-            case _:
-                raise unexpected(message)
+    def asked(self, worker: RemoteWorker, message: Message, /) -> Message | Awaitable[Message]:
+        """What a worker does not know."""
+        return self._known().asked(worker, message)
 
-    async def _identify(self, asked: Identify) -> Message:
-        if self._users is None:
+    def _known(self) -> Shared:
+        if self._shared is None:
             raise UnavailableError("worker_starting", "the plane has not begun yet")
-        return Identified(await self._users.user_id(asked.organisation, asked.name))
+        return self._shared
+
+    def _told_workers(self) -> list[RemoteWorker]:
+        """The workers that are told of every change."""
+        workers = [slot.worker for slot in self._slots]
+        return [each for each in workers if each is not None and each.is_told]
 
     # Within
 
@@ -253,11 +254,8 @@ class Supervisor:
 
     async def _tell_all(self, change: Change) -> None:
         """Send in this turn; return when nobody can act on what was before."""
-        sent = [
-            (slot.worker, slot.worker.ask(change))
-            for slot in self._slots
-            if slot.worker is not None and slot.worker.is_told
-        ]
+        self._known().take(change)
+        sent = [(worker, worker.ask(change)) for worker in self._told_workers()]
         await asyncio.gather(*(worker.obey(answer) for worker, answer in sent))
 
     async def _ask_all(self, make: Callable[[], Message]) -> list[Message]:
@@ -276,9 +274,8 @@ class Supervisor:
 
     async def _renew(self) -> None:
         while True:
-            for slot in self._slots:
-                if slot.worker is not None and slot.worker.is_told:
-                    slot.worker.renew(self._change)
+            for worker in self._told_workers():
+                worker.renew(self._change)
             await asyncio.sleep(RENEW_S)
 
     async def _keep(self, slot: Slot, first: asyncio.Future[None]) -> None:
@@ -299,6 +296,8 @@ class Supervisor:
                 error = UnavailableError("worker_failed", f"a worker cannot be started: {caught}")
                 worker.kill()
             code = await worker.ended()
+            if self._shared is not None:
+                self._shared.died(worker)
             pause_s = slot.ended(self._clock.monotonic_us(), in_order=code == 0 and error is None)
             if error is not None and not first.done():
                 first.set_exception(error)
@@ -325,6 +324,7 @@ class Supervisor:
             credentials=tuple(self._credentials.values()),
             evidence=tuple((*key, seen) for key, seen in known.evidence.items()),
             objects=tuple(known.objects),
+            opened=self._known().begin(worker),
         )
         answer = worker.ask(start)
         worker.is_told = True

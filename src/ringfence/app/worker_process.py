@@ -36,7 +36,9 @@ from ringfence.app.message import (
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.registry import Declare, End, Ended, Opened, Resolve, Resolved
 from ringfence.enforcement.authority import Authority
+from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerWriter, Recovered
@@ -60,6 +62,8 @@ _CATCH_UP_S: Final = 1.0
 _ANSWER_S: Final = 2.0
 _USERS_KEPT: Final = 10_000
 
+_Change = Change | Opened | Ended
+
 
 @final
 class WorkerProcess:
@@ -82,7 +86,7 @@ class WorkerProcess:
         self._finished = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._users: dict[tuple[str, str], str] = {}
-        self._early: list[tuple[Change, asyncio.Future[Message]]] = []
+        self._early: list[tuple[_Change, asyncio.Future[Message]]] = []
         self._link: Link[Message] | None = None
         self._serving: _Serving | None = None
 
@@ -122,7 +126,7 @@ class WorkerProcess:
         match message:
             case Start():
                 return self._start(message)
-            case Configure() | CredentialsChange() | StateChange():
+            case Configure() | CredentialsChange() | StateChange() | Opened() | Ended():
                 return self._change(message)
             case CatchUp(with_bodies):
                 return self._serving_now().catch_up(with_bodies=with_bodies)
@@ -158,6 +162,16 @@ class WorkerProcess:
         return answer.user
 
     # Within
+
+    async def _ask_registry(self, message: Resolve | Declare | End) -> Resolved:
+        answer = await self._ask(message)
+        if not isinstance(answer, Resolved):
+            raise _unexpected(answer)
+        return answer
+
+    def _tell(self, message: Message) -> None:
+        if self._link is not None:
+            self._link.tell(message)
 
     async def _ask(self, message: Message) -> Message:
         """What the supervisor answers. Raises UnavailableError if it does not in time."""
@@ -195,6 +209,7 @@ class WorkerProcess:
                 users=self,
                 number=start.worker,
                 workers=start.workers,
+                registry=RegistryWire(self._ask_registry, self._tell),
             ),
             Recovered(
                 evidence={
@@ -205,6 +220,8 @@ class WorkerProcess:
         )
         worker.install(start.configure.configuration, start.configure.states, start.credentials, ())
         self._authority.advance(start.configure.change)
+        if worker.view is not None:
+            worker.view.learn(start.opened)
         serving = _Serving(worker, ledger, bodies, DataPort(worker.data_plane.handle))
         self._serving = serving
         for change, done in self._early:
@@ -218,7 +235,7 @@ class WorkerProcess:
         freeze()
         return Started(port=port)
 
-    def _change(self, change: Change) -> Message | Awaitable[Message]:
+    def _change(self, change: _Change) -> Message | Awaitable[Message]:
         if self._serving is None:
             done: asyncio.Future[Message] = self._loop.create_future()
             self._early.append((change, done))
@@ -226,9 +243,12 @@ class WorkerProcess:
         self._take(self._serving, change)
         return Done()
 
-    def _take(self, serving: "_Serving", change: Change) -> None:
+    def _take(self, serving: "_Serving", change: _Change) -> None:
         """INVARIANT: whole, or the exception ends this worker: nothing after it is trusted."""
         worker = serving.worker
+        view = worker.view
+        if view is None:
+            raise TypeError("a worker process views its runs through the registry")
         match change:
             case Configure():
                 secrets = EnvironmentSecrets(change.secrets, self._environment)
@@ -238,6 +258,12 @@ class WorkerProcess:
                 worker.take_credentials(change.credentials)
             case StateChange():
                 worker.take_state(change.organisation, change.agent, change.state)
+            case Opened():
+                view.learn(change.cards)
+                return
+            case Ended():
+                view.ended(change)
+                return
             case _ as never:
                 assert_never(never)
         self._authority.advance(change.change)

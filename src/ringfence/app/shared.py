@@ -1,0 +1,163 @@
+"""What only one process may know, for workers that ask it: every run, and where it stands."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, final
+
+from ringfence.app.group import Beginning
+from ringfence.app.message import (
+    Configure,
+    CredentialsChange,
+    Identified,
+    Identify,
+    Message,
+    StateChange,
+)
+from ringfence.app.remote_worker import unexpected
+from ringfence.decisions.budget import Book
+from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
+from ringfence.enforcement.directory import Directory
+from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.registry import Registry
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
+
+
+class Peer(Protocol):
+    """A worker as far as it matters here; `RemoteWorker` is one."""
+
+    @property
+    def number(self) -> int:
+        """The place that it fills."""
+
+    def ask(self, message: Message) -> asyncio.Future[Message]:
+        """Say something that is answered."""
+
+    async def obey(self, answer: asyncio.Future[Message]) -> None:
+        """Return when it has been taken, or can no longer be disobeyed."""
+
+
+Workers = Callable[[], Sequence[Peer]]
+"""Every worker that is told of changes now."""
+
+
+@final
+class Shared:
+    """Answers workers as `remote_worker.Asked` says; used by the supervisor's loop alone.
+
+    INVARIANT: what a worker is answered has been durably recorded, where a crash must not forget
+    it, and every other worker that could be asked about it has been told.
+    """
+
+    def __init__(self, beginning: Beginning, clock: Clock, ids: Ids, workers: Workers) -> None:
+        """Take up what the record has left open."""
+        self._users = beginning.users
+        self._ledger = beginning.ledger
+        self._workers = workers
+        self._clock = clock
+        self._spreading: set[asyncio.Task[None]] = set()
+        self._directory = Directory()
+        epoch = beginning.epoch
+        self._directory.install(epoch.configuration, epoch.states)
+        self._directory.put_credentials(beginning.credentials)
+        invocations = Invocations(
+            directory=self._directory,
+            book=Book(),
+            ledger=beginning.ledger,
+            clock=clock,
+            ids=ids,
+        )
+        invocations.restore_closed(beginning.recovered.closed)
+        invocations.restore(beginning.recovered.invocations)
+        self.registry = Registry(
+            directory=self._directory, invocations=invocations, clock=clock, tell=self._tell
+        )
+
+    def take(self, change: Configure | CredentialsChange | StateChange) -> None:
+        """What workers are told of holds here too."""
+        match change:
+            case Configure():
+                self._directory.install(change.configuration, change.states)
+            case CredentialsChange():
+                self._directory.put_credentials(change.credentials)
+            case StateChange():
+                runtime = self._directory.agent(change.agent)
+                if runtime is not None and runtime.organisation.id == change.organisation:
+                    runtime.state = change.state
+
+    def begin(self, worker: Peer) -> tuple[Card, ...]:
+        """What a worker that starts must know of runs that are open."""
+        opened = self.registry.with_tokens()
+        self.registry.known_to(worker.number, [card.identity.id for card in opened.cards])
+        return opened.cards
+
+    def died(self, worker: Peer) -> None:
+        """A worker is no more."""
+        self.registry.gone(worker.number)
+
+    def tidy(self) -> None:
+        """End what is over."""
+        self.registry.tidy()
+
+    # `remote_worker.Asked`
+
+    def told(self, worker: Peer, message: Message, /) -> None:
+        """What a worker has seen."""
+        del worker
+        match message:
+            case Heard():
+                self.registry.hear(message)
+            case End():
+                self.registry.end(message)
+            case _:
+                raise unexpected(message)
+
+    def asked(self, worker: Peer, message: Message, /) -> Message | Awaitable[Message]:
+        """What a worker does not know; what it changes has changed when this returns."""
+        match message:
+            case Resolve():
+                asked_us = self._clock.now_us()
+                resolved = self.registry.resolve(worker.number, message)
+                is_new = bool(resolved.cards) and resolved.cards[-1].identity.opened_us >= asked_us
+                return self._recorded(resolved) if is_new else resolved
+            case Declare():
+                return self._declared(worker, self.registry.declare(worker.number, message))
+            case End():
+                self.registry.end(message)
+                return self._told(Resolved())
+            case Identify():
+                return self._identify(message)
+            case _:
+                raise unexpected(message)
+
+    def _declared(self, worker: Peer, resolved: Resolved) -> Awaitable[Message]:
+        """A token is given out when it is on record and every worker knows it."""
+        others = [each for each in self._workers() if each is not worker]
+        for other in others if resolved.cards else ():
+            self.registry.known_to(other.number, [card.identity.id for card in resolved.cards])
+            self._spread(other, Opened(resolved.cards))
+        return self._recorded(resolved)
+
+    async def _recorded(self, resolved: Resolved) -> Message:
+        """INVARIANT: a run that a crash would forget could begin again with a fresh budget."""
+        await self._ledger.flush()
+        return await self._told(resolved)
+
+    async def _told(self, resolved: Resolved) -> Message:
+        """Return when every worker that must know does, or can do nothing without knowing."""
+        if self._spreading:
+            await asyncio.wait(tuple(self._spreading))
+        return resolved
+
+    def _tell(self, number: int, ended: Ended) -> None:
+        for worker in self._workers():
+            if worker.number == number:
+                self._spread(worker, ended)
+
+    def _spread(self, worker: Peer, message: Opened | Ended) -> None:
+        task = asyncio.create_task(worker.obey(worker.ask(message)))
+        self._spreading.add(task)
+        task.add_done_callback(self._spreading.discard)
+
+    async def _identify(self, asked: Identify) -> Message:
+        return Identified(await self._users.user_id(asked.organisation, asked.name))

@@ -1,0 +1,185 @@
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
+
+from ringfence.app.group import Beginning, Epoch
+from ringfence.app.message import Done, Identified, Identify, Message, Pulse, StateChange
+from ringfence.app.shared import Shared
+from ringfence.domain.agent import AgentState
+from ringfence.domain.error import PeerError, RingfenceError
+from ringfence.domain.organisation import Configuration
+from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve, Resolved, Who
+from ringfence.stores.ledger import Recovered
+from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.testing.clock import ManualClock
+from ringfence.testing.ids import SequentialIds
+
+WHO = Who(agent="agt_triage", credential="crd_triage")
+
+
+class Worker:
+    """A worker that notes what it is told and obeys when it is let."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.heard: list[Message] = []
+        self.may_obey = asyncio.Event()
+        self.may_obey.set()
+
+    def ask(self, message: Message) -> asyncio.Future[Message]:
+        self.heard.append(message)
+        return asyncio.get_running_loop().create_future()
+
+    async def obey(self, answer: asyncio.Future[Message]) -> None:
+        await self.may_obey.wait()
+        answer.set_result(Done())
+
+
+class Installation:
+    """Two workers and what they share."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.workers = [Worker(1), Worker(2)]
+        acme = organisation()
+        configuration = Configuration(organisations={"acme": acme}, digest="sha256:1", epoch=1)
+        beginning = Beginning(
+            epoch=Epoch(
+                configuration=configuration,
+                states={},
+                secrets=EnvironmentSecrets(frozenset(), {}),
+            ),
+            credentials=(),
+            grants=(),
+            recovered=Recovered(),
+            users=MemoryUsers(),
+            ledger=self.ledger,
+        )
+        self.clock = ManualClock()
+        self.shared = Shared(beginning, self.clock, SequentialIds(), lambda: self.workers)
+
+    async def ask(self, message: Message, worker: int = 0) -> Message:
+        answer = self.shared.asked(self.workers[worker], message)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    async def declare(self) -> str:
+        declared = Declare(who=WHO, task="t", narrowing="", digest=b"d")
+        answer = await self.ask(declared)
+        assert isinstance(answer, Resolved)
+        return answer.cards[-1].identity.id
+
+
+def test_a_new_run_is_answered_when_it_is_on_record() -> None:
+    async def story() -> None:
+        installed = Installation()
+        installed.clock.advance(1)
+        resolve = Resolve(who=WHO, clue=Clue(header="ticket-7"))
+        installed.ledger.is_failing = True
+        with pytest.raises(RingfenceError):
+            await installed.ask(resolve)
+        installed.ledger.is_failing = False
+        first = await installed.ask(Resolve(who=WHO, clue=Clue(header="ticket-8")))
+        again = await installed.ask(Resolve(who=WHO, clue=Clue(header="ticket-8")), worker=1)
+        assert isinstance(first, Resolved)
+        assert isinstance(again, Resolved)
+        assert first.cards[-1].identity.id == again.cards[-1].identity.id
+
+    asyncio.run(story())
+
+
+def test_a_token_is_given_out_when_every_other_worker_knows_it() -> None:
+    async def story() -> None:
+        installed = Installation()
+        installed.workers[1].may_obey.clear()
+        declaring = asyncio.create_task(installed.declare())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not declaring.done()
+        [told] = installed.workers[1].heard
+        assert isinstance(told, Opened)
+        installed.workers[1].may_obey.set()
+        run = await declaring
+        assert told.cards[-1].identity.id == run
+        assert installed.workers[0].heard == []
+
+    asyncio.run(story())
+
+
+def test_an_end_is_answered_when_every_worker_that_knows_the_run_has_been_told() -> None:
+    async def story() -> None:
+        installed = Installation()
+        run = await installed.declare()
+        installed.workers[1].may_obey.clear()
+        ending = asyncio.create_task(installed.ask(End(invocation=run)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not ending.done()
+        installed.workers[1].may_obey.set()
+        await ending
+        for worker in installed.workers:
+            told = worker.heard[-1]
+            assert isinstance(told, Ended)
+            assert told.invocation == run
+        installed.shared.tidy()
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_starts_knows_what_has_a_token_and_one_that_died_nothing() -> None:
+    async def story() -> None:
+        installed = Installation()
+        run = await installed.declare()
+        installed.shared.died(installed.workers[1])
+        await installed.ask(End(invocation=run))
+        assert [type(each) for each in installed.workers[1].heard] == [Opened]
+        other = await installed.declare()
+        cards = installed.shared.begin(installed.workers[1])
+        assert [card.identity.id for card in cards] == [other]
+
+    asyncio.run(story())
+
+
+def test_an_agent_that_was_suspended_opens_no_run() -> None:
+    async def story() -> None:
+        installed = Installation()
+        installed.shared.take(
+            StateChange(
+                change=1, organisation="org_acme", agent="agt_triage", state=AgentState.SUSPENDED
+            )
+        )
+        answer = await installed.ask(Resolve(who=WHO, clue=Clue()))
+        assert isinstance(answer, Resolved)
+        assert answer.refusal is not None
+        assert answer.refusal.reason.code.value == "agent_suspended"
+
+    asyncio.run(story())
+
+
+def test_users_get_their_ids_here_and_nothing_else_is_answered() -> None:
+    async def story() -> None:
+        installed = Installation()
+        one = await installed.ask(Identify(organisation="org_acme", name="a@acme.example"))
+        two = await installed.ask(Identify(organisation="org_acme", name="a@acme.example"), 1)
+        assert isinstance(one, Identified)
+        assert one == two
+        with pytest.raises(PeerError):
+            installed.shared.asked(installed.workers[0], Done())
+        with pytest.raises(PeerError):
+            installed.shared.told(installed.workers[0], pulse())
+
+    asyncio.run(story())
+
+
+def pulse() -> Pulse:
+    return Pulse(
+        epoch=0,
+        open_invocations=0,
+        connections=0,
+        memory_bytes=0,
+        cpu_us=0,
+        lapses=0,
+        lost=0,
+        trouble="",
+    )
