@@ -251,7 +251,7 @@ def test_a_take_of_several_accounts_that_is_short_lends_what_there_is() -> None:
     taken = broker.take(one.holder, Take(epoch=1, wants=wants), post.now)
     assert isinstance(taken, Taken)
     assert taken.is_short
-    assert [slab.amount for slab in taken.slabs] == [5, 25]
+    assert [slab.amount for slab in taken.slabs] == [5, 20]
 
 
 @dataclass(eq=False)

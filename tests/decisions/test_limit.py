@@ -1,8 +1,20 @@
 """Counted limits hold for an invocation and everything below it."""
 
-from ringfence.decisions.limit import TreeCounts, deadline, deadline_us, model_call, sub_agent
+from ringfence.decisions.budget import Book, Reservation, Shortfall
+from ringfence.decisions.limit import (
+    Counted,
+    TreeCounts,
+    counted,
+    deadline,
+    deadline_us,
+    sub_agent,
+    used_up,
+)
 from ringfence.domain.agent import Agent, Category, Limits
-from ringfence.domain.verdict import Code, Reason
+from ringfence.domain.budget import Unit
+from ringfence.domain.money import Money
+from ringfence.domain.organisation import User
+from ringfence.domain.verdict import Code, Deny, Reason, Throttle
 
 SECOND_US = 1_000_000
 
@@ -24,29 +36,88 @@ def refused(found: Reason | None) -> dict[str, str]:
     return dict(found.facts)
 
 
+def reserve(book: Book, held: Counted, tokens: int = 0, now_us: int = 0) -> Reservation | Shortfall:
+    return book.reserve((), Money(0), now_us, held.of(tokens))
+
+
+def refused_call(agent: Agent, found: Reservation | Shortfall) -> dict[str, str]:
+    assert isinstance(found, Shortfall)
+    verdict = used_up(agent, None, found, 0)
+    assert isinstance(verdict, Deny)
+    return refused(verdict.reason)
+
+
 def test_a_tree_makes_so_many_model_calls_and_no_more() -> None:
-    two, counts = agent(Limits(model_calls=2)), TreeCounts()
-    assert model_call(two, counts) is None
-    assert model_call(two, counts) is None
-    facts = refused(model_call(two, counts))
+    two, book = agent(Limits(model_calls=2)), Book()
+    held = counted("org_1", "inv_1", two)
+    assert isinstance(reserve(book, held), Reservation)
+    assert isinstance(reserve(book, held), Reservation)
+    facts = refused_call(two, reserve(book, held))
     assert (facts["limit"], facts["allowed"]) == ("model_calls", "2")
-    assert counts.model_calls == 2
 
 
-def test_a_refused_call_does_not_count_when_the_limit_is_raised() -> None:
-    counts = TreeCounts(model_calls=2)
-    refused(model_call(agent(Limits(model_calls=2)), counts))
-    assert model_call(agent(Limits(model_calls=3)), counts) is None
+def test_calls_are_counted_without_a_limit_for_one_that_comes_with_a_reload() -> None:
+    book, limited = Book(), agent(Limits(model_calls=1))
+    assert isinstance(reserve(book, counted("org_1", "inv_1", agent(Limits()))), Reservation)
+    refused_call(limited, reserve(book, counted("org_1", "inv_1", limited)))
+    assert isinstance(reserve(book, counted("org_1", "inv_2", limited)), Reservation)
 
 
-def test_without_a_limit_calls_are_counted_all_the_same() -> None:
-    counts = TreeCounts()
-    assert model_call(agent(Limits()), counts) is None
-    assert counts.model_calls == 1
+def test_a_call_that_was_not_made_is_not_counted() -> None:
+    book, held = Book(), counted("org_1", "inv_1", agent(Limits(model_calls=1)))
+    first = reserve(book, held)
+    assert isinstance(first, Reservation)
+    book.release(first)
+    assert isinstance(reserve(book, held), Reservation)
+
+
+def test_tokens_are_set_aside_at_their_worst_and_settled_at_what_was_used() -> None:
+    some, book = agent(Limits(tokens=1_000)), Book()
+    held = counted("org_1", "inv_1", some)
+    first = reserve(book, held, 900)
+    assert isinstance(first, Reservation)
+    facts = refused_call(some, reserve(book, held, 101))
+    assert (facts["limit"], facts["allowed"]) == ("tokens", "1000")
+    book.settle(first, Money(0), 300)
+    second = reserve(book, held, 700)
+    assert isinstance(second, Reservation)
+    # Where nobody knows what was used, it is all that was set aside.
+    book.settle(second, Money(0), None)
+    refused_call(some, reserve(book, held, 1))
+
+
+def test_a_user_makes_so_many_calls_in_any_minute_and_is_told_when_to_come_back() -> None:
+    user, book = User(name="u@x", id="user_1", calls_per_minute=2), Book()
+    plain = agent(Limits())
+    held = counted("org_1", "inv_1", plain, user)
+    for now_us in (0, 40 * SECOND_US):
+        assert isinstance(reserve(book, held, now_us=now_us), Reservation)
+    late = reserve(book, counted("org_1", "inv_2", plain, user), now_us=50 * SECOND_US)
+    assert isinstance(late, Shortfall)
+    verdict = used_up(plain, user, late, 50 * SECOND_US)
+    assert isinstance(verdict, Throttle)
+    assert verdict.retry_after_s == 10
+    assert "user `u@x` may make 2 calls per minute" in verdict.reason.message
+    assert isinstance(reserve(book, held, now_us=60 * SECOND_US), Reservation)
+    assert isinstance(reserve(book, held, now_us=99 * SECOND_US), Shortfall)
+    # Whoever has not called for a minute is forgotten.
+    book.drop_past(200 * SECOND_US)
+    assert Unit.CALLS_PER_MINUTE not in [each.unit for each in tuple(book.keys())]
+    assert len(book) == 2
 
 
 def test_a_limit_of_zero_allows_nothing() -> None:
-    refused(model_call(agent(Limits(model_calls=0)), TreeCounts()))
+    nothing = agent(Limits(model_calls=0))
+    refused_call(nothing, reserve(Book(), counted("org_1", "inv_1", nothing)))
+
+
+def test_no_more_sub_agents_are_open_at_one_time_than_may_be() -> None:
+    parent, counts = agent(Limits(depth=1, sub_agents=9, sub_agents_alive=1)), TreeCounts()
+    assert sub_agent(parent, counts, 1) is None
+    assert refused(sub_agent(parent, counts, 1))["limit"] == "sub_agents_alive"
+    counts.alive -= 1
+    assert sub_agent(parent, counts, 1) is None
+    assert counts.sub_agents == 2
 
 
 def test_a_tree_has_so_many_sub_agents_and_no_more() -> None:

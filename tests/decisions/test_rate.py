@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.decisions.rate import WINDOW_US, Rate, new_invocation, user_call
+from ringfence.decisions.rate import WINDOW_US, Rate, new_invocation
 from ringfence.domain.agent import Agent, Category, Limits
 from ringfence.domain.verdict import Code
 
@@ -94,20 +94,6 @@ def test_an_agent_opens_so_many_invocations_per_minute() -> None:
     assert refused.retry_after_s == 60.0
     assert refused.reason.code is Code.RATE_EXCEEDED
     assert "agent `triage` may open 2 invocations per minute" in refused.reason.message
-
-
-def test_a_user_makes_so_many_calls_per_minute() -> None:
-    rate = Rate()
-    assert user_call(AGENT, "u@x", 1, rate, 0) is None
-    refused = user_call(AGENT, "u@x", 1, rate, 0)
-    assert refused is not None
-    assert "user `u@x` may make 1 calls per minute" in refused.reason.message
-
-
-def test_a_user_without_a_rate_is_not_counted() -> None:
-    rate = Rate()
-    assert user_call(AGENT, "u@x", None, rate, 0) is None
-    assert rate.is_idle(0)
 
 
 def test_the_limit_of_the_agent_may_change() -> None:

@@ -59,7 +59,8 @@ def test_what_is_wanted_is_what_is_missing_and_enough_for_some_calls() -> None:
             window_end_us=HOUR.end_us,
             limit=100,
             need=5,
-            wish=15 * CALLS_AHEAD,
+            each=15,
+            calls=CALLS_AHEAD,
         ),
         Want(
             key=RUN,
@@ -67,9 +68,18 @@ def test_what_is_wanted_is_what_is_missing_and_enough_for_some_calls() -> None:
             window_end_us=None,
             limit=100,
             need=15,
-            wish=15 * CALLS_AHEAD,
+            each=15,
+            calls=CALLS_AHEAD,
         ),
-        Want(key=CALLS, window_start_us=0, window_end_us=None, limit=50, need=1, wish=COUNTS_AHEAD),
+        Want(
+            key=CALLS,
+            window_start_us=0,
+            window_end_us=None,
+            limit=50,
+            need=1,
+            each=1,
+            calls=COUNTS_AHEAD,
+        ),
     )
     assert book.wants((demand(),), Money(10), NOON, ()) == ()
 

@@ -7,7 +7,14 @@ from tests.gateways.world import World, code_of
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement import model_call as path
-from ringfence.enforcement.lack import SUPPLY_ROUNDS, Lack, Lacking, Supplies, not_supplied
+from ringfence.enforcement.lack import (
+    SUPPLY_ROUNDS,
+    Lack,
+    Lacking,
+    Supplied,
+    Supplies,
+    not_supplied,
+)
 
 LACKING = Lacking(lack=Lack.INVOCATION, organisation="org_acme", names=("run-1",))
 
@@ -15,11 +22,11 @@ LACKING = Lacking(lack=Lack.INVOCATION, organisation="org_acme", names=("run-1",
 class ScriptedSupplier:
     """Answers as a test says; `asked` is what it was asked for."""
 
-    def __init__(self, answer: Callable[[], Reason | None] = lambda: None) -> None:
+    def __init__(self, answer: Callable[[], Reason | Supplied] = lambda: Supplied.MORE) -> None:
         self.asked: list[Lacking] = []
         self._answer = answer
 
-    async def supply(self, lacking: Lacking) -> Reason | None:
+    async def supply(self, lacking: Lacking) -> Reason | Supplied:
         self.asked.append(lacking)
         await asyncio.sleep(0)
         return self._answer()
@@ -92,7 +99,7 @@ def test_a_supplier_that_says_no_gives_the_reason(monkeypatch: pytest.MonkeyPatc
 def test_a_supplier_that_fails_denies(
     error: Exception, status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> Reason | None:
+    def fail() -> Reason | Supplied:
         raise error
 
     async def story() -> None:
@@ -106,10 +113,10 @@ def test_a_supplier_that_fails_denies(
 
 def test_a_supplier_that_does_not_answer_in_time_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent(ScriptedSupplier):
-        async def supply(self, lacking: Lacking) -> Reason | None:
+        async def supply(self, lacking: Lacking) -> Reason | Supplied:
             self.asked.append(lacking)
             await asyncio.Event().wait()
-            return None
+            return Supplied.MORE
 
     async def story() -> None:
         monkeypatch.setattr(path, "SUPPLY_S", 0.01)
@@ -134,7 +141,8 @@ def test_each_kind_is_asked_of_its_own_supplier() -> None:
         invocations, others = ScriptedSupplier(), ScriptedSupplier()
         supplies = Supplies({Lack.INVOCATION: invocations}, others)
         for lack in (Lack.INVOCATION, Lack.LEASE, Lack.PLACE):
-            assert await supplies.supply(Lacking(lack=lack, organisation="org_1")) is None
+            lacking = Lacking(lack=lack, organisation="org_1")
+            assert await supplies.supply(lacking) is Supplied.MORE
         assert [each.lack for each in invocations.asked] == [Lack.INVOCATION]
         assert [each.lack for each in others.asked] == [Lack.LEASE, Lack.PLACE]
 

@@ -21,6 +21,7 @@ from ringfence.domain.price import RateCard, Rates
 from ringfence.enforcement.authority import LEASE_US, Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.lack import Supplier
+from ringfence.enforcement.lease import Lender
 from ringfence.stores.body import Body
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
@@ -342,6 +343,7 @@ class World:
         *,
         is_shared: bool = False,
         registry: RegistryWire | None = None,
+        lender: Lender | None = None,
         clock: ManualClock | None = None,
         ids: Ids | None = None,
     ) -> None:
@@ -367,6 +369,7 @@ class World:
                 users=self.users,
                 supplier=supplier,
                 registry=registry,
+                lender=lender,
                 authority=self.authority,
             ),
             recovered or Recovered(),

@@ -27,7 +27,15 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.decisions.budget import Book, Demand, Reservation, Settled, Shortfall
+from ringfence.decisions.budget import (
+    NO_COUNTS,
+    Book,
+    Count,
+    Demand,
+    Reservation,
+    Settled,
+    Shortfall,
+)
 from ringfence.domain.agent import Limits
 from ringfence.domain.budget import Per
 from ringfence.domain.error import UnavailableError, UnsentError
@@ -57,14 +65,20 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     reserve, settle, release = Book.reserve, Book.settle, Book.release
 
     def reserving(
-        self: Book, demands: Sequence[Demand], amount: Money, now_us: int
+        self: Book,
+        demands: Sequence[Demand],
+        amount: Money,
+        now_us: int,
+        counts: Sequence[Count] = NO_COUNTS,
     ) -> Reservation | Shortfall:
-        made = reserve(self, demands, amount, now_us)
+        made = reserve(self, demands, amount, now_us, counts)
         check(self)
         return made
 
-    def settling(self: Book, reservation: Reservation, cost: Money) -> Settled:
-        made = settle(self, reservation, cost)
+    def settling(
+        self: Book, reservation: Reservation, cost: Money, tokens: int | None = None
+    ) -> Settled:
+        made = settle(self, reservation, cost, tokens)
         check(self)
         return made
 

@@ -159,7 +159,7 @@ def test_a_call_that_is_cancelled_while_its_intent_is_written_is_whole(*, is_wri
         (quote, "worst_case"),
         (budget.Book, "left"),
         (budget.Book, "reserve"),
-        (limit, "model_call"),
+        (limit.Counted, "of"),
         (path, "account_lines"),
     ],
 )

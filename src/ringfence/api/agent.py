@@ -51,8 +51,10 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: int | None
     calls_per_tool: int | None
     output_tokens: int | None
+    tokens: int | None
     depth: int
     sub_agents: int
+    sub_agents_alive: int | None
     seconds: int | None
     open_invocations: int
     new_invocations_per_minute: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.decisions.budget import Book, Line
+from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect
@@ -20,6 +21,7 @@ from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.invocation_view import InvocationView, RegistryWire
 from ringfence.enforcement.issuer_keys import FetchedKeys
 from ringfence.enforcement.lack import Lack, Supplier, Supplies
+from ringfence.enforcement.lease import Lender, Slabs
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
@@ -73,6 +75,8 @@ class Surroundings:
     """The way to the registry of invocations; None where this worker knows them all."""
     supplier: Supplier | None = None
     """Whoever can be asked for what another process holds; None where this one holds everything."""
+    lender: Lender | None = None
+    """Whoever lends it slabs of shared limits; None where all of every limit is held here."""
     number: int = 1
     workers: int = 1
     """Which of how many workers this is; paces are shared out among them."""
@@ -93,12 +97,11 @@ class Worker:
         clock, ids, ledger = around.clock, around.ids, around.ledger
         self._clock = clock
         self.authority = around.authority or Authority(clock)
-        self.book = Book()
-        for key, start_us, spent in recovered.spent:
-            self.book.load(key, start_us, spent)
+        self.directory = Directory()
+        self.slabs = self._slabs(around.lender)
+        self.book: Book = Book() if self.slabs is None else self.slabs.book
         self._recovered = recovered
         self._objects = ProviderObjects()
-        self.directory = Directory()
         self._meter = Meter()
         self._ledger_totals = around.ledger_totals
         self.refusals = Refusals(
@@ -106,14 +109,16 @@ class Worker:
         )
         self.view = self._view(around)
         self.invocations: Invocations
-        supplier = around.supplier
+        suppliers: dict[Lack, Supplier] = {}
+        if self.slabs is not None:
+            suppliers[Lack.LEASE] = self.slabs
         if self.view is None:
             self.invocations = Invocations(
                 directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
             )
         else:
             self.invocations = self.view
-            supplier = Supplies({Lack.INVOCATION: self.view}, supplier)
+            suppliers[Lack.INVOCATION] = self.view
         self.watch = Watch(
             FindingLog(ledger=ledger, directory=self.directory, clock=clock),
             number=around.number,
@@ -129,7 +134,7 @@ class Worker:
             ids=ids,
             bounds=InputBounds(recovered.evidence),
             objects=self._objects,
-            supplier=supplier,
+            supplier=Supplies(suppliers, around.supplier) if suppliers else around.supplier,
             watch=self.watch,
             meter=self._meter,
         )
@@ -177,6 +182,16 @@ class Worker:
             wire=around.registry,
         )
 
+    def _slabs(self, lender: Lender | None) -> Slabs | None:
+        """What it has been lent of shared limits; None if it holds all of every limit."""
+        if lender is None:
+            return None
+        return Slabs(book=LentBook(), lender=lender, epoch=self._epoch)
+
+    def _epoch(self) -> int:
+        configuration = self.directory.configuration
+        return configuration.epoch if configuration is not None else 0
+
     def install(
         self,
         configuration: Configuration,
@@ -188,6 +203,8 @@ class Worker:
         self.directory.install(configuration, states)
         self.watch.reloaded(configuration)
         self.directory.put_credentials(credentials)
+        for key, start_us, spent in self._recovered.spent:
+            self.book.load(key, start_us, spent)
         for grant in grants:
             self.book.grant(grant.account, grant.window_start_us, grant.amount)
         self.invocations.restore_closed(self._recovered.closed)
@@ -204,7 +221,8 @@ class Worker:
         self.invocations.expire(now_us)
         self.invocations.end_calls(now_us)  # of tokens whose time for rotation has passed
         self.book.drop_past(now_us)
-        self._path.tidy(now_us)
+        if self.slabs is not None:
+            self.slabs.report()
         self.invocations.check_calls(self._clock.monotonic_us())
 
     async def configuration_changed(
@@ -219,6 +237,8 @@ class Worker:
         """The same, at once."""
         self.directory.install(configuration, states)
         self.watch.reloaded(configuration)
+        if self.slabs is not None:
+            self.slabs.restate()
         self.invocations.end_calls(self._clock.now_us())
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
@@ -251,11 +271,10 @@ class Worker:
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How this worker is."""
-        configuration = self.directory.configuration
         return [
             WorkerStatus(
                 pid=os.getpid(),
-                epoch=configuration.epoch if configuration is not None else 0,
+                epoch=self._epoch(),
                 open_invocations=len(self.invocations),
                 connections=self.connections,
                 memory_bytes=memory_bytes(),

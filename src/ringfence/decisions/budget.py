@@ -1,7 +1,7 @@
 """The book of budgets: what is spent and reserved in every account, so that no limit is passed."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import NamedTuple, final
@@ -35,6 +35,7 @@ class Count(NamedTuple):
     amount: int
 
 
+MONEY = frozenset({Unit.MONEY})
 NO_COUNTS: tuple[Count, ...] = ()
 
 
@@ -152,10 +153,13 @@ class Period:
         return self.used - self.elsewhere - self.spent
 
     def line(self) -> Line:
-        """The account as it is known here."""
+        """The account as it is known here. The window of a rate ends when more may be had."""
+        window = self.window
+        if self.times is not None and self.end_us < FOREVER_US:
+            window = Window(0, self.end_us)
         return Line(
             self.key,
-            self.window,
+            window,
             Money(self.limit),
             Money(self.elsewhere + self.spent),
             Money(self.reserved),
@@ -336,7 +340,9 @@ class Book:
         """The accounts of these demands as they stand now."""
         return tuple([self._current(demand, now_us).line() for demand in demands])
 
-    def standing(self, organisation: str, now_us: int) -> tuple[Line, ...]:
+    def standing(
+        self, organisation: str, now_us: int, units: Container[Unit] = MONEY
+    ) -> tuple[Line, ...]:
         """Every account of an organisation that has been used in a window that is not over.
 
         One that was loaded and not yet asked for is among them: its window ends where it starts,
@@ -347,6 +353,7 @@ class Book:
                 period.line()
                 for key, period in self._periods.items()
                 if key.organisation == organisation
+                and key.unit in units
                 and (period.end_us > now_us or period.end_us == period.window.start_us)
             ]
         )

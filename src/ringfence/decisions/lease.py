@@ -6,10 +6,10 @@ held stays lent, which counts as spent, until the ledger proves less.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final, final
 
-from ringfence.decisions.budget import MINUTE_US, Line
+from ringfence.decisions.budget import MINUTE_US, MONEY, Line
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
 from ringfence.domain.lease import (
     Charged,
@@ -226,7 +226,9 @@ class Broker:
             held.difference_update(past)
         return len(past)
 
-    def standing(self, organisation: str, now_us: int) -> tuple[Line, ...]:
+    def standing(
+        self, organisation: str, now_us: int, units: Container[Unit] = MONEY
+    ) -> tuple[Line, ...]:
         """Every account of an organisation in a window that is not over.
 
         What is reserved is as the workers last said. One that was loaded and not yet asked for is
@@ -236,6 +238,7 @@ class Broker:
             account.line()
             for account in self._accounts.values()
             if account.key.organisation == organisation
+            and account.key.unit in units
             and (account.end_us in {None, account.start_us} or (account.end_us or 0) > now_us)
         )
 
@@ -335,5 +338,6 @@ def _size(want: Want, account: _Account, holder: Holder) -> int:
     if free <= want.need or account.waiting:
         return min(free, want.need)
     holders = len(account.lent) + (holder not in account.lent)
-    ahead = min(max(account.limit // SHARE, want.wish), free // (2 * holders))
-    return max(want.need, ahead)
+    wish = max(account.limit // SHARE, want.each * want.calls)
+    ahead = min(wish, free // (2 * holders)) - want.need
+    return want.need + (ahead // want.each * want.each if ahead > 0 and want.each else 0)

@@ -1,33 +1,92 @@
 """Counted limits of an invocation and everything below it: calls, sub-agents, depth, time."""
 
 from dataclasses import dataclass
+from datetime import UTC
 
 from ringfence.decisions import reason
+from ringfence.decisions.budget import Count, Demand, Shortfall
 from ringfence.domain.agent import Agent
-from ringfence.domain.verdict import Reason
+from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit
+from ringfence.domain.money import Money
+from ringfence.domain.organisation import User
+from ringfence.domain.verdict import Deny, Reason, Throttle
+
+UNLIMITED = 2**53
+"""What is counted without a limit: so that one that comes with a reload finds it counted."""
 
 _SECOND_US = 1_000_000
 
 
 @dataclass(slots=True)
 class TreeCounts:
-    """What has happened in a root invocation and below it; one object for the whole tree."""
+    """How many sub-agents there are in a root invocation and below it."""
 
-    model_calls: int = 0
     sub_agents: int = 0
+    alive: int = 0
 
 
-def model_call(agent: Agent, counts: TreeCounts) -> Reason | None:
-    """Whether the tree may make another model call; counts it if so.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What every model call of one tree counts against, whoever makes it; for one epoch."""
 
-    `agent` is the one at the root: its limits hold for the whole tree.
-    """
-    allowed = agent.limits.model_calls
-    if allowed is not None and counts.model_calls >= allowed:
-        words = f"make {allowed} model calls per invocation, and they are used up"
-        return reason.limit(agent, "model_calls", allowed, words)
-    counts.model_calls += 1
-    return None
+    calls: tuple[Count, ...]
+    """One each: of the tree's model calls, and of the user's in this minute."""
+    tokens: Demand | None
+
+    def of(self, tokens: int) -> tuple[Count, ...]:
+        """The counts of a call that can use so many tokens."""
+        if self.tokens is None:
+            return self.calls
+        return (*self.calls, Count(self.tokens, tokens))
+
+
+NOTHING_COUNTED = Counted(calls=(), tokens=None)
+
+
+def counted(organisation: str, root: str, agent: Agent, user: User | None = None) -> Counted:
+    """What a tree's calls count against. `agent` is at the root: its limits hold for all of it."""
+    limits = agent.limits
+    calls = [Count(_demand(model_calls_key(organisation, root), limits.model_calls), 1)]
+    if user is not None and user.calls_per_minute is not None:
+        key = AccountKey(organisation, BudgetScope.USER, user.id, Per.TOTAL, Unit.CALLS_PER_MINUTE)
+        calls.append(Count(_demand(key, user.calls_per_minute), 1))
+    tokens = None
+    if limits.tokens is not None:
+        tokens = _demand(tokens_key(organisation, root), limits.tokens)
+    return Counted(calls=tuple(calls), tokens=tokens)
+
+
+def model_calls_key(organisation: str, root: str) -> AccountKey:
+    """The account of a tree's model calls."""
+    return AccountKey(organisation, BudgetScope.TREE, root, Per.TREE, Unit.MODEL_CALLS)
+
+
+def tokens_key(organisation: str, root: str) -> AccountKey:
+    """The account of the tokens that a tree's calls use."""
+    return AccountKey(organisation, BudgetScope.TREE, root, Per.TREE, Unit.TOKENS)
+
+
+def used_up(agent: Agent, user: User | None, shortfall: Shortfall, now_us: int) -> Deny | Throttle:
+    """The verdict on a call for which too little is left of a counted limit."""
+    line = shortfall.line
+    if line.key.unit is Unit.CALLS_PER_MINUTE:
+        frees_us = line.window.end_us
+        wait_s = 1.0 if frees_us is None else max(0, frees_us - now_us) / _SECOND_US
+        name = (user.name or user.id) if user is not None else line.key.holder
+        words = f"user {reason.quoted(name)} may make {line.limit} calls per minute"
+        return Throttle(reason=reason.rate(agent, words, wait_s), retry_after_s=wait_s)
+    if line.key.unit is Unit.TOKENS:
+        words = (
+            f"use {line.limit} tokens per invocation; {max(0, line.left)} are left, and this call "
+            f"could use {shortfall.needed}"
+        )
+        return Deny(reason=reason.limit(agent, "tokens", line.limit, words))
+    words = f"make {line.limit} model calls per invocation, and they are used up"
+    return Deny(reason=reason.limit(agent, "model_calls", line.limit, words))
+
+
+def _demand(key: AccountKey, allowed: int | None) -> Demand:
+    return Demand(key, Money(UNLIMITED if allowed is None else allowed), UTC)
 
 
 def sub_agent(agent: Agent, counts: TreeCounts, depth: int) -> Reason | None:
@@ -42,7 +101,12 @@ def sub_agent(agent: Agent, counts: TreeCounts, depth: int) -> Reason | None:
     if counts.sub_agents >= limits.sub_agents:
         words = f"have {limits.sub_agents} sub-agents per invocation, and they are used up"
         return reason.limit(agent, "sub_agents", limits.sub_agents, words)
+    alive = limits.sub_agents_alive
+    if alive is not None and counts.alive >= alive:
+        words = f"have {alive} sub-agents open at one time; finish one of them first"
+        return reason.limit(agent, "sub_agents_alive", alive, words)
     counts.sub_agents += 1
+    counts.alive += 1
     return None
 
 

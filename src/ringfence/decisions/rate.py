@@ -49,19 +49,6 @@ def new_invocation(agent: Agent, rate: Rate, now_us: int) -> Throttle | None:
     )
 
 
-def user_call(
-    agent: Agent, user: str, calls_per_minute: int | None, rate: Rate, now_us: int
-) -> Throttle | None:
-    """Whether a call may be made for this user now; counts it if so."""
-    if calls_per_minute is None:
-        return None
-    return _throttle(
-        agent,
-        rate.take(calls_per_minute, now_us),
-        f"user {reason.quoted(user)} may make {calls_per_minute} calls per minute",
-    )
-
-
 def _throttle(agent: Agent, wait_s: float, words: str) -> Throttle | None:
     if not wait_s:
         return None

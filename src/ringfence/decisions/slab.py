@@ -20,7 +20,7 @@ from ringfence.decisions.budget import (
 )
 from ringfence.domain.budget import AccountKey, Unit, Window
 from ringfence.domain.lease import Report, Returned, Slab, Spent, Want
-from ringfence.domain.money import Money
+from ringfence.domain.money import ZERO, Money
 
 CALLS_AHEAD: Final = 16
 """How many calls like the present one a slab should serve if all cost their worst case."""
@@ -85,11 +85,18 @@ class LentBook(Book):
                 wants.append(_want(demand, period, missing - period.bar, each))
         return tuple(wants)
 
-    def receive(self, slabs: Iterable[Slab]) -> None:
-        """Take what the broker lends, also of a window that is over by now."""
+    def receive(self, slabs: Iterable[Slab], frees_us: int = 0) -> None:
+        """Take what the broker lends, also of a window that is over by now.
+
+        `frees_us` is when more of a rate may be had, if that is known.
+        """
         for slab in slabs:
-            if slab.key.holder not in self._forgotten:
-                _lend(self._open(slab), slab)
+            if slab.key.holder in self._forgotten:
+                continue
+            period = self._open(slab)
+            _lend(period, slab)
+            if period.times is not None:
+                period.end_us = frees_us or FOREVER_US
 
     def report(self) -> Report:
         """What has been spent since the last report, and what is of no more use here."""
@@ -137,6 +144,11 @@ class LentBook(Book):
 
     def grant(self, key: AccountKey, window_start_us: int, amount: Money) -> None:
         """Nothing changes here: it is the broker that lends more."""
+
+    def load(
+        self, key: AccountKey, window_start_us: int, spent: Money, granted: Money = ZERO
+    ) -> None:
+        """Nothing changes here: it is the broker that knows what was spent before."""
 
     def _current(self, demand: Demand, now_us: int) -> Period:
         period = self._periods.get(demand.key)
@@ -198,7 +210,8 @@ def _want(demand: Demand, period: Period, missing: int, each: int) -> Want:
         window_end_us=period.window.end_us,
         limit=demand.limit,
         need=missing,
-        wish=max(missing, each * ahead),
+        each=each,
+        calls=ahead,
     )
 
 

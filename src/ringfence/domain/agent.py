@@ -86,7 +86,8 @@ class Limits:
     `output_tokens` caps the output of one call; `default_output_tokens` is written into a request
     that states no limit of its own, and never exceeds that cap. `result_bytes` bounds one answer;
     `idle_seconds` is how long an invocation stays open without a call; its default is the session
-    time-out that web analytics made usual.
+    time-out that web analytics made usual. `tokens` are of input and output over all calls,
+    `sub_agents` those that were ever opened.
     """
 
     model_calls: int | None = None
@@ -94,8 +95,10 @@ class Limits:
     calls_per_tool: int | None = None
     output_tokens: int | None = None
     default_output_tokens: int = 4096
+    tokens: int | None = None
     depth: int = 0
     sub_agents: int = 0
+    sub_agents_alive: int | None = None
     seconds: int | None = None
     open_invocations: int = 1000
     new_invocations_per_minute: int = 600

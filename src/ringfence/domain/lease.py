@@ -25,8 +25,10 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     """As the configuration or a token states it, without grants."""
     need: int
     """What is missing for the call: less is of no use."""
-    wish: int
-    """What would serve for a while, `need` included."""
+    each: int
+    """What one call like it needs in all: slabs are of whole calls, so that no crumbs are left."""
+    calls: int
+    """How many such calls a slab should serve, far from the limit."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
 from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
+from ringfence.domain.money import Money
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
 from ringfence.enforcement.directory import (
@@ -250,8 +251,10 @@ class Invocations:
                 continue
             live = self._revive(identity, runtime, narrowing_of(record), record.last_us)
             live.steps = record.steps
-            live.tree.model_calls += record.steps
+            calls = limit.model_calls_key(identity.organisation, live.root)
+            self._book.load(calls, 0, Money(record.steps))
             live.tree.sub_agents += parent is not None
+            live.tree.alive += parent is not None
             live.token_digest = record.token_digest
             self._install_token(live)
 
@@ -396,6 +399,9 @@ class Invocations:
             parent=live.parent.demands if live.parent is not None else (),
             narrowed=live.narrowed,
         )
+        live.counted = limit.counted(
+            live.identity.organisation, live.root, live.top.runtime.agent, live.runtime.user
+        )
         live.account_names = tuple(
             (key.scope.value, key.holder, key.per.value)
             for key in [demand.key for demand in live.demands]
@@ -426,6 +432,7 @@ class Invocations:
             self._end(child, state, cause, now_us)
         live.state = state
         live.stopped = cause
+        live.tree.alive -= live.parent is not None
         live.end_calls(cause or reason.invocation_closed(live.runtime.agent, live.id))
         self._groups.close(live.id, now_us)
         self._open.pop(live.id, None)

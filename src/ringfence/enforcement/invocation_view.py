@@ -17,7 +17,7 @@ from ringfence.domain.registry import Card, Clue, Declare, End, Ended, Heard, Re
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller, Directory, digest_of
 from ringfence.enforcement.invocation import Invocations
-from ringfence.enforcement.lack import Lack, Lacking
+from ringfence.enforcement.lack import Lack, Lacking, Supplied
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.record import Ledger
@@ -77,7 +77,7 @@ class InvocationView(Invocations):
         self._touched[live.root] = now_us
         return self._entered(live, now_us)
 
-    async def supply(self, lacking: Lacking) -> Refusable | None:
+    async def supply(self, lacking: Lacking) -> Refusable | Supplied:
         """Ask which invocation a call belongs to. Raises UnavailableError."""
         question = lacking.question
         if not isinstance(question, Resolve):
@@ -92,7 +92,7 @@ class InvocationView(Invocations):
             raise UnavailableError("worker_behind", "this worker does not know the agent yet")
         if question.clue.chain:
             self._groups.advance(live.id, question.clue.chain[-1])
-        return None
+        return Supplied.MORE
 
     async def declare(
         self, caller: Caller, task: str, narrowing: Narrowing, now_us: int

@@ -11,12 +11,13 @@ from typing import Protocol
 
 import msgspec
 
+from ringfence.domain.lease import Want
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.live import Refusable
 
-SUPPLY_ROUNDS = 4
+SUPPLY_ROUNDS = 8
 """How often a call may lack something: an invocation, then a slab of its budget, then a place at
-its provider, and once more because a neighbour was quicker."""
+its provider, and again because a neighbour was quicker."""
 
 SUPPLY_S = 2.0
 """How long a call waits for one answer; an authority lease is over after half of that."""
@@ -46,11 +47,26 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
     """The message that asks for it."""
 
 
+class LackingSlabs(Lacking, frozen=True, kw_only=True):
+    """Slabs of shared limits that a call needs."""
+
+    wants: tuple[Want, ...]
+
+
+class Supplied(StrEnum):
+    """What asking has brought."""
+
+    MORE = "more"
+    """It is worth beginning again."""
+    ALL = "all"
+    """Nothing more can be had: decide with what is held here now."""
+
+
 class Supplier(Protocol):
     """Whoever can ask the processes that hold what a worker lacks."""
 
-    async def supply(self, lacking: Lacking) -> Reason | Refusable | None:
-        """Fetch it; None if it is worth beginning again, else why it cannot be had.
+    async def supply(self, lacking: Lacking) -> Reason | Refusable | Supplied:
+        """Fetch it, or say why it cannot be had.
 
         Raises UnavailableError if nobody answers.
         """
@@ -64,7 +80,7 @@ class Supplies:
         self._suppliers = suppliers
         self._others = others
 
-    async def supply(self, lacking: Lacking) -> Reason | Refusable | None:
+    async def supply(self, lacking: Lacking) -> Reason | Refusable | Supplied:
         """Ask whoever has this kind."""
         supplier = self._suppliers.get(lacking.lack, self._others)
         if supplier is None:

@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias, final
 
 from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Demand
-from ringfence.decisions.limit import TreeCounts
+from ringfence.decisions.limit import NOTHING_COUNTED, Counted, TreeCounts
 from ringfence.decisions.loop import Repetition
 from ringfence.decisions.retry import Failing
 from ringfence.domain.agent import AgentState
@@ -81,6 +81,7 @@ class LiveInvocation:
         "chain",
         "children",
         "conversations",
+        "counted",
         "demands",
         "demands_epoch",
         "failing",
@@ -128,6 +129,7 @@ class LiveInvocation:
         self.steps = 0
         self.last_us = identity.opened_us
         self.demands: tuple[Demand, ...] = ()
+        self.counted: Counted = NOTHING_COUNTED
         self.account_names: tuple[AccountName, ...] = ()
         self.demands_epoch = -1
         self.forms: Forms | None = None
@@ -155,6 +157,14 @@ class LiveInvocation:
     def root(self) -> str:
         """The id of the invocation at the top of the tree."""
         return self.identity.root
+
+    @property
+    def top(self) -> "LiveInvocation":
+        """The invocation at the top of the tree, whose limits hold for all of it."""
+        live = self
+        while live.parent is not None:
+            live = live.parent
+        return live
 
     def closed_reason(self, now_us: int) -> Reason | None:
         """Why nothing more may happen in it; None while it is open, up to the top of its tree."""

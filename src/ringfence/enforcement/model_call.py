@@ -14,7 +14,7 @@ from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Book, Line, Reservation, Shortfall
 from ringfence.decisions.output_limit import LoweredBy
 from ringfence.decisions.settlement import Billing
-from ringfence.domain.budget import BudgetScope
+from ringfence.domain.budget import BudgetScope, Unit
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import Decision, Intent, Status
 from ringfence.domain.exchange import ModelRequest
@@ -28,7 +28,10 @@ from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lack import (
     SUPPLY_ROUNDS,
     SUPPLY_S,
+    Lack,
     Lacking,
+    LackingSlabs,
+    Supplied,
     Supplier,
     not_supplied,
 )
@@ -42,7 +45,6 @@ from ringfence.enforcement.refusal import INTERNAL, Attempted, Refusals, Refused
 from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ending, Ticket
-from ringfence.enforcement.user_rate import UserRates
 from ringfence.enforcement.watch import LackingPlace, Passage, Watch
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
@@ -66,6 +68,8 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """The user agent, cut short."""
     places: Places | None = None
     """What the call has waited for, if its upstream is paced."""
+    is_final: bool = False
+    """Whether nothing more can be lent to it: it is decided with what is held here."""
 
 
 class ModelPath:
@@ -99,7 +103,6 @@ class ModelPath:
         self._clock = clock
         self._ids = ids
         self._supplier = supplier
-        self._user_rates = UserRates()
         self._meter = meter or Meter()
         bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
         findings = FindingLog(ledger=ledger, directory=directory, clock=clock)
@@ -152,11 +155,13 @@ class ModelPath:
                     if is_gone():
                         return self._refuse(knock, _left(knock), lacking.live)
                 else:
-                    why = await self._fetch(lacking)
-                    if isinstance(why, Refusable):
-                        return self._refuse(knock, why.verdict, why.live)
-                    if why is not None:
-                        return self._deny(knock, why)
+                    fetched = await self._fetch(lacking)
+                    if isinstance(fetched, Refusable):
+                        return self._refuse(knock, fetched.verdict, fetched.live)
+                    if isinstance(fetched, Reason):
+                        return self._deny(knock, fetched)
+                    is_final = fetched is Supplied.ALL
+                    knock = msgspec.structs.replace(knock, is_final=is_final)
                 next_ = self.begin(knock)
                 if not isinstance(next_, Lacking):
                     begun = next_
@@ -167,8 +172,8 @@ class ModelPath:
             if knock.places is not None and not isinstance(begun, Ticket):
                 knock.places.leave(was_sent=False)
 
-    async def _fetch(self, lacking: Lacking) -> Reason | Refusable | None:
-        """Why what is lacking cannot be had; None if it is there now."""
+    async def _fetch(self, lacking: Lacking) -> Reason | Refusable | Supplied:
+        """Ask for what is lacking, or say why it cannot be had."""
         if self._supplier is None:
             return not_supplied(lacking, "nobody_to_ask")
         try:
@@ -205,7 +210,10 @@ class ModelPath:
     ) -> Ticket | RefusedAction | Lacking:
         """Price the call in its invocation, find a way for it and reserve."""
         request = knock.request if hint is None else hint.request
-        quote = self._quotes.quote(knock.caller, live, request, knock.protocol, now_us)
+        is_final = knock.is_final or not self._book.is_lent
+        quote = self._quotes.quote(
+            knock.caller, live, request, knock.protocol, now_us, is_final=is_final
+        )
         if isinstance(quote, Reason):
             return self._refuse(knock, _verdict(quote), live)
         if hint is not None:
@@ -234,7 +242,7 @@ class ModelPath:
             return found
         if not isinstance(found, Passage):
             return self._refuse(knock, found, live)
-        begun: Ticket | RefusedAction | None = None
+        begun: Ticket | RefusedAction | Lacking | None = None
         try:
             quote = msgspec.structs.replace(quote, route=found.route)
             begun = self._reserve(knock, live, quote, now_us)
@@ -247,36 +255,25 @@ class ModelPath:
 
     def _reserve(
         self, knock: Knock, live: LiveInvocation, quote: Quote, now_us: int
-    ) -> Ticket | RefusedAction:
+    ) -> Ticket | RefusedAction | Lacking:
         """Set the worst case aside and count the call, or refuse and do neither."""
         caller = knock.caller
-        reserved = self._book.reserve(live.demands, quote.worst, now_us)
+        counts = live.counted.of(quote.tokens)
+        reserved = self._book.reserve(live.demands, quote.worst, now_us, counts)
         if isinstance(reserved, Shortfall):
-            return self._deny(knock, _short(caller, reserved), live)
+            wants = self._book.wants(live.demands, quote.worst, now_us, counts)
+            if wants and not knock.is_final:
+                organisation = live.identity.organisation
+                return LackingSlabs(lack=Lack.LEASE, organisation=organisation, wants=wants)
+            return self._refuse(knock, _short(caller, live, reserved, now_us), live)
         try:
-            verdict = self._count(caller, live, now_us)
-            if verdict is None:
-                ticket = self._ticket(knock, live, quote, reserved, now_us)
-                if quote.hint is not None and quote.hint.is_new:
-                    self.watch.loops.found(live, quote.hint.loop)
-                return ticket
+            ticket = self._ticket(knock, live, quote, reserved, now_us)
+            if quote.hint is not None and quote.hint.is_new:
+                self.watch.loops.found(live, quote.hint.loop)
         except BaseException:
             self._book.release(reserved)
             raise
-        self._book.release(reserved)
-        return self._refuse(knock, verdict, live)
-
-    def _count(self, caller: Caller, live: LiveInvocation, now_us: int) -> Refused | None:
-        """Count the call where calls are counted, or say why it is one too many."""
-        throttle = self._user_rates.take(caller, now_us)
-        if throttle is not None:
-            return throttle
-        over = limit.model_call(caller.runtime.agent, live.tree)
-        return None if over is None else Deny(reason=over)
-
-    def tidy(self, now_us: int) -> None:
-        """Forget what is over; call every few seconds."""
-        self._user_rates.tidy(now_us)
+        return ticket
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Record a refusal that a door found, for example a body that cannot be read."""
@@ -337,7 +334,6 @@ class ModelPath:
         ticket.is_open = False
         live = ticket.live
         live.running.discard(ticket)
-        live.tree.model_calls -= 1
         if ticket.intent.opens:
             live.is_recorded = False
         self._book.release(ticket.reservation)
@@ -429,9 +425,14 @@ def _state_quote(intent: Intent, quote: Quote) -> None:
         intent.decision = Decision(verdict="allow", obligations=obligations)
 
 
-def _short(caller: Caller, shortfall: Shortfall) -> Reason:
-    runtime = caller.runtime
-    return reason.budget(runtime.agent, shortfall, _holder(caller, shortfall.line), runtime.plan.tz)
+def _short(
+    caller: Caller, live: LiveInvocation, shortfall: Shortfall, now_us: int
+) -> Deny | Throttle:
+    runtime, line = caller.runtime, shortfall.line
+    if line.key.unit is not Unit.MONEY:
+        return limit.used_up(live.top.runtime.agent, runtime.user, shortfall, now_us)
+    holder = _holder(caller, line)
+    return Deny(reason=reason.budget(runtime.agent, shortfall, holder, runtime.plan.tz))
 
 
 def _left(knock: Knock) -> Throttle:

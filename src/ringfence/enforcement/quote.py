@@ -36,6 +36,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output: OutputLimit
     worst: Money
+    tokens: int
+    """The most that it can use, of input and output together."""
     hint: Hinted | None = None
     """What is added to the request, for the model."""
 
@@ -49,17 +51,20 @@ class Quotes:
         self._bounds = bounds
         self._objects = objects
 
-    def quote(
+    def quote(  # noqa: PLR0913 (a call has these parts)
         self,
         caller: Caller,
         live: LiveInvocation,
         request: ModelRequest,
         protocol: ProviderProtocol,
         now_us: int,
+        *,
+        is_final: bool = True,
     ) -> Quote | Reason:
         """The quote of a call, or why it may not be made.
 
-        Where the worst case does not fit but a useful answer does, the output limit is lowered.
+        Where the worst case does not fit but a useful answer does, the output limit is lowered;
+        not before it `is_final` that no more money can be had.
         """
         runtime = caller.runtime
         agent = runtime.agent
@@ -83,7 +88,7 @@ class Quotes:
         output = output_limit.output_limit(request.dialect, request.output_limit, agent)
         hosted = _hosted_uses(route, route.card, request)
         worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
-        left = self._book.left(live.demands, now_us)
+        left = self._book.left(live.demands, now_us) if is_final else None
         if left is not None and worst > left:
             affordable = affordable_output_tokens(
                 route.card, left, input_tokens, request.answers, hosted
@@ -92,7 +97,13 @@ class Quotes:
             if lowered is not None:
                 output = lowered
                 worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
-        return Quote(route=route, input_tokens=input_tokens, output=output, worst=worst)
+        return Quote(
+            route=route,
+            input_tokens=input_tokens,
+            output=output,
+            worst=worst,
+            tokens=input_tokens + output.tokens * request.answers,
+        )
 
 
 def _unfit(

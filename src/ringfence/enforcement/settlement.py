@@ -8,7 +8,7 @@ from msgspec import structs
 from ringfence.decisions import input_bound
 from ringfence.decisions.budget import Book
 from ringfence.decisions.price import dearest_uses
-from ringfence.decisions.settlement import Bounds, Charge, charge
+from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
 from ringfence.domain.event import Outcome
 from ringfence.domain.model import Dialect
 from ringfence.domain.price import RateCard
@@ -67,7 +67,7 @@ class Settlements:
         live, answer = ticket.live, ending.answer
         live.running.discard(ticket)
         charged = _charge(ticket, ending)
-        settled = self._book.settle(ticket.reservation, charged.amount)
+        settled = self._book.settle(ticket.reservation, charged.amount, _tokens(ending, charged))
         outcome = self._outcome(ticket, ending, charged, now_us)
         outcome.cost_nano = str(settled.cost)
         outcome.overrun_nano = str(settled.overrun)
@@ -104,6 +104,14 @@ class Settlements:
         outcome.response_model = answer.response_model[:_WORD_CHARACTERS]
         outcome.body_bytes = len(ending.body)
         return outcome
+
+
+def _tokens(ending: Ending, charged: Charge) -> int | None:
+    """What the call used; None if that cannot be told."""
+    if ending.billing is Billing.NONE:
+        return 0
+    usage = charged.usage
+    return None if usage is None else usage.input_tokens + usage.output_tokens
 
 
 def _charge(ticket: Ticket, ending: Ending) -> Charge:

@@ -20,8 +20,10 @@ def read_limits(section: Section, default: Limits) -> Limits:
         calls_per_tool=inner.limit("calls_per_tool", default.calls_per_tool),
         output_tokens=output_tokens,
         default_output_tokens=written or output_tokens or default.default_output_tokens,
+        tokens=inner.limit("tokens", default.tokens),
         depth=_whole(inner, "depth", default.depth),
         sub_agents=_whole(inner, "sub_agents", default.sub_agents),
+        sub_agents_alive=inner.limit("sub_agents_alive", default.sub_agents_alive),
         seconds=inner.limit("seconds", default.seconds),
         open_invocations=_whole(inner, "open_invocations", default.open_invocations, 1),
         new_invocations_per_minute=_whole(

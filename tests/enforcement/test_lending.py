@@ -1,0 +1,197 @@
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+
+import pytest
+from tests.enforcement.office import Office
+from tests.gateways.world import (
+    NANO,
+    RATES,
+    agent,
+    chat,
+    chat_answer,
+    code_of,
+    model,
+    organisation,
+    usd,
+    whole,
+)
+
+from ringfence.domain.agent import Limits
+from ringfence.domain.budget import Budget, Per
+from ringfence.domain.lease import Holder
+from ringfence.domain.money import Money
+from ringfence.domain.organisation import Organisation
+from ringfence.domain.price import RateCard
+
+COST = 50 * 10_000
+"""Of a call that uses all the output it may."""
+
+
+def run(story: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(story())
+
+
+def config(budget_nano: int, *, limits: Limits | None = None) -> Organisation:
+    """One agent with this budget in all; only output costs."""
+    card = RateCard(rates=replace(RATES, input=0))
+    budget = Budget(limit=Money(budget_nano), per=Per.TOTAL)
+    return organisation(
+        budgets=(usd(100, Per.MONTH),),
+        models={"small": model("small", price=card)},
+        agents={
+            "triage": agent(budgets=(budget,), limits=limits or Limits(default_output_tokens=100))
+        },
+    )
+
+
+def answering_all(office: Office, output: int = 50) -> None:
+    for world in office.worlds:
+
+        async def answer(_sent: object) -> object:
+            await office.travel()
+            return whole(chat_answer(5, output))
+
+        world.providers.answering = answer  # type: ignore[assignment] # an upstream
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_budget_for_exactly_fifty_lets_exactly_fifty_through_four_workers(seed: int) -> None:
+    async def story() -> None:
+        office = Office(config(50 * COST), 4, seed)
+        answering_all(office)
+        asking = [office.worlds[number % 4].ask(body=chat(f"q{number}")) for number in range(200)]
+        statuses = [response.status for response in await asyncio.gather(*asking)]
+        assert statuses.count(200) == 50
+        assert statuses.count(402) == 150
+        assert sum(len(world.providers.sent) for world in office.worlds) == 50
+        office.tidy()
+        [line] = [
+            line
+            for line in office.lending.broker.standing("org_acme", office.clock.now_us())
+            if line.key.per is Per.TOTAL
+        ]
+        assert (line.spent, line.reserved, line.left) == (50 * COST, 0, 0)
+
+    run(story)
+
+
+def test_one_call_after_the_other_over_four_workers_uses_up_a_budget_exactly() -> None:
+    async def story() -> None:
+        office = Office(config(50 * COST), 4)
+        answering_all(office)
+        statuses = [
+            (await office.worlds[number % 4].ask(body=chat(f"q{number}"))).status
+            for number in range(80)
+        ]
+        assert statuses == [200] * 50 + [402] * 30
+
+    run(story)
+
+
+def test_idle_slabs_are_recalled_before_a_call_is_refused_or_cut_short() -> None:
+    async def story() -> None:
+        office = Office(config(2 * COST), 2)
+        answering_all(office, output=10)
+        one, other = office.worlds
+        assert (await one.ask()).status == 200
+        # All that is left is needed, and a part of it lies idle with the first.
+        answer = await other.ask(body=chat("big", max_tokens=90))
+        assert answer.status == 200
+        [intent] = other.ledger.intents
+        assert intent.output_limit == 90
+        assert intent.decision.obligations == []
+
+    run(story)
+
+
+def test_the_output_limit_is_lowered_only_when_nothing_more_can_be_had() -> None:
+    async def story() -> None:
+        office = Office(config(2 * COST), 2)
+        answering_all(office, output=10)
+        one, other = office.worlds
+        assert (await one.ask()).status == 200
+        answer = await other.ask(body=chat("huge", max_tokens=99))
+        assert answer.status == 200
+        assert other.ledger.intents[0].output_limit == 90
+
+    run(story)
+
+
+def test_a_worker_that_does_not_answer_delays_others_but_a_moment() -> None:
+    async def story() -> None:
+        office = Office(config(2 * COST), 2)
+        answering_all(office, output=50)
+        one, other = office.worlds
+        office.wires[0].is_silent = True
+        assert (await one.ask()).status == 200
+        async with asyncio.timeout(1):
+            answer = await other.ask(body=chat("big", max_tokens=90))
+        # With what is there: fail closed, not over the limit.
+        assert answer.status in {200, 402}
+        spent = sum(int(each.cost_nano) for w in office.worlds for each in w.ledger.outcomes)
+        assert spent <= 2 * COST
+
+    run(story)
+
+
+def test_without_its_lender_a_worker_denies_what_it_was_not_lent() -> None:
+    async def story() -> None:
+        office = Office(config(50 * COST), 1)
+        answering_all(office)
+        [world] = office.worlds
+        run_1 = {"ringfence-invocation": "run-1"}
+        assert (await world.ask(headers=run_1)).status == 200
+        office.wires[0].is_cut = True
+        answers = [await world.ask(headers=run_1) for _ in range(30)]
+        statuses = [answer.status for answer in answers]
+        first = statuses.index(503)
+        assert statuses == [200] * first + [503] * (30 - first)
+        assert first > 5
+        assert code_of(answers[-1]) == "store_unavailable"
+
+    run(story)
+
+
+def test_a_hundred_calls_of_a_run_ask_for_slabs_five_times_at_most() -> None:
+    async def story() -> None:
+        office = Office(config(5 * NANO), 2)
+        answering_all(office, output=5)
+        world = office.worlds[0]
+        for number in range(100):
+            answer = await world.ask(
+                body=chat(f"q{number}"), headers={"ringfence-invocation": "run-1"}
+            )
+            assert answer.status == 200
+        assert office.round_trips <= 5
+
+    run(story)
+
+
+def test_what_a_dead_worker_held_stays_out_of_reach_until_its_ledger_is_read() -> None:
+    async def story() -> None:
+        office = Office(config(2 * COST), 2)
+        answering_all(office, output=50)
+        one, other = office.worlds
+        assert (await one.ask()).status == 200
+        office.lending.died(Holder("w0.1"))
+        assert (await other.ask(body=chat("q", max_tokens=99))).status in {200, 402}
+        office.lending.prove(Holder("w0.1"), [])
+        assert (await other.ask(body=chat("r", max_tokens=40))).status == 200
+
+    run(story)
+
+
+def test_a_lowered_limit_holds_at_once_for_what_was_lent_before() -> None:
+    async def story() -> None:
+        office = Office(config(50 * COST), 2)
+        answering_all(office)
+        one, other = office.worlds
+        for world in (one, other):
+            assert (await world.ask()).status == 200
+        for world in (one, other):
+            await world.reload(config(2 * COST))
+        for world in (one, other):
+            assert (await world.ask(body=chat("more"))).status == 402
+
+    run(story)
