@@ -21,13 +21,14 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
+from ringfence.app.retention import RetentionWork
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, open_stores
 from ringfence.app.supervisor import Supervisor
 from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings
 from ringfence.app.witness import Witnesses
-from ringfence.config.settings import Settings
+from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
@@ -118,7 +119,11 @@ class Plane:
         await self._begin(prepared)
         await self._listen()
         witnesses.start()
-        for work in (self._tidy(), self._alert()):
+        retention = RetentionWork(self._keys, self._clock, self._organisations, self._record)
+        background = [self._tidy(), self._alert()]
+        if settings.database == SQLITE:
+            background.append(retention.run())
+        for work in background:
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 

@@ -159,6 +159,7 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         timezone=heading.timezone,
         budgets=heading.budgets,
         default_user=heading.default_user,
+        retention=heading.retention,
         teams=read_teams(root),
         users=read_users(root),
         issuers=read_issuers(root, folder),

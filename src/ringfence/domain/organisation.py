@@ -59,6 +59,14 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRules:
+    """How many days bodies and events are kept; None for ever. Events take their bodies along."""
+
+    body_days: int | None = None
+    event_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Organisation:
     """One tenant: the frozen content of one configuration file.
 
@@ -81,6 +89,7 @@ class Organisation:
     agents: Mapping[str, Agent] = field(default_factory=dict)
     policies: str | None = None
     alerts: AlertRules = field(default_factory=AlertRules)
+    retention: RetentionRules = field(default_factory=RetentionRules)
     digest: str = ""
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from ringfence.config.loading import Loaded
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.money import Money
-from ringfence.domain.organisation import Organisation, Role
+from ringfence.domain.organisation import Organisation, RetentionRules, Role
 
 
 def test_what_is_wrong_with_an_organisation_is_named_with_its_place(
@@ -34,6 +34,7 @@ def test_all_parts_of_an_organisation_are_read(load_text: Callable[..., Loaded])
               timezone: Europe/Berlin
               budget: {usd: 5000, per: month}
               default_user: {budget: {usd: 5, per: day}, calls_per_minute: 60}
+              retention: {body_days: 90, event_days: 400}
             teams: {support: {budget: {usd: 200, per: month}}, empty: }
             users:
               ann@acme.example: {roles: [admin, viewer], calls_per_minute: 3}
@@ -41,6 +42,7 @@ def test_all_parts_of_an_organisation_are_read(load_text: Callable[..., Loaded])
             """)
     )
     assert organisation.timezone == "Europe/Berlin"
+    assert organisation.retention == RetentionRules(body_days=90, event_days=400)
     assert organisation.budgets == (Budget(limit=Money(5_000_000_000_000), per=Per.MONTH),)
     assert organisation.default_user is not None
     assert organisation.default_user.calls_per_minute == 60

@@ -15,6 +15,7 @@ from ringfence.protocols import canonical
 from ringfence.stores.checkpoint import Attestation, SigningKeys
 from ringfence.stores.checkpoint.attestation import Leaves
 from ringfence.stores.compression import Compressor, decompress
+from ringfence.stores.ledger import derived
 from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence, log_path
 from ringfence.stores.ledger.leaves import leaf_reader
@@ -68,6 +69,7 @@ def record(folder: Path, count: int, *, log_id: str = LOG, seed: int = 1, most: 
                 left = dice.randint(1, most)
         if group:
             _commit(segments, attestation, group)
+        derived.rebuild(connection)
         attestation.sync()
         attestation.close()
     fence.release()

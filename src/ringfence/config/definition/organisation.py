@@ -1,6 +1,6 @@
 """The organisation itself and its teams."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ringfence.config.definition import budget
@@ -9,7 +9,7 @@ from ringfence.config.problem import nearest, shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Text
 from ringfence.domain.budget import Budget
-from ringfence.domain.organisation import Team, UserDefaults
+from ringfence.domain.organisation import RetentionRules, Team, UserDefaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class Heading:
     timezone: str = "UTC"
     budgets: tuple[Budget, ...] = ()
     default_user: UserDefaults | None = None
+    retention: RetentionRules = field(default_factory=RetentionRules)
 
 
 def read_heading(root: Section) -> Heading:
@@ -35,9 +36,21 @@ def read_heading(root: Section) -> Heading:
         timezone=_read_timezone(section),
         budgets=budget.read(section, ("organisation", "")),
         default_user=read_default_user(section, root),
+        retention=_read_retention(section),
     )
     section.close()
     return heading
+
+
+def _read_retention(section: Section) -> RetentionRules:
+    inner = section.section("retention", "`retention`")
+    if inner is None:
+        return RetentionRules()
+    rules = RetentionRules(
+        body_days=inner.whole("body_days", least=1), event_days=inner.whole("event_days", least=32)
+    )
+    inner.close()
+    return rules
 
 
 def _read_timezone(section: Section) -> str:

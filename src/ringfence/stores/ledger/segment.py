@@ -115,16 +115,22 @@ def page(connection: sqlite3.Connection, within: Range, *, is_newest_first: bool
 def seek(connection: sqlite3.Connection, time_us: int) -> int:
     """Where the first segment begins that reaches a time; beyond the last one if none does.
 
-    INVARIANT: `high_us` never falls within a log, so halving finds it.
+    INVARIANT: `high_us` never falls within a log, so halving finds it, also over what retention
+    deleted.
     """
     low, high = 1, next_sequence(connection)
     while low < high:
-        first, count, high_us = connection.execute(
+        middle = (low + high) // 2
+        row = connection.execute(
             "SELECT first, count, high_us FROM segments WHERE first <= ?"
             " ORDER BY first DESC LIMIT 1",
-            ((low + high) // 2,),
+            (middle,),
         ).fetchone()
-        low, high = (low, first) if high_us >= time_us else (first + count, high)
+        first, count, high_us = row if row is not None else (middle, 1, -1)
+        if high_us >= time_us:
+            high = min(first, middle)
+        else:
+            low = max(first + count, middle + 1)
     return low
 
 

@@ -47,7 +47,8 @@ class Examination:
         self._report = report
         self._bodies = bodies
         self._pairing = Pairing()
-        self._deleted_logs: set[str] = set()
+        self._deleted_logs: dict[str, int] = {}
+        """Up to where retention has deleted events of a log."""
 
     def examine(
         self,
@@ -59,7 +60,7 @@ class Examination:
         """One log. `wanted` are the places that must be there; else all that were not deleted."""
         log, hashes = evidence.log, evidence.hashes
         if vouched.deleted:
-            self._deleted_logs.add(log)
+            self._deleted_logs[log] = vouched.deleted[-1].last
         size = vouched.size if vouched.is_exact and hashes is not None else 0
 
         def expected(place: int, count: int) -> bytes:
@@ -100,6 +101,8 @@ class Examination:
             self._report.remarks.append(f"{len(open_)} calls are under way and have no outcome yet")
         elif not is_partial:
             for (_, action), (log, sequence) in sorted(open_.items(), key=lambda one: one[1]):
+                if sequence <= self._deleted_logs.get(log, 0):
+                    continue  # its outcome may have been among them
                 self._add(
                     Fault.OUTCOME_MISSING, log, Span(sequence, sequence), "", f"intent {action}"
                 )

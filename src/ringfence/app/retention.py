@@ -1,0 +1,87 @@
+"""Run retention in the background: one small step at a time, with a rest after each."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, final
+
+from ringfence.api.context import ChangeNote
+from ringfence.domain.organisation import Organisation
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.retention import Deleted, Retention, Term
+from ringfence.transport.clock import Clock
+
+_LOG = logging.getLogger(__name__)
+
+_EVERY_S: Final = 600.0
+_REST_S: Final = 0.05
+_DAY_US: Final = 24 * 3600 * 1_000_000
+
+Record = Callable[[ChangeNote], Awaitable[None]]
+
+
+@final
+class RetentionWork:
+    """Deletes what organisations no longer want kept, and puts each deletion on the record."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        clock: Clock,
+        organisations: Callable[[], Sequence[Organisation]],
+        record: Record,
+    ) -> None:
+        """Nothing runs before `run`."""
+        self._retention = Retention(keys)
+        self._clock = clock
+        self._organisations = organisations
+        self._record = record
+
+    async def run(self) -> None:
+        """Go over everything now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.pass_over()
+            except Exception:  # noqa: BLE001 (the next pass may do better; nothing is half deleted)
+                _LOG.exception("retention failed; it is tried again")
+
+    async def pass_over(self, *, rest_s: float = _REST_S) -> None:
+        """Go over all logs once."""
+        terms = _terms(self._organisations())
+        if not terms:
+            return
+        steps = self._retention.run(terms, self._clock.now_us())
+        while (deleted := await asyncio.to_thread(next, steps, None)) is not None:
+            await self._tell(deleted)
+            await asyncio.sleep(rest_s)
+
+    async def _tell(self, deleted: Mapping[str, Deleted]) -> None:
+        for organisation, one in deleted.items():
+            spans = ",".join(f"{span.first}-{span.last}" for span in one.events)
+            detail = {"bodies": str(one.bodies), "events": spans}
+            await self._record(
+                ChangeNote(
+                    organisation=organisation,
+                    actor="plane",
+                    what="retention.deleted",
+                    subject=one.log,
+                    detail={
+                        name: value for name, value in detail.items() if value not in {"", "0"}
+                    },
+                )
+            )
+
+
+def _terms(organisations: Sequence[Organisation]) -> dict[str, Term]:
+    return {
+        each.id: Term(
+            body_us=_us(each.retention.body_days), event_us=_us(each.retention.event_days)
+        )
+        for each in organisations
+        if each.retention.body_days is not None or each.retention.event_days is not None
+    }
+
+
+def _us(days: int | None) -> int | None:
+    return None if days is None else days * _DAY_US

@@ -1,0 +1,126 @@
+"""What is past its term goes, what is held stays, and the record verifies all the while."""
+
+from pathlib import Path
+
+import pytest
+from tests.stores.ledger.event import START_US
+from tests.stores.verification.recording import LOG, opened, record
+
+from ringfence.analysis.verification import Fault
+from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.checkpoint.deletion import deleted
+from ringfence.stores.checkpoint.place import deletions_path
+from ringfence.stores.hold import Hold, Holds
+from ringfence.stores.ledger.query import Filter
+from ringfence.stores.ledger.reader import LedgerReader
+from ringfence.stores.retention import Retention, Term
+from ringfence.stores.verification import Outside, Report, verify_folder
+
+COUNT = 600
+HALF_US = START_US + COUNT // 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    record(tmp_path, COUNT, most=9)
+    return tmp_path
+
+
+def run(folder: Path, terms: dict[str, Term], now_us: int = HALF_US + 100) -> int:
+    """Delete; gives how many events that were."""
+    steps = list(Retention(SigningKeys(folder)).run(terms, now_us))
+    spans = {span for step in steps for one in step.values() for span in one.events}
+    return sum(span.last - span.first + 1 for span in spans)
+
+
+def verified(folder: Path) -> Report:
+    return verify_folder(folder, Outside(), is_running=False)
+
+
+def left(folder: Path) -> int:
+    reader = LedgerReader(folder)
+    try:
+        asked = Filter(organisation="org_a", is_newest_first=False)
+        return sum(1 for _ in reader.query(asked))
+    finally:
+        reader.close()
+
+
+def test_events_past_their_term_go_and_the_rest_verifies(folder: Path) -> None:
+    before = left(folder)
+    gone = run(folder, {"org_a": Term(event_us=100)})
+    assert 200 < gone <= 300
+    assert left(folder) == before - gone
+    spans = deleted(folder, LOG)
+    assert spans[0].first == 1
+    assert sum(span.last - span.first + 1 for span in spans) == gone
+    report = verified(folder)
+    assert report.holds, report.findings
+    assert any("deleted by retention" in each for each in report.remarks)
+    assert run(folder, {"org_a": Term(event_us=100)}) == 0
+    assert run(folder, {"org_a": Term(event_us=50)}) > 0
+    assert verified(folder).holds
+    record(folder, 50, seed=5)
+    assert verified(folder).holds
+
+
+def test_times_are_found_over_what_was_deleted(folder: Path) -> None:
+    run(folder, {"org_a": Term(event_us=100)})
+    reader = LedgerReader(folder)
+    for since_us in (0, START_US, HALF_US, HALF_US + 200, START_US + 10 * COUNT):
+        asked = Filter(organisation="org_a", since_us=since_us, is_newest_first=False)
+        times = [one.place.time_us for one in reader.query(asked)]
+        assert times == sorted(times)
+        assert bool(times) is (since_us < START_US + 2 * COUNT)
+    reader.close()
+
+
+def test_the_newest_group_stays_however_old_it_is(folder: Path) -> None:
+    run(folder, {"org_a": Term(event_us=1)}, START_US * 2)
+    assert left(folder) > 0
+    assert verified(folder).holds
+    record(folder, 20, seed=6)
+    assert verified(folder).holds
+
+
+def test_what_another_organisation_keeps_stays_with_its_group(folder: Path) -> None:
+    assert run(folder, {"org_b": Term(event_us=1)}) == 0
+    assert run(folder, {"org_a": Term(body_us=1)}) == 0
+    assert left(folder) > COUNT - 5
+
+
+# Changes that people make are of no agent.
+@pytest.mark.parametrize(("subject", "most"), [("organisation", 0), ("agent:agt_1", 20)])
+def test_what_is_held_stays_until_it_is_released(subject: str, most: int, folder: Path) -> None:
+    holds = Holds(folder, "org_a")
+    holds.place(Hold(subject=subject, reason="case", actor="user:a", time_us="1"))
+    assert run(folder, {"org_a": Term(event_us=100)}) <= most
+    holds.release(subject)
+    assert run(folder, {"org_a": Term(event_us=100)}) > 200
+
+
+def test_a_held_invocation_leaves_holes_that_verify(folder: Path) -> None:
+    holds = Holds(folder, "org_a")
+    holds.place(Hold(subject="invocation:inv_7", reason="case", actor="user:a", time_us="1"))
+    assert run(folder, {"org_a": Term(event_us=100)}) > 0
+    assert len(deleted(folder, LOG)) > 1
+    report = verified(folder)
+    assert report.holds, report.findings
+    reader = LedgerReader(folder)
+    for since_us in range(START_US, START_US + COUNT, 37):
+        list(reader.query(Filter(organisation="org_a", since_us=since_us, is_newest_first=False)))
+    reader.close()
+
+
+def test_what_goes_beside_it_is_still_missed(folder: Path) -> None:
+    run(folder, {"org_a": Term(event_us=100)})
+    with opened(folder) as connection:
+        beside = deleted(folder, LOG)[-1].last + 1
+        connection.execute("DELETE FROM segments WHERE first = ?", (beside,))
+    assert Fault.MISSING in {one.fault for one in verified(folder).findings}
+
+
+def test_a_list_that_was_removed_excuses_nothing(folder: Path) -> None:
+    run(folder, {"org_a": Term(event_us=100)})
+    deletions_path(folder, LOG).unlink()
+    assert Fault.MISSING in {one.fault for one in verified(folder).findings}
