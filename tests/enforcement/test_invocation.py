@@ -345,3 +345,20 @@ def test_the_name_of_a_finished_run_stays_closed_over_a_restart() -> None:
         assert (await world.ask(headers={"ringfence-invocation": "another"})).status == 200
 
     asyncio.run(story())
+
+
+def test_what_has_ended_is_remembered_without_what_calls_need() -> None:
+    async def story() -> None:
+        world = World()
+        run = await joined(world, headers={"ringfence-invocation": "r"})
+        live = world.worker.invocations.find(run)
+        assert live is not None
+        assert live.forms is not None
+        assert live.demands
+        world.worker.invocations.finish(live, world.clock.now_us())
+        kept = [live.forms, *live.demands, *live.children]
+        assert kept == [None]
+        refused = await world.ask(headers={"ringfence-invocation": "r"})
+        assert refused.status == 402
+
+    asyncio.run(story())

@@ -382,6 +382,7 @@ QUERIES = [
     "audit/events?action=act_acme1",
     "audit/events?user=viewer",
     "audit/export",
+    "audit/holds",
     "status",
     "/metrics",
     "openapi.json",

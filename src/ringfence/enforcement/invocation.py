@@ -439,6 +439,7 @@ class Invocations:
         self._closed[live.id] = live
         self._book.forget(live.id)
         self._ended(live)
+        live.rest()
         while len(self._closed) > _CLOSED_KEPT:
             old = self._closed.pop(next(iter(self._closed)))
             if old.token_digest is not None:

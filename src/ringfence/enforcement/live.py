@@ -166,6 +166,12 @@ class LiveInvocation:
             live = live.parent
         return live
 
+    def rest(self) -> None:
+        """It has ended: let go of what only calls need; thousands of ended ones are remembered."""
+        self.forms = None
+        self.demands, self.account_names, self.demands_epoch = (), (), -1
+        self.children = []
+
     def closed_reason(self, now_us: int) -> Reason | None:
         """Why nothing more may happen in it; None while it is open, up to the top of its tree."""
         if self.state is not InvocationState.OPEN:
