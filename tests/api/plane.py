@@ -24,6 +24,7 @@ from ringfence.domain.exchange import Message, Part, Reading
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.stores.body import Body, BodyReader, BodyStore
+from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Fence, LedgerWriter
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.configuration import Registration
@@ -122,6 +123,7 @@ class Plane:
             configuration=lambda: self.configuration,
             reload=self._reload,
             record=self._record,
+            keys=SigningKeys(folder),
             open_ledger=lambda: LedgerReader(folder),
             open_bodies=lambda: BodyReader(folder),
             readers={"chat": PlainReader()},

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ringfence.api.audit import user_id
 from ringfence.api.context import ChangeNote, ControlContext
-from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, Route
+from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Change
 from ringfence.domain.organisation import Organisation
@@ -109,10 +109,13 @@ async def release_hold(call: Call[Nothing, HoldOrder]) -> None:
     await asyncio.to_thread(holds.release, subject)
 
 
-async def list_holds(call: Call[Nothing, Nothing]) -> Page[Hold]:
-    """All that stand."""
+async def list_holds(call: Call[Paging, Nothing]) -> Page[Hold]:
+    """Those that stand, by subject."""
     holds = Holds(folder_of(call.context), call.organisation.id)
-    return Page(items=await asyncio.to_thread(holds.all))
+    found = sorted(await asyncio.to_thread(holds.all), key=lambda each: each.subject)
+    rest = [each for each in found if each.subject > call.query.after]
+    shown = rest[: call.query.limit]
+    return Page(items=shown, next=shown[-1].subject if len(rest) > len(shown) else None)
 
 
 def _actions(
@@ -195,7 +198,7 @@ ROUTES: tuple[AnyRoute, ...] = (
         path="/audit/holds",
         summary="List what must not be deleted.",
         roles=AUDITOR,
-        query=Nothing,
+        query=Paging,
         body=Nothing,
         answer=Page[Hold],
         handler=list_holds,

@@ -16,7 +16,14 @@ from ringfence.api import local
 from ringfence.cli.connection import Place, connect
 from ringfence.cli.option import JSON, at_installation, at_organisation, complete_agent
 from ringfence.cli.terminal.moment import read_moment, show_duration, show_moment
-from ringfence.cli.terminal.printing import harmless_json, hint, progress, say, say_json
+from ringfence.cli.terminal.printing import (
+    harmless_json,
+    hint,
+    progress,
+    say,
+    say_json,
+    say_listing,
+)
 from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.usage import Group
@@ -216,10 +223,11 @@ def hold(
             path = "/audit/holds/release" if release else "/audit/holds"
             plane.post(path, {"subject": subject, "reason": reason})
             return
-        holds = msgspec.json.decode(plane.get("/audit/holds"), type=_Holds).items
+        items = plane.listing("/audit/holds")
     if is_json:
-        say_json(holds)
-    elif holds:
+        say_listing(items)
+    elif items:
+        holds = [msgspec.json.decode(each, type=dict[str, str]) for each in items]
         rows = [
             (show_moment(int(one["time_us"])), one["subject"], one["actor"], one["reason"])
             for one in holds
@@ -233,10 +241,6 @@ def hold(
 class _Erased(msgspec.Struct):
     actions: int
     bodies: int
-
-
-class _Holds(msgspec.Struct):
-    items: list[dict[str, str]]
 
 
 @audit.command("rotate-key")
