@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from bench.ledger import identifier, pair
@@ -18,6 +19,7 @@ from ringfence.domain.event import AnyEvent
 from ringfence.protocols import canonical
 from ringfence.stores.checkpoint import Attestation, SigningKeys
 from ringfence.stores.checkpoint.attestation import Leaves
+from ringfence.stores.ledger import SqliteLogs
 from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.leaves import leaf_reader
@@ -36,7 +38,7 @@ def write(folder: Path, count: int) -> tuple[float, float]:
     hashing = signing = 0.0
     with closing(open_log(fence)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
-        reader = leaf_reader(folder, "log_1")
+        reader = leaf_reader(partial(SqliteLogs, folder), "log_1")
         attestation = Attestation.open(SigningKeys(folder), "log_1", reader, TIME_US)
         segments = SegmentWriter(connection)
         group: list[AnyEvent] = []
@@ -95,7 +97,7 @@ def main() -> None:
         print(f"{size / count:.0f} bytes an event on disk, {kept / count:.0f} of them checkpoints")
         began = time.perf_counter()
         attestation = Attestation.open(
-            SigningKeys(folder), "log_1", leaf_reader(folder, "log_1"), TIME_US
+            SigningKeys(folder), "log_1", leaf_reader(partial(SqliteLogs, folder), "log_1"), TIME_US
         )
         print(f"taken up again in {(time.perf_counter() - began) * 1e3:.1f} ms")
         attestation.close()

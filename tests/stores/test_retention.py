@@ -1,16 +1,21 @@
 """What is past its term goes, what is held stays, and the record verifies all the while."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.stores.ledger.event import START_US
+from tests.stores.ledger.event import START_US, intent, outcome
 from tests.stores.verification.recording import LOG, opened, record
 
 from ringfence.analysis.verification import Fault
+from ringfence.stores.body import Body, BodyReader, BodyStore, Part
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.deletion import deleted
 from ringfence.stores.checkpoint.place import deletions_path
 from ringfence.stores.hold import Hold, Holds
+from ringfence.stores.ledger import LedgerWriter, SqliteLogs
+from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.ledger.query import Filter
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.retention import Retention, Term
@@ -124,3 +129,34 @@ def test_a_list_that_was_removed_excuses_nothing(folder: Path) -> None:
     run(folder, {"org_a": Term(event_us=100)})
     deletions_path(folder, LOG).unlink()
     assert Fault.MISSING in {one.fault for one in verified(folder).findings}
+
+
+async def talked(folder: Path) -> None:
+    """Three calls with messages, as a plane keeps them."""
+    logs = partial(SqliteLogs, folder)
+    bodies = BodyStore.open(folder)
+    log = AttestedLog.open(logs().take(LOG), logs, SigningKeys(folder), lambda: START_US)
+    writer = LedgerWriter(log, bodies)
+    for number in range(3):
+        one = intent(f"act_{number}", time_us=START_US + number)
+        await writer.intend(one, Body(b"question %d" % number))
+        writer.record(outcome(one), Body(b"answer %d" % number))
+        await writer.flush()
+    await writer.close()
+    bodies.close()
+
+
+def test_messages_past_their_term_go_and_their_events_stay(tmp_path: Path) -> None:
+    asyncio.run(talked(tmp_path))
+    whole = verified(tmp_path)
+    assert whole.holds, whole.findings
+    assert (whole.events, whole.bodies) == (6, 6)
+    steps = list(Retention(SigningKeys(tmp_path)).run({"org_a": Term(body_us=10)}, START_US + 12))
+    assert [one.bodies for step in steps for one in step.values()] == [4]
+    report = verified(tmp_path)
+    assert report.holds, report.findings
+    assert (report.events, report.bodies, report.bodies_absent) == (6, 2, 4)
+    reader = BodyReader(tmp_path)
+    assert reader.get("org_a", "act_0", Part.REQUEST) is None
+    assert reader.get("org_a", "act_2", Part.RESPONSE) == b"answer 2"
+    reader.close()
