@@ -16,12 +16,12 @@ import msgspec
 
 from ringfence.app.configuration import prepare, register
 from ringfence.app.plane import Plane
+from ringfence.app.storage import storage_of
 from ringfence.config.settings import Settings
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.ledger import LedgerReader
-from ringfence.stores.state.store import open_state
 from ringfence.stores.state.token import TokenRecord
 from ringfence.testing.model.script import Script, parse
 from ringfence.testing.model.serving import Running, serving
@@ -85,6 +85,7 @@ class Installation:
     port: int = 0
     control_port: int = 0
     workers: int = 1
+    database: str = "sqlite"
     lines: list[str] = field(default_factory=list)
     """What a process has logged."""
 
@@ -96,6 +97,7 @@ class Installation:
             port=0,
             console_port=0,
             workers=self.workers,
+            database=self.database,
         )
 
     @property
@@ -113,7 +115,7 @@ class Installation:
         clock = SystemClock()
         ids = RandomIds(clock)
         prepared = prepare(self.settings, ENVIRONMENT, clock.now_us())
-        state = open_state(self.data)
+        state = storage_of(self.settings).state()
         known = register(state, prepared.configuration, clock=clock, ids=ids, actor="test")
         credential = AgentCredential(
             id=ids.make("crd"),
@@ -176,7 +178,7 @@ class Installation:
 
     def events(self) -> list[AnyEvent]:
         """Everything that the ledger holds."""
-        reader = LedgerReader(self.data)
+        reader = LedgerReader(storage_of(self.settings).logs())
         try:
             organisation = self.give_ids()
             exported = b"".join(reader.export(organisation))
@@ -188,7 +190,7 @@ class Installation:
     def give_ids(self) -> str:
         """The id of the organisation, as the store has it."""
         clock = SystemClock()
-        state = open_state(self.data)
+        state = storage_of(self.settings).state()
         loaded = prepare(self.settings, ENVIRONMENT, clock.now_us()).configuration
         ids = RandomIds(clock)
         known = register(state, loaded, clock=clock, ids=ids, actor="test")

@@ -18,36 +18,49 @@ CONFIG = click.option(
     "--config", metavar="FILE", help="The configuration file [./ringfence.yaml, RINGFENCE_CONFIG]."
 )
 DATA = click.option("--data", metavar="DIR", help="The data folder [./.ringfence, RINGFENCE_DATA].")
+DATABASE = click.option(
+    "--database",
+    metavar="URL",
+    help="PostgreSQL instead of files [RINGFENCE_DATABASE]; write ${NAME} for the password.",
+)
 JSON = click.option("--json", "is_json", is_flag=True, help="Write JSON.")
 
 
 def at_installation(command: Callable[..., object]) -> Callable[..., object]:
-    """Add `--config` and `--data`; the command gets a Place as its first argument."""
+    """Add `--config`, `--data` and `--database`; the command gets a Place first."""
 
     @CONFIG
     @DATA
+    @DATABASE
     @wraps(command)
-    def wrapped(config: str | None, data: str | None, **rest: Any) -> object:  # noqa: ANN401 (the command's own)
-        place = Place(settings=resolve(os.environ, config=config, data=data))
-        return command(place, **rest)
+    def wrapped(
+        config: str | None,
+        data: str | None,
+        database: str | None,
+        **rest: Any,  # noqa: ANN401 (the command's own)
+    ) -> object:
+        settings = resolve(os.environ, config=config, data=data, database=database)
+        return command(Place(settings=settings), **rest)
 
     return wrapped
 
 
 def at_organisation(command: Callable[..., object]) -> Callable[..., object]:
-    """Add `--config`, `--data` and `--organisation`; the command gets a Place first."""
+    """Add the options of `at_installation` and `--organisation`; the command gets a Place first."""
 
     @CONFIG
     @DATA
+    @DATABASE
     @click.option("--organisation", metavar="NAME", help="Which one, where there are several.")
     @wraps(command)
     def wrapped(
         config: str | None,
         data: str | None,
+        database: str | None,
         organisation: str | None,
         **rest: Any,  # noqa: ANN401 (the command's own)
     ) -> object:
-        settings = resolve(os.environ, config=config, data=data)
+        settings = resolve(os.environ, config=config, data=data, database=database)
         return command(Place(settings=settings, organisation=organisation), **rest)
 
     return wrapped

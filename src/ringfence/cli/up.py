@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ringfence.cli.option import CONFIG, DATA
+from ringfence.cli.option import CONFIG, DATA, DATABASE
 from ringfence.config.settings import resolve
 
 _LEVELS = ("debug", "info", "warning", "error")
@@ -20,7 +20,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--console-host", help="Address of the control plane [127.0.0.1].")
 @click.option("--console-port", type=int, help="Port of the control plane [8485; 0 picks one].")
 @click.option("--workers", type=int, help="Worker processes [1].")
-@click.option("--database", metavar="URL", help="State, budgets and ledger elsewhere than SQLite.")
+@DATABASE
 @click.option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM).")
 @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve other machines without TLS.")

@@ -2,13 +2,17 @@ import os
 import socket
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.cli.installation import SECRET, SECRET_NAME, Installation, free_port, write_configuration
+from tests.postgresql.server import execute
 
 from ringfence.cli.doctor.examination import Finding, examine
 from ringfence.config.settings import Settings
+from ringfence.stores.postgresql.address import Address
+from ringfence.stores.postgresql.state import open_state
 
 ENVIRONMENT = {SECRET_NAME: SECRET}
 
@@ -87,3 +91,37 @@ def test_providers_are_tried_only_when_asked_for(settings: Settings) -> None:
         "note",
         "provider `house` at 127.0.0.1:9 is not reachable",
     )
+
+
+def at_database(settings: Settings, url: str) -> list[Finding]:
+    found = examine(replace(settings, database=url), ENVIRONMENT)
+    return [each for each in found if "database" in each.what or "PostgreSQL" in each.what]
+
+
+def test_what_a_start_would_migrate_is_told_and_not_done(
+    settings: Settings, postgresql_url: str
+) -> None:
+    for _ in range(2):
+        notes = [each for each in at_database(settings, postgresql_url) if each.level == "note"]
+        assert [each.what.split()[0] for each in notes] == ["bodies", "ledger", "state"]
+        assert all(each.help.startswith("the next start would bring it to 1") for each in notes)
+    open_state(Address.parse(postgresql_url)).close()
+    notes = [each for each in at_database(settings, postgresql_url) if each.level == "note"]
+    assert [each.what.split()[0] for each in notes] == ["bodies", "ledger"]
+
+
+def test_a_database_that_does_not_answer_is_bad_and_its_password_not_shown(
+    settings: Settings,
+) -> None:
+    url = f"postgresql://ada:hidden@127.0.0.1:{free_port()}/acme"
+    found = at_database(settings, url)
+    (said,) = [each.what for each in found if each.level == "bad" and "PostgreSQL" in each.what]
+    assert said.startswith("no PostgreSQL server answers")
+    assert "hidden" not in f"{found}"
+
+
+def test_a_database_of_a_later_version_is_bad(settings: Settings, postgresql_url: str) -> None:
+    open_state(Address.parse(postgresql_url)).close()
+    execute(postgresql_url, "INSERT INTO schema_version VALUES (999)")
+    found = [each.what for each in at_database(settings, postgresql_url) if each.level == "bad"]
+    assert any("state in the database has schema 999" in what for what in found)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ringfence.api import local
 from ringfence.config.loading import load
 from ringfence.config.problem import ConfigurationError
-from ringfence.config.settings import Settings
+from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.database import open_readable
@@ -55,6 +55,7 @@ def examine(
 ) -> Sequence[Finding]:
     """Look at everything, one thing after the other."""
     findings = [_python(), *_folder(settings.data), *_stores(settings.data)]
+    findings += _database(settings)
     findings += [_clock(settings.data), _disk(settings.data), *_plane(settings)]
     try:
         loaded = load(settings.config, environment)
@@ -102,6 +103,41 @@ def _stores(folder: Path) -> Iterator[Finding]:
             yield Finding("bad", error.message, error.help)
         else:
             yield Finding("ok", f"ledger `{path.name}` has the schema of this version")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    """The database, which a start would bring up to date: this is the dry run of it."""
+    if settings.database == SQLITE:
+        return
+    try:
+        # The driver is an extra.
+        from ringfence.stores.postgresql.address import Address  # noqa: PLC0415
+        from ringfence.stores.postgresql.condition import look  # noqa: PLC0415
+
+        address = Address.parse(settings.database)
+        found = look(address)
+    except ImportError:
+        help_ = "pip install 'ringfence[postgresql]'"
+        yield Finding("bad", "the driver for PostgreSQL is not installed", help_)
+        return
+    except RingfenceError as error:
+        yield Finding("bad", error.message, error.help)
+        return
+    yield Finding("ok", f"PostgreSQL {found.server} answers at `{address.shown}`")
+    for store, (version, newest) in sorted(found.schemas.items()):
+        what = f"{store} in the database has schema {version} of {newest}"
+        if store in found.newer:
+            yield Finding("bad", what, "start the version of Ringfence that wrote it")
+        elif store in found.steps:
+            steps = ", ".join(map(str, found.steps[store]))
+            yield Finding("note", what, f"the next start would bring it to {steps}")
+        else:
+            yield Finding("ok", what)
+    if not found.is_durable:
+        what = "the database may lose what it has committed"
+        yield Finding("bad", what, "set fsync and full_page_writes to on in postgresql.conf")
+    if not found.is_primary:
+        yield Finding("bad", "the database cannot be written", "name the primary server")
 
 
 def _state(path: Path) -> Finding:
