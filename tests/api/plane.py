@@ -21,6 +21,7 @@ from ringfence.domain.credential import AgentCredential, ApiKey
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import AnyEvent
 from ringfence.domain.exchange import Message, Part, Reading
+from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.stores.body import Body, BodyReader, BodyStore
@@ -68,6 +69,7 @@ class RecordingWorkers:
 
     told: list[tuple[str, object]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    standings: dict[str, Sequence[UpstreamStanding]] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
@@ -84,6 +86,9 @@ class RecordingWorkers:
 
     async def status(self) -> Sequence[WorkerStatus]:
         return [WorkerStatus(pid=7, epoch=1, open_invocations=2, connections=3)]
+
+    async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
+        return self.standings.get(organisation, ())
 
     async def metrics(self) -> Measured:
         return self.measured

@@ -57,6 +57,7 @@ ROLES = {
     "POST /budgets/grants": ADMINISTER,
     "POST /reload": ADMINISTER,
     "GET /status": VIEW,
+    "GET /upstreams": VIEW,
     "GET /openapi.json": VIEW,
     "GET /metrics": VIEW,
 }

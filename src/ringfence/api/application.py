@@ -19,6 +19,7 @@ from ringfence.api import (
     status,
     token,
     trace,
+    upstream,
     user,
 )
 from ringfence.api.context import ControlContext
@@ -43,6 +44,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *budget.ROUTES,
     *reload.ROUTES,
     *status.ROUTES,
+    *upstream.ROUTES,
     *metrics.ROUTES,
     Route(
         method="GET",

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
@@ -61,6 +62,9 @@ class Workers(Protocol):
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How each worker is. Empty when no data plane is running."""
+
+    async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
+        """How the upstreams of an organisation stand: those that fail, are paced or paused."""
 
     async def metrics(self) -> Measured:
         """What all workers have counted since they started, of every organisation."""

@@ -16,6 +16,7 @@ from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import UnavailableError
+from ringfence.domain.model import UpstreamStanding
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.client import Pool
@@ -132,6 +133,10 @@ class Embedded:
         if self._port is not None:
             self._worker.connections = self._port.connections
         return await self._worker.status()
+
+    async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
+        """How its upstreams stand."""
+        return await self._worker.upstreams(organisation)
 
     async def metrics(self) -> Measured:
         """What this worker has counted."""

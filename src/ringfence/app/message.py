@@ -13,6 +13,7 @@ from ringfence.config.settings import SQLITE
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import (
     Card,
@@ -130,6 +131,18 @@ class Measurement(msgspec.Struct, frozen=True, tag="measurement"):
     measured: Measured
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True, tag="watched"):
+    """Say how the upstreams of an organisation stand."""
+
+    organisation: str
+
+
+class Standings(msgspec.Struct, frozen=True, kw_only=True, tag="standings"):
+    """The answer to `Watched`."""
+
+    upstreams: list[UpstreamStanding]
+
+
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """Accept no more, let running answers end for so long, write everything, and end."""
 
@@ -179,6 +192,8 @@ Message = (
     | CatchUp
     | Measure
     | Measurement
+    | Watched
+    | Standings
     | Drain
     | Hurry
     | Done

@@ -17,6 +17,7 @@ from ringfence.config.settings import Settings
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
@@ -50,6 +51,11 @@ class _NoWorkers:
 
     async def status(self) -> Sequence[WorkerStatus]:
         """No worker is running."""
+        return ()
+
+    async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
+        """Nothing is called."""
+        del organisation
         return ()
 
     async def metrics(self) -> Measured:

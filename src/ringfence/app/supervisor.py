@@ -20,9 +20,11 @@ from ringfence.app.message import (
     Measure,
     Measurement,
     Message,
+    Standings,
     Start,
     Started,
     StateChange,
+    Watched,
 )
 from ringfence.app.remote_worker import RemoteWorker, unexpected
 from ringfence.app.shared import Shared
@@ -34,7 +36,9 @@ from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError
+from ringfence.domain.model import UpstreamStanding
 from ringfence.enforcement.authority import RENEW_S
+from ringfence.enforcement.watch import joined
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.state.grant import Grant
@@ -212,6 +216,11 @@ class Supervisor:
         """How each worker is."""
         now_us = self._clock.monotonic_us()
         return [slot.status(now_us) for slot in self._slots]
+
+    async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
+        """How its upstreams stand with all workers together."""
+        answers = await self._ask_all(lambda: Watched(organisation=organisation))
+        return joined(each.upstreams for each in answers if isinstance(each, Standings))
 
     async def metrics(self) -> Measured:
         """What all workers have counted."""

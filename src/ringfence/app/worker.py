@@ -10,7 +10,7 @@ from ringfence.decisions.budget import Book, Line
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
-from ringfence.domain.model import Dialect
+from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Directory
@@ -281,6 +281,10 @@ class Worker:
                 cpu_us=cpu_us(),
             )
         ]
+
+    async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
+        """How its upstreams stand with this worker."""
+        return self.watch.standing(organisation)
 
     async def metrics(self) -> Measured:
         """What this worker has counted."""

@@ -29,9 +29,11 @@ from ringfence.app.message import (
     Message,
     Pulse,
     Renewal,
+    Standings,
     Start,
     Started,
     StateChange,
+    Watched,
 )
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
@@ -130,6 +132,9 @@ class WorkerProcess:
                 return self._change(message)
             case CatchUp(with_bodies):
                 return self._serving_now().catch_up(with_bodies=with_bodies)
+            case Watched(organisation=organisation):
+                worker = self._serving_now().worker
+                return Standings(upstreams=worker.watch.standing(organisation))
             case Measure():
                 return self._serving_now().measure()
             case Drain(grace_s):

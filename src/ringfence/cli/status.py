@@ -3,11 +3,13 @@
 import click
 import msgspec
 
-from ringfence.cli.connection import Place, connect_running
+from ringfence.cli.connection import Connection, Place, connect_running
 from ringfence.cli.option import JSON, at_installation
 from ringfence.cli.terminal.moment import show_duration, show_moment
 from ringfence.cli.terminal.printing import say, say_json, with_moments
 from ringfence.cli.terminal.text import harmless
+from ringfence.domain.error import UsageError
+from ringfence.domain.model import UpstreamStanding
 from ringfence.transport.clock import SystemClock
 
 
@@ -33,7 +35,8 @@ class _Status(msgspec.Struct):
 @at_installation
 def status(place: Place, *, is_json: bool) -> None:
     """Show how the running plane is; exit code 3 if none runs."""
-    answer = connect_running(place).get("/status")
+    plane = connect_running(place)
+    answer = plane.get("/status")
     if is_json:
         say_json(with_moments(msgspec.json.decode(answer)))
         return
@@ -46,11 +49,32 @@ def status(place: Place, *, is_json: bool) -> None:
         f"  configuration  epoch {found.epoch}, {found.configuration[:19]}…",
         *(_line(each) for each in found.workers),
         *_sum(found.workers),
+        *_upstreams(plane),
     ]
     say(map(harmless, lines))
 
 
 _MB = 1_000_000
+
+
+def _upstreams(plane: Connection) -> list[str]:
+    """What fails or waits; nothing where several organisations each have their own to ask for."""
+    try:
+        answer = plane.get("/upstreams")
+    except UsageError:
+        return []
+    found = msgspec.json.decode(answer, type=list[UpstreamStanding])
+    return [f"  {each.kind:<14} {each.name}: {_standing(each)}" for each in found]
+
+
+def _standing(each: UpstreamStanding) -> str:
+    words = []
+    if each.state != "closed":
+        words.append(f"breaker {each.state.replace('_', ' ')}, next probe in {each.retry_s:.0f} s")
+    if each.failures:
+        words.append(f"{each.failures} failures in a row ({each.cause})")
+    words.append(f"{each.going} calls on their way, {each.waiting} waiting")
+    return ", ".join(words)
 
 
 def _line(worker: _Worker) -> str:

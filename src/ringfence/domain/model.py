@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from ringfence.domain.price import RateCard
 
 
@@ -51,6 +53,23 @@ class UpstreamKey(NamedTuple):
     organisation: str
     kind: UpstreamKind
     name: str
+
+
+class UpstreamStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How one upstream of an organisation stands with the workers of a plane.
+
+    `state` is that of its breaker, `failures` those in a row, `retry_s` the seconds until a probe.
+    `going` and `waiting` are calls, where a pace counts them.
+    """
+
+    kind: UpstreamKind
+    name: str
+    state: str = "closed"
+    failures: int = 0
+    retry_s: float = 0.0
+    cause: str = ""
+    going: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

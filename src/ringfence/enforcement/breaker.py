@@ -4,31 +4,19 @@ Only what has failed has an entry, so that healthy traffic costs one look at an 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ringfence.decisions import breaker as decisions
 from ringfence.decisions import reason
 from ringfence.decisions.breaker import CREDENTIAL_RULE, Breaker, Event, State
 from ringfence.domain.agent import Agent
 from ringfence.domain.error import RingfenceError, UnsentError
-from ringfence.domain.model import BreakerRule, UpstreamKey, UpstreamKind
+from ringfence.domain.model import BreakerRule, UpstreamKey, UpstreamKind, UpstreamStanding
 from ringfence.domain.verdict import Code, Deny, Refused, Throttle
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.route import Leg, Route
 
 _CLOSED = Breaker()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """One breaker as people see it; `retry_s` is 0 unless it is open."""
-
-    kind: str
-    name: str
-    state: str
-    failures: int
-    retry_s: float
-    cause: str
 
 
 class Breakers:
@@ -108,12 +96,12 @@ class Breakers:
         for key in [key for key in self.known if key.kind is UpstreamKind.CREDENTIAL]:
             del self.known[key]
 
-    def standing(self, organisation: str) -> list[Standing]:
+    def standing(self, organisation: str) -> list[UpstreamStanding]:
         """The breakers of an organisation that have something to tell."""
         now_us = self._clock.now_us()
         return [
-            Standing(
-                kind=kind.value,
+            UpstreamStanding(
+                kind=kind,
                 name=name,
                 state=breaker.state.value,
                 failures=breaker.failures,

@@ -3,12 +3,16 @@
 A call that has none of these to do with pays for a few looks at empty tables.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
+from ringfence.decisions.breaker import State
 from ringfence.domain.agent import Agent
 from ringfence.domain.error import RingfenceError, UnsentError
 from ringfence.domain.event import Status
 from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.verdict import Refused, Throttle
 from ringfence.enforcement.breaker import Breakers
@@ -100,6 +104,18 @@ class Watch:
         """Wait for the place; bounded by the pace's `queue_seconds`."""
         return await self.pacing.wait(agent, lacking.leg)
 
+    def standing(self, organisation: str) -> list[UpstreamStanding]:
+        """Every upstream of an organisation that fails, is paced or was asked to be left alone."""
+        found = {(each.kind, each.name): each for each in self.breakers.standing(organisation)}
+        for key, lane in self.pacing.lanes.items():
+            if key.organisation == organisation:
+                known = found.get((key.kind, key.name))
+                plain = known or UpstreamStanding(kind=key.kind, name=key.name)
+                found[key.kind, key.name] = msgspec.structs.replace(
+                    plain, going=lane.going, waiting=lane.waiting
+                )
+        return list(found.values())
+
     def depart(self, ticket: Ticket, leg: Leg) -> bool:
         """A call is about to be sent to a leg; whether it is a breaker's probe.
 
@@ -155,3 +171,19 @@ class Watch:
         if ticket.places is not None or self.pacing.lanes:
             agent = ticket.caller.runtime.agent
             ticket.places = self.pacing.move(agent, ticket.places, leg)
+
+
+def joined(workers: Iterable[Iterable[UpstreamStanding]]) -> list[UpstreamStanding]:
+    """What several workers say, as one: the worst state of each upstream, and all of its calls."""
+    found: dict[tuple[str, str], UpstreamStanding] = {}
+    for each in (each for standings in workers for each in standings):
+        key = (each.kind, each.name)
+        known = found.get(key)
+        if known is None:
+            found[key] = each
+            continue
+        worst = max(known, each, key=lambda one: (one.state != State.CLOSED, one.failures))
+        found[key] = msgspec.structs.replace(
+            worst, going=known.going + each.going, waiting=known.waiting + each.waiting
+        )
+    return list(found.values())
