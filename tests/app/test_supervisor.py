@@ -272,3 +272,27 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.ended.set()
+
+
+def test_workers_share_a_pace_and_tell_of_it_together(installed: Installation) -> None:
+    late = parse("{format: 1, rules: [{answer: {text: fine, faults: {delay_ms: 800}}}]}")
+
+    async def story() -> None:
+        async with provider(late) as there:
+            installed.configure(there.url)
+            config = installed.folder / "ringfence.yaml"
+            pace = "small: {pace: {concurrent: 5, queue_seconds: 60}, "
+            config.write_text(config.read_text().replace("small: {", pace, 1))
+            installed.give_token()
+            async with plane(installed) as running:
+                acme = running.configuration().organisations["acme"].id
+                asked = asyncio.create_task(answers(installed, 24))
+                await until(lambda: there.journal.total >= 5)
+                [small] = await running.workers.upstreams(acme)
+                assert (small.kind, small.name) == ("model", "small")
+                assert there.journal.total == small.going == 5
+                assert {each.status for each in await asked} == {200}
+                [small] = await running.workers.upstreams(acme)
+                assert (small.going, small.waiting) == (0, 0)
+
+    asyncio.run(story())
