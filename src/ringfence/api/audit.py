@@ -166,7 +166,7 @@ def _keys(context: ControlContext) -> SigningKeys:
 
 def _find(context: ControlContext, asked: Filter) -> list[Stored]:
     if asked.text is not None:
-        context.open_bodies().close()  # messages follow their events; what came so far is stored now
+        context.open_bodies().close()  # messages follow their events: wait for those so far
     reader = context.open_ledger()
     try:
         return list(reader.query(asked))
