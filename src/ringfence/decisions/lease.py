@@ -32,6 +32,7 @@ leaves at most its slab unused until the ledger has been read.
 """
 _FORGOTTEN_KEPT: Final = 10_000
 _LIVING: Final = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
+_UNPROVEN: Final = frozenset({Unit.CALLS_PER_MINUTE, Unit.TOKENS})
 _ENDLESS: Final = frozenset({Per.INVOCATION, Per.TREE, Per.TOTAL})
 
 Place = tuple[AccountKey, int]
@@ -183,8 +184,9 @@ class Broker:
         """A dead holder has spent what its ledger says and nothing else; what it held is free.
 
         `charged` is over the holder's whole life; an account that is not named was not drawn on.
-        Never less is counted than what the holder itself reported. What it held of a rate, which
-        no ledger tells, counts as used in this moment. The recalls are as those of `report`.
+        Never less is counted than what the holder itself reported. What it held of a rate or of
+        tokens, which no ledger sums, counts as used in this moment. The recalls are as those of
+        `report`.
         """
         overdrawn = []
         for each in charged:
@@ -198,9 +200,10 @@ class Broker:
                 held = found.lent.pop(holder, 0)
                 found.reserved.pop(holder, None)
                 found.told.pop(holder, None)
+                if found.key.unit in _UNPROVEN:
+                    found.spent += held
                 if found.key.unit is Unit.CALLS_PER_MINUTE:
                     found.times.extend([now_us] * held)
-                    found.spent += held
         return self._holders(holder, [account for account in overdrawn if account.free < 0])
 
     def forget(self, invocation: str) -> None:

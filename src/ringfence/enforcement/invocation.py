@@ -1,11 +1,12 @@
 """Invocations while they are open: joining, opening, narrowing, ending."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from ringfence.decisions import charge, limit, rate, reason
-from ringfence.decisions.budget import Book
 from ringfence.decisions.grouping import Clues, Groups, Join, Open
 from ringfence.decisions.rate import Rate
+from ringfence.domain.budget import AccountKey
 from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
 from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.exchange import ModelRequest
@@ -46,6 +47,16 @@ _CLOSED_KEPT = 10_000
 Watch = Callable[[LiveInvocation], None]
 
 
+class Accounts(Protocol):
+    """Whoever keeps what runs are charged: a worker's book, or the broker of many workers."""
+
+    def load(self, key: AccountKey, window_start_us: int, spent: Money, /) -> None:
+        """Take what the record knows of a run that is taken up again."""
+
+    def forget(self, holder: str, /) -> None:
+        """Drop the accounts of a run that has ended."""
+
+
 class Invocations:
     """Every open invocation of this process, and the last closed ones.
 
@@ -54,7 +65,7 @@ class Invocations:
     """
 
     def __init__(
-        self, *, directory: Directory, book: Book, ledger: Ledger, clock: Clock, ids: Ids
+        self, *, directory: Directory, book: Accounts, ledger: Ledger, clock: Clock, ids: Ids
     ) -> None:
         """Nothing is open yet; `restore` brings back what a restart left open."""
         self._directory = directory

@@ -131,6 +131,15 @@ def test_only_open_invocations_come_back(tmp_path: Path) -> None:
     assert spent(recovered) == {AGENT: 60, RUN: 30}
 
 
+def test_what_ended_in_another_log_does_not_come_back(tmp_path: Path) -> None:
+    """Workers write calls, the registry writes ends."""
+    write(tmp_path, *pair("act_1", "inv_1"), *pair("act_2", "inv_2"), log="log_2")
+    write(tmp_path, change("invocation.expired", "inv_1"), log="log_1")
+    recovered = restart(tmp_path)
+    assert [record.invocation.id for record in recovered.invocations] == ["inv_2"]
+    assert spent(recovered) == {AGENT: 60, RUN._replace(holder="inv_2"): 30}
+
+
 def test_names_of_what_was_ended_on_purpose_come_back(tmp_path: Path) -> None:
     named = [
         change(

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringfence.decisions.input_bound import Evidence
-from ringfence.domain.budget import AccountKey
+from ringfence.domain.budget import AccountKey, BudgetScope
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Intent, Outcome, Status
 from ringfence.domain.money import Money
 from ringfence.protocols import canonical
+from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.backend import Backend, Batch
 from ringfence.stores.ledger.experience import ProviderObject, read_evidence, read_objects
 from ringfence.stores.ledger.format import decode
@@ -21,6 +22,7 @@ from ringfence.stores.ledger.segment import GROUP
 _LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 """A month and a day: no window that began before is still open."""
 
+_OF_RUNS: Final = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
 _CLOSED_READ: Final = 10_000
 _ENDED: Final = "process_ended"
 
@@ -58,7 +60,7 @@ def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
     with own.writing():
         pass  # it exists from now on
     spent: dict[tuple[AccountKey, int], int] = {}
-    invocations: dict[tuple[str, str], InvocationRecord] = {}
+    invocations: dict[Key, InvocationRecord] = {}
     for log_id in logs.ids():
         _make_whole(own, logs, log_id, now_us, recovered)
         rows = logs.read(log_id)
@@ -74,7 +76,12 @@ def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
             recovered.objects.extend(read_objects(rows))
         finally:
             rows.close()
-    recovered.spent.extend((key, start_us, Money(nano)) for (key, start_us), nano in spent.items())
+    _leave_out_ended(logs, invocations)
+    recovered.spent.extend(
+        (key, start_us, Money(nano))
+        for (key, start_us), nano in spent.items()
+        if key.scope not in _OF_RUNS or (key.organisation, key.holder) in invocations
+    )
     recovered.invocations.extend(invocations.values())
     recovered.closed.sort(key=lambda each: each.last_us)
     recovered.objects.sort(key=lambda each: each.time_us)
@@ -162,7 +169,18 @@ def _unknown(intent: Intent, log_id: str, now_us: int) -> Outcome:
     )
 
 
-def _read_open(rows: LogRows, invocations: dict[tuple[str, str], InvocationRecord]) -> None:
+def _leave_out_ended(logs: Logs, invocations: dict[Key, InvocationRecord]) -> None:
+    """What one log believes open may have ended in another: that of the registry, or of a plane."""
+    for log_id in logs.ids():
+        rows = logs.read(log_id)
+        try:
+            for key in rows.ended(invocations):
+                del invocations[key]
+        finally:
+            rows.close()
+
+
+def _read_open(rows: LogRows, invocations: dict[Key, InvocationRecord]) -> None:
     for record in rows.open_invocations():
         key = (record.invocation.organisation, record.invocation.id)
         known = invocations.get(key)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ringfence.domain.budget import AccountKey
+from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.backend import Backend
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord
@@ -85,6 +86,9 @@ class LogRows(Protocol):
 
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""
+
+    def ended(self, invocations: Iterable[Key]) -> set[Key]:
+        """Which of these invocations this log knows to have ended."""
 
     def closed_invocations(self, since_us: int, most: int) -> list[InvocationRecord]:
         """Named ones that were ended on purpose after a time: the latest first."""

@@ -10,6 +10,7 @@ from typing import Final, Self, final
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.stores.database import open_readable, translated
 from ringfence.stores.ledger import derived, segment
+from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.invocation import InvocationRecord, select
 from ringfence.stores.ledger.projection import Projection
 from ringfence.stores.ledger.rows import InvocationPage, RawSegment
@@ -21,6 +22,7 @@ _PAGE: Final = """organisation = :organisation AND id < :before AND id >= :floor
     ORDER BY id DESC LIMIT :most"""
 _CLOSED: Final = """state IN ('finished', 'stopped') AND external_id IS NOT NULL
     AND last_us > :since_us ORDER BY last_us DESC LIMIT :most"""
+_ENDED: Final = "SELECT 1 FROM invocations WHERE organisation = ? AND id = ? AND state <> 'open'"
 _SPENT: Final = """SELECT organisation, scope, holder, per, window_us, spent_nano FROM accounts
     WHERE CASE
         WHEN per IN ('invocation', 'tree') THEN EXISTS (
@@ -143,6 +145,11 @@ class SqliteRows:
         """Those that have not ended."""
         with translated(self._path, LEDGER.noun):
             return select(self._connection, "state = 'open'")
+
+    def ended(self, invocations: Iterable[Key]) -> set[Key]:
+        """One look at the primary key for each."""
+        with translated(self._path, LEDGER.noun):
+            return {key for key in invocations if self._connection.execute(_ENDED, key).fetchone()}
 
     def closed_invocations(self, since_us: int, most: int) -> list[InvocationRecord]:
         """Named ones that were ended on purpose after a time: the latest first."""

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.stores.compression import decompress
 from ringfence.stores.ledger import segment
+from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.invocation import COLUMNS, InvocationRecord, from_row
 from ringfence.stores.ledger.rows import InvocationPage, RawSegment
 from ringfence.stores.ledger.segment import Range, Segment
@@ -52,6 +53,8 @@ _CLOSED: Final = (
     + """ AND state IN ('finished', 'stopped') AND external_id IS NOT NULL
     AND last_us > %(since)s ORDER BY last_us DESC LIMIT %(most)s"""
 )
+_ENDED: Final = """SELECT organisation, id FROM ledger_invocations
+    WHERE log = %(log)s AND state <> 'open' AND id = ANY(%(ids)s)"""
 _UNENDED: Final = "SELECT sequence FROM ledger_pending WHERE log = %(log)s ORDER BY sequence"
 _SPENT: Final = """SELECT organisation, scope, holder, per, window_us, spent_nano
     FROM ledger_accounts AS account WHERE log = %(log)s AND CASE
@@ -156,6 +159,12 @@ class PostgresRows:
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""
         return self._records(_OPEN)
+
+    def ended(self, invocations: Iterable[Key]) -> set[Key]:
+        """In one question."""
+        asked = set(invocations)
+        found = self._all(_ENDED, ids=[invocation for _, invocation in asked])
+        return asked & {(organisation, invocation) for organisation, invocation in found}
 
     def closed_invocations(self, since_us: int, most: int) -> list[InvocationRecord]:
         """Named ones that were ended on purpose after a time: the latest first."""
