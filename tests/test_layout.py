@@ -11,6 +11,7 @@ _APART = frozenset({"journeys", "conformance", "transcripts", "invariants"})
 
 WITHOUT_TEST = {
     # Words only: data types without behaviour, proven where they are used.
+    "cli/doctor/finding": "words",
     "domain/action": "words",
     "domain/agent": "words",
     "domain/alert": "words",

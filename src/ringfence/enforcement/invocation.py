@@ -41,7 +41,7 @@ from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids, secret
 
 _SECOND_US = 1_000_000
-_CLOSED_KEPT = 10_000
+_CLOSED_KEPT = 4_096
 
 
 Watch = Callable[[LiveInvocation], None]

@@ -9,7 +9,8 @@ import pytest
 from tests.cli.installation import SECRET, SECRET_NAME, Installation, free_port, write_configuration
 from tests.postgresql.server import execute
 
-from ringfence.cli.doctor.examination import Finding, examine
+from ringfence.cli.doctor.examination import examine
+from ringfence.cli.doctor.finding import Finding
 from ringfence.config.settings import Settings
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.state import open_state

@@ -5,32 +5,25 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from ringfence.api import local
+from ringfence.cli.doctor.clock import clock_and_folder, clock_and_providers
+from ringfence.cli.doctor.finding import Finding
+from ringfence.cli.doctor.key import keys
+from ringfence.cli.doctor.store import database, stores
 from ringfence.config.loading import load
 from ringfence.config.problem import ConfigurationError
-from ringfence.config.settings import SQLITE, Settings
+from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.organisation import Configuration
-from ringfence.stores.database import open_readable
-from ringfence.stores.ledger.fence import log_ids, log_path
-from ringfence.stores.ledger.schema import LEDGER
-from ringfence.stores.state.database import FILE
-from ringfence.stores.state.schema import STEPS
-from ringfence.transport.clock import SystemClock
 
 _PYTHON = (3, 11)
 _OTHERS = 0o077
 _MIB = 1024 * 1024
 _LITTLE_BYTES, _LEAST_BYTES = 1024 * _MIB, 100 * _MIB
 _CONNECT_S = 5.0
-_EARLIEST_US = 1_767_225_600_000_000  # 2026-01-01, before which this program was not written
-_DRIFT_US = 60_000_000
 _PORTS = {"http": 80, "https": 443}
 _OWN_USER = (
     "an agent that runs as your own user, outside a sandbox, can read the data folder",
@@ -38,25 +31,13 @@ _OWN_USER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found: all is well, worth knowing, or something that keeps the plane from working.
-
-    `help` may have several lines.
-    """
-
-    level: Literal["ok", "note", "bad"]
-    what: str
-    help: str = ""
-
-
 def examine(
     settings: Settings, environment: Mapping[str, str], *, is_network: bool = False
 ) -> Sequence[Finding]:
     """Look at everything, one thing after the other."""
-    findings = [_python(), *_folder(settings.data), *_stores(settings.data)]
-    findings += _database(settings)
-    findings += [_clock(settings.data), _disk(settings.data), *_plane(settings)]
+    findings = [_python(), *_folder(settings.data), *stores(settings.data), *database(settings)]
+    findings += [*keys(settings), clock_and_folder(settings.data), _disk(settings.data)]
+    findings += _plane(settings)
     try:
         loaded = load(settings.config, environment)
     except ConfigurationError as error:
@@ -66,6 +47,7 @@ def examine(
         findings.append(Finding("note" if notes else "ok", f"{settings.config} is good", notes))
         if is_network:
             findings += _providers(loaded.configuration)
+            findings += clock_and_providers(loaded.configuration)
     return [*findings, Finding("note", *_OWN_USER)]
 
 
@@ -89,80 +71,6 @@ def _folder(folder: Path) -> Iterator[Finding]:
         yield Finding("bad", f"`{path}` is open to other users", f"chmod go= {path}")
     if not open_to_others:
         yield Finding("ok", f"data folder `{folder}` is its owner's alone")
-
-
-def _stores(folder: Path) -> Iterator[Finding]:
-    state = folder / FILE
-    if state.exists():
-        yield _state(state)
-    for log in log_ids(folder):
-        path = log_path(folder, log)
-        try:
-            open_readable(path, LEDGER).close()
-        except RingfenceError as error:
-            yield Finding("bad", error.message, error.help)
-        else:
-            yield Finding("ok", f"ledger `{path.name}` has the schema of this version")
-
-
-def _database(settings: Settings) -> Iterator[Finding]:
-    """The database, which a start would bring up to date: this is the dry run of it."""
-    if settings.database == SQLITE:
-        return
-    try:
-        # The driver is an extra.
-        from ringfence.stores.postgresql.address import Address  # noqa: PLC0415
-        from ringfence.stores.postgresql.condition import look  # noqa: PLC0415
-
-        address = Address.parse(settings.database)
-        found = look(address)
-    except ImportError:
-        help_ = "pip install 'ringfence[postgresql]'"
-        yield Finding("bad", "the driver for PostgreSQL is not installed", help_)
-        return
-    except RingfenceError as error:
-        yield Finding("bad", error.message, error.help)
-        return
-    yield Finding("ok", f"PostgreSQL {found.server} answers at `{address.shown}`")
-    for store, (version, newest) in sorted(found.schemas.items()):
-        what = f"{store} in the database has schema {version} of {newest}"
-        if store in found.newer:
-            yield Finding("bad", what, "start the version of Ringfence that wrote it")
-        elif store in found.steps:
-            steps = ", ".join(map(str, found.steps[store]))
-            yield Finding("note", what, f"the next start would bring it to {steps}")
-        else:
-            yield Finding("ok", what)
-    if not found.is_durable:
-        what = "the database may lose what it has committed"
-        yield Finding("bad", what, "set fsync and full_page_writes to on in postgresql.conf")
-    if not found.is_primary:
-        yield Finding("bad", "the database cannot be written", "name the primary server")
-
-
-def _state(path: Path) -> Finding:
-    newest = 1 + len(STEPS)
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            (found,) = database.execute("SELECT max(version) FROM schema_version").fetchone()
-    except sqlite3.Error as error:
-        return Finding("bad", f"state store `{path}` cannot be read: {error}")
-    if found is None or found > newest:
-        what = f"state store `{path}` has schema {found}, this version knows {newest}"
-        return Finding("bad", what, "start the version of Ringfence that wrote it")
-    older = "" if found == newest else "; the next start brings it up to date"
-    return Finding("ok", f"state store has schema {found} of {newest}{older}")
-
-
-def _clock(folder: Path) -> Finding:
-    now_us = SystemClock().now_us()
-    written = [path.stat().st_mtime_ns // 1000 for path in folder.glob("*.db*")]
-    if now_us < _EARLIEST_US:
-        return Finding("bad", "the clock is years behind", "set it: budgets and records need it")
-    if written and max(written) > now_us + _DRIFT_US:
-        what = "the clock stands before the last write to the data folder"
-        return Finding("bad", what, "set it: windows of budgets would start again")
-    return Finding("ok", "the clock agrees with the data folder")
 
 
 def _disk(folder: Path) -> Finding:
