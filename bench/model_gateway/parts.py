@@ -21,27 +21,22 @@ from bench.model_gateway.scenario import Scenario, body_of
 from bench.model_gateway.upstream import document
 
 from ringfence.app.configuration import prepare
-from ringfence.app.worker import codecs
+from ringfence.app.worker import Surroundings, Worker
 from ringfence.config.settings import resolve
-from ringfence.decisions.budget import Book
 from ringfence.decisions.settlement import Billing
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.event import AnyEvent, Intent, Status
 from ringfence.domain.model import ProviderProtocol
-from ringfence.enforcement.directory import Caller, Directory, digest_of
-from ringfence.enforcement.dispatch import Dispatcher
-from ringfence.enforcement.invocation import Invocations
-from ringfence.enforcement.model_call import Knock, ModelPath
-from ringfence.enforcement.refusal import Refusals
+from ringfence.enforcement.directory import Caller, digest_of
+from ringfence.enforcement.model_call import Knock
 from ringfence.enforcement.ticket import Ending, Ticket
-from ringfence.gateways.data_plane import DataPlane
-from ringfence.gateways.invocation import InvocationDoor
-from ringfence.gateways.model.door import ModelDoor
 from ringfence.protocols import canonical
 from ringfence.protocols import headers as passing
 from ringfence.protocols.chat import ChatCodec
 from ringfence.stores.body import Body
 from ringfence.stores.body.address import Addresses
+from ringfence.stores.ledger import Recovered
+from ringfence.transport.client import Pool
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
 from ringfence.transport.http import Client
@@ -79,54 +74,39 @@ def _end(done: asyncio.Future[None]) -> None:
         done.set_result(None)
 
 
-class Joint:
-    """One agent known to one worker's parts, with a ledger that only says yes."""
+class _NoUsers:
+    """Nobody acts for a user here."""
 
-    def __init__(self, folder: Path) -> None:
-        settings = folder / "ringfence.yaml"
-        settings.write_text(settings_text(1))
-        self.clock = clock = SystemClock()
-        prepared = prepare(resolve({}, config=str(settings)), os.environ, clock.now_us())
-        configuration = prepared.configuration
-        name, organisation = next(iter(configuration.organisations.items()))
-        agent = replace(organisation.agents["bench"], id="agt_bench")
-        teams = {key: replace(team, id="team_bench") for key, team in organisation.teams.items()}
-        known = replace(organisation, id="org_bench", agents={"bench": agent}, teams=teams)
-        self.directory = Directory()
-        self.directory.install(replace(configuration, organisations={name: known}), {})
-        self.directory.put_credentials([_CREDENTIAL])
-        self._secrets = prepared.secrets
-        ids, book = RandomIds(clock), Book()
-        joint = {"directory": self.directory, "ledger": _NoLedger(), "clock": clock, "ids": ids}
-        invocations = Invocations(book=book, **joint)  # type: ignore[arg-type] # as Worker does
-        self.path = ModelPath(
-            invocations=invocations,
-            book=book,
-            refusals=Refusals(**joint),  # type: ignore[arg-type] # likewise
-            **joint,  # type: ignore[arg-type] # likewise
-        )
-        self._invocation_door = InvocationDoor(
-            invocations=invocations,
-            path=self.path,
+    async def user_id(self, organisation: str, name: str) -> str:
+        raise ValueError(organisation, name)
+
+
+def worker(folder: Path, client: Client) -> Worker:
+    """A worker that knows one agent, with a ledger that only says yes."""
+    settings = folder / "ringfence.yaml"
+    settings.write_text(settings_text(1))
+    clock = SystemClock()
+    prepared = prepare(resolve({}, config=str(settings)), os.environ, clock.now_us())
+    name, organisation = next(iter(prepared.configuration.organisations.items()))
+    agent = replace(organisation.agents["bench"], id="agt_bench")
+    teams = {key: replace(team, id="team_bench") for key, team in organisation.teams.items()}
+    known = replace(organisation, id="org_bench", agents={"bench": agent}, teams=teams)
+    made = Worker(
+        Surroundings(
             ledger=_NoLedger(),
+            client=client,
+            secrets=prepared.secrets,
             clock=clock,
-        )
-
-    def data_plane(self, client: Client) -> DataPlane:
-        """The same parts behind their doors."""
-        return DataPlane(
-            directory=self.directory,
-            path=self.path,
-            model_door=ModelDoor(
-                path=self.path,
-                dispatcher=Dispatcher(client, self._secrets),
-                codecs=codecs(),
-                clock=self.clock,
-            ),
-            invocation_door=self._invocation_door,
-            clock=self.clock,
+            ids=RandomIds(clock),
             readiness=str,
-        )
+            users=_NoUsers(),
+        ),
+        Recovered(),
+    )
+    made.install(
+        replace(prepared.configuration, organisations={name: known}), {}, [_CREDENTIAL], []
+    )
+    return made
 
 
 _CREDENTIAL: Final = AgentCredential(
@@ -142,8 +122,8 @@ class _Stages:
     """The path of one call without network and ledger, cut where one stage hands to the next."""
 
     def __init__(self, folder: Path) -> None:
-        joint = Joint(folder)
-        self._directory, self._clock, self._path = joint.directory, joint.clock, joint.path
+        made = worker(folder, Pool())
+        self._directory, self._clock, self._path = made.directory, SystemClock(), made.path
         self._codec, self._body, self._answer = ChatCodec(), body_of(Scenario()).whole, document()
         self.asked = self._codec.parse(self._body)
         self.caller = self.identify()
@@ -156,7 +136,7 @@ class _Stages:
         token = passing.credential(_HEADERS)
         passing.check(_HEADERS)
         passing.client_ids(_HEADERS)
-        found = self._directory.identify((token or "").encode(), self._clock.now_us())
+        found = self._directory.identify(digest_of((token or "").encode()), self._clock.now_us())
         assert isinstance(found, Caller)
         return found
 

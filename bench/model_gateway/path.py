@@ -21,7 +21,7 @@ from statistics import median
 from typing import final
 
 import uvloop
-from bench.model_gateway.parts import TOKEN, Joint
+from bench.model_gateway.parts import TOKEN, worker
 from bench.model_gateway.scenario import Answer, Scenario, body_of
 from bench.model_gateway.subject import interpreter
 from bench.model_gateway.upstream import FRAMES, LAST, STREAM_HEAD, WHOLE, length_of
@@ -149,7 +149,7 @@ async def measure(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pool = Pool()
         pool._dialer = Provider(pieces)  # type: ignore[assignment] # noqa: SLF001 (no sockets here)
-        plane = Joint(Path(folder)).data_plane(pool)
+        plane = worker(Path(folder), pool).data_plane
         loop = asyncio.get_running_loop()
         service = Service(
             handle=plane.handle,
@@ -162,7 +162,7 @@ async def measure(options: argparse.Namespace) -> None:
         run, request = Run(), _request(body_of(scenario).whole)
         clients = [Client(service, request, end, run) for _ in range(options.connections)]
         profile = cProfile.Profile() if options.profile else None
-        calls = 500 if options.stream else 3_000
+        calls = options.calls or (500 if options.stream else 3_000)
         await _run_us(run, clients, calls, None)
         gc.collect()
         gc.freeze()  # as the plane does when it has started
@@ -204,6 +204,7 @@ def main() -> None:
     parser.add_argument("--kilobytes", type=int, default=4)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--calls", type=int, default=0, help="in each run")
     parser.add_argument("--profile", type=int, default=0, help="show so many functions")
     uvloop.run(measure(parser.parse_args()))
 

@@ -39,7 +39,7 @@ def code(found: Caller | Unidentified) -> str:
 
 
 def test_a_token_leads_to_its_agent() -> None:
-    found = directory(credential()).identify(TOKEN, 0)
+    found = directory(credential()).identify(digest_of(TOKEN), 0)
     assert isinstance(found, Caller)
     assert (found.runtime.id, found.credential, found.chain) == (
         "agt_triage",
@@ -51,8 +51,8 @@ def test_a_token_leads_to_its_agent() -> None:
 def test_nobody_is_known_to_an_empty_directory() -> None:
     empty = Directory()
     empty.put_credentials([credential()])
-    assert code(empty.identify(TOKEN, 0)) == Code.CREDENTIAL_UNKNOWN
-    assert code(empty.identify(None, 0)) == code(empty.identify(b"", 0)) == Code.CREDENTIAL_MISSING
+    assert code(empty.identify(digest_of(TOKEN), 0)) == Code.CREDENTIAL_UNKNOWN
+    assert code(empty.identify(None, 0)) == Code.CREDENTIAL_MISSING
 
 
 def test_tokens_are_kept_as_hashes_only() -> None:
@@ -60,34 +60,34 @@ def test_tokens_are_kept_as_hashes_only() -> None:
 
 
 def test_a_revoked_token_tells_whose_it_was() -> None:
-    found = directory(credential(revoked_us=10)).identify(TOKEN, 10)
+    found = directory(credential(revoked_us=10)).identify(digest_of(TOKEN), 10)
     assert isinstance(found, Unidentified)
     assert found.caller is not None
     assert found.caller.runtime.id == "agt_triage"
-    assert code(directory(credential(revoked_us=10)).identify(TOKEN, 9)) == ""
+    assert code(directory(credential(revoked_us=10)).identify(digest_of(TOKEN), 9)) == ""
 
 
 def test_an_invocation_token_dies_with_the_token_it_was_narrowed_from() -> None:
     known = directory(credential())
-    origin = known.identify(TOKEN, 0)
+    origin = known.identify(digest_of(TOKEN), 0)
     assert isinstance(origin, Caller)
     known.put_invocation_token(digest_of(b"rf_inv_1"), replace(origin, invocation="inv_1"))
-    assert code(known.identify(b"rf_inv_1", 0)) == ""
+    assert code(known.identify(digest_of(b"rf_inv_1"), 0)) == ""
     known.put_credentials([credential(revoked_us=5)])
-    assert code(known.identify(b"rf_inv_1", 4)) == ""
-    assert code(known.identify(b"rf_inv_1", 5)) == Code.CREDENTIAL_REVOKED
+    assert code(known.identify(digest_of(b"rf_inv_1"), 4)) == ""
+    assert code(known.identify(digest_of(b"rf_inv_1"), 5)) == Code.CREDENTIAL_REVOKED
 
 
 def test_a_dropped_invocation_token_is_told_so() -> None:
     known = directory(credential())
-    origin = known.identify(TOKEN, 0)
+    origin = known.identify(digest_of(TOKEN), 0)
     assert isinstance(origin, Caller)
     known.put_invocation_token(b"digest", origin)
     known.drop_invocation_token(b"digest", 0)
     known.drop_invocation_token(b"unknown", 0)
     known.put_invocation_token(digest_of(b"x"), origin)
     known.drop_invocation_token(digest_of(b"x"), 7)
-    assert code(known.identify(b"x", 7)) == Code.CREDENTIAL_REVOKED
+    assert code(known.identify(digest_of(b"x"), 7)) == Code.CREDENTIAL_REVOKED
 
 
 def test_an_epoch_changes_agents_in_place() -> None:

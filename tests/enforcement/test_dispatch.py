@@ -35,7 +35,7 @@ class _Waiter:
 
 async def send(dispatcher: Dispatcher, to: Leg, headers: Headers = ()) -> None:
     waiter = _Waiter()
-    dispatcher.send(to, b"/x", headers, b"{}", waiter)
+    dispatcher.send(dispatcher.prepare(to, b"/x", headers), b"{}", waiter)
     await waiter.told
 
 

@@ -29,7 +29,7 @@ from ringfence.testing.clock import ManualClock
 from ringfence.testing.http import MemoryRequest, MemoryResponse
 from ringfence.testing.ids import SequentialIds
 from ringfence.transport.entropy import Ids
-from ringfence.transport.http import Headers, Origin, Sink, Taker
+from ringfence.transport.http import Headers, Origin, Prepared, Sink, Taker
 from ringfence.transport.work import until_over
 
 OWNER = "owner@acme.example"
@@ -205,24 +205,26 @@ class Providers:
     answering: Answering
     sent: list[Sent] = field(default_factory=list)
 
-    def send(  # noqa: PLR0913, PLR0917 (the shape of a client)
+    def prepare(  # noqa: PLR0913 (the shape of a client)
         self,
         origin: Origin,
         method: bytes,
         target: bytes,
         headers: Headers,
-        body: bytes,
-        taker: Taker,
         *,
         connect_timeout_s: float,
         idle_timeout_s: float,
-    ) -> "Asking":
+    ) -> Sent:
         assert method == b"POST"
         assert connect_timeout_s > 0
         assert idle_timeout_s > 0
         names = [name for name, _ in headers]
         assert len(names) == len(set(names)), "a header was sent twice"
-        sent = Sent(origin, target.decode(), dict(headers), body)
+        return Sent(origin, target.decode(), dict(headers), b"")
+
+    def send(self, prepared: Prepared, body: bytes, taker: Taker) -> "Asking":
+        assert isinstance(prepared, Sent)
+        sent = replace(prepared, body=body)
         self.sent.append(sent)
         open_intents = self.ledger.actions(Intent) - self.ledger.actions(Outcome)
         assert open_intents, "INVARIANT I1: nothing is dispatched whose intent is not durable"

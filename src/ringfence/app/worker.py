@@ -124,7 +124,7 @@ class Worker:
             number=around.number,
             workers=around.workers,
         )
-        path = self._path = ModelPath(
+        path = self.path = ModelPath(
             directory=self.directory,
             invocations=self.invocations,
             book=self.book,

@@ -164,11 +164,11 @@ class Directory:
         known = self._credentials.get(credential)
         return known is not None and is_over(known.revoked_us, now_us)
 
-    def identify(self, token: bytes | None, now_us: int) -> Caller | Unidentified:
-        """The caller behind a token."""
-        if not token:
+    def identify(self, digest: bytes | None, now_us: int) -> Caller | Unidentified:
+        """The caller behind a token, by the token's digest."""
+        if digest is None:
             return _MISSING
-        entry = self._entries.get(digest_of(token))
+        entry = self._entries.get(digest)
         if entry is None:
             return _UNKNOWN
         caller = entry.caller

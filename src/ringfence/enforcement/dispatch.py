@@ -1,10 +1,12 @@
 """Sends an allowed action to its provider: the only place where a provider's credential is read."""
 
+from typing import final
+
 from ringfence.domain.model import Provider, ProviderProtocol
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.route import Leg
 from ringfence.stores.secret import EnvironmentSecrets
-from ringfence.transport.http import Client, Exchange, Headers, Taker
+from ringfence.transport.http import Client, Exchange, Headers, Prepared, Taker
 
 _CREDENTIAL_HEADERS = {
     ProviderProtocol.OPENAI: ("authorization", "Bearer "),
@@ -13,6 +15,18 @@ _CREDENTIAL_HEADERS = {
 }
 
 _NOTHING_SECRET = CredentialScan(b"")
+
+
+@final
+class Dispatch:
+    """The head of a request to one leg, with its credential; shows nothing of it (I5)."""
+
+    __slots__ = ("prepared", "secrets")
+
+    def __init__(self, prepared: Prepared, secrets: EnvironmentSecrets) -> None:
+        """Made by `Dispatcher.prepare` alone."""
+        self.prepared = prepared
+        self.secrets = secrets
 
 
 class Dispatcher:
@@ -29,24 +43,29 @@ class Dispatcher:
         self._secrets = secrets
         self._scans.clear()
 
-    def send(
-        self, leg: Leg, target: bytes, headers: Headers, body: bytes, taker: Taker
-    ) -> Exchange:
-        """POST to one leg of a route; `taker` is told of the answer. `headers` hold no credential.
-
-        Its errors are UnavailableError `provider_unavailable` or `provider_timeout` and PeerError
-        `provider_malformed`; an UnsentError if nothing was sent.
-        """
-        return self._client.send(
+    def prepare(self, leg: Leg, target: bytes, headers: Headers) -> "Dispatch":
+        """Write the head of a POST to one leg of a route. `headers` hold no credential."""
+        prepared = self._client.prepare(
             leg.origin,
             b"POST",
             target,
             [(b"host", leg.host), *headers, *self._credential(leg.provider)],
-            body,
-            taker,
             connect_timeout_s=leg.provider.connect_timeout_s,
             idle_timeout_s=leg.provider.idle_timeout_s,
         )
+        return Dispatch(prepared, self._secrets)
+
+    def is_current(self, dispatch: "Dispatch") -> bool:
+        """Whether what was prepared carries the credential that is in force."""
+        return dispatch.secrets is self._secrets
+
+    def send(self, dispatch: "Dispatch", body: bytes, taker: Taker) -> Exchange:
+        """Send what was prepared; `taker` is told of the answer.
+
+        Its errors are UnavailableError `provider_unavailable` or `provider_timeout` and PeerError
+        `provider_malformed`; an UnsentError if nothing was sent.
+        """
+        return self._client.send(dispatch.prepared, body, taker)
 
     def credential_scan(self, leg: Leg) -> CredentialScan:
         """Finds the credential that a leg is sent now in what its provider answers (I5)."""

@@ -20,9 +20,12 @@ from ringfence.transport.http import Origin
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Leg:
-    """One model at one provider. The keys are what is watched and paced of them."""
+    """One model at one provider. Equal to itself only, and so cheap to look things up by.
+
+    The keys are what is watched and paced of them.
+    """
 
     model_key: UpstreamKey
     provider_key: UpstreamKey

@@ -13,7 +13,9 @@ from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, reason_of
+from ringfence.gateways import head as heads
 from ringfence.gateways.answer import answer_refusal, client_of
+from ringfence.gateways.head import Head
 from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
 from ringfence.gateways.model import endpoint as endpoints
 from ringfence.gateways.model import listing
@@ -26,9 +28,6 @@ from ringfence.transport.work import until_over
 _LOG = logging.getLogger(__name__)
 
 _TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
-_PREFIX: Final = b"/invocation/"
-"""`/invocation/ID/v1/…` says what the header `Ringfence-Invocation: ID` says, for clients that can
-only be given a base URL."""
 _PATH_BYTES: Final = 200
 _OPEN_PATHS: Final = frozenset({b"/healthz", b"/readyz"})
 
@@ -114,13 +113,11 @@ class DataPlane:
     def _identify(self, request: Request, response: Response) -> Caller | None:
         """Whose request it is; None if it was refused because nobody's."""
         try:
-            token = passing.credential(request.headers)
+            digest = heads.digest(request)
         except PeerError as error:
             self._answer(request, response, reason_of(error))
             return None
-        found = self._directory.identify(
-            token.encode("latin-1") if token else None, self._clock.now_us()
-        )
+        found = self._directory.identify(digest, self._clock.now_us())
         if isinstance(found, Caller):
             return found
         if found.caller is not None:
@@ -136,28 +133,27 @@ class DataPlane:
             self._refuse(caller, request, response, why)
             return None
         try:
-            seen = passing.check(request.headers)
-            path, hints = _hints(request)
+            head = heads.read(request)
         except PeerError as error:
             self._refuse(caller, request, response, reason_of(error))
             return None
-        request.path = path
-        if passing.ON_BEHALF_OF in seen:
-            return self._prove(caller, request, response, hints)
-        return self._route(caller, request, response, hints)
+        request.path = head.path
+        if head.acts_for_user:
+            return self._prove(caller, request, response, head)
+        return self._route(caller, request, response, head)
 
     async def _prove(
         self,
         caller: Caller,
         request: Request,
         response: Response,
-        hints: tuple[tuple[str, str], ...],
+        head: Head,
     ) -> None:
         """Go on as the agent acting for a user, if that is proven."""
         proof = request.header(passing.ON_BEHALF_OF) or b""
         proven = await self._proofs.prove(caller, proof)
         if isinstance(proven, Caller):
-            await _wait_for(self._route(proven, request, response, hints))
+            await _wait_for(self._route(proven, request, response, head))
         else:
             self._refuse(caller, request, response, proven.reason)
 
@@ -166,12 +162,12 @@ class DataPlane:
         caller: Caller,
         request: Request,
         response: Response,
-        hints: tuple[tuple[str, str], ...],
+        head: Head,
     ) -> Going | None:
         endpoint = endpoints.find(request.path)
         if endpoint is not None:
             if request.method == b"POST":
-                return self._model_door.handle(caller, endpoint, request, response, hints)
+                return self._model_door.handle(caller, endpoint, request, response, head)
             self._refuse(caller, request, response, method_not_allowed("POST"))
         elif self._invocation_door.serves(request.path):
             return self._invocation_door.handle(caller, request, response)
@@ -185,7 +181,7 @@ class DataPlane:
 
     def _refuse(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
         """Refuse somebody who is known, on the record."""
-        path = _named(request.path)[1]
+        path = heads.named(request.path)[1]
         endpoint = endpoints.find(path)
         attempted = Attempted(
             resource=path[:_PATH_BYTES].decode("latin-1"),
@@ -231,35 +227,10 @@ async def _wait_for(going: Going | None) -> None:
 
 def _dialect(request: Request) -> Dialect:
     """The dialect to word a refusal in, for any path."""
-    path = _named(request.path)[1]
+    path = heads.named(request.path)[1]
     if endpoints.find(path) is None and endpoints.is_listing(path):
         return listing.dialect_of(path, request.headers)
     return endpoints.dialect_of(path)
-
-
-def _named(path: bytes) -> tuple[bytes, bytes]:
-    """The invocation that a path names, empty if none, and the path without it."""
-    if not path.startswith(_PREFIX):
-        return b"", path
-    name, slash, rest = path[len(_PREFIX) :].partition(b"/")
-    return name, slash + rest
-
-
-def _hints(request: Request) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-    """The path without an invocation prefix, and the ids by which the request names its run.
-
-    Raises PeerError `request_malformed`.
-    """
-    hints = passing.client_ids(request.headers)
-    if not request.path.startswith(_PREFIX):
-        return request.path, hints
-    name, rest = _named(request.path)
-    if not rest or not passing.is_id(name):
-        raise PeerError(Code.REQUEST_MALFORMED, "the path's invocation is not an id")
-    if request.header(b"ringfence-invocation") not in {None, name}:
-        message = "path and header name different invocations"
-        raise PeerError(Code.REQUEST_MALFORMED, message)
-    return rest, (("ringfence-invocation", name.decode()), *hints)
 
 
 _NOT_FOUND: Final = Reason(

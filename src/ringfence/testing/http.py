@@ -19,6 +19,7 @@ class MemoryRequest:
         self.query = query
         self.headers = headers
         self.peer = "127.0.0.1"
+        self.memo: dict[object, object] | None = None
         self.is_late = False
         """Whether the body arrives only when it is waited for."""
         self._body = body

@@ -55,6 +55,13 @@ class Body(ABC):
 
     # From the connection
 
+    def complete(self, data: bytes) -> None:
+        """Take in the whole body at once; nothing came before."""
+        if data:
+            self._parts.append(data)
+            self._size = len(data)
+        self.is_complete = True
+
     def arrive(self, data: bytes) -> None:
         """Take in some bytes."""
         self._parts.append(data)

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
 from typing import cast, final
 
 from ringfence.domain.error import UnavailableError, UnsentError
@@ -11,7 +10,7 @@ from ringfence.transport import framing
 from ringfence.transport.answer import Answer
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.dialer import Dialer
-from ringfence.transport.http import Exchange, Headers, Origin, Taker, UpstreamResponse
+from ringfence.transport.http import Exchange, Headers, Origin, Prepared, Taker, UpstreamResponse
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.upstream import UpstreamConnection
@@ -46,31 +45,30 @@ class Pool:
         self._dialer = Dialer(resolver or Resolver(self._limits.addresses_s), tls)
         self._shelves: dict[Origin, _Shelf] = {}
 
-    def send(  # noqa: PLR0913, PLR0917 (one request has these parts)
+    def prepare(  # noqa: PLR0913 (one request has these parts)
         self,
         origin: Origin,
         method: bytes,
         target: bytes,
         headers: Headers,
-        body: bytes,
-        taker: Taker,
         *,
         connect_timeout_s: float,
         idle_timeout_s: float,
-    ) -> Exchange:
-        """Send a request and tell `taker` of its answer; see `http.Client`."""
+    ) -> "PreparedRequest":
+        """Write the head of a request; see `http.Client`."""
         shelf = self._shelf(origin)
-        head = framing.request_head(shelf.host, method, target, headers, len(body))
-        line = shelf.kept()
-        if line is not None:
-            line.exchange(method, head, body, taker, idle_timeout_s)
-            return line
-        return _Opening(
-            shelf,
-            lambda fresh: fresh.exchange(method, head, body, taker, idle_timeout_s),
-            taker,
-            connect_timeout_s,
-        )
+        start = framing.request_start(shelf.host, method, target, headers)
+        return PreparedRequest(shelf, method, start, connect_timeout_s, idle_timeout_s)
+
+    def send(self, prepared: Prepared, body: bytes, taker: Taker) -> Exchange:
+        """Send a request and tell `taker` of its answer; see `http.Client`."""
+        if not isinstance(prepared, PreparedRequest):
+            raise TypeError("prepared by another client")
+        line = prepared.shelf.kept()
+        if line is None:
+            return _Opening(prepared, body, taker)
+        prepared.send(line, body, taker)
+        return line
 
     async def request(  # noqa: PLR0913 (one request has these parts)
         self,
@@ -88,18 +86,25 @@ class Pool:
         Raises UnavailableError `provider_unavailable` or `provider_timeout`, PeerError
         `provider_malformed`. It is an UnsentError if nothing of the request was sent.
         """
-        shelf = self._shelf(origin)
-        head = framing.request_head(shelf.host, method, target, headers, len(body))
+        prepared = self.prepare(
+            origin,
+            method,
+            target,
+            headers,
+            connect_timeout_s=connect_timeout_s,
+            idle_timeout_s=idle_timeout_s,
+        )
+        shelf = prepared.shelf
         line = shelf.kept()
         if line is not None:
             try:
-                return await _answer(line, method, head, body, idle_timeout_s)
+                return await _answer(line, prepared, body)
             except UnavailableError as error:
                 is_stale = error.code == "provider_unavailable" and not line.has_answered
                 if method not in _SAFE or not is_stale:
                     raise
         line = await shelf.connection(connect_timeout_s)
-        return await _answer(line, method, head, body, idle_timeout_s)
+        return await _answer(line, prepared, body)
 
     def _shelf(self, origin: Origin) -> "_Shelf":
         shelf = self._shelves.get(origin)
@@ -114,11 +119,37 @@ class Pool:
             await shelf.close()
 
 
-async def _answer(
-    line: UpstreamConnection, method: bytes, head: bytes, body: bytes, idle_timeout_s: float
-) -> Answer:
+@final
+class PreparedRequest:
+    """Implements `http.Prepared`."""
+
+    __slots__ = ("_idle_timeout_s", "_method", "_start", "connect_timeout_s", "shelf")
+
+    def __init__(
+        self,
+        shelf: "_Shelf",
+        method: bytes,
+        start: bytes,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+    ) -> None:
+        """`start` is the head up to its length."""
+        self.shelf = shelf
+        self._method = method
+        self._start = start
+        self.connect_timeout_s = connect_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+
+    def send(self, line: UpstreamConnection, body: bytes, taker: Taker) -> None:
+        """Send it with this body."""
+        method = self._method
+        head = self._start + framing.request_end(method, len(body))
+        line.exchange(method, head, body, taker, self._idle_timeout_s)
+
+
+async def _answer(line: UpstreamConnection, prepared: PreparedRequest, body: bytes) -> Answer:
     waiter = _Waiter()
-    line.exchange(method, head, body, waiter, idle_timeout_s)
+    prepared.send(line, body, waiter)
     try:
         return await waiter.future
     except asyncio.CancelledError:
@@ -153,32 +184,27 @@ class _Waiter:
 class _Opening:
     """An `Exchange` that needs a connection first: a task opens it, then the request is sent."""
 
-    def __init__(
-        self,
-        shelf: "_Shelf",
-        send: Callable[[UpstreamConnection], None],
-        taker: Taker,
-        timeout_s: float,
-    ) -> None:
-        self._shelf = shelf
-        self._send = send
+    def __init__(self, prepared: PreparedRequest, body: bytes, taker: Taker) -> None:
+        self._prepared = prepared
+        self._body = body
         self._taker: Taker | None = taker
         self._line: UpstreamConnection | None = None
-        self._task = asyncio.get_running_loop().create_task(self._open(timeout_s), name="open")
+        self._task = asyncio.get_running_loop().create_task(self._open(), name="open")
 
-    async def _open(self, timeout_s: float) -> None:
+    async def _open(self) -> None:
         """INVARIANT: the taker is told of every error, unless it has gone."""
+        shelf = self._prepared.shelf
         try:
-            line = await self._shelf.connection(timeout_s)
+            line = await shelf.connection(self._prepared.connect_timeout_s)
         except Exception as error:  # noqa: BLE001 (whoever waits decides what it means)
             if self._taker is not None:
                 self._taker.unanswered(error)
             return
         if self._taker is None:
-            self._shelf.free(line)
+            shelf.free(line)
             return
         self._line = line
-        self._send(line)
+        self._prepared.send(line, self._body, self._taker)
 
     def abandon(self, taker: Taker) -> None:
         self._taker = None

@@ -12,12 +12,16 @@ from ringfence.transport import framing
 from ringfence.transport.deadline import NEVER
 from ringfence.transport.framing import Malformed
 from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader, count_of
+from ringfence.transport.repeat import RepeatedHead, learn
 from ringfence.transport.reply import Reply
 from ringfence.transport.request import IncomingRequest
 from ringfence.transport.service import Service
 
 _SLICE_BYTES = 16 * 1024
 """How much is parsed at once where requests may follow each other: bounds the queue."""
+
+_UNLIKE_MOST = 8
+"""After so many heads that were all different, this client is taken to send no two alike."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -35,6 +39,7 @@ class Connection(MessageReader):
         "_is_last",
         "_is_lingering",
         "_is_reading",
+        "_known",
         "_queue",
         "_refusal",
         "_reply",
@@ -43,6 +48,7 @@ class Connection(MessageReader):
         "_stripped",
         "_target",
         "_transport",
+        "_unlike",
         "deadline",
         "is_lost",
         "is_write_paused",
@@ -67,6 +73,9 @@ class Connection(MessageReader):
         self._incoming: IncomingRequest | None = None
         self._held: bytes | memoryview = b""
         self._stripped = b""
+        self._known: RepeatedHead | None = None
+        self._unlike = 0
+        """How many heads in a row were unlike the one before."""
         self._refusal: Malformed | None = None
         self._is_last = False
         self._is_reading = True
@@ -206,6 +215,10 @@ class Connection(MessageReader):
 
     def _feed_some(self, data: bytes | memoryview) -> bytes | memoryview:
         """Feed what surely brings few requests; give the rest."""
+        is_first = self._state == IDLE and isinstance(data, bytes)
+        if is_first and self._known is not None and self._take_repeated(bytes(data)):
+            return b""
+        whole = data
         rest: bytes | memoryview = b""
         if len(data) > _SLICE_BYTES and not (
             self._state == BODY and (self._length or 0) >= len(data)
@@ -221,7 +234,33 @@ class Connection(MessageReader):
             rest = bytes(data[upgrade.args[0] :]) + bytes(rest)
         if self._parts:
             self._deliver()
+        if is_first and self._state == IDLE and not rest:
+            self._learn_head(bytes(whole))
         return rest
+
+    def _take_repeated(self, data: bytes) -> bool:
+        """Take in a request whose head is that of one before, without parsing it again."""
+        known = self._known
+        body = known.body_of(data) if known is not None else None
+        if known is None or body is None:
+            return False
+        self._unlike = 0
+        self._queue.append(IncomingRequest.repeated(self, known, body, peer=self.peer))
+        return True
+
+    def _learn_head(self, data: bytes) -> None:
+        """Remember the head of the message that these bytes were, for the next like it."""
+        request = self._queue[-1] if self._queue else None
+        if (
+            request is not None
+            and self._begun == 1
+            and self._length is not None
+            and self._unlike < _UNLIKE_MOST
+            and not self._is_last
+            and request.may_repeat
+        ):
+            self._unlike += 1
+            self._known = learn(data, request)
 
     def _deliver(self) -> None:
         data = self._take_parts()

@@ -105,18 +105,23 @@ def response_head(status: int, headers: Headers, own: Sequence[bytes]) -> bytes:
     return _checked(_prefix(status), lines, 2)
 
 
-def request_head(host: bytes, method: bytes, target: bytes, headers: Headers, length: int) -> bytes:
-    """Write the head of a request. Host is what the caller's origin says, see `authority`.
+def request_start(host: bytes, method: bytes, target: bytes, headers: Headers) -> bytes:
+    """Write the head of a request up to its length. Host is what the caller's origin says.
 
     Raises ValueError for a part that would end its line.
     """
     if b" " in target:
         raise ValueError("a request target may not hold a space")
     lines = [b": ".join(pair) for pair in headers if pair[0] not in _OWNED_BY_CLIENT]
-    if length or method not in _BODILESS_METHODS:
-        lines.append(b"content-length: %d" % length)
     first = b"".join((method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n"))
-    return _checked(first, lines, 2)
+    return _checked(first, lines, 2)[:-2]
+
+
+def request_end(method: bytes, length: int) -> bytes:
+    """What ends the head of a request with a body of that length."""
+    if length or method not in _BODILESS_METHODS:
+        return b"content-length: %d\r\n\r\n" % length
+    return b"\r\n"
 
 
 def _checked(first: bytes, lines: list[bytes], ends: int) -> bytes:

@@ -21,6 +21,10 @@ class Request(Protocol):
     headers: Headers
     peer: str
     """The peer's address, for logs."""
+    memo: dict[object, object] | None
+    """Shared by the requests of one connection whose heads are the same to the byte, but for their
+    length, so that a handler may keep here what it has read of the head. None for other requests.
+    In `headers` of such a request only the length may be that of another."""
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a header that occurs exactly once; None if absent.
@@ -134,6 +138,10 @@ class Taker(Protocol):
         """There will be none: UnavailableError, PeerError; UnsentError if nothing was sent."""
 
 
+class Prepared(Protocol):
+    """A request that may be sent any number of times, each with another body."""
+
+
 class Exchange(Protocol):
     """A request that was handed to a client."""
 
@@ -175,21 +183,22 @@ class Requester(Protocol):
 class Client(Requester, Protocol):
     """A pool of upstream connections, for callbacks too."""
 
-    def send(  # noqa: PLR0913, PLR0917 (one request has these parts)
+    def prepare(  # noqa: PLR0913 (one request has these parts)
         self,
         origin: Origin,
         method: bytes,
         target: bytes,
         headers: Headers,
-        body: bytes,
-        taker: Taker,
         *,
         connect_timeout_s: float,
         idle_timeout_s: float,
-    ) -> Exchange:
+    ) -> Prepared:
+        """Write the head of a request. Raises ValueError for a header that would end its line."""
+
+    def send(self, prepared: Prepared, body: bytes, taker: Taker, /) -> Exchange:
         """Send a request, at once if a connection is open; never waits and never calls `taker`.
 
-        Raises ValueError for a header that would end its line.
+        `prepared` was made by the same client.
         """
 
     async def close(self) -> None:

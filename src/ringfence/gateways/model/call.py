@@ -21,7 +21,7 @@ from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.allowance import Hold
 from ringfence.enforcement.authority import LAPSED, Authority
-from ringfence.enforcement.dispatch import Dispatcher
+from ringfence.enforcement.dispatch import Dispatch, Dispatcher
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
@@ -39,6 +39,8 @@ from ringfence.transport.http import Exchange, Request, Response, UpstreamRespon
 
 _LOG = logging.getLogger(__name__)
 
+_MEMO_MOST: Final = 16
+"""Reloads bring new legs; what the old ones left behind goes."""
 _NO_ANSWER: Final = Answer()
 _FIRST_ERROR: Final = 400
 _SECOND_US: Final = 1_000_000
@@ -213,7 +215,7 @@ class Call:
 
     def _send(self) -> None:
         """Send the request to the leg whose turn it is."""
-        means, leg, endpoint = self.means, self.leg, self.ask.endpoint
+        means, leg = self.means, self.leg
         self._sent_us = means.clock.monotonic_us()
         watch = means.path.watch
         if not watch.is_idle:
@@ -228,11 +230,25 @@ class Call:
             output_limit=self.ticket.output.written,
             inject_usage=self.asked.stream,
         )
-        provider = leg.provider
+        dispatch = self._prepared()
+        self._is_sent = True
+        self._exchange = means.dispatcher.send(dispatch, body, self)
+
+    def _prepared(self) -> Dispatch:
+        """The head of the request to this leg; kept where the agent repeats its own head."""
+        dispatcher, leg, memo = self.means.dispatcher, self.leg, self.ask.request.memo
+        known = None if memo is None else memo.get(leg)
+        if isinstance(known, Dispatch) and dispatcher.is_current(known):
+            return known
+        endpoint, provider = self.ask.endpoint, leg.provider
         target = wire.target(leg.base_path, endpoint, provider, leg.model.upstream, self._query)
         passed = passing.to_provider(self.ask.request.headers, endpoint.protocol, provider.betas)
-        self._is_sent = True
-        self._exchange = means.dispatcher.send(leg, target, passed, body, self)
+        made = dispatcher.prepare(leg, target, passed)
+        if memo is not None:
+            if len(memo) >= _MEMO_MOST:
+                memo.clear()
+            memo[leg] = made
+        return made
 
     def answered(self, upstream: UpstreamResponse) -> None:
         """A provider answers: pass that on, or try the next leg."""

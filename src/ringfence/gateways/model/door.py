@@ -15,6 +15,7 @@ from ringfence.enforcement.model_call import Knock, ModelPath
 from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
 from ringfence.enforcement.ticket import Ticket
 from ringfence.gateways.answer import answer_refusal, client_of
+from ringfence.gateways.head import Head
 from ringfence.gateways.model.buffer import read_request, request_at_once
 from ringfence.gateways.model.call import Ask, Call, DoorLimits, Means
 from ringfence.gateways.model.endpoint import Endpoint
@@ -25,8 +26,6 @@ from ringfence.protocols.dialect import Codec
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Request, Response
 from ringfence.transport.work import until_over
-
-Hints = tuple[tuple[str, str], ...]
 
 
 class ModelDoor:
@@ -63,7 +62,7 @@ class ModelDoor:
         endpoint: Endpoint,
         request: Request,
         response: Response,
-        hints: Hints,
+        head: Head,
     ) -> Call | Coroutine[Any, Any, None] | None:
         """Begin to answer one request of a caller who is known.
 
@@ -78,9 +77,9 @@ class ModelDoor:
         try:
             body = request_at_once(request, self._limits.request_bytes, hold)
             if body is None:
-                begun = self._handle_late(caller, ask, hints)
+                begun = self._handle_late(caller, ask, head)
             else:
-                begun = self._begin(caller, ask, hints, body)
+                begun = self._begin(caller, ask, head, body)
         except PeerError as error:
             self._refuse(caller, ask, Deny(reason=reason_of(error)))
         finally:
@@ -88,13 +87,13 @@ class ModelDoor:
                 hold.leave()
         return begun
 
-    async def _handle_late(self, caller: Caller, ask: Ask, hints: Hints) -> None:
+    async def _handle_late(self, caller: Caller, ask: Ask, head: Head) -> None:
         """The same for a body that is still on its way."""
         begun: Call | Coroutine[Any, Any, None] | None = None
         try:
             async with asyncio.timeout(self._limits.body_s):
                 body = await read_request(ask.request, self._limits.request_bytes, ask.hold)
-            begun = self._begin(caller, ask, hints, body)
+            begun = self._begin(caller, ask, head, body)
         except TimeoutError:
             what = f"its body did not come within {self._limits.body_s:g} seconds"
             late = PeerError(Code.REQUEST_MALFORMED, what)
@@ -110,7 +109,7 @@ class ModelDoor:
             await begun
 
     def _begin(
-        self, caller: Caller, ask: Ask, hints: Hints, body: bytes | Throttle
+        self, caller: Caller, ask: Ask, head: Head, body: bytes | Throttle
     ) -> Call | Coroutine[Any, Any, None] | None:
         """Read the body and knock at the path. Raises PeerError `request_malformed`."""
         if isinstance(body, Throttle):
@@ -126,8 +125,8 @@ class ModelDoor:
             caller=caller,
             request=asked,
             protocol=endpoint.protocol,
-            hints=hints,
-            client=client_of(ask.request.headers),
+            hints=head.hints,
+            client=head.client,
         )
         begun = self._path.begin(knock)
         if isinstance(begun, Lacking):
