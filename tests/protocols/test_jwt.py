@@ -94,6 +94,11 @@ def test_extensions_that_change_the_meaning_are_refused() -> None:
         assert "extensions" in unproven(made)
 
 
+@pytest.mark.parametrize("kid", [{"one": 1}, ["one"], 1])
+def test_a_key_id_that_is_no_text_is_refused(kid: object) -> None:
+    assert "kid" in unproven(token(SAID, kid=kid))
+
+
 def test_a_claim_that_two_readers_could_read_differently_is_refused() -> None:
     made = token(b'{"iss":"a","sub":"ann","sub":"bob"}')
     assert "payload" in unproven(made)
@@ -161,6 +166,7 @@ def _meant(made: bytes) -> list[bytes]:
         b'{"keys": [1]}',
         b'{"keys": [{"kty": "EC"}]}',
         b'{"keys": [], "keys": []}',
+        b'{"keys": [{"kty": ["RSA"]}]}',
         b'{"keys": [{"kty": "oct", "k": "AAAA"}]}',
         msgspec.json.encode({"keys": [{}] * 51}),
     ],

@@ -68,7 +68,8 @@ def _read_key(given: object) -> Key | None:
         raise _malformed("each of `keys` must be an object")
     if "d" in given or given.get("kty") == "oct":
         raise _malformed("it holds a private or shared key; public keys alone belong here")
-    if given.get("kty") not in _KEY_TYPES or given.get("use", "sig") != "sig":
+    kty = given.get("kty")
+    if not isinstance(kty, str) or kty not in _KEY_TYPES or given.get("use", "sig") != "sig":
         return None
     from joserfc.errors import JoseError  # noqa: PLC0415 (see the module)
     from joserfc.jwk import JWKRegistry, RSAKey  # noqa: PLC0415 (see the module)
@@ -80,7 +81,7 @@ def _read_key(given: object) -> Key | None:
     if isinstance(public, RSAKey) and public.raw_value.key_size < _RSA_BITS:
         return None
     kid, alg = str(given.get("kid", "")), str(given.get("alg", ""))
-    return Key(kid=kid, kty=str(given["kty"]), alg=alg, public=public)
+    return Key(kid=kid, kty=kty, alg=alg, public=public)
 
 
 def issuer_of(token: bytes) -> str:
@@ -111,6 +112,8 @@ def verify(
     algorithm = header.get("alg")
     if algorithm not in [each.value for each in algorithms]:
         _refuse("the token is signed with an algorithm that is not accepted from its issuer")
+    if not isinstance(header.get("kid"), str | None):
+        _refuse("the token's `kid` is not a text")
     if "crit" in header or "b64" in header:
         _refuse("the token uses extensions that are not supported")
     named, name = header.get("kid"), str(algorithm)

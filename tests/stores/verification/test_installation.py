@@ -59,3 +59,25 @@ def test_checkpoints_of_which_nothing_is_here_are_named(tmp_path: Path) -> None:
         installation, report = read(tmp_path / folder)
         find_strangers(installation, own, ["log_9"], report)
         assert [one.fault for one in report.findings] == [fault]
+
+
+def test_a_key_that_was_replaced_takes_no_log_out_of_the_directory(tmp_path: Path) -> None:
+    record(tmp_path, 3)
+    record(tmp_path, 3, log_id="log_2")
+    keys = SigningKeys(tmp_path)
+    old = keys.current()
+    keys.rotate(1)
+    trusted = Outside(key=keys.current().verifier())
+    assert read(tmp_path, trusted)[1].holds
+    directory_path(tmp_path).write_bytes(directory.write(["log_1"], old))
+    found = read(tmp_path, trusted)[1].findings
+    assert [one.fault for one in found] == [Fault.DIRECTORY_ALTERED]
+
+
+def test_a_rotation_vouches_for_no_directory_that_nobody_signed(tmp_path: Path) -> None:
+    record(tmp_path / "a", 3)
+    record(tmp_path / "b", 3)
+    forged = directory_path(tmp_path / "b").read_bytes()
+    directory_path(tmp_path / "a").write_bytes(forged)
+    SigningKeys(tmp_path / "a").rotate(1)
+    assert directory_path(tmp_path / "a").read_bytes() == forged

@@ -86,3 +86,16 @@ def test_only_a_signed_list_of_deletions_excuses_them(tmp_path: Path) -> None:
         vouched = judged(tmp_path, SigningKeys(tmp_path))
         assert [one.fault for one in vouched.findings] == [Fault.DELETIONS_ALTERED]
         assert vouched.deleted == []
+
+
+def test_a_key_that_was_replaced_excuses_no_deletion(tmp_path: Path) -> None:
+    signed(tmp_path, 3)
+    keys = SigningKeys(tmp_path)
+    old = keys.current()
+    deletion.add(tmp_path, LOG, [Span(1, 1)], old)
+    keys.rotate(1)
+    assert judged(tmp_path, keys, trusted_from=1).deleted == [Span(1, 1)]
+    deletion.add(tmp_path, LOG, [Span(2, 2)], old)
+    vouched = judged(tmp_path, keys, trusted_from=1)
+    assert Fault.DELETIONS_ALTERED in {one.fault for one in vouched.findings}
+    assert vouched.deleted == []

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ringfence.analysis.span import Span, merged
+from ringfence.domain.error import UsageError
 from ringfence.protocols import note
-from ringfence.protocols.note import Note
+from ringfence.protocols.note import Note, VerifierKey
 from ringfence.protocols.signature import SigningKey
-from ringfence.stores.checkpoint.place import deletions_path, replace
+from ringfence.stores.checkpoint.directory import signed_by
+from ringfence.stores.checkpoint.place import deletions_path, deletions_paths, replace
 
 _TEXT: Final = re.compile(r"([^\n]+)/deleted\n((?:[1-9][0-9]*-[1-9][0-9]*\n)*)")
 
@@ -45,3 +48,12 @@ def add(folder: Path, log_id: str, spans: Iterable[Span], key: SigningKey) -> No
     """Sign the list with more spans; before they are deleted. Raises as `deleted`."""
     known = deleted(folder, log_id)
     replace(deletions_path(folder, log_id), write(log_id, [*known, *spans], key))
+
+
+def sign_again(folder: Path, known: Sequence[VerifierKey], key: SigningKey) -> None:
+    """Let a new key vouch for every list that one of the known ones did. Raises OSError."""
+    for path in deletions_paths(folder):
+        with suppress(UsageError):
+            one, spans = read(path.read_bytes())
+            if signed_by(one, f"{key.name}/{path.stem}/deleted", known):
+                replace(path, write(path.stem, spans, key))

@@ -7,7 +7,7 @@ lines. A later list continues an earlier one.
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +15,8 @@ from ringfence.analysis.merkle import Tree, leaf_hash
 from ringfence.domain.error import UsageError
 from ringfence.protocols import checkpoint, note
 from ringfence.protocols.checkpoint import Checkpoint
-from ringfence.protocols.note import Note
-from ringfence.protocols.signature import SigningKey
+from ringfence.protocols.note import Note, VerifierKey
+from ringfence.protocols.signature import SigningKey, holds
 from ringfence.stores.checkpoint.place import directory_lock_path, directory_path, replace
 from ringfence.stores.database import make_folder
 
@@ -77,6 +77,20 @@ def add(folder: Path, log_id: str, key: SigningKey) -> bytes:
         if log_id not in ids:
             replace(directory_path(folder), write([*ids, log_id], key))
         return directory_path(folder).read_bytes()
+
+
+def sign_again(folder: Path, known: Sequence[VerifierKey], key: SigningKey) -> None:
+    """Let a new key vouch for the directory, if one of the known ones did. Raises OSError."""
+    with _locked(folder), suppress(UsageError, FileNotFoundError):
+        one, ids = read(directory_path(folder).read_bytes())
+        if signed_by(one, f"{key.name}/{NAME}", known):
+            replace(directory_path(folder), write(ids, key))
+
+
+def signed_by(one: Note, name: str, known: Sequence[VerifierKey]) -> bool:
+    """Whether a list is of this name and one of these keys signed it."""
+    named = [VerifierKey(name=name, public=each.public) for each in known]
+    return one.text.startswith(f"{name}\n") and any(holds(one, each) for each in named)
 
 
 def missing(path: Path) -> UsageError:

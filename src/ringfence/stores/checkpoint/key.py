@@ -10,6 +10,7 @@ from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.protocols import key_chain, note
 from ringfence.protocols.key_chain import Statement
 from ringfence.protocols.signature import SigningKey
+from ringfence.stores.checkpoint import deletion, directory
 from ringfence.stores.checkpoint.place import keys_path, replace
 
 _SEED_BYTES: Final = 32
@@ -82,7 +83,8 @@ class SigningKeys:
 
         INVARIANT: the statement is on disk before the secret, so that no checkpoint is ever signed
         by a key that nobody vouches for. After a crash between the two the old key goes on, and
-        the next rotation begins again from it.
+        the next rotation begins again from it. The lists that stand for themselves are signed
+        again in between: whoever has the old secret can write no more of them.
         """
         with _translated(keys_path(self.folder)):
             old = self.current()
@@ -93,7 +95,10 @@ class SigningKeys:
                     break
             new = SigningKey(old.name, os.urandom(_SEED_BYTES))
             told.append(key_chain.state(new, now_us, old))
+            known = [one.key for one in self.statements()]
             replace(keys_path(self.folder), b"".join(told))
+            directory.sign_again(self.folder, known, new)
+            deletion.sign_again(self.folder, known, new)
             replace(self.path, new.render().encode())
             return self.current()
 

@@ -43,6 +43,11 @@ def deletions_path(folder: Path, log_id: str) -> Path:
     return folder / FOLDER / f"{log_id}.deleted"
 
 
+def deletions_paths(folder: Path) -> list[Path]:
+    """Every such list that there is."""
+    return sorted((folder / FOLDER).glob("*.deleted"))
+
+
 def directory_lock_path(folder: Path) -> Path:
     """Locked by whoever changes the directory."""
     return folder / FOLDER / ".directory.lock"

@@ -93,8 +93,8 @@ def _read_directory(data: bytes | None, installation: Installation, report: Repo
         report.add(Finding(fault=Fault.DIRECTORY_ALTERED, text=error.message))
         return []
     origin = installation.judge.origin(directory.NAME)
-    # It is signed again only when a log is added, so an older key's signature may be the newest.
-    if not one.text.startswith(f"{origin}\n") or installation.judge.signer(one, origin) < 0:
+    # A rotation signs it again: with a key that was replaced, a log could be taken out unseen.
+    if not one.text.startswith(f"{origin}\n") or not installation.judge.trusts(one, origin):
         text = "the directory of logs has no signature of an accepted key"
         report.add(Finding(fault=Fault.DIRECTORY_ALTERED, text=text))
     return ids

@@ -67,6 +67,11 @@ class Judge:
                 return number
         return -1
 
+    def trusts(self, one: Note, name: str) -> bool:
+        """Whether the trusted key, or one after it, signed under this name."""
+        signer = self.signer(one, name)
+        return signer >= 0 and signer >= self._trusted_from
+
     def origin(self, log: str) -> str:
         """The name that an installation signs a log under."""
         return f"{self._keys[0].name}/{log}" if self._keys else log
@@ -136,7 +141,7 @@ class Judge:
         except UsageError as error:
             yield Finding(fault=Fault.DELETIONS_ALTERED, log=evidence.log, text=error.message)
             return
-        if not one.text.startswith(f"{name}\n") or self.signer(one, name) < 0:
+        if not one.text.startswith(f"{name}\n") or not self.trusts(one, name):
             text = "the list of deletions has no signature of an accepted key"
             yield Finding(fault=Fault.DELETIONS_ALTERED, log=evidence.log, text=text)
             return
