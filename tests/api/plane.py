@@ -25,7 +25,9 @@ from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.stores.body import Body, BodyReader, BodyStore
+from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.hold import FileHolds
 from ringfence.stores.ledger import Fence, LedgerWriter
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.configuration import Registration
@@ -131,6 +133,8 @@ class Plane:
             keys=SigningKeys(folder),
             open_ledger=lambda: LedgerReader(folder),
             open_bodies=lambda: BodyReader(folder),
+            open_shelves=lambda: SqliteShelves(folder),
+            holds=lambda organisation: FileHolds(folder, organisation),
             readers={"chat": PlainReader()},
             clock=self.clock,
             ids=self.ids,

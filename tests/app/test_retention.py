@@ -6,8 +6,10 @@ from tests.stores.verification.recording import record
 
 from ringfence.api.context import ChangeNote
 from ringfence.app.retention import RetentionWork
+from ringfence.app.storage import Files
 from ringfence.domain.organisation import Organisation, RetentionRules
 from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.retention import Retention
 from ringfence.stores.verification import Outside, verify_folder
 from ringfence.testing.clock import ManualClock
 
@@ -24,7 +26,9 @@ def test_deletions_are_on_the_record(tmp_path: Path) -> None:
     rules = RetentionRules(event_days=32)
     organisations = [Organisation(name="a", id="org_a", retention=rules)]
     clock = ManualClock(now_us=START_US + 40 * DAY_US)
-    work = RetentionWork(SigningKeys(tmp_path), clock, lambda: organisations, note)
+    work = RetentionWork(
+        Retention(SigningKeys(tmp_path), Files(tmp_path)), clock, lambda: organisations, note
+    )
     asyncio.run(work.pass_over(rest_s=0))
     assert {(one.what, one.subject, one.organisation) for one in noted} == {
         ("retention.deleted", "log_1", "org_a")

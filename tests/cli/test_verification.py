@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.installation import Installation, call
+from tests.cli.installation import Installation, call, running, serving_model
 from tests.stores.verification.recording import copied, opened, record, rewrite
 
 from ringfence.stores.checkpoint import SigningKeys
@@ -107,6 +107,36 @@ def test_a_key_is_changed_and_the_old_one_leads_to_it(
 def test_messages_are_erased_unless_they_are_held_and_the_record_still_holds(
     plane: Installation,
 ) -> None:
+    _hold_and_erase(plane)
+
+
+def test_all_of_it_works_in_a_database_too(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGFENCE_DATABASE", postgresql_url)
+    with serving_model() as url, running(tmp_path, url) as plane:
+        plane.token = plane.call("agent", "token", "triage").out.strip()
+        _hold_and_erase(plane)
+        action = next(
+            one["action"]
+            for one in plane.call("audit", "query", "--json").json()
+            if one["kind"] == "outcome"
+        )
+        proof, export = tmp_path / "proof", tmp_path / "export"
+        shown = plane.call("audit", "proof", action)
+        assert shown.code == 0, shown.written
+        proof.write_text(shown.out)
+        assert plane.call("audit", "export", "-o", str(export)).code == 0
+        key = plane.call("audit", "verify", "--json").json()["key"]
+        for file in (proof, export):
+            verified = plane.call("audit", "verify", str(file), "--key", key)
+            assert verified.code == 0, verified.written
+    assert not (plane.data / "holds").exists()
+    stopped = plane.call("audit", "verify", "--key", key)
+    assert stopped.code == 0, stopped.written
+
+
+def _hold_and_erase(plane: Installation) -> None:
     status, _ = plane.ask("forget me entirely")
     assert status == 200
     trace = plane.newest_trace("triage")

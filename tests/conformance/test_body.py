@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from tests.postgresql import server
 from tests.stores.body.conversation import request
-from tests.stores.body.keeping import keep, messages
+from tests.stores.body.keeping import keep, messages, rows
 
 from ringfence.domain.error import UsageError
 from ringfence.stores.body import Body, BodyReader, BodySearch, BodyStore, Part
@@ -25,6 +27,11 @@ class Backend:
 
     place: Callable[[], Shelves]
     search: Callable[..., list[str]]
+    left: Callable[[], list[tuple[object, ...]]]
+    """Every row of bodies, chains and pieces of `org_a`."""
+
+    def nothing_left(self) -> None:
+        assert self.left() == []
 
     def store(self) -> BodyStore:
         return BodyStore.open(self.place())
@@ -43,10 +50,25 @@ class Backend:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     if request.param == "sqlite":
-        return Backend(lambda: SqliteShelves(tmp_path), BodySearch(tmp_path).actions)
+        return Backend(
+            lambda: SqliteShelves(tmp_path),
+            BodySearch(tmp_path).actions,
+            lambda: [
+                row
+                for table in ("bodies", "nodes", "chunks")
+                for row in rows(tmp_path, f"SELECT * FROM {table}")  # noqa: S608 (constants)
+            ],
+        )
     address = Address.parse(request.getfixturevalue("postgresql_url"))
     search = body_search.BodySearch(address).actions
-    return Backend(lambda: PostgresShelves(address), search)
+
+    def left() -> list[tuple[object, ...]]:
+        url = request.getfixturevalue("postgresql_url")
+        query = """SELECT id FROM body_nodes UNION ALL SELECT id FROM body_chunks
+            UNION ALL SELECT number FROM bodies"""
+        return server.execute(url, query)
+
+    return Backend(lambda: PostgresShelves(address), search, left)
 
 
 def said(text: str) -> Body:
@@ -139,6 +161,60 @@ def test_each_organisation_has_a_key_of_its_own(backend: Backend) -> None:
     assert len(keys) == 3
     assert None in keys
     place.close()
+
+
+def test_what_is_erased_is_gone_and_not_found_again(backend: Backend) -> None:
+    store = backend.store()
+    keep(store, "act_1", said("the patient is Jane Roe of Ulm"))
+    keep(store, "act_1", said("Jane is better"), part=Part.RESPONSE)
+    keep(store, "act_2", request(messages(3)))
+    keep(store, "act_1", said("another's Jane"), organisation="org_b")
+    store.close()
+    assert backend.search("org_a", "Jane", limit=5) == ["act_1"]
+    place = backend.place()
+    assert place.erase("org_a", ["act_1", "act_9"]) == 2
+    assert place.erase("org_a", ["act_1"]) == 0
+    assert place.erase("org_c", ["act_1"]) == 0
+    place.close()
+    assert backend.get("act_1") is None
+    assert backend.get("act_2") == request(messages(3)).whole
+    assert backend.get("act_1", "org_b") == said("another's Jane").whole
+    assert backend.search("org_a", "Jane", limit=5) == []
+    assert backend.search("org_b", "Jane", limit=5) == ["act_1"]
+
+
+def test_erasing_leaves_to_others_what_they_have_too(backend: Backend) -> None:
+    """Every order of erasing conversations that fork and go on from each other."""
+    history = messages(6)
+    talks = [history[:1], history[:4], history[:6], [*history[:2], history[5]], history[3:5]]
+    for turn, order in enumerate(permutations(range(len(talks)))):
+        if turn % 17:
+            continue
+        store = backend.store()
+        for number, talk in enumerate(talks):
+            keep(store, f"act_{turn}_{number}", request(talk))
+        store.close()
+        place = backend.place()
+        for gone, number in enumerate(order, 1):
+            assert place.erase("org_a", [f"act_{turn}_{number}"]) == 1
+            for left in order[gone:]:
+                assert backend.get(f"act_{turn}_{left}") == request(talks[left]).whole
+        place.close()
+        backend.nothing_left()
+
+
+def test_the_writer_goes_on_after_an_erasure(backend: Backend) -> None:
+    history = messages(4)
+    store = backend.store()
+    keep(store, "act_1", request(history[:2]))
+    assert store.flush()
+    place = backend.place()
+    assert place.erase("org_a", ["act_1"]) == 1
+    place.close()
+    keep(store, "act_2", request(history[:3]))
+    store.close()
+    assert (store.not_stored, store.failure) == (0, None)
+    assert backend.get("act_2") == request(history[:3]).whole
 
 
 @pytest.mark.parametrize("organisation", ["../org_a", "org/a", "", ".", "a' b", "a" * 200])

@@ -9,11 +9,12 @@ from tests.stores.ledger.event import START_US, intent, outcome
 from tests.stores.verification.recording import LOG, opened, record
 
 from ringfence.analysis.verification import Fault
+from ringfence.app.storage import Files
 from ringfence.stores.body import Body, BodyReader, BodyStore, Part
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.deletion import deleted
 from ringfence.stores.checkpoint.place import deletions_path
-from ringfence.stores.hold import Hold, Holds
+from ringfence.stores.hold import FileHolds, Hold
 from ringfence.stores.ledger import LedgerWriter, SqliteLogs
 from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.ledger.query import Filter
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, terms: dict[str, Term], now_us: int = HALF_US + 100) -> int:
     """Delete; gives how many events that were."""
-    steps = list(Retention(SigningKeys(folder)).run(terms, now_us))
+    steps = list(Retention(SigningKeys(folder), Files(folder)).run(terms, now_us))
     spans = {span for step in steps for one in step.values() for span in one.events}
     return sum(span.last - span.first + 1 for span in spans)
 
@@ -97,7 +98,7 @@ def test_what_another_organisation_keeps_stays_with_its_group(folder: Path) -> N
 # Changes that people make are of no agent.
 @pytest.mark.parametrize(("subject", "most"), [("organisation", 0), ("agent:agt_1", 20)])
 def test_what_is_held_stays_until_it_is_released(subject: str, most: int, folder: Path) -> None:
-    holds = Holds(folder, "org_a")
+    holds = FileHolds(folder, "org_a")
     holds.place(Hold(subject=subject, reason="case", actor="user:a", time_us="1"))
     assert run(folder, {"org_a": Term(event_us=100)}) <= most
     holds.release(subject)
@@ -105,7 +106,7 @@ def test_what_is_held_stays_until_it_is_released(subject: str, most: int, folder
 
 
 def test_a_held_invocation_leaves_holes_that_verify(folder: Path) -> None:
-    holds = Holds(folder, "org_a")
+    holds = FileHolds(folder, "org_a")
     holds.place(Hold(subject="invocation:inv_7", reason="case", actor="user:a", time_us="1"))
     assert run(folder, {"org_a": Term(event_us=100)}) > 0
     assert len(deleted(folder, LOG)) > 1
@@ -151,7 +152,11 @@ def test_messages_past_their_term_go_and_their_events_stay(tmp_path: Path) -> No
     whole = verified(tmp_path)
     assert whole.holds, whole.findings
     assert (whole.events, whole.bodies) == (6, 6)
-    steps = list(Retention(SigningKeys(tmp_path)).run({"org_a": Term(body_us=10)}, START_US + 12))
+    steps = list(
+        Retention(SigningKeys(tmp_path), Files(tmp_path)).run(
+            {"org_a": Term(body_us=10)}, START_US + 12
+        )
+    )
     assert [one.bodies for step in steps for one in step.values()] == [4]
     report = verified(tmp_path)
     assert report.holds, report.findings

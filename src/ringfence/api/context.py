@@ -12,7 +12,9 @@ from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
+from ringfence.stores.body.place import Shelves
 from ringfence.stores.checkpoint import SigningKeys
+from ringfence.stores.hold import Holds
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
@@ -113,7 +115,8 @@ class ControlContext:
     `configuration` gives the one in force. `reload` reads the files again for an actor, all or
     nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
-    fresh readers, one for each request. `readers` make bodies readable, by the `operation` of an
+    fresh readers, one for each request, `open_shelves` what bodies are erased from, `holds` what
+    must not be erased of an organisation. `readers` make bodies readable, by the `operation` of an
     intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
     when the command line works on a stopped plane); `readiness` says why it is not ready,
     `warnings` what goes wrong without stopping anybody. `keys` sign the record.
@@ -127,6 +130,8 @@ class ControlContext:
     record: Callable[[ChangeNote], Awaitable[None]]
     open_ledger: Callable[[], LedgerReader]
     open_bodies: Callable[[], BodyReader]
+    open_shelves: Callable[[], Shelves]
+    holds: Callable[[str], Holds]
     readers: Mapping[str, Reader]
     clock: Clock
     ids: Ids

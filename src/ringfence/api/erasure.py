@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +14,6 @@ from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, P
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Change
 from ringfence.domain.organisation import Organisation
-from ringfence.stores.body.erasure import erase
 from ringfence.stores.hold import Hold, Holds, is_held
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.query import Filter, Stored
@@ -61,11 +60,11 @@ class HoldOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
     """Put the erasure on the record, then erase."""
-    folder, organisation = folder_of(call.context), call.organisation
+    organisation = call.organisation
     order = call.body
     if order.user is not None:
         order = replace(order, user=await user_id(call.context, organisation.id, order.user))
-    holds = Holds(folder, organisation.id)
+    holds = call.context.holds(organisation.id)
     actions, held = await call.context.scan(
         partial(_actions, call.context, organisation.id, order, holds)
     )
@@ -73,7 +72,7 @@ async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
         raise UsageError(
             "legal_hold",
             f"{held} of these actions are under a legal hold; nothing was erased",
-            help="see `ringfence audit hold --list`",
+            help="see `ringfence audit hold`",
         )
     subject = call.body.action or call.body.invocation or f"user:{call.body.user}"
     detail = {"actions": str(len(actions)), "reason": call.body.reason}
@@ -92,7 +91,7 @@ async def place_hold(call: Call[Nothing, HoldOrder]) -> None:
         actor=call.person.actor,
         time_us=str(call.context.clock.now_us()),
     )
-    holds = Holds(folder_of(call.context), organisation.id)
+    holds = call.context.holds(organisation.id)
     await asyncio.to_thread(holds.place, hold)
     detail = {"reason": hold.reason}
     await call.context.record(_note(hold.actor, organisation, "hold.placed", subject, detail))
@@ -103,7 +102,7 @@ async def release_hold(call: Call[Nothing, HoldOrder]) -> None:
     organisation, subject = call.organisation, _with_id(call.organisation, call.body.subject)
     detail = {"reason": call.body.reason}
     note = _note(call.person.actor, organisation, "hold.released", subject, detail)
-    holds = Holds(folder_of(call.context), organisation.id)
+    holds = call.context.holds(organisation.id)
     if any(one.subject == subject for one in await asyncio.to_thread(holds.all)):
         await call.context.record(note)
     await asyncio.to_thread(holds.release, subject)
@@ -111,7 +110,7 @@ async def release_hold(call: Call[Nothing, HoldOrder]) -> None:
 
 async def list_holds(call: Call[Paging, Nothing]) -> Page[Hold]:
     """Those that stand, by subject."""
-    holds = Holds(folder_of(call.context), call.organisation.id)
+    holds = call.context.holds(call.organisation.id)
     found = sorted(await asyncio.to_thread(holds.all), key=lambda each: each.subject)
     rest = [each for each in found if each.subject > call.query.after]
     shown = rest[: call.query.limit]
@@ -152,14 +151,8 @@ def _stored(reader: LedgerReader, organisation: str, order: EraseOrder) -> Itera
 
 def _erase(context: ControlContext, organisation: str, actions: list[str]) -> int:
     context.open_bodies().close()  # what was recorded so far is stored by now
-    return erase(folder_of(context), organisation, actions)
-
-
-def folder_of(context: ControlContext) -> Path:
-    """The data folder that bodies are stored in. Raises UsageError `not_signed`."""
-    if context.keys is None:
-        raise UsageError("not_signed", "this plane keeps no signed record in a data folder")
-    return context.keys.folder
+    with closing(context.open_shelves()) as shelves:
+        return shelves.erase(organisation, actions)
 
 
 def _with_id(organisation: Organisation, subject: str) -> str:

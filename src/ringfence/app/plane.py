@@ -28,7 +28,7 @@ from ringfence.app.supervisor import Supervisor
 from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings
 from ringfence.app.witness import Witnesses
-from ringfence.config.settings import SQLITE, Settings
+from ringfence.config.settings import Settings
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
@@ -36,6 +36,7 @@ from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader
+from ringfence.stores.retention import Retention
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
 from ringfence.transport.entropy import Ids, RandomIds
@@ -119,11 +120,10 @@ class Plane:
         await self._begin(prepared)
         await self._listen()
         witnesses.start()
-        retention = RetentionWork(self._keys, self._clock, self._organisations, self._record)
-        background = [self._tidy(), self._alert()]
-        if settings.database == SQLITE:
-            background.append(retention.run())
-        for work in background:
+        retention = RetentionWork(
+            Retention(self._keys, self._storage), self._clock, self._organisations, self._record
+        )
+        for work in (self._tidy(), self._alert(), retention.run()):
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 
@@ -240,6 +240,8 @@ class Plane:
             open_ledger=lambda: LedgerReader(self._storage.logs()),
             catch_up=self.workers.catch_up,
             open_bodies=self._open_bodies,
+            open_shelves=self._storage.shelves,
+            holds=self._storage.holds,
             readers=readers(),
         )
 

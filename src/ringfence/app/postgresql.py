@@ -11,6 +11,7 @@ from ringfence.stores.ledger import HeldLog, Logs
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.body import PostgresShelves
 from ringfence.stores.postgresql.ledger_logs import PostgresLogs
+from ringfence.stores.postgresql.legal_hold import PostgresHolds
 from ringfence.stores.postgresql.state import open_state
 from ringfence.stores.state.database import secure_folder
 from ringfence.stores.state.store import StateStore
@@ -48,6 +49,14 @@ class PostgreSql:
     def shelves(self) -> PostgresShelves:
         """Rows of the database."""
         return PostgresShelves(self._address)
+
+    def holds(self, organisation: str) -> PostgresHolds:
+        """Rows of the database, the same for all planes."""
+        return PostgresHolds(self._address, organisation)
+
+    def owns(self, log_id: str) -> bool:
+        """Whether the folder remembers it."""
+        return (self._folder / _LOGS / log_id).exists()
 
     def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
         """One of this plane's own that nobody writes, the newest first; else a new one."""

@@ -7,7 +7,6 @@ from typing import Final, final
 
 from ringfence.api.context import ChangeNote
 from ringfence.domain.organisation import Organisation
-from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.retention import Deleted, Retention, Term
 from ringfence.transport.clock import Clock
 
@@ -26,13 +25,13 @@ class RetentionWork:
 
     def __init__(
         self,
-        keys: SigningKeys,
+        retention: Retention,
         clock: Clock,
         organisations: Callable[[], Sequence[Organisation]],
         record: Record,
     ) -> None:
         """Nothing runs before `run`."""
-        self._retention = Retention(keys)
+        self._retention = retention
         self._clock = clock
         self._organisations = organisations
         self._record = record

@@ -165,6 +165,8 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                 record=installation.record,
                 open_ledger=lambda: LedgerReader(storage.logs()),
                 open_bodies=lambda: BodyReader(storage.shelves()),
+                open_shelves=storage.shelves,
+                holds=storage.holds,
                 readers=readers(),
                 keys=SigningKeys(settings.data, settings.signing_key),
                 clock=installation.clock,

@@ -8,6 +8,7 @@ from ringfence.domain.error import UsageError
 from ringfence.stores.backup import read_restored
 from ringfence.stores.body.place import Shelves
 from ringfence.stores.body.sqlite import SqliteShelves
+from ringfence.stores.hold import FileHolds, Holds
 from ringfence.stores.ledger import HeldLog, Logs, SqliteLogs, log_ids
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.entropy import Ids
@@ -28,6 +29,12 @@ class Storage(Protocol):
 
     def shelves(self) -> Shelves:
         """The bodies."""
+
+    def holds(self, organisation: str) -> Holds:
+        """What must not be deleted of an organisation."""
+
+    def owns(self, log_id: str) -> bool:
+        """Whether a log is this installation's, so that no other folder vouches for it."""
 
     def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
         """The right to write this process's log: the newest there is, else a new one.
@@ -82,6 +89,15 @@ class Files:
     def shelves(self) -> Shelves:
         """A file for each organisation."""
         return SqliteShelves(self._folder)
+
+    def holds(self, organisation: str) -> FileHolds:
+        """A file for each organisation."""
+        return FileHolds(self._folder, organisation)
+
+    def owns(self, log_id: str) -> bool:
+        """Every log in the folder."""
+        del log_id
+        return True
 
     def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
         """The folder is one plane's, so that the newest log is free unless the plane is running."""

@@ -162,7 +162,9 @@ def verify(  # noqa: PLR0913 (one for each option)
             report = verification.verify_folder(
                 data,
                 outside,
-                kept=verification.Kept(logs=storage.logs(), shelves=storage.shelves()),
+                kept=verification.Kept(
+                    logs=storage.logs(), shelves=storage.shelves(), owns=storage.owns
+                ),
                 is_running=local.is_answering(local.address(data)),
                 has_bodies=not without_bodies,
             )

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, final
 
 import msgspec
 
@@ -23,8 +23,25 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     time_us: str
 
 
-class Holds:
-    """The holds of one organisation, in a file that is replaced whole."""
+class Holds(Protocol):
+    """The holds of one organisation, for all who may delete something of it.
+
+    All methods raise UsageError `store_damaged`, UnavailableError `store_unavailable`.
+    """
+
+    def all(self) -> list[Hold]:
+        """Those that stand."""
+
+    def place(self, hold: Hold) -> None:
+        """Begin to hold. Raises UsageError `hold_malformed` or `hold_stands`."""
+
+    def release(self, subject: str) -> Hold:
+        """End a hold. Raises UsageError `no_such_hold`."""
+
+
+@final
+class FileHolds:
+    """Implements `Holds` in a file that is replaced whole."""
 
     def __init__(self, folder: Path, organisation: str) -> None:
         """Take the data folder and an organisation's id."""
@@ -42,15 +59,10 @@ class Holds:
 
     def place(self, hold: Hold) -> None:
         """Begin to hold. Raises UsageError `hold_malformed` or `hold_stands`, and as `all`."""
-        if not _SUBJECT.fullmatch(hold.subject):
-            raise UsageError(
-                "hold_malformed",
-                f"`{hold.subject}` cannot be held",
-                help="organisation, agent:NAME or invocation:ID",
-            )
+        require_subject(hold.subject)
         held = self.all()
         if any(one.subject == hold.subject for one in held):
-            raise UsageError("hold_stands", f"`{hold.subject}` is held already")
+            raise stands(hold.subject)
         self._write([*held, hold])
 
     def release(self, subject: str) -> Hold:
@@ -60,11 +72,31 @@ class Holds:
             if one.subject == subject:
                 self._write([other for other in held if other is not one])
                 return one
-        raise UsageError("no_such_hold", f"nothing holds `{subject}`")
+        raise unheld(subject)
 
     def _write(self, held: list[Hold]) -> None:
         with translated(self._path, "list of holds"):
             replace(self._path, msgspec.json.encode(held))
+
+
+def require_subject(subject: str) -> None:
+    """Raise UsageError `hold_malformed` for what cannot be held."""
+    if not _SUBJECT.fullmatch(subject):
+        raise UsageError(
+            "hold_malformed",
+            f"`{subject}` cannot be held",
+            help="organisation, agent:NAME or invocation:ID",
+        )
+
+
+def stands(subject: str) -> UsageError:
+    """The error of one who holds what is held."""
+    return UsageError("hold_stands", f"`{subject}` is held already")
+
+
+def unheld(subject: str) -> UsageError:
+    """The error of one who releases what is not held."""
+    return UsageError("no_such_hold", f"nothing holds `{subject}`")
 
 
 def is_held(holds: list[Hold], *, agent: str, invocation: str, root: str) -> bool:

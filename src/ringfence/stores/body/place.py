@@ -68,5 +68,12 @@ class Shelves(Protocol):
     def get(self, organisation: str, action: str, part: Part) -> tuple[bytes, Pieces] | None:
         """Salt and pieces of a body."""
 
+    def erase(self, organisation: str, actions: Sequence[str]) -> int:
+        """Erase requests and responses of actions for good; gives how many bodies that were.
+
+        May run beside the writer, which notices. What was not erased because of an error can be
+        erased again.
+        """
+
     def close(self) -> None:
         """Let go of what was opened for reading."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ringfence.stores.body.content import Part, Pieces
+from ringfence.stores.body.erasure import erase
 from ringfence.stores.body.place import BodyRow, ChunkRow, NodeRow, Standing
 from ringfence.stores.body.schema import BODIES, shelf_path
 from ringfence.stores.bulk import Bulk
@@ -123,6 +124,10 @@ class SqliteShelves:
             chain = connection.execute(_MESSAGES, (node,)) if node else ()
             messages = tuple(unpack(*piece) for piece in chain)
             return salt, Pieces(unpack(packed, data), head, messages)
+
+    def erase(self, organisation: str, actions: Sequence[str]) -> int:
+        """Rows, salts, pieces that nobody else needs, and the index of their words."""
+        return erase(self._folder, organisation, actions)
 
     def close(self) -> None:
         """Close all files that were opened for reading."""

@@ -133,6 +133,12 @@ class Logs(Protocol):
     def read(self, log_id: str) -> LogRows:
         """One of them, for reading."""
 
+    def delete(self, log_id: str, firsts: Sequence[int]) -> None:
+        """Delete segments of a log, by where they begin; may run beside its writer.
+
+        INVARIANT: never the newest, nor what is not derived from yet.
+        """
+
     def search(self, organisation: str, text: str, *, limit: int) -> list[str]:
         """The actions whose bodies first brought a message with these words, newest first."""
 

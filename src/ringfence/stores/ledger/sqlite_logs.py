@@ -1,12 +1,12 @@
 """The logs of a data folder, each in a file of its own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import final
 
 from ringfence.stores.body import BodySearch
-from ringfence.stores.database import translated
+from ringfence.stores.database import open_writable, transaction, translated
 from ringfence.stores.ledger.fence import Fence, log_ids, log_path, require_logs
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.schema import LEDGER
@@ -67,6 +67,16 @@ class SqliteLogs:
     def read(self, log_id: str) -> SqliteRows:
         """Its file, opened for reading."""
         return SqliteRows.open(log_id, log_path(self._folder, log_id))
+
+    def delete(self, log_id: str, firsts: Sequence[int]) -> None:
+        """In one transaction; what is freed is overwritten."""
+        path = log_path(self._folder, log_id)
+        with translated(path, LEDGER.noun), closing(open_writable(path, LEDGER)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            with transaction(connection):
+                connection.executemany(
+                    "DELETE FROM segments WHERE first = ?", ((first,) for first in firsts)
+                )
 
     def search(self, organisation: str, text: str, *, limit: int) -> list[str]:
         """Through the index beside the organisation's bodies."""

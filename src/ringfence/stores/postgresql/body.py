@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final, final
 
 from ringfence.stores.body.content import Part, Pieces
@@ -10,6 +10,7 @@ from ringfence.stores.body.place import BodyRow, ChunkRow, NodeRow, Standing
 from ringfence.stores.body.schema import require_id
 from ringfence.stores.body.sqlite import unpack
 from ringfence.stores.postgresql.address import Address
+from ringfence.stores.postgresql.body_erasure import erase
 from ringfence.stores.postgresql.connection import Connection, connect, translated
 from ringfence.stores.postgresql.migration import migrate
 from ringfence.stores.postgresql.schema import STORES
@@ -157,6 +158,12 @@ class PostgresShelves:
             asked = {"organisation": organisation, "node": node}
             chain = self._all(connection, _MESSAGES, asked) if node else []
             return salt, Pieces(unpack(packed, data), head, tuple(unpack(*one) for one in chain))
+
+    def erase(self, organisation: str, actions: Sequence[str]) -> int:
+        """On a connection of its own."""
+        require_id(organisation)
+        with closing(open_bodies(self._address)) as connection, translated(NOUN):
+            return erase(connection, organisation, actions)
 
     def close(self) -> None:
         """Close the connection that reads."""

@@ -1,8 +1,8 @@
 """The logs of a database, each written by one process and read by any."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import final
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Final, final
 
 from psycopg import IsolationLevel
 
@@ -14,6 +14,8 @@ from ringfence.stores.postgresql.ledger import PostgresLog
 from ringfence.stores.postgresql.ledger_rows import PostgresRows
 from ringfence.stores.postgresql.migration import require_newest
 from ringfence.stores.postgresql.schema import STORES
+
+_DELETE: Final = b"DELETE FROM ledger_segments WHERE log = %s AND first = ANY(%s)"
 
 
 @final
@@ -66,6 +68,11 @@ class PostgresLogs:
     def read(self, log_id: str) -> PostgresRows:
         """Its rows."""
         return PostgresRows(self._connection(), log_id)
+
+    def delete(self, log_id: str, firsts: Sequence[int]) -> None:
+        """In one statement."""
+        with closing(connect(self._address)) as connection, translated(NOUN):
+            connection.execute(_DELETE, (log_id, list(firsts)))
 
     def search(self, organisation: str, text: str, *, limit: int) -> list[str]:
         """Through the organisation's words."""

@@ -140,8 +140,20 @@ _BODIES_FIRST: Final = (
     )""",
 )
 
+_HOLDS_FIRST: Final = (
+    """CREATE TABLE legal_holds (
+        organisation text COLLATE "C" NOT NULL,
+        subject text COLLATE "C" NOT NULL,
+        reason text NOT NULL,
+        actor text NOT NULL,
+        time_us bigint NOT NULL,
+        PRIMARY KEY (organisation, subject)
+    )""",
+)
+
 STORES: Final[Mapping[str, Sequence[Step]]] = {
     "ledger": (_LEDGER_FIRST,),
     "bodies": (_BODIES_FIRST,),
+    "holds": (_HOLDS_FIRST,),
 }
 """Every store's steps, by the name that the database knows it under."""

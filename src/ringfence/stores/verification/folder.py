@@ -1,7 +1,7 @@
 """Verify the record in a data folder, beside a running plane or after it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -36,10 +36,14 @@ _PAGE: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Where ledger and bodies are, if not in the data folder."""
+    """Where ledger and bodies are, if not in the data folder alone.
+
+    `owns` tells whether a log is this installation's; another's may be in the same database.
+    """
 
     logs: Logs
     shelves: Shelves
+    owns: Callable[[str], bool] = lambda _: True
 
 
 def verify_folder(
@@ -76,6 +80,12 @@ def verify_folder(
             vouched = installation.judge.judge(evidence, believed(installation, known, report))
             report.checkpoints += vouched.checkpoints
             presence = _judge_presence(vouched, present, installation.logs)
+            if kept is not None and _is_another_s(kept, log, installation.logs, vouched):
+                report.remarks.append(
+                    f"log `{log}` is not of this data folder: nothing here vouches for it; verify"
+                    " it with the folder of the plane that wrote it"
+                )
+                presence = iter(())
             for finding in (*presence, *vouched.findings):
                 report.add(finding)
             if log in present:
@@ -84,6 +94,11 @@ def verify_folder(
         examination.conclude(is_running=is_running)
     report.limits = limits(outside, report, is_running=is_running, has_bodies=has_bodies)
     return report
+
+
+def _is_another_s(kept: Kept, log: str, listed: list[str], vouched: Vouched) -> bool:
+    """Whether a log is none of this folder's: it has not made it, and knows nothing of it."""
+    return not (log in listed or vouched.checkpoints or kept.owns(log))
 
 
 def _judge_presence(vouched: Vouched, present: list[str], listed: list[str]) -> Iterator[Finding]:
