@@ -108,7 +108,7 @@ def test_what_a_start_would_migrate_is_told_and_not_done(
         assert all(each.help.startswith("the next start would bring it to 1") for each in notes)
     open_state(Address.parse(postgresql_url)).close()
     notes = [each for each in at_database(settings, postgresql_url) if each.level == "note"]
-    assert [each.what.split()[0] for each in notes] == ["bodies", "ledger"]
+    assert [each.what.split()[0] for each in notes] == ["bodies", "holds", "ledger"]
 
 
 def test_a_database_that_does_not_answer_is_bad_and_its_password_not_shown(
