@@ -12,19 +12,16 @@ from urllib.parse import urlsplit
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.stores.checkpoint.latest import installation_notes, latest_notes
 from ringfence.transport.client import Pool
-from ringfence.transport.http import Client, Origin
+from ringfence.transport.http import Client
+from ringfence.transport.posting import DEFAULT_PORTS, Posting
 from ringfence.transport.tls import client_context
 
 _LOG = logging.getLogger(__name__)
 
 _EVERY_S: Final = 2.0
-_TIMEOUT_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 60.0
 _LAST_S: Final = 3.0
 """How long the end of a plane waits for its witnesses."""
-_ANSWER_BYTES: Final = 64 * 1024
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_OK: Final = range(200, 300)
 
 
 class Target(Protocol):
@@ -66,41 +63,15 @@ class UrlTarget:
 
     def __init__(self, url: str, client: Client) -> None:
         """Take an `http` or `https` URL; the log names its host alone."""
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        self.name = parts.hostname or ""
-        self._client = client
-        self._origin = Origin(scheme=parts.scheme, host=self.name, port=port)
-        self._host = parts.netloc.rpartition("@")[2].encode()
-        query = f"?{parts.query}" if parts.query else ""
-        self._target = f"{parts.path or '/'}{query}".encode()
+        self._posting = Posting(client, url)
+        self.name = self._posting.host
 
     async def send(self, notes: Sequence[bytes]) -> None:
         """Post one after another. Raises UnavailableError `witness_unavailable`."""
         for one in notes:
-            why = await self._post(one)
+            why = await self._posting.send(one, b"text/plain; charset=utf-8")
             if why:
                 raise _unavailable(self.name, why)
-
-    async def _post(self, one: bytes) -> str:
-        headers = [(b"host", self._host), (b"content-type", b"text/plain; charset=utf-8")]
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                answer = await self._client.request(
-                    self._origin,
-                    b"POST",
-                    self._target,
-                    headers,
-                    one,
-                    connect_timeout_s=_TIMEOUT_S,
-                    idle_timeout_s=_TIMEOUT_S,
-                )
-                await answer.read(_ANSWER_BYTES)
-        except RingfenceError as error:
-            return error.code
-        except TimeoutError:
-            return "no answer in time"
-        return "" if answer.status in _OK else f"status {answer.status}"
 
 
 @final
@@ -189,7 +160,7 @@ class Witnesses:
 
 def target(where: str, client: Client) -> Target:
     """A place as `--witness` names it: a URL, or else a path."""
-    if urlsplit(where).scheme in _DEFAULT_PORTS:
+    if urlsplit(where).scheme in DEFAULT_PORTS:
         return UrlTarget(where, client)
     return FileTarget(Path(where))
 

@@ -5,19 +5,13 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import final
-from urllib.parse import urlsplit
 
-from ringfence.domain.error import RingfenceError
-from ringfence.transport.http import Origin, Requester
+from ringfence.transport.http import Requester
 
 _LOG = logging.getLogger(__name__)
 
 _WAITING_MOST = 1_000
-_TIMEOUT_S = 10.0
-_ANSWER_BYTES = 64 * 1024
 _PAUSES_S = (1.0, 5.0, 25.0, 125.0)
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_OK = range(200, 300)
 
 Credential = Callable[[], str]
 """Gives the bearer token to send now; empty for none."""
@@ -40,14 +34,7 @@ class Webhook:
         pauses_s: Sequence[float] = _PAUSES_S,
     ) -> None:
         """Nothing is sent before `start`."""
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        self._client = client
-        self._origin = Origin(scheme=parts.scheme, host=parts.hostname or "", port=port)
-        self._host = parts.netloc.encode()
-        self._target = (parts.path or "/").encode() + (
-            b"?" + parts.query.encode() if parts.query else b""
-        )
+        self._posting = Posting(client, url)
         self._credential = credential
         self._pauses_s = pauses_s
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(_WAITING_MOST)
@@ -83,43 +70,19 @@ class Webhook:
                 self.dropped += 1
                 _LOG.error(
                     "a webhook did not take a message, it was dropped",
-                    extra={"host": self._origin.host},
+                    extra={"host": self._posting.host},
                 )
 
     async def _deliver(self, document: bytes) -> bool:
         """Whether it was taken, at one of several times."""
         for pause_s in (*self._pauses_s, None):
-            why = await self._post(document)
+            why = await self._posting.send(document, b"application/json", self._credential())
             if not why:
                 return True
             _LOG.warning(
-                "a webhook was not delivered", extra={"host": self._origin.host, "why": why}
+                "a webhook was not delivered", extra={"host": self._posting.host, "why": why}
             )
             if pause_s is None:
                 break
             await asyncio.sleep(pause_s)
         return False
-
-    async def _post(self, document: bytes) -> str:
-        """Why it was not taken; empty if it was."""
-        headers = [(b"host", self._host), (b"content-type", b"application/json")]
-        token = self._credential()
-        if token:
-            headers.append((b"authorization", f"Bearer {token}".encode()))
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                answer = await self._client.request(
-                    self._origin,
-                    b"POST",
-                    self._target,
-                    headers,
-                    document,
-                    connect_timeout_s=_TIMEOUT_S,
-                    idle_timeout_s=_TIMEOUT_S,
-                )
-                await answer.read(_ANSWER_BYTES)
-        except RingfenceError as error:
-            return error.code
-        except TimeoutError:
-            return "no answer in time"
-        return "" if answer.status in _OK else f"status {answer.status}"
