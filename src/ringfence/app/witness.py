@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.stores.checkpoint.latest import installation_notes, latest_notes
 from ringfence.transport.client import Pool
-from ringfence.transport.http import Client
+from ringfence.transport.http import Requester
 from ringfence.transport.posting import DEFAULT_PORTS, Posting
 from ringfence.transport.tls import client_context
 
@@ -61,7 +61,7 @@ class FileTarget:
 class UrlTarget:
     """Takes each note as the body of a POST."""
 
-    def __init__(self, url: str, client: Client) -> None:
+    def __init__(self, url: str, client: Requester) -> None:
         """Take an `http` or `https` URL; the log names its host alone."""
         self._posting = Posting(client, url)
         self.name = self._posting.host
@@ -158,7 +158,7 @@ class Witnesses:
         return [each.name for each in self._all if each.failure is not None]
 
 
-def target(where: str, client: Client) -> Target:
+def target(where: str, client: Requester) -> Target:
     """A place as `--witness` names it: a URL, or else a path."""
     if urlsplit(where).scheme in DEFAULT_PORTS:
         return UrlTarget(where, client)

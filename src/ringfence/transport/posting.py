@@ -5,7 +5,7 @@ from typing import Final, final
 from urllib.parse import urlsplit
 
 from ringfence.domain.error import RingfenceError
-from ringfence.transport.http import Client, Origin
+from ringfence.transport.http import Origin, Requester
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -18,7 +18,7 @@ _OK: Final = range(200, 300)
 class Posting:
     """One URL to post to. `host` may be logged; the rest of a URL may be a secret."""
 
-    def __init__(self, client: Client, url: str) -> None:
+    def __init__(self, client: Requester, url: str) -> None:
         """Take an `http` or `https` URL; a user name in it is not sent."""
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS[parts.scheme]

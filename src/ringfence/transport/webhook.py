@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import final
 
 from ringfence.transport.http import Requester
+from ringfence.transport.posting import Posting
 
 _LOG = logging.getLogger(__name__)
 
