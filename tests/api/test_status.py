@@ -20,6 +20,7 @@ def test_the_status_says_nothing_of_any_organisation(plane: Plane) -> None:
                 "memory_bytes": 0,
                 "cpu_us": "0",
                 "messages": "0",
+                "inquiries": "0",
                 "trouble": "",
             }
         ],

@@ -242,6 +242,7 @@ async def process(installed: Installation) -> AsyncIterator[asyncio.subprocess.P
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ringfence", "up", "--port", "0", "--console-port", "0"),
         *("--config", str(installed.settings.config), "--data", str(installed.data)),
+        *("--workers", str(installed.workers)),
         env=os.environ | ENVIRONMENT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

@@ -52,6 +52,7 @@ def test_a_worker_is_another_process_that_greets_and_ends_in_order(clock: System
                     connections=0,
                     memory_bytes=0,
                     cpu_us=0,
+                    inquiries=0,
                     lapses=0,
                     lost=0,
                     trouble="",

@@ -9,6 +9,7 @@ from ringfence.app.message import Done, Identified, Identify, Message, Pulse, St
 from ringfence.app.shared import Shared
 from ringfence.domain.agent import AgentState
 from ringfence.domain.error import PeerError, RingfenceError
+from ringfence.domain.lease import Holder
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve, Resolved, Who
 from ringfence.stores.ledger import Recovered
@@ -24,6 +25,7 @@ class Worker:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.holder = Holder(f"{number}.1")
         self.heard: list[Message] = []
         self.may_obey = asyncio.Event()
         self.may_obey.set()
@@ -179,6 +181,7 @@ def pulse() -> Pulse:
         connections=0,
         memory_bytes=0,
         cpu_us=0,
+        inquiries=0,
         lapses=0,
         lost=0,
         trouble="",

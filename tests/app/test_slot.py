@@ -38,6 +38,7 @@ def pulse(trouble: str = "") -> Pulse:
         connections=5,
         memory_bytes=6,
         cpu_us=7,
+        inquiries=0,
         lapses=0,
         lost=0,
         trouble=trouble,

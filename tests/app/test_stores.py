@@ -5,7 +5,7 @@ import pytest
 from tests.stores.ledger.event import intent, outcome
 
 from ringfence.app.storage import Files
-from ringfence.app.stores import open_stores
+from ringfence.app.stores import charged_by, open_stores
 from ringfence.domain.error import UsageError
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import log_ids
@@ -53,3 +53,8 @@ def test_a_folder_in_use_is_refused_and_nothing_stays_open(tmp_path: Path) -> No
         Files(tmp_path).take_log(Files(tmp_path).logs(), ids).release()
 
     asyncio.run(story())
+
+
+def test_a_log_that_was_never_written_has_charged_nothing(tmp_path: Path) -> None:
+    assert charged_by(Files(tmp_path), "log_1", 0) == {}
+    assert log_ids(tmp_path) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.app.installation import TOKEN, Answer, Installation, plane, provider
+from tests.app.installation import TOKEN, Answer, Installation, plane, process, provider
 
 from ringfence.app import remote_worker
 from ringfence.app.plane import Plane
@@ -53,6 +53,12 @@ async def answers(installed: Installation, count: int = 24) -> list[Answer]:
     return await asyncio.gather(*(installed.ask() for _ in range(count)))
 
 
+def seed_of(pid: int) -> bytes:
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    [found] = [each for each in variables if each.startswith(b"PYTHONHASHSEED=")]
+    return found.removeprefix(b"PYTHONHASHSEED=")
+
+
 def supervisor(running: Plane) -> Supervisor:
     assert isinstance(running.workers, Supervisor)
     return running.workers
@@ -73,6 +79,10 @@ def test_several_workers_serve_one_port_and_obey_every_change(installed: Install
                 assert [each.trouble for each in statuses] == [""] * 3
                 assert all(each.epoch == 1 and each.memory_bytes > 0 for each in statuses)
                 assert [each.open_invocations for each in statuses] == [1] * 3
+                # A conversation hashes to the same wherever its calls arrive.
+                seeds = {seed_of(each.pid) for each in statuses}
+                assert len(seeds) == 1
+                assert seeds != {b"0"}
 
                 await set_state(running, AgentState.SUSPENDED)
                 assert {each.code for each in await answers(installed)} == {"agent_suspended"}
@@ -248,6 +258,62 @@ def test_a_plane_whose_workers_cannot_start_says_so_at_once(
             with pytest.raises(RingfenceError):
                 async with plane(installed):
                     raise AssertionError("it must not start")
+
+    asyncio.run(story())
+
+
+def test_when_the_supervisor_is_killed_its_workers_end_and_a_restart_recovers_everything(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with process(installed) as running:
+                assert (await installed.ask()).status == 200
+                waiting = [asyncio.create_task(installed.ask("hang")) for _ in range(6)]
+                await until(lambda: there.journal.total == 7)
+                running.send_signal(signal.SIGKILL)
+                # Not a byte of an answer, whatever became of the connections.
+                for task in waiting:
+                    with contextlib.suppress(ConnectionError, IndexError):
+                        assert (await task).status in {0, 503}
+            async with plane(installed):
+                assert (await installed.ask()).status == 200
+            events = installed.events()
+            intents = sorted(e.action for e in events if isinstance(e, Intent))
+            outcomes = [e for e in events if isinstance(e, Outcome)]
+            assert intents == sorted(e.action for e in outcomes)
+            assert len(intents) == there.journal.total == 8
+            hung = [e for e in outcomes if e.status is not Status.OK]
+            assert len(hung) == 6
+            assert all(e.cost_nano == e.reserved_nano for e in hung)
+
+    asyncio.run(story())
+
+
+def test_sigterm_drains_every_worker_and_a_second_signal_does_not_wait(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider(SLOWLY) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with process(installed) as running:
+                slow = [asyncio.create_task(installed.ask("slow", stream=True)) for _ in range(6)]
+                hung = asyncio.create_task(installed.ask("hang"))
+                await until(lambda: there.journal.total == 7)
+                running.send_signal(signal.SIGTERM)
+                for answer in await asyncio.gather(*slow):
+                    assert b"[DONE]" in answer.body
+                assert running.returncode is None
+                running.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(10):
+                    assert await running.wait() == 0
+                with contextlib.suppress(ConnectionError, IndexError):
+                    assert (await hung).status != 200
+            events = installed.events()
+            assert len([e for e in events if isinstance(e, Outcome)]) == 7
 
     asyncio.run(story())
 

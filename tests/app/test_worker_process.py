@@ -32,6 +32,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Outcome, Status
 from ringfence.domain.invocation import Grouping, Invocation
+from ringfence.domain.lease import Slab, Take, Taken, Want
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Card, Resolve, Resolved
 from ringfence.enforcement.authority import LEASE_US
@@ -58,7 +59,9 @@ class Over:
             self.pulses.append(message)
 
     def asked(self, message: Message) -> Message | Awaitable[Message]:
-        """One run for all calls."""
+        """One run for all calls, and all that is wanted of every limit."""
+        if isinstance(message, Take):
+            return Taken(slabs=tuple(map(whole, message.wants)))
         assert isinstance(message, Resolve)
         organisation = self.configuration.organisations["acme"].id
         run = Invocation(
@@ -125,6 +128,17 @@ class Over:
                 change=self.next(), organisation=organisation, agent=self.agent, state=state
             )
         )
+
+
+def whole(want: Want) -> Slab:
+    return Slab(
+        key=want.key,
+        window_start_us=want.window_start_us,
+        window_end_us=want.window_end_us,
+        amount=want.limit,
+        limit=want.limit,
+        free=0,
+    )
 
 
 @asynccontextmanager

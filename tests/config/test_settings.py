@@ -42,7 +42,7 @@ def test_tls_or_an_explicit_word_lets_others_in(tmp_path: Path) -> None:
         (Options(console_port=-1), "`--console-port` cannot be -1"),
         (Options(port=9000, console_port=9000), "cannot share port 9000"),
         (Options(workers=0), "`--workers` cannot be 0"),
-        (Options(workers=2), "`--workers 2` is more than this version runs, which is one"),
+        (Options(workers=257), "`--workers` cannot be 257"),
         (Options(database="mysql://u:hidden@h/d"), "a kind of database that is not supported"),
         (Options(database="postgresql://u:${NOT_SET}@h/hidden"), "variable `NOT_SET`, which the"),
         (Options(host="192.168.0.5"), "`--host 192.168.0.5` would serve other machines"),

@@ -3,7 +3,7 @@ import re
 from ringfence.domain.identifier import Prefix
 from ringfence.testing.clock import ManualClock
 from ringfence.transport.clock import SystemClock
-from ringfence.transport.entropy import RandomIds, secret
+from ringfence.transport.entropy import RandomIds, hash_seed, secret
 
 
 def test_ids_are_unique_across_many_blocks_of_randomness() -> None:
@@ -29,3 +29,9 @@ def test_a_secret_has_its_prefix_and_256_bits() -> None:
     made = {secret("rf_") for _ in range(100)}
     assert len(made) == 100
     assert all(re.fullmatch(r"rf_[A-Za-z0-9_-]{43}", each) for each in made)
+
+
+def test_seeds_of_hashes_differ_and_are_what_python_takes() -> None:
+    seeds = {hash_seed() for _ in range(20)}
+    assert len(seeds) > 18
+    assert all(0 < int(seed) < 2**32 for seed in seeds)

@@ -29,8 +29,8 @@ Result = TypeVar("Result")
 class WorkerStatus:
     """One worker of the data plane.
 
-    `cpu_us` and `messages` (with its supervisor, both ways) only rise while it lives. `trouble` is
-    empty if it can do its work.
+    `cpu_us`, `messages` (with its supervisor, both ways) and `inquiries` (of them, questions that a
+    call may have waited for) only rise while it lives. `trouble` is empty if it can do its work.
     """
 
     pid: int
@@ -40,6 +40,7 @@ class WorkerStatus:
     memory_bytes: int = 0
     cpu_us: int = 0
     messages: int = 0
+    inquiries: int = 0
     trouble: str = ""
 
 

@@ -11,7 +11,8 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     """One worker of the data plane.
 
     `memory_bytes` is what it holds now, `cpu_us` what it has used since it started, `messages` how
-    many it has exchanged with its supervisor. `trouble` is empty if it can do its work.
+    many it has exchanged with its supervisor, `inquiries` how many of those were its questions.
+    `trouble` is empty if it can do its work.
     """
 
     pid: int
@@ -21,6 +22,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     cpu_us: str
     messages: str
+    inquiries: str
     trouble: str
 
 
@@ -64,6 +66,7 @@ def _view(status: WorkerStatus) -> WorkerView:
         memory_bytes=status.memory_bytes,
         cpu_us=str(status.cpu_us),
         messages=str(status.messages),
+        inquiries=str(status.inquiries),
         trouble=status.trouble,
     )
 

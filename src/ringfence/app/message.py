@@ -13,6 +13,7 @@ from ringfence.config.settings import SQLITE
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.lease import Recall, Report, Take, Taken
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import (
@@ -160,7 +161,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 class Pulse(msgspec.Struct, frozen=True, kw_only=True, tag="pulse"):
     """How a worker is, told a few times a second.
 
-    `trouble` is empty if it can do its work. `lost` counts events that could not be written.
+    `trouble` is empty if it can do its work. `inquiries` counts what it asked its supervisor,
+    `lapses` what had to wait for authority, `lost` events that could not be written.
     """
 
     epoch: int
@@ -168,13 +170,18 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True, tag="pulse"):
     connections: int
     memory_bytes: int
     cpu_us: int
+    inquiries: int
     lapses: int
     lost: int
     trouble: str
 
 
 Message = (
-    Resolve
+    Take
+    | Taken
+    | Recall
+    | Report
+    | Resolve
     | Declare
     | Resolved
     | End

@@ -12,6 +12,7 @@ from typing import Final, Protocol, final
 
 from ringfence.app.message import VERSION, Drain, Hurry, Message, Pulse, Renewal
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.lease import Holder
 from ringfence.enforcement.authority import LEASE_US
 from ringfence.transport.clock import Clock
 from ringfence.transport.link import Link
@@ -43,9 +44,13 @@ class RemoteWorker:
     worker has been given up, so that `granted_until_us` bounds what it may still do.
     """
 
-    def __init__(self, number: int, clock: Clock, supervisor: Asked) -> None:
-        """Nothing is started yet. `number` counts from 1 and is the place that it fills."""
+    def __init__(self, number: int, clock: Clock, supervisor: Asked, life: int = 1) -> None:
+        """Nothing is started yet. `number` counts from 1 and is the place that it fills.
+
+        `life` tells those apart who fill it one after the other.
+        """
         self.number = number
+        self.holder = Holder(f"{number}.{life}")
         self.pulse: Pulse | None = None
         self.heard_us = clock.monotonic_us()
         self.is_told = False

@@ -1,8 +1,9 @@
 """What only one process may know, for workers that ask it: every run, and where it stands."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from ringfence.app.group import Beginning
 from ringfence.app.message import (
@@ -14,11 +15,16 @@ from ringfence.app.message import (
     StateChange,
 )
 from ringfence.app.remote_worker import unexpected
-from ringfence.decisions.budget import Book
+from ringfence.decisions.budget import Line
+from ringfence.decisions.lease import Broker
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.lease import Charged, Holder, Recall, Report, Take
 from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.lending import Lending
 from ringfence.enforcement.registry import Registry
+from ringfence.stores.state.grant import Grant
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
@@ -30,12 +36,19 @@ class Peer(Protocol):
     def number(self) -> int:
         """The place that it fills."""
 
+    @property
+    def holder(self) -> Holder:
+        """Its name among those who hold slabs of limits; of one life only."""
+
     def ask(self, message: Message) -> asyncio.Future[Message]:
         """Say something that is answered."""
 
     async def obey(self, answer: asyncio.Future[Message]) -> None:
         """Return when it has been taken, or can no longer be disobeyed."""
 
+
+_REPORT_S: Final = 0.5
+"""How long workers are waited for that are asked what they have spent."""
 
 Workers = Callable[[], Sequence[Peer]]
 """Every worker that is told of changes now."""
@@ -60,15 +73,21 @@ class Shared:
         epoch = beginning.epoch
         self._directory.install(epoch.configuration, epoch.states)
         self._directory.put_credentials(beginning.credentials)
+        self._broker = Broker()
+        self.lending = Lending(self._broker, clock, self._ask_back)
         invocations = Invocations(
             directory=self._directory,
-            book=Book(),
+            book=self._broker,
             ledger=beginning.ledger,
             clock=clock,
             ids=ids,
         )
         invocations.restore_closed(beginning.recovered.closed)
         invocations.restore(beginning.recovered.invocations)
+        for key, start_us, spent in beginning.recovered.spent:
+            self._broker.load(key, start_us, spent)
+        for grant in beginning.grants:
+            self.grant(grant)
         self.registry = Registry(
             directory=self._directory, invocations=invocations, clock=clock, tell=self._tell
         )
@@ -92,19 +111,54 @@ class Shared:
         return opened.cards
 
     def died(self, worker: Peer) -> None:
-        """A worker is no more."""
+        """A worker is no more; what it was lent counts as spent until `prove`."""
         self.registry.gone(worker.number)
+        self.lending.died(worker.holder)
+
+    def prove(self, worker: Peer, charged: Sequence[Charged]) -> None:
+        """The log of a dead worker has been made whole, and this is what it charged."""
+        self.lending.prove(worker.holder, charged)
 
     def tidy(self) -> None:
         """End what is over."""
         self.registry.tidy()
+        self.lending.tidy()
+
+    def grant(self, grant: Grant) -> None:
+        """Raise the limit of one account in one window."""
+        self._broker.grant(grant.account, grant.window_start_us, grant.amount)
+
+    async def standing(self, organisation: str) -> Sequence[Line]:
+        """The books of an organisation, with what workers have spent until now."""
+        asking = [self._reported(worker) for worker in self._workers()]
+        if asking:
+            await asyncio.wait(map(asyncio.ensure_future, asking), timeout=_REPORT_S)
+        return self._broker.standing(organisation, self._clock.now_us())
+
+    async def _reported(self, worker: Peer) -> None:
+        with contextlib.suppress(UnavailableError):
+            self.lending.report(worker.holder, await self._asked_back(worker, Recall(())))
+
+    async def _ask_back(self, holder: Holder, recall: Recall) -> Report:
+        for worker in self._workers():
+            if worker.holder == holder:
+                return await self._asked_back(worker, recall)
+        raise UnavailableError("link_closed", "that worker has gone")
+
+    @staticmethod
+    async def _asked_back(worker: Peer, recall: Recall) -> Report:
+        report = await worker.ask(recall)
+        if not isinstance(report, Report):
+            raise unexpected(report)
+        return report
 
     # `remote_worker.Asked`
 
     def told(self, worker: Peer, message: Message, /) -> None:
-        """What a worker has seen."""
-        del worker
+        """What a worker has seen and spent."""
         match message:
+            case Report():
+                self.lending.report(worker.holder, message)
             case Heard():
                 self.registry.hear(message)
             case End():
@@ -125,6 +179,8 @@ class Shared:
             case End():
                 self.registry.end(message)
                 return self._told(Resolved())
+            case Take():
+                return self.lending.take(worker.holder, message)
             case Identify():
                 return self._identify(message)
             case _:

@@ -5,6 +5,7 @@ from typing import Final
 
 from ringfence.api.context import WorkerStatus
 from ringfence.app.remote_worker import RemoteWorker
+from ringfence.stores.ledger.charged import Totals
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 30.0
@@ -23,6 +24,8 @@ class Slot:
     number: int
     log: str = ""
     worker: RemoteWorker | None = None
+    charged: Totals | None = None
+    """What the log had charged when the present worker's life began; None before the first."""
     failures: int = 0
     """How often in a row a worker has ended here without having served for long."""
     since_us: int = 0
@@ -74,6 +77,7 @@ class Slot:
             memory_bytes=pulse.memory_bytes if pulse is not None else 0,
             cpu_us=pulse.cpu_us if pulse is not None else 0,
             messages=worker.messages if worker is not None else 0,
+            inquiries=pulse.inquiries if pulse is not None else 0,
             trouble=self.trouble(now_us),
         )
 

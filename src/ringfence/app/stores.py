@@ -9,7 +9,8 @@ from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import Keeper, SigningKeys
 from ringfence.stores.ledger import HeldLog, LedgerWriter, Logs, Recovered, recover
 from ringfence.stores.ledger.attested import AttestedLog, attest
-from ringfence.stores.ledger.recovery import complete
+from ringfence.stores.ledger.charged import Totals, totals
+from ringfence.stores.ledger.recovery import LONGEST_WINDOW_US, complete
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
@@ -108,6 +109,21 @@ def recover_log(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -
     finally:
         logs.close()
     return unknown
+
+
+def charged_by(storage: Storage, log_id: str, now_us: int) -> Totals:
+    """What a log that nobody writes now has charged; nothing if there is none yet."""
+    logs = storage.logs()
+    try:
+        if log_id not in logs.ids():
+            return {}
+        rows = logs.read(log_id)
+        try:
+            return totals(rows, now_us - LONGEST_WINDOW_US)
+        finally:
+            rows.close()
+    finally:
+        logs.close()
 
 
 def _take(logs: Logs, log_id: str) -> HeldLog | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from ringfence.app.remote_worker import RemoteWorker, unexpected
 from ringfence.app.shared import Shared
 from ringfence.app.slot import Slot
 from ringfence.app.storage import storage_at
-from ringfence.app.stores import recover_log
+from ringfence.app.stores import charged_by, recover_log
 from ringfence.config.settings import SQLITE
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
@@ -41,10 +42,11 @@ from ringfence.enforcement.authority import RENEW_S
 from ringfence.enforcement.watch import joined
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
+from ringfence.stores.ledger.charged import Totals, charged_since
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
-from ringfence.transport.entropy import Ids
+from ringfence.transport.entropy import Ids, hash_seed
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,9 +73,11 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._folder = folder
         self._clock = clock
-        self._environment = environment
+        # What conversations hash to is compared between workers.
+        self._environment = {**environment, "PYTHONHASHSEED": hash_seed()}
         self._slots = [Slot(number=at) for at in range(1, count + 1)]
         self._change = 0
+        self._lives = itertools.count(1)
         self._configure: Configure | None = None
         self._credentials: dict[str, AgentCredential] = {}
         self._recovered = Recovered()
@@ -206,11 +210,11 @@ class Supervisor:
 
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
+        self._known().grant(grant)
 
     async def budgets(self, organisation: str) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
-        del organisation
-        return ()
+        return await self._known().standing(organisation)
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How each worker is."""
@@ -290,7 +294,8 @@ class Supervisor:
     async def _keep(self, slot: Slot, first: asyncio.Future[None]) -> None:
         """Fill a slot for as long as the plane runs."""
         while not self._is_ending:
-            worker = slot.worker = RemoteWorker(slot.number, self._clock, self)
+            life = next(self._lives)
+            worker = slot.worker = RemoteWorker(slot.number, self._clock, self, life)
             error: RingfenceError | None = None
             try:
                 await worker.spawn(self._environment)
@@ -312,7 +317,7 @@ class Supervisor:
                 first.set_exception(error)
                 return
             _tell_of_end(slot, code, error, pause_s)
-            await self._bury(slot)
+            await self._bury(slot, worker)
             await asyncio.sleep(pause_s)
 
     async def _begin(self, slot: Slot, worker: RemoteWorker) -> None:
@@ -320,6 +325,8 @@ class Supervisor:
         assert self._configure is not None  # noqa: S101 (set before `_installed`)
         assert self._place is not None  # noqa: S101 (likewise)
         known = self._recovered
+        if slot.charged is None:
+            slot.charged = await asyncio.to_thread(self._charged, slot.log)
         # From here to the ask, one turn: what changes later is told after this.
         start = Start(
             worker=slot.number,
@@ -345,20 +352,29 @@ class Supervisor:
         worker.renew(self._change)
         _LOG.info("worker %d serves", slot.number, extra={"worker_pid": worker.pid})
 
-    def _recover(self, log: str) -> list[str]:
+    def _charged(self, log: str) -> Totals:
+        return charged_by(storage_at(self._folder, self._database), log, self._clock.now_us())
+
+    def _recover(self, log: str) -> tuple[list[str], Totals]:
         keys = SigningKeys(self._folder, Path(self._signing_key) if self._signing_key else None)
         storage = storage_at(self._folder, self._database)
-        return recover_log(storage, log, keys, self._clock.now_us())
+        unknown = recover_log(storage, log, keys, self._clock.now_us())
+        return unknown, charged_by(storage, log, self._clock.now_us())
 
-    async def _bury(self, slot: Slot) -> None:
-        """Give every intent of a dead worker its outcome, exactly once, before its log goes on."""
+    async def _bury(self, slot: Slot, worker: RemoteWorker) -> None:
+        """Give every intent of a dead worker its outcome, exactly once, before its log goes on.
+
+        Then what it was lent is free again, except for what its log proves that it spent.
+        """
         while not self._is_ending:
             try:
-                unknown = await asyncio.to_thread(self._recover, slot.log)
+                unknown, after = await asyncio.to_thread(self._recover, slot.log)
             except RingfenceError as error:
                 _LOG.error("the log of worker %d cannot be recovered yet: %s", slot.number, error)
                 await asyncio.sleep(_RECOVER_EVERY_S)
                 continue
+            self._known().prove(worker, charged_since(slot.charged or {}, after))
+            slot.charged = after
             for action in unknown:
                 _LOG.warning("an action has no known outcome", extra={"act": action})
             return

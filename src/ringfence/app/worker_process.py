@@ -12,6 +12,7 @@ from typing import Final, assert_never, final
 
 from ringfence.app.data_port import DataPort
 from ringfence.app.health import LedgerHealth, totals
+from ringfence.app.inquiry import Inquiries
 from ringfence.app.interpreter import cpu_us, freeze, memory_bytes, prefer_loop
 from ringfence.app.message import (
     VERSION,
@@ -22,8 +23,6 @@ from ringfence.app.message import (
     Done,
     Drain,
     Hurry,
-    Identified,
-    Identify,
     Measure,
     Measurement,
     Message,
@@ -38,7 +37,8 @@ from ringfence.app.message import (
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
-from ringfence.domain.registry import Declare, End, Ended, Opened, Resolve, Resolved
+from ringfence.domain.lease import Recall, Report
+from ringfence.domain.registry import Ended, Opened
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.stores.body import BodyStore
@@ -61,8 +61,8 @@ _TIDY_S: Final = 2.0
 _ORPHAN_GRACE_S: Final = 1.0
 """How long answers may end after the supervisor has gone: without authority few can."""
 _CATCH_UP_S: Final = 1.0
-_ANSWER_S: Final = 2.0
-_USERS_KEPT: Final = 10_000
+_REPORT_EVERY: Final = 4
+"""How many pulses pass between two reports of what was spent: one second."""
 
 _Change = Change | Opened | Ended
 
@@ -87,7 +87,7 @@ class WorkerProcess:
         self._ending: asyncio.Task[Message] | None = None
         self._finished = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._users: dict[tuple[str, str], str] = {}
+        self._inquiries = Inquiries()
         self._early: list[tuple[_Change, asyncio.Future[Message]]] = []
         self._link: Link[Message] | None = None
         self._serving: _Serving | None = None
@@ -98,6 +98,7 @@ class WorkerProcess:
         Raises RingfenceError: `link_version`, `link_closed`, `events_lost`.
         """
         self._link = await Link[Message].over(connection, Message, VERSION, self)
+        self._inquiries.link = self._link
         await self._finished.wait()
         await asyncio.sleep(0)  # the last answer leaves at the end of the turn
         self._link.close()
@@ -130,13 +131,8 @@ class WorkerProcess:
                 return self._start(message)
             case Configure() | CredentialsChange() | StateChange() | Opened() | Ended():
                 return self._change(message)
-            case CatchUp(with_bodies):
-                return self._serving_now().catch_up(with_bodies=with_bodies)
-            case Watched(organisation=organisation):
-                worker = self._serving_now().worker
-                return Standings(upstreams=worker.watch.standing(organisation))
-            case Measure():
-                return self._serving_now().measure()
+            case Recall() | CatchUp() | Measure() | Watched():
+                return self._serving_now().asked(message)
             case Drain(grace_s):
                 return asyncio.shield(self.end(grace_s))
             case _:
@@ -151,43 +147,7 @@ class WorkerProcess:
             self._loop.call_later(_ORPHAN_GRACE_S, self._hurry.set)
         self.end(_ORPHAN_GRACE_S)
 
-    # `enforcement.proof.UserRegistry`
-
-    async def user_id(self, organisation: str, name: str) -> str:
-        """The id of a user, from the supervisor. Raises UnavailableError."""
-        known = self._users.get((organisation, name))
-        if known is not None:
-            return known
-        answer = await self._ask(Identify(organisation=organisation, name=name))
-        if not isinstance(answer, Identified):
-            raise _unexpected(answer)
-        if len(self._users) >= _USERS_KEPT:
-            del self._users[next(iter(self._users))]
-        self._users[organisation, name] = answer.user
-        return answer.user
-
     # Within
-
-    async def _ask_registry(self, message: Resolve | Declare | End) -> Resolved:
-        answer = await self._ask(message)
-        if not isinstance(answer, Resolved):
-            raise _unexpected(answer)
-        return answer
-
-    def _tell(self, message: Message) -> None:
-        if self._link is not None:
-            self._link.tell(message)
-
-    async def _ask(self, message: Message) -> Message:
-        """What the supervisor answers. Raises UnavailableError if it does not in time."""
-        if self._link is None:
-            raise UnavailableError("link_closed", "this worker has no supervisor")
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                return await self._link.ask(message)
-        except TimeoutError as error:
-            why = "the supervisor does not answer in time"
-            raise UnavailableError("supervisor_unavailable", why) from error
 
     def _serving_now(self) -> "_Serving":
         if self._serving is None:
@@ -211,10 +171,11 @@ class WorkerProcess:
                 ids=self._ids,
                 readiness=self._trouble,
                 authority=self._authority,
-                users=self,
+                users=self._inquiries,
                 number=start.worker,
                 workers=start.workers,
-                registry=RegistryWire(self._ask_registry, self._tell),
+                registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),
+                lender=self._inquiries,
             ),
             Recovered(
                 evidence={
@@ -286,6 +247,7 @@ class WorkerProcess:
         return ""
 
     async def _pulse(self, serving: "_Serving") -> None:
+        beats = 0
         while self._link is not None:
             configuration = serving.worker.directory.configuration
             self._link.tell(
@@ -295,11 +257,15 @@ class WorkerProcess:
                     connections=serving.port.connections,
                     memory_bytes=memory_bytes(),
                     cpu_us=cpu_us(),
+                    inquiries=self._inquiries.asked,
                     lapses=self._authority.lapses,
                     lost=serving.ledger.lost,
                     trouble=self._trouble(),
                 )
             )
+            beats += 1
+            if serving.worker.slabs is not None and beats % _REPORT_EVERY == 0:
+                serving.worker.slabs.report()
             await asyncio.sleep(PULSE_S)
 
     async def _tidy(self, serving: "_Serving") -> None:
@@ -334,12 +300,29 @@ class _Serving:
         self.health = LedgerHealth(ledger)
         self._bodies = bodies
 
+    def asked(self, message: Recall | CatchUp | Measure | Watched) -> Message | Awaitable[Message]:
+        match message:
+            case Recall():
+                return self.recalled(message)
+            case CatchUp(with_bodies):
+                return self.catch_up(with_bodies=with_bodies)
+            case Measure():
+                return self.measure()
+            case Watched(organisation=organisation):
+                return Standings(upstreams=self.worker.watch.standing(organisation))
+            case _ as never:
+                assert_never(never)
+
     async def catch_up(self, *, with_bodies: bool) -> Message:
         with contextlib.suppress(UnavailableError, TimeoutError):
             await asyncio.wait_for(self.ledger.settle(), _CATCH_UP_S)
         if with_bodies:
             await asyncio.to_thread(self._bodies.flush, _CATCH_UP_S)
         return Done()
+
+    async def recalled(self, recall: Recall) -> Message:
+        slabs = self.worker.slabs
+        return Report() if slabs is None else await slabs.recalled(recall)
 
     async def measure(self) -> Message:
         return Measurement(await self.worker.metrics())

@@ -19,7 +19,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--port", type=int, help="Port of the data plane [8484; 0 picks one].")
 @click.option("--console-host", help="Address of the control plane [127.0.0.1].")
 @click.option("--console-port", type=int, help="Port of the control plane [8485; 0 picks one].")
-@click.option("--workers", type=int, help="Worker processes [1].")
+@click.option("--workers", type=int, help="Worker processes, one for each core [1].")
 @DATABASE
 @click.option("--tls-cert", metavar="FILE", help="Serve TLS with this certificate (PEM).")
 @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")

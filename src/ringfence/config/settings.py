@@ -20,6 +20,7 @@ SQLITE = "sqlite"
 DATABASE_VARIABLE = "RINGFENCE_DATABASE"
 
 _HIGHEST_PORT = 65535
+_MOST_WORKERS = 256
 _SCHEMES = ("postgresql://", "postgres://")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _Given = TypeVar("_Given")
@@ -166,11 +167,8 @@ def _check_tls(settings: Settings) -> None:
 
 
 def _check_scale(settings: Settings) -> None:
-    if settings.workers < 1:
-        raise _invalid(f"`--workers` cannot be {settings.workers}", "at least 1")
-    if settings.workers > 1:
-        what = f"`--workers {settings.workers}` is more than this version runs, which is one"
-        raise _invalid(what, "leave --workers out")
+    if not 1 <= settings.workers <= _MOST_WORKERS:
+        raise _invalid(f"`--workers` cannot be {settings.workers}", f"1 to {_MOST_WORKERS}")
 
 
 def _invalid(what: str, advice: str) -> UsageError:

@@ -43,3 +43,8 @@ class RandomIds:
 def secret(prefix: str) -> str:
     """A fresh secret: the prefix and 256 random bits in URL-safe base64."""
     return prefix + base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+
+
+def hash_seed() -> str:
+    """A fresh value of PYTHONHASHSEED, for processes that must hash alike and unlike others."""
+    return str(int.from_bytes(os.urandom(4), "big") or 1)

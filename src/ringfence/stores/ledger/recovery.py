@@ -19,7 +19,7 @@ from ringfence.stores.ledger.projection import Projection
 from ringfence.stores.ledger.rows import HeldLog, LogRows, Logs
 from ringfence.stores.ledger.segment import GROUP
 
-_LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
+LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 """A month and a day: no window that began before is still open."""
 
 _OF_RUNS: Final = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
@@ -65,12 +65,12 @@ def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
         _make_whole(own, logs, log_id, now_us, recovered)
         rows = logs.read(log_id)
         try:
-            for key, start_us, nano in rows.spent(now_us - _LONGEST_WINDOW_US):
+            for key, start_us, nano in rows.spent(now_us - LONGEST_WINDOW_US):
                 spent[key, start_us] = spent.get((key, start_us), 0) + nano
             _read_open(rows, invocations)
             # What was ended on purpose: its name must not open a fresh run with a fresh budget.
             recovered.closed.extend(
-                rows.closed_invocations(now_us - _LONGEST_WINDOW_US, _CLOSED_READ)
+                rows.closed_invocations(now_us - LONGEST_WINDOW_US, _CLOSED_READ)
             )
             read_evidence(rows, recovered.evidence)
             recovered.objects.extend(read_objects(rows))

@@ -1,0 +1,82 @@
+"""What a worker process asks of its supervisor: users' ids, runs, and its part of shared limits."""
+
+import asyncio
+from typing import Final, final
+
+from ringfence.app.message import Identified, Identify, Message
+from ringfence.domain.error import PeerError, UnavailableError
+from ringfence.domain.lease import Report, Take, Taken
+from ringfence.domain.registry import Declare, End, Heard, Resolve, Resolved
+from ringfence.transport.link import Link
+
+_ANSWER_S: Final = 2.0
+_USERS_KEPT: Final = 10_000
+
+
+@final
+class Inquiries:
+    """Implements `enforcement.proof.UserRegistry` and `enforcement.lease.Lender`."""
+
+    def __init__(self) -> None:
+        """Nobody can be asked before there is a link."""
+        self.link: Link[Message] | None = None
+        self.asked = 0
+        """How often the supervisor was asked, for the status."""
+        self._users: dict[tuple[str, str], str] = {}
+
+    async def user_id(self, organisation: str, name: str) -> str:
+        """The id of a user. Raises UnavailableError."""
+        known = self._users.get((organisation, name))
+        if known is not None:
+            return known
+        answer = await self._in_time(Identify(organisation=organisation, name=name))
+        if not isinstance(answer, Identified):
+            raise _unexpected(answer)
+        if len(self._users) >= _USERS_KEPT:
+            del self._users[next(iter(self._users))]
+        self._users[organisation, name] = answer.user
+        return answer.user
+
+    async def registry(self, question: Resolve | Declare | End) -> Resolved:
+        """What the registry of runs says. Raises UnavailableError."""
+        answer = await self._in_time(question)
+        if not isinstance(answer, Resolved):
+            raise _unexpected(answer)
+        return answer
+
+    async def take(self, take: Take) -> Taken:
+        """Slabs of shared limits. Raises UnavailableError.
+
+        Waits for as long as there is a link: what was lent must arrive, or it lies idle for ever.
+        """
+        answer = await self._ask(take)
+        if not isinstance(answer, Taken):
+            raise _unexpected(answer)
+        return answer
+
+    def report(self, report: Report) -> None:
+        """Tell what was spent and what goes back."""
+        self.tell(report)
+
+    def tell(self, message: Heard | End | Report) -> None:
+        """Say something that needs no answer, in order with everything else."""
+        if self.link is not None:
+            self.link.tell(message)
+
+    async def _in_time(self, message: Message) -> Message:
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._ask(message)
+        except TimeoutError as error:
+            why = "the supervisor does not answer in time"
+            raise UnavailableError("supervisor_unavailable", why) from error
+
+    async def _ask(self, message: Message) -> Message:
+        if self.link is None:
+            raise UnavailableError("link_closed", "this worker has no supervisor")
+        self.asked += 1
+        return await self.link.ask(message)
+
+
+def _unexpected(message: Message) -> PeerError:
+    return PeerError("link_malformed", f"`{type(message).__name__}` is no answer to that")

@@ -1,0 +1,102 @@
+import asyncio
+import socket
+from collections.abc import Awaitable
+
+import pytest
+
+from ringfence.app.inquiry import Inquiries
+from ringfence.app.message import VERSION, Done, Identified, Identify, Message
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.lease import Report, Take, Taken
+from ringfence.domain.registry import Clue, Heard, Resolve, Resolved, Who
+from ringfence.transport.link import Link
+
+RESOLVE = Resolve(who=Who(agent="agt_1", credential="crd_1"), clue=Clue())
+TAKE = Take(epoch=1, wants=())
+
+
+class Supervisor:
+    """Answers everything; `is_confused` answers everything wrongly."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+        self.is_confused = False
+
+    def told(self, message: Message) -> None:
+        self.heard.append(message)
+
+    def asked(self, message: Message) -> Message | Awaitable[Message]:
+        self.heard.append(message)
+        if self.is_confused:
+            return Done()
+        match message:
+            case Identify(name=name):
+                return Identified(f"user_{name}")
+            case Resolve():
+                return Resolved()
+            case Take():
+                return Taken(slabs=())
+            case _:
+                raise AssertionError(message)
+
+    def closed(self, why: RingfenceError) -> None:
+        """Nobody waits."""
+
+
+async def linked() -> tuple[Inquiries, Supervisor, Link[Message]]:
+    ours, theirs = socket.socketpair()
+    supervisor, inquiries = Supervisor(), Inquiries()
+    opening = asyncio.create_task(Link[Message].over(theirs, Message, VERSION, supervisor))
+    inquiries.link = await Link[Message].over(ours, Message, VERSION, Supervisor())
+    return inquiries, supervisor, await opening
+
+
+def test_everything_that_a_worker_lacks_is_asked_and_answered() -> None:
+    async def story() -> None:
+        inquiries, supervisor, link = await linked()
+        assert await inquiries.user_id("org_1", "a") == "user_a"
+        assert await inquiries.user_id("org_1", "a") == "user_a"
+        assert await inquiries.registry(RESOLVE) == Resolved()
+        assert await inquiries.take(TAKE) == Taken(slabs=())
+        assert inquiries.asked == 3
+        inquiries.report(Report())
+        inquiries.tell(Heard())
+        await inquiries.registry(RESOLVE)
+        assert [type(each) for each in supervisor.heard[3:]] == [Report, Heard, Resolve]
+        link.close()
+
+    asyncio.run(story())
+
+
+def test_an_answer_to_something_else_is_none() -> None:
+    async def story() -> None:
+        inquiries, supervisor, link = await linked()
+        supervisor.is_confused = True
+        for asking in (
+            inquiries.user_id("org_1", "a"),
+            inquiries.registry(RESOLVE),
+            inquiries.take(TAKE),
+        ):
+            with pytest.raises(PeerError):
+                await asking
+        link.close()
+
+    asyncio.run(story())
+
+
+def test_without_a_supervisor_nothing_is_answered() -> None:
+    async def story() -> None:
+        inquiries, _, link = await linked()
+        link.close()
+        await asyncio.sleep(0.01)
+        for asking in (
+            inquiries.user_id("org_1", "a"),
+            inquiries.registry(RESOLVE),
+            inquiries.take(TAKE),
+        ):
+            with pytest.raises(UnavailableError):
+                await asking
+        with pytest.raises(UnavailableError):
+            await Inquiries().take(TAKE)
+
+    asyncio.run(story())
