@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from ringfence.decisions.model_call import (
     MAX_ANSWERS,
     check,
-    hosted_uses,
+    most_hosted_uses,
     outside_tokens,
     with_hosted,
 )
@@ -105,13 +106,26 @@ def test_a_hosted_tool_without_a_bound_is_refused(bound: tuple[int | None, int |
 
 
 def test_each_use_of_a_hosted_tool_adds_its_input_and_reads_the_request_again() -> None:
-    assert with_hosted(OPEN, 200) == 4 * 200 + 3 * 1_000
-    assert with_hosted(MODEL, 200) == 200
+    asked = request(hosted="web_search")
+    assert with_hosted(OPEN, asked, 200) == 4 * 200 + 3 * 1_000
+    assert with_hosted(MODEL, asked, 200) == 200
+    fewer = structs.replace(asked, hosted_uses=1)
+    assert with_hosted(OPEN, fewer, 200) == 2 * 200 + 1_000
 
 
 def test_a_route_allows_for_the_most_uses_of_any_model() -> None:
-    assert hosted_uses([MODEL, OPEN]) == 3
-    assert hosted_uses([]) == 0
+    asked = request(hosted="web_search")
+    assert most_hosted_uses([MODEL, OPEN], asked) == 3
+    assert most_hosted_uses([], asked) == 0
+    assert most_hosted_uses([MODEL, OPEN], structs.replace(asked, hosted_uses=2)) == 2
+
+
+@pytest.mark.parametrize(("uses", "passes"), [(1, True), (3, True), (4, False), (None, True)])
+def test_a_client_may_ask_for_as_many_uses_as_are_reserved(
+    uses: int | None, *, passes: bool
+) -> None:
+    asked = structs.replace(request(hosted="web_search"), hosted_uses=uses)
+    assert code(OPEN, asked) is (None if passes else Code.FIELD_REFUSED)
 
 
 def test_one_hosted_tool_among_allowed_ones_is_refused() -> None:

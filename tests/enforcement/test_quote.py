@@ -77,3 +77,28 @@ def test_an_invocation_without_a_fallback_in_its_scope_is_quoted_without_it() ->
         assert wide == 3 * narrow
 
     asyncio.run(story())
+
+
+def test_fewer_uses_of_hosted_tools_are_reserved_and_more_are_refused() -> None:
+    card = RateCard(rates=RATES, hosted=(("web_search", 50_000_000),))
+    searching: dict[str, Any] = {
+        "price": card,
+        "hosted_tools": frozenset({"web_search"}),
+        "hosted_uses": 10,
+        "hosted_tokens": 40_000,
+    }
+
+    async def story() -> None:
+        world = World(organisation(models={"small": model("small", **searching)}))
+        tools = [{"type": "web_search"}]
+        await world.ask("/v1/responses", respond(tools=tools, max_tool_calls=2))
+        [intent] = world.ledger.intents
+        own = intent.body_bytes + FRAMING_TOKENS
+        assert intent.input_bound == 3 * own + 2 * 40_000
+        tokens = intent.input_bound * 1_000 + 50 * 10_000
+        assert int(intent.reserved_nano) == tokens + 2 * 50_000_000
+        refused = await world.ask("/v1/responses", respond(tools=tools, max_tool_calls=11))
+        assert (refused.status, code_of(refused)) == (403, "field_refused")
+        assert len(world.providers.sent) == 1
+
+    asyncio.run(story())

@@ -1,7 +1,10 @@
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.domain.usage import Usage
-from ringfence.protocols.usage import read_usage
+from ringfence.protocols.usage import UsualUsage, read_usage
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,50 @@ def test_uses_of_hosted_tools_are_taken_over() -> None:
     usage = read_usage({"prompt_tokens": 1, "completion_tokens": 1}, {"web_search": 2})
     assert usage is not None
     assert usage.hosted_uses == {"web_search": 2}
+
+
+COUNTS = st.one_of(st.none(), st.integers(-2, 2**40), st.just(7.0), st.just(7.5), st.just("7"))
+DETAILS: st.SearchStrategy[object] = st.one_of(
+    st.none(),
+    st.just([]),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "cached_tokens",
+                "cache_write_tokens",
+                "reasoning_tokens",
+                "cache_write_tokens_details",
+            ]
+        ),
+        st.one_of(COUNTS, st.just({"ttl_12h_tokens": 3})),
+    ),
+)
+STATED = st.fixed_dictionaries(
+    {"prompt_tokens": COUNTS, "completion_tokens": COUNTS},
+    optional={
+        "total_tokens": COUNTS,
+        "input_tokens": COUNTS,
+        "prompt_cache_hit_tokens": COUNTS,
+        "prompt_tokens_details": DETAILS,
+        "completion_tokens_details": DETAILS,
+        "input_tokens_details": DETAILS,
+        "output_tokens_details": DETAILS,
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STATED)
+def test_what_fits_the_usual_form_is_read_alike(stated: dict[str, object]) -> None:
+    try:
+        usual = msgspec.json.decode(msgspec.json.encode(stated), type=UsualUsage)
+    except msgspec.ValidationError:
+        return
+    assert usual.normal() == read_usage(stated)
+
+
+def test_the_usual_form_is_the_usual_one() -> None:
+    details = {"cached_tokens": 3, "audio_tokens": 0}
+    stated = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": details}
+    usual = msgspec.json.decode(msgspec.json.encode(stated), type=UsualUsage)
+    assert usual.normal() == Usage(input_tokens=9, output_tokens=2, cache_read_tokens=3)

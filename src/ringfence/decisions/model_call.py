@@ -43,17 +43,23 @@ def outside_tokens(request: ModelRequest, owned_objects: Mapping[str, int]) -> i
     return sum(owned_objects[name] for name in request.provider_objects)
 
 
-def hosted_uses(models: Iterable[Model]) -> int:
-    """The most uses of hosted tools in one call that may go to any of these models."""
-    return max((model.hosted_uses or 0 for model in models), default=0)
+def hosted_uses(model: Model, request: ModelRequest) -> int:
+    """The most uses of hosted tools in a call that goes to this model: its own bound, or less."""
+    allowed, asked = model.hosted_uses or 0, request.hosted_uses
+    return allowed if asked is None else min(allowed, asked)
 
 
-def with_hosted(model: Model, input_tokens: int) -> int:
+def most_hosted_uses(models: Iterable[Model], request: ModelRequest) -> int:
+    """The same for a call that may go to any of these models."""
+    return max([hosted_uses(model, request) for model in models], default=0)
+
+
+def with_hosted(model: Model, request: ModelRequest, input_tokens: int) -> int:
     """The input bound of a call in which the provider runs its tools.
 
     After each use the model reads everything again, and each reading is billed.
     """
-    uses = model.hosted_uses or 0
+    uses = hosted_uses(model, request)
     return input_tokens * (uses + 1) + uses * (model.hosted_tokens or 0)
 
 
@@ -67,6 +73,9 @@ def _hosted(agent: Agent, model: Model, request: ModelRequest) -> Reason | None:
         return reason.unbounded_media(agent, kind, "hosted_uses")
     if model.hosted_tokens is None:
         return reason.unbounded_media(agent, kind, "hosted_tokens")
+    asked = request.hosted_uses
+    if asked is not None and asked > model.hosted_uses:
+        return reason.too_many_uses(agent, asked, model.hosted_uses)
     return None
 
 

@@ -204,6 +204,17 @@ def priced_field(agent: Agent, name: str) -> Reason:
     )
 
 
+def too_many_uses(agent: Agent, asked: int, allowed: int) -> Reason:
+    """The client lets the provider run its tools more often than is reserved for."""
+    return _refusal(
+        Code.FIELD_REFUSED,
+        agent,
+        f"the request lets the provider use its tools {asked} times, and {allowed} are allowed for "
+        "this model. Ask for fewer (`max_uses`, `max_tool_calls`).",
+        (("allowed", str(allowed)),),
+    )
+
+
 def too_many_answers(agent: Agent, answers: int, allowed: int) -> Reason:
     """More answers at once than any provider gives."""
     return _refusal(

@@ -37,6 +37,9 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the client-side tools that the request declares."""
     hosted_tools: tuple[Feature, ...] = ()
     """Tools that the provider itself would run (web search, code execution, `mcp`…)."""
+    hosted_uses: int | None = None
+    """How often the client itself lets all of `hosted_tools` be used together; None if it sets no
+    such bound for one of them."""
     priced_fields: tuple[Feature, ...] = ()
     """Fields that change the price (`service_tier`, `speed`, prediction, audio output…)."""
     outside_inputs: tuple[Feature, ...] = ()

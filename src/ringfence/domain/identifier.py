@@ -13,9 +13,11 @@ def make(prefix: Prefix, unix_ms: int, randomness: int) -> str:
 
     Source: RFC 9562 section 5.7 (UUIDv7), written as 32 hexadecimal digits.
     """
+    return f"{prefix}_{unix_ms & 0xFFFF_FFFF_FFFF:012x}{ending(randomness)}"
+
+
+def ending(randomness: int) -> str:
+    """The last 20 digits of an id, which follow its time."""
     rand_a = (randomness >> 62) & 0xFFF
     rand_b = randomness & 0x3FFF_FFFF_FFFF_FFFF
-    value = (
-        ((unix_ms & 0xFFFF_FFFF_FFFF) << 80) | _VERSION_7 | (rand_a << 64) | _VARIANT_RFC | rand_b
-    )
-    return f"{prefix}_{value:032x}"
+    return f"{_VERSION_7 | (rand_a << 64) | _VARIANT_RFC | rand_b:020x}"

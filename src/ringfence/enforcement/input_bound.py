@@ -26,7 +26,7 @@ class InputBounds:
             size = len(request.body)
             bound = input_bound.bound(leg.model, seen, size, request.images, request.media)
             if bound is not None and request.hosted_tools:
-                bound = model_call.with_hosted(leg.model, bound)
+                bound = model_call.with_hosted(leg.model, request, bound)
             if bound is not None and bound > most:
                 most = bound
         return most

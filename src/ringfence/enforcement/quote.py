@@ -27,6 +27,7 @@ from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.route import Route, within
 
 _NONE_OWNED: Mapping[str, int] = {}
+_NO_USES: Mapping[str, int] = {}
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,5 +125,7 @@ def _unfit(
 
 
 def _hosted_uses(route: Route, card: RateCard, request: ModelRequest) -> Mapping[str, int]:
-    uses = model_call.hosted_uses(leg.model for leg in route.legs)
+    if not request.hosted_tools:
+        return _NO_USES
+    uses = model_call.most_hosted_uses([leg.model for leg in route.legs], request)
     return dearest_uses(card, [tool.name for tool in request.hosted_tools], uses)

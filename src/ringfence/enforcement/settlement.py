@@ -7,6 +7,7 @@ from msgspec import structs
 
 from ringfence.decisions import input_bound
 from ringfence.decisions.budget import Book
+from ringfence.decisions.model_call import hosted_uses
 from ringfence.decisions.price import dearest_uses
 from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
 from ringfence.domain.event import Outcome
@@ -131,7 +132,7 @@ def charge_for(ticket: Ticket, ending: Ending) -> Charge:
     request, model = ticket.request, ending.leg.model
     card, usage = card_of(ending.leg), ending.answer.usage
     tools = [tool.name for tool in request.hosted_tools]
-    hosted = dearest_uses(card, tools, model.hosted_uses or 0)
+    hosted = dearest_uses(card, tools, hosted_uses(model, request))
     if hosted and usage is not None and request.dialect is Dialect.CHAT:
         usage = structs.replace(usage, hosted_uses=dict(hosted))
     return charge(

@@ -70,6 +70,7 @@ class Findings:
         "_built",
         "client_ids",
         "hosted",
+        "hosted_uses",
         "images",
         "media",
         "objects",
@@ -82,6 +83,8 @@ class Findings:
         """Nothing found yet."""
         self.tools: list[str] = []
         self.hosted: list[Feature] = []
+        self.hosted_uses: list[int] = []
+        """How often the client lets each hosted tool be used, of those that it sets a bound for."""
         self.priced: list[Feature] = []
         self.outside: list[Feature] = []
         self.objects: list[str] = []
@@ -125,6 +128,7 @@ class Findings:
         """Take over what another reading found."""
         self.tools += other.tools
         self.hosted += other.hosted
+        self.hosted_uses += other.hosted_uses
         self.priced += other.priced
         self.outside += other.outside
         self.objects += other.objects

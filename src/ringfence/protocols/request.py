@@ -26,8 +26,9 @@ def located(  # noqa: PLR0913 (the parts that a request is read in)
     output_limit: int | None = None,
     answers: int = 1,
     wants_usage: bool = False,
+    hosted_uses: int | None = None,
 ) -> LocatedRequest:
-    """Put together what was read."""
+    """Put together what was read; `hosted_uses` is a bound for all hosted tools together."""
     request = LocatedRequest(
         dialect=dialect,
         body=body,
@@ -48,11 +49,18 @@ def located(  # noqa: PLR0913 (the parts that a request is read in)
     return msgspec.structs.replace(
         request,
         hosted_tools=tuple(findings.hosted),
+        hosted_uses=_hosted_uses(findings) if hosted_uses is None else hosted_uses,
         priced_fields=tuple(findings.priced),
         outside_inputs=tuple(findings.outside),
         provider_objects=tuple(findings.objects),
         client_ids=tuple(findings.client_ids),
     )
+
+
+def _hosted_uses(findings: Findings) -> int | None:
+    """The sum of the bounds of each hosted tool, if each has one."""
+    uses = findings.hosted_uses
+    return sum(uses) if uses and len(uses) == len(findings.hosted) else None
 
 
 def spans_of(request: ModelRequest) -> dict[str, Span]:

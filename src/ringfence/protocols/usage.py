@@ -1,8 +1,13 @@
 """Token counts as OpenAI and compatible servers state them, into the one shape of the domain."""
 
 from collections.abc import Mapping
+from typing import Annotated, TypeAlias
+
+import msgspec
 
 from ringfence.domain.usage import Usage
+
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 _NONE: dict[str, int] = {}
 
@@ -41,6 +46,46 @@ def read_usage(stated: object, hosted_uses: Mapping[str, int] = _NONE) -> Usage 
         reasoning_tokens=_count(outputs.get("reasoning_tokens")) or 0,
         hosted_uses=dict(hosted_uses),
     )
+
+
+class _Given(msgspec.Struct):
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    cache_write_tokens_details: None = None
+
+
+class _Made(msgspec.Struct):
+    reasoning_tokens: _Count | None = None
+
+
+class UsualUsage(msgspec.Struct):
+    """A `usage` of Chat Completions in its usual form, for a decoder to build at once.
+
+    Whatever `read_usage` would read otherwise does not fit it, and must be read by that.
+    """
+
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    total_tokens: _Count | None = None
+    prompt_tokens_details: _Given | None = None
+    completion_tokens_details: _Made | None = None
+    input_tokens_details: None = None
+    output_tokens_details: None = None
+    prompt_cache_hit_tokens: None = None
+
+    def normal(self) -> Usage:
+        """The same in the domain's shape."""
+        given, output, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
+        inputs, outputs = self.prompt_tokens_details, self.completion_tokens_details
+        if total is not None and total - given > output:
+            output = total - given
+        return Usage(
+            input_tokens=given,
+            output_tokens=output,
+            cache_read_tokens=0 if inputs is None else inputs.cached_tokens or 0,
+            cache_write_tokens=0 if inputs is None else inputs.cache_write_tokens or 0,
+            reasoning_tokens=0 if outputs is None else outputs.reasoning_tokens or 0,
+        )
 
 
 def _inner(stated: Mapping[str, object], *names: str) -> Mapping[str, object]:

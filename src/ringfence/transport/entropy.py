@@ -26,18 +26,23 @@ class RandomIds:
     def __init__(self, clock: Clock) -> None:
         """INVARIANT: made after fork, so that no two processes share a pool."""
         self._clock = clock
-        self._pool = b""
-        self._at = 0
+        self._endings: list[str] = []
 
     def make(self, prefix: Prefix) -> str:
         """A fresh id of that type."""
-        if self._at >= len(self._pool):
-            self._pool = os.urandom(_POOL_BYTES)
-            self._at = 0
-        chunk = self._pool[self._at : self._at + _ID_BYTES]
-        self._at += _ID_BYTES
-        randomness = int.from_bytes(chunk, "big") & _ID_BITS_MASK
-        return identifier.make(prefix, self._clock.now_us() // 1000, randomness)
+        if not self._endings:
+            self._endings = _endings()
+        # What `identifier.make` builds; the ending, which has no time in it, was made before.
+        return f"{prefix}_{self._clock.now_us() // 1000:012x}{self._endings.pop()}"
+
+
+def _endings() -> list[str]:
+    """What follows the time in so many ids, made together: half the cost of one at a time."""
+    drawn = os.urandom(_POOL_BYTES)
+    return [
+        identifier.ending(int.from_bytes(drawn[at : at + _ID_BYTES], "big") & _ID_BITS_MASK)
+        for at in range(0, _POOL_BYTES, _ID_BYTES)
+    ]
 
 
 def secret(prefix: str) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ringfence.domain.error import PeerError
 from ringfence.domain.exchange import Feature, ModelRequest
 from ringfence.protocols.messages import MessagesCodec
 from ringfence.protocols.messages.tool import CLIENT_TYPES, HOSTED_TYPES
@@ -98,3 +99,31 @@ def test_a_tool_list_sent_again_is_read_alike() -> None:
     first, second = parse(tools=tools), parse(tools=tools)
     assert (first.tools, first.hosted_tools) == (second.tools, second.hosted_tools)
     assert first.tools == ("a",)
+
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+
+
+@pytest.mark.parametrize(
+    ("tools", "uses"),
+    [
+        ([SEARCH | {"max_uses": 3}], 3),
+        ([SEARCH | {"max_uses": 3}, FETCH | {"max_uses": 2}], 5),
+        ([SEARCH | {"max_uses": 3}, FETCH], None),
+        ([SEARCH | {"max_uses": None}], None),
+        ([{"name": "mine", "max_uses": 3}], None),
+    ],
+)
+def test_the_uses_that_a_client_allows_are_summed_if_each_tool_has_a_bound(
+    tools: list[dict[str, object]], uses: int | None
+) -> None:
+    body = {"model": "m", "max_tokens": 1, "messages": [], "tools": tools}
+    assert CODEC.parse(json.dumps(body).encode()).hosted_uses == uses
+
+
+@pytest.mark.parametrize("uses", [0, -1, 1.5, "3", True])
+def test_a_bound_of_uses_is_a_whole_number(uses: object) -> None:
+    body = {"model": "m", "max_tokens": 1, "messages": [], "tools": [SEARCH | {"max_uses": uses}]}
+    with pytest.raises(PeerError, match="max_uses"):
+        CODEC.parse(json.dumps(body).encode())

@@ -205,3 +205,12 @@ def test_a_field_that_no_reference_names_may_change_the_price(name: str) -> None
 @pytest.mark.parametrize("name", ["top_k", "seed", "client_metadata", "verbosity", "include"])
 def test_known_fields_of_compatible_servers_pass(name: str) -> None:
     assert CODEC.parse(_body(**{name: "x"})).priced_fields == ()
+
+
+@pytest.mark.parametrize(("uses", "read"), [(2, 2), (0, 0), (None, None)])
+def test_the_calls_of_hosted_tools_are_bounded_by_one_figure(
+    uses: int | None, read: int | None
+) -> None:
+    asked = CODEC.parse(_body(tools=[{"type": "web_search"}], max_tool_calls=uses))
+    assert asked.hosted_uses == read
+    assert CODEC.parse(_body(tools=[{"type": "web_search"}])).hosted_uses is None

@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence.domain.exchange import Answer
 from ringfence.protocols.lenient import document, error_name, record, records, text, texts
-from ringfence.protocols.usage import read_usage
+from ringfence.protocols.usage import UsualUsage, read_usage
 
 
 class _Message(msgspec.Struct):
@@ -26,7 +26,7 @@ class _Usual(msgspec.Struct):
     id: str
     model: str
     choices: list[_Choice]
-    usage: dict[str, object]
+    usage: UsualUsage
     error: None = None
 
 
@@ -41,7 +41,7 @@ def read_answer(body: bytes) -> Answer:
         return _read_unusual(body)
     choices = usual.choices
     return Answer(
-        usage=read_usage(usual.usage),
+        usage=usual.usage.normal(),
         finish=next((each.finish_reason for each in reversed(choices) if each.finish_reason), ""),
         response_model=usual.model,
         provider_object=usual.id,

@@ -82,6 +82,7 @@ class MessagesCodec:
             known = self._tools.read(tools)
             findings.tools += known.tools
             findings.hosted += known.hosted
+            findings.hosted_uses += known.hosted_uses
         servers = _present(body, found, "mcp_servers")
         if servers:
             tool.read_servers(servers, findings)

@@ -75,3 +75,8 @@ def read_tool(tool: object, findings: Findings) -> None:
         findings.tools.append(name if isinstance(name, str) and name else family)
     else:
         findings.hosted.append(Feature(HOSTED_TYPES.get(family, family), kind))
+        uses = tool.get("max_uses")
+        if uses is not None:
+            if type(uses) is not int or uses < 1:
+                strict_json.refuse("the `max_uses` of a tool is not a whole number above zero")
+            findings.hosted_uses.append(uses)

@@ -15,6 +15,7 @@ from ringfence.protocols.field import Findings
 from ringfence.protocols.memo import Memo
 from ringfence.protocols.request import (
     LocatedRequest,
+    count_of,
     cut,
     flag_of,
     limit_of,
@@ -121,6 +122,7 @@ class ResponsesCodec:
             _read_input(body, found, findings),
             stream=flag_of(body, found, "stream"),
             output_limit=limit_of(body, found, _LIMIT),
+            hosted_uses=count_of(body, found, "max_tool_calls"),
         )
 
 

@@ -49,7 +49,7 @@ FIELDS: Final = ClosedFieldTable(
         Field("user", _ID, "names the user, older name"),
         Field("image", _FREE, "how images are compressed; each is bounded by itself"),
         Field("include", _FREE, "adds to the answer, not to what is paid"),
-        Field("max_tool_calls", _FREE, "a limit"),
+        Field("max_tool_calls", _READ, "how often hosted tools may be used, all together"),
         Field("parallel_tool_calls", _FREE, "how calls are ordered, not how many"),
         Field("reasoning", _FREE, "reasoning counts as output, within the limit"),
         Field("stream_options", _FREE, "padding of events"),
