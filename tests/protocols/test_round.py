@@ -13,7 +13,7 @@ from ringfence.protocols.chat import round as chat
 from ringfence.protocols.gemini import round as gemini
 from ringfence.protocols.messages import round as messages
 from ringfence.protocols.responses import round as responses
-from ringfence.protocols.round import Reader, Rounds
+from ringfence.protocols.round import Reader, Rounds, told
 
 READERS: dict[Dialect, Reader] = {
     Dialect.CHAT: chat.read,
@@ -143,3 +143,43 @@ def test_calls_without_results_are_read_again_with_them() -> None:
     rounds = Rounds()
     rounds.call(4, "a", b"1", "id")
     assert rounds.found(5).read == 4
+
+
+CODEX = (
+    "Chunk ID: {}\nWall time: {} seconds\nProcess exited with code 0\nOriginal token count: 4\n"
+    "Output:\n{}\n"
+)
+COPILOT = "{}\n<shellId: {} completed with exit code 0>"
+
+
+@DIALECTS
+@pytest.mark.parametrize(
+    ("once", "again", "other"),
+    [
+        (
+            CODEX.format("ae9939", "0.0000", "sunny"),
+            CODEX.format("f34c7d", "12.5310", "sunny"),
+            CODEX.format("ae9939", "0.0000", "rainy"),
+        ),
+        (
+            COPILOT.format("sunny" * 50, 0),
+            COPILOT.format("sunny" * 50, 11),
+            COPILOT.format("rainy" * 50, 0),
+        ),
+        (COPILOT.format("", 1), COPILOT.format("", 2), COPILOT.format("x", 1)),
+    ],
+)
+def test_what_a_client_counts_around_a_result_makes_no_difference(
+    dialect: Dialect, once: str, again: str, other: str
+) -> None:
+    story: list[Turn] = ["Go.", *([Call("shell", {}, each)] for each in (once, again, other))]
+    _, first, second, third = READERS[dialect](given_of(dialect, story), 0).rounds
+    assert first == second
+    assert first != third
+
+
+@given(st.binary())
+def test_any_other_result_is_taken_as_it_is(content: bytes) -> None:
+    assert told(content) == content
+    inside = b"<shellId: 7 completed>" + content + b"x" * 96
+    assert told(inside) == inside

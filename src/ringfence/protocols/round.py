@@ -6,8 +6,9 @@ client that wants to hide a loop need only change a byte of each result. Before 
 into a request or stopped for it, the place is read strictly (`hint`).
 """
 
+import re
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar, final
+from typing import Final, TypeAlias, TypeVar, final
 
 import msgspec
 
@@ -18,6 +19,11 @@ Reader: TypeAlias = Callable[[Sequence[bytes], int], "Found"]
 
 _T = TypeVar("_T")
 _NEAR_BYTES = 256
+_EDGE_BYTES = 96
+_CODEX: Final = re.compile(rb"Chunk ID: \w+\\nWall time: [\d.]+ seconds\\n")
+"""What Codex writes before the output of a command: an id of its own, and how long it took."""
+_COPILOT: Final = re.compile(rb"<shellId: \d+ (?=[\w ]+>)")
+"""What Copilot CLI writes after it: the number of the shell."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -47,6 +53,20 @@ def decoded(decoder: msgspec.json.Decoder[_T], raw: bytes) -> _T | None:
         return None
 
 
+def told(content: bytes) -> bytes:
+    """A result, raw, without what a client counts at its edges: the tool said the same.
+
+    Codex 0.169.0 and Copilot CLI 1.0.102 number every command, so that no two results were equal
+    and no loop of their shells would show (`make journeys`).
+    """
+    head, tail = content[:_EDGE_BYTES], content[-_EDGE_BYTES:]
+    if b"Chunk ID: " in head:
+        content = _CODEX.sub(b"", head, count=1) + content[_EDGE_BYTES:]
+    if b"<shellId: " in tail:
+        content = content[:-_EDGE_BYTES] + _COPILOT.sub(b"<", tail, count=1)
+    return content
+
+
 @final
 class Rounds:
     """Puts calls and results together; fed by a dialect in the order of its messages."""
@@ -71,7 +91,7 @@ class Rounds:
     def result(self, content: bytes, id_: str) -> None:
         """What a tool answered."""
         if self._calls:
-            self._results.append((id_, content))
+            self._results.append((id_, told(content)))
 
     def said(self) -> None:
         """Somebody spoke, not a tool."""
