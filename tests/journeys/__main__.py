@@ -6,21 +6,27 @@ import dataclasses
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from tests.journeys.case import CASES, DIRECT, does
+from tests.journeys.claims import Driven
 from tests.journeys.direct import Direct
 from tests.journeys.environment import InstallError, prepare
 from tests.journeys.journey import JOURNEYS, Journey
 from tests.journeys.plane import Plane, PlaneError, configuration, running
 from tests.journeys.report import Report
-from tests.journeys.through import Driven, Through
+from tests.journeys.through import Through
 from tests.journeys.wire import Wire, listening
+from tests.postgresql import server as postgresql
 
 from ringfence.testing.model import script
 from ringfence.testing.model.serving import Running, serving
 
-CASES = ("talk", "between", "midstream")
+_OWN = "own"
+_CONNECTIONS_EACH = 8
+"""With so many connections for each worker it is as good as sure that each was given one."""
 
 
 async def run_direct(journeys: Sequence[Journey], cases: Sequence[str]) -> list[Report]:
@@ -40,19 +46,23 @@ async def run_direct(journeys: Sequence[Journey], cases: Sequence[str]) -> list[
     return reports
 
 
-async def run_through(journeys: Sequence[Journey], cases: Sequence[str]) -> list[Report]:
-    """Every journey through the plane, to the scripted model."""
+async def run_through(
+    journeys: Sequence[Journey], cases: Sequence[str], *, workers: int, database: str
+) -> list[Report]:
+    """Every journey through the plane, to the scripted model; then the plane's own account."""
     with tempfile.TemporaryDirectory(prefix="journeys-") as folder:
         async with serving(script.default()) as provider, listening() as wire:
             text = configuration(journeys, cases, provider.url)
-            async with running(Path(folder), text) as plane:
+            async with running(Path(folder), text, workers=workers, database=database) as plane:
                 wire.target = ("127.0.0.1", plane.port)
                 driven = [
                     await _drive(journey, case, plane, provider, wire)
                     for journey in journeys
                     for case in cases
+                    if does(journey, case)
                 ]
-                return [await _check(*each) for each in driven]
+                reports = [await _check(*each) for each in driven]
+                return [*reports, await _check_plane(plane, wire, workers)]
 
 
 async def _drive(
@@ -79,6 +89,24 @@ async def _check(through: Through, driven: Driven | None, report: Report) -> Rep
     return report
 
 
+async def _check_plane(plane: Plane, wire: Wire, workers: int) -> Report:
+    """The record holds as a whole, and every worker had a part in it."""
+    report = Report(journey="plane", case=f"{workers} workers")
+    with report.timed():
+        report.figures["record"] = await plane.verify()
+        status = await plane.status()
+        report.equal("workers", len(status["workers"]), workers)
+        troubles = [worker["trouble"] for worker in status["workers"] if worker["trouble"]]
+        report.equal("troubles", troubles, [])
+        intents = await plane.events("--kind", "intent")
+        logs = {intent["log"] for intent in intents}
+        report.figures["requests"] = f"{len(intents)} intents in {len(logs)} logs"
+        if workers > 1 and wire.connections >= workers * _CONNECTIONS_EACH:
+            report.equal("logs", len(logs), workers)
+    show(report)
+    return report
+
+
 def show(report: Report) -> None:
     """One line, and the failures beneath."""
     mark = "FAIL" if report.failures else "ok"
@@ -96,13 +124,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for journey in JOURNEYS:
             print(journey.name)
         return 0
+    cases = [case for case in CASES if not options.case or case in options.case]
     chosen = [journey for journey in JOURNEYS if not options.only or journey.name in options.only]
     if not chosen:
         print("no such journey; try --list", file=sys.stderr)
         return 2
     try:
-        run = run_direct if options.direct else run_through
-        reports = asyncio.run(run(chosen, options.case or CASES))
+        if options.direct:
+            run = run_direct(chosen, [case for case in cases if case in DIRECT])
+            reports = asyncio.run(run)
+        else:
+            with database(options.database) as url:
+                run = run_through(chosen, cases, workers=options.workers, database=url)
+                reports = asyncio.run(run)
     except (InstallError, PlaneError) as error:
         print(f"cannot begin: {error}", file=sys.stderr)
         return 2
@@ -113,12 +147,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
+@contextmanager
+def database(given: str) -> Iterator[str]:
+    """The URL of the database; of a server of our own if that is asked for."""
+    if given != _OWN:
+        yield given
+        return
+    if why := postgresql.own_missing():
+        raise PlaneError(why)
+    with postgresql.serving(is_durable=True) as server:
+        yield server.url
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.journeys", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated")
     parser.add_argument("--case", action="append", choices=CASES, help="may be repeated")
     parser.add_argument("--list", action="store_true", help="name the journeys")
     parser.add_argument("--direct", action="store_true", help="without the plane")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="of the plane")
+    parser.add_argument(
+        "--database",
+        default="",
+        metavar="URL",
+        help=f"PostgreSQL for the plane; `{_OWN}` starts a server for this run",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the reports there")
     return parser
 

@@ -15,7 +15,8 @@ class Journey:
     """One client in one mode.
 
     `folder` holds its manifest and driver; `row` is its line in the refusal table; `tries` is how
-    often a framework repeats what its SDK reports.
+    often a framework repeats what its SDK reports; `sends_headers`: its driver adds headers of
+    ours; `has_own_loop`: it calls tools by itself for as long as the model asks.
     """
 
     name: str
@@ -26,6 +27,8 @@ class Journey:
     tool_prompt: str = SDK_TOOL
     tries: int = 1
     timeout_s: float = 60.0
+    sends_headers: bool = False
+    has_own_loop: bool = False
 
 
 JOURNEYS = (
@@ -35,6 +38,7 @@ JOURNEYS = (
         mode="chat",
         dialect=Dialect.CHAT,
         row=Client.OPENAI_SDK,
+        sends_headers=True,
     ),
     Journey(
         name="openai-responses",
@@ -42,18 +46,22 @@ JOURNEYS = (
         mode="responses",
         dialect=Dialect.RESPONSES,
         row=Client.OPENAI_SDK,
+        sends_headers=True,
     ),
     Journey(
         name="anthropic",
         folder="anthropic",
         dialect=Dialect.MESSAGES,
         row=Client.ANTHROPIC_SDK,
+        sends_headers=True,
     ),
     Journey(
         name="google-genai",
         folder="google_genai",
         dialect=Dialect.GEMINI,
         row=Client.GOOGLE_GENAI,
+        sends_headers=True,
+        has_own_loop=True,
     ),
     Journey(
         name="langgraph-openai",
@@ -61,6 +69,7 @@ JOURNEYS = (
         mode="openai",
         dialect=Dialect.CHAT,
         row=Client.OPENAI_SDK,
+        has_own_loop=True,
     ),
     Journey(
         name="langgraph-anthropic",
@@ -68,6 +77,7 @@ JOURNEYS = (
         mode="anthropic",
         dialect=Dialect.MESSAGES,
         row=Client.ANTHROPIC_SDK,
+        has_own_loop=True,
     ),
     Journey(
         name="openai-agents-responses",
@@ -75,6 +85,7 @@ JOURNEYS = (
         mode="responses",
         dialect=Dialect.RESPONSES,
         row=Client.OPENAI_SDK,
+        has_own_loop=True,
     ),
     Journey(
         name="openai-agents-chat",
@@ -82,6 +93,7 @@ JOURNEYS = (
         mode="chat",
         dialect=Dialect.CHAT,
         row=Client.OPENAI_SDK,
+        has_own_loop=True,
     ),
     Journey(
         name="pydantic-ai-chat",
@@ -89,6 +101,7 @@ JOURNEYS = (
         mode="chat",
         dialect=Dialect.CHAT,
         row=Client.OPENAI_SDK,
+        has_own_loop=True,
     ),
     Journey(
         name="pydantic-ai-messages",
@@ -96,6 +109,7 @@ JOURNEYS = (
         mode="messages",
         dialect=Dialect.MESSAGES,
         row=Client.ANTHROPIC_SDK,
+        has_own_loop=True,
     ),
     Journey(
         name="pydantic-ai-gemini",
@@ -103,6 +117,7 @@ JOURNEYS = (
         mode="gemini",
         dialect=Dialect.GEMINI,
         row=Client.GOOGLE_GENAI,
+        has_own_loop=True,
     ),
     Journey(
         name="crewai",
@@ -132,6 +147,8 @@ JOURNEYS = (
         dialect=Dialect.MESSAGES,
         row=Client.CLAUDE_AGENT_SDK,
         timeout_s=75.0,
+        sends_headers=True,
+        has_own_loop=True,
     ),
     Journey(
         name="claude-code",
@@ -140,6 +157,8 @@ JOURNEYS = (
         row=Client.CLAUDE_CODE,
         tool_prompt=f"Please call the tool Bash with {SHELL}.",
         timeout_s=75.0,
+        sends_headers=True,
+        has_own_loop=True,
     ),
     Journey(
         name="codex",
@@ -148,6 +167,8 @@ JOURNEYS = (
         row=Client.CODEX,
         tool_prompt=f"Please call the tool exec_command with {EXEC}.",
         timeout_s=75.0,
+        sends_headers=True,
+        has_own_loop=True,
     ),
     Journey(
         name="copilot-openai",
@@ -157,6 +178,7 @@ JOURNEYS = (
         row=Client.COPILOT_CLI,
         tool_prompt=f"Please call the tool bash with {SHELL}.",
         timeout_s=75.0,
+        has_own_loop=True,
     ),
     Journey(
         name="copilot-anthropic",
@@ -166,5 +188,6 @@ JOURNEYS = (
         row=Client.COPILOT_CLI,
         tool_prompt=f"Please call the tool bash with {SHELL}.",
         timeout_s=75.0,
+        has_own_loop=True,
     ),
 )

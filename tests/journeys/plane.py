@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
+from tests.journeys.case import does
 from tests.journeys.journey import Journey
 from tests.journeys.play import OUTPUT_LIMIT
 
@@ -56,24 +57,48 @@ class Plane:
 
     port: int
     folder: Path
+    database: str = ""
 
     async def token(self, agent: str) -> str:
         """A new token of an agent. Raises PlaneError."""
         return (await self._ringfence("agent", "token", agent)).strip()
 
+    async def user_token(self, user: str) -> str:
+        """A new token with which agents act for a user. Raises PlaneError."""
+        return (await self._ringfence("user", "token", user)).strip()
+
+    async def events(self, *filters: str) -> list[dict[str, Any]]:
+        """The events that these options of `audit query` name, oldest first. Raises PlaneError."""
+        query = ("audit", "query", "--limit", "1000", "--json", *filters)
+        found: list[dict[str, Any]] = json.loads(await self._ringfence(*query))
+        return found[::-1]
+
+    async def verify(self) -> str:
+        """What `audit verify` says of a record that holds. Raises PlaneError."""
+        return await self._ringfence("audit", "verify")
+
+    async def status(self) -> dict[str, Any]:
+        """What `status` says. Raises PlaneError."""
+        found: dict[str, Any] = json.loads(await self._ringfence("status", "--json"))
+        return found
+
+    async def traces(self, agent: str) -> list[str]:
+        """The ids of an agent's traces. Raises PlaneError."""
+        listed = json.loads(await self._ringfence("trace", "list", "--agent", agent, "--json"))
+        return [line["id"] for line in listed]
+
     async def steps(self, agent: str) -> list[dict[str, Any]]:
         """Every step of every trace of an agent, oldest first. Raises PlaneError."""
-        listed = json.loads(await self._ringfence("trace", "list", "--agent", agent, "--json"))
         steps: list[dict[str, Any]] = []
-        for line in listed:
-            shown = json.loads(await self._ringfence("trace", "show", line["id"], "--json"))
+        for trace in await self.traces(agent):
+            shown = json.loads(await self._ringfence("trace", "show", trace, "--json"))
             steps.extend(_steps(shown))
         return sorted(steps, key=lambda step: int(step["time_us"]))
 
     async def _ringfence(self, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
             *_command(self.folder, arguments),
-            env=_variables(),
+            env=_variables(self.database),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -81,25 +106,29 @@ class Plane:
         output, errors = await asyncio.wait_for(process.communicate(), _COMMAND_S)
         if process.returncode:
             words = " ".join(arguments)
-            raise PlaneError(f"`ringfence {words}`: {errors.decode(errors='replace')[-600:]}")
+            said = (output + errors).decode(errors="replace")[-600:]
+            raise PlaneError(f"`ringfence {words}` ended with {process.returncode}: {said}")
         return output.decode()
 
 
 @asynccontextmanager
-async def running(folder: Path, configuration: str) -> AsyncIterator[Plane]:
-    """A plane that serves while the context lasts. Raises PlaneError."""
+async def running(
+    folder: Path, configuration: str, *, workers: int = 1, database: str = ""
+) -> AsyncIterator[Plane]:
+    """A plane that serves while the context lasts; no `database` is files. Raises PlaneError."""
     (folder / "ringfence.yaml").write_text(configuration, encoding="utf-8")
     log = folder / "plane.log"
+    up = ("up", "--port", "0", "--console-port", "0", "--workers", str(workers))
     with log.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
-            *_command(folder, ("up", "--port", "0", "--console-port", "0")),
-            env=_variables(),
+            *_command(folder, up),
+            env=_variables(database),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=written,
             stderr=written,
         )
     try:
-        yield Plane(await _port(process, log), folder)
+        yield Plane(await _port(process, log), folder, database)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -119,11 +148,14 @@ def configuration(journeys: Iterable[Journey], cases: Sequence[str], provider_ur
         agent_of(journey, case): _agent(case, model_of(journey, case))
         for journey in journeys
         for case in cases
+        if does(journey, case)
     }
+    # Exactly one answer of full length, whoever asks for it on their behalf.
+    clients = {user_of(journey): {"budget": _one_answer()} for journey in journeys}
     document = {
         "format": 1,
         "organisation": {"name": "journeys", "timezone": "UTC"},
-        "users": {_OWNER: {"roles": ["admin"]}},
+        "users": {_OWNER: {"roles": ["admin"]}, **clients},
         "providers": {
             name: {"protocol": name, "base_url": url, "credential": credential}
             for name, url in bases.items()
@@ -139,9 +171,14 @@ def agent_of(journey: Journey, case: str) -> str:
     return f"{journey.name}-{case}"
 
 
+def user_of(journey: Journey) -> str:
+    """The user on whose behalf the case `behalf` is run."""
+    return f"user-of-{journey.name}@acme.example"
+
+
 def model_of(journey: Journey, case: str) -> str:
     """The alias that a case asks for."""
-    kind = "talk" if case == "talk" else "meter"
+    kind = "talk" if case in {"talk", "loop"} else "meter"
     return f"{kind}-{PROVIDERS[journey.dialect]}"
 
 
@@ -172,15 +209,18 @@ def _agent(case: str, model: str) -> dict[str, Any]:
         "models": [model],
     }
     match case:
-        case "talk":
+        case "talk" | "loop":
             return {**agent, "budget": {"usd": 100, "per": "day"}}
         case "between":
-            # Exactly one answer of full length.
-            usd = f"{OUTPUT_LIMIT * _METER_USD / 1e6:.6f}"
-            budget = {"usd": float(usd), "per": "total"}
+            budget = _one_answer()
         case _:
             budget = {"usd": 1, "per": "total"}
     return {**agent, "budget": budget, "limits": {"output_tokens": OUTPUT_LIMIT}}
+
+
+def _one_answer() -> dict[str, Any]:
+    """A budget for exactly one answer of full length."""
+    return {"usd": float(f"{OUTPUT_LIMIT * _METER_USD / 1e6:.6f}"), "per": "total"}
 
 
 def _usd(nano_per_million: int) -> str:
@@ -199,8 +239,10 @@ def _command(folder: Path, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "ringfence", *arguments, *place]
 
 
-def _variables() -> dict[str, str]:
-    return {**os.environ, _KEY_VARIABLE: PROVIDER_KEY}
+def _variables(database: str) -> dict[str, str]:
+    known = {**os.environ, _KEY_VARIABLE: PROVIDER_KEY}
+    known.pop("RINGFENCE_DATABASE", None)
+    return known | ({"RINGFENCE_DATABASE": database} if database else {})
 
 
 async def _port(process: asyncio.subprocess.Process, log: Path) -> int:

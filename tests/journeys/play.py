@@ -19,6 +19,8 @@ TOOL_SAID = "The weather tool said: "
 WEATHER = "sunny in Rome"
 
 RUNAWAY_TOKENS = 60_000
+HINTED_AFTER, STOPPED_AFTER = 3, 8
+"""Equal rounds until the model is told and until the run is stopped (docs/limits.md)."""
 OUTPUT_LIMIT = 1000
 """What the budget cases let an answer cost at most, in tokens."""
 
@@ -58,6 +60,15 @@ def runaway() -> Script:
     """An answer that ignores its limit."""
     faults = {"runaway_tokens": RUNAWAY_TOKENS}
     return _script({"answer": {"text": "And on and on it goes. ", "faults": faults}})
+
+
+def loop(dialect: Dialect) -> Script:
+    """A model that asks for the same tool, whatever the tool says."""
+    tool = {"name": "{asked_tool}", "arguments": "{asked_arguments}"}
+    return _script(
+        _rule({"asks_for_tool": True}, {"tool_calls": [tool]}, dialect, 1),
+        {"answer": {"text": "Something else was asked."}},
+    )
 
 
 def refusing(refusal: RenderedRefusal) -> Script:

@@ -5,7 +5,8 @@ import json
 import os
 import signal
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ class DriverError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a driver is to do: a case (`talk` or `turns`), where, as whom and with which prompts."""
+    """What a driver is to do: where, as whom, with which prompts and headers of ours.
+
+    `kind` is `talk`, `turns` or `tool`; `case` names the home folder of this run.
+    """
 
     case: str
     kind: str
@@ -29,6 +33,7 @@ class Order:
     token: str
     model: str
     prompts: dict[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def drive(journey: Journey, environment: Environment, order: Order) -> dict[str, Any]:
@@ -40,6 +45,7 @@ async def drive(journey: Journey, environment: Environment, order: Order) -> dic
         "JOURNEY_MODE": journey.mode,
         "JOURNEY_CASE": order.kind,
         "JOURNEY_PROMPTS": json.dumps(order.prompts),
+        "JOURNEY_HEADERS": json.dumps(dict(order.headers)),
     }
     command = [str(environment.python), str(CLIENTS / journey.folder / "driver.py")]
     output, errors = await _bounded(command, variables, journey.timeout_s)

@@ -21,6 +21,7 @@ class Wire:
         self.url = ""
         self.target = ("127.0.0.1", 0)
         self.requests: list[tuple[str, str]] = []
+        self.connections = 0
 
     @property
     def model_calls(self) -> int:
@@ -35,6 +36,7 @@ class Wire:
         except OSError:
             writer.close()
             return
+        self.connections += 1
         back = asyncio.create_task(_pass(up_reader, writer))
         tail = b""
         with suppress(ConnectionError):

@@ -16,6 +16,7 @@ URL = os.environ["JOURNEY_URL"]
 TOKEN = os.environ["JOURNEY_TOKEN"]
 MODEL = os.environ["JOURNEY_MODEL"]
 MODE = os.environ.get("JOURNEY_MODE", "")
+HEADERS: dict[str, str] = json.loads(os.environ.get("JOURNEY_HEADERS", "{}"))
 
 WEATHER = "sunny"
 TOOL_DESCRIPTION = "Tells the weather of a city."
@@ -44,10 +45,14 @@ class Driver:
 def drive(driver: Driver) -> None:
     """Run the case and print what the user saw."""
     prompts: dict[str, str] = json.loads(os.environ["JOURNEY_PROMPTS"])
-    if os.environ["JOURNEY_CASE"] == "talk":
-        seen = talk(driver, prompts)
-    else:
-        seen = {"turns": attempts(driver, list(prompts.values()))}
+    match os.environ["JOURNEY_CASE"]:
+        case "talk":
+            seen = talk(driver, prompts)
+        case "tool":
+            seen = {"turns": attempts((driver.tool(prompt)[0] for prompt in prompts.values()), 1)}
+        case _:
+            asked = list(prompts.values())
+            seen = {"turns": attempts(driver.turns(asked), len(asked))}
     print("JOURNEY " + json.dumps(seen), flush=True)
 
 
@@ -61,11 +66,10 @@ def talk(driver: Driver, prompts: dict[str, str]) -> dict[str, object]:
     return seen
 
 
-def attempts(driver: Driver, prompts: list[str]) -> list[dict[str, str]]:
+def attempts(answers: Iterator[str], times: int) -> list[dict[str, str]]:
     """One conversation, until it ends or fails."""
     outcomes = []
-    answers = driver.turns(prompts)
-    for _ in prompts:
+    for _ in range(times):
         try:
             outcomes.append({"text": next(answers)})
         except Exception as error:  # the point is to see what the user sees

@@ -3,9 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from anthropic import Anthropic
-from journey import MODEL, PARAMETERS, TOKEN, TOOL_DESCRIPTION, URL, WEATHER, Driver, drive
+from journey import (
+    HEADERS,
+    MODEL,
+    PARAMETERS,
+    TOKEN,
+    TOOL_DESCRIPTION,
+    URL,
+    WEATHER,
+    Driver,
+    drive,
+)
 
-CLIENT = Anthropic(base_url=URL, api_key=TOKEN)
+CLIENT = Anthropic(base_url=URL, api_key=TOKEN, default_headers=HEADERS)
 TOOLS = [{"name": "get_weather", "description": TOOL_DESCRIPTION, "input_schema": PARAMETERS}]
 MAX_TOKENS = 2000
 

@@ -13,11 +13,12 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 from claude_agent_sdk import tool as as_tool
-from journey import MODEL, TOKEN, URL, WEATHER, Driver, drive
+from journey import HEADERS, MODEL, TOKEN, URL, WEATHER, Driver, drive
 
 ENVIRONMENT = {
     "ANTHROPIC_BASE_URL": URL,
     "ANTHROPIC_API_KEY": TOKEN,
+    "ANTHROPIC_CUSTOM_HEADERS": "\n".join(f"{name}: {value}" for name, value in HEADERS.items()),
     "ANTHROPIC_MODEL": MODEL,
     "ANTHROPIC_DEFAULT_HAIKU_MODEL": MODEL,
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

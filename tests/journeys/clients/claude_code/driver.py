@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from journey import MODEL, TOKEN, URL, Driver, command, drive
+from journey import HEADERS, MODEL, TOKEN, URL, Driver, command, drive
 
 CLAUDE = os.environ["JOURNEY_BIN"] + "/claude"
 ENVIRONMENT = {
     "ANTHROPIC_BASE_URL": URL,
     "ANTHROPIC_API_KEY": TOKEN,
+    "ANTHROPIC_CUSTOM_HEADERS": "\n".join(f"{name}: {value}" for name, value in HEADERS.items()),
     "ANTHROPIC_MODEL": MODEL,
     "ANTHROPIC_DEFAULT_HAIKU_MODEL": MODEL,
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from journey import MODEL, URL, Driver, command, drive
+from journey import HEADERS, MODEL, URL, Driver, command, drive
 
 CODEX = os.environ["JOURNEY_BIN"] + "/codex"
 PROVIDER = {
@@ -18,6 +18,7 @@ SETTINGS = [
     'web_search="disabled"',
     "check_for_update_on_startup=false",
     *(f'model_providers.journey.{key}="{value}"' for key, value in PROVIDER.items()),
+    *(f'model_providers.journey.http_headers.{key}="{value}"' for key, value in HEADERS.items()),
 ]
 
 

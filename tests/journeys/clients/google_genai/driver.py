@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from google import genai
 from google.genai import types
-from journey import MODEL, TOKEN, URL, WEATHER, Driver, drive
+from journey import HEADERS, MODEL, TOKEN, URL, WEATHER, Driver, drive
 
-CLIENT = genai.Client(api_key=TOKEN, vertexai=False, http_options=types.HttpOptions(base_url=URL))
+OPTIONS = types.HttpOptions(base_url=URL, headers=HEADERS)
+CLIENT = genai.Client(api_key=TOKEN, vertexai=False, http_options=OPTIONS)
 
 
 def stream(prompt: str) -> str:

@@ -3,10 +3,21 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from journey import MODE, MODEL, PARAMETERS, TOKEN, TOOL_DESCRIPTION, URL, WEATHER, Driver, drive
+from journey import (
+    HEADERS,
+    MODE,
+    MODEL,
+    PARAMETERS,
+    TOKEN,
+    TOOL_DESCRIPTION,
+    URL,
+    WEATHER,
+    Driver,
+    drive,
+)
 from openai import OpenAI
 
-CLIENT = OpenAI(base_url=f"{URL}/v1", api_key=TOKEN)
+CLIENT = OpenAI(base_url=f"{URL}/v1", api_key=TOKEN, default_headers=HEADERS)
 FUNCTION = {"name": "get_weather", "description": TOOL_DESCRIPTION, "parameters": PARAMETERS}
 CHAT_TOOLS = [{"type": "function", "function": FUNCTION}]
 RESPONSES_TOOLS = [{"type": "function", **FUNCTION}]
