@@ -141,6 +141,9 @@ def _hold_and_erase(plane: Installation) -> None:
     assert status == 200
     trace = plane.newest_trace("triage")
     assert "forget me entirely" in plane.call("trace", "show", trace, "--full").out
+    for unknown in ("agent:triag", "invocation:inv_none"):
+        refused = plane.call("audit", "hold", unknown, "--reason", "case 7")
+        assert refused.code == 2, refused.written
     held = plane.call("audit", "hold", "agent:triage", "--reason", "case 7")
     assert held.code == 0, held.written
     assert "case 7" in plane.call("audit", "hold").out

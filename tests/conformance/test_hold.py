@@ -1,6 +1,7 @@
 """What every list of legal holds must do, whatever keeps it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,10 @@ def test_a_hold_is_placed_and_released_once(holds: Callable[[str], Holds]) -> No
     with pytest.raises(UsageError, match="nothing holds"):
         holds("org_b").release("organisation")
     assert mine.all() == [hold("organisation")]
+
+
+def test_of_holds_that_are_placed_at_once_none_is_lost(holds: Callable[[str], Holds]) -> None:
+    subjects = [f"agent:agt_{number}" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda subject: holds("org_a").place(hold(subject)), subjects))
+    assert sorted(one.subject for one in holds("org_a").all()) == sorted(subjects)

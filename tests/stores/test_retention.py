@@ -105,6 +105,20 @@ def test_what_is_held_stays_until_it_is_released(subject: str, most: int, folder
     assert run(folder, {"org_a": Term(event_us=100)}) > 200
 
 
+def test_a_hold_that_is_placed_during_a_pass_holds_from_then_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.stores.retention._AT_ONCE", 5)
+    place = Files(folder)
+    steps = Retention(SigningKeys(folder), place).run({"org_a": Term(event_us=100)}, HALF_US + 100)
+    next(steps)
+    before = left(folder)
+    held = Hold(subject="organisation", reason="case", actor="user:a", time_us="1")
+    place.holds("org_a").place(held)
+    list(steps)
+    assert left(folder) == before
+
+
 def test_a_held_invocation_leaves_holes_that_verify(folder: Path) -> None:
     holds = FileHolds(folder, "org_a")
     holds.place(Hold(subject="invocation:inv_7", reason="case", actor="user:a", time_us="1"))

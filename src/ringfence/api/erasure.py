@@ -14,7 +14,7 @@ from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, P
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Change
 from ringfence.domain.organisation import Organisation
-from ringfence.stores.hold import Hold, Holds, is_held
+from ringfence.stores.hold import Hold, Holds, is_held, require_subject
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.query import Filter, Stored
 from ringfence.stores.ledger.reader import LedgerReader
@@ -85,6 +85,8 @@ async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
 async def place_hold(call: Call[Nothing, HoldOrder]) -> None:
     """Hold from now on; recorded once it stands."""
     organisation, subject = call.organisation, _with_id(call.organisation, call.body.subject)
+    require_subject(subject)
+    await call.context.scan(partial(_require_known, call.context, organisation.id, subject))
     hold = Hold(
         subject=subject,
         reason=call.body.reason,
@@ -160,6 +162,26 @@ def _with_id(organisation: Organisation, subject: str) -> str:
     kind, _, name = subject.partition(":")
     agent = organisation.agents.get(name) if kind == "agent" else None
     return f"agent:{agent.id}" if agent is not None else subject
+
+
+def _require_known(context: ControlContext, organisation: str, subject: str) -> None:
+    """Whoever mistypes a name must not believe that it is held.
+
+    Raises UsageError `agent_unknown` or `invocation_unknown`.
+    """
+    kind, _, identifier = subject.partition(":")
+    if kind == "agent":
+        agents = context.state.agents.list(organisation)
+        if all(each.id != identifier for each in agents):
+            raise UsageError("agent_unknown", f"no agent named `{identifier}`")
+    elif kind == "invocation":
+        reader = context.open_ledger()
+        try:
+            asked = Filter(organisation=organisation, invocation=identifier, limit=1)
+            if next(iter(reader.query(asked)), None) is None:
+                raise UsageError("invocation_unknown", f"no invocation `{identifier}`")
+        finally:
+            reader.close()
 
 
 def _note(

@@ -31,6 +31,7 @@ STATUSES = {
     "user_unknown": HTTPStatus.NOT_FOUND,
     "key_unknown": HTTPStatus.NOT_FOUND,
     "trace_unknown": HTTPStatus.NOT_FOUND,
+    "invocation_unknown": HTTPStatus.NOT_FOUND,
     "budget_unknown": HTTPStatus.NOT_FOUND,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "agent_state": HTTPStatus.CONFLICT,

@@ -1,6 +1,10 @@
 """Legal holds: what must not be deleted while somebody says so."""
 
+import fcntl
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, final
 
@@ -8,7 +12,7 @@ import msgspec
 
 from ringfence.domain.error import UsageError
 from ringfence.stores.checkpoint.place import replace
-from ringfence.stores.database import damaged, translated
+from ringfence.stores.database import damaged, make_folder, translated
 
 FOLDER: Final = "holds"
 _SUBJECT: Final = re.compile(r"organisation|(agent|invocation):\S{1,200}")
@@ -60,19 +64,34 @@ class FileHolds:
     def place(self, hold: Hold) -> None:
         """Begin to hold. Raises UsageError `hold_malformed` or `hold_stands`, and as `all`."""
         require_subject(hold.subject)
-        held = self.all()
-        if any(one.subject == hold.subject for one in held):
-            raise stands(hold.subject)
-        self._write([*held, hold])
+        with self._locked():
+            held = self.all()
+            if any(one.subject == hold.subject for one in held):
+                raise stands(hold.subject)
+            self._write([*held, hold])
 
     def release(self, subject: str) -> Hold:
         """End a hold. Raises UsageError `no_such_hold`, and as `all`."""
-        held = self.all()
-        for one in held:
-            if one.subject == subject:
-                self._write([other for other in held if other is not one])
-                return one
+        with self._locked():
+            held = self.all()
+            for one in held:
+                if one.subject == subject:
+                    self._write([other for other in held if other is not one])
+                    return one
         raise unheld(subject)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One change after another: of two at once, one would be lost."""
+        with translated(self._path, "list of holds"):
+            make_folder(self._path.parent)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            descriptor = os.open(self._path.with_suffix(".lock"), flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _write(self, held: list[Hold]) -> None:
         with translated(self._path, "list of holds"):

@@ -4,7 +4,7 @@ Bodies go first, events with their whole group once every event in it is past it
 of deleted events stay, and a signed list says which were deleted on purpose: before they are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final, Protocol, final
@@ -62,9 +62,16 @@ class _Rules:
     """What is past its term at one moment, and not held."""
 
     def __init__(
-        self, terms: Mapping[str, Term], holds: Mapping[str, list[Hold]], now_us: int
+        self, terms: Mapping[str, Term], holds: Callable[[str], Holds], now_us: int
     ) -> None:
-        self._terms, self._holds, self._now_us = terms, holds, now_us
+        self._terms, self._now_us = terms, now_us
+        self._places = {each: holds(each) for each in terms}
+        self._holds: Mapping[str, list[Hold]] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Take what is held now: a pass over a long record may take hours."""
+        self._holds = {each: place.all() for each, place in self._places.items()}
 
     def until_us(self) -> int:
         """From when on nothing is old enough for anything."""
@@ -122,7 +129,7 @@ class Retention:
 
         Raises UsageError `store_damaged`, UnavailableError.
         """
-        rules = _Rules(terms, {each: self._place.holds(each).all() for each in terms}, now_us)
+        rules = _Rules(terms, self._place.holds, now_us)
         with closing(self._place.logs()) as logs, closing(self._place.shelves()) as shelves:
             for log_id in logs.ids():
                 with closing(logs.read(log_id)) as rows:
@@ -165,6 +172,7 @@ class _Log:
         if not parts:
             return None
         self._after = parts[-1].first
+        self._rules.look()
         deleted: dict[str, Deleted] = {}
         going: list[Segment] = []
         for part in parts:
