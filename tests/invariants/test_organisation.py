@@ -384,6 +384,7 @@ QUERIES = [
     "audit/export",
     "audit/holds",
     "status",
+    "upstreams",
     "/metrics",
     "openapi.json",
 ]
