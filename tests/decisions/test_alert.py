@@ -122,3 +122,13 @@ def test_no_share_and_no_forecast_is_told_twice(moves: list[tuple[float, int]]) 
             if each.kind is not AlertKind.BURN
         ]
     assert len(told) == len(set(told))
+
+
+def test_what_is_over_is_forgotten() -> None:
+    alarms = Alarms()
+    for number in range(100):
+        key = AccountKey("org_1", BudgetScope.USER, f"user_{number}", Per.DAY)
+        window = Window(0, DAY_US)
+        one = Line(key, window, Money(LIMIT), ZERO, ZERO, ZERO)
+        alarms.observe([one, line(0)], PERCENTS, number)
+    assert len(alarms._watched) == 2

@@ -438,6 +438,19 @@ def test_memory_is_bounded_however_many_runs_come_and_go() -> None:
     assert len(script.groups.expire(script.now)) == 3_000 - len(script.groups)
 
 
+def test_memory_is_bounded_however_many_users_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringfence.decisions.grouping._CALLERS_KEPT", 10)
+    script = Script()
+    first = script.call(said(USER, credential="crd_1 first"), narrow(10_000)).split()[0]
+    for number in range(100):
+        script.now += 1
+        opened = script.call(said(USER, credential=f"crd_1 user_{number}"), narrow(10_000))
+        script.groups.close(opened.split()[0], script.now)
+    [owner] = script.groups._owners.values()
+    assert len(owner.callers) == 10
+    assert script.call(said(USER, credential="crd_1 first"), narrow(10_000)).split()[0] == first
+
+
 def test_what_is_surely_known_is_joined_and_nothing_else() -> None:
     groups, clues = Groups(), Clues(credential="crd_1", messages=(USER,))
     assert groups.known("org_1", AGENT, clues, 0) is None

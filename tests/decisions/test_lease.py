@@ -213,6 +213,24 @@ def test_a_rate_never_passes_its_limit_in_any_minute() -> None:
     assert len(passed) == 50
 
 
+def test_rates_of_users_who_come_and_go_leave_nothing_behind() -> None:
+    post, (one, other) = office(2)
+    for number in range(50):
+        holder = f"user_{number}"
+        key = AccountKey("org_1", BudgetScope.USER, holder, Per.TOTAL, Unit.CALLS_PER_MINUTE)
+        for worker in (one, other):
+            assert done(post, post.ask(worker, (), 0, (Count(demand(key, 10), 1),)))
+    assert len(post.broker) == 50
+    for _ in range(3):
+        post.now += 30_000_000
+        for worker in (one, other):
+            worker.book.drop_past(post.now)
+            post.tick(worker)
+        post.settle_everything()
+        post.broker.drop_past(post.now)
+    assert len(post.broker) == len(one.book) == len(other.book) == 0
+
+
 def test_a_rate_says_when_more_may_be_had() -> None:
     key = AccountKey("org_1", BudgetScope.USER, "user_1", Per.TOTAL, Unit.CALLS_PER_MINUTE)
     counts = (Count(demand(key, 1), 1),)

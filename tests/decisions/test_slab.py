@@ -166,3 +166,18 @@ def test_a_rate_is_reported_with_its_times() -> None:
     assert isinstance(book.reserve((), Money(0), NOON + 200_000_000, counts), Shortfall)
     [said] = book.report().spent
     assert (said.amount, said.times_us) == (2, (NOON, NOON + 70_000_000))
+
+
+def test_a_rate_that_rests_goes_back_and_one_that_is_drawn_on_does_not() -> None:
+    key = AccountKey("org_1", BudgetScope.USER, "user_1", Per.TOTAL, Unit.CALLS_PER_MINUTE)
+    counts = (Count(demand(key, 100), 1),)
+    book = LentBook()
+    book.receive([slab(key, 5, 95)])
+    for second in range(4):
+        assert isinstance(book.reserve((), Money(0), NOON, counts), Reservation)
+        assert book.drop_past(NOON + second) == 0
+        assert book.report().returned == ()
+    assert book.drop_past(NOON) == 1
+    assert book.report().returned == (Returned(key, 0, 1),)
+    assert len(book) == 0
+    assert book.report().spent == ()

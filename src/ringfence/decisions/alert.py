@@ -79,8 +79,17 @@ class Alarms:
         self.observe(lines, percents, now_us)
 
     def observe(self, lines: Iterable[Line], percents: Sequence[int], now_us: int) -> list[Alert]:
-        """What is new since the last time. `percents` rise; times must not go back."""
-        return [alert for line in lines for alert in self._of(line, percents, now_us)]
+        """What is new since the last time. `percents` rise; times must not go back.
+
+        `lines` are all that there are: what is not among them is over and forgotten.
+        """
+        before, self._watched = self._watched, {}
+        found = []
+        for line in lines:
+            if line.key in before:
+                self._watched[line.key] = before[line.key]
+            found += self._of(line, percents, now_us)
+        return found
 
     def _of(self, line: Line, percents: Sequence[int], now_us: int) -> list[Alert]:
         if not _is_watched(line):

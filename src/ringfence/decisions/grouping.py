@@ -21,6 +21,8 @@ _TIPS_KEPT = 8
 """Conversations of one invocation that may go on side by side."""
 
 _CLOSED_KEPT = 4_096
+_CALLERS_KEPT = 10_000
+"""Of one agent: each credential, with each user for whom it acts."""
 """Closed invocations, and what they were known by, that an agent is still told of."""
 
 _NEVER = ("", 0)
@@ -398,7 +400,17 @@ class Groups:
         caller = owner.callers.get(credential)
         if caller is None:
             caller = owner.callers[credential] = _Caller(credential)
+            if len(owner.callers) > _CALLERS_KEPT:
+                _forget_caller(owner, caller)
         return caller
+
+
+def _forget_caller(owner: _Owner, newest: _Caller) -> None:
+    """Let go of the one known longest that has nothing open; what it closed may begin anew."""
+    callers = owner.callers.values()
+    gone = next((each for each in callers if not each.groups and each is not newest), None)
+    if gone is not None:
+        del owner.callers[gone.credential]
 
 
 def _external(clues: Clues) -> _External | None:

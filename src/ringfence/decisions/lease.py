@@ -83,6 +83,15 @@ class _Account:
     def free(self) -> int:
         return self.stated + self.granted - self.spent - sum(self.lent.values())
 
+    def is_past(self, now_us: int) -> bool:
+        """Whether nothing that was counted here counts any longer, and nobody holds any of it."""
+        if self.lent or self.waiting:
+            return False
+        if self.key.unit is Unit.CALLS_PER_MINUTE:
+            self.fade(now_us)
+            return not self.times and not self.granted
+        return self.start_us < (self.end_us or 0) <= now_us
+
     def fade(self, now_us: int) -> None:
         while self.times and self.times[0] <= now_us - MINUTE_US:
             self.times.popleft()
@@ -217,12 +226,8 @@ class Broker:
             del self._forgotten[next(iter(self._forgotten))]
 
     def drop_past(self, now_us: int) -> int:
-        """Drop the accounts whose window is over and of which nothing is lent; say how many."""
-        past = [
-            place
-            for place, account in self._accounts.items()
-            if account.start_us < (account.end_us or 0) <= now_us and not account.lent
-        ]
+        """Drop what is over, windows and rates, and of which nothing is lent; say how many."""
+        past = [place for place, account in self._accounts.items() if account.is_past(now_us)]
         for place in past:
             del self._accounts[place]
         for held in self._held.values():

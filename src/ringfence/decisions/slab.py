@@ -44,6 +44,8 @@ class LentBook(Book):
         self._past: dict[_Place, Period] = {}
         self._returned: list[Returned] = []
         self._forgotten: dict[str, None] = {}
+        self._resting: set[AccountKey] = set()
+        """Rates that nothing has drawn on since `drop_past` looked last."""
 
     def reserve(
         self,
@@ -59,6 +61,7 @@ class LentBook(Book):
             for demand, _ in counts:
                 if demand.key.unit is Unit.CALLS_PER_MINUTE:
                     self._touched[demand.key, 0] = self._periods[demand.key]
+                    self._resting.discard(demand.key)
         return reserved
 
     def settle(self, reservation: Reservation, cost: Money, tokens: int | None = None) -> Settled:
@@ -132,12 +135,19 @@ class LentBook(Book):
             del self._forgotten[next(iter(self._forgotten))]
 
     def drop_past(self, now_us: int) -> int:
-        """Drop the accounts whose window is over; what is left of their slabs goes back."""
+        """Drop what is over, windows and rates at rest; what is left of their slabs goes back.
+
+        Report in the same turn.
+        """
+        periods = self._periods.values()
         over = [
             period
-            for period in self._periods.values()
+            for period in periods
             if period.window.start_us < period.end_us <= now_us and period.times is None
         ]
+        resting = {period.key for period in periods if period.times is not None}
+        over += [self._periods[key] for key in resting & self._resting]
+        self._resting = resting - self._resting
         for period in over:
             self._past[period.key, period.window.start_us] = self._periods.pop(period.key)
         return len(over)
