@@ -131,4 +131,4 @@ def test_what_is_over_is_forgotten() -> None:
         window = Window(0, DAY_US)
         one = Line(key, window, Money(LIMIT), ZERO, ZERO, ZERO)
         alarms.observe([one, line(0)], PERCENTS, number)
-    assert len(alarms._watched) == 2
+    assert len(alarms._watched) == 2  # noqa: SLF001 (what is kept shows nowhere else)
