@@ -1,6 +1,5 @@
 import asyncio
 import base64
-import contextlib
 import signal
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +11,6 @@ from tests.app.installation import (
     TOKEN,
     Answer,
     Installation,
-    logged,
     plane,
     process,
     provider,
@@ -158,57 +156,6 @@ def test_what_a_killed_plane_left_open_is_charged_once(installed: Installation) 
                 assert each.cost_nano == intents[each.action].reserved_nano != "0"
             spent = 5_000_000_000 - int(outcomes[-1].accounts[0].left_nano)
             assert spent == sum(int(each.cost_nano) for each in outcomes)
-
-    asyncio.run(story())
-
-
-def test_sigterm_lets_running_answers_end(installed: Installation) -> None:
-    script = """\
-format: 1
-rules: [{answer: {text: one two three four five, faults: {trickle_ms: 30}}}]
-"""
-
-    async def story() -> None:
-        async with provider(parse(script)) as there:
-            ready(installed, there)
-            async with process(installed) as running:
-                asking = asyncio.create_task(installed.ask(stream=True))
-                await until(there, 1)
-                running.send_signal(signal.SIGTERM)
-                answer = await asking
-                assert answer.body.endswith(b"data: [DONE]\n\n")
-                with contextlib.suppress(OSError):
-                    late = await installed.ask()
-                    assert late.status in {0, 503}
-                assert await asyncio.wait_for(running.wait(), 10) == 0
-            assert [e.status for e in installed.events() if isinstance(e, Outcome)] == [Status.OK]
-
-    asyncio.run(story())
-
-
-def test_sighup_takes_a_new_epoch_or_changes_nothing(installed: Installation) -> None:
-    async def story() -> None:
-        async with provider() as there:
-            ready(installed, there)
-            async with process(installed) as running:
-                assert running.stderr is not None
-                assert (await installed.ask()).status == 200
-                good = installed.settings.config.read_text()
-                installed.settings.config.write_text(good.replace("purpose:", "porpoise:"))
-                running.send_signal(signal.SIGHUP)
-                refused = await logged(running.stderr, installed, "configuration not loaded")
-                assert "porpoise" in str(refused)
-                assert (await installed.ask()).status == 200
-                installed.configure(there.url, models="claude")
-                running.send_signal(signal.SIGHUP)
-                loaded = await logged(running.stderr, installed, "configuration loaded")
-                assert loaded["epoch"] == 2
-                denied = await installed.ask()
-                assert (denied.status, denied.code) == (403, "out_of_scope")
-                running.send_signal(signal.SIGTERM)
-                await running.wait()
-            epochs = [e.epoch for e in installed.events() if isinstance(e, Intent | Refusal)]
-            assert epochs == [1, 1, 2]
 
     asyncio.run(story())
 

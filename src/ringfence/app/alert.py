@@ -1,5 +1,7 @@
 """Budget alerts: looks at the books now and then, puts what is new on the record, and sends it."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import final
 
@@ -12,9 +14,13 @@ from ringfence.domain.alert import AlertRules
 from ringfence.domain.budget import BudgetScope
 from ringfence.domain.money import format_usd
 from ringfence.domain.organisation import Organisation
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Requester
 from ringfence.transport.webhook import Webhook
 
-LOOK_EVERY_S = 10.0
+_LOG = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 10.0
 
 ReadLines = Callable[[str], Awaitable[Sequence[Line]]]
 """The books of an organisation, by its id."""
@@ -55,6 +61,19 @@ class BudgetAlerts:
         self._alarms: dict[str, Alarms] = {}
         self._webhooks: dict[str, tuple[AlertRules, Webhook]] = {}
 
+    async def run(self, organisations: Callable[[], Sequence[Organisation]], clock: Clock) -> None:
+        """Look now and then until cancelled; a failure is told, and the next look may do better."""
+        try:
+            await self.begin(organisations(), clock.now_us())
+            while True:
+                await asyncio.sleep(_LOOK_EVERY_S)
+                try:
+                    await self.look(organisations(), clock.now_us())
+                except Exception:  # noqa: BLE001 (alerts must outlive whatever hinders them)
+                    _LOG.exception("looking at the budgets failed; it is tried again")
+        finally:
+            await self.stop()
+
     async def begin(self, organisations: Sequence[Organisation], now_us: int) -> None:
         """Take what a restart found spent as told before."""
         for each in organisations:
@@ -92,6 +111,14 @@ class BudgetAlerts:
         opened = self._open_webhook(organisation.alerts)
         self._webhooks[organisation.id] = (organisation.alerts, opened)
         return opened
+
+
+def opened(client: Requester, secret: Callable[[str], str], rules: AlertRules) -> Webhook:
+    """A started webhook; its credential is looked up anew for each message."""
+    name = rules.credential
+    webhook = Webhook(client, rules.webhook, lambda: "" if name is None else secret(name))
+    webhook.start()
+    return webhook
 
 
 def describe(alert: Alert, organisation: Organisation, now_us: int) -> AlertDocument:

@@ -3,17 +3,15 @@
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from ringfence import __version__
 from ringfence.api import local
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
-from ringfence.app import interpreter, terminal
-from ringfence.app.alert import LOOK_EVERY_S, BudgetAlerts
+from ringfence.app.alert import BudgetAlerts, opened
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.data_port import tls_of
@@ -29,7 +27,6 @@ from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings
 from ringfence.app.witness import Witnesses
 from ringfence.config.settings import Settings
-from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.stores.backup import forget_restored, read_restored
@@ -41,7 +38,6 @@ from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
 from ringfence.transport.entropy import Ids, RandomIds
 from ringfence.transport.tls import client_context
-from ringfence.transport.webhook import Webhook
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +45,7 @@ _TIDY_S = 2.0
 _EARLIER_US = 15_000_000
 """How long the workers of an earlier plane, which was killed, are waited for."""
 _LOOK_S = 0.1
-_GRACE_S = 20.0
+GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
 
 
@@ -123,7 +119,11 @@ class Plane:
         retention = RetentionWork(
             Retention(self._keys, self._storage), self._clock, self._organisations, self._record
         )
-        for work in (self._tidy(), self._alert(), retention.run()):
+        alerts = BudgetAlerts(
+            self.workers.budgets, self._record, partial(opened, self._pool, self._secret)
+        )
+        watching = alerts.run(self._organisations, self._clock)
+        for work in (self._tidy(), watching, retention.run()):
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 
@@ -217,7 +217,7 @@ class Plane:
         self._close.push_async_callback(control.stop)
         self.control_port = control.port
         self.port = await self.workers.listen(place)
-        self._close.push_async_callback(self.workers.drain, _GRACE_S, self._hurry)
+        self._close.push_async_callback(self.workers.drain, GRACE_S, self._hurry)
 
     def hurry(self) -> None:
         """Do not wait for running answers any longer."""
@@ -335,31 +335,12 @@ class Plane:
             return "the ledger cannot be written"
         return self.workers.readiness()
 
-    async def _alert(self) -> None:
-        """Look at the budgets now and then; a failure is told, and the next look may do better."""
-        alerts = BudgetAlerts(self.workers.budgets, self._record, self._open_webhook)
-        try:
-            await alerts.begin(self._organisations(), self._clock.now_us())
-            while True:
-                await asyncio.sleep(LOOK_EVERY_S)
-                try:
-                    await alerts.look(self._organisations(), self._clock.now_us())
-                except Exception:  # noqa: BLE001 (alerts must outlive whatever hinders them)
-                    _LOG.exception("looking at the budgets failed; it is tried again")
-        finally:
-            await alerts.stop()
-
     def _organisations(self) -> list[Organisation]:
         return list(self.configuration().organisations.values())
 
-    def _open_webhook(self, rules: AlertRules) -> Webhook:
-        def credential() -> str:
-            name = rules.credential
-            return "" if name is None else self._secrets.get(name).reveal()
-
-        webhook = Webhook(self._pool, rules.webhook, credential)
-        webhook.start()
-        return webhook
+    def _secret(self, name: str) -> str:
+        """The value that is in force now."""
+        return self._secrets.get(name).reveal()
 
     async def _tidy(self) -> None:
         while True:
@@ -371,59 +352,3 @@ class Plane:
                 await self.workers.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("tidying up failed; it is tried again")
-
-
-async def run(
-    settings: Settings, environment: Mapping[str, str], ready: Callable[[Plane, Prepared], None]
-) -> None:
-    """Start a plane, tell when it is ready, serve until SIGTERM or SIGINT, stop in order.
-
-    A second signal does not wait for running answers. Raises RingfenceError, also at the end if
-    events were lost.
-    """
-    interpreter.prefer_loop()
-    stop = asyncio.Event()
-    was_attached = terminal.is_attached()
-    plane = Plane(settings, environment)
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        if stop.is_set():
-            plane.hurry()
-        stop.set()
-
-    def hang_up() -> None:
-        if terminal.is_gone(was_attached=was_attached):
-            end()
-        else:
-            _spawn(_reload(plane))
-
-    # From here on a signal ends the plane in order, also while it is starting.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    prepared = await plane.start()
-    try:
-        loop.add_signal_handler(signal.SIGHUP, hang_up)
-        interpreter.freeze()
-        ready(plane, prepared)
-        await stop.wait()
-        _LOG.info("stopping", extra={"grace_s": _GRACE_S})
-    finally:
-        await plane.stop()
-
-
-async def _reload(plane: Plane) -> None:
-    try:
-        await plane.reload(f"signal:uid={os.geteuid()}")
-    except RingfenceError as error:
-        _LOG.error("configuration not loaded; the old one stays: %s", error)
-
-
-_tasks: set[asyncio.Task[None]] = set()
-
-
-def _spawn(work: Coroutine[object, object, None]) -> None:
-    """Run something beside the loop's other work and keep it from being collected."""
-    task = asyncio.create_task(work)
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)

@@ -9,7 +9,8 @@ from pathlib import Path
 from ringfence import __version__
 from ringfence.app import interpreter
 from ringfence.app.configuration import Prepared
-from ringfence.app.plane import Plane, run
+from ringfence.app.plane import Plane
+from ringfence.app.plane_process import run
 from ringfence.cli.terminal.printing import progress
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.terminal.text import harmless

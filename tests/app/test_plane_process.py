@@ -1,0 +1,84 @@
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import pytest
+from tests.app.installation import (
+    Installation,
+    logged,
+    process,
+    provider,
+)
+
+from ringfence.domain.event import Intent, Outcome, Refusal, Status
+from ringfence.testing.model.script import parse
+from ringfence.testing.model.serving import Running
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installation:
+    return Installation(tmp_path)
+
+
+def ready(installed: Installation, running: Running, **more: str) -> None:
+    installed.configure(running.url, **more)
+    installed.give_token()
+
+
+async def until(there: Running, requests: int) -> None:
+    """Wait until the provider has got so many requests."""
+    async with asyncio.timeout(10):
+        while there.journal.total < requests:  # noqa: ASYNC110 (the provider tells nobody)
+            await asyncio.sleep(0.005)
+
+
+def test_sigterm_lets_running_answers_end(installed: Installation) -> None:
+    script = """\
+format: 1
+rules: [{answer: {text: one two three four five, faults: {trickle_ms: 30}}}]
+"""
+
+    async def story() -> None:
+        async with provider(parse(script)) as there:
+            ready(installed, there)
+            async with process(installed) as running:
+                asking = asyncio.create_task(installed.ask(stream=True))
+                await until(there, 1)
+                running.send_signal(signal.SIGTERM)
+                answer = await asking
+                assert answer.body.endswith(b"data: [DONE]\n\n")
+                with contextlib.suppress(OSError):
+                    late = await installed.ask()
+                    assert late.status in {0, 503}
+                assert await asyncio.wait_for(running.wait(), 10) == 0
+            assert [e.status for e in installed.events() if isinstance(e, Outcome)] == [Status.OK]
+
+    asyncio.run(story())
+
+
+def test_sighup_takes_a_new_epoch_or_changes_nothing(installed: Installation) -> None:
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            async with process(installed) as running:
+                assert running.stderr is not None
+                assert (await installed.ask()).status == 200
+                good = installed.settings.config.read_text()
+                installed.settings.config.write_text(good.replace("purpose:", "porpoise:"))
+                running.send_signal(signal.SIGHUP)
+                refused = await logged(running.stderr, installed, "configuration not loaded")
+                assert "porpoise" in str(refused)
+                assert (await installed.ask()).status == 200
+                installed.configure(there.url, models="claude")
+                running.send_signal(signal.SIGHUP)
+                loaded = await logged(running.stderr, installed, "configuration loaded")
+                assert loaded["epoch"] == 2
+                denied = await installed.ask()
+                assert (denied.status, denied.code) == (403, "out_of_scope")
+                running.send_signal(signal.SIGTERM)
+                await running.wait()
+            epochs = [e.epoch for e in installed.events() if isinstance(e, Intent | Refusal)]
+            assert epochs == [1, 1, 2]
+
+    asyncio.run(story())
