@@ -1,4 +1,4 @@
-"""Measure and write the results: `python -m bench.model_gateway [--quick] [--only NAME,…]`."""
+"""Measure and write the results: `python -m bench.model_gateway [--python PATH] [--only NAME]`."""
 
 import argparse
 from pathlib import Path
@@ -22,13 +22,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="of each run of the load")
     parser.add_argument("--only", default="", help="names of subjects, separated by commas")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md anew")
+    parser.add_argument("--python", default="", help="run Ringfence by these too, commas between")
     options = parser.parse_args()
+    pythons = [python.strip() for python in options.python.split(",") if python.strip()]
     subjects: list[Subject] = [
         Direct(),
         Nginx(),
         Envoy(),
         Ringfence(),
         Ringfence(is_unique=True),
+        *[Ringfence(python=python) for python in pythons],
         FerroGW(),
         Portkey(),
         LiteLLM(),

@@ -74,6 +74,18 @@ def _end(done: asyncio.Future[None]) -> None:
         done.set_result(None)
 
 
+class _DoneLedger(_NoLedger):
+    """The same for stages that are timed while the loop stands still: done from the beginning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done = self._loop.create_future()
+        self._done.set_result(None)
+
+    def intend(self, _intent: Intent, _body: Body | None) -> asyncio.Future[None]:
+        return self._done
+
+
 class _NoUsers:
     """Nobody acts for a user here."""
 
@@ -81,7 +93,7 @@ class _NoUsers:
         raise ValueError(organisation, name)
 
 
-def worker(folder: Path, client: Client) -> Worker:
+def worker(folder: Path, client: Client, ledger: _NoLedger | None = None) -> Worker:
     """A worker that knows one agent, with a ledger that only says yes."""
     settings = folder / "ringfence.yaml"
     settings.write_text(settings_text(1))
@@ -93,7 +105,7 @@ def worker(folder: Path, client: Client) -> Worker:
     known = replace(organisation, id="org_bench", agents={"bench": agent}, teams=teams)
     made = Worker(
         Surroundings(
-            ledger=_NoLedger(),
+            ledger=ledger or _NoLedger(),
             client=client,
             secrets=prepared.secrets,
             clock=clock,
@@ -122,7 +134,7 @@ class _Stages:
     """The path of one call without network and ledger, cut where one stage hands to the next."""
 
     def __init__(self, folder: Path) -> None:
-        made = worker(folder, Pool())
+        made = worker(folder, Pool(), _DoneLedger())
         self._directory, self._clock, self._path = made.directory, SystemClock(), made.path
         self._codec, self._body, self._answer = ChatCodec(), body_of(Scenario()).whole, document()
         self.asked = self._codec.parse(self._body)

@@ -10,7 +10,15 @@ from pathlib import Path
 from bench.model_gateway.load import Target
 from bench.model_gateway.process import Pinned
 from bench.model_gateway.scenario import MODEL
-from bench.model_gateway.subject import PYTHON, Place, Running, free_port, wait_for
+from bench.model_gateway.subject import (
+    PYTHON,
+    Place,
+    Running,
+    free_port,
+    interpreter,
+    runtime_of,
+    wait_for,
+)
 
 from ringfence import __version__
 
@@ -45,6 +53,10 @@ def settings_text(upstream: int, run_seconds: str = "unlimited") -> str:
     return SETTINGS.format(upstream=upstream, model=MODEL, run_seconds=run_seconds)
 
 
+_SOURCES = {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+"""An environment made from the locks holds the dependencies only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """What the ledger holds: intents, and those without an outcome."""
@@ -56,28 +68,38 @@ class Books:
 class Ringfence:
     """`is_unique` says whether every request brings a message that was never seen before.
 
-    `run_seconds` is how long an invocation may last.
+    `run_seconds` is how long an invocation may last. `python` is an interpreter to run it by, in an
+    environment of its own made from the locks; without one it is that of this bench.
     """
 
     does = "identity, four budgets, durable intent and outcome, bodies, trace"
 
-    def __init__(self, *, is_unique: bool = False, run_seconds: str = "unlimited") -> None:
+    def __init__(
+        self, *, is_unique: bool = False, run_seconds: str = "unlimited", python: str = ""
+    ) -> None:
         self.run_seconds = run_seconds
         self.is_unique = is_unique
         self.name = "Ringfence, unique" if is_unique else "Ringfence"
+        if python:
+            self.name += f" by {Path(python).name}"
+        self._wanted = python
+        self._python = PYTHON
 
     def install(self, tools: Path) -> str:
-        del tools
-        return __version__
+        if self._wanted:
+            self._python = runtime_of(tools, self._wanted)
+        return f"{__version__}, {interpreter(self._python)}"
 
     def start(self, place: Place) -> Running:
         port, console = free_port(), free_port()
         settings = place.run / "ringfence.yaml"
         settings.write_text(settings_text(place.upstream_port, self.run_seconds))
         self.data = place.run / "data"
-        command = [PYTHON, "-m", "ringfence", "up", "--config", str(settings)]
+        command = [self._python, "-m", "ringfence", "up", "--config", str(settings)]
         command += ["--data", str(self.data), "--port", str(port), "--console-port", str(console)]
-        process = Pinned(command, core=place.core, log=place.run / "ringfence.log", environment={})
+        process = Pinned(
+            command, core=place.core, log=place.run / "ringfence.log", environment=_SOURCES
+        )
         ready_s = wait_for(process, port, "/readyz", 20, self.name)
         headers = (("authorization", f"Bearer {_token(self.data)}"),)
         return Running(target=Target(port=port, headers=headers), process=process, ready_s=ready_s)

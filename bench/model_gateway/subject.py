@@ -1,12 +1,11 @@
 """What is measured: something that is installed, started and asked."""
 
 import contextlib
+import hashlib
 import os
-import platform
 import socket
 import subprocess
 import sys
-import sysconfig
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,11 +100,40 @@ def run_quietly(command: list[str], *, folder: Path | None = None) -> str:
 
 
 PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
-"""The interpreter that Ringfence and the upstream are run by."""
+"""The interpreter that Ringfence is run by, unless another is chosen."""
+
+_ROOT = Path(__file__).parents[2]
 
 
-def interpreter() -> str:
-    """Version and build of this interpreter: profile-guided optimisation is worth a sixth."""
-    flags = f"{sysconfig.get_config_var('PY_CFLAGS')} {sysconfig.get_config_var('CONFIG_ARGS')}"
-    is_guided = "-fprofile-use" in flags or "--enable-optimizations" in flags
-    return f"CPython {platform.python_version()} {'with' if is_guided else 'without'} PGO"
+_TELL = """
+import platform, sys, sysconfig
+asked = str(sysconfig.get_config_var("CONFIG_ARGS"))
+who = "Debian's build" if sys.base_prefix == "/usr" else "own build"
+how = "with" if "--enable-optimizations" in asked else "without"
+print("CPython", platform.python_version() + ",", who, how, "--enable-optimizations")
+"""
+
+
+def interpreter(python: str = sys.executable) -> str:
+    """Version and build of an interpreter. Debian optimises by rules of its own packaging."""
+    return run_quietly([python, "-c", _TELL]).strip()
+
+
+def runtime_of(tools: Path, python: str) -> str:
+    """An interpreter like that one with the locked dependencies of Ringfence, made once.
+
+    Raises NotInstallableError.
+    """
+    version = run_quietly([python, "-c", "import sys; print(sys.version)"])
+    name = f"python-{hashlib.sha256(f'{python} {version}'.encode()).hexdigest()[:12]}"
+    folder = tools / name
+    done = folder / ".installed"
+    if not done.exists():
+        run_quietly(
+            [sys.executable, "-m", "uv", "venv", "--quiet", "--python", python, str(folder)]
+        )
+        locked = str(_ROOT / "requirements/run.txt")
+        into = ["--quiet", "--python", str(folder / "bin/python"), "--require-hashes", "-r", locked]
+        run_quietly([sys.executable, "-m", "uv", "pip", "install", *into])
+        done.touch()
+    return str(folder / "bin/python")

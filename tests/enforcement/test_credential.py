@@ -4,8 +4,15 @@ from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ringfence.enforcement.credential import SECRET_BYTES_MIN, CredentialScan, StreamScan
+from ringfence.enforcement.credential import (
+    SECRET_BYTES_MIN,
+    CredentialScan,
+    SpeechScan,
+    StreamScan,
+)
 
 KEY = "sk-canary/0123456789+abc?e"
 RAW = KEY.encode()
@@ -54,3 +61,26 @@ def test_a_placeholder_is_no_credential() -> None:
     assert not CredentialScan(short).finds(short)
     assert not StreamScan(CredentialScan(short)).finds(short)
     assert CredentialScan(short + b"x").finds(b" xxxxxxxxxxxxxxxx ")
+
+
+SECRET = "sk-proj-0123456789abcdefghijklmnop"
+
+
+@given(st.sets(st.integers(1, len(SECRET) - 1)), st.text(max_size=40))
+def test_a_credential_spelled_in_pieces_never_passes_whole(cuts: set[int], before: str) -> None:
+    bounds = [0, *sorted(cuts), len(SECRET)]
+    pieces = [before, *[SECRET[a:b] for a, b in itertools.pairwise(bounds)]]
+    scan = SpeechScan(CredentialScan(SECRET.encode()))
+    passed = list(itertools.takewhile(lambda piece: not scan.finds([(0, piece)]), pieces))
+    assert len("".join(passed)) < len(before) + len(SECRET) // 2
+
+
+def test_pieces_of_different_answers_are_not_joined() -> None:
+    scan = SpeechScan(CredentialScan(SECRET.encode()))
+    assert not scan.finds([(number, SECRET[number]) for number in range(len(SECRET))])
+    assert not scan.finds([(0, SECRET[1:9]), (1, "other"), (0, SECRET[9:12])])
+    assert scan.finds([(0, SECRET[12:])])
+
+
+def test_a_short_credential_is_not_looked_for_in_what_is_said() -> None:
+    assert not SpeechScan(CredentialScan(b"ollama")).finds([(0, "ollama")])

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import final
 
 SECRET_BYTES_MIN = 16
@@ -12,6 +13,9 @@ _ESCAPE_BYTES_MAX = 6
 r"""The longest way to write one byte: `\u0041`."""
 _TELLING_CHARACTERS = 20
 """So much of a credential in base64 is no accident: 120 bits."""
+
+_ANSWERS_MOST = 128
+"""As many as one call may ask for (`decisions.model_call.MAX_ANSWERS`)."""
 
 _ESCAPE = re.compile(rb"(?:\\u00|%)([2-7][0-9A-Fa-f])|\\/")
 _ALIKE = re.compile(rb"[A-Za-z0-9]+")
@@ -25,11 +29,16 @@ class CredentialScan:
     The escapes are those of JSON (`\/`, `\u0041`) and of URLs (`%41`), on any of its characters.
     """
 
-    __slots__ = ("_plain", "longest_bytes")
+    __slots__ = ("_plain", "beginning", "longest_bytes")
 
     def __init__(self, secret: bytes) -> None:
         """Compile the search once for a credential; a short one is never found."""
         self._plain = _forms(secret) if len(secret) >= SECRET_BYTES_MIN else ()
+        self.beginning = ""
+        """So much of the credential, from its start, that it is no accident; empty for none."""
+        if self._plain:
+            telling = max(SECRET_BYTES_MIN, len(secret) // 2)
+            self.beginning = secret[:telling].decode("latin-1")
         self.longest_bytes = max(map(len, self._plain), default=0) * _ESCAPE_BYTES_MAX
 
     def finds(self, text: bytes) -> bool:
@@ -61,6 +70,36 @@ class StreamScan:
         # No form of a credential goes on after a line's end, and an event ends with one.
         self._before = b"" if text.endswith(b"\n") else text[-self._kept_bytes :]
         return self._scan.finds(text)
+
+
+@final
+class SpeechScan:
+    """Looks for a credential that a model spells over several events, piece by piece.
+
+    What has passed cannot be called back, so its first half is enough; the rest never passes. Only
+    plain: what spells it in another form piece by piece is not found.
+    """
+
+    __slots__ = ("_before", "_beginning")
+
+    def __init__(self, scan: CredentialScan) -> None:
+        """Nothing has been said yet."""
+        self._beginning = scan.beginning
+        self._before: dict[int, str] = {}
+
+    def finds(self, said: Iterable[tuple[int, str]]) -> bool:
+        """Whether these pieces, each of one of the answers, go on to tell it."""
+        beginning = self._beginning
+        if not beginning:
+            return False
+        for answer, piece in said:
+            text = self._before.get(answer, "") + piece
+            if beginning in text:
+                return True
+            if len(self._before) > _ANSWERS_MOST:
+                self._before.clear()
+            self._before[answer] = text[1 - len(beginning) :]
+        return False
 
 
 def _forms(secret: bytes) -> tuple[bytes, ...]:

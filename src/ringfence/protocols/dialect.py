@@ -23,6 +23,9 @@ class AnswerStream(Protocol):
     def is_complete(self) -> bool:
         """Whether the dialect's own end of stream was seen."""
 
+    def take_said(self) -> list[tuple[int, str]]:
+        """The pieces of output since this was last asked, each with the answer it belongs to."""
+
     def answer(self) -> Answer:
         """What was learned; usable at any time, also after a cut."""
 

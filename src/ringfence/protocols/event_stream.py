@@ -19,7 +19,7 @@ class EventStream(ABC):
     An event too long to be held ends the stream: what cannot be read cannot be bounded.
     """
 
-    __slots__ = ("_characters", "_error", "_is_complete", "_splitter", "_steps")
+    __slots__ = ("_characters", "_error", "_is_complete", "_said", "_splitter", "_steps")
 
     def __init__(self) -> None:
         """Start at the beginning of a stream."""
@@ -30,6 +30,7 @@ class EventStream(ABC):
         """Pieces of output seen that were not empty; a token makes at most one."""
         self._characters = 0
         """Characters of output seen."""
+        self._said: list[tuple[int, str]] = []
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the provider, in any split, and give the bytes to forward.
@@ -73,8 +74,14 @@ class EventStream(ABC):
     def _take(self, event: bytes) -> bool:
         """Learn from one event; whether it is forwarded."""
 
-    def _count(self, piece: object) -> None:
-        """Count a piece of output."""
+    def take_said(self) -> list[tuple[int, str]]:
+        """The pieces of output since this was last asked, each with the answer it belongs to."""
+        said, self._said = self._said, []
+        return said
+
+    def _count(self, piece: object, answer: int = 0) -> None:
+        """Count a piece of output of one of the answers."""
         if piece and isinstance(piece, str):
             self._steps += 1
             self._characters += len(piece)
+            self._said.append((answer, piece))

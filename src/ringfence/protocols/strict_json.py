@@ -18,7 +18,7 @@ counted before any of them is built.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -198,6 +198,14 @@ def parse(raw: bytes) -> object:
         return json.loads(raw, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         refuse(f"the body is not usable JSON: {_reason(error)}")
+
+
+def shallow(read: Callable[[bytes], _T], body: bytes) -> _T:
+    """Read a body; nesting that is too deep for the reader is refused."""
+    try:
+        return read(body)
+    except RecursionError:
+        refuse("the body is nested too deeply")
 
 
 def text(raw: bytes, name: str) -> str:

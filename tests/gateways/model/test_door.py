@@ -215,3 +215,16 @@ def test_what_a_call_held_is_given_back_once_however_it_ends(
     monkeypatch.setattr(Allowance, "enter", count_in)
     monkeypatch.setattr(Hold, "leave", count_out)
     asyncio.run(story())
+
+
+def test_a_field_of_a_server_of_ones_own_passes_where_it_is_allowed() -> None:
+    async def story() -> None:
+        options = {"num_ctx": 8192, "temperature": 0}
+        refused = await World().ask(body=chat(options=options))
+        assert (refused.status, code_of(refused)) == (403, "field_refused")
+        own = model("small", allow_priced_fields=frozenset({"options"}))
+        world = World(organisation(models={"small": own}))
+        assert (await world.ask(body=chat(options=options))).status == 200
+        assert world.providers.sent[0].json["options"] == options
+
+    asyncio.run(story())

@@ -256,3 +256,28 @@ def test_an_answer_of_exactly_the_allowed_size_passes() -> None:
         assert (await world.ask()).status == 200
 
     asyncio.run(story())
+
+
+def test_a_credential_spelled_over_several_events_is_cut_before_it_is_told() -> None:
+    async def story() -> None:
+        world = World()
+        pieces = [chunk(character) for character in PROVIDER_KEY]
+        world.providers.answering = always(lambda: Upstream(pieces=[*pieces, *chat_stream(2)]))
+        response = await world.ask(body=chat(stream=True))
+        said = "".join(
+            event["choices"][0]["delta"].get("content", "")
+            for event in map(msgspec.json.decode, _data_of(response.body))
+            if event.get("choices")
+        )
+        assert PROVIDER_KEY.startswith(said)
+        assert len(said) < len(PROVIDER_KEY) // 2 + 1
+        [outcome] = world.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.CUT, "provider_malformed")
+        assert PROVIDER_KEY[: len(PROVIDER_KEY) // 2 + 1].encode() not in response.body
+
+    asyncio.run(story())
+
+
+def _data_of(stream: bytes) -> list[bytes]:
+    found = [event.removeprefix(b"data: ") for event in stream.split(b"\n\n")]
+    return [data for data in found if data.startswith(b"{")]

@@ -10,7 +10,7 @@ from ringfence.domain.event import Status
 from ringfence.domain.exchange import Answer
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Code, Reason, Throttle
-from ringfence.enforcement.credential import StreamScan
+from ringfence.enforcement.credential import SpeechScan, StreamScan
 from ringfence.gateways.model.buffer import Collector, send_whole
 from ringfence.gateways.model.call import Call
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, Inspect, Passage, StreamRelay
@@ -154,7 +154,7 @@ def _pass_stream(call: Call, upstream: UpstreamResponse) -> None:
         reader=reader,
         codec=call.codec,
         guard=call.ticket.guard,
-        inspect=_inspector(call),
+        inspect=_inspector(call, reader),
         clock=call.means.clock,
         authority=call.means.authority,
         drain_s=call.means.limits.drain_s,
@@ -184,12 +184,12 @@ def _stream_passed(
     call.end()
 
 
-def _inspector(call: Call) -> Inspect:
+def _inspector(call: Call, reader: AnswerStream) -> Inspect:
     """Looks for the provider's credential in a stream; what shows it is never forwarded.
 
     What the relay keeps of the stream is held in steps, so that most pieces cost nothing.
     """
-    stream = StreamScan(call.scan)
+    stream, speech = StreamScan(call.scan), SpeechScan(call.scan)
     provider = call.leg.provider.name
     hold = call.ask.hold
     passed = held = 0
@@ -207,7 +207,7 @@ def _inspector(call: Call) -> Inspect:
             if full is not None:
                 return full.reason
             held += step
-        if not stream.finds(data):
+        if not stream.finds(data) and not speech.finds(reader.take_said()):
             return None
         _LOG.error("provider showed our credential", extra={"provider": provider})
         return reasons.credential_shown(provider)

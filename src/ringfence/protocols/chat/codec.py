@@ -55,10 +55,7 @@ class ChatCodec:
     ) -> LocatedRequest:
         """Read a request strictly. Raises PeerError `request_malformed`."""
         del path_model, path_stream  # this dialect has both in the body
-        try:
-            return self._parse(body)
-        except RecursionError:
-            strict_json.refuse("the body is nested too deeply")
+        return strict_json.shallow(self._parse, body)
 
     def rewrite(
         self, request: ModelRequest, *, model: str, output_limit: int | None, inject_usage: bool

@@ -83,21 +83,23 @@ class ChatStream(EventStream):
 
     def _learn_choice(self, choice: Mapping[str, object]) -> None:
         delta = choice.get("delta")
+        index = choice.get("index")
+        answer = index if isinstance(index, int) else 0
         if delta and isinstance(delta, dict):
             for name in _TEXTS:
                 if name in delta:
-                    self._count(delta[name])
+                    self._count(delta[name], answer)
             if "tool_calls" in delta:
                 for call in records(delta["tool_calls"]):
-                    self._learn_call(record(call.get("function") or call.get("custom")))
+                    self._learn_call(record(call.get("function") or call.get("custom")), answer)
             if "function_call" in delta:
-                self._learn_call(record(delta["function_call"]))
+                self._learn_call(record(delta["function_call"]), answer)
         finish = choice.get("finish_reason")
         if finish:
             self._finish = text(finish)
 
-    def _learn_call(self, call: Mapping[str, object]) -> None:
+    def _learn_call(self, call: Mapping[str, object], answer: int) -> None:
         name = text(call.get("name"))
         if name:
             self._tool_calls.append(name)
-        self._count(call.get("arguments") or call.get("input"))
+        self._count(call.get("arguments") or call.get("input"), answer)

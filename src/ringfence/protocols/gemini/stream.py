@@ -86,7 +86,7 @@ class GeminiStream(EventStream):
     def _learn_candidate(self, candidate: Candidate) -> None:
         if candidate.content:
             for part in candidate.content.parts or ():
-                self._count(part.text)
+                self._count(part.text, candidate.index or 0)
                 if part.function_call:
                     self._learn_call(part.function_call)
         if candidate.finish_reason:
