@@ -14,6 +14,7 @@ from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.money import Money
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
+from ringfence.enforcement import opening
 from ringfence.enforcement.directory import (
     PROOF_REVOKED,
     REVOKED,
@@ -25,17 +26,15 @@ from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import (
     Narrowing,
-    budget_of,
     group_of,
-    models_of,
     narrowing_of,
     principal_of,
     restored_runtime,
     written,
 )
+from ringfence.enforcement.opening import Asked, clues_of
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.runtime import AgentRuntime
-from ringfence.protocols import headers
 from ringfence.stores.ledger import InvocationRecord, opening_detail
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids, secret
@@ -110,7 +109,7 @@ class Invocations:
             throttle = rate.new_invocation(agent, self._rate(agent.id), now_us)
             if throttle is not None:
                 return Refusable(verdict=throttle)
-            live = self._add(self._root(caller, found, now_us))
+            live = self._add(opening.root(caller, found, self._ids.make("inv"), now_us))
             self._groups.open(organisation, agent, clues, found, invocation=live.id, now_us=now_us)
             if live.runtime.principal is not None:
                 # An intent that opens an invocation says who acts, not what the proof was.
@@ -281,27 +280,10 @@ class Invocations:
         parent = self._open.get(identity.parent) if identity.parent else None
         tier = self._directory.tier_of(identity.credential)
         acting = restored_runtime(runtime, parent, tier, principal or principal_of(narrowing))
-        live = self._add(
-            LiveInvocation(
-                identity,
-                acting,
-                parent=parent,
-                models=models_of(narrowing, parent),
-                narrowed=budget_of(narrowing),
-                proof=narrowing.proof,
-            )
-        )
-        live.is_recorded = True
-        live.last_us = last_us
+        live = self._add(opening.revived(identity, acting, parent, narrowing, last_us))
         if parent is None:
-            self._groups.open(
-                identity.organisation,
-                runtime.agent,
-                Clues(credential=group_of(identity.credential, live.runtime.principal)),
-                Open(self._found_by(identity.grouping), identity.external_id),
-                invocation=identity.id,
-                now_us=last_us,
-            )
+            how = Open(self._found_by(identity.grouping), identity.external_id)
+            self._group(live, how, last_us)
         return live
 
     def _found_by(self, grouping: Grouping) -> Grouping:
@@ -322,27 +304,6 @@ class Invocations:
                     invocation=identity.id,
                 )
 
-    def _root(self, caller: Caller, found: Open, now_us: int) -> LiveInvocation:
-        runtime = caller.runtime
-        invocation = self._ids.make("inv")
-        return LiveInvocation(
-            Invocation(
-                id=invocation,
-                organisation=runtime.organisation.id,
-                agent=runtime.id,
-                root=invocation,
-                parent=None,
-                depth=0,
-                credential=caller.credential,
-                opened_us=now_us,
-                grouping=found.grouping,
-                external_id=found.external_id,
-                deadline_us=limit.deadline_us(runtime.agent, now_us, caller.ends_us),
-            ),
-            runtime,
-            proof=caller.proof,
-        )
-
     def _declared(
         self,
         caller: Caller,
@@ -351,45 +312,23 @@ class Invocations:
         narrowing: Narrowing,
         now_us: int,
     ) -> LiveInvocation:
-        runtime = caller.runtime if parent is None else parent.runtime.as_sub_agent()
-        invocation = self._ids.make("inv")
-        outer_us = parent.identity.deadline_us if parent is not None else caller.ends_us
-        deadline_us = limit.deadline_us(runtime.agent, now_us, outer_us)
-        if narrowing.seconds is not None:
-            own_us = now_us + narrowing.seconds * _SECOND_US
-            deadline_us = own_us if deadline_us is None else min(own_us, deadline_us)
-        live = self._add(
-            LiveInvocation(
-                Invocation(
-                    id=invocation,
-                    organisation=runtime.organisation.id,
-                    agent=runtime.id,
-                    root=parent.root if parent is not None else invocation,
-                    parent=parent.id if parent is not None else None,
-                    depth=parent.identity.depth + 1 if parent is not None else 0,
-                    credential=caller.credential,
-                    opened_us=now_us,
-                    grouping=Grouping.TOKEN,
-                    task=task,
-                    deadline_us=deadline_us,
-                ),
-                runtime,
-                parent=parent,
-                models=models_of(narrowing, parent),
-                narrowed=budget_of(narrowing),
-                proof=parent.proof if parent is not None else caller.proof,
-            )
-        )
+        asked = Asked(id=self._ids.make("inv"), task=task, narrowing=narrowing)
+        live = self._add(opening.declared(caller, parent, asked, now_us))
         if parent is None:
-            self._groups.open(
-                runtime.organisation.id,
-                runtime.agent,
-                Clues(credential=group_of(caller.credential, runtime.principal)),
-                Open(Grouping.TOKEN),
-                invocation=live.id,
-                now_us=now_us,
-            )
+            self._group(live, Open(Grouping.TOKEN), now_us)
         return live
+
+    def _group(self, live: LiveInvocation, how: Open, now_us: int) -> None:
+        """Let later calls find a root."""
+        runtime, identity = live.runtime, live.identity
+        self._groups.open(
+            identity.organisation,
+            runtime.agent,
+            Clues(credential=group_of(identity.credential, runtime.principal)),
+            how,
+            invocation=live.id,
+            now_us=now_us,
+        )
 
     def _add(self, live: LiveInvocation) -> LiveInvocation:
         self._open[live.id] = live
@@ -496,24 +435,3 @@ class Invocations:
                 root=live.root,
             )
         )
-
-
-def clues_of(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...]) -> Clues:
-    """What a call shows of the run that it belongs to."""
-    header = trace = client = ""
-    for source, value in (*hints, *request.client_ids):
-        match headers.grouping(source):
-            case Grouping.HEADER:
-                header = header or value
-            case Grouping.TRACEPARENT:
-                trace = trace or value
-            case _:
-                client = client or value
-    return Clues(
-        credential=group_of(caller.credential, caller.runtime.principal),
-        invocation=caller.invocation or "",
-        header=header,
-        trace=trace,
-        client=client,
-        messages=request.messages,
-    )
