@@ -65,6 +65,7 @@ class Sample:
 
 @contextmanager
 def upstream(port: int) -> Iterator[None]:
+    _RUN.mkdir(parents=True, exist_ok=True)
     process = Pinned(
         [sys.executable, "-m", "bench.model_gateway.upstream", str(port)],
         core=LOAD_CORE,

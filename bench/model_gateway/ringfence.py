@@ -68,16 +68,23 @@ class Books:
 class Ringfence:
     """`is_unique` says whether every request brings a message that was never seen before.
 
-    `run_seconds` is how long an invocation may last. `python` is an interpreter to run it by, in an
-    environment of its own made from the locks; without one it is that of this bench.
+    `run_seconds` is how long an invocation may last, `workers` how many processes serve. `python` is
+    an interpreter to run it by, in an environment of its own made from the locks; without one it is
+    that of this bench.
     """
 
     does = "identity, four budgets, durable intent and outcome, bodies, trace"
 
     def __init__(
-        self, *, is_unique: bool = False, run_seconds: str = "unlimited", python: str = ""
+        self,
+        *,
+        is_unique: bool = False,
+        run_seconds: str = "unlimited",
+        workers: int = 1,
+        python: str = "",
     ) -> None:
         self.run_seconds = run_seconds
+        self.workers = workers
         self.is_unique = is_unique
         self.name = "Ringfence, unique" if is_unique else "Ringfence"
         if python:
@@ -97,6 +104,7 @@ class Ringfence:
         self.data = place.run / "data"
         command = [self._python, "-m", "ringfence", "up", "--config", str(settings)]
         command += ["--data", str(self.data), "--port", str(port), "--console-port", str(console)]
+        command += ["--workers", str(self.workers)]
         process = Pinned(
             command, core=place.core, log=place.run / "ringfence.log", environment=_SOURCES
         )
@@ -117,6 +125,14 @@ class Ringfence:
     def disk_mb(self) -> float:
         files = [path for path in self.data.rglob("*") if path.is_file()]
         return sum(path.stat().st_size for path in files) / 1e6
+
+    def inquiries(self) -> int:
+        """What all workers have asked their supervisor."""
+        line = _Local(self.data / "control.sock")
+        line.request("GET", "/api/v1/status")
+        workers = json.loads(line.getresponse().read())["workers"]
+        line.close()
+        return sum(int(each["inquiries"]) for each in workers)
 
 
 class _Local(http.client.HTTPConnection):

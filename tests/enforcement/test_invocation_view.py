@@ -96,3 +96,29 @@ def test_a_narrowed_token_is_as_narrow_at_every_worker() -> None:
         assert (live.models, live.narrowed) == (frozenset({"embed"}), 500_000_000)
 
     asyncio.run(story())
+
+
+def test_calls_that_name_the_same_run_at_the_same_time_ask_once() -> None:
+    async def story() -> None:
+        fleet = Fleet(2)
+        world = fleet.workers[0]
+        answers = await asyncio.gather(*(world.ask(headers=RUN) for _ in range(20)))
+        assert {each.status for each in answers} == {200}
+        assert len({each.headers[b"ringfence-invocation"] for each in answers}) == 1
+        assert len(fleet.asked) == 1
+        await asyncio.gather(*(world.ask(headers={"ringfence-invocation": n}) for n in "ab"))
+        assert len(fleet.asked) == 3
+
+    asyncio.run(story())
+
+
+def test_calls_that_waited_for_an_answer_that_never_came_are_refused() -> None:
+    async def story() -> None:
+        fleet = Fleet(1)
+        fleet.is_answering = False
+        answers = await asyncio.gather(*(fleet.workers[0].ask(headers=RUN) for _ in range(5)))
+        assert {each.status for each in answers} == {503}
+        fleet.is_answering = True
+        assert (await fleet.workers[0].ask(headers=RUN)).status == 200
+
+    asyncio.run(story())

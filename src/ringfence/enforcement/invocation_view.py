@@ -3,6 +3,7 @@
 What is known here is joined without a word; what is not makes `begin` lack it, once for each run.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, final
 
@@ -59,6 +60,7 @@ class InvocationView(Invocations):
         super().__init__(directory=directory, book=book, ledger=ledger, clock=clock, ids=ids)
         self._ask, self._tell = wire
         self._touched: dict[str, int] = {}
+        self._asking: dict[_Name, asyncio.Task[Resolved]] = {}
 
     def join_by(
         self, caller: Caller, clues: Clues, now_us: int
@@ -78,12 +80,24 @@ class InvocationView(Invocations):
         return self._entered(live, now_us)
 
     async def supply(self, lacking: Lacking) -> Refusable | Supplied:
-        """Ask which invocation a call belongs to. Raises UnavailableError."""
+        """Ask which invocation a call belongs to. Raises UnavailableError.
+
+        Calls that name the same run at the same time ask once: the others wait, and begin again.
+        """
         question = lacking.question
         if not isinstance(question, Resolve):
             raise TypeError("this is not about an invocation")
-        answer = await self._ask(question)
-        self.learn(answer.cards)
+        name = _name(question)
+        asking = self._asking.get(name) if name is not None else None
+        if asking is not None:
+            await asyncio.wait((asking,))
+            return Supplied.MORE
+        # A task of its own: others may wait for it, whatever becomes of this call.
+        asking = asyncio.ensure_future(self._resolve(question, name))
+        if name is not None:
+            self._asking[name] = asking
+            asking.add_done_callback(_look)
+        answer = await asyncio.shield(asking)
         if answer.refusal is not None:
             live = self.find(answer.refusal.invocation)
             return Refusable(verdict=answer.refusal.refused(), live=live)
@@ -93,6 +107,15 @@ class InvocationView(Invocations):
         if question.clue.chain:
             self._groups.advance(live.id, question.clue.chain[-1])
         return Supplied.MORE
+
+    async def _resolve(self, question: Resolve, name: "_Name | None") -> Resolved:
+        try:
+            answer = await self._ask(question)
+        finally:
+            if name is not None:
+                del self._asking[name]
+        self.learn(answer.cards)
+        return answer
 
     async def declare(
         self, caller: Caller, task: str, narrowing: Narrowing, now_us: int
@@ -189,6 +212,23 @@ def who_of(caller: Caller) -> Who:
         proof=caller.proof,
         ends_us=caller.ends_us,
     )
+
+
+_Name = tuple[Who, str, str, str]
+
+
+def _name(question: Resolve) -> _Name | None:
+    """What a call names its run by; None if only its conversation or its time tells."""
+    who, clue = question.who, question.clue
+    if not (who.invocation or clue.header or clue.trace or clue.client):
+        return None
+    return who, clue.header, clue.trace, clue.client
+
+
+def _look(asking: asyncio.Task[Resolved]) -> None:
+    """A failure is known, also if nobody waits for it any longer."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _lacking(caller: Caller, clues: Clues) -> Lacking:
