@@ -50,6 +50,7 @@ class Embedded:
         self._worker = Worker(
             Surroundings(
                 ledger=ledger,
+                masking=self._stores.masking,
                 ledger_totals=partial(totals, ledger),
                 client=pool,
                 secrets=epoch.secrets,

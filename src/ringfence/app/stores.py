@@ -10,6 +10,7 @@ from ringfence.stores.checkpoint import Keeper, SigningKeys
 from ringfence.stores.ledger import HeldLog, LedgerWriter, Logs, Recovered, recover
 from ringfence.stores.ledger.attested import AttestedLog, attest
 from ringfence.stores.ledger.charged import Totals, totals
+from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.ledger.recovery import LONGEST_WINDOW_US, complete
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
@@ -25,6 +26,7 @@ class Stores:
     ledger: LedgerWriter
     keeper: Keeper
     recovered: Recovered
+    masking: Masking
     log: str
     """The log that `ledger` writes."""
 
@@ -61,7 +63,8 @@ def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> 
         bodies = BodyStore.open(storage.shelves())
         undo.callback(bodies.close)
         log = AttestedLog.open(held, storage.logs, keys, clock.now_us)
-        ledger = LedgerWriter(log, bodies)
+        masking = Masking()
+        ledger = LedgerWriter(log, bodies, masking)
         undo.pop_all()
         logs.close()
     return Stores(
@@ -70,6 +73,7 @@ def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> 
         ledger=ledger,
         keeper=log.keeper,
         recovered=recovered,
+        masking=masking,
         log=held.log_id,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
+from ringfence.app.masking import masks
 from ringfence.decisions.budget import Book, Line
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
@@ -40,6 +41,7 @@ from ringfence.protocols.gemini import GeminiCodec
 from ringfence.protocols.messages import MessagesCodec
 from ringfence.protocols.responses import ResponsesCodec
 from ringfence.stores.ledger import Recovered
+from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, Meter
@@ -84,6 +86,8 @@ class Surroundings:
     """What the ledger has counted, by the names that metrics have."""
     authority: Authority | None = None
     """How long it may act on its own; None where it shares its agents with nobody."""
+    masking: Masking | None = None
+    """What masks messages before the ledger stores them."""
 
 
 class Worker:
@@ -96,6 +100,7 @@ class Worker:
         """Wire the parts; `install` lets agents in."""
         clock, ids, ledger = around.clock, around.ids, around.ledger
         self._clock = clock
+        self._masking = around.masking
         self.authority = around.authority or Authority(clock)
         self.directory = Directory()
         self.slabs = self._slabs(around.lender)
@@ -201,6 +206,8 @@ class Worker:
     ) -> None:
         """Begin: take the first epoch and everything the state store knows."""
         self.directory.install(configuration, states)
+        if self._masking is not None:
+            self._masking.install(masks(configuration))
         self.watch.reloaded(configuration)
         self.directory.put_credentials(credentials)
         for key, start_us, spent in self._recovered.spent:
@@ -236,6 +243,8 @@ class Worker:
     ) -> None:
         """The same, at once."""
         self.directory.install(configuration, states)
+        if self._masking is not None:
+            self._masking.install(masks(configuration))
         self.watch.reloaded(configuration)
         if self.slabs is not None:
             self.slabs.restate()

@@ -45,6 +45,7 @@ from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerWriter, Recovered
 from ringfence.stores.ledger.attested import AttestedLog
+from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import SystemClock
@@ -157,13 +158,15 @@ class WorkerProcess:
     async def _start(self, start: Start) -> Message:
         secrets = EnvironmentSecrets(start.configure.secrets, self._environment)
         log, bodies = await asyncio.to_thread(_open_stores, start)
-        ledger = LedgerWriter(log, bodies)
+        masking = Masking()
+        ledger = LedgerWriter(log, bodies, masking)
         self._closing.push_async_callback(_close_stores, ledger, bodies)
         pool = Pool(tls=client_context())
         self._closing.push_async_callback(pool.close)
         worker = Worker(
             Surroundings(
                 ledger=ledger,
+                masking=masking,
                 ledger_totals=partial(totals, ledger),
                 client=pool,
                 secrets=secrets,

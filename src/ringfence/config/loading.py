@@ -160,6 +160,7 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         budgets=heading.budgets,
         default_user=heading.default_user,
         retention=heading.retention,
+        masking=heading.masking,
         teams=read_teams(root),
         users=read_users(root),
         issuers=read_issuers(root, folder),

@@ -120,8 +120,10 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     tools: list[str] = []
     """Names of the tools that the request declares."""
     body: str = ""
-    """Commitment to the request body as the agent sent it."""
+    """Commitment to the request body as the agent sent it, or as it was masked."""
     body_bytes: int = 0
+    masked: dict[str, int] = {}
+    """What was masked in the body before it was stored: how many of each name."""
     client: str = ""
     """The client's user agent, cut to 120 characters."""
 
@@ -164,8 +166,9 @@ class Outcome(AgentEvent, kw_only=True, omit_defaults=True, tag="outcome"):
     """Id under which the provider keeps this answer, if it does."""
     response_model: str = ""
     body: str = ""
-    """Commitment to the answer as the agent received it."""
+    """Commitment to the answer as the agent received it, or as it was masked."""
     body_bytes: int = 0
+    masked: dict[str, int] = {}
 
 
 class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
@@ -183,6 +186,7 @@ class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
     first_action: str = ""
     """For repeats: the action of the first refusal."""
     body: str = ""
+    masked: dict[str, int] = {}
     client: str = ""
 
 

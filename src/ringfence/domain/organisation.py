@@ -8,6 +8,7 @@ from ringfence.domain.agent import Agent
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.budget import Budget
 from ringfence.domain.issuer import Issuer
+from ringfence.domain.masking import MaskingRules
 from ringfence.domain.model import Model, Provider
 from ringfence.domain.tool import ToolServer
 
@@ -90,6 +91,7 @@ class Organisation:
     policies: str | None = None
     alerts: AlertRules = field(default_factory=AlertRules)
     retention: RetentionRules = field(default_factory=RetentionRules)
+    masking: MaskingRules = field(default_factory=MaskingRules)
     digest: str = ""
 
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ringfence.config.definition import budget
+from ringfence.config.definition.masking import read_masking
 from ringfence.config.definition.user import read_default_user
 from ringfence.config.problem import nearest, shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Text
 from ringfence.domain.budget import Budget
+from ringfence.domain.masking import MaskingRules
 from ringfence.domain.organisation import RetentionRules, Team, UserDefaults
 
 
@@ -21,6 +23,7 @@ class Heading:
     budgets: tuple[Budget, ...] = ()
     default_user: UserDefaults | None = None
     retention: RetentionRules = field(default_factory=RetentionRules)
+    masking: MaskingRules = field(default_factory=MaskingRules)
 
 
 def read_heading(root: Section) -> Heading:
@@ -37,6 +40,7 @@ def read_heading(root: Section) -> Heading:
         budgets=budget.read(section, ("organisation", "")),
         default_user=read_default_user(section, root),
         retention=_read_retention(section),
+        masking=read_masking(section),
     )
     section.close()
     return heading

@@ -20,6 +20,7 @@ from ringfence.stores.ledger.draft import Draft, Drafter
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.gathering import Gathering
 from ringfence.stores.ledger.line import Group, Line, Waiting
+from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.ledger.sqlite import SqliteLog
 
 _LINGER_S: Final = 0.02
@@ -42,8 +43,14 @@ class LedgerWriter:
     INVARIANT: only the loop's thread touches anything in here; the other thread runs `Backend`.
     """
 
-    def __init__(self, backend: Backend, bodies: BodyStore | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        bodies: BodyStore | None = None,
+        masking: Masking | None = None,
+    ) -> None:
         """Write to an opened log, which is closed with the writer. INVARIANT: called after fork."""
+        self._masking = masking
         self.failure: RingfenceError | None = None
         self.lost = 0
         self.groups = 0
@@ -76,14 +83,20 @@ class LedgerWriter:
 
         It fails with UnavailableError `store_unavailable`; the action must then not happen.
         """
-        return self._wait_for(intent, body)
+        return self._masked(intent, body)
 
     def append(self, event: AnyEvent, body: Body | None = None) -> asyncio.Future[None]:
         """Write any event and tell when it is durable, as `intend` does."""
-        return self._wait_for(event, body)
+        return self._masked(event, body)
 
     def record(self, event: AnyEvent, body: Body | None = None) -> None:
         """Write an event with the next group; never waits and never fails."""
+        if self._masking is not None and self._masking.concerns(event, body):
+            self._masking.start(event, body, self._record)
+        else:
+            self._record(event, body)
+
+    def _record(self, event: AnyEvent, body: Body | None) -> None:
         if self._is_closing or not self._line.add(event, body):
             self.lost += 1
         elif self._job_ended is None and not (self._is_lingering or self._is_turning):
@@ -91,6 +104,8 @@ class LedgerWriter:
 
     async def flush(self) -> None:
         """Return when all events so far are durable. Raises as `intend`."""
+        if self._masking is not None:
+            await self._masking.idle()
         await self._wait_for(None, None)
 
     async def settle(self) -> None:
@@ -109,6 +124,9 @@ class LedgerWriter:
 
         Raises UnavailableError `store_unavailable` if something was left that could not be written.
         """
+        if self._masking is not None:
+            await self._masking.idle()
+            self._masking.close()
         self._is_closing = True
         tries_left = _LAST_TRIES
         while tries_left or self.failure is None:
@@ -128,8 +146,26 @@ class LedgerWriter:
         if lost:
             raise _unavailable(self.failure)
 
-    def _wait_for(self, event: AnyEvent | None, body: Body | None) -> asyncio.Future[None]:
+    def _masked(self, event: AnyEvent, body: Body | None) -> asyncio.Future[None]:
+        """Write an event that somebody waits for, once what must be masked is."""
+        if self._masking is None or not self._masking.concerns(event, body):
+            return self._wait_for(event, body)
         done = asyncio.get_running_loop().create_future()
+
+        def write(event: AnyEvent, body: Body | None) -> None:
+            if not done.done():
+                self._wait_for(event, body, done)
+
+        self._masking.start(event, body, write)
+        return done
+
+    def _wait_for(
+        self,
+        event: AnyEvent | None,
+        body: Body | None,
+        done: asyncio.Future[None] | None = None,
+    ) -> asyncio.Future[None]:
+        done = done or asyncio.get_running_loop().create_future()
         if self.failure is not None or self._is_closing:
             done.set_exception(_unavailable(self.failure))
         else:
