@@ -101,6 +101,7 @@ def test_several_workers_serve_one_port_and_obey_every_change(installed: Install
                 assert {each.code for each in await answers(installed)} == {"out_of_scope"}
                 await asyncio.sleep(0.3)
                 assert {each.epoch for each in await running.workers.status()} == {2}
+            assert list(await running.workers.status()) == [], "none is being started again"
             events = installed.events()
             intents = [e for e in events if isinstance(e, Intent)]
             outcomes = [e for e in events if isinstance(e, Outcome)]

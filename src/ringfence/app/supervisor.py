@@ -217,9 +217,10 @@ class Supervisor:
         return await self._known().standing(organisation)
 
     async def status(self) -> Sequence[WorkerStatus]:
-        """How each worker is."""
+        """How each worker is; who has ended for good is not told of."""
         now_us = self._clock.monotonic_us()
-        return [slot.status(now_us) for slot in self._slots]
+        there = [slot for slot in self._slots if slot.worker is not None or not self._is_ending]
+        return [slot.status(now_us) for slot in there]
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand with all workers together."""

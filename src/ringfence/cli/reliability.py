@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ringfence.analysis.compounding import Estimate, Remedy, step_needed, steps_within
 from ringfence.analysis.reliability import Link, Outlook, Part, Reliability
 from ringfence.cli.terminal.style import Style
-from ringfence.cli.terminal.text import harmless
+from ringfence.cli.terminal.text import counted, harmless
 from ringfence.domain.money import Money, format_usd
 
 _GOAL = 0.95
@@ -32,13 +32,13 @@ def reliability_lines(known: Reliability, style: Style) -> list[str]:
         "would help": "; ".join(_remedy(each) for each in known.remedies),
         "for 95 %": _goal(known),
     }
-    heading = f"reliability, from the latest {_plural(known.runs, 'run')}"
+    heading = f"reliability, from the latest {counted(known.runs, 'run')}"
     return [style.dim(heading), *_labelled(facts, style)]
 
 
 def outlook_lines(seen: Outlook, style: Style) -> list[str]:
     """What a run with the steps of a trace comes to."""
-    measured = f"measured in {_plural(seen.runs, 'run')} of the agent"
+    measured = f"measured in {counted(seen.runs, 'run')} of the agent"
     text = f"{percent(seen.success)} of runs like this one work: {_chain(seen.chain)}, {measured}"
     return _labelled({"outlook": text}, style)
 
@@ -84,7 +84,7 @@ def _goal(known: Reliability) -> str:
         return ""
     most = steps_within(known.per_step.value, _GOAL)
     needed = percent(step_needed(known.steps_per_run, _GOAL))
-    return f"at most {_plural(most or 0, 'step')} as they are, or {needed} per step"
+    return f"at most {counted(most or 0, 'step')} as they are, or {needed} per step"
 
 
 def _labelled(facts: dict[str, str], style: Style) -> list[str]:
@@ -97,7 +97,3 @@ def _labelled(facts: dict[str, str], style: Style) -> list[str]:
 
 def _number(steps: float) -> str:
     return f"{steps:.1f}".removesuffix(".0")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -44,17 +44,19 @@ def serve(settings: Settings, log_level: str) -> None:
 
 
 def tell_checkpoint(folder: Path) -> None:
-    """Say what to note elsewhere: the public key, and the newest checkpoint of the newest log."""
+    """Say what to note elsewhere: the public key, and the newest checkpoint of each log.
+
+    A checkpoint is told as origin, number of events and root.
+    """
     try:
         notes = latest_notes(folder)
         key = SigningKeys(folder).statements()[-1].key
     except (OSError, RingfenceError, IndexError):
         return  # whatever is wrong was told by who signs
     if notes:
-        log_id = max(notes)
-        origin, size, root = note.parse(notes[log_id]).text.splitlines()[:3]
-        told = {"key": str(key), "origin": origin, "size": size, "root": root}
-        _LOG.info("checkpoint; note it elsewhere", extra=told)
+        checkpoints = [" ".join(note.parse(one).text.splitlines()[:3]) for one in notes.values()]
+        told = {"key": str(key), "checkpoints": checkpoints}
+        _LOG.info("checkpoints; note them elsewhere", extra=told)
 
 
 def base_urls(host: str, port: int, *, is_tls: bool = False) -> dict[str, str]:

@@ -7,13 +7,15 @@ from ringfence.cli.connection import Connection, Place, connect_running
 from ringfence.cli.option import JSON, at_installation
 from ringfence.cli.terminal.moment import show_duration, show_moment
 from ringfence.cli.terminal.printing import say, say_json, with_moments
-from ringfence.cli.terminal.text import harmless
+from ringfence.cli.terminal.text import counted, harmless
 from ringfence.domain.error import UsageError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.transport.clock import SystemClock
 
 
-class _Worker(msgspec.Struct):
+class Worker(msgspec.Struct):
+    """What is shown of one worker; `pid` is 0 where there is none at the moment."""
+
     pid: int
     epoch: int
     open_invocations: int
@@ -27,7 +29,7 @@ class _Status(msgspec.Struct):
     started_us: str
     epoch: int
     configuration: str
-    workers: list[_Worker]
+    workers: list[Worker]
 
 
 @click.command("status")
@@ -47,7 +49,7 @@ def status(place: Place, *, is_json: bool) -> None:
         f"ringfence {found.version} is running with data folder {place.settings.data}",
         f"  since          {show_moment(started_us)} ({running})",
         f"  configuration  epoch {found.epoch}, {found.configuration[:19]}…",
-        *(_line(each) for each in found.workers),
+        *(worker_line(each) for each in found.workers),
         *_sum(found.workers),
         *_upstreams(plane),
     ]
@@ -72,20 +74,23 @@ def _standing(each: UpstreamStanding) -> str:
     if each.state != "closed":
         words.append(f"breaker {each.state.replace('_', ' ')}, next probe in {each.retry_s:.0f} s")
     if each.failures:
-        words.append(f"{each.failures} failures in a row ({each.cause})")
-    words.append(f"{each.going} calls on their way, {each.waiting} waiting")
+        words.append(f"{counted(each.failures, 'failure')} in a row ({each.cause})")
+    words.append(f"{counted(each.going, 'call')} on the way, {each.waiting} waiting")
     return ", ".join(words)
 
 
-def _line(worker: _Worker) -> str:
-    line = (
-        f"  worker         pid {worker.pid}: {worker.open_invocations} open invocations, "
-        f"{worker.connections} connections, {worker.memory_bytes / _MB:.0f} MB"
-    )
+def worker_line(worker: Worker) -> str:
+    """One worker on one line."""
+    if not worker.pid:
+        return f"  worker         {worker.trouble}"
+    runs = counted(worker.open_invocations, "open invocation")
+    connections = counted(worker.connections, "connection")
+    held = f"{worker.memory_bytes / _MB:.0f} MB"
+    line = f"  worker         pid {worker.pid}: {runs}, {connections}, {held}"
     return f"{line}; {worker.trouble}" if worker.trouble else line
 
 
-def _sum(workers: list[_Worker]) -> list[str]:
+def _sum(workers: list[Worker]) -> list[str]:
     """What several workers hold in all; pages that they share are counted for each."""
     if len(workers) == 1:
         return []

@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence.analysis.verification import Finding
 from ringfence.cli.terminal.style import Style
-from ringfence.cli.terminal.text import harmless
+from ringfence.cli.terminal.text import counted, harmless
 from ringfence.stores.verification import Report
 
 _SHOWN = 200
@@ -78,13 +78,17 @@ def lines(report: Report) -> Iterator[str]:
         yield from (f"  {harmless(action)}" for action in report.unknown[:_SHOWN])
     verdict = "holds" if report.holds else "does not hold"
     yield style.bold(f"the record {verdict}") + (
-        f": {report.logs} logs, {report.events} events, {report.checkpoints} checkpoints,"
-        f" {report.bodies} bodies"
+        f": {counted(report.logs, 'log')}, {counted(report.events, 'event')},"
+        f" {counted(report.checkpoints, 'checkpoint')}, {_bodies(report.bodies)}"
     )
     if report.key:
         yield f"key: {harmless(report.key)}"
     yield "this cannot exclude:"
     yield from (f"  - {limit}" for limit in report.limits)
+
+
+def _bodies(count: int) -> str:
+    return f"{count:,} {'body' if count == 1 else 'bodies'}"
 
 
 def describe(one: Finding) -> str:

@@ -3,7 +3,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.cli.terminal.text import cut, harmless, harmless_lines, pad, width, wrap
+from ringfence.cli.terminal.text import counted, cut, harmless, harmless_lines, pad, width, wrap
 
 
 def test_plain_text_stays_as_it_is() -> None:
@@ -61,3 +61,7 @@ def test_wrapped_pieces_fit_and_lose_nothing_but_spaces(text: str, cells: int) -
     pieces = list(wrap(line, cells))
     assert all(width(piece) <= cells for piece in pieces)
     assert "".join(pieces).replace(" ", "") == line.replace(" ", "")
+
+
+def test_one_thing_is_not_many() -> None:
+    assert [counted(each, "log") for each in (0, 1, 12345)] == ["0 logs", "1 log", "12,345 logs"]

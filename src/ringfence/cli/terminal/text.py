@@ -29,6 +29,11 @@ def harmless_lines(text: str) -> list[str]:
     return [harmless(line) for line in whole.split("\n")]
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 log`, `12,345 logs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def is_plain(character: str) -> bool:
     """Whether a character shows as itself and does nothing else."""
     return unicodedata.category(character) not in _INVISIBLE or character in _JOINERS
