@@ -58,6 +58,7 @@ class Plane:
     port: int
     folder: Path
     database: str = ""
+    workers: int = 1
 
     async def token(self, agent: str) -> str:
         """A new token of an agent. Raises PlaneError."""
@@ -128,7 +129,7 @@ async def running(
             stderr=written,
         )
     try:
-        yield Plane(await _port(process, log), folder, database)
+        yield Plane(await _port(process, log), folder, database, workers)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -69,7 +69,8 @@ class Through:
         """Compare what the user saw, what the plane recorded and what the provider got."""
         steps = await self._settled(driven)
         report.equal("recorded", claims.recorded(steps), driven.requests)
-        record = Record(steps=steps, events=await self._events())
+        events = await self._events()
+        record = Record(steps=steps, events=events, workers=self._plane.workers)
         claim: Callable[[Report, Journey, Driven, Record], None] = getattr(claims, self._case)
         claim(report, self._journey, driven, record)
 
