@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -26,6 +27,8 @@ HOURLY = AccountKey("org_1", BudgetScope.AGENT, "agt_1", Per.HOUR)
 TOTAL = AccountKey("org_1", BudgetScope.ORGANISATION, "org_1", Per.TOTAL)
 CALLS = AccountKey("org_1", BudgetScope.TREE, "inv_1", Per.TREE, Unit.MODEL_CALLS)
 KEYS = [RUN, HOURLY, TOTAL]
+
+AMOUNTS = st.one_of(st.integers(0, 60), st.sampled_from([0, 1, 40, 60, 100]))
 
 Place = tuple[AccountKey, int]
 
@@ -309,6 +312,12 @@ class Workers(RuleBasedStateMachine):
         self.calls: list[Call] = []
         self.open: list[Asking] = []
         self.unproven: list[LeasedWorker] = []
+        self.may_lower = False
+
+    @initialize(may_lower=st.sampled_from([False, False, True]))
+    def choose(self, *, may_lower: bool) -> None:
+        """A limit that a person lowers may be passed by what was used before: mostly not."""
+        self.may_lower = may_lower
 
     def hire(self) -> LeasedWorker:
         self.life += 1
@@ -333,11 +342,20 @@ class Workers(RuleBasedStateMachine):
     @rule(
         who=st.integers(0, 2),
         keys=st.lists(st.sampled_from(KEYS), unique=True, min_size=1, max_size=3),
-        amount=st.integers(0, 60),
+        amount=AMOUNTS,
     )
     def begin(self, who: int, keys: list[AccountKey], amount: int) -> None:
         self.open.append(self.post.ask(self.staff[who], self.demands(keys), amount))
         self.note()
+
+    @rule(
+        who=st.integers(0, 2),
+        keys=st.lists(st.sampled_from(KEYS), unique=True, min_size=1, max_size=3),
+        amount=AMOUNTS,
+    )
+    def begin_in_peace(self, who: int, keys: list[AccountKey], amount: int) -> None:
+        self.begin(who, keys, amount)
+        self.deliver_all()
 
     @precondition(lambda self: self.post.letters)
     @rule(data=st.data())
@@ -407,8 +425,14 @@ class Workers(RuleBasedStateMachine):
         self.post.broker.grant(*place, amount)
         self.granted[place] = self.granted.get(place, 0) + amount
 
-    @rule(key=st.sampled_from(KEYS), limit=st.integers(50, 200))
-    def reload(self, key: AccountKey, limit: int) -> None:
+    @rule(key=st.sampled_from(KEYS), more=st.integers(1, 60))
+    def raise_limit(self, key: AccountKey, more: int) -> None:
+        self.epoch += 1
+        self.limits[key] += more
+
+    @precondition(lambda self: self.may_lower)
+    @rule(key=st.sampled_from(KEYS), limit=st.integers(20, 100))
+    def lower_limit(self, key: AccountKey, limit: int) -> None:
         if limit < self.limits[key]:
             self.lowered.add(key)
         self.epoch += 1
@@ -442,7 +466,8 @@ class Workers(RuleBasedStateMachine):
             self.prove()
         self.deliver_all()
         for worker in self.staff:
-            self.post.learn(worker, self.epoch, self.limits)
+            if worker.epoch != self.epoch:
+                self.post.learn(worker, self.epoch, self.limits)
             worker.book.drop_past(self.post.now)
             self.post.tick(worker)
         self.deliver_all()
