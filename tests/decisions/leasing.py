@@ -167,11 +167,11 @@ class Post:
 
     def settle_everything(self) -> None:
         """Deliver in the order of sending until nothing is on its way."""
-        for _ in range(5_000):
+        for _ in range(10_000):
             if not self.letters:
                 return
             self.deliver(self.letters[0])
-        raise AssertionError("the messages never end")
+        raise AssertionError(f"the messages never end: {self.letters}")
 
     def crash(self, worker: LeasedWorker) -> None:
         """What it sent and nobody has read is lost with it."""

@@ -133,6 +133,29 @@ def test_what_a_dead_worker_had_reported_is_not_charged_again() -> None:
     assert done(post, post.ask(other, (demand(),), 70))
 
 
+def test_nothing_is_lent_to_the_dead() -> None:
+    post, (one, other) = office(2)
+    assert done(post, post.ask(one, (demand(),), 60))
+    asking = post.ask(other, (demand(),), 50)
+    post.deliver(post.letters[0])
+    post.crash(other)
+    post.prove(other, [])
+    post.settle_everything()
+    assert not asking.is_recalling
+    assert post.broker.lent(other.holder) == {}
+    assert done(post, post.ask(one, (demand(),), 40))
+
+
+def test_what_is_reserved_is_shown_as_workers_last_said() -> None:
+    post, (one, other) = office(2)
+    for worker, amount in ((one, 20), (other, 30)):
+        assert done(post, post.ask(worker, (demand(),), amount))
+        post.tick(worker)
+    post.settle_everything()
+    [line] = post.broker.standing("org_1", NOON)
+    assert (line.spent, line.reserved, line.left) == (0, 50, 50)
+
+
 def test_the_dead_are_not_heard() -> None:
     broker = Broker()
     post, (one, _) = office(2)
@@ -166,8 +189,13 @@ def test_a_lowered_limit_takes_idle_slabs_out_of_use() -> None:
     assert done(post, first)
     settle(first, 1)
     assert one.book.left((demand(),), NOON) == 15
+    running = post.ask(one, (demand(),), 5)
     post.learn(one, 1, {TOTAL: 1})
     assert one.book.left((demand(),), NOON) == 0
+    # What comes back from a running call is not used either before the broker was asked.
+    assert isinstance(running.outcome, Reservation)
+    one.book.release(running.outcome)
+    assert one.book.left((demand(),), NOON) == 5
     assert not done(post, post.ask(one, (demand(),), 1))
 
 
@@ -474,7 +502,12 @@ class Workers(RuleBasedStateMachine):
         for line in self.post.broker.standing("org_1", self.post.now):
             place = (line.key, line.window.start_us)
             assert line.spent == self.charged(place)
-            assert line.reserved == self.held(place)
+        holders = {worker.holder for worker in self.staff}
+        for holder in self.post.workers:
+            lent = self.post.broker.lent(holder)
+            assert holder in holders or not lent, "the dead hold nothing that is proven"
+            past = {place: nano for place, nano in lent.items() if place != self.place(place[0])}
+            assert all(nano <= self.held(place) for place, nano in past.items()), "idle and over"
 
     def place(self, key: AccountKey) -> Place:
         return key, window_of(key.per, self.post.now, UTC).start_us
@@ -523,5 +556,5 @@ class Workers(RuleBasedStateMachine):
                 assert idle + period.reserved + sent.get(place, 0) <= lent.get(place, 0)
 
 
-Workers.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Workers.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestWorkers = Workers.TestCase

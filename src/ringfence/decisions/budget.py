@@ -363,7 +363,7 @@ class Book:
         least: int | None = None
         for demand in demands:
             period = self._current(demand, now_us)
-            left = period.cap - period.used
+            left = period.cap + period.bar - period.used
             if least is None or left < least:
                 least = left
         return None if least is None else Money(least)

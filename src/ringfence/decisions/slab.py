@@ -26,6 +26,8 @@ CALLS_AHEAD: Final = 16
 """How many calls like the present one a slab should serve if all cost their worst case."""
 COUNTS_AHEAD: Final = 64
 """The same for what is counted one by one."""
+_SHUT: Final = 2**62
+"""More than any limit."""
 _FORGOTTEN_KEPT: Final = 4_096
 
 _Place = tuple[AccountKey, int]
@@ -83,6 +85,8 @@ class LentBook(Book):
         wants = []
         for demand, each in (*needed, *counts):
             period = self._current(demand, now_us)
+            if period.bar:
+                self._give_back(period)  # the broker alone can tell what may still be used
             missing = period.used + each - period.cap
             if missing > 0:
                 wants.append(_want(demand, period, missing - period.bar, each))
@@ -123,6 +127,8 @@ class LentBook(Book):
 
     def restate(self) -> Report:
         """Give back everything idle: limits may be lower now, and only the broker can tell."""
+        for period in self._periods.values():
+            _bar(period, is_closed=True)
         return self.give_back([(period.key, period.window.start_us) for period in self.held()])
 
     def forget(self, holder: str) -> None:
@@ -234,6 +240,7 @@ def _lend(period: Period, slab: Slab) -> None:
     idle = period.cap + period.bar - period.used + slab.amount
     reserved = period.reserved
     period.limit = slab.limit
+    period.bar = 0
     period.cap = slab.limit - slab.free
     period.used = period.cap - idle
     period.elsewhere = period.used - period.spent - reserved
@@ -241,8 +248,12 @@ def _lend(period: Period, slab: Slab) -> None:
 
 
 def _bar(period: Period, *, is_closed: bool) -> None:
-    """Let nothing through an overdrawn account, not even a call that costs nothing."""
-    period.bar = int(is_closed)
+    """Let nothing through an account, not even a call that costs nothing, or let it through again.
+
+    `cap + bar` is what `cap` would be without it.
+    """
+    period.cap += period.bar
+    period.bar = _SHUT if is_closed else 0
     period.cap -= period.bar
 
 
@@ -260,7 +271,7 @@ def _spent(period: Period) -> Spent:
         times_us=times,
     )
     if uncovered:
-        period.cap += uncovered + period.bar
+        period.cap += uncovered
         _bar(period, is_closed=True)
     period.elsewhere += period.spent
     period.spent = period.overrun = 0

@@ -2,7 +2,8 @@
 
 Every message is plain data, so that it means the same in one process and between two. Amounts are
 nano-dollars or counts, by the unit of the account; times are UTC microseconds. What a worker says
-of one account never depends on the order in which its messages arrive.
+of one account adds up in any order of its messages; only what it has reserved, which is for people
+to see, is as the last message says.
 """
 
 from typing import NewType
