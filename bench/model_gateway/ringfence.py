@@ -68,9 +68,9 @@ class Books:
 class Ringfence:
     """`is_unique` says whether every request brings a message that was never seen before.
 
-    `run_seconds` is how long an invocation may last, `workers` how many processes serve. `python` is
-    an interpreter to run it by, in an environment of its own made from the locks; without one it is
-    that of this bench.
+    `run_seconds` is how long an invocation may last, `workers` how many processes serve. `python`
+    is an interpreter to run it by, in an environment of its own made from the locks; without one
+    it is that of this bench.
     """
 
     does = "identity, four budgets, durable intent and outcome, bodies, trace"
