@@ -7,13 +7,15 @@ from typing import final
 import msgspec
 from tests.gateways.world import MemoryLedger, World, organisation
 
-from ringfence.decisions.budget import Book
+from ringfence.decisions.lease import Broker
 from ringfence.domain.error import UnavailableError
+from ringfence.domain.lease import Holder, Recall, Report, Take, Taken
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.registry import Declare, End, Ended, Heard, Opened, Resolve, Resolved
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.invocation_view import RegistryWire
+from ringfence.enforcement.lending import Lending
 from ringfence.enforcement.registry import Registry
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -27,22 +29,43 @@ def packed(message: _Message) -> _Message:
     return arrived
 
 
+class _Lender:
+    """The broker as one worker reaches it."""
+
+    def __init__(self, fleet: "Fleet", holder: Holder) -> None:
+        self.fleet = fleet
+        self.holder = holder
+
+    async def take(self, take: Take) -> Taken:
+        await asyncio.sleep(0)
+        return await self.fleet.lending.take(self.holder, take)
+
+    def report(self, report: Report) -> None:
+        self.fleet.lending.report(self.holder, report)
+
+
 @final
 class Fleet:
     """Workers by number. `asked` and `told` keep what went to the registry."""
 
-    def __init__(self, count: int, config: Organisation | None = None) -> None:
+    def __init__(
+        self, count: int, config: Organisation | None = None, *, is_lending: bool = False
+    ) -> None:
+        """`is_lending` lets workers share their limits too; else each counts for itself."""
+        self.is_lending = is_lending
         self.clock, self.ids = ManualClock(), SequentialIds()
         self.asked: list[_Message] = []
         self.told: list[_Message] = []
         self.is_answering = True
         self.ledger = MemoryLedger()
         self.directory = Directory()
+        self.broker = Broker()
+        self.lending = Lending(self.broker, self.clock, self._ask_back)
         self.registry = Registry(
             directory=self.directory,
             invocations=Invocations(
                 directory=self.directory,
-                book=Book(),
+                book=self.broker,
                 ledger=self.ledger,
                 clock=self.clock,
                 ids=self.ids,
@@ -68,7 +91,19 @@ class Fleet:
         def tell(message: Heard | End) -> None:
             self._hear(packed(message))
 
-        return World(self.config, registry=RegistryWire(ask, tell), clock=self.clock, ids=self.ids)
+        return World(
+            self.config,
+            registry=RegistryWire(ask, tell),
+            lender=_Lender(self, Holder(f"w{number}")) if self.is_lending else None,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    async def _ask_back(self, holder: Holder, recall: Recall) -> Report:
+        await asyncio.sleep(0)
+        slabs = self.workers[int(holder[1:])].worker.slabs
+        assert slabs is not None
+        return await slabs.recalled(recall)
 
     def replace(self, number: int) -> World:
         """A worker dies, and another begins in its place."""

@@ -2,7 +2,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
+import msgspec
 import pytest
+from tests.enforcement.fleet import Fleet
 from tests.enforcement.office import Office
 from tests.gateways.world import (
     NANO,
@@ -17,12 +19,17 @@ from tests.gateways.world import (
     whole,
 )
 
+from ringfence.decisions.budget import Reservation
+from ringfence.decisions.charge import user_of
+from ringfence.decisions.limit import counted
 from ringfence.domain.agent import Limits
-from ringfence.domain.budget import Budget, Per
+from ringfence.domain.budget import Budget, Per, Unit
 from ringfence.domain.lease import Holder
 from ringfence.domain.money import Money
-from ringfence.domain.organisation import Organisation
+from ringfence.domain.organisation import Organisation, UserDefaults
 from ringfence.domain.price import RateCard
+from ringfence.domain.user import Principal
+from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied
 
 COST = 50 * 10_000
 """Of a call that uses all the output it may."""
@@ -193,5 +200,65 @@ def test_a_lowered_limit_holds_at_once_for_what_was_lent_before() -> None:
             await world.reload(config(2 * COST))
         for world in (one, other):
             assert (await world.ask(body=chat("more"))).status == 402
+
+    run(story)
+
+
+def test_fifty_sub_agents_make_exactly_the_calls_that_their_root_may_make() -> None:
+    async def story() -> None:
+        limits = Limits(model_calls=70, depth=1, sub_agents=50, default_output_tokens=100)
+        fleet = Fleet(4, config(10_000 * COST, limits=limits), is_lending=True)
+        path = "/ringfence/v1/invocations"
+        opened = msgspec.json.decode((await fleet.workers[0].ask(path, {})).body)
+        children = [
+            msgspec.json.decode(
+                (await fleet.workers[number % 4].ask(path, {}, token=opened["token"])).body
+            )
+            for number in range(50)
+        ]
+        one_more = await fleet.workers[1].ask(path, {}, token=opened["token"])
+        assert (one_more.status, code_of(one_more)) == (402, "limit_reached")
+        asking = [
+            fleet.workers[(number + at) % 4].ask(body=chat(f"{number} {at}"), token=child["token"])
+            for number, child in enumerate(children)
+            for at in range(3)
+        ]
+        answers = await asyncio.gather(*asking)
+        passed = [answer for answer in answers if answer.status == 200]
+        assert len(passed) == 70
+        refused = {(each.status, code_of(each)) for each in answers if each.status != 200}
+        assert refused == {(402, "limit_reached")}
+        assert sum(len(world.providers.sent) for world in fleet.workers) == 70
+        fleet.tidy()
+        [line] = fleet.broker.standing(
+            "org_acme", fleet.clock.now_us(), frozenset({Unit.MODEL_CALLS})
+        )
+        assert (line.key.holder, line.limit, line.spent) == (opened["id"], 70, 70)
+
+    run(story)
+
+
+def test_first_ever_parallel_calls_of_an_unknown_user_meet_the_default_rate() -> None:
+    async def story() -> None:
+        acme = config(10_000 * COST)
+        principal = Principal(id="user_new", name="new@acme.example")
+        user = user_of(replace(acme, default_user=UserDefaults(calls_per_minute=5)), principal)
+        fleet = Fleet(4, acme, is_lending=True)
+        counts = counted("org_acme", "inv_1", acme.agents["triage"], user).calls[1:]
+
+        async def call(number: int) -> bool:
+            slabs = fleet.workers[number % 4].worker.slabs
+            assert slabs is not None
+            is_final = False
+            while True:
+                reserved = slabs.book.reserve((), Money(0), fleet.clock.now_us(), counts)
+                if isinstance(reserved, Reservation) or is_final:
+                    return isinstance(reserved, Reservation)
+                wants = slabs.book.wants((), Money(0), fleet.clock.now_us(), counts)
+                lacking = LackingSlabs(lack=Lack.LEASE, organisation="org_acme", wants=wants)
+                is_final = await slabs.supply(lacking) is Supplied.ALL
+
+        passed = await asyncio.gather(*(call(number) for number in range(40)))
+        assert sum(passed) == 5
 
     run(story)
