@@ -12,6 +12,7 @@ from tests.gateways.world import (
     NANO,
     OWNER,
     SECOND_US,
+    TOKEN,
     World,
     agent,
     always,
@@ -38,6 +39,11 @@ from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.issuer import Issuer
 from ringfence.domain.money import ZERO
 from ringfence.domain.organisation import Organisation, User, UserDefaults
+from ringfence.domain.verdict import Deny
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.issuer_keys import FRESH_US
+from ringfence.enforcement.proof import Proofs
+from ringfence.protocols import jwt
 from ringfence.stores.ledger import InvocationRecord, Recovered
 from ringfence.stores.ledger.invocation import read_opening
 from ringfence.testing.http import MemoryResponse
@@ -320,6 +326,39 @@ def test_an_issuer_that_is_taken_out_proves_nobody_any_more() -> None:
         assert (await call(here, proof)).status == 200
         await here.reload(replace(acme(), issuers={}))
         assert (await call(here, proof)).status == 401
+
+    asyncio.run(story())
+
+
+class Withdrawing:
+    """An issuer's keys, until they are withdrawn."""
+
+    def __init__(self) -> None:
+        self.kept = jwt.read_keys(key_set(key()))
+
+    async def of(self, issuer: Issuer, kid: str) -> jwt.Keys:
+        del issuer, kid
+        return self.kept
+
+
+def test_a_proof_that_is_remembered_outlives_a_withdrawn_key_by_minutes_only() -> None:
+    async def story() -> None:
+        here = await world()
+        keys = Withdrawing()
+        proofs = Proofs(
+            directory=here.worker.directory, keys=keys, users=here.users, clock=here.clock
+        )
+        digest = hashlib.sha256(TOKEN.encode()).digest()
+        caller = here.worker.directory.identify(digest, here.clock.now_us())
+        assert isinstance(caller, Caller)
+        proof = signed(here, exp=here.clock.now_us() // SECOND_US + 86_400).encode()
+        proven = await proofs.prove(caller, proof)
+        assert isinstance(proven, Caller)
+        keys.kept = jwt.read_keys(key_set(key("EC", "two")))
+        here.clock.advance(FRESH_US - 1)
+        assert await proofs.prove(caller, proof) is proven
+        here.clock.advance(1)
+        assert isinstance(await proofs.prove(caller, proof), Deny)
 
     asyncio.run(story())
 

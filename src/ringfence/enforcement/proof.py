@@ -13,7 +13,7 @@ from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.directory import Caller, Directory, is_over
-from ringfence.enforcement.issuer_keys import IssuerKeys
+from ringfence.enforcement.issuer_keys import FRESH_US, IssuerKeys
 from ringfence.protocols import jwt
 from ringfence.transport.clock import Clock
 
@@ -40,13 +40,14 @@ class Proofs:
         self._keys = keys
         self._users = users
         self._clock = clock
-        self._proven: OrderedDict[tuple[str, bytes], Caller] = OrderedDict()
+        self._proven: OrderedDict[tuple[str, bytes], tuple[Caller, int]] = OrderedDict()
+        """Each with when it must be proven again, for its issuer may have withdrawn the key."""
         self._configuration: Configuration | None = None
 
     async def prove(self, caller: Caller, proof: bytes) -> Caller | Deny:
         """The caller on behalf of whom the proof names; it can do no more than `caller` alone.
 
-        The same proof gives the same object while the configuration is the same.
+        The same proof gives the same object for a while, as long as the configuration is the same.
         """
         runtime = caller.runtime
         if caller.invocation is not None:
@@ -72,18 +73,19 @@ class Proofs:
         if self._configuration is not self._directory.configuration:
             self._configuration = self._directory.configuration
             self._proven.clear()
-        known = self._proven.get(key)
+        known, until_us = self._proven.get(key, (None, 0))
         if known is None:
             return None
         now_us = self._clock.now_us()
-        if is_over(known.ends_us, now_us) or self._directory.is_revoked(known.proof, now_us):
+        is_late = now_us >= until_us or is_over(known.ends_us, now_us)
+        if is_late or self._directory.is_revoked(known.proof, now_us):
             del self._proven[key]
             return None
         self._proven.move_to_end(key)
         return known
 
     def _remember(self, key: tuple[str, bytes], caller: Caller) -> None:
-        self._proven[key] = caller
+        self._proven[key] = caller, self._clock.now_us() + FRESH_US
         if len(self._proven) > KEPT:
             self._proven.popitem(last=False)
 
