@@ -19,6 +19,7 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.readers import readers
+from ringfence.app.recovery import with_tokens
 from ringfence.app.retention import RetentionWork
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, open_stores
@@ -32,7 +33,7 @@ from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
-from ringfence.stores.ledger import LedgerReader
+from ringfence.stores.ledger import LedgerReader, Recovered
 from ringfence.stores.retention import Retention
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
@@ -152,20 +153,25 @@ class Plane:
         self._secrets = prepared.secrets
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
-        self.workers.install(self._beginning(configuration, prepared))
+        recovered = await asyncio.to_thread(
+            with_tokens, self._stores.recovered, configuration, self._storage
+        )
+        self.workers.install(self._beginning(configuration, prepared, recovered))
         await self._note_epoch(configuration, "plane")
         await self._note_restored(configuration)
         for action in self._stores.recovered.unknown:
             _LOG.warning("an action of an earlier run has no known outcome", extra={"act": action})
 
-    def _beginning(self, configuration: Configuration, prepared: Prepared) -> Beginning:
+    def _beginning(
+        self, configuration: Configuration, prepared: Prepared, recovered: Recovered
+    ) -> Beginning:
         state = self._stores.state
         organisations = [each.id for each in configuration.organisations.values()]
         return Beginning(
             epoch=self._epoch(configuration, prepared),
             credentials=tuple(state.tokens.all()),
             grants=tuple(grant for each in organisations for grant in state.grants.list(each)),
-            recovered=self._stores.recovered,
+            recovered=recovered,
             users=StoredUsers(state, self._clock, self._ids),
             ledger=self._stores.ledger,
             logs=self._worker_logs(),
