@@ -34,6 +34,16 @@ async def spent(running: Plane) -> int:
     return sum(int(line.spent) for line in lines if line.key.per is Per.DAY)
 
 
+async def decided(installed: Installation, text: str, *, stream: bool) -> int:
+    """How a call ends; on a machine that is too busy to decide it is asked again, as clients do."""
+    for _ in range(100):
+        status = (await installed.ask(text, stream=stream)).status
+        if status != 503:
+            return status
+        await asyncio.sleep(0.2)
+    raise AssertionError("nothing was decided for a long time")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_budget_for_exactly_fifty_lets_exactly_fifty_through_with_four_workers(
     tmp_path: Path,
@@ -45,8 +55,8 @@ def test_a_budget_for_exactly_fifty_lets_exactly_fifty_through_with_four_workers
         async with provider(parse(script)) as there:
             installed = ready(tmp_path, there.url, "0.025")
             async with plane(installed) as running:
-                asking = [installed.ask(f"task {n}", stream=stream) for n in range(200)]
-                statuses = [each.status for each in await asyncio.gather(*asking)]
+                asking = [decided(installed, f"task {n}", stream=stream) for n in range(200)]
+                statuses = await asyncio.gather(*asking)
                 assert sorted(statuses) == [200] * 50 + [402] * 150
                 assert await spent(running) == 50 * CALL_NANO
             assert there.journal.total == 50
@@ -84,7 +94,7 @@ def test_a_worker_that_is_killed_under_load_loses_nothing_and_doubles_nothing(
                     if alive:
                         os.kill(chance.choice(alive), signal.SIGKILL)
                 await asyncio.gather(*clients)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while running.workers.readiness():  # noqa: ASYNC110 (it tells nobody)
                         await asyncio.sleep(0.05)
                 books = await spent(running)
