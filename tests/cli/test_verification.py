@@ -6,8 +6,12 @@ import pytest
 from tests.cli.installation import Installation, call, running, serving_model
 from tests.stores.verification.recording import copied, opened, record, rewrite
 
+from ringfence.protocols import note
+from ringfence.protocols.note import VerifierKey
+from ringfence.protocols.signature import holds
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.place import notes_path
+from ringfence.stores.verification import read_key
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +168,25 @@ def _hold_and_erase(plane: Installation) -> None:
         "hold.released",
         "hold.placed",
     ]
+
+
+def test_a_new_key_vouches_at_once_for_logs_that_nobody_writes(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A log of a worker that ended, and the plane is stopped."""
+    (tmp_path / "ringfence.yaml").write_text("format: 1\norganisation: acme\n")
+    data = copied(folder, tmp_path / "data")
+    record(data, 10, log_id="log_2", seed=7)
+    where = ("--config", str(tmp_path / "ringfence.yaml"), "--data", str(data))
+    rotated = call("audit", "rotate-key", *where)
+    assert rotated.code == 0, rotated.written
+    key = rotated.out.strip()
+    new = read_key(key)
+    verified = call("audit", "verify", "--key", key, "--json", *where)
+    assert verified.code == 0, verified.written
+    assert verified.json()["logs"] == 2
+    held = {one.name for one in (data / "checkpoints").glob("*.notes")}
+    assert held == {"log_1.notes", "log_2.notes"}
+    for log_id in ("log_1", "log_2"):
+        last = list(note.split(notes_path(data, log_id).read_bytes()))[-1]
+        assert holds(note.parse(last), VerifierKey(name=f"{new.name}/{log_id}", public=new.public))

@@ -155,6 +155,7 @@ async def rotate_key(call: Call[Nothing, Nothing]) -> KeyView:
             detail={"old": str(old), "new": str(new)},
         )
         await context.record(note)
+    await asyncio.to_thread(context.vouch)
     return KeyView(key=str(new))
 
 

@@ -120,7 +120,8 @@ class ControlContext:
     must not be erased of an organisation. `readers` make bodies readable, by the `operation` of an
     intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
     when the command line works on a stopped plane); `readiness` says why it is not ready,
-    `warnings` what goes wrong without stopping anybody. `keys` sign the record.
+    `warnings` what goes wrong without stopping anybody. `keys` sign the record;
+    `vouch` signs all logs that nobody writes, blocking.
     `catch_up` returns when what was recorded so far can be read.
     """
 
@@ -142,6 +143,7 @@ class ControlContext:
     readiness: Callable[[], str] = lambda: ""
     warnings: Callable[[], Sequence[str]] = tuple
     keys: SigningKeys | None = None
+    vouch: Callable[[], None] = lambda: None
     catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SCANS))

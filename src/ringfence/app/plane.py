@@ -22,7 +22,7 @@ from ringfence.app.readers import readers
 from ringfence.app.recovery import with_tokens
 from ringfence.app.retention import RetentionWork
 from ringfence.app.storage import storage_of
-from ringfence.app.stores import Stores, open_stores
+from ringfence.app.stores import Stores, attest_others, open_stores
 from ringfence.app.supervisor import Supervisor
 from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings
@@ -243,6 +243,7 @@ class Plane:
             readiness=self._readiness,
             warnings=lambda: self._warnings.raised,
             keys=self._keys,
+            vouch=self._vouch,
             open_ledger=lambda: LedgerReader(self._storage.logs()),
             catch_up=self.workers.catch_up,
             open_bodies=self._open_bodies,
@@ -250,6 +251,10 @@ class Plane:
             holds=self._storage.holds,
             readers=readers(),
         )
+
+    def _vouch(self) -> None:
+        keys = SigningKeys(self._settings.data, self._settings.signing_key)
+        attest_others(self._stores.log, self._storage, keys, self._clock.now_us())
 
     def _open_bodies(self) -> BodyReader:
         self.workers.flush_bodies()

@@ -13,6 +13,7 @@ from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
 from ringfence.app.storage import storage_of
+from ringfence.app.stores import attest_others
 from ringfence.config.settings import Settings
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
@@ -104,6 +105,10 @@ class _Installation:
         del actor
         return self.configuration
 
+    def vouch(self) -> None:
+        """Sign all logs with the present key."""
+        attest_others("", self._storage, self._keys, self.clock.now_us())
+
     async def record(self, note: ChangeNote) -> None:
         """Write one event, as the log's writer for a moment."""
         logs = self._storage.logs()
@@ -169,6 +174,7 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                 holds=storage.holds,
                 readers=readers(),
                 keys=SigningKeys(settings.data, settings.signing_key),
+                vouch=installation.vouch,
                 clock=installation.clock,
                 ids=installation.ids,
                 version=__version__,

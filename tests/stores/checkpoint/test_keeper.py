@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tests.stores.checkpoint.signing import NOW_US, MemoryLog, checkpoints, opened, stated
 
+from ringfence.protocols import note
 from ringfence.protocols.checkpoint import resumption
+from ringfence.protocols.signature import holds
 from ringfence.stores.checkpoint import Keeper, SigningKeys
 from ringfence.stores.checkpoint.attestation import Leaves
 from ringfence.stores.checkpoint.keeper import Packed
@@ -117,3 +119,19 @@ def test_a_group_that_is_no_continuation_is_shown(tmp_path: Path) -> None:
     assert keeper.failure is not None
     assert keeper.failure.code == "ledger_disagrees"
     keeper.close()
+
+
+def test_an_idle_log_is_vouched_for_with_a_new_key_within_a_moment(tmp_path: Path) -> None:
+    log = MemoryLog()
+    keeper = started(tmp_path, log)
+    hand_over(keeper, log, 3)
+    wait_for(lambda: stated(keeper.latest).size == 3)
+    before = keeper.latest
+    keys = SigningKeys(tmp_path)
+    new = keys.rotate(NOW_US)
+    wait_for(lambda: keeper.latest != before)
+    keeper.close()
+    signed = note.parse(keeper.latest)
+    assert holds(signed, new.verifier(f"{new.name}/log_1"))
+    assert stated(keeper.latest).size == 3
+    assert [one.size for one in checkpoints(tmp_path)][-1] == 3

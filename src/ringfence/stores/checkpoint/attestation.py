@@ -12,7 +12,7 @@ from ringfence.domain.error import UsageError
 from ringfence.protocols import checkpoint, note
 from ringfence.protocols.checkpoint import Checkpoint, Resumption, resumed
 from ringfence.protocols.note import Note
-from ringfence.protocols.signature import holds
+from ringfence.protocols.signature import SigningKey, holds
 from ringfence.stores.checkpoint import directory
 from ringfence.stores.checkpoint.key import SigningKeys
 from ringfence.stores.checkpoint.leaf_file import LeafFile
@@ -54,6 +54,8 @@ class Attestation:
         self._read = read
         self._tree = Tree()
         self._signed = 0
+        self._signer: SigningKey | None = None
+        """Who signed the newest checkpoint, as far as is known."""
         self._files = contextlib.ExitStack()
         folder = keys.folder
         self._notes = NoteFile.open(notes_path(folder, log_id))
@@ -92,8 +94,12 @@ class Attestation:
 
     @property
     def is_signed(self) -> bool:
-        """Whether the newest checkpoint covers the whole tree."""
-        return self._signed == self._tree.size and bool(self._notes.notes)
+        """Whether the newest checkpoint covers the whole tree and has the present key's signature.
+
+        Raises as `SigningKeys.current`.
+        """
+        is_covered = self._signed == self._tree.size and bool(self._notes.notes)
+        return is_covered and self._keys.current() is self._signer
 
     @property
     def latest(self) -> bytes:
@@ -123,7 +129,7 @@ class Attestation:
         )
         signed = note.render(Note(text=text, signatures=(key.sign(text, origin),)))
         self._notes.append(signed)
-        self._signed = self._tree.size
+        self._signed, self._signer = self._tree.size, key
         return signed
 
     def catch_up(self, now_us: int) -> None:
@@ -142,6 +148,8 @@ class Attestation:
             self.sign(Resumption(size=before, time_us=now_us))
         elif not self._notes.notes or not self._is_of_current_key(self._notes.notes[-1]):
             self.sign()
+        else:
+            self._signer = self._keys.current()
 
     def sync(self) -> None:
         """Make everything survive a power cut, and a start from here quick. Raises OSError.

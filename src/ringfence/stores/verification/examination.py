@@ -98,7 +98,8 @@ class Examination:
         """Pair what is left over all logs."""
         open_ = self._pairing.open
         if is_running and open_:
-            self._report.remarks.append(f"{len(open_)} calls are under way and have no outcome yet")
+            calls = "1 call is" if len(open_) == 1 else f"{len(open_)} calls are"
+            self._report.remarks.append(f"{calls} under way without an outcome yet")
         elif not is_partial:
             for (_, action), (log, sequence) in sorted(open_.items(), key=lambda one: one[1]):
                 if sequence <= self._deleted_logs.get(log, 0):

@@ -29,9 +29,9 @@ def limits(outside: Outside, report: Report, *, is_running: bool, has_bodies: bo
     if any("covered only at the next start" in each for each in report.remarks):
         said.append("that events which were covered late were altered before they were")
     if report.bodies_absent:
+        absent = "1 body is" if report.bodies_absent == 1 else f"{report.bodies_absent} bodies are"
         said.append(
-            f"why {report.bodies_absent} bodies are not stored: they were erased, expired, refused"
-            " for lack of room, or removed"
+            f"why {absent} not stored: erased, expired, refused for lack of room, or removed"
         )
     if not has_bodies:
         said.append("that stored messages were altered: they were not looked at")
