@@ -39,3 +39,25 @@ def test_deletions_are_on_the_record(tmp_path: Path) -> None:
     noted.clear()
     asyncio.run(work.pass_over(rest_s=0))
     assert noted == []
+
+
+def test_a_clock_that_was_set_ahead_deletes_nothing(tmp_path: Path) -> None:
+    record(tmp_path, 100, most=5)
+    noted: list[ChangeNote] = []
+
+    async def note(one: ChangeNote) -> None:
+        noted.append(one)
+
+    rules = RetentionRules(event_days=32)
+    organisations = [Organisation(name="a", id="org_a", retention=rules)]
+    clock = ManualClock(now_us=START_US)
+    work = RetentionWork(
+        Retention(SigningKeys(tmp_path), Files(tmp_path)), clock, lambda: organisations, note
+    )
+    clock.set(START_US + 400 * DAY_US)
+    asyncio.run(work.pass_over(rest_s=0))
+    assert noted == []
+    clock.set(START_US)
+    clock.advance(40 * DAY_US)
+    asyncio.run(work.pass_over(rest_s=0))
+    assert noted

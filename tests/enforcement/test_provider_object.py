@@ -54,3 +54,15 @@ def test_a_restored_object_belongs_to_its_agent_or_group() -> None:
     objects.restore(runtime(), "resp_2", 80)
     assert objects.owned(runtime("b", "desk")) == {"resp_1": 70}
     assert objects.owned(runtime()) == {"resp_2": 80}
+
+
+def test_owners_are_bounded_within_their_organisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider_object, "OWNERS_PER_ORGANISATION", 2)
+    objects = ProviderObjects()
+    objects.restore(runtime("first", org="org_other"), "resp_0", 1)
+    for name in ("a", "b", "a", "c"):
+        objects.restore(runtime(name), f"resp_{name}", 1)
+    assert objects.owned(runtime("b")) == {}
+    assert objects.owned(runtime("a")) == {"resp_a": 1}
+    assert objects.owned(runtime("c")) == {"resp_c": 1}
+    assert objects.owned(runtime("first", org="org_other")) == {"resp_0": 1}

@@ -14,7 +14,10 @@ _LOG = logging.getLogger(__name__)
 
 _EVERY_S: Final = 600.0
 _REST_S: Final = 0.05
-_DAY_US: Final = 24 * 3600 * 1_000_000
+_HOUR_US: Final = 3600 * 1_000_000
+_DAY_US: Final = 24 * _HOUR_US
+_JUMP_US: Final = 12 * _HOUR_US
+"""Time that a machine slept counts as a jump too, but nobody waits for a deletion."""
 
 Record = Callable[[ChangeNote], Awaitable[None]]
 
@@ -33,6 +36,7 @@ class RetentionWork:
         """Nothing runs before `run`."""
         self._retention = retention
         self._clock = clock
+        self._began_us = clock.now_us() - clock.monotonic_us()
         self._organisations = organisations
         self._record = record
 
@@ -48,12 +52,24 @@ class RetentionWork:
     async def pass_over(self, *, rest_s: float = _REST_S) -> None:
         """Go over all logs once."""
         terms = _terms(self._organisations())
-        if not terms:
+        if not terms or self._has_jumped():
             return
         steps = self._retention.run(terms, self._clock.now_us())
         while (deleted := await asyncio.to_thread(next, steps, None)) is not None:
             await self._tell(deleted)
             await asyncio.sleep(rest_s)
+
+    def _has_jumped(self) -> bool:
+        """Whether the clock was set far ahead since the start: it must not delete what is young."""
+        jumped_us = self._clock.now_us() - self._clock.monotonic_us() - self._began_us
+        if jumped_us <= _JUMP_US:
+            return False
+        _LOG.error(
+            "nothing is deleted: the clock was set ahead while the plane ran; restart it if the "
+            "clock is right now",
+            extra={"hours": jumped_us // _HOUR_US},
+        )
+        return True
 
     async def _tell(self, deleted: Mapping[str, Deleted]) -> None:
         for organisation, one in deleted.items():

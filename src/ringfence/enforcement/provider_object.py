@@ -10,8 +10,10 @@ from ringfence.enforcement.runtime import AgentRuntime
 
 KEPT_PER_OWNER: Final = 10_000
 """How many objects are known for each owner; an older one is refused like a stranger's."""
+OWNERS_PER_ORGANISATION: Final = 10_000
+"""How many owners are known: users come and go. The one silent longest is forgotten."""
 
-_Owner = tuple[str, str]
+_Objects = OrderedDict[str, int]
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -24,11 +26,11 @@ class ProviderObjects:
 
     def __init__(self) -> None:
         """Nobody owns anything yet."""
-        self._owned: dict[_Owner, OrderedDict[str, int]] = {}
+        self._owned: dict[str, OrderedDict[str, _Objects]] = {}
 
     def owned(self, runtime: AgentRuntime) -> Mapping[str, int]:
         """Ids that an agent may name, and the input tokens that each brings at most."""
-        return self._owned.get(_owner(runtime), _NONE)
+        return self._owned.get(runtime.organisation.id, {}).get(_owner(runtime), _NONE)
 
     def note(self, runtime: AgentRuntime, answer: Answer) -> None:
         """Take note of an answer that the provider keeps.
@@ -46,15 +48,19 @@ class ProviderObjects:
 
     def restore(self, runtime: AgentRuntime, name: str, tokens: int) -> None:
         """Take note of one object and the input tokens that it brings."""
-        mine = self._owned.setdefault(_owner(runtime), OrderedDict())
+        owners = self._owned.setdefault(runtime.organisation.id, OrderedDict())
+        mine = owners.setdefault(_owner(runtime), OrderedDict())
+        owners.move_to_end(_owner(runtime))
+        if len(owners) > OWNERS_PER_ORGANISATION:
+            owners.popitem(last=False)
         mine[name] = tokens
         mine.move_to_end(name)
         while len(mine) > KEPT_PER_OWNER:
             mine.popitem(last=False)
 
 
-def _owner(runtime: AgentRuntime) -> _Owner:
+def _owner(runtime: AgentRuntime) -> str:
     group, principal = runtime.agent.provider_storage, runtime.principal
     owner = f"group {group}" if group else runtime.id
     # What was said on behalf of one user is not there for another.
-    return runtime.organisation.id, owner if principal is None else f"{owner} {principal.id}"
+    return owner if principal is None else f"{owner} {principal.id}"
