@@ -15,6 +15,9 @@ from ringfence.transport.clock import SystemClock
 
 CHANGE = StateChange(change=1, organisation="org_1", agent="agt_1", state=AgentState.SUSPENDED)
 
+KILLED = {-signal.SIGKILL, 255}
+"""255 is what asyncio's own loop says of a child that a second signal has reaped before it."""
+
 
 class Nobody:
     """A supervisor that knows nothing."""
@@ -92,7 +95,7 @@ def test_a_change_to_a_frozen_worker_is_over_with_its_authority(clock: SystemClo
         now_us = clock.monotonic_us()
         assert granted_us <= now_us <= began_us + LEASE_US + 300_000
         worker.kill()
-        assert await worker.ended() == -signal.SIGKILL
+        assert await worker.ended() in KILLED
         with pytest.raises(UnavailableError):
             await worker.ask(Drain(0))
 
@@ -107,6 +110,6 @@ def test_a_worker_that_cannot_take_a_change_is_killed(clock: SystemClock) -> Non
         failed.set_exception(UsageError("secret_missing", "there is no such secret"))
         await worker.obey(failed)
         async with asyncio.timeout(10):
-            assert await worker.ended() == -signal.SIGKILL
+            assert await worker.ended() in KILLED
 
     asyncio.run(story())
