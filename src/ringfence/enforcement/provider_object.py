@@ -30,7 +30,8 @@ class ProviderObjects:
 
     def owned(self, runtime: AgentRuntime) -> Mapping[str, int]:
         """Ids that an agent may name, and the input tokens that each brings at most."""
-        return self._owned.get(runtime.organisation.id, {}).get(_owner(runtime), _NONE)
+        owners = self._owned.get(runtime.organisation.id)
+        return _NONE if owners is None else owners.get(_owner(runtime), _NONE)
 
     def note(self, runtime: AgentRuntime, answer: Answer) -> None:
         """Take note of an answer that the provider keeps.
