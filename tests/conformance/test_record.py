@@ -43,7 +43,7 @@ class Record:
 
     folder: Path
     storage: Storage
-    run: Callable[[str], object]
+    run: Callable[[str], list[tuple[object, ...]]]
 
     def verified(self, outside: Outside | None = None) -> Report:
         kept = Kept(
@@ -69,6 +69,10 @@ class Record:
     def trusted(self) -> Outside:
         return Outside(key=self.keys.current().verifier())
 
+    def tasks(self) -> list[tuple[object, ...]]:
+        """What the derived tables know of the task that was declared."""
+        return self.run("SELECT task FROM ledger_invocations WHERE id = 'inv_task'")
+
     def leaves(self) -> list[bytes]:
         with closing(LedgerReader(self.storage.logs())) as reader:
             asked = Filter(organisation="org_a", is_newest_first=False)
@@ -79,10 +83,10 @@ class Record:
 def record(request: pytest.FixtureRequest, tmp_path: Path) -> Record:
     if request.param == "sqlite":
 
-        def run(statement: str) -> None:
+        def run(statement: str) -> list[tuple[object, ...]]:
             (log_id,) = made.storage.logs().ids()
             with opened(tmp_path, log_id) as connection:
-                connection.execute(statement.replace("ledger_segments", "segments"))
+                return connection.execute(statement.replace("ledger_", "")).fetchall()
 
         made = Record(tmp_path, storage_at(tmp_path, "sqlite"), run)
     else:
@@ -100,6 +104,10 @@ async def written(made: Record, *, first: int = 0, calls: int = CALLS) -> None:
     log = AttestedLog.open(held, made.storage.logs, made.keys, lambda: START_US)
     bodies = BodyStore.open(made.storage.shelves())
     writer = LedgerWriter(log, bodies)
+    opened_ = change("invocation.opened", "inv_task", time_us=START_US + first)
+    opened_.invocation = opened_.root = "inv_task"
+    opened_.detail = {"task": "call Jane", "agent": "agt_1"}
+    await writer.append(opened_)
     for number in range(first, first + calls):
         one = intent(f"act_{number}", invocation=f"inv_{number}", time_us=START_US + number)
         await writer.intend(one, Body(b"question %d" % number))
@@ -120,14 +128,14 @@ def said(made: Record, action: str) -> bytes | None:
 def test_a_record_with_its_messages_verifies(record: Record) -> None:
     report = record.verified(record.trusted())
     assert report.holds, report.findings
-    assert (report.logs, report.events, report.bodies) == (1, 2 * CALLS + 1, 2 * CALLS)
+    assert (report.logs, report.events, report.bodies) == (1, 2 * CALLS + 2, 2 * CALLS)
 
 
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
         ("DELETE FROM ledger_segments WHERE first = 3", Fault.MISSING),
-        ("DELETE FROM ledger_segments WHERE first > 60", Fault.TRUNCATED),
+        ("DELETE FROM ledger_segments WHERE first > 61", Fault.TRUNCATED),
         (
             """UPDATE ledger_segments SET leaves =
                 (SELECT leaves FROM ledger_segments WHERE first = 3) WHERE first = 5""",
@@ -155,23 +163,25 @@ def test_messages_past_their_term_go_and_their_events_stay(record: Record) -> No
     assert record.delete(Term(body_us=20), HALF_US + 20) == (CALLS, 0)
     report = record.verified()
     assert report.holds, report.findings
-    assert (report.events, report.bodies_absent) == (2 * CALLS + 1, CALLS)
+    assert (report.events, report.bodies_absent) == (2 * CALLS + 2, CALLS)
     assert (said(record, "act_0"), said(record, f"act_{CALLS - 1}") is None) == (None, False)
 
 
 def test_events_past_their_term_go_and_the_rest_verifies(record: Record) -> None:
     before = record.leaves()
+    assert record.tasks() == [("call Jane",)]
     bodies, events = record.delete(Term(event_us=20), HALF_US + 20)
     assert bodies >= CALLS - 2
     assert CALLS - 6 <= events <= CALLS
     assert record.leaves() == before[events:]
+    assert record.tasks() == [("",)]
     report = record.verified()
     assert report.holds, report.findings
     assert any("deleted by retention" in each for each in report.remarks)
     assert record.delete(Term(event_us=20), HALF_US + 20) == (0, 0)
     asyncio.run(written(record, first=CALLS, calls=3))
     assert record.verified().holds
-    record.run("DELETE FROM ledger_segments WHERE first = 61")
+    record.run("DELETE FROM ledger_segments WHERE first = 62")
     assert Fault.MISSING in record.faults()
 
 

@@ -21,6 +21,7 @@ from ringfence.stores.ledger import segment
 from ringfence.stores.ledger.rows import LogRows, Logs
 from ringfence.stores.ledger.segment import Segment
 
+_OPENED: Final = "invocation.opened"
 _AT_ONCE: Final = 50
 """Groups looked at in one step: some milliseconds, and no longer transaction than a commit's."""
 
@@ -52,6 +53,7 @@ class _Head(msgspec.Struct):
     root: str = ""
     action: str = ""
     body: str = ""
+    what: str = ""
 
 
 _read: Final = msgspec.json.Decoder(_Head).decode
@@ -175,6 +177,7 @@ class _Log:
         self._rules.look()
         deleted: dict[str, Deleted] = {}
         going: list[Segment] = []
+        told: list[tuple[str, str]] = []
         for part in parts:
             heads = [_read(leaf) for leaf in part.leaves]
             may_go = part.first + part.count - 1 <= self._safe and all(
@@ -183,11 +186,14 @@ class _Log:
             self._erase(heads, deleted)
             if may_go:
                 going.append(part)
+                told += [
+                    (each.organisation, each.invocation) for each in heads if each.what == _OPENED
+                ]
                 for organisation in {head.organisation for head in heads}:
                     self._of(deleted, organisation).events.append(
                         Span(part.first, part.first + part.count - 1)
                     )
-        self._delete(going)
+        self._delete(going, told)
         return deleted
 
     def _of(self, deleted: dict[str, Deleted], organisation: str) -> Deleted:
@@ -204,9 +210,9 @@ class _Log:
             if erased:
                 self._of(deleted, organisation).bodies += erased
 
-    def _delete(self, going: list[Segment]) -> None:
+    def _delete(self, going: list[Segment], told: list[tuple[str, str]]) -> None:
         if not going:
             return
         spans = [Span(part.first, part.first + part.count - 1) for part in going]
         deletion.add(self._keys.folder, self._rows.log_id, spans, self._keys.current())
-        self._logs.delete(self._rows.log_id, [part.first for part in going])
+        self._logs.delete(self._rows.log_id, [part.first for part in going], told)

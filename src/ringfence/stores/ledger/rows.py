@@ -133,8 +133,13 @@ class Logs(Protocol):
     def read(self, log_id: str) -> LogRows:
         """One of them, for reading."""
 
-    def delete(self, log_id: str, firsts: Sequence[int]) -> None:
+    def delete(
+        self, log_id: str, firsts: Sequence[int], told: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Delete segments of a log, by where they begin; may run beside its writer.
+
+        `told` are the invocations (organisation, id) that were opened in them: what their agents
+        said of their task goes with the event that said it.
 
         INVARIANT: never the newest, nor what is not derived from yet.
         """

@@ -68,7 +68,9 @@ class SqliteLogs:
         """Its file, opened for reading."""
         return SqliteRows.open(log_id, log_path(self._folder, log_id))
 
-    def delete(self, log_id: str, firsts: Sequence[int]) -> None:
+    def delete(
+        self, log_id: str, firsts: Sequence[int], told: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """In one transaction; what is freed is overwritten."""
         path = log_path(self._folder, log_id)
         with translated(path, LEDGER.noun), closing(open_writable(path, LEDGER)) as connection:
@@ -76,6 +78,9 @@ class SqliteLogs:
             with transaction(connection):
                 connection.executemany(
                     "DELETE FROM segments WHERE first = ?", ((first,) for first in firsts)
+                )
+                connection.executemany(
+                    "UPDATE invocations SET task = '' WHERE organisation = ? AND id = ?", told
                 )
 
     def search(self, organisation: str, text: str, *, limit: int) -> list[str]:

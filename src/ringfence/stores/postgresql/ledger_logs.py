@@ -17,6 +17,9 @@ from ringfence.stores.postgresql.schema import STORES
 
 _DELETE: Final = b"DELETE FROM ledger_segments WHERE log = %s AND first = ANY(%s)"
 
+_FORGET: Final = b"""UPDATE ledger_invocations SET task = ''
+    WHERE organisation = %s AND id = %s AND log = %s"""
+
 
 @final
 class PostgresHeld:
@@ -69,10 +72,18 @@ class PostgresLogs:
         """Its rows."""
         return PostgresRows(self._connection(), log_id)
 
-    def delete(self, log_id: str, firsts: Sequence[int]) -> None:
-        """In one statement."""
-        with closing(connect(self._address)) as connection, translated(NOUN):
+    def delete(
+        self, log_id: str, firsts: Sequence[int], told: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """In one transaction."""
+        with (
+            closing(connect(self._address)) as connection,
+            translated(NOUN),
+            connection.transaction(),
+        ):
             connection.execute(_DELETE, (log_id, list(firsts)))
+            for organisation, invocation in told:
+                connection.execute(_FORGET, (organisation, invocation, log_id))
 
     def search(self, organisation: str, text: str, *, limit: int) -> list[str]:
         """Through the organisation's words."""
