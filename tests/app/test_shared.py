@@ -5,13 +5,14 @@ import pytest
 from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
 
 from ringfence.app.group import Beginning, Epoch
-from ringfence.app.message import Done, Identified, Identify, Message, Pulse, StateChange
+from ringfence.app.message import Done, Identified, Identify, Learned, Message, Pulse, StateChange
 from ringfence.app.shared import Shared
 from ringfence.domain.agent import AgentState
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.lease import Holder
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve, Resolved, Who
+from ringfence.enforcement.provider_object import Kept
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
@@ -29,6 +30,9 @@ class Worker:
         self.heard: list[Message] = []
         self.may_obey = asyncio.Event()
         self.may_obey.set()
+
+    def tell(self, message: Message) -> None:
+        self.heard.append(message)
 
     def ask(self, message: Message) -> asyncio.Future[Message]:
         self.heard.append(message)
@@ -186,3 +190,16 @@ def pulse() -> Pulse:
         lost=0,
         trouble="",
     )
+
+
+def test_what_one_worker_learns_every_other_is_told_and_who_starts_later_too() -> None:
+    async def story() -> None:
+        installed = Installation()
+        first, second = installed.workers
+        kept = Kept(organisation="org_acme", owner="agt_triage", name="resp_1", tokens=5)
+        installed.shared.told(first, Learned(kept=(kept,)))
+        assert Learned(kept=(kept,)) in second.heard
+        assert Learned(kept=(kept,)) not in first.heard
+        assert installed.shared.learning.all() == Learned(kept=(kept,))
+
+    asyncio.run(story())

@@ -61,3 +61,15 @@ def test_a_call_is_bound_by_what_the_one_before_has_shown() -> None:
         assert first < 12_000 <= second
 
     asyncio.run(story())
+
+
+def test_what_another_worker_saw_raises_a_bound_and_never_lowers_it() -> None:
+    bounds = InputBounds({("org_1", "small"): Evidence(calls=9, highest_ppm=100)})
+    bounds.hear("org_1", "small", Evidence(highest_ppm=50, framing_tokens=0))
+    assert list(bounds.known()) == [("org_1", "small", Evidence(calls=9, highest_ppm=100))]
+    bounds.hear("org_1", "small", Evidence(highest_ppm=300, framing_tokens=0))
+    bounds.hear("org_1", "new", Evidence(highest_ppm=7))
+    assert [(model, seen.calls, seen.highest_ppm) for _, model, seen in bounds.known()] == [
+        ("small", 9, 300),
+        ("new", 0, 7),
+    ]

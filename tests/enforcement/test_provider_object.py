@@ -66,3 +66,13 @@ def test_owners_are_bounded_within_their_organisation(monkeypatch: pytest.Monkey
     assert objects.owned(runtime("a")) == {"resp_a": 1}
     assert objects.owned(runtime("c")) == {"resp_c": 1}
     assert objects.owned(runtime("first", org="org_other")) == {"resp_0": 1}
+
+
+def test_what_one_worker_sees_made_another_knows() -> None:
+    here, there = ProviderObjects(), ProviderObjects()
+    here.on_note = there.keep
+    here.note(runtime(), Answer(usage=USED, provider_object="resp_1", provider_items=("msg_1",)))
+    assert there.owned(runtime()) == here.owned(runtime()) == {"resp_1": 100, "msg_1": 100}
+    assert there.owned(runtime("other")) == {}
+    there.restore(runtime(), "resp_2", 1)
+    assert "resp_2" not in here.owned(runtime())

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, final
 
-from ringfence.app.message import Identified, Identify, Message
+from ringfence.app.message import Identified, Identify, Learned, Message
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
 from ringfence.domain.registry import Declare, End, Heard, Resolve, Resolved
@@ -58,7 +58,7 @@ class Inquiries:
         """Tell what was spent and what goes back."""
         self.tell(report)
 
-    def tell(self, message: Heard | End | Report) -> None:
+    def tell(self, message: Heard | End | Report | Learned) -> None:
         """Say something that needs no answer, in order with everything else."""
         if self.link is not None:
             self.link.tell(message)

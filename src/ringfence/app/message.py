@@ -26,11 +26,12 @@ from ringfence.domain.registry import (
     Resolve,
     Resolved,
 )
+from ringfence.enforcement.provider_object import Kept
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+1"
+VERSION: Final = f"{__version__}+2"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
@@ -43,6 +44,17 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
     configuration: Configuration
     states: dict[str, AgentState]
     secrets: frozenset[str]
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="learned"):
+    """What one worker has seen of providers and all must know.
+
+    `kept` are objects and whose they are; `seen`, by organisation and model, makes a bound of input
+    rise.
+    """
+
+    kept: tuple[Kept, ...] = ()
+    seen: tuple[tuple[str, str, Evidence], ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
@@ -66,6 +78,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     credentials: tuple[AgentCredential, ...]
     evidence: tuple[tuple[str, str, Evidence], ...] = ()
     objects: tuple[ProviderObject, ...] = ()
+    learned: Learned = Learned()
+    """What workers have told since the plane started."""
     opened: tuple[Card, ...] = ()
     """Open runs that have a token."""
 
@@ -205,6 +219,7 @@ Message = (
     | Hurry
     | Done
     | Pulse
+    | Learned
     | Failed
 )
 

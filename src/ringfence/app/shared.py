@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, final
 
 from ringfence.app.group import Beginning
+from ringfence.app.learning import Learning
 from ringfence.app.message import (
     Configure,
     CredentialsChange,
     Identified,
     Identify,
+    Learned,
     Message,
     StateChange,
 )
@@ -40,6 +42,9 @@ class Peer(Protocol):
     def holder(self) -> Holder:
         """Its name among those who hold slabs of limits; of one life only."""
 
+    def tell(self, message: Message) -> None:
+        """Say something that needs no answer."""
+
     def ask(self, message: Message) -> asyncio.Future[Message]:
         """Say something that is answered."""
 
@@ -68,6 +73,7 @@ class Shared:
         self._ledger = beginning.ledger
         self._workers = workers
         self._clock = clock
+        self.learning = Learning()
         self._spreading: set[asyncio.Task[None]] = set()
         self._directory = Directory()
         epoch = beginning.epoch
@@ -163,6 +169,11 @@ class Shared:
                 self.registry.hear(message)
             case End():
                 self.registry.end(message)
+            case Learned():
+                self.learning.add(message)
+                for other in self._workers():
+                    if other is not worker:
+                        other.tell(message)
             case _:
                 raise unexpected(message)
 

@@ -341,6 +341,7 @@ class Supervisor:
             credentials=tuple(self._credentials.values()),
             evidence=tuple((*key, seen) for key, seen in known.evidence.items()),
             objects=tuple(known.objects),
+            learned=self._known().learning.all(),
             opened=self._known().begin(worker),
         )
         answer = worker.ask(start)

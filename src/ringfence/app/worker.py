@@ -106,7 +106,8 @@ class Worker:
         self.slabs = self._slabs(around.lender)
         self.book: Book = Book() if self.slabs is None else self.slabs.book
         self._recovered = recovered
-        self._objects = ProviderObjects()
+        self.objects = ProviderObjects()
+        self.bounds = InputBounds(recovered.evidence)
         self._meter = Meter()
         self._ledger_totals = around.ledger_totals
         self.refusals = Refusals(
@@ -137,8 +138,8 @@ class Worker:
             refusals=self.refusals,
             clock=clock,
             ids=ids,
-            bounds=InputBounds(recovered.evidence),
-            objects=self._objects,
+            bounds=self.bounds,
+            objects=self.objects,
             supplier=Supplies(suppliers, around.supplier) if suppliers else around.supplier,
             watch=self.watch,
             meter=self._meter,
@@ -219,7 +220,7 @@ class Worker:
         for each in self._recovered.objects:
             runtime = self.directory.agent(each.agent)
             if runtime is not None and runtime.organisation.id == each.organisation:
-                self._objects.restore(runtime, each.name, each.tokens)
+                self.objects.restore(runtime, each.name, each.tokens)
 
     def tidy(self) -> None:
         """End and drop what is over and write out what was counted; call every few seconds."""

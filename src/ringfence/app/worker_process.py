@@ -23,6 +23,7 @@ from ringfence.app.message import (
     Done,
     Drain,
     Hurry,
+    Learned,
     Measure,
     Measurement,
     Message,
@@ -36,11 +37,13 @@ from ringfence.app.message import (
 )
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
+from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Recall, Report
 from ringfence.domain.registry import Ended, Opened
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
+from ringfence.enforcement.provider_object import Kept
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerWriter, Recovered
@@ -122,6 +125,8 @@ class WorkerProcess:
                 self._authority.renew(until_us, change)
             case Hurry():
                 self._hurry.set()
+            case Learned():
+                self._serving_now().hear(message)
             case _:
                 raise _unexpected(message)
 
@@ -192,6 +197,9 @@ class WorkerProcess:
         if worker.view is not None:
             worker.view.learn(start.opened)
         serving = _Serving(worker, ledger, bodies, DataPort(worker.data_plane.handle))
+        serving.hear(start.learned)
+        worker.objects.on_note = self._tell_kept
+        worker.bounds.on_learn = self._tell_seen
         self._serving = serving
         for change, done in self._early:
             self._take(serving, change)
@@ -203,6 +211,12 @@ class WorkerProcess:
             task.add_done_callback(self._tasks.discard)
         freeze()
         return Started(port=port)
+
+    def _tell_kept(self, kept: Kept) -> None:
+        self._inquiries.tell(Learned(kept=(kept,)))
+
+    def _tell_seen(self, organisation: str, model: str, evidence: Evidence) -> None:
+        self._inquiries.tell(Learned(seen=((organisation, model, evidence),)))
 
     def _change(self, change: _Change) -> Message | Awaitable[Message]:
         if self._serving is None:
@@ -302,6 +316,13 @@ class _Serving:
         self.port = port
         self.health = LedgerHealth(ledger)
         self._bodies = bodies
+
+    def hear(self, learned: Learned) -> None:
+        """Know what other workers have seen of providers."""
+        for kept in learned.kept:
+            self.worker.objects.keep(kept)
+        for organisation, model, evidence in learned.seen:
+            self.worker.bounds.hear(organisation, model, evidence)
 
     def asked(self, message: Recall | CatchUp | Measure | Watched) -> Message | Awaitable[Message]:
         match message:

@@ -1,6 +1,8 @@
 """What calls have shown of the input tokens that bodies amount to, and the bounds made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
 
 from ringfence.decisions import input_bound, model_call
 from ringfence.decisions.input_bound import Evidence
@@ -17,6 +19,8 @@ class InputBounds:
     def __init__(self, evidence: Mapping[tuple[str, str], Evidence] | None = None) -> None:
         """`evidence` is what earlier calls have shown."""
         self._evidence: dict[tuple[str, str], Evidence] = dict(evidence or {})
+        self.on_learn: Callable[[str, str, Evidence], None] | None = None
+        """Told of an organisation, a model and what is now known, when a bound has to rise."""
 
     def tokens(self, organisation: str, route: Route, request: ModelRequest) -> int:
         """The most that any leg can count; `model_call.check` has refused what has no bound."""
@@ -37,4 +41,27 @@ class InputBounds:
             return
         key = (organisation, leg.model.name)
         state = self._evidence.get(key, _NOTHING_SEEN)
-        self._evidence[key] = input_bound.learn(state, len(request.body), usage.input_tokens)
+        known = input_bound.learn(state, len(request.body), usage.input_tokens)
+        self._evidence[key] = known
+        if self.on_learn is not None and _is_higher(known, state):
+            self.on_learn(*key, known)
+
+    def known(self) -> Iterator[tuple[str, str, Evidence]]:
+        """By organisation and model."""
+        for (organisation, model), evidence in self._evidence.items():
+            yield organisation, model, evidence
+
+    def hear(self, organisation: str, model: str, seen: Evidence) -> None:
+        """Never stay below the highest that another worker has seen (DESIGN §5)."""
+        key = (organisation, model)
+        state = self._evidence.get(key, _NOTHING_SEEN)
+        if _is_higher(seen, state):
+            self._evidence[key] = msgspec.structs.replace(
+                state,
+                highest_ppm=max(seen.highest_ppm, state.highest_ppm),
+                framing_tokens=max(seen.framing_tokens, state.framing_tokens),
+            )
+
+
+def _is_higher(one: Evidence, other: Evidence) -> bool:
+    return one.highest_ppm > other.highest_ppm or one.framing_tokens > other.framing_tokens

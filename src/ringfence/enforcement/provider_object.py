@@ -1,9 +1,11 @@
 """Objects that providers hold for agents: whose they are, and how much input they bring."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from ringfence.domain.exchange import Answer
 from ringfence.enforcement.runtime import AgentRuntime
@@ -17,6 +19,15 @@ _Objects = OrderedDict[str, int]
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """One object, whose it is, and the input tokens that it brings; plain data."""
+
+    organisation: str
+    owner: str
+    name: str
+    tokens: int
+
+
 class ProviderObjects:
     """The responses that agents made, by owner: the agent, or its `provider_storage` group.
 
@@ -26,6 +37,8 @@ class ProviderObjects:
 
     def __init__(self) -> None:
         """Nobody owns anything yet."""
+        self.on_note: Callable[[Kept], None] | None = None
+        """Told of each object that this worker sees made."""
         self._owned: dict[str, OrderedDict[str, _Objects]] = {}
 
     def owned(self, runtime: AgentRuntime) -> Mapping[str, int]:
@@ -45,19 +58,31 @@ class ProviderObjects:
         tokens = usage.input_tokens + usage.output_tokens
         for name in (answer.provider_object, *answer.provider_items):
             if name:
-                self.restore(runtime, name, tokens)
+                kept = _kept(runtime, name, tokens)
+                self.keep(kept)
+                if self.on_note is not None:
+                    self.on_note(kept)
 
     def restore(self, runtime: AgentRuntime, name: str, tokens: int) -> None:
         """Take note of one object and the input tokens that it brings."""
-        owners = self._owned.setdefault(runtime.organisation.id, OrderedDict())
-        mine = owners.setdefault(_owner(runtime), OrderedDict())
-        owners.move_to_end(_owner(runtime))
+        self.keep(_kept(runtime, name, tokens))
+
+    def keep(self, kept: Kept) -> None:
+        """The same, of what another worker saw."""
+        owners = self._owned.setdefault(kept.organisation, OrderedDict())
+        mine = owners.setdefault(kept.owner, OrderedDict())
+        owners.move_to_end(kept.owner)
         if len(owners) > OWNERS_PER_ORGANISATION:
             owners.popitem(last=False)
-        mine[name] = tokens
-        mine.move_to_end(name)
+        mine[kept.name] = kept.tokens
+        mine.move_to_end(kept.name)
         while len(mine) > KEPT_PER_OWNER:
             mine.popitem(last=False)
+
+
+def _kept(runtime: AgentRuntime, name: str, tokens: int) -> Kept:
+    organisation = runtime.organisation.id
+    return Kept(organisation=organisation, owner=_owner(runtime), name=name, tokens=tokens)
 
 
 def _owner(runtime: AgentRuntime) -> str:
