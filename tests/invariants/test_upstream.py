@@ -26,7 +26,7 @@ providers:
   house: {{protocol: openai, base_url: "{url}/v1", credential: "${{PROVIDER_KEY}}"{house}}}
 models:
   small:
-    {{provider: house, price: {{input: 1, output: 10}}, breaker: {{failures: 3, seconds: 0.3}}}}
+    {{provider: house, price: {{input: 1, output: 10}}, breaker: {{failures: 3, seconds: 2}}}}
 agents:
   triage: {{owner: owner@acme.example, models: [small], loops: {{retries: unlimited}}}}
   other: {{owner: owner@acme.example, models: [small], loops: {{retries: unlimited}}}}
@@ -94,11 +94,11 @@ rules:
                 assert there.journal.total == 4
                 assert {each.code for each in answers[4:]} == {"circuit_open"}
                 assert {each.status for each in answers[4:]} == {503}
-                await asyncio.sleep(0.35)
+                await asyncio.sleep(2.1)
                 assert (await ask(installed, "probe")).status == 503
                 assert (await ask(installed, "next")).code == "circuit_open"
                 assert there.journal.total == 5
-                await asyncio.sleep(0.65)
+                await asyncio.sleep(4.1)
                 assert (await ask(installed, "probe")).status == 200
                 assert (await ask(installed, "next")).status == 200
             assert changes(installed) == ["breaker.opened", "breaker.closed"]
