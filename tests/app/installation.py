@@ -198,6 +198,19 @@ class Installation:
         return known.organisations["acme"].id
 
 
+def ready(installed: Installation, running: Running, **more: str) -> None:
+    """Point the configuration at a provider, and let the agent in."""
+    installed.configure(running.url, **more)
+    installed.give_token()
+
+
+async def until(there: Running, requests: int) -> None:
+    """Wait until the provider has got so many requests."""
+    async with asyncio.timeout(10):
+        while there.journal.total < requests:  # noqa: ASYNC110 (the provider tells nobody)
+            await asyncio.sleep(0.005)
+
+
 def _parsed(received: bytes) -> Answer:
     head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")

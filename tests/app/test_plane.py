@@ -14,6 +14,8 @@ from tests.app.installation import (
     plane,
     process,
     provider,
+    ready,
+    until,
 )
 
 from ringfence.app.plane import Plane
@@ -23,24 +25,11 @@ from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import Change, Intent, Outcome, Refusal, Status
 from ringfence.stores.ledger import LedgerWriter
 from ringfence.testing.model.script import parse
-from ringfence.testing.model.serving import Running
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installation:
     return Installation(tmp_path)
-
-
-def ready(installed: Installation, running: Running, **more: str) -> None:
-    installed.configure(running.url, **more)
-    installed.give_token()
-
-
-async def until(there: Running, requests: int) -> None:
-    """Wait until the provider has got so many requests."""
-    async with asyncio.timeout(10):
-        while there.journal.total < requests:  # noqa: ASYNC110 (the provider tells nobody)
-            await asyncio.sleep(0.005)
 
 
 def test_a_call_passes_and_is_recorded_and_the_books_are_kept_over_a_restart(

@@ -9,28 +9,17 @@ from tests.app.installation import (
     logged,
     process,
     provider,
+    ready,
+    until,
 )
 
 from ringfence.domain.event import Intent, Outcome, Refusal, Status
 from ringfence.testing.model.script import parse
-from ringfence.testing.model.serving import Running
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installation:
     return Installation(tmp_path)
-
-
-def ready(installed: Installation, running: Running, **more: str) -> None:
-    installed.configure(running.url, **more)
-    installed.give_token()
-
-
-async def until(there: Running, requests: int) -> None:
-    """Wait until the provider has got so many requests."""
-    async with asyncio.timeout(10):
-        while there.journal.total < requests:  # noqa: ASYNC110 (the provider tells nobody)
-            await asyncio.sleep(0.005)
 
 
 def test_sigterm_lets_running_answers_end(installed: Installation) -> None:

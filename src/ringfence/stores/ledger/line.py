@@ -68,10 +68,6 @@ class Line:
         """Whether there is nothing to write."""
         return not (self._waiting or self._records or self._outcomes)
 
-    def has_waiting(self) -> bool:
-        """Whether somebody waits."""
-        return bool(self._waiting)
-
     def is_pressing(self) -> bool:
         """Whether lingering for company would gain nothing."""
         return bool(self._waiting) or len(self._outcomes) >= _OUTCOMES_ALONE
