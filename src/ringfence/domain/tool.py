@@ -24,3 +24,34 @@ class ToolServer:
     credential: str | None = None
     tiers: tuple[tuple[str, PermissionTier], ...] = ()
     """Pattern of tool names and the tier they have, in the order of the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolKey:
+    """A tool: policy, pins and the record always name it by its server and its own name."""
+
+    server: str
+    name: str
+
+    @property
+    def merged(self) -> str:
+        """The name as scopes, policies and events spell it: `server__tool`."""
+        return f"{self.server}__{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDefinition:
+    """A tool as its server lists it.
+
+    `raw` is the JSON object as it came, with every field, also those that nobody here knows; the
+    rest was read from it. Schemas are canonical JSON; `output_schema` is empty if there is none.
+    """
+
+    key: ToolKey
+    raw: bytes
+    title: str = ""
+    description: str = ""
+    input_schema: bytes = b"{}"
+    output_schema: bytes = b""
+    annotations: tuple[tuple[str, str | bool], ...] = ()
+    """The hints of the protocol (`readOnlyHint` …), by name; a server's word, never trusted."""
