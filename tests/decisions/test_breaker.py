@@ -11,11 +11,14 @@ from ringfence.decisions.breaker import (
     CREDENTIAL_RULE,
     LONGEST_S,
     TABLE,
+    Accusal,
     Breaker,
     Event,
+    Reach,
     State,
     advance,
     failure,
+    reaches,
     signs,
 )
 from ringfence.domain.model import BreakerRule, UpstreamKind
@@ -154,6 +157,24 @@ def test_an_attempt_speaks_against_what_failed_and_against_nothing_else(
 def test_a_refused_credential_says_nothing_of_the_model() -> None:
     assert UpstreamKind.MODEL not in signs(401, "")
     assert CREDENTIAL_RULE.failures == 3
+
+
+def reached(before: set[Accusal], now: Accusal, status: int = 403) -> dict[Reach, int]:
+    of_model = {each for each in before if each.model == now.model}
+    return dict(reaches(status, before, of_model, now))
+
+
+def test_a_403_reaches_as_far_as_different_agents_and_requests_have_met_it() -> None:
+    first = Accusal("triage", "small")
+    assert reached(set(), first) == {Reach.AGENT: 0}
+    assert reached({first}, first) == {Reach.AGENT: 0}
+    assert reached({first}, Accusal("triage", "large")) == {Reach.AGENT: 0}
+    assert reached({first}, Accusal("second", "small")) == {Reach.AGENT: 0, Reach.MODEL: 2}
+    assert reached({first}, Accusal("second", "large")) == {Reach.AGENT: 0, Reach.ALL: 2}
+
+
+def test_a_401_is_the_credentials_from_the_first() -> None:
+    assert reached(set(), Accusal("triage", "small"), 401) == {Reach.ALL: 0}
 
 
 def test_the_table_names_only_what_there_is() -> None:

@@ -247,11 +247,105 @@ def test_a_refused_credential_is_not_shown_again_and_the_agent_told_to_stop(stat
         said = json.loads(responses[-1].body)["error"]["message"]
         assert "Stop here" in said
         assert "owner@acme.example" in said
-        assert changes(world) == [("breaker.opened", "credential:house")]
+        whose = "house" if status == 401 else "house for small by triage"
+        assert changes(world) == [("breaker.opened", f"credential:{whose}")]
         # Who runs Ringfence mends it and reloads: nothing is held against the new credential.
         await world.reload(world.config)
         world.providers.answering = FINE
         assert (await world.ask()).status == 200
+
+    asyncio.run(story())
+
+
+def forbidding(*models: str) -> Any:  # noqa: ANN401 (how a provider answers)
+    """A provider that answers 403 for these models."""
+
+    async def answer(sent: Sent) -> Upstream:
+        asked = json.loads(sent.body)["model"].removesuffix("-upstream")
+        return whole({"error": {}}, 403) if asked in models else whole(chat_answer())
+
+    return answer
+
+
+def world_of_three() -> World:
+    models = {name: model(name) for name in ("small", "large", "other")}
+    scope, loops = Scope(models=frozenset(models)), LoopLimits(retries=None)
+    names = ("triage", "second", "third")
+    return World(
+        organisation(
+            models=models,
+            agents={name: agent(name, scope=scope, loops=loops) for name in names},
+        )
+    )
+
+
+async def asked_by(world: World, name: str, of: str, times: int = 3) -> list[int]:
+    statuses = []
+    for number in range(times):
+        body = chat(f"{name} {of} {number}", model=of)
+        statuses.append((await world.ask(body=body, token=f"rf_agt_{name}")).status)
+        world.clock.advance(1000)
+    return statuses
+
+
+def test_one_agent_that_asks_for_what_the_credential_may_not_use_closes_it_for_no_other() -> None:
+    async def story() -> None:
+        world = world_of_three()
+        world.providers.answering = forbidding("large")
+        for _ in range(3):
+            await asked_by(world, "triage", "large")
+        assert len(world.providers.sent) == 3
+        refused = await world.ask(body=chat("again", model="large"))
+        said = json.loads(refused.body)["error"]["message"]
+        assert "Stop here" in said
+        assert "another model" in said
+        assert await asked_by(world, "triage", "small") == [200] * 3
+        assert await asked_by(world, "second", "small") == [200] * 3
+        assert changes(world) == [("breaker.opened", "credential:house for large by triage")]
+
+    asyncio.run(story())
+
+
+def test_a_model_that_is_forbidden_to_several_agents_is_closed_for_all_and_no_other_model() -> None:
+    async def story() -> None:
+        world = world_of_three()
+        world.providers.answering = forbidding("large")
+        for name in ("triage", "second", "third"):
+            await asked_by(world, name, "large", 1)
+        sent = len(world.providers.sent)
+        await asked_by(world, "second", "large")
+        assert len(world.providers.sent) == sent
+        assert changes(world) == [("breaker.opened", "credential:house for large")]
+        assert await asked_by(world, "third", "small") == [200] * 3
+
+    asyncio.run(story())
+
+
+def test_what_different_agents_meet_with_different_models_is_the_credentials() -> None:
+    async def story() -> None:
+        world = world_of_three()
+        world.providers.answering = forbidding("small", "large", "other")
+        await asked_by(world, "triage", "small", 1)
+        await asked_by(world, "triage", "large", 1)
+        assert changes(world) == []
+        await asked_by(world, "second", "other", 1)
+        assert changes(world) == [("breaker.opened", "credential:house")]
+        sent = len(world.providers.sent)
+        await asked_by(world, "third", "small")
+        assert len(world.providers.sent) == sent
+
+    asyncio.run(story())
+
+
+def test_a_credential_that_is_accepted_in_between_is_not_accused_of_earlier_refusals() -> None:
+    async def story() -> None:
+        world = world_of_three()
+        world.providers.answering = forbidding("large", "other")
+        for _ in range(3):
+            await asked_by(world, "triage", "large", 1)
+            await asked_by(world, "second", "other", 1)
+            assert await asked_by(world, "third", "small", 1) == [200]
+        assert "credential:house" not in [subject for _, subject in changes(world)]
 
     asyncio.run(story())
 

@@ -5,8 +5,10 @@ Open, it lets nothing pass until its time is over; then one call is its probe.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from ringfence.domain.model import BreakerRule, UpstreamKind
 
@@ -20,7 +22,8 @@ _SECOND_US = 1_000_000
 _DOUBLED = 16
 """Doubling more often than this changes nothing any more."""
 _SERVER_ERRORS = range(500, 600)
-_REFUSED_CREDENTIAL = frozenset({401, 403})
+_UNKNOWN_CREDENTIAL = 401
+_REFUSED_CREDENTIAL = frozenset({_UNKNOWN_CREDENTIAL, 403})
 _CLOSED_UNASKED = "provider_unavailable"
 
 
@@ -116,10 +119,51 @@ def _opened(breaker: Breaker, now_us: int, rule: BreakerRule, cause: str) -> Bre
     )
 
 
-def failure(breaker: Breaker, rule: BreakerRule) -> Event:
-    """Which failure one more would be."""
-    is_last = rule.failures is not None and breaker.failures + 1 >= rule.failures
+def failure(breaker: Breaker, rule: BreakerRule, times: int = 0) -> Event:
+    """Which failure one more would be; `times` says how many there are, if they are not counted."""
+    is_last = rule.failures is not None and (times or breaker.failures + 1) >= rule.failures
     return Event.LAST_FAILURE if is_last else Event.FAILURE
+
+
+class Accusal(NamedTuple):
+    """Who got a 403 for what; agent and model by name."""
+
+    agent: str
+    model: str
+
+
+class Reach(StrEnum):
+    """How far a refusal of our credential goes."""
+
+    AGENT = "agent"
+    """One agent with one model."""
+    MODEL = "model"
+    """Every agent with one model."""
+    ALL = "all"
+    """The credential, whatever it is shown for."""
+
+
+def reaches(
+    status: int, before: AbstractSet[Accusal], of_model: AbstractSet[Accusal], now: Accusal
+) -> Mapping[Reach, int]:
+    """What a refusal of our credential speaks against, and as which failure in a row of that.
+
+    A 401 (RFC 9110, 15.5.2) is the credential's. A 403 (15.5.4) may be the request's: a model that
+    the account may not use, or a text that the provider does not take. It speaks against one agent
+    with one model; only what different agents meet speaks against the model for all of them, and
+    only what they meet with different models against the credential. `before` are the 403s since
+    the credential was last accepted, `of_model` those since it last was for this model; 0 stands
+    for one failure more.
+    """
+    if status == _UNKNOWN_CREDENTIAL:
+        return {Reach.ALL: 0}
+    known, alike = {*before, now}, {*of_model, now}
+    found = {Reach.AGENT: 0}
+    if len(alike) > 1:
+        found[Reach.MODEL] = len(alike)
+    if min(len({each.agent for each in known}), len({each.model for each in known})) > 1:
+        found[Reach.ALL] = len(known)
+    return found
 
 
 def signs(status: int, error: str, *, is_unsent: bool = False) -> Mapping[UpstreamKind, bool]:

@@ -317,6 +317,20 @@ def credential_held(agent: Agent, provider: str, failures: int) -> Reason:
     )
 
 
+def model_forbidden(agent: Agent, provider: str, model: str) -> Reason:
+    """The provider has refused (403) an agent's calls to one model again and again."""
+    return Reason(
+        code=Code.PROVIDER_CREDENTIAL,
+        message=(
+            f"Provider {quoted(provider)} has refused calls like this one to model {quoted(model)} "
+            "again and again, so it was not sent. Stop here: no retry can succeed. Use another "
+            f"model, or tell {whom_to_ask(agent)}: Ringfence's credential may not use this one, or "
+            "the provider does not take what is asked of it."
+        ),
+        facts=(("provider", provider), ("model", model), ("ask", whom_to_ask(agent))),
+    )
+
+
 def circuit_open(upstream: str, cause: str, failures: int, wait_s: float) -> Reason:
     """A provider or model failed so often that it is left alone. `upstream` names it in words."""
     return Reason(

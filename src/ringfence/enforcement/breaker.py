@@ -5,10 +5,11 @@ Only what has failed has an entry, so that healthy traffic costs one look at an 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from ringfence.decisions import breaker as decisions
 from ringfence.decisions import reason
-from ringfence.decisions.breaker import CREDENTIAL_RULE, Breaker, Event, State
+from ringfence.decisions.breaker import CREDENTIAL_RULE, Accusal, Breaker, Event, Reach, State
 from ringfence.domain.agent import Agent
 from ringfence.domain.error import RingfenceError, UnsentError
 from ringfence.domain.model import BreakerRule, UpstreamKey, UpstreamKind, UpstreamStanding
@@ -26,6 +27,8 @@ class Breakers:
         """All is well."""
         self.known: dict[UpstreamKey, Breaker] = {}
         """Those with failures; look at it before asking anything, for it is mostly empty."""
+        self._accusals: dict[UpstreamKey, set[Accusal]] = {}
+        """Of each credential, and of it with each model: the 403s since it was last accepted."""
         self._findings = findings
         self._clock = findings.clock
 
@@ -35,41 +38,46 @@ class Breakers:
         The price of the route stays that of all its legs.
         """
         now_us = self._clock.now_us()
-        kept = tuple([leg for leg in route.legs if self._blocking(leg, now_us) is None])
+        kept = tuple([leg for leg in route.legs if self._blocking(agent, leg, now_us) is None])
         if len(kept) == len(route.legs):
             return route
         if kept:
             return replace(route, legs=kept)
         return self._refusal(agent, route, now_us)
 
-    def depart(self, leg: Leg) -> bool:
+    def depart(self, agent: Agent, leg: Leg) -> bool:
         """A call is about to be sent; whether it is a probe.
 
         Raises UnsentError `circuit_open` if it may not go.
         """
         now_us = self._clock.now_us()
-        blocking = self._blocking(leg, now_us)
+        blocking = self._blocking(agent, leg, now_us)
         if blocking is not None:
-            kind, breaker = blocking
-            raise UnsentError(Code.CIRCUIT_OPEN, f"its {kind} is left alone after {breaker.cause}")
+            key, breaker = blocking
+            why = f"its {key.kind} is left alone after {breaker.cause}"
+            raise UnsentError(Code.CIRCUIT_OPEN, why)
         is_probe = False
-        for key in _keys(leg):
+        for key in _keys(agent, leg):
             breaker = self.known.get(key, _CLOSED)
             if breaker.state is State.OPEN:
                 is_probe = True
                 self._take(key, breaker, Event.PROBE, now_us, leg)
         return is_probe
 
-    def answered(self, leg: Leg, status: int, *, is_probe: bool = False) -> None:
+    def answered(self, agent: Agent, leg: Leg, status: int, *, is_probe: bool = False) -> None:
         """An attempt has an answer's head."""
         signs = decisions.signs(status, "")
         if self.known or not all(signs.values()):
-            self._told(leg, signs, f"status {status}", is_probe=is_probe)
+            failures = self._failures(agent, leg, signs, status)
+            self._told(_Attempt(agent, leg, f"status {status}", is_probe), signs, failures)
 
-    def failed(self, leg: Leg, error: RingfenceError, *, is_probe: bool = False) -> None:
+    def failed(
+        self, agent: Agent, leg: Leg, error: RingfenceError, *, is_probe: bool = False
+    ) -> None:
         """An attempt has no answer."""
         signs = decisions.signs(0, error.code, is_unsent=isinstance(error, UnsentError))
-        self._told(leg, signs, error.code, is_probe=is_probe)
+        failures = self._failures(agent, leg, signs, 0)
+        self._told(_Attempt(agent, leg, error.code, is_probe), signs, failures)
 
     def ended(self, leg: Leg, error: str) -> None:
         """An answer that had begun is whole, or broke off with the code `error`."""
@@ -84,10 +92,10 @@ class Breakers:
         elif key in self.known:
             self._take(key, breaker, Event.SUCCESS, now_us, leg)
 
-    def lapsed(self, leg: Leg) -> None:
+    def lapsed(self, agent: Agent, leg: Leg) -> None:
         """A probe ended without an answer, for example because the agent left."""
         now_us = self._clock.now_us()
-        for key in _keys(leg):
+        for key in _keys(agent, leg):
             breaker = self.known.get(key, _CLOSED)
             self._take(key, breaker, Event.LAPSE, now_us, leg)
 
@@ -95,6 +103,7 @@ class Breakers:
         """The configuration and our credentials are new: nothing is known against them."""
         for key in [key for key in self.known if key.kind is UpstreamKind.CREDENTIAL]:
             del self.known[key]
+        self._accusals.clear()
 
     def standing(self, organisation: str) -> list[UpstreamStanding]:
         """The breakers of an organisation that have something to tell."""
@@ -112,43 +121,72 @@ class Breakers:
             if owner == organisation
         ]
 
+    def _failures(
+        self, agent: Agent, leg: Leg, signs: Mapping[UpstreamKind, bool], status: int
+    ) -> Mapping[UpstreamKey, int]:
+        """What a failed attempt speaks against; 0, or as which failure in a row of that."""
+        failed = {
+            key: 0 for key in (leg.provider_key, leg.model_key) if not signs.get(key.kind, True)
+        }
+        is_accepted = signs.get(UpstreamKind.CREDENTIAL)
+        if is_accepted is None:
+            return failed
+        whole, of_model, own = _credential_keys(agent, leg)
+        if is_accepted:
+            for key in (whole, of_model):
+                self._accusals.pop(key, None)
+            return failed
+        before, alike = (self._accusals.setdefault(key, set()) for key in (whole, of_model))
+        now = Accusal(agent.name, leg.model.name)
+        reached = decisions.reaches(status, before, alike, now)
+        if Reach.AGENT in reached:
+            before.add(now)
+            alike.add(now)
+        keys = {Reach.ALL: whole, Reach.MODEL: of_model, Reach.AGENT: own}
+        return failed | {keys[reach]: times for reach, times in reached.items()}
+
     def _told(
-        self, leg: Leg, signs: Mapping[UpstreamKind, bool], cause: str, *, is_probe: bool
+        self,
+        attempt: "_Attempt",
+        signs: Mapping[UpstreamKind, bool],
+        failures: Mapping[UpstreamKey, int],
     ) -> None:
+        agent, leg, cause, is_probe = attempt
         now_us = self._clock.now_us()
-        for key in _keys(leg):
+        for key in _keys(agent, leg):
             breaker = self.known.get(key, _CLOSED)
-            sign = signs.get(key.kind)
             if breaker.state is State.HALF_OPEN and not is_probe:
                 continue
-            if sign is None:
+            if key in failures:
+                event = decisions.failure(breaker, _rule(key.kind, leg), failures[key])
+                self._take(key, breaker, event, now_us, leg, cause)
+            elif not signs.get(key.kind, False):  # it says nothing of this one
                 if breaker.state is State.HALF_OPEN:
                     self._take(key, breaker, Event.LAPSE, now_us, leg)
-            elif not sign:
-                event = decisions.failure(breaker, _rule(key.kind, leg))
-                self._take(key, breaker, event, now_us, leg, cause)
             elif key in self.known:
                 # Whether a model answers is known only when the whole answer has come.
                 event = Event.ANSWER if key.kind is UpstreamKind.MODEL else Event.SUCCESS
                 self._take(key, breaker, event, now_us, leg)
 
-    def _blocking(self, leg: Leg, now_us: int) -> tuple[UpstreamKind, Breaker] | None:
-        for key in _keys(leg):
+    def _blocking(self, agent: Agent, leg: Leg, now_us: int) -> tuple[UpstreamKey, Breaker] | None:
+        for key in _keys(agent, leg):
             breaker = self.known.get(key)
             if breaker is not None and not breaker.passes(now_us):
-                return key.kind, breaker
+                return key, breaker
         return None
 
     def _refusal(self, agent: Agent, route: Route, now_us: int) -> Refused:
         """What the agent is told: of all legs, the one that may be tried first."""
-        blocked = [(self._blocking(leg, now_us), leg) for leg in route.legs]
+        blocked = [(self._blocking(agent, leg, now_us), leg) for leg in route.legs]
         found = [(*each, leg) for each, leg in blocked if each is not None]
-        kind, breaker, leg = min(found, key=lambda each: each[1].until_us)
-        if kind is UpstreamKind.CREDENTIAL:
-            name = leg.provider.name
-            return Deny(reason=reason.credential_held(agent, name, breaker.failures))
+        key, breaker, leg = min(found, key=lambda each: each[1].until_us)
+        if key == leg.credential_key:
+            return Deny(reason=reason.credential_held(agent, key.name, breaker.failures))
+        if key.kind is UpstreamKind.CREDENTIAL:
+            why = reason.model_forbidden(agent, leg.provider.name, leg.model.name)
+            return Deny(reason=why)
         wait_s = breaker.wait_s(now_us)
-        upstream = f"{kind} {reason.quoted(_name(kind, leg))}"
+        upstream = f"{key.kind} {reason.quoted(key.name)}"
         why = reason.circuit_open(upstream, breaker.cause, breaker.failures, wait_s)
         return Throttle(reason=why, retry_after_s=wait_s)
 
@@ -179,12 +217,25 @@ class Breakers:
         self._findings.changed(organisation, what, subject, detail)
 
 
-def _keys(leg: Leg) -> tuple[UpstreamKey, UpstreamKey, UpstreamKey]:
-    return leg.credential_key, leg.provider_key, leg.model_key
+class _Attempt(NamedTuple):
+    """Whose call went where, and what came of it."""
+
+    agent: Agent
+    leg: Leg
+    cause: str
+    is_probe: bool
 
 
-def _name(kind: UpstreamKind, leg: Leg) -> str:
-    return leg.model.name if kind is UpstreamKind.MODEL else leg.provider.name
+def _keys(agent: Agent, leg: Leg) -> tuple[UpstreamKey, ...]:
+    return (*_credential_keys(agent, leg), leg.provider_key, leg.model_key)
+
+
+def _credential_keys(agent: Agent, leg: Leg) -> tuple[UpstreamKey, UpstreamKey, UpstreamKey]:
+    """The credential for whatever it is shown, for a model, and for an agent with the model."""
+    whole, model = leg.credential_key, leg.model.name
+    of_model = whole._replace(name=f"{whole.name} for {model}")
+    own = whole._replace(name=f"{whole.name} for {model} by {agent.name}")
+    return whole, of_model, own
 
 
 def _rule(kind: UpstreamKind, leg: Leg) -> BreakerRule:

@@ -121,27 +121,33 @@ class Watch:
 
         Raises UnsentError `circuit_open`, or `rate_exceeded` if it is a fallback that is busy.
         """
-        is_probe = bool(self.breakers.known) and self.breakers.depart(leg)
+        agent = ticket.caller.runtime.agent
+        is_probe = bool(self.breakers.known) and self.breakers.depart(agent, leg)
         if leg is not ticket.route.legs[0]:
             try:
                 self._move(ticket, leg)
             except UnsentError:
                 if is_probe:
-                    self.breakers.lapsed(leg)
+                    self.breakers.lapsed(agent, leg)
                 raise
         return is_probe
 
-    def unanswered(self, leg: Leg, error: RingfenceError, *, is_probe: bool) -> None:
+    def unanswered(
+        self, ticket: Ticket, leg: Leg, error: RingfenceError, *, is_probe: bool
+    ) -> None:
         """An attempt has failed without an answer."""
-        self.breakers.failed(leg, error, is_probe=is_probe)
+        self.breakers.failed(ticket.caller.runtime.agent, leg, error, is_probe=is_probe)
 
-    def lapsed(self, leg: Leg) -> None:
+    def lapsed(self, ticket: Ticket, leg: Leg) -> None:
         """A probe was given up before it told anything."""
-        self.breakers.lapsed(leg)
+        self.breakers.lapsed(ticket.caller.runtime.agent, leg)
 
-    def answered(self, leg: Leg, upstream: UpstreamResponse, *, is_probe: bool) -> None:
+    def answered(
+        self, ticket: Ticket, leg: Leg, upstream: UpstreamResponse, *, is_probe: bool
+    ) -> None:
         """A provider has begun to answer: how it is, and how long it wants to be left alone."""
-        self.breakers.answered(leg, upstream.status, is_probe=is_probe)
+        agent = ticket.caller.runtime.agent
+        self.breakers.answered(agent, leg, upstream.status, is_probe=is_probe)
         if upstream.status in WAITING_STATUSES or self.pacing.lanes:
             wait_s = asked_wait_s(upstream.status, upstream.headers, self._clock.now_us())
             if wait_s:

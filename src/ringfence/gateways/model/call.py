@@ -260,7 +260,7 @@ class Call:
         self._note_attempt(upstream.status, "")
         watch = self.means.path.watch
         if upstream.status >= _FIRST_ERROR or not watch.is_idle:
-            watch.answered(self.leg, upstream, is_probe=self._is_probe)
+            watch.answered(self.ticket, self.leg, upstream, is_probe=self._is_probe)
             self._is_probe = False
         if may_try_next(upstream.status) and self._has_next():
             upstream.close()
@@ -276,7 +276,7 @@ class Call:
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, RingfenceError):
             raise error
-        self.means.path.watch.unanswered(self.leg, error, is_probe=self._is_probe)
+        self.means.path.watch.unanswered(self.ticket, self.leg, error, is_probe=self._is_probe)
         self._is_probe = False
         self._unanswered(error)
 
@@ -447,7 +447,7 @@ class Call:
             exchange.abandon(self)
         if self._is_probe:
             self._is_probe = False
-            self.means.path.watch.lapsed(self.leg)
+            self.means.path.watch.lapsed(self.ticket, self.leg)
         relay, self.relay = self.relay, None
         if relay is not None:
             relay.abandon()
