@@ -1,10 +1,12 @@
-"""A million calls through one running plane: does memory stay flat, is the record whole?
+"""A million calls of 100,000 runs through one plane: does memory stay flat, is the record whole?
 
-Run `python -m bench.soak [--calls 1000000] [--minutes 20]`. Each round sends plain calls, streams
-and calls that open a connection each, all with messages that were never seen before, in runs that
-end after a minute. The end of each part cuts what is under way, so that clients also leave in the
-middle. Resident memory is read after each round. At the end the plane is stopped, and its ledger is
-compared with the calls that reached the provider.
+Run `python -m bench.soak [--calls 1000000] [--minutes 90]`. Each round sends plain calls, streams
+and calls that open a connection each, all with messages that were never seen before, in runs of ten
+calls that end after half a minute. The end of each part cuts what is under way, so that clients
+also leave in the middle. Retention runs meanwhile, over bodies and events; its days are short here.
+After each round resident memory is read, and what is new in the ledger is counted before retention
+can delete it. At the end the plane is stopped, and what was counted is compared with the calls that
+reached the provider.
 """
 
 import argparse
@@ -14,13 +16,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from bench.model_gateway.load import Target, get, press
+from bench.model_gateway.load import Runs, Target, get, press
 from bench.model_gateway.process import Pinned, wait_until
-from bench.model_gateway.ringfence import Ringfence
+from bench.model_gateway.ringfence import Days, Ringfence
 from bench.model_gateway.run import LOAD_CORE
 from bench.model_gateway.scenario import Answer, Scenario, body_of
 from bench.model_gateway.subject import Place, Running, free_port
@@ -32,6 +34,15 @@ _RUN: Final = _ROOT / ".bench/soak"
 _SUBJECT_CORE: Final = 1
 _SETTLING_S: Final = 30.0
 _RECONNECTING: Final = (("connection", "close"),)
+_RUNS: Final = Runs(steps=10, count=1_000_000_000)
+_DAYS: Final = Days(body=12, event=32, day_s=10.0)
+_NEEDLES: Final = {
+    "intents": b'"kind":"intent"',
+    "outcomes": b'"kind":"outcome"',
+    "refusals": b'"kind":"refusal"',
+    "deletions": b'"what":"retention.deleted"',
+    "runs": b'"opens":true',
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +63,26 @@ PARTS: Final = (
 
 
 @dataclass(slots=True)
-class Sample:
-    """The plane after a round."""
+class Record:
+    """What the ledger holds and has held; read little by little, since retention deletes."""
 
-    seconds: float
-    calls: int
-    errors: int
-    rss_mb: float
-    disk_mb: float
-    cpu_us: float
+    folder: Path
+    counted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_NEEDLES, 0))
+    kept: int = 0
+    """Events that are still there."""
+    _through: dict[Path, int] = field(default_factory=dict)
+
+    def read(self) -> None:
+        """Count what is new."""
+        self.kept = 0
+        for path in self.folder.glob("*.db"):
+            log = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            self.kept += log.execute("SELECT coalesce(sum(count), 0) FROM segments").fetchone()[0]
+            for part in segment.following(log, self._through.get(path, 0)):
+                self._through[path] = part.first
+                for kind, needle in _NEEDLES.items():
+                    self.counted[kind] += part.data.count(needle)
+            log.close()
 
 
 @contextmanager
@@ -107,48 +129,45 @@ def send_round(running: Running) -> tuple[int, int]:
             seconds=part.seconds,
             core=LOAD_CORE,
             folder=_RUN,
-            is_unique=True,
+            unique=_RUNS,
         )
         calls += figures.requests
         errors += figures.errors
     return calls, errors
 
 
-def soak(plane: Ringfence, running: Running, process: Pinned, *, calls: int, until: float) -> int:
+def soak(plane: Ringfence, running: Running, record: Record, *, calls: int, until: float) -> int:
     """Send rounds and print a line after each; gives the number of errors."""
+    process = running.process
+    if process is None:
+        raise SystemExit("Ringfence did not start")
     print(
-        f"{'time':>6} {'calls':>9} {'errors':>6} {'RSS MB':>7} {'disk MB':>8} {'CPU µs/call':>11}"
+        f"{'time':>6} {'calls':>9} {'runs':>7} {'errors':>6} {'RSS MB':>7} {'disk MB':>8}"
+        f" {'events kept':>11} {'CPU us/call':>11}"
     )
     began, sent, errors, cpu_s = time.monotonic(), 0, 0, process.weigh().cpu_s
-    print(f"{0:5.0f}s {0:9} {0:6} {process.weigh().rss_mb:7.1f} {plane.disk_mb():8.1f}")
+    print(f"{0:5.0f}s {0:9} {0:7} {0:6} {process.weigh().rss_mb:7.1f} {plane.disk_mb():8.1f}")
     while sent < calls and time.monotonic() < until:
         more, failed = send_round(running)
+        record.read()
         weight = process.weigh()
         sent, errors = sent + more, errors + failed
         print(
-            f"{time.monotonic() - began:5.0f}s {sent:9} {errors:6} {weight.rss_mb:7.1f}"
-            f" {plane.disk_mb():8.1f} {(weight.cpu_s - cpu_s) / max(more, 1) * 1e6:11.0f}",
+            f"{time.monotonic() - began:5.0f}s {sent:9} {record.counted['runs']:7} {errors:6}"
+            f" {weight.rss_mb:7.1f} {plane.disk_mb():8.1f} {record.kept:11}"
+            f" {(weight.cpu_s - cpu_s) / max(more, 1) * 1e6:11.0f}",
             flush=True,
         )
         cpu_s = weight.cpu_s
     return errors
 
 
-def compare(plane: Ringfence, arrived: int) -> bool:
+def compare(plane: Ringfence, record: Record, arrived: int) -> bool:
     """Look at the ledger of the stopped plane."""
-    kinds = {"intent": 0, "outcome": 0, "refusal": 0, "change": 0}
-    needles = {kind: b'"kind":"%b"' % kind.encode() for kind in kinds}
-    invocations = 0
-    for path in (plane.data / "ledger").glob("*.db"):
-        log = sqlite3.connect(path)
-        for part in segment.following(log, 0):
-            for kind, needle in needles.items():
-                kinds[kind] += part.data.count(needle)
-        invocations += log.execute("SELECT count(*) FROM invocations").fetchone()[0]
-        log.close()
-    books = plane.books()
-    is_whole = kinds["intent"] == kinds["outcome"] == arrived and not books.open
-    print(f"ledger: {kinds}, {invocations} invocations, {books.open} intents without outcome")
+    record.read()
+    counted, still_open = record.counted, plane.books().open
+    is_whole = counted["intents"] == counted["outcomes"] == arrived and not still_open
+    print(f"ledger: {counted}, {record.kept} events kept, {still_open} intents without outcome")
     print(f"upstream: {arrived} calls; the record is {'whole' if is_whole else 'NOT WHOLE'}")
     return is_whole
 
@@ -156,25 +175,24 @@ def compare(plane: Ringfence, arrived: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=1_000_000)
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=90.0)
     asked = parser.parse_args()
     shutil.rmtree(_RUN, ignore_errors=True)
     _RUN.mkdir(parents=True)
     port = free_port()
-    plane = Ringfence(is_unique=True, run_seconds="60")
+    plane = Ringfence(is_unique=True, run_seconds="30", days=_DAYS)
     with upstream(port):
         place = Place(tools=_RUN, run=_RUN, core=_SUBJECT_CORE, upstream_port=port)
         running = plane.start(place)
-        process = running.process
-        if process is None:
-            raise SystemExit("Ringfence did not start")
         try:
             until = time.monotonic() + 60 * asked.minutes
-            errors = soak(plane, running, process, calls=asked.calls, until=until)
+            record = Record(plane.data / "ledger")
+            errors = soak(plane, running, record, calls=asked.calls, until=until)
             arrived = settled(port)
         finally:
-            process.stop()
-        is_whole = compare(plane, arrived)
+            if running.process is not None:
+                running.process.stop()
+        is_whole = compare(plane, record, arrived)
     return 0 if is_whole and not errors else 1
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bench.model_gateway.load import RUN_STEPS, press
+from bench.model_gateway.load import RUNS, press
 from bench.model_gateway.ringfence import Ringfence
 from bench.model_gateway.run import LOAD_CORE
 from bench.model_gateway.scenario import Scenario, body_of
@@ -45,7 +45,7 @@ def measure(workers: int, seconds: int) -> tuple[float, float, float]:
                 seconds=length,
                 core=LOAD_CORE,
                 folder=_RUN,
-                is_unique=True,
+                unique=RUNS,
             )
             if figures.errors:
                 raise SystemExit(f"{figures.errors} calls failed")
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     given = parser.parse_args()
     first = 0.0
-    print(f"invocations of {RUN_STEPS} calls; medians of {given.rounds} rounds")
+    print(f"invocations of {RUNS.steps} calls; medians of {given.rounds} rounds")
     print(
         f"{'workers':>7} {'CPU us/call':>11} {'against one':>11} {'questions/call':>14} {'MB':>6}"
     )

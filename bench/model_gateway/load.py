@@ -12,9 +12,16 @@ from typing import Any, Final
 
 from bench.model_gateway.scenario import Answer, Body, Scenario
 
-RUN_STEPS: Final = 30
-RUNS: Final = 500
-"""So many unique requests in a row name the same invocation, and so many invocations are open."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Unique requests: so many in a row name the same invocation, and so many are taken in turn."""
+
+    steps: int = 30
+    count: int = 500
+
+
+RUNS: Final = Runs()
 
 _SAME: Final = """
 wrk.method = "POST"
@@ -81,11 +88,14 @@ def press(  # noqa: PLR0913 (a run of the load has these parts)
     seconds: int,
     core: int,
     folder: Path,
-    is_unique: bool = False,
+    unique: Runs | None = None,
 ) -> Figures:
-    """Send for so many seconds over so many connections, each waiting for its answer."""
+    """Send for so many seconds over so many connections, each waiting for its answer.
+
+    `unique` makes every request bring a message that was never seen before.
+    """
     script = folder / "load.lua"
-    script.write_text(_script(target, body, is_unique=is_unique))
+    script.write_text(_script(target, body, unique))
     command = ["taskset", "-c", str(core), find_wrk(), "-t1", f"-c{scenario.connections}"]
     command += [f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
     command.append(f"http://127.0.0.1:{target.port}{target.path}")
@@ -100,15 +110,17 @@ def press(  # noqa: PLR0913 (a run of the load has these parts)
     )
 
 
-def _script(target: Target, body: Body, *, is_unique: bool) -> str:
+def _script(target: Target, body: Body, runs: Runs | None) -> str:
     parts = [f"local before = {_lua(body.before)}", f"local stamp = {_lua(body.stamp)}"]
     parts.append(f"local after = {_lua(body.after)}")
     parts.append('wrk.headers["content-type"] = "application/json"')
     parts += [f'wrk.headers["{name}"] = "{value}"' for name, value in target.headers]
     mark = time.monotonic_ns() // 1_000_000 % 1_000_000
     run = f"bench-{os.getpid()}-{mark}"
-    unique = _UNIQUE % {"run": run, "steps": RUN_STEPS, "runs": RUNS, "mark": mark}
-    return "\n".join([*parts, unique if is_unique else _SAME, _DONE])
+    if runs is None:
+        return "\n".join([*parts, _SAME, _DONE])
+    unique = _UNIQUE % {"run": run, "steps": runs.steps, "runs": runs.count, "mark": mark}
+    return "\n".join([*parts, unique, _DONE])
 
 
 def _lua(text: bytes) -> str:

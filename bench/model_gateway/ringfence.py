@@ -22,9 +22,22 @@ from bench.model_gateway.subject import (
 
 from ringfence import __version__
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """What retention keeps, in days, and how long a day takes."""
+
+    body: int
+    event: int
+    day_s: float
+
+
 SETTINGS = """
 format: 1
-organisation: {{name: acme, timezone: UTC, budget: {{usd: 1000000000, per: month}}}}
+organisation:
+  name: acme
+  timezone: UTC
+  budget: {{usd: 1000000000, per: month}}{retention}
 teams:
   support: {{budget: {{usd: 1000000000, per: month}}}}
 users:
@@ -49,11 +62,13 @@ agents:
 """
 
 
-def settings_text(upstream: int, run_seconds: str = "unlimited") -> str:
-    return SETTINGS.format(upstream=upstream, model=MODEL, run_seconds=run_seconds)
+def settings_text(upstream: int, run_seconds: str = "unlimited", days: Days | None = None) -> str:
+    kept = f"\n  retention: {{body_days: {days.body}, event_days: {days.event}}}" if days else ""
+    return SETTINGS.format(upstream=upstream, model=MODEL, run_seconds=run_seconds, retention=kept)
 
 
-_SOURCES = {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+_ROOT = Path(__file__).parents[2]
+_SOURCES = {"PYTHONPATH": f"{_ROOT / 'src'}:{_ROOT}"}
 """An environment made from the locks holds the dependencies only."""
 
 
@@ -68,7 +83,8 @@ class Books:
 class Ringfence:
     """`is_unique` says whether every request brings a message that was never seen before.
 
-    `run_seconds` is how long an invocation may last, `workers` how many processes serve. `python`
+    `run_seconds` is how long an invocation may last, `workers` how many processes serve, `days`
+    what retention deletes (without it, nothing). `python`
     is an interpreter to run it by, in an environment of its own made from the locks; without one
     it is that of this bench.
     """
@@ -81,10 +97,12 @@ class Ringfence:
         is_unique: bool = False,
         run_seconds: str = "unlimited",
         workers: int = 1,
+        days: Days | None = None,
         python: str = "",
     ) -> None:
         self.run_seconds = run_seconds
         self.workers = workers
+        self.days = days
         self.is_unique = is_unique
         self.name = "Ringfence, unique" if is_unique else "Ringfence"
         if python:
@@ -100,13 +118,17 @@ class Ringfence:
     def start(self, place: Place) -> Running:
         port, console = free_port(), free_port()
         settings = place.run / "ringfence.yaml"
-        settings.write_text(settings_text(place.upstream_port, self.run_seconds))
+        settings.write_text(settings_text(place.upstream_port, self.run_seconds, self.days))
         self.data = place.run / "data"
-        command = [self._python, "-m", "ringfence", "up", "--config", str(settings)]
+        environment = dict(_SOURCES)
+        if self.days is not None:
+            environment["RINGFENCE_BENCH_DAY_S"] = str(self.days.day_s)
+        module = "ringfence" if self.days is None else "bench.quick_days"
+        command = [self._python, "-m", module, "up", "--config", str(settings)]
         command += ["--data", str(self.data), "--port", str(port), "--console-port", str(console)]
         command += ["--workers", str(self.workers)]
         process = Pinned(
-            command, core=place.core, log=place.run / "ringfence.log", environment=_SOURCES
+            command, core=place.core, log=place.run / "ringfence.log", environment=environment
         )
         ready_s = wait_for(process, port, "/readyz", 20, self.name)
         headers = (("authorization", f"Bearer {_token(self.data)}"),)

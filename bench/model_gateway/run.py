@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from bench.model_gateway.load import Figures, check_answer, get, press
+from bench.model_gateway.load import RUNS, Figures, check_answer, get, press
 from bench.model_gateway.process import Pinned, wait_until
 from bench.model_gateway.ringfence import Ringfence
 from bench.model_gateway.scenario import PACE_MS, Answer, Scenario, body_of
@@ -153,7 +153,7 @@ class Bench:
                 seconds=seconds,
                 core=LOAD_CORE,
                 folder=self._run,
-                is_unique=is_unique,
+                unique=RUNS if is_unique else None,
             )
             ended_s = process.weigh().cpu_s if process is not None else 0.0
         finally:

@@ -35,6 +35,11 @@ def test_what_belongs_to_no_tree_is_counted_and_leaves_nothing() -> None:
 def test_a_projection_is_full_when_writing_it_would_take_long() -> None:
     few = gathered([refusal(f"act_{n}") for n in range(600)])
     assert not few.is_full
-    many = gathered([refusal(f"act_{n}", invocation=f"inv_{n}") for n in range(300)])
+    many = gathered([refusal(f"act_{n}", invocation=f"inv_{n}") for n in range(1200)])
     assert many.is_full
     assert gathered([refusal(f"act_{n}") for n in range(4096)]).is_full
+
+
+def test_what_hundreds_of_runs_do_again_and_again_is_gathered_before_it_is_written() -> None:
+    actions = [intent(f"act_{n}", invocation=f"inv_{n % 300}") for n in range(1500)]
+    assert not gathered([*actions, *map(outcome, actions)]).is_full
