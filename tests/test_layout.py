@@ -35,6 +35,7 @@ WITHOUT_TEST = {
     "stores/postgresql/schema": "statements, proven where they are used",
     "protocols/dialect": "protocols without behaviour",
     "stores/ledger/backend": "a protocol and the value it takes, proven by each backend",
+    "testing/tools/plan": "words",
     "transport/http": "protocols without behaviour",
     "transport/limits": "figures",
 }
