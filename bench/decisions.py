@@ -67,8 +67,9 @@ def books() -> None:
         reservation = book.reserve(demands, Money(50_000_000), NOW)
         assert isinstance(reservation, Reservation)
         book.settle(reservation, Money(1_000))
+        book.free(reservation)
 
-    figure("reserve and settle, 4 accounts", call)
+    figure("reserve, settle and free, 4 accounts", call)
     figure("what is left, 4 accounts", lambda: book.left(demands, NOW))
     figure("a refused reservation, 4 accounts", lambda: book.reserve(demands, Money(10**16), NOW))
     figure("the words of a budget stop", lambda: reason.budget(AGENT, short, "", UTC))

@@ -9,7 +9,7 @@ import asyncio
 import os
 import tempfile
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -56,6 +56,7 @@ class _NoLedger:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._listeners: list[Callable[[Sequence[AnyEvent]], None]] = []
 
     def intend(self, _intent: Intent, _body: Body | None) -> asyncio.Future[None]:
         done = self._loop.create_future()
@@ -64,6 +65,11 @@ class _NoLedger:
 
     def record(self, event: AnyEvent, _body: Body | None = None) -> None:
         """Nobody reads it."""
+        for listener in self._listeners:
+            listener((event,))
+
+    def listen(self, written: Callable[[Sequence[AnyEvent]], None]) -> None:
+        self._listeners.append(written)
 
     async def flush(self) -> None:
         return

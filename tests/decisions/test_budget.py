@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from ringfence.decisions.budget import Book, Demand, Line, Reservation, Settled, Shortfall
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
-from ringfence.domain.money import ZERO, Money
+from ringfence.domain.money import Money
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -41,7 +41,9 @@ def refused(book: Book, demands: list[Demand], amount: int, now: int = NOON) -> 
 
 
 def settle(book: Book, reservation: Reservation, cost: int) -> Settled:
-    return book.settle(reservation, Money(cost))
+    settled = book.settle(reservation, Money(cost))
+    book.free(reservation)
+    return settled
 
 
 def line(book: Book, wanted: Demand, now: int = NOON) -> Line:
@@ -250,9 +252,23 @@ def test_a_loaded_window_that_began_within_the_present_one_still_counts() -> Non
     assert line(book, moved).spent == 70
 
 
+def test_what_a_call_did_not_cost_is_withheld_until_its_outcome_is_durable() -> None:
+    book, day, total = Book(), demand(100), demand(150, per=Per.TOTAL)
+    reservation = reserved(book, [day, total], 100)
+    book.settle(reservation, Money(30))
+    assert (line(book, day).spent, line(book, day).reserved) == (30, 70)
+    assert not book.is_withholding([day], Money(0), NOON, ())
+    assert book.is_withholding([day, total], Money(1), NOON, ())
+    refused(book, [day], 1)
+    book.free(reservation)
+    assert (line(book, day).spent, line(book, day).reserved) == (30, 0)
+    assert not book.is_withholding([day], Money(100), NOON, ())
+    reserved(book, [day], 70)
+
+
 def end(book: Book, reservation: Reservation, how: str) -> None:
     if how == "settle":
-        book.settle(reservation, ZERO)
+        settle(book, reservation, 0)
     else:
         book.release(reservation)
 
@@ -338,6 +354,7 @@ class Books(RuleBasedStateMachine):
     """A book beside a plain model of it: every charge and reservation written down by window."""
 
     calls = Bundle("calls")
+    settled = Bundle("settled")
 
     def __init__(self) -> None:
         super().__init__()
@@ -384,20 +401,28 @@ class Books(RuleBasedStateMachine):
         self.lowered.difference_update(keys)
         return answer, at
 
-    @rule(call=consumes(calls), cost=money)
-    def settle(self, call: tuple[Reservation, list[tuple[AccountKey, int]]], cost: int) -> None:
+    @rule(target=settled, call=consumes(calls), cost=money)
+    def settle(self, call: tuple[Reservation, list[tuple[AccountKey, int]]], cost: int) -> object:
         reservation, at = call
         settled = self.book.settle(reservation, Money(cost))
         excess = max(cost - reservation.amount, 0)
         assert settled.overrun == excess
         for each, after in zip(at, settled.lines, strict=True):
-            self.held[each] -= reservation.amount
+            self.held[each] -= min(cost, reservation.amount)
             self.spent[each] = self.spent.get(each, 0) + cost
             self.overrun[each] = self.overrun.get(each, 0) + excess
             self.charged += cost
             assert (after.key, after.window.start_us) == each
             assert after.spent == self.spent[each]
             assert after.reserved == self.held[each]
+        return reservation, at, reservation.amount - cost
+
+    @rule(call=consumes(settled))
+    def free(self, call: tuple[Reservation, list[tuple[AccountKey, int]], int]) -> None:
+        reservation, at, rest = call
+        self.book.free(reservation)
+        for each in at:
+            self.held[each] -= max(rest, 0)
 
     @rule(call=consumes(calls))
     def release(self, call: tuple[Reservation, list[tuple[AccountKey, int]]]) -> None:

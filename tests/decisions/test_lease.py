@@ -47,6 +47,7 @@ def done(post: Post, asking: Asking) -> bool:
 def settle(asking: Asking, cost: int) -> None:
     assert isinstance(asking.outcome, Reservation)
     asking.worker.book.settle(asking.outcome, Money(cost))
+    asking.worker.book.free(asking.outcome)
 
 
 def office(count: int) -> tuple[Post, list[LeasedWorker]]:
@@ -321,6 +322,11 @@ class Call:
     def overrun(self) -> int:
         return max(0, (self.cost or 0) - self.reserved)
 
+    @property
+    def left(self) -> int:
+        """What may still be charged for it."""
+        return 0 if self.is_written else max(0, self.reserved - (self.cost or 0))
+
     def __repr__(self) -> str:
         return f"{self.asking.worker.holder} {self.reserved} of {[k.per for k, _ in self.places]}"
 
@@ -407,8 +413,23 @@ class Workers(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, cost: int, is_written: bool) -> None:  # noqa: FBT001 (drawn)
         call = data.draw(st.sampled_from(self.running()))
         call.cost = call.charged = cost
-        call.is_written = is_written
-        settle(call.asking, cost)
+        reservation = call.asking.outcome
+        assert isinstance(reservation, Reservation)
+        call.asking.worker.book.settle(reservation, Money(cost))
+        if is_written:
+            self.write(call)
+
+    @precondition(lambda self: self.unwritten())
+    @rule(data=st.data())
+    def outcome(self, data: st.DataObject) -> None:
+        """An outcome becomes durable."""
+        self.write(data.draw(st.sampled_from(self.unwritten())))
+
+    @staticmethod
+    def write(call: Call) -> None:
+        call.is_written = True
+        assert isinstance(call.asking.outcome, Reservation)
+        call.asking.worker.book.free(call.asking.outcome)
 
     @precondition(lambda self: self.running())
     @rule(data=st.data())
@@ -433,8 +454,7 @@ class Workers(RuleBasedStateMachine):
         for call in self.calls:
             if call.asking.worker is dead and not call.is_written:
                 # Its outcome is unknown: charged at the reservation.
-                call.cost = call.reserved if call.cost is None else call.cost
-                call.charged = call.reserved + call.overrun
+                call.cost = call.charged = call.reserved + call.overrun
                 call.is_written = True
 
     @precondition(lambda self: self.unproven)
@@ -490,6 +510,8 @@ class Workers(RuleBasedStateMachine):
             self.staff[who].book.release(just_so.outcome)
 
     def come_to_rest(self) -> None:
+        for call in self.unwritten():
+            self.write(call)
         while self.unproven:
             self.prove()
         self.deliver_all()
@@ -515,11 +537,15 @@ class Workers(RuleBasedStateMachine):
     def running(self) -> list[Call]:
         return [call for call in self.calls if call.cost is None]
 
+    def unwritten(self) -> list[Call]:
+        """Settled calls whose outcome a crash would lose."""
+        return [call for call in self.calls if call.cost is not None and not call.is_written]
+
     def charged(self, place: Place) -> int:
         return sum(call.charged for call in self.calls if place in call.places)
 
     def held(self, place: Place) -> int:
-        return sum(call.reserved for call in self.running() if place in call.places)
+        return sum(call.left for call in self.calls if place in call.places)
 
     def ledger(self, holder: Holder) -> list[Charged]:
         spent: dict[Place, int] = {}
@@ -531,13 +557,13 @@ class Workers(RuleBasedStateMachine):
 
     @invariant()
     def nothing_passes_a_limit(self) -> None:
-        """DESIGN I2, over all workers, whatever is on its way."""
+        """DESIGN I2, over all workers, whatever is on its way and whoever dies now."""
         for place in {place for call in self.calls for place in call.places}:
             if place[0] in self.lowered:
                 continue
             limit = self.limits[place[0]] + self.granted.get(place, 0)
             drawn = [call for call in self.calls if place in call.places]
-            used = sum(call.reserved if call.cost is None else call.cost for call in drawn)
+            used = sum(call.charged + call.left for call in drawn)
             assert used <= limit + sum(call.overrun for call in drawn)
 
     @invariant()

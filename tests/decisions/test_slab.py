@@ -89,6 +89,7 @@ def test_a_report_says_each_thing_once() -> None:
     book.receive([slab(HOURLY, 50, 50)])
     first, _running = reserve(book, demand(), amount=20), reserve(book, demand(), amount=10)
     book.settle(first, Money(12))
+    book.free(first)
     said = Spent(key=HOURLY, window_start_us=HOUR.start_us, amount=12, reserved=10)
     assert book.report().spent == (said,)
     assert book.report().spent == ()
@@ -123,6 +124,7 @@ def test_an_event_shows_at_least_what_is_left_for_all() -> None:
     running = reserve(book, demand(), amount=20)
     assert running.balances() == [(HOUR.start_us, 100, 50)]
     book.settle(running, Money(5))
+    book.free(running)
     book.report()
     assert running.balances() == [(HOUR.start_us, 100, 65)]
 
@@ -138,6 +140,7 @@ def test_the_slab_of_a_window_that_is_over_goes_back_with_the_next_report() -> N
     book.receive([slab(HOURLY, 7, 63)])
     assert book.report().returned == (Returned(HOURLY, HOUR.start_us, 7),)
     book.settle(running, Money(15))
+    book.free(running)
     back = book.report()
     assert back.spent[0].amount == 15
     assert back.returned == (Returned(HOURLY, HOUR.start_us, 5),)

@@ -1,6 +1,8 @@
 import asyncio
 from datetime import UTC
 
+from tests.gateways.world import MemoryLedger
+
 from ringfence.decisions.budget import Demand, Reservation
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
@@ -47,7 +49,7 @@ async def turns(count: int = 5) -> None:
 def test_calls_that_lack_the_same_are_served_by_one_question() -> None:
     async def story() -> None:
         book, lender = LentBook(), Scripted(100)
-        slabs = Slabs(book=book, lender=lender, epoch=lambda: 7)
+        slabs = Slabs(book=book, lender=lender, ledger=MemoryLedger(), epoch=lambda: 7)
         asked = [asyncio.create_task(slabs.supply(lacking(book))) for _ in range(10)]
         await turns()
         assert [take.epoch for take in lender.takes] == [7]
@@ -62,7 +64,7 @@ def test_calls_that_lack_the_same_are_served_by_one_question() -> None:
 def test_what_was_found_empty_is_asked_for_by_each_call_itself() -> None:
     async def story() -> None:
         book, lender = LentBook(), Scripted(3)
-        slabs = Slabs(book=book, lender=lender, epoch=lambda: 1)
+        slabs = Slabs(book=book, lender=lender, ledger=MemoryLedger(), epoch=lambda: 1)
         lender.gate.set()
         assert await slabs.supply(lacking(book)) is Supplied.ALL
         lender.gate.clear()
@@ -78,7 +80,7 @@ def test_what_was_found_empty_is_asked_for_by_each_call_itself() -> None:
 def test_a_slab_arrives_though_its_call_has_gone() -> None:
     async def story() -> None:
         book, lender = LentBook(), Scripted(50)
-        slabs = Slabs(book=book, lender=lender, epoch=lambda: 1)
+        slabs = Slabs(book=book, lender=lender, ledger=MemoryLedger(), epoch=lambda: 1)
         asked = asyncio.create_task(slabs.supply(lacking(book)))
         await turns()
         asked.cancel()
@@ -93,7 +95,7 @@ def test_a_slab_arrives_though_its_call_has_gone() -> None:
 def test_a_recall_lets_the_calls_that_waited_go_first() -> None:
     async def story() -> None:
         book, lender = LentBook(), Scripted(30)
-        slabs = Slabs(book=book, lender=lender, epoch=lambda: 1)
+        slabs = Slabs(book=book, lender=lender, ledger=MemoryLedger(), epoch=lambda: 1)
 
         async def call() -> object:
             await slabs.supply(lacking(book))
@@ -109,10 +111,30 @@ def test_a_recall_lets_the_calls_that_waited_go_first() -> None:
     asyncio.run(story())
 
 
+def test_a_recall_waits_for_outcomes_whose_calls_cost_less_than_was_set_aside() -> None:
+    async def story() -> None:
+        book, lender, ledger = LentBook(), Scripted(30), MemoryLedger()
+        slabs = Slabs(book=book, lender=lender, ledger=ledger, epoch=lambda: 1)
+        lender.gate.set()
+        await slabs.supply(lacking(book))
+        reserved = book.reserve(DEMANDS, Money(30), 0)
+        assert isinstance(reserved, Reservation)
+        book.settle(reserved, Money(10))
+        assert (await slabs.recalled(Recall(()))).returned == ()
+        assert ledger.flushes == 0
+        ledger.listen(lambda _: book.free(reserved))
+        back = await slabs.recalled(Recall(((KEY, 0),)))
+        assert [each.amount for each in back.returned] == [20]
+        ledger.is_failing = True
+        assert (await slabs.recalled(Recall(((KEY, 0),)))).returned == ()
+
+    asyncio.run(story())
+
+
 def test_nothing_is_told_where_nothing_has_happened() -> None:
     async def story() -> None:
         book, lender = LentBook(), Scripted(30)
-        slabs = Slabs(book=book, lender=lender, epoch=lambda: 1)
+        slabs = Slabs(book=book, lender=lender, ledger=MemoryLedger(), epoch=lambda: 1)
         slabs.report()
         slabs.restate()
         assert lender.reports == []

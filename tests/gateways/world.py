@@ -44,7 +44,9 @@ RATES = Rates(input=NANO, output=10 * NANO)
 class MemoryLedger:
     """A `Ledger` that keeps events in order.
 
-    `is_failing` refuses intents; `is_holding` leaves them unwritten until `commit`.
+    `is_failing` refuses intents; `is_holding` leaves them unwritten until `commit`. With
+    `is_lingering` outcomes are not durable before somebody flushes, and not even then if it
+    `is_stuck`.
     """
 
     def __init__(self) -> None:
@@ -52,6 +54,10 @@ class MemoryLedger:
         self.bodies: dict[str, bytes] = {}
         self.is_failing = False
         self.is_holding = False
+        self.is_lingering = self.is_stuck = False
+        self.flushes = 0
+        self._lingering: list[AnyEvent] = []
+        self._listeners: list[Callable[[Sequence[AnyEvent]], None]] = []
         self._held: list[tuple[Intent, Body | None, asyncio.Future[None]]] = []
         self._written = asyncio.Event()
 
@@ -73,10 +79,25 @@ class MemoryLedger:
         self.events.append(event)
         if body is not None and not isinstance(event, Change):
             self.bodies[f"{type(event).__name__} {event.action}"] = body.whole
+        self._lingering.append(event)
+        if not self.is_lingering:
+            self.write()
+
+    def listen(self, written: Callable[[Sequence[AnyEvent]], None]) -> None:
+        self._listeners.append(written)
+
+    def write(self) -> None:
+        """What was recorded is durable from now on."""
+        written, self._lingering = self._lingering, []
+        for listener in self._listeners:
+            listener(written)
 
     async def flush(self) -> None:
+        self.flushes += 1
         if self.is_failing:
             raise UnavailableError("store_unavailable", "the ledger is away")
+        if not self.is_stuck:
+            self.write()
         while self._held:
             self._written.clear()
             await self._written.wait()

@@ -62,7 +62,8 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             assert line.spent + line.reserved <= line.limit + line.overrun, line
             assert line.reserved >= 0
 
-    reserve, settle, release = Book.reserve, Book.settle, Book.release
+    reserve, settle = Book.reserve, Book.settle
+    free, release = Book.free, Book.release
 
     def reserving(
         self: Book,
@@ -82,12 +83,17 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         check(self)
         return made
 
+    def freeing(self: Book, reservation: Reservation) -> None:
+        free(self, reservation)
+        check(self)
+
     def releasing(self: Book, reservation: Reservation) -> None:
         release(self, reservation)
         check(self)
 
     monkeypatch.setattr(Book, "reserve", reserving)
     monkeypatch.setattr(Book, "settle", settling)
+    monkeypatch.setattr(Book, "free", freeing)
     monkeypatch.setattr(Book, "release", releasing)
     yield checked
     assert checked[0] > 0

@@ -103,7 +103,7 @@ class Worker:
         self._masking = around.masking
         self.authority = around.authority or Authority(clock)
         self.directory = Directory()
-        self.slabs = self._slabs(around.lender)
+        self.slabs = self._slabs(around.lender, ledger)
         self.book: Book = Book() if self.slabs is None else self.slabs.book
         self._recovered = recovered
         self.objects = ProviderObjects()
@@ -188,11 +188,11 @@ class Worker:
             wire=around.registry,
         )
 
-    def _slabs(self, lender: Lender | None) -> Slabs | None:
+    def _slabs(self, lender: Lender | None, ledger: Ledger) -> Slabs | None:
         """What it has been lent of shared limits; None if it holds all of every limit."""
         if lender is None:
             return None
-        return Slabs(book=LentBook(), lender=lender, epoch=self._epoch)
+        return Slabs(book=LentBook(), lender=lender, ledger=ledger, epoch=self._epoch)
 
     def _epoch(self) -> int:
         configuration = self.directory.configuration

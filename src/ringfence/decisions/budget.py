@@ -106,7 +106,8 @@ class Period:
 
     `cap` is how far `used` may go here: the limit, where this book holds all of it. `elsewhere` is
     what others use or hold, as far as it is known here; `spent` is without it. `bar` keeps
-    it closed while it is overdrawn (`decisions.slab`).
+    it closed while it is overdrawn (`decisions.slab`). `withheld` is the part of what is reserved
+    that settled calls have not cost, and whose outcomes are not durable yet.
 
     INVARIANT: used = elsewhere + spent + reserved; used <= cap + overrun, unless it was lowered.
     """
@@ -124,6 +125,7 @@ class Period:
         "times",
         "used",
         "window",
+        "withheld",
     )
 
     def __init__(self, key: AccountKey, window: Window) -> None:
@@ -138,6 +140,7 @@ class Period:
         self.used = 0
         self.elsewhere = 0
         self.overrun = 0
+        self.withheld = 0
         self.times: deque[int] | None = None
         if key.unit is Unit.CALLS_PER_MINUTE:
             self.times = deque()
@@ -149,7 +152,7 @@ class Period:
 
     @property
     def reserved(self) -> int:
-        """What is set aside here for calls under way."""
+        """What is set aside here for calls under way, and what is withheld."""
         return self.used - self.elsewhere - self.spent
 
     def line(self) -> Line:
@@ -189,9 +192,12 @@ class Period:
 
 @final
 class Reservation:
-    """Money set aside in every account of one call until it is settled or released, once."""
+    """Money set aside in every account of one call until it is settled or released, once.
 
-    __slots__ = ("_periods", "amount", "counted", "is_open")
+    What a settlement withholds, in money and in tokens, stays until `Book.free`.
+    """
+
+    __slots__ = ("_periods", "amount", "counted", "is_open", "withheld", "withheld_tokens")
 
     def __init__(
         self,
@@ -204,17 +210,27 @@ class Reservation:
         self.amount = amount
         self.counted = counted
         self.is_open = True
+        self.withheld = 0
+        self.withheld_tokens = 0
 
     def lines(self) -> tuple[Line, ...]:
         """The accounts it draws on, as they stand now, in the order of the demands."""
         return tuple([period.line() for period in self._periods])
 
     def balances(self) -> list[Balance]:
-        """What `lines` says, as far as an event needs it and many times cheaper."""
+        """What `lines` says, as far as an event needs it and many times cheaper.
+
+        What is withheld for this call is left: the event is its outcome, and frees it.
+        """
+        withheld = self.withheld
         return [
-            (period.window.start_us, period.limit, period.limit - period.used)
+            (period.window.start_us, period.limit, period.limit - period.used + withheld)
             for period in self._periods
         ]
+
+    def settled_periods(self) -> Sequence[Period]:
+        """The accounts of money that it draws on."""
+        return self._periods
 
     def periods(self) -> Iterable[Period]:
         """Every account it draws on, counts too."""
@@ -232,6 +248,9 @@ class Reservation:
 
 class Book:
     """Accounts in memory; fed facts, gives values, never waits.
+
+    What a call cost less than was reserved may be used again once its outcome is durable (`free`):
+    after a crash a call without outcome is charged at its reservation, and must fit all the same.
 
     Windows are chosen at reservation and never go back; a settlement charges the windows chosen
     then. A cost above its reservation is charged in full. Where that leaves an account overdrawn,
@@ -300,24 +319,39 @@ class Book:
         return Reservation(periods, amount, counted)
 
     def settle(self, reservation: Reservation, cost: Money, tokens: int | None = None) -> Settled:
-        """Charge the cost in place of the reservation. Raises RuntimeError if done before.
+        """Charge the cost and withhold the rest of the reservation until `free`.
 
         `tokens` are what the call used, for limits that count them; None charges what was reserved.
+        Raises RuntimeError if done before.
         """
         if cost < 0:
             raise ValueError("a cost cannot be negative")
-        amount = reservation.amount
-        difference = cost - amount
+        rest = reservation.amount - cost
         periods = reservation.take()
-        for period in periods:
-            period.spent += cost
-            period.used += difference
-        if difference > 0:
+        if rest >= 0:
+            reservation.withheld = rest
             for period in periods:
-                period.overrun += difference
+                period.spent += cost
+                period.withheld += rest
+        else:
+            for period in periods:
+                period.spent += cost
+                period.used -= rest
+                period.overrun -= rest
         if reservation.counted:
-            _settle_counts(reservation.counted, tokens)
-        return Settled(reservation=reservation, cost=cost, overrun=Money(max(difference, 0)))
+            _settle_counts(reservation, tokens)
+        return Settled(reservation=reservation, cost=cost, overrun=Money(max(-rest, 0)))
+
+    def free(self, reservation: Reservation) -> None:
+        """Let what its settlement withheld be used: the outcome is durable. May be repeated."""
+        rest = reservation.withheld
+        if rest:
+            reservation.withheld = 0
+            for period in reservation.settled_periods():
+                period.used -= rest
+                period.withheld -= rest
+        if reservation.withheld_tokens:
+            _free_tokens(reservation)
 
     def release(self, reservation: Reservation) -> None:
         """Give everything back: the call was not made. Raises RuntimeError if done before.
@@ -335,6 +369,17 @@ class Book:
         """What could be lent to make this reservation possible: nothing, for all is held here."""
         del demands, amount, now_us, counts
         return ()
+
+    def is_withholding(
+        self, demands: Sequence[Demand], amount: Money, now_us: int, counts: Sequence[Count]
+    ) -> bool:
+        """Whether some of what lacks for this reservation is withheld."""
+        needed = [Count(demand, amount) for demand in demands]
+        for demand, each in (*needed, *counts):
+            period = self._current(demand, now_us)
+            if period.withheld and period.used + each > period.cap:
+                return True
+        return False
 
     def lines(self, demands: Sequence[Demand], now_us: int) -> tuple[Line, ...]:
         """The accounts of these demands as they stand now."""
@@ -452,10 +497,21 @@ class Book:
         return Shortfall(line=tightest, needed=needed)
 
 
-def _settle_counts(counted: Sequence[tuple[Period, int]], tokens: int | None) -> None:
-    for period, amount in counted:
+def _settle_counts(reservation: Reservation, tokens: int | None) -> None:
+    for period, amount in reservation.counted:
         used = tokens if tokens is not None and period.key.unit is Unit.TOKENS else amount
         period.spent += used
-        period.used += used - amount
         if used > amount:
+            period.used += used - amount
             period.overrun += used - amount
+        elif used < amount:
+            period.withheld += amount - used
+            reservation.withheld_tokens = amount - used
+
+
+def _free_tokens(reservation: Reservation) -> None:
+    rest, reservation.withheld_tokens = reservation.withheld_tokens, 0
+    for period, _ in reservation.counted:
+        if period.key.unit is Unit.TOKENS:
+            period.used -= rest
+            period.withheld -= rest

@@ -72,6 +72,18 @@ class LentBook(Book):
         self._touch(reservation)
         return settled
 
+    def free(self, reservation: Reservation) -> None:
+        """Let what was withheld be used here, and remember to report that it is not set aside."""
+        super().free(reservation)
+        self._touch(reservation)
+
+    def is_withholding_in(self, accounts: Iterable[_Place]) -> bool:
+        """Whether these accounts will have more idle once outcomes are durable."""
+        return any(
+            period is not None and period.withheld
+            for period in (self._find(*place) for place in accounts)
+        )
+
     def release(self, reservation: Reservation) -> None:
         """Give everything back to what is idle here."""
         super().release(reservation)

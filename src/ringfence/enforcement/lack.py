@@ -15,9 +15,15 @@ from ringfence.domain.lease import Want
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.live import Refusable
 
-SUPPLY_ROUNDS = 8
+SUPPLY_ROUNDS = 10
 """How often a call may lack something: an invocation, then a slab of its budget, then a place at
 its provider, and again because a neighbour was quicker."""
+
+OUTCOME_ROUNDS = 2
+"""How often a call waits for outcomes: the second time for those of calls that were quicker."""
+
+OUTCOME_S = 0.5
+"""How long a call waits for outcomes each time; a group is durable after some milliseconds."""
 
 SUPPLY_S = 2.0
 """How long a call waits for one answer; an authority lease is over after half of that."""
@@ -30,6 +36,8 @@ class Lack(StrEnum):
     """Which invocation this is, or whether it is open: known to its owner."""
     LEASE = "lease"
     """A slab of a shared limit."""
+    OUTCOME = "outcome"
+    """The outcome of a call that is over, durable: what it has not used may then be used."""
     PLACE = "place"
     """A place at a provider whose calls are paced."""
 

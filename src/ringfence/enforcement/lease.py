@@ -1,18 +1,23 @@
 """A worker's dealings with whoever lends it slabs of shared limits."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, Protocol, final
 from weakref import WeakSet
 
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.budget import AccountKey
+from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Recall, Report, Take, Taken
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.lack import Lacking, LackingSlabs, Supplied, not_supplied
+from ringfence.enforcement.record import Ledger
 
 _DRY_S: Final = 0.05
 """How long calls do not wait for each other's slabs after an account was found empty."""
+_OUTCOMES_S: Final = 0.15
+"""How long a recall waits for outcomes; who asked gives up after a quarter of a second."""
 _TURNS: Final = 3
 """Turns of the loop in which calls that were just lent something use it, before it is recalled."""
 
@@ -33,10 +38,13 @@ class Lender(Protocol):
 class Slabs:
     """Fetches what calls lack, many for one where they lack the same, and answers recalls."""
 
-    def __init__(self, *, book: LentBook, lender: Lender, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self, *, book: LentBook, lender: Lender, ledger: Ledger, epoch: Callable[[], int]
+    ) -> None:
         """`epoch` tells under which configuration limits are stated now."""
         self.book = book
         self._lender = lender
+        self._ledger = ledger
         self._epoch = epoch
         self._asking: dict[Place, asyncio.Task[Taken]] = {}
         self._dry_until_s: dict[Place, float] = {}
@@ -65,9 +73,16 @@ class Slabs:
         return Supplied.ALL if taken.is_short else Supplied.MORE
 
     async def recalled(self, recall: Recall) -> Report:
-        """Give back what is idle, after the calls that wait for it have had their turn."""
+        """Give back what is idle, after the calls that wait for it have had their turn.
+
+        What is withheld is idle a moment later, so that moment is waited for.
+        """
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+        if self.book.is_withholding_in(recall.accounts):
+            with contextlib.suppress(UnavailableError, TimeoutError):
+                async with asyncio.timeout(_OUTCOMES_S):
+                    await self._ledger.flush()
         return self.book.give_back(recall.accounts)
 
     def report(self) -> None:

@@ -26,6 +26,8 @@ from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lack import (
+    OUTCOME_ROUNDS,
+    OUTCOME_S,
     SUPPLY_ROUNDS,
     SUPPLY_S,
     Lack,
@@ -70,6 +72,8 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """What the call has waited for, if its upstream is paced."""
     is_final: bool = False
     """Whether nothing more can be lent to it: it is decided with what is held here."""
+    outcome_rounds: int = OUTCOME_ROUNDS
+    """How often it may still wait for what is withheld."""
 
 
 class ModelPath:
@@ -147,21 +151,12 @@ class ModelPath:
         begun: Ticket | RefusedAction | None = None
         try:
             for _ in range(SUPPLY_ROUNDS):
-                if isinstance(lacking, LackingPlace):
-                    found = await self.watch.wait(knock.caller.runtime.agent, lacking)
-                    if isinstance(found, Throttle):
-                        return self._refuse(knock, found, lacking.live)
-                    knock = msgspec.structs.replace(knock, places=found)
-                    if is_gone():
-                        return self._refuse(knock, _left(knock), lacking.live)
-                else:
-                    fetched = await self._fetch(lacking)
-                    if isinstance(fetched, Refusable):
-                        return self._refuse(knock, fetched.verdict, fetched.live)
-                    if isinstance(fetched, Reason):
-                        return self._deny(knock, fetched)
-                    is_final = fetched is Supplied.ALL
-                    knock = msgspec.structs.replace(knock, is_final=is_final)
+                supplied = await self._supplied(knock, lacking)
+                if isinstance(supplied, RefusedAction):
+                    return supplied
+                knock = supplied
+                if isinstance(lacking, LackingPlace) and is_gone():
+                    return self._refuse(knock, _left(knock), lacking.live)
                 next_ = self.begin(knock)
                 if not isinstance(next_, Lacking):
                     begun = next_
@@ -171,6 +166,34 @@ class ModelPath:
         finally:
             if knock.places is not None and not isinstance(begun, Ticket):
                 knock.places.leave(was_sent=False)
+
+    async def _supplied(self, knock: Knock, lacking: Lacking) -> Knock | RefusedAction:
+        """The call with what it lacked, to begin again; or why it is not made."""
+        if isinstance(lacking, LackingPlace):
+            found = await self.watch.wait(knock.caller.runtime.agent, lacking)
+            if isinstance(found, Throttle):
+                return self._refuse(knock, found, lacking.live)
+            return msgspec.structs.replace(knock, places=found)
+        is_outcome = lacking.lack is Lack.OUTCOME
+        fetched = await (self._outcomes(lacking) if is_outcome else self._fetch(lacking))
+        if isinstance(fetched, Refusable):
+            return self._refuse(knock, fetched.verdict, fetched.live)
+        if isinstance(fetched, Reason):
+            return self._deny(knock, fetched)
+        if is_outcome:
+            return msgspec.structs.replace(knock, outcome_rounds=knock.outcome_rounds - 1)
+        return msgspec.structs.replace(knock, is_final=fetched is Supplied.ALL)
+
+    async def _outcomes(self, lacking: Lacking) -> Reason | Supplied:
+        """Wait until the outcomes so far are durable, or say that they cannot be."""
+        try:
+            async with asyncio.timeout(OUTCOME_S):
+                await self._ledger.flush()
+        except TimeoutError:
+            return Supplied.MORE  # decided with what may be used by now
+        except UnavailableError as error:
+            return not_supplied(lacking, error.code)
+        return Supplied.MORE
 
     async def _fetch(self, lacking: Lacking) -> Reason | Refusable | Supplied:
         """Ask for what is lacking, or say why it cannot be had."""
@@ -212,7 +235,13 @@ class ModelPath:
         request = knock.request if hint is None else hint.request
         is_final = knock.is_final or not self._book.is_lent
         quote = self._quotes.quote(
-            knock.caller, live, request, knock.protocol, now_us, is_final=is_final
+            knock.caller,
+            live,
+            request,
+            knock.protocol,
+            now_us,
+            is_final=is_final,
+            is_patient=knock.outcome_rounds > 0,
         )
         if isinstance(quote, Reason):
             return self._refuse(knock, _verdict(quote), live)
@@ -265,6 +294,10 @@ class ModelPath:
             if wants and not knock.is_final:
                 organisation = live.identity.organisation
                 return LackingSlabs(lack=Lack.LEASE, organisation=organisation, wants=wants)
+            if knock.outcome_rounds and self._book.is_withholding(
+                live.demands, quote.worst, now_us, counts
+            ):
+                return Lacking(lack=Lack.OUTCOME, organisation=live.identity.organisation)
             return self._refuse(knock, _short(caller, live, reserved, now_us), live)
         try:
             ticket = self._ticket(knock, live, quote, reserved, now_us)

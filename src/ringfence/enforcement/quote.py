@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ringfence.decisions import model_call, output_limit, reason, scope
-from ringfence.decisions.budget import Book
+from ringfence.decisions.budget import NO_COUNTS, Book
 from ringfence.decisions.output_limit import OutputLimit
 from ringfence.decisions.price import (
     affordable_output_tokens,
@@ -61,11 +61,13 @@ class Quotes:
         now_us: int,
         *,
         is_final: bool = True,
+        is_patient: bool = False,
     ) -> Quote | Reason:
         """The quote of a call, or why it may not be made.
 
         Where the worst case does not fit but a useful answer does, the output limit is lowered;
-        not before it `is_final` that no more money can be had.
+        not before it `is_final` that no more money can be had, and not by what is withheld if the
+        call `is_patient`.
         """
         runtime = caller.runtime
         agent = runtime.agent
@@ -90,7 +92,13 @@ class Quotes:
         hosted = _hosted_uses(route, route.card, request)
         worst = worst_case(route.card, input_tokens, output.tokens, request.answers, hosted)
         left = self._book.left(live.demands, now_us) if is_final else None
-        if left is not None and worst > left:
+        if (
+            left is not None
+            and worst > left
+            and not (
+                is_patient and self._book.is_withholding(live.demands, worst, now_us, NO_COUNTS)
+            )
+        ):
             affordable = affordable_output_tokens(
                 route.card, left, input_tokens, request.answers, hosted
             )

@@ -1,6 +1,7 @@
 """What enforcement needs of the ledger, and the words every event of an agent begins with."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypedDict
 
 from ringfence.domain.event import FORMAT, AnyEvent, Intent
@@ -16,6 +17,9 @@ class Ledger(Protocol):
 
     def record(self, event: AnyEvent, body: Body | None = None) -> None:
         """Write any other event with the next batch; never holds back an answer."""
+
+    def listen(self, written: Callable[[Sequence[AnyEvent]], None]) -> None:
+        """Tell from now on which events have become durable, before those are told who wait."""
 
     async def flush(self) -> None:
         """Wait until all that was recorded so far is durable. Raises UnavailableError."""

@@ -1,16 +1,17 @@
 """From the end of a call to the books: what it is charged, its outcome, what it teaches."""
 
 import logging
+from collections.abc import Sequence
 from copy import copy
 
 from msgspec import structs
 
 from ringfence.decisions import input_bound
-from ringfence.decisions.budget import Book
+from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.model_call import hosted_uses
 from ringfence.decisions.price import dearest_uses
 from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
-from ringfence.domain.event import Outcome
+from ringfence.domain.event import AnyEvent, Outcome
 from ringfence.domain.model import Dialect
 from ringfence.domain.price import RateCard
 from ringfence.enforcement.directory import Directory
@@ -36,7 +37,11 @@ _DISBELIEVED = "usage_impossible"
 
 
 class Settlements:
-    """Settles tickets; each ticket asks for it once (`Ticket.settle`)."""
+    """Settles tickets; each ticket asks for it once (`Ticket.settle`).
+
+    INVARIANT (I2): what a call has not used of its reservation is withheld until its outcome is
+    durable; a crash before that charges the whole reservation.
+    """
 
     def __init__(  # noqa: PLR0913 (the parts that a settlement touches)
         self,
@@ -61,6 +66,8 @@ class Settlements:
         self._objects = objects
         self._meter = meter
         self._watch = watch
+        self._withheld: dict[str, Reservation] = {}
+        ledger.listen(self._written)
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Charge the call, move its money from reserved to spent and record the outcome."""
@@ -73,6 +80,7 @@ class Settlements:
         outcome.cost_nano = str(settled.cost)
         outcome.overrun_nano = str(settled.overrun)
         outcome.accounts = account_lines_after(ticket.reservation, ticket.intent.accounts)
+        self._withheld[outcome.action] = ticket.reservation
         self._ledger.record(outcome, Body(ending.body) if ending.body else None)
         self._meter.ended(ticket.intent, outcome)
         self._invocations.touch(live, now_us)
@@ -82,6 +90,14 @@ class Settlements:
             self._bounds.learn(runtime.organisation.id, ending.leg, request, charged.usage)
             if request.dialect is Dialect.RESPONSES and answer.provider_object:
                 self._objects.note(runtime, answer)
+
+    def _written(self, events: Sequence[AnyEvent]) -> None:
+        """These are durable now."""
+        for event in events:
+            if isinstance(event, Outcome):
+                reservation = self._withheld.pop(event.action, None)
+                if reservation is not None:
+                    self._book.free(reservation)
 
     def _outcome(self, ticket: Ticket, ending: Ending, charged: Charge, now_us: int) -> Outcome:
         """The event without what the books say."""

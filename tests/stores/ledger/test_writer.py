@@ -130,6 +130,25 @@ def test_flushing_writes_all_events(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_listener_hears_of_events_that_are_durable_and_before_those_who_wait(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        heard: list[str] = []
+        async with writing(tmp_path) as writer:
+            writer.listen(lambda events: heard.extend(type(each).__name__ for each in events))
+            one = intent("act_1")
+            writer.intend(one).add_done_callback(lambda _: heard.append("told"))
+            await writer.flush()
+            writer.record(outcome(one))
+            writer.record(outcome(one))  # a second is refused, and nobody hears of it
+            assert heard == ["Intent", "told"]
+            await writer.flush()
+        assert heard == ["Intent", "told", "Outcome"]
+
+    asyncio.run(run())
+
+
 def test_settling_writes_all_events_and_what_is_derived(tmp_path: Path) -> None:
     async def run() -> None:
         async with writing(tmp_path) as writer:

@@ -62,6 +62,7 @@ class LedgerWriter:
         self._line = Line()
         self._gathering = Gathering()
         self._settling: list[asyncio.Future[None]] = []
+        self._listeners: list[Callable[[Sequence[AnyEvent]], None]] = []
         self._job_ended: Callable[[BaseException | None], None] | None = None
         """What is to be done with the result of the job that the thread was given."""
         self._is_turning = False
@@ -101,6 +102,10 @@ class LedgerWriter:
             self.lost += 1
         elif self._job_ended is None and not (self._is_lingering or self._is_turning):
             self._linger()
+
+    def listen(self, written: Callable[[Sequence[AnyEvent]], None]) -> None:
+        """Tell from now on which events have become durable, before those are told who wait."""
+        self._listeners.append(written)
 
     async def flush(self) -> None:
         """Return when all events so far are durable. Raises as `intend`."""
@@ -253,6 +258,8 @@ class LedgerWriter:
             self.events += len(draft.events)
             self._next_sequence += len(draft.events)
         self._line.count_written(group)
+        for listener in self._listeners:
+            listener(draft.events)
         self._answer(group.waiting, draft)
         _end(self._line.take_flushed(), None)
         self._drafter.keep(draft)
