@@ -29,6 +29,7 @@ WITHOUT_TEST = {
     "domain/policy": "words",
     "domain/price": "words",
     "domain/tool": "words",
+    "domain/tool_source": "words",
     "domain/user": "words",
     "domain/verdict": "words",
     "stores/body/place": "protocols without behaviour",

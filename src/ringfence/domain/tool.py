@@ -1,7 +1,7 @@
 """The words of tools: the servers that offer them and what they may cost a person."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class PermissionTier(IntEnum):
@@ -55,3 +55,19 @@ class ToolDefinition:
     output_schema: bytes = b""
     annotations: tuple[tuple[str, str | bool], ...] = ()
     """The hints of the protocol (`readOnlyHint` …), by name; a server's word, never trusted."""
+
+
+class ToolState(StrEnum):
+    """How a listed tool stands to what was pinned. Only an `OK` one may be called."""
+
+    OK = "ok"
+    NEW = "new"
+    """Its server is pinned and did not have it."""
+    CHANGED = "changed"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    """Its content is that of a pinned tool which has gone."""
+    QUARANTINED = "quarantined"
+    """It cannot be read or shown safely, for example for hidden characters."""
+    SHADOWED = "shadowed"
+    """A tool of another server had its name first."""

@@ -1,0 +1,221 @@
+"""The tools of every server as one worker knows them: what is pinned, and what is held."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+from ringfence.analysis.tool_drift import Standing, judge, unsafe
+from ringfence.analysis.tool_pin import pin_of
+from ringfence.analysis.tool_text import skeleton
+from ringfence.decisions.permission import UNNAMED, tier_of
+from ringfence.domain.error import PeerError
+from ringfence.domain.organisation import Organisation
+from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolState
+from ringfence.domain.tool_source import FIRST_USE, ToolListing, ToolPin, ToolSource
+from ringfence.enforcement.directory import Directory
+from ringfence.protocols.tool_definition import read_definition
+from ringfence.transport.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A tool with everything that governs it.
+
+    `definition` is the one in force: what was pinned, or what is listed where nothing is. `why`
+    says why it is not `OK`, for people.
+    """
+
+    definition: ToolDefinition
+    pin: str
+    state: ToolState
+    why: str
+    tier: PermissionTier
+    labels: frozenset[str] = frozenset()
+
+    @property
+    def shown_name(self) -> str:
+        """What clients of its server see it called."""
+        return self.definition.key.name
+
+    @property
+    def input_schema(self) -> bytes:
+        """What clients are told of its arguments: theirs are judged by this one."""
+        return self.definition.input_schema
+
+    @property
+    def dispatched(self) -> str:
+        """The name by which its server is called."""
+        return self.definition.key.name
+
+    def shown(self) -> bytes:
+        """The JSON object that goes to clients, with every field that the server gave."""
+        return self.definition.raw
+
+    def inward(self, arguments: bytes) -> bytes:
+        """What the server gets for what a client sent, which `input_schema` allows."""
+        return arguments
+
+    def outward(self, text: str) -> str:
+        """What the model is told for an error text of the server."""
+        return text
+
+
+class Sink(Protocol):
+    """Where a worker's news goes: the one place that keeps pins."""
+
+    def seen(self, listing: ToolListing) -> None:
+        """A source lists other tools than before; never waits."""
+
+
+@final
+class _Nowhere:
+    def seen(self, listing: ToolListing) -> None:
+        """Keep nothing."""
+
+
+_Place = tuple[str, str]
+"""Organisation and server."""
+
+
+@final
+class ToolRegistry:
+    """Finds what governs a tool; used by one event loop.
+
+    The first listing of a server is trusted and pinned; from then on only what somebody accepts.
+    """
+
+    def __init__(self, directory: Directory, clock: Clock, sink: Sink | None = None) -> None:
+        """Nothing is known yet."""
+        self._directory = directory
+        self._clock = clock
+        self._sink: Sink = sink or _Nowhere()
+        self._sources: dict[_Place, ToolSource] = {}
+        self._standing: dict[_Place, Mapping[str, Registered]] = {}
+
+    def observe(
+        self,
+        organisation: str,
+        server: str,
+        listing: Sequence[ToolDefinition],
+        version: str,
+        era: str,
+    ) -> None:
+        """Take the whole of what a server lists now; drift is judged before this returns."""
+        place = (organisation, server)
+        raw = tuple(each.raw for each in listing)
+        before = self._sources.get(place)
+        if before is not None and (
+            (before.listing.raw, before.listing.version, before.listing.era) == (raw, version, era)
+        ):
+            return
+        seen = ToolListing(
+            organisation=organisation,
+            source=server,
+            raw=raw,
+            version=version,
+            era=era,
+            seen_us=self._clock.now_us(),
+        )
+        pins = before.pins if before is not None else self._first(seen, listing)
+        self.take(ToolSource(listing=seen, pins=pins))
+        self._sink.seen(seen)
+
+    def find(self, organisation: str, key: ToolKey) -> Registered | None:
+        """A tool by the server's own name for it; None if nobody has ever listed it."""
+        return self._of(organisation, key.server).get(key.name)
+
+    def named(self, organisation: str, server: str, shown: str) -> Registered | None:
+        """A tool by the name that clients of its server see."""
+        found = self._of(organisation, server).values()
+        return next((each for each in found if each.shown_name == shown), None)
+
+    def listed(self, organisation: str, server: str) -> Sequence[Registered]:
+        """Every tool of a server, in its own order, also those that are held."""
+        return tuple(self._of(organisation, server).values())
+
+    def source(self, organisation: str, server: str) -> ToolSource | None:
+        """What is known of a server; None if it was never listed."""
+        return self._sources.get((organisation, server))
+
+    def take(self, source: ToolSource) -> None:
+        """Know a source as it stands: what is pinned, and what it lists."""
+        place = (source.listing.organisation, source.listing.source)
+        self._sources[place] = source
+        self._standing.clear()  # a name pinned here shadows those of other servers
+
+    def reloaded(self) -> None:
+        """Tiers, views or pins may be others now."""
+        self._standing.clear()
+
+    def _of(self, organisation: str, server: str) -> Mapping[str, Registered]:
+        place = (organisation, server)
+        known = self._standing.get(place)
+        if known is None:
+            known = self._standing[place] = self._judged(place)
+        return known
+
+    def _judged(self, place: _Place) -> Mapping[str, Registered]:
+        source = self._sources.get(place)
+        if source is None:
+            return {}
+        organisation, server = place
+        listing = _read(server, source.listing.raw)
+        pinned = {each.key.name: each for each in _read(server, [pin.raw for pin in source.pins])}
+        standing = judge(listing, pinned, self._elsewhere(place))
+        home = self._organisation(organisation)
+        return {name: _registered(home, each) for name, each in standing.items()}
+
+    def _elsewhere(self, place: _Place) -> Mapping[str, str]:
+        """What other servers of the organisation have pinned, by what the name looks like."""
+        return {
+            skeleton(pin.name): f"{server}__{pin.name}"
+            for (organisation, server), source in self._sources.items()
+            if organisation == place[0] and server != place[1]
+            for pin in source.pins
+        }
+
+    def _first(self, seen: ToolListing, listing: Sequence[ToolDefinition]) -> tuple[ToolPin, ...]:
+        """Trust a server's first listing, but for what speaks against itself."""
+        elsewhere = self._elsewhere((seen.organisation, seen.source))
+        beside = {each.key.name: each for each in listing}
+        return tuple(
+            ToolPin(
+                name=each.key.name,
+                pin=pin_of(each),
+                raw=each.raw,
+                pinned_us=seen.seen_us,
+                pinned_by=FIRST_USE,
+            )
+            for each in listing
+            if not unsafe(each, beside) and skeleton(each.key.name) not in elsewhere
+        )
+
+    def _organisation(self, organisation: str) -> Organisation | None:
+        configuration = self._directory.configuration
+        if configuration is None:
+            return None
+        every = configuration.organisations.values()
+        return next((each for each in every if each.id == organisation), None)
+
+
+def _registered(home: Organisation | None, standing: Standing) -> Registered:
+    key = standing.definition.key
+    server = home.tools.get(key.server) if home is not None else None
+    return Registered(
+        definition=standing.definition,
+        pin=standing.pin,
+        state=standing.state,
+        why=standing.why,
+        tier=UNNAMED if server is None else tier_of(server, key.name),
+    )
+
+
+def _read(server: str, raws: Sequence[bytes]) -> list[ToolDefinition]:
+    """What was written by an earlier release and cannot be read any more is not pinned."""
+    found = []
+    for raw in raws:
+        try:
+            found.append(read_definition(server, raw))
+        except PeerError:
+            continue
+    return found

@@ -1,0 +1,117 @@
+import json
+from dataclasses import replace
+
+from tests.enforcement.test_directory import configuration
+from tests.gateways.world import organisation
+
+from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolServer, ToolState
+from ringfence.domain.tool_source import FIRST_USE, ToolListing
+from ringfence.enforcement.directory import Directory
+from ringfence.enforcement.tool_registry import ToolRegistry
+from ringfence.protocols.tool_definition import read_definition
+from ringfence.testing.clock import ManualClock
+
+_ACME = "org_acme"
+
+
+class _Sink:
+    def __init__(self) -> None:
+        self.listings: list[ToolListing] = []
+
+    def seen(self, listing: ToolListing) -> None:
+        self.listings.append(listing)
+
+
+def tool(name: str, description: str = "Does it.", server: str = "crm") -> ToolDefinition:
+    raw = {"name": name, "description": description, "inputSchema": {"type": "object"}}
+    return read_definition(server, json.dumps(raw).encode())
+
+
+def registry(sink: _Sink | None = None) -> ToolRegistry:
+    directory = Directory()
+    crm = ToolServer(name="crm", tiers=(("get_*", PermissionTier.READ),))
+    directory.install(configuration(replace(organisation(), tools={"crm": crm})), {})
+    return ToolRegistry(directory, ManualClock(), sink)
+
+
+def _states(known: ToolRegistry, server: str = "crm") -> dict[str, ToolState]:
+    return {each.definition.key.name: each.state for each in known.listed(_ACME, server)}
+
+
+def test_the_first_listing_of_a_server_is_trusted() -> None:
+    sink = _Sink()
+    known = registry(sink)
+    known.observe(_ACME, "crm", [tool("put"), tool("get_it")], "crm 1.0", "2025-11-25")
+    assert list(_states(known).items()) == [("put", ToolState.OK), ("get_it", ToolState.OK)]
+    found = known.find(_ACME, ToolKey(server="crm", name="get_it"))
+    assert found is not None
+    assert (found.tier, found.shown()) == (PermissionTier.READ, tool("get_it").raw)
+    assert [each.version for each in sink.listings] == ["crm 1.0"]
+
+
+def test_what_nobody_listed_is_not_found() -> None:
+    known = registry()
+    known.observe(_ACME, "crm", [tool("get")], "", "")
+    assert known.find(_ACME, ToolKey(server="crm", name="put")) is None
+    assert known.find("org_other", ToolKey(server="crm", name="get")) is None
+
+
+def test_a_later_listing_is_held_against_the_first_and_told_once() -> None:
+    sink = _Sink()
+    known = registry(sink)
+    known.observe(_ACME, "crm", [tool("get")], "1", "")
+    for _ in range(3):
+        known.observe(_ACME, "crm", [tool("get", "Steals."), tool("put")], "1", "")
+    assert _states(known) == {"get": ToolState.CHANGED, "put": ToolState.NEW}
+    assert len(sink.listings) == 2
+    known.observe(_ACME, "crm", [tool("get")], "1", "")
+    assert _states(known) == {"get": ToolState.OK}
+
+
+def test_a_name_that_another_server_has_pinned_is_held() -> None:
+    known = registry()
+    known.observe(_ACME, "crm", [tool("refund")], "", "")
+    known.observe(_ACME, "pay", [tool("Refund", server="pay"), tool("x", server="pay")], "", "")
+    assert _states(known, "pay") == {"Refund": ToolState.SHADOWED, "x": ToolState.OK}
+    known.observe("org_other", "pay", [tool("refund", server="pay")], "", "")
+    found = known.find("org_other", ToolKey(server="pay", name="refund"))
+    assert found is not None
+    assert found.state is ToolState.OK
+
+
+def test_first_use_does_not_trust_what_hides_something() -> None:
+    known = registry()
+    known.observe(_ACME, "crm", [tool("get", "Does\u200b it."), tool("put")], "", "")
+    assert _states(known) == {"get": ToolState.QUARANTINED, "put": ToolState.OK}
+
+
+def test_what_the_one_keeper_knows_replaces_what_a_worker_thought() -> None:
+    sink = _Sink()
+    one, other = registry(sink), registry()
+    one.observe(_ACME, "crm", [tool("get")], "", "")
+    other.observe(_ACME, "crm", [tool("get", "Else.")], "", "")
+    truth = one.source(_ACME, "crm")
+    assert truth is not None
+    assert truth.pins[0].pinned_by == FIRST_USE
+    other.take(truth)
+    other.observe(_ACME, "crm", [tool("get", "Else.")], "", "")
+    assert _states(other) == {"get": ToolState.CHANGED}
+
+
+def test_tools_are_found_by_the_names_that_clients_see() -> None:
+    known = registry()
+    known.observe(_ACME, "crm", [tool("get")], "", "")
+    found = known.named(_ACME, "crm", "get")
+    assert found is not None
+    assert (found.dispatched, found.input_schema) == ("get", b'{"type":"object"}')
+    assert found.inward(b'{"a":1}') == b'{"a":1}'
+    assert found.outward("no") == "no"
+    assert known.named(_ACME, "crm", "put") is None
+
+
+def test_a_reload_judges_again() -> None:
+    known = registry()
+    known.observe(_ACME, "crm", [tool("get")], "", "")
+    before = known.named(_ACME, "crm", "get")
+    known.reloaded()
+    assert known.named(_ACME, "crm", "get") == before
