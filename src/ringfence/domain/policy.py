@@ -69,3 +69,11 @@ class PolicySource:
 
     files: Mapping[str, str]
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFacts:
+    """What policies may know of a tool: the JSON Schema of its arguments, and its labels."""
+
+    input_schema: bytes = b""
+    labels: frozenset[str] = frozenset()

@@ -1,0 +1,119 @@
+"""All policies of one organisation at one epoch, cut into slices as questions come."""
+
+from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from ringfence.decisions.policy.entity import entities_of, parties_of
+from ringfence.decisions.policy.rule import Parties, Rule, can_act, can_match
+from ringfence.decisions.policy.scope import compile_agent
+from ringfence.decisions.policy.shape import EMPTY, shape_of
+from ringfence.decisions.policy.slice import About, Slice
+from ringfence.domain.action import ActionKind
+from ringfence.domain.organisation import Organisation
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
+
+SLICES_KEPT = 10_000
+"""Agents times tools of a large installation; beyond that the oldest is cut anew."""
+
+_NOTHING = PolicyDecision(verdict=PolicyVerdict.DENY, problem="this agent is not defined")
+_NO_TOOLS: Mapping[str, ToolFacts] = {}
+
+
+class PolicySet:
+    """Answers questions for one organisation; belongs to one thread.
+
+    Nothing is compiled before it is asked for: an organisation whose agents only call models, and
+    has no file that speaks of models, never loads Cedar.
+    """
+
+    def __init__(
+        self,
+        organisation: Organisation,
+        rules: Sequence[Rule] = (),
+        tools: Mapping[str, ToolFacts] = _NO_TOOLS,
+    ) -> None:
+        """`rules` are those of the files; `tools` by merged name."""
+        self._organisation = organisation
+        self._files = tuple(rules)
+        self._tools = tools
+        self._zone = ZoneInfo(organisation.timezone)
+        self._scopes: dict[str, tuple[Rule, ...]] = {}
+        self._slices: dict[tuple[str, ActionKind, str], Slice] = {}
+        self._listing: dict[tuple[str, ActionKind, str], Slice] = {}
+        named = frozenset[str]().union(*(rule.patterns for rule in rules))
+        scopes = (agent.scope for agent in organisation.agents.values())
+        declared = (
+            each for scope in scopes for each in (*scope.tools, *scope.hosts, *scope.commands)
+        )
+        self._patterns = tuple(sorted(named.union(declared)))
+        self._spoken = {
+            kind: any(can_act(rule, ("Action", kind)) for rule in rules) for kind in ActionKind
+        }
+
+    def speaks_of(self, action: ActionKind) -> bool:
+        """Whether any file has a policy on this kind of action."""
+        return self._spoken[action]
+
+    def decide(self, question: Question) -> PolicyDecision:
+        """What the policies in force say; anything they cannot say for sure is a denial."""
+        found = self.slice_of(question)
+        return _NOTHING if found is None else found.decide(question)
+
+    def may_list(self, question: Question) -> bool:
+        """Whether a tool is worth showing: whether some arguments could be allowed or asked for."""
+        whole = self.slice_of(question)
+        if whole is None:
+            return False
+        if not whole.reads_arguments:
+            return whole.decide(question).verdict is not PolicyVerdict.DENY
+        key = (question.agent, question.action, question.resource)
+        found = self._listing.get(key)
+        if found is None:
+            rules = [rule for rule in whole.rules if not rule.reads_arguments]
+            found = self._kept(self._listing, key, self._cut(question, rules))
+        return not whole.problem and found.decide(question).verdict is not PolicyVerdict.DENY
+
+    def rules_of(self, agent: str) -> Sequence[Rule]:
+        """Everything that an agent's definition says, as policies; compiled when first asked."""
+        known = self._scopes.get(agent)
+        if known is None:
+            known = self._scopes[agent] = compile_agent(self._organisation.agents[agent])
+        return known
+
+    def slice_of(self, question: Question) -> Slice | None:
+        """The policies that can matter to a question; None if nobody knows its agent."""
+        key = (question.agent, question.action, question.resource)
+        found = self._slices.get(key)
+        if found is None and question.agent in self._organisation.agents:
+            parties = self._parties(question)
+            every = (*self.rules_of(question.agent), *self._files)
+            rules = [rule for rule in every if can_match(rule, parties)]
+            found = self._kept(self._slices, key, self._cut(question, rules))
+        return found
+
+    def _kept(
+        self,
+        slices: dict[tuple[str, ActionKind, str], Slice],
+        key: tuple[str, ActionKind, str],
+        cut: Slice,
+    ) -> Slice:
+        if len(slices) >= SLICES_KEPT:
+            del slices[next(iter(slices))]
+        slices[key] = cut
+        return cut
+
+    def _parties(self, question: Question) -> Parties:
+        agent = self._organisation.agents[question.agent]
+        return parties_of(agent, question, self._organisation, self._patterns)
+
+    def _cut(self, question: Question, rules: Sequence[Rule]) -> Slice:
+        agent = self._organisation.agents[question.agent]
+        parties = self._parties(question)
+        tool = self._tools.get(question.resource)
+        labels = () if tool is None else tool.labels
+        about = About(
+            entities=entities_of(agent, parties, self._organisation, labels),
+            shape=EMPTY if tool is None else shape_of(tool.input_schema),
+            zone=self._zone,
+        )
+        return Slice(rules, parties, about)

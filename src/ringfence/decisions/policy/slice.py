@@ -1,0 +1,157 @@
+"""The policies that can matter to one agent, action and resource, and what they have decided."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+from zoneinfo import ZoneInfo
+
+from ringfence.decisions.policy import engine
+from ringfence.decisions.policy.argument import Unheld, hold, wanted
+from ringfence.decisions.policy.engine import Compiled, Json
+from ringfence.decisions.policy.fact import facts
+from ringfence.decisions.policy.rule import ARGUMENTS, Parties, Rule, bodies
+from ringfence.decisions.policy.scope import SCOPE
+from ringfence.decisions.policy.shape import Shape
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question
+
+DECISIONS_KEPT = 512
+"""Of one slice; arguments differ from call to call, so old ones go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is known of the two parties: entities, the shape of the arguments, the time zone."""
+
+    entities: Sequence[Json]
+    shape: Shape
+    zone: ZoneInfo
+
+
+@final
+class Slice:
+    """Decides every question of one agent, action and resource.
+
+    INVARIANT: what is cached is kept under the value of every fact that any policy of the slice
+    reads; whatever else a policy can see (entities, policies) is the same for the whole slice.
+    """
+
+    __slots__ = (
+        "_decided",
+        "_entities",
+        "_facts",
+        "_parts",
+        "_permits",
+        "_request",
+        "_rules",
+        "_shape",
+        "_zone",
+        "problem",
+        "rules",
+    )
+
+    def __init__(
+        self, rules: Sequence[Rule], parties: Parties, about: About, *, problem: str = ""
+    ) -> None:
+        """`rules` are those whose head fits. With a `problem` everything is denied."""
+        self.rules = tuple(rules)
+        self.problem = problem
+        self._shape = about.shape
+        self._zone = about.zone
+        reads = frozenset[tuple[str, ...]]().union(*(rule.reads for rule in rules))
+        tests = frozenset[tuple[str, ...]]().union(*(rule.tests for rule in rules))
+        self._facts = tuple(sorted(path for path in reads | tests if path[0] != ARGUMENTS))
+        self._parts = wanted(reads, tests)
+        self._request: Json = {
+            "principal": engine.uid(parties.principal),
+            "action": engine.uid(parties.action),
+            "resource": engine.uid(parties.resource),
+        }
+        self._rules: Compiled | None = None
+        self._permits: Compiled | None = None
+        self._entities = engine.compile_entities(about.entities)
+        self._decided: dict[str, PolicyDecision] = {}
+
+    @property
+    def reads_arguments(self) -> bool:
+        """Whether any argument matters to any of its policies."""
+        return self._parts is not None
+
+    def decide(self, question: Question) -> PolicyDecision:
+        """What the policies say; anything that they cannot say for sure is a denial."""
+        if self.problem:
+            return _denied(self.problem)
+        try:
+            key = self._context(question)
+        except Unheld as unheld:
+            return _denied(str(unheld))
+        decided = self._decided.get(key)
+        if decided is None:
+            decided = self._ask(key)
+            if len(self._decided) >= DECISIONS_KEPT:
+                del self._decided[next(iter(self._decided))]
+            self._decided[key] = decided
+        return decided
+
+    def _context(self, question: Question) -> str:
+        """The facts that are read, as JSON: what Cedar is given, and what is cached under."""
+        if self._parts is None and not self._facts:
+            return "{}"
+        context = facts(question, self._zone, self._facts)
+        if self._parts is not None:
+            context[ARGUMENTS] = hold(question.arguments, self._shape, self._parts)
+        return json.dumps(context)
+
+    def _ask(self, context: str) -> PolicyDecision:
+        if self._rules is None:
+            self._rules = engine.compile_rules(bodies(self.rules))
+        request = {**self._request, "context": context}
+        answer = engine.ask(self._rules, self._entities, request)
+        if answer.problem:
+            return _denied(answer.problem)
+        deciding = [rule for rule in self.rules if rule.id in answer.policies]
+        if answer.is_allowed:
+            return self._allowed(deciding)
+        asked = [rule for rule in deciding if rule.ask is not None]
+        if not deciding or len(asked) < len(deciding):
+            plain = [rule for rule in deciding if rule.ask is None]
+            return _decision(PolicyVerdict.DENY, plain, [rule.reason for rule in plain])
+        return self._asked(asked, request)
+
+    def _allowed(self, permits: Sequence[Rule]) -> PolicyDecision:
+        """A permit of a file never widens: one of the scope must allow, too."""
+        if not any(rule.source == SCOPE for rule in permits):
+            return _decision(PolicyVerdict.DENY, (), ())
+        return _decision(PolicyVerdict.ALLOW, permits, ())
+
+    def _asked(self, asked: Sequence[Rule], request: Json) -> PolicyDecision:
+        """A person is asked only for what would be allowed if nobody had to be."""
+        if self._permits is None:
+            permits = [rule for rule in self.rules if not rule.is_forbid]
+            self._permits = engine.compile_rules(bodies(permits))
+        answer = engine.ask(self._permits, self._entities, request)
+        if answer.problem:
+            return _denied(answer.problem)
+        permits = [rule for rule in self.rules if rule.id in answer.policies]
+        allowed = self._allowed(permits) if answer.is_allowed else None
+        if allowed is None or allowed.verdict is not PolicyVerdict.ALLOW:
+            return _decision(PolicyVerdict.DENY, (), ())
+        reasons = [rule.ask or "" for rule in asked]
+        return _decision(PolicyVerdict.ASK, [*asked, *permits], reasons)
+
+
+def _decision(
+    verdict: PolicyVerdict, rules: Sequence[Rule], reasons: Iterable[str]
+) -> PolicyDecision:
+    texts = "\0".join(rule.text for rule in rules)
+    return PolicyDecision(
+        verdict=verdict,
+        policies=tuple(rule.id for rule in rules),
+        reasons=tuple(reason for reason in reasons if reason),
+        content=f"sha256:{hashlib.sha256(texts.encode()).hexdigest()}",
+    )
+
+
+def _denied(problem: str) -> PolicyDecision:
+    return PolicyDecision(verdict=PolicyVerdict.DENY, problem=problem)

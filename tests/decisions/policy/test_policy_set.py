@@ -1,0 +1,59 @@
+from tests.decisions.policy.asking import REFUND, organisation, policies, question, rules, tools
+
+from ringfence.decisions.policy.policy_set import PolicySet
+from ringfence.domain.action import ActionKind
+from ringfence.domain.agent import Autonomy
+from ringfence.domain.policy import PolicyVerdict
+from ringfence.domain.tool import PermissionTier
+
+_DENY = PolicyVerdict.DENY
+
+
+def test_an_agent_that_nobody_defined_is_denied() -> None:
+    decided = policies().decide(question(agent="ghost"))
+    assert decided.verdict is _DENY
+    assert decided.problem
+    assert not policies().may_list(question(agent="ghost"))
+
+
+def test_a_set_knows_of_which_actions_its_files_speak() -> None:
+    whole = policies('forbid (principal, action == Action::"tool.call", resource);')
+    assert whole.speaks_of(ActionKind.TOOL_CALL)
+    assert not whole.speaks_of(ActionKind.MODEL_CALL)
+    assert policies("forbid (principal, action, resource);").speaks_of(ActionKind.MODEL_CALL)
+
+
+def test_what_can_never_be_called_is_not_listed() -> None:
+    whole = policies('forbid (principal, action, resource == Tool::"crm__refund");')
+    assert not whole.may_list(question())
+    assert whole.may_list(question("crm__get"))
+    assert not whole.may_list(question("mail__send"))
+
+
+def test_what_depends_on_arguments_or_on_a_person_is_listed() -> None:
+    limit = (
+        'forbid (principal, action, resource == Tool::"crm__refund")'
+        ' when { context.arguments has amount && context.arguments.amount > decimal("1.0") };'
+    ).replace('amount > decimal("1.0")', 'amount.greaterThan(decimal("1.0"))')
+    assert policies(limit).may_list(question(arguments=""))
+    final = question(tier=PermissionTier.IRREVERSIBLE)
+    assert policies().may_list(final)
+    assert not policies(autonomy=Autonomy.OBSERVE).may_list(final)
+
+
+def test_a_listing_is_bounded_by_what_no_argument_changes() -> None:
+    both = (
+        'forbid (principal, action, resource) when { context.seen.contains("untrusted") };'
+        "forbid (principal, action, resource) when { context.arguments has force };"
+    )
+    assert policies(both).may_list(question())
+    assert not policies(both).may_list(question(seen=frozenset({"untrusted"})))
+
+
+def test_labels_of_a_tool_can_be_asked_for() -> None:
+    text = 'forbid (principal, action, resource is Tool) when { resource.labels.contains("pii") };'
+    facts = tools(crm__refund=REFUND)
+    facts = {name: type(each)(labels=frozenset({"pii"})) for name, each in facts.items()}
+    whole = PolicySet(organisation(), rules(text), facts)
+    assert whole.decide(question()).verdict is _DENY
+    assert whole.decide(question("crm__get")).verdict is PolicyVerdict.ALLOW
