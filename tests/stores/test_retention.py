@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_hold_that_is_placed_during_a_pass_holds_from_then_on(
     monkeypatch.setattr("ringfence.stores.retention._AT_ONCE", 5)
     place = Files(folder)
     steps = Retention(SigningKeys(folder), place).run({"org_a": Term(event_us=100)}, HALF_US + 100)
-    next(steps)
+    list(islice(steps, 3))
     before = left(folder)
     held = Hold(subject="organisation", reason="case", actor="user:a", time_us="1")
     place.holds("org_a").place(held)
@@ -179,3 +180,49 @@ def test_messages_past_their_term_go_and_their_events_stay(tmp_path: Path) -> No
     assert reader.get("org_a", "act_0", Part.REQUEST) is None
     assert reader.get("org_a", "act_2", Part.RESPONSE) == b"answer 2"
     reader.close()
+
+
+def test_a_pass_reads_nothing_again_whose_messages_have_gone(tmp_path: Path) -> None:
+    asyncio.run(talked(tmp_path))
+    retention, terms = Retention(SigningKeys(tmp_path), Files(tmp_path)), {"org_a": Term(body_us=1)}
+    assert list(retention.run(terms, START_US + 12))
+    assert not list(retention.run(terms, START_US + 13))
+    assert list(retention.run({"org_a": Term(body_us=1, event_us=9)}, START_US + 13))
+
+
+def erased(retention: Retention) -> int:
+    steps = retention.run({"org_a": Term(body_us=1)}, START_US + 12)
+    return sum(one.bodies for step in steps for one in step.values())
+
+
+def test_messages_that_were_held_go_once_they_are_released(tmp_path: Path) -> None:
+    asyncio.run(talked(tmp_path))
+    retention, holds = (
+        Retention(SigningKeys(tmp_path), Files(tmp_path)),
+        FileHolds(tmp_path, "org_a"),
+    )
+    held = Hold(subject="organisation", reason="case", actor="user:a", time_us="1")
+    holds.place(held)
+    assert erased(retention) == 0
+    holds.release(held.subject)
+    assert erased(retention) == 6
+
+
+def test_messages_that_were_held_for_a_part_of_a_pass_go_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.stores.retention._AT_ONCE", 1)
+    asyncio.run(talked(tmp_path))
+    retention, holds = (
+        Retention(SigningKeys(tmp_path), Files(tmp_path)),
+        FileHolds(tmp_path, "org_a"),
+    )
+    held = Hold(subject="organisation", reason="case", actor="user:a", time_us="1")
+    steps = retention.run({"org_a": Term(body_us=1)}, START_US + 12)
+    first = sum(one.bodies for one in next(steps).values())
+    holds.place(held)
+    list(islice(steps, 3))
+    holds.release(held.subject)
+    rest = sum(one.bodies for step in steps for one in step.values())
+    assert first + rest < 6
+    assert first + rest + erased(retention) == 6

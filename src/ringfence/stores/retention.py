@@ -4,10 +4,10 @@ Bodies go first, events with their whole group once every event in it is past it
 of deleted events stay, and a signed list says which were deleted on purpose: before they are.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 import msgspec
 
@@ -75,10 +75,23 @@ class _Rules:
         """Take what is held now: a pass over a long record may take hours."""
         self._holds = {each: place.all() for each, place in self._places.items()}
 
+    @property
+    def stated(self) -> object:
+        """What is kept and held; while it is the same, what was once found over stays so."""
+        return dict(self._terms), dict(self._holds)
+
+    def events_until_us(self) -> int:
+        """From when on no event is old enough to go."""
+        return self._until_us(term.event_us for term in self._terms.values())
+
     def until_us(self) -> int:
         """From when on nothing is old enough for anything."""
-        kept = [each for term in self._terms.values() for each in (term.event_us, term.body_us)]
-        return self._now_us - min((each for each in kept if each is not None), default=self._now_us)
+        terms = self._terms.values()
+        return self._until_us(each for term in terms for each in (term.event_us, term.body_us))
+
+    def _until_us(self, kept: Iterable[int | None]) -> int:
+        known = [each for each in kept if each is not None]
+        return self._now_us - min(known) if known else 0
 
     def is_over(self, head: _Head) -> bool:
         """Whether an event may go."""
@@ -89,12 +102,19 @@ class _Rules:
 
     def is_body_over(self, head: _Head) -> bool:
         """Whether its body may go: it goes with its event, too."""
+        return self._is_body_past(head) and not self._is_held(head)
+
+    def is_body_settled(self, head: _Head) -> bool:
+        """Whether nothing need be done for its body as long as terms and holds stay the same."""
+        term = self._terms.get(head.organisation)
+        is_kept = term is None or (term.body_us is None and term.event_us is None)
+        return not head.body or is_kept or self._is_body_past(head)
+
+    def _is_body_past(self, head: _Head) -> bool:
         term = self._terms.get(head.organisation)
         kept = (term.body_us, term.event_us) if term is not None else ()
         shortest = min((each for each in kept if each is not None), default=None)
-        if shortest is None or self._is_held(head):
-            return False
-        return int(head.time_us) < self._now_us - shortest
+        return shortest is not None and int(head.time_us) < self._now_us - shortest
 
     def _is_held(self, head: _Head) -> bool:
         held = self._holds.get(head.organisation, [])
@@ -117,14 +137,26 @@ class Place(Protocol):
         """Whether events may be deleted from a log: no other data folder vouches for it."""
 
 
+class _Looked(NamedTuple):
+    """How far the bodies of a log are settled, under what was stated then."""
+
+    stated: object
+    through: int
+
+
 @final
 class Retention:
-    """Goes through all logs again and again; for one thread at a time."""
+    """Goes through all logs again and again; for one thread at a time.
+
+    Bodies are usually kept for a shorter time than events. Where they were erased is remembered, so
+    that a pass does not read all events again whose bodies have gone.
+    """
 
     def __init__(self, keys: SigningKeys, place: Place) -> None:
         """Take the keys of a data folder, which sign what is deleted, and where everything is."""
         self._keys = keys
         self._place = place
+        self._looked: dict[str, _Looked] = {}
 
     def run(self, terms: Mapping[str, Term], now_us: int) -> Iterator[dict[str, Deleted]]:
         """One step after another over all logs; each gives what it deleted, by organisation.
@@ -137,8 +169,12 @@ class Retention:
                 with closing(logs.read(log_id)) as rows:
                     safe = self._last_deletable(rows) if self._place.owns(log_id) else 0
                     work = _Log(self._keys, logs, shelves, rules=rules, rows=rows, safe=safe)
+                    looked = self._looked.get(log_id)
+                    if looked is not None and looked.stated == work.stated:
+                        work.settled = looked.through
                     while (deleted := work.step()) is not None:
                         yield deleted
+                    self._looked[log_id] = _Looked(work.stated, work.settled)
 
     def _last_deletable(self, rows: LogRows) -> int:
         """Up to where events are covered, derived from and concluded; never the newest group."""
@@ -166,20 +202,25 @@ class _Log:
         self._keys, self._logs, self._shelves = keys, logs, shelves
         self._rules, self._rows, self._safe = rules, rows, safe
         self._after = 0
+        self.stated = rules.stated
+        self.settled = 0
+        """Up to this group nothing need be done for any body."""
+        self._is_settling = True
 
     def step(self) -> dict[str, Deleted] | None:
         """Look at some groups; None at the end of what is old enough for anything."""
-        asked = segment.Range(lower=self._after + 1, until_us=self._rules.until_us())
-        parts = self._rows.page(asked, is_newest_first=False)[:_AT_ONCE]
+        parts = self._next()
         if not parts:
             return None
-        self._after = parts[-1].first
         self._rules.look()
+        # What was spared for a hold of this moment must be looked at again.
+        self._is_settling = self._is_settling and self._rules.stated == self.stated
         deleted: dict[str, Deleted] = {}
         going: list[Segment] = []
         told: list[tuple[str, str]] = []
         for part in parts:
             heads = [_read(leaf) for leaf in part.leaves]
+            self._settle(part, heads)
             may_go = part.first + part.count - 1 <= self._safe and all(
                 map(self._rules.is_over, heads)
             )
@@ -195,6 +236,27 @@ class _Log:
                     )
         self._delete(going, told)
         return deleted
+
+    def _next(self) -> list[Segment]:
+        """First groups whose events may be past their term, then those with bodies that may be."""
+        rules = self._rules
+        for after, until_us in (
+            (self._after, rules.events_until_us()),
+            (max(self._after, self.settled), rules.until_us()),
+        ):
+            asked = segment.Range(lower=after + 1, until_us=until_us)
+            parts = self._rows.page(asked, is_newest_first=False)[:_AT_ONCE]
+            if parts:
+                self._after = parts[-1].first
+                return parts
+        return []
+
+    def _settle(self, part: Segment, heads: list[_Head]) -> None:
+        """Remember that a group needs no second look, if no group before it does."""
+        if self._is_settling and part.first > self.settled:
+            self._is_settling = all(map(self._rules.is_body_settled, heads))
+            if self._is_settling:
+                self.settled = part.first
 
     def _of(self, deleted: dict[str, Deleted], organisation: str) -> Deleted:
         return deleted.setdefault(organisation, Deleted(log=self._rows.log_id))

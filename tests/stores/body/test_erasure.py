@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stores.body.keeping import keep, messages, rows
 
-from ringfence.stores.body import Body, BodyReader, BodySearch, BodyStore, Part
+from ringfence.stores.body import Body, BodyReader, BodySearch, BodyStore, Part, erasure
 from ringfence.stores.body.erasure import erase
-from ringfence.stores.body.schema import shelf_path
+from ringfence.stores.body.schema import BODIES, shelf_path
+from ringfence.stores.database import open_writable
 
 
 def talk(parts: list[bytes]) -> Body:
@@ -88,3 +89,15 @@ def test_the_writer_goes_on_after_an_erasure(tmp_path: Path) -> None:
 def test_nothing_is_made_where_nothing_is_stored(tmp_path: Path) -> None:
     assert erase(tmp_path, "org_a", ["act_1"]) == 0
     assert not shelf_path(tmp_path, "org_a").exists()
+
+
+def test_who_uses_a_piece_is_found_without_reading_all_that_is_stored(tmp_path: Path) -> None:
+    stored(tmp_path, {"act_1": talk(messages(2)), "act_2": talk(messages(3))})
+    assert erase(tmp_path, "org_a", ["act_1"]) == 1
+    connection = open_writable(shelf_path(tmp_path, "org_a"), BODIES)
+    connection.execute("CREATE TEMP TABLE asked (id INTEGER PRIMARY KEY)")
+    for query in (erasure._ENDS, erasure._ENVELOPES, erasure._LINKS):  # noqa: SLF001 (their plans)
+        plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert any(each.startswith("SEARCH") for each in plan), plan
+        assert not any(each.startswith(("SCAN bodies", "SCAN nodes")) for each in plan), plan
+    connection.close()
