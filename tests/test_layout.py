@@ -30,6 +30,7 @@ WITHOUT_TEST = {
     "domain/price": "words",
     "domain/tool": "words",
     "domain/tool_source": "words",
+    "domain/tool_view": "words",
     "domain/user": "words",
     "domain/verdict": "words",
     "stores/body/place": "protocols without behaviour",

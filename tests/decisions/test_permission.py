@@ -41,3 +41,9 @@ def test_what_nobody_has_named_is_not_taken_for_harmless() -> None:
 def test_a_further_list_never_makes_a_tool_more_harmless(tool: str) -> None:
     more = ToolServer(name="crm", tiers=(*CRM.tiers, ("*", PermissionTier.CONSEQUENTIAL)))
     assert tier_of(more, tool) >= min(tier_of(CRM, tool), PermissionTier.CONSEQUENTIAL)
+
+
+def test_a_tool_made_of_another_has_its_tier_unless_a_list_names_it() -> None:
+    assert tier_of(CRM, "give_back", "refund") is PermissionTier.IRREVERSIBLE
+    assert tier_of(CRM, "get_back", "refund") is PermissionTier.READ
+    assert tier_of(CRM, "give_back", "nothing") is UNNAMED

@@ -6,6 +6,7 @@ from tests.gateways.world import organisation
 
 from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolServer, ToolState
 from ringfence.domain.tool_source import FIRST_USE, ToolListing
+from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.protocols.tool_definition import read_definition
@@ -115,3 +116,70 @@ def test_a_reload_judges_again() -> None:
     before = known.named(_ACME, "crm", "get")
     known.reloaded()
     assert known.named(_ACME, "crm", "get") == before
+
+
+def _viewed(*views: ToolView) -> ToolRegistry:
+    directory = Directory()
+    crm = ToolServer(
+        name="crm",
+        tiers=(("find", PermissionTier.READ), ("put", PermissionTier.WRITE)),
+        views=views,
+    )
+    directory.install(configuration(replace(organisation(), tools={"crm": crm})), {})
+    known = ToolRegistry(directory, ManualClock())
+    known.observe(_ACME, "crm", [tool("find"), tool("put")], "", "")
+    return known
+
+
+def test_a_renamed_tool_keeps_its_name_in_scopes_and_is_found_by_the_one_clients_see() -> None:
+    known = _viewed(ToolView(tool="find", name="find_customer", description="Finds."))
+    found = known.named(_ACME, "crm", "find_customer")
+    assert found is not None
+    assert (found.key.merged, found.dispatched, found.tier) == (
+        "crm__find",
+        "find",
+        PermissionTier.READ,
+    )
+    assert json.loads(found.shown())["name"] == "find_customer"
+    assert known.named(_ACME, "crm", "find") is None
+
+
+def test_a_view_of_a_tool_is_a_tool_of_its_own_with_the_tier_of_its_origin() -> None:
+    known = _viewed(ToolView(tool="note", of="put"))
+    found = known.find(_ACME, ToolKey(server="crm", name="note"))
+    assert found is not None
+    assert (found.dispatched, found.tier, found.shown_name) == ("put", PermissionTier.WRITE, "note")
+    assert known.named(_ACME, "crm", "put") is not None
+
+
+def test_a_hidden_tool_is_there_for_people_alone() -> None:
+    known = _viewed(ToolView(tool="put", is_hidden=True))
+    assert known.named(_ACME, "crm", "put") is None
+    found = known.find(_ACME, ToolKey(server="crm", name="put"))
+    assert found is not None
+    assert found.is_hidden
+
+
+def test_a_view_that_does_not_fit_quarantines_its_tool() -> None:
+    parameters = (ParameterView(parameter="gone", name="x"),)
+    known = _viewed(ToolView(tool="find", parameters=parameters))
+    found = known.find(_ACME, ToolKey(server="crm", name="find"))
+    assert found is not None
+    assert (found.state, "`gone`" in found.why) == (ToolState.QUARANTINED, True)
+
+
+def test_a_view_must_not_take_the_name_of_another_tool() -> None:
+    known = _viewed(ToolView(tool="find", name="put"))
+    taken = known.find(_ACME, ToolKey(server="crm", name="find"))
+    assert taken is not None
+    assert taken.state is ToolState.QUARANTINED
+    found = known.named(_ACME, "crm", "put")
+    assert found is not None
+    assert (found.dispatched, found.state) == ("put", ToolState.OK)
+
+
+def test_a_view_of_a_tool_that_is_not_there_is_nothing() -> None:
+    assert set(_states(_viewed(ToolView(tool="x", of="gone"), ToolView(tool="y")))) == {
+        "find",
+        "put",
+    }

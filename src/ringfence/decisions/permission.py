@@ -11,7 +11,13 @@ HOSTED = PermissionTier.CONSEQUENTIAL
 """Of a tool that a provider runs during a model call, out of our sight."""
 
 
-def tier_of(server: ToolServer, tool: str) -> PermissionTier:
-    """The tier of a tool by its server's lists; of several patterns that match, the highest."""
+def tier_of(server: ToolServer, tool: str, origin: str = "") -> PermissionTier:
+    """The tier of a tool by its server's lists; of several patterns that match, the highest.
+
+    `origin` is the tool of the server that this one is made of by a view, if it is; its tier holds
+    unless a list names the view.
+    """
     matching = [tier for pattern, tier in server.tiers if fnmatchcase(tool, pattern)]
+    if not matching and origin:
+        return tier_of(server, origin)
     return max(matching, default=UNNAMED)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from ringfence.domain.tool_view import ToolView
+
 
 class PermissionTier(IntEnum):
     """How much harm an action can do; ordered."""
@@ -24,6 +26,8 @@ class ToolServer:
     credential: str | None = None
     tiers: tuple[tuple[str, PermissionTier], ...] = ()
     """Pattern of tool names and the tier they have, in the order of the file."""
+    views: tuple[ToolView, ...] = ()
+    """What clients see of its tools; a tool without a view is seen as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,26 @@
 """The tools of every server as one worker knows them: what is pinned, and what is held."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, final
 
 from ringfence.analysis.tool_drift import Standing, judge, unsafe
 from ringfence.analysis.tool_pin import pin_of
 from ringfence.analysis.tool_text import skeleton
+from ringfence.analysis.tool_view import inward, outward
+from ringfence.analysis.tool_view import view as viewed
 from ringfence.decisions.permission import UNNAMED, tier_of
-from ringfence.domain.error import PeerError
+from ringfence.domain.error import PeerError, UsageError
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolState
+from ringfence.domain.tool import (
+    PermissionTier,
+    ToolDefinition,
+    ToolKey,
+    ToolServer,
+    ToolState,
+)
 from ringfence.domain.tool_source import FIRST_USE, ToolListing, ToolPin, ToolSource
+from ringfence.domain.tool_view import ToolView
 from ringfence.enforcement.directory import Directory
 from ringfence.protocols.tool_definition import read_definition
 from ringfence.transport.clock import Clock
@@ -21,26 +30,36 @@ from ringfence.transport.clock import Clock
 class Registered:
     """A tool with everything that governs it.
 
-    `definition` is the one in force: what was pinned, or what is listed where nothing is. `why`
-    says why it is not `OK`, for people.
+    `definition` is the one in force, as its server gave it: what was pinned, or what is listed
+    where nothing is. `seen` is the same as clients see it, through `view`. `why` says why it is not
+    `OK`, for people.
     """
 
+    key: ToolKey
+    """How scopes, policies and the record name it."""
     definition: ToolDefinition
+    seen: ToolDefinition
     pin: str
     state: ToolState
     why: str
     tier: PermissionTier
     labels: frozenset[str] = frozenset()
+    view: ToolView | None = None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is listed for nobody, and cannot be called."""
+        return self.view is not None and self.view.is_hidden
 
     @property
     def shown_name(self) -> str:
         """What clients of its server see it called."""
-        return self.definition.key.name
+        return self.key.name if self.view is None else self.view.shown
 
     @property
     def input_schema(self) -> bytes:
         """What clients are told of its arguments: theirs are judged by this one."""
-        return self.definition.input_schema
+        return self.seen.input_schema
 
     @property
     def dispatched(self) -> str:
@@ -49,15 +68,18 @@ class Registered:
 
     def shown(self) -> bytes:
         """The JSON object that goes to clients, with every field that the server gave."""
-        return self.definition.raw
+        return self.seen.raw
 
     def inward(self, arguments: bytes) -> bytes:
-        """What the server gets for what a client sent, which `input_schema` allows."""
-        return arguments
+        """What the server gets for what a client sent, which `input_schema` allows.
+
+        Raises PeerError `arguments_invalid` for what no client was shown.
+        """
+        return arguments if self.view is None else inward(self.view, arguments)
 
     def outward(self, text: str) -> str:
         """What the model is told for an error text of the server."""
-        return text
+        return text if self.view is None else outward(self.view, text)
 
 
 class Sink(Protocol):
@@ -125,9 +147,15 @@ class ToolRegistry:
         return self._of(organisation, key.server).get(key.name)
 
     def named(self, organisation: str, server: str, shown: str) -> Registered | None:
-        """A tool by the name that clients of its server see."""
-        found = self._of(organisation, server).values()
-        return next((each for each in found if each.shown_name == shown), None)
+        """A tool by the name that clients of its server see; None if it is hidden."""
+        found = self._of(organisation, server)
+        plain = found.get(shown)
+        if plain is not None and plain.view is None:
+            return plain
+        return next(
+            (each for each in found.values() if each.shown_name == shown and not each.is_hidden),
+            None,
+        )
 
     def listed(self, organisation: str, server: str) -> Sequence[Registered]:
         """Every tool of a server, in its own order, also those that are held."""
@@ -163,7 +191,7 @@ class ToolRegistry:
         pinned = {each.key.name: each for each in _read(server, [pin.raw for pin in source.pins])}
         standing = judge(listing, pinned, self._elsewhere(place))
         home = self._organisation(organisation)
-        return {name: _registered(home, each) for name, each in standing.items()}
+        return _seen(home, standing)
 
     def _elsewhere(self, place: _Place) -> Mapping[str, str]:
         """What other servers of the organisation have pinned, by what the name looks like."""
@@ -198,15 +226,49 @@ class ToolRegistry:
         return next((each for each in every if each.id == organisation), None)
 
 
-def _registered(home: Organisation | None, standing: Standing) -> Registered:
-    key = standing.definition.key
-    server = home.tools.get(key.server) if home is not None else None
+def _seen(home: Organisation | None, standing: Mapping[str, Standing]) -> dict[str, Registered]:
+    """Every tool of a server as clients see it, by the name in scopes and policies.
+
+    A view of a tool that is not there is nothing; one that does not fit quarantines its tool.
+    """
+    server_name = next((each.definition.key.server for each in standing.values()), "")
+    server = home.tools.get(server_name) if home is not None else None
+    views = server.views if server is not None else ()
+    plain = {each.tool: each for each in views if not each.of}
+    found = {name: _registered(server, each, plain.get(name)) for name, each in standing.items()}
+    for each in views:
+        if each.of in standing and each.tool not in found:
+            found[each.tool] = _registered(server, standing[each.of], each)
+    return {name: _apart(each, found) for name, each in found.items()}
+
+
+def _apart(each: Registered, found: Mapping[str, Registered]) -> Registered:
+    """Quarantine a view that shows its tool by a name which another tool of the server has."""
+    other = found.get(each.shown_name)
+    if each.view is None or each.is_hidden or other is None or other is each or other.view:
+        return each
+    why = f"its view shows it as `{each.shown_name}`, which is another tool of its server"
+    return replace(each, state=ToolState.QUARANTINED, why=why)
+
+
+def _registered(server: ToolServer | None, each: Standing, view: ToolView | None) -> Registered:
+    own = each.definition
+    key = own.key if view is None else ToolKey(server=own.key.server, name=view.tool)
+    state, why, seen = each.state, each.why, own
+    if view is not None:
+        try:
+            seen = viewed(own, view)
+        except UsageError as error:
+            state, why = ToolState.QUARANTINED, error.message
     return Registered(
-        definition=standing.definition,
-        pin=standing.pin,
-        state=standing.state,
-        why=standing.why,
-        tier=UNNAMED if server is None else tier_of(server, key.name),
+        key=key,
+        definition=own,
+        seen=seen,
+        pin=each.pin,
+        state=state,
+        why=why,
+        tier=UNNAMED if server is None else tier_of(server, key.name, own.key.name),
+        view=view,
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.config.definition.address import read_url
+from ringfence.config.definition.tool_view import read_views
 from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
 from ringfence.config.reading import Item
 from ringfence.config.section import Section
@@ -51,6 +52,7 @@ def _read(name: str, section: Section) -> ToolServer:
         url=read_url(section, "url", query=True) or None,
         credential=section.credential(),
         tiers=_read_tiers(section),
+        views=read_views(section),
     )
     section.close()
     section.reading.unenforced.append(("tools", section.where, section.place))

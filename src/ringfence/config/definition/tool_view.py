@@ -1,0 +1,164 @@
+"""Views of tools: renamed, described anew, hidden, narrowed, without touching their server."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ringfence.config.problem import shown
+from ringfence.config.section import Section
+from ringfence.config.tree import Items, Node, Table, Text
+from ringfence.domain.tool_view import ErrorView, ParameterView, ToolView
+
+_TOOL: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
+_TOOL_HELP: Final = "use letters, digits, `_`, `.`, `/` and `-`, at most 128"
+_SHOWN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SHOWN_HELP: Final = "use letters, digits, `_` and `-`, at most 64: models take no other names"
+_PARAMETER: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+_PROSE: Final = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{1,4000}")
+_PROSE_HELP: Final = "write text of at most 4000 characters"
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def read_views(section: Section) -> tuple[ToolView, ...]:
+    """Read `views` of a server, in the order of the file."""
+    inner = section.section("views", f"`views` of {section.where}", "views: {search: {hide: true}}")
+    if inner is None:
+        return ()
+    views: list[ToolView] = []
+    for name in inner:
+        if not _TOOL.fullmatch(name):
+            what = f"{shown(name)} in {inner.where} cannot be the name of a tool"
+            inner.problem(inner.at(name), what, _TOOL_HELP)
+            continue
+        each = inner.section(name, f"view {shown(name)} in {inner.where}", "name: find_customer")
+        if each is not None:
+            views.append(_read(name, each))
+    _judge_names(views, inner)
+    return tuple(views)
+
+
+def _read(tool: str, section: Section) -> ToolView:
+    seen = ToolView(
+        tool=tool,
+        of=section.text("of", pattern=_TOOL, rule=_TOOL_HELP),
+        name=section.text("name", pattern=_SHOWN, rule=_SHOWN_HELP),
+        title=section.text("title", pattern=_PROSE, rule=_PROSE_HELP),
+        description=section.text("description", pattern=_PROSE, rule=_PROSE_HELP),
+        is_hidden=_read_flag(section, "hide"),
+        parameters=_read_parameters(section),
+        errors=tuple(_read_errors(section)),
+    )
+    if seen.of and seen.name:
+        what = f"{section.where} has both `of` and `name`"
+        section.problem(section.at("name"), what, "a tool of its own has the name of its view")
+    if seen.of and not _SHOWN.fullmatch(tool):
+        what = f"{shown(tool)} in {section.where} cannot be the name of a tool of its own"
+        section.problem(section.place, what, _SHOWN_HELP)
+    if seen.of and seen.is_hidden:
+        what = f"{section.where} is made of another tool and hidden"
+        section.problem(section.at("hide"), what, "remove the view instead")
+    section.close()
+    return seen
+
+
+def _judge_names(views: list[ToolView], section: Section) -> None:
+    first: dict[str, str] = {}
+    for each in views:
+        if each.is_hidden:
+            continue
+        if each.shown in first:
+            what = f"two views in {section.where} show a tool as {shown(each.shown)}"
+            section.problem(section.at(each.tool), what, f"`{first[each.shown]}` does so too")
+        first.setdefault(each.shown, each.tool)
+
+
+def _read_flag(section: Section, key: str) -> bool:
+    item = section.item(key)
+    if item is not None and item.value not in {"true", "false"}:
+        what = f"`{key}` in {section.where} must be true or false, not {shown(item.written)}"
+        section.problem(item.place, what)
+    return item is not None and item.value == "true"
+
+
+def _read_parameters(section: Section) -> tuple[ParameterView, ...]:
+    inner = section.section("parameters", f"`parameters` of {section.where}")
+    if inner is None:
+        return ()
+    found: list[ParameterView] = []
+    for name in inner:
+        each = inner.section(name, f"parameter {shown(name)} of {section.where}", "name: query")
+        if each is not None:
+            found.append(_read_parameter(name, each))
+    names = [each.shown for each in found if not each.is_hidden]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        what = f"two parameters of {section.where} are shown as {shown(name)}"
+        inner.problem(inner.place, what, "give each a name of its own")
+    return tuple(found)
+
+
+def _read_parameter(parameter: str, section: Section) -> ParameterView:
+    default = section.node("default")
+    choices = section.node("enum")
+    each = ParameterView(
+        parameter=parameter,
+        name=section.text("name", pattern=_PARAMETER),
+        description=section.text("description", pattern=_PROSE, rule=_PROSE_HELP),
+        default=b"" if default is None else _json_text(default),
+        is_hidden=_read_flag(section, "hide"),
+        choices=_read_choices(choices, section),
+    )
+    if each.choices and each.default and each.default not in each.choices:
+        what = f"the default of {section.where} is not in its `enum`"
+        section.problem(section.at("default"), what, "add it, or choose another")
+    if each.is_hidden and (each.name or each.description or each.choices):
+        what = f"{section.where} is hidden, so that nobody sees what else is said of it"
+        section.problem(section.at("hide"), what, "keep `hide` and `default` alone")
+    section.close()
+    return each
+
+
+def _read_choices(node: Node | None, section: Section) -> tuple[bytes, ...]:
+    if node is None:
+        return ()
+    if not isinstance(node, Items) or not node.items:
+        what = f"`enum` in {section.where} must be a list of values"
+        section.problem(node.place, what, "enum: [open, closed]")
+        return ()
+    return tuple(dict.fromkeys(_json_text(item) for item in node.items))
+
+
+def _read_errors(section: Section) -> Iterator[ErrorView]:
+    node = section.node("errors")
+    if node is None:
+        return
+    example = 'errors: [{match: "*timeout*", say: "Try again in a minute."}]'
+    if not isinstance(node, Items):
+        what = f"`errors` of {section.where} must be a list"
+        section.problem(node.place, what, f"write `{example}`")
+        return
+    for item in node.items:
+        each = Section(item, f"an error of {section.where}", section.reading, example)
+        each.require("match", "say")
+        match = each.text("match", pattern=_PROSE, rule=_PROSE_HELP)
+        say = each.text("say", pattern=_PROSE, rule=_PROSE_HELP)
+        each.close()
+        if match and say:
+            yield ErrorView(match=match, say=say)
+
+
+def _json_text(node: Node) -> bytes:
+    """A value as JSON has it: what stands without quotes may be a number, true, false or null."""
+    return json.dumps(_json(node), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _json(node: Node) -> object:
+    match node:
+        case Text(text, is_plain):
+            if is_plain and (text in {"true", "false"} or _NUMBER.fullmatch(text)):
+                return json.loads(text)
+            return None if node.is_nothing else text
+        case Items():
+            return [_json(item) for item in node.items]
+        case Table():
+            return {key: _json(entry.value) for key, entry in node.entries.items()}
