@@ -28,7 +28,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.event import AnyEvent, Intent, Status
 from ringfence.domain.model import ProviderProtocol
 from ringfence.enforcement.directory import Caller, digest_of
-from ringfence.enforcement.model_call import Knock
+from ringfence.enforcement.model_call import ModelKnock
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.protocols import canonical
 from ringfence.protocols import headers as passing
@@ -145,7 +145,7 @@ class _Stages:
         self._codec, self._body, self._answer = ChatCodec(), body_of(Scenario()).whole, document()
         self.asked = self._codec.parse(self._body)
         self.caller = self.identify()
-        self._knock = Knock(
+        self._knock = ModelKnock(
             caller=self.caller, request=self.asked, protocol=ProviderProtocol.OPENAI
         )
         self.ticket = self.begin()

@@ -6,7 +6,7 @@ from tests.gateways.world import World, code_of
 
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Code, Reason
-from ringfence.enforcement import model_call as path
+from ringfence.enforcement import action_path as path
 from ringfence.enforcement.lack import (
     SUPPLY_ROUNDS,
     Lack,

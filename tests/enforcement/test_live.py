@@ -100,7 +100,8 @@ def test_every_running_call_is_stopped_even_if_it_leaves_meanwhile() -> None:
     stopped = []
 
     class Call:
-        model = "small"
+        def barred(self) -> Reason | None:
+            return None
 
         def stop(self, why: Reason) -> None:
             stopped.append(why)

@@ -28,6 +28,7 @@ from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
+from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.watch import Watch
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
@@ -130,6 +131,7 @@ class Worker:
             number=around.number,
             workers=around.workers,
         )
+        supplier = Supplies(suppliers, around.supplier) if suppliers else around.supplier
         path = self.path = ModelPath(
             directory=self.directory,
             invocations=self.invocations,
@@ -140,7 +142,20 @@ class Worker:
             ids=ids,
             bounds=self.bounds,
             objects=self.objects,
-            supplier=Supplies(suppliers, around.supplier) if suppliers else around.supplier,
+            supplier=supplier,
+            watch=self.watch,
+            meter=self._meter,
+        )
+        self.tool_path = ToolPath(
+            closing=path.closing,
+            directory=self.directory,
+            invocations=self.invocations,
+            book=self.book,
+            ledger=ledger,
+            refusals=self.refusals,
+            clock=clock,
+            ids=ids,
+            supplier=supplier,
             watch=self.watch,
             meter=self._meter,
         )

@@ -27,11 +27,13 @@ class TreeCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What every model call of one tree counts against, whoever makes it; for one epoch."""
+    """What every call of one tree counts against, whoever makes it; for one epoch."""
 
     calls: tuple[Count, ...]
     """One each: of the tree's model calls, and of the user's in this minute."""
     tokens: Demand | None
+    tool_calls: tuple[Count, ...] = ()
+    """One each: of the tree's tool calls, and of the user's in this minute."""
 
     def of(self, tokens: int) -> tuple[Count, ...]:
         """The counts of a call that can use so many tokens."""
@@ -46,19 +48,36 @@ NOTHING_COUNTED = Counted(calls=(), tokens=None)
 def counted(organisation: str, root: str, agent: Agent, user: User | None = None) -> Counted:
     """What a tree's calls count against. `agent` is at the root: its limits hold for all of it."""
     limits = agent.limits
-    calls = [Count(_demand(model_calls_key(organisation, root), limits.model_calls), 1)]
+    per_minute: tuple[Count, ...] = ()
     if user is not None and user.calls_per_minute is not None:
         key = AccountKey(organisation, BudgetScope.USER, user.id, Per.TOTAL, Unit.CALLS_PER_MINUTE)
-        calls.append(Count(_demand(key, user.calls_per_minute), 1))
+        per_minute = (Count(_demand(key, user.calls_per_minute), 1),)
     tokens = None
     if limits.tokens is not None:
         tokens = _demand(tokens_key(organisation, root), limits.tokens)
-    return Counted(calls=tuple(calls), tokens=tokens)
+    model_calls = _demand(model_calls_key(organisation, root), limits.model_calls)
+    tool_calls = _demand(tool_calls_key(organisation, root), limits.tool_calls)
+    return Counted(
+        calls=(Count(model_calls, 1), *per_minute),
+        tokens=tokens,
+        tool_calls=(Count(tool_calls, 1), *per_minute),
+    )
+
+
+def calls_of_tool(organisation: str, root: str, agent: Agent, tool: str) -> Count:
+    """What a tree's calls of one tool count against; `tool` is `server__tool`."""
+    key = tool_calls_key(organisation, root, tool)
+    return Count(_demand(key, agent.limits.calls_per_tool), 1)
 
 
 def model_calls_key(organisation: str, root: str) -> AccountKey:
     """The account of a tree's model calls."""
     return AccountKey(organisation, BudgetScope.TREE, root, Per.TREE, Unit.MODEL_CALLS)
+
+
+def tool_calls_key(organisation: str, root: str, tool: str = "") -> AccountKey:
+    """The account of a tree's tool calls, or of those of one tool (`server__tool`)."""
+    return AccountKey(organisation, BudgetScope.TREE, root, Per.TREE, Unit.TOOL_CALLS, tool)
 
 
 def tokens_key(organisation: str, root: str) -> AccountKey:
@@ -81,8 +100,18 @@ def used_up(agent: Agent, user: User | None, shortfall: Shortfall, now_us: int) 
             f"could use {shortfall.needed}"
         )
         return Deny(reason=reason.limit(agent, "tokens", line.limit, words))
+    if line.key.unit is Unit.TOOL_CALLS:
+        return Deny(reason=_tool_calls(agent, line.key.part, line.limit))
     words = f"make {line.limit} model calls per invocation, and they are used up"
     return Deny(reason=reason.limit(agent, "model_calls", line.limit, words))
+
+
+def _tool_calls(agent: Agent, tool: str, allowed: int) -> Reason:
+    if tool:
+        words = f"call {reason.quoted(tool)} {allowed} times per invocation, and that is used up"
+        return reason.limit(agent, "calls_per_tool", allowed, words)
+    words = f"make {allowed} tool calls per invocation, and they are used up"
+    return reason.limit(agent, "tool_calls", allowed, words)
 
 
 def _demand(key: AccountKey, allowed: int | None) -> Demand:

@@ -102,6 +102,16 @@ def out_of_scope(agent: Agent, kind: str, name: str, usable: Iterable[str] = ())
     )
 
 
+def tool_unknown(agent: Agent, name: str) -> Reason:
+    """The same text for a tool that does not exist and for one that is not this agent's."""
+    return _refusal(
+        Code.TOOL_UNKNOWN,
+        agent,
+        f"agent `{agent.name}` has no tool {quoted(name)}.",
+        (("tool", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
 def wrong_protocol(agent: Agent, name: str, protocol: str) -> Reason:
     """The model is the agent's, but its provider speaks another protocol than this path."""
     return _refusal(

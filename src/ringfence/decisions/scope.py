@@ -1,9 +1,13 @@
 """Scope: what an agent declares is all that exists for it."""
 
-from ringfence.decisions import reason
+from collections.abc import Iterable
+
+from ringfence.decisions import reason, rights
+from ringfence.decisions.rights import Patterns
 from ringfence.domain.agent import Agent
 from ringfence.domain.model import Model
 from ringfence.domain.organisation import Organisation
+from ringfence.domain.tool import ToolKey, ToolServer
 from ringfence.domain.verdict import Reason
 
 
@@ -29,3 +33,16 @@ def model_in_scope(
         return model
     usable = [each.name for each in models_in_scope(agent, organisation, narrowed)]
     return reason.out_of_scope(agent, "model", name, usable)
+
+
+def tool_in_scope(
+    agent: Agent, organisation: Organisation, key: ToolKey, bounds: Iterable[Patterns | None]
+) -> ToolServer | Reason:
+    """The server of a tool, or a reason that does not tell whether the tool exists elsewhere.
+
+    `bounds` are the patterns of everybody who has a say, as `rights.within` takes them.
+    """
+    server = organisation.tools.get(key.server)
+    if server is not None and rights.within(key.merged, bounds):
+        return server
+    return reason.tool_unknown(agent, key.merged)

@@ -90,7 +90,14 @@ class Invocations:
 
         `Lacking` if only another process knows; one that holds all invocations never lacks any.
         """
-        return self.join_by(caller, clues_of(caller, request, hints), now_us)
+        hints = (*hints, *request.client_ids)
+        return self.join_by(caller, clues_of(caller, hints, request.messages), now_us)
+
+    def join_tool(
+        self, caller: Caller, hints: tuple[tuple[str, str], ...], now_us: int
+    ) -> LiveInvocation | Refusable | Lacking:
+        """The same for a call that shows no conversation."""
+        return self.join_by(caller, clues_of(caller, hints), now_us)
 
     def join_by(
         self, caller: Caller, clues: Clues, now_us: int

@@ -9,6 +9,7 @@ from ringfence.decisions.budget import Demand
 from ringfence.decisions.limit import NOTHING_COUNTED, Counted, TreeCounts
 from ringfence.decisions.loop import Repetition
 from ringfence.decisions.retry import Failing
+from ringfence.decisions.rights import Patterns
 from ringfence.domain.agent import AgentState
 from ringfence.domain.event import Intent, Outcome
 from ringfence.domain.invocation import Invocation, InvocationState
@@ -57,9 +58,8 @@ class Conversation:
 class Running(Protocol):
     """A call of an invocation that is on its way."""
 
-    @property
-    def model(self) -> str:
-        """The alias of the model that it asked for."""
+    def barred(self) -> Reason | None:
+        """Why what it asked for may not be asked for any more."""
 
     def stop(self, why: Reason) -> None:
         """End it at once; harmless if it has ended."""
@@ -72,7 +72,8 @@ class Running(Protocol):
 class LiveInvocation:
     """An invocation while it is open, and for a while after, so that a closed one says so.
 
-    `models` narrows the agent's scope; None means all of it. `is_recorded` tells whether the ledger
+    `models` narrows the agent's scope; None means all of it. `tools` are patterns, of each list of
+    which a tool must match one, beside the agent's own. `is_recorded` tells whether the ledger
     knows the invocation; the first event of an implicit one opens it there.
     """
 
@@ -99,6 +100,7 @@ class LiveInvocation:
         "steps",
         "stopped",
         "token_digest",
+        "tools",
         "tree",
     )
 
@@ -109,6 +111,7 @@ class LiveInvocation:
         *,
         parent: "LiveInvocation | None" = None,
         models: frozenset[str] | None = None,
+        tools: tuple[Patterns, ...] = (),
         narrowed: Money | None = None,
         proof: str = "",
     ) -> None:
@@ -123,6 +126,7 @@ class LiveInvocation:
         self.chain: tuple[str, ...] = (*self._above(), runtime.id)
         self.proof = proof
         self.models = models
+        self.tools = tools
         self.narrowed = narrowed
         self.state = InvocationState.OPEN
         self.stopped: Reason | None = None
@@ -202,11 +206,11 @@ class LiveInvocation:
             call.stop(why)
 
     def end_calls_out_of_scope(self) -> None:
-        """Stop what is running at a model that a reload has taken away."""
-        runtime = self.runtime
+        """Stop what is running at a model or a tool that a reload has taken away."""
         for call in tuple(self.running):
-            if call.model not in runtime.routes:
-                call.stop(reason.out_of_scope(runtime.agent, "model", call.model))
+            why = call.barred()
+            if why is not None:
+                call.stop(why)
 
     def stream_stop(self, output_floor_tokens: int, reserved_tokens: int) -> Reason | None:
         """Why a stream of this invocation must end at once; cheap, asked for every chunk."""

@@ -53,6 +53,12 @@ def models_of(narrowing: Narrowing, parent: LiveInvocation | None) -> frozenset[
     return own if outer is None else own & outer
 
 
+def tools_of(narrowing: Narrowing, parent: LiveInvocation | None) -> tuple[Patterns, ...]:
+    """Lists of patterns: of each one must match, so that each can only take away."""
+    outer = parent.tools if parent is not None else ()
+    return outer if narrowing.tools is None else (*outer, narrowing.tools)
+
+
 def budget_of(narrowing: Narrowing) -> Money | None:
     """The money for it and everything below it, beside all other budgets."""
     return None if narrowing.budget_nano is None else Money(narrowing.budget_nano)

@@ -4,11 +4,10 @@ import msgspec
 
 from ringfence.decisions import limit
 from ringfence.decisions.grouping import Clues, Open
-from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.invocation import Grouping, Invocation
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
-from ringfence.enforcement.narrowing import Narrowing, budget_of, group_of, models_of
+from ringfence.enforcement.narrowing import Narrowing, budget_of, group_of, models_of, tools_of
 from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.protocols import headers
 
@@ -65,6 +64,7 @@ def declared(
         runtime,
         parent=parent,
         models=models_of(asked.narrowing, parent),
+        tools=tools_of(asked.narrowing, parent),
         narrowed=budget_of(asked.narrowing),
         proof=caller.proof if parent is None else parent.proof,
     )
@@ -83,6 +83,7 @@ def revived(
         runtime,
         parent=parent,
         models=models_of(narrowing, parent),
+        tools=tools_of(narrowing, parent),
         narrowed=budget_of(narrowing),
         proof=narrowing.proof,
     )
@@ -107,10 +108,12 @@ def _deadline_us(
     return own_us if deadline_us is None else min(own_us, deadline_us)
 
 
-def clues_of(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str], ...]) -> Clues:
+def clues_of(
+    caller: Caller, hints: tuple[tuple[str, str], ...], messages: tuple[bytes, ...] = ()
+) -> Clues:
     """What a call shows of the run that it belongs to."""
     header = trace = client = ""
-    for source, value in (*hints, *request.client_ids):
+    for source, value in hints:
         match headers.grouping(source):
             case Grouping.HEADER:
                 header = header or value
@@ -124,5 +127,5 @@ def clues_of(caller: Caller, request: ModelRequest, hints: tuple[tuple[str, str]
         header=header,
         trace=trace,
         client=client,
-        messages=request.messages,
+        messages=messages,
     )

@@ -1,29 +1,22 @@
 """From the end of a call to the books: what it is charged, its outcome, what it teaches."""
 
 import logging
-from collections.abc import Sequence
-from copy import copy
 
 from msgspec import structs
 
 from ringfence.decisions import input_bound
-from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.model_call import hosted_uses
 from ringfence.decisions.price import dearest_uses
 from ringfence.decisions.settlement import Billing, Bounds, Charge, charge
-from ringfence.domain.event import AnyEvent, Outcome
+from ringfence.domain.event import Outcome
 from ringfence.domain.model import Dialect
 from ringfence.domain.price import RateCard
-from ringfence.enforcement.directory import Directory
-from ringfence.enforcement.form import account_lines_after, forms_of
+from ringfence.enforcement.closing import Closing
 from ringfence.enforcement.input_bound import InputBounds
-from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.provider_object import ProviderObjects
-from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.route import Leg
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.enforcement.watch import Watch
-from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
 
@@ -37,19 +30,12 @@ _DISBELIEVED = "usage_impossible"
 
 
 class Settlements:
-    """Settles tickets; each ticket asks for it once (`Ticket.settle`).
-
-    INVARIANT (I2): what a call has not used of its reservation is withheld until its outcome is
-    durable; a crash before that charges the whole reservation.
-    """
+    """Settles tickets; each ticket asks for it once (`Ticket.settle`)."""
 
     def __init__(  # noqa: PLR0913 (the parts that a settlement touches)
         self,
         *,
-        directory: Directory,
-        invocations: Invocations,
-        book: Book,
-        ledger: Ledger,
+        closing: Closing,
         clock: Clock,
         bounds: InputBounds,
         objects: ProviderObjects,
@@ -57,33 +43,22 @@ class Settlements:
         watch: Watch,
     ) -> None:
         """Join the parts."""
-        self._directory = directory
-        self._invocations = invocations
-        self._book = book
-        self._ledger = ledger
+        self._closing = closing
         self._clock = clock
         self._bounds = bounds
         self._objects = objects
         self._meter = meter
         self._watch = watch
-        self._withheld: dict[str, Reservation] = {}
-        ledger.listen(self._written)
 
     def settle(self, ticket: Ticket, ending: Ending) -> None:
         """Charge the call, move its money from reserved to spent and record the outcome."""
         now_us = self._clock.now_us()
-        live, answer = ticket.live, ending.answer
-        live.running.discard(ticket)
+        answer = ending.answer
         charged = _charge(ticket, ending)
-        settled = self._book.settle(ticket.reservation, charged.amount, _tokens(ending, charged))
         outcome = self._outcome(ticket, ending, charged, now_us)
-        outcome.cost_nano = str(settled.cost)
-        outcome.overrun_nano = str(settled.overrun)
-        outcome.accounts = account_lines_after(ticket.reservation, ticket.intent.accounts)
-        self._withheld[outcome.action] = ticket.reservation
-        self._ledger.record(outcome, Body(ending.body) if ending.body else None)
+        tokens = _tokens(ending, charged)
+        self._closing.close(ticket, outcome, charged.amount, tokens, ending.body, now_us)
         self._meter.ended(ticket.intent, outcome)
-        self._invocations.touch(live, now_us)
         self._watch.ended(ticket, ending)
         if charged.usage is not None:
             runtime, request = ticket.caller.runtime, ticket.request
@@ -91,35 +66,22 @@ class Settlements:
             if request.dialect is Dialect.RESPONSES and answer.provider_object:
                 self._objects.note(runtime, answer)
 
-    def _written(self, events: Sequence[AnyEvent]) -> None:
-        """These are durable now."""
-        for event in events:
-            if isinstance(event, Outcome):
-                reservation = self._withheld.pop(event.action, None)
-                if reservation is not None:
-                    self._book.free(reservation)
-
     def _outcome(self, ticket: Ticket, ending: Ending, charged: Charge, now_us: int) -> Outcome:
         """The event without what the books say."""
-        answer, intent, started_us = ending.answer, ticket.intent, ticket.started_us
-        outcome = copy(forms_of(ticket.caller, ticket.live, self._directory).outcome)
-        outcome.time_us = str(now_us)
-        outcome.action = intent.action
+        answer = ending.answer
+        outcome = self._closing.form(ticket, now_us)
         outcome.status = ending.status
         outcome.http_status = ending.http_status
         doubt = _DISBELIEVED if charged.is_disbelieved else ""
         outcome.error = (ending.error or answer.error or doubt)[:_WORD_CHARACTERS]
         outcome.finish = answer.finish[:_WORD_CHARACTERS]
         outcome.usage = charged.usage
-        outcome.reserved_nano = intent.reserved_nano
         outcome.price_source = card_of(ending.leg).source
         outcome.attempts = ending.attempts
-        outcome.duration_us = self._clock.monotonic_us() - started_us
-        outcome.first_byte_us = max(0, ending.first_byte_us - started_us)
+        outcome.first_byte_us = max(0, ending.first_byte_us - ticket.started_us)
         outcome.tool_calls = [name[:_WORD_CHARACTERS] for name in answer.tool_calls[:_TOOL_CALLS]]
         outcome.provider_object = answer.provider_object[:_WORD_CHARACTERS]
         outcome.response_model = answer.response_model[:_WORD_CHARACTERS]
-        outcome.body_bytes = len(ending.body)
         return outcome
 
 

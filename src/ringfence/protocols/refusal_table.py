@@ -132,6 +132,18 @@ ROWS: Final[Mapping[Code, Row]] = {
     Code.CIRCUIT_OPEN: Row(
         503, *_AWAY, "the provider fails and is left alone for a while; nothing was sent", 5.0
     ),
+    Code.TOOL_UNKNOWN: Row(403, *_PERMISSION, "the agent has no such tool, or nobody has"),
+    Code.TOOL_CHANGED: Row(403, *_PERMISSION, "the tool is not the one that a person accepted"),
+    Code.TOOL_UNAVAILABLE: Row(503, *_AWAY, "the tool's server fails or is away", 5.0),
+    Code.ARGUMENTS_INVALID: Row(400, *_REQUEST, "the tool's own schema does not allow them"),
+    Code.POLICY_DENIED: Row(403, *_PERMISSION, "a policy forbids it, or none permits it"),
+    Code.APPROVAL_PENDING: Row(403, *_PERMISSION, "a person has to say yes first"),
+    Code.APPROVAL_DENIED: Row(403, *_PERMISSION, "a person has said no"),
+    Code.APPROVAL_EXPIRED: Row(403, *_PERMISSION, "nobody said yes in time"),
+    Code.APPROVAL_MISMATCH: Row(403, *_PERMISSION, "what was approved is something else"),
+    Code.POSTCONDITION_FAILED: Row(
+        403, *_PERMISSION, "an earlier call did not do what it said: a person has to look"
+    ),
     Code.SHUTTING_DOWN: Row(503, *_AWAY, "another worker or the next start will answer", 1.0),
     Code.INTERNAL: Row(500, *_BROKEN, "a fault of ours denies; the provider may have charged"),
 }

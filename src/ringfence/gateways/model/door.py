@@ -11,7 +11,7 @@ from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.lack import Lacking
-from ringfence.enforcement.model_call import Knock, ModelPath
+from ringfence.enforcement.model_call import ModelKnock, ModelPath
 from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
 from ringfence.enforcement.ticket import Ticket
 from ringfence.gateways.answer import answer_refusal, client_of
@@ -121,7 +121,7 @@ class ModelDoor:
             ask.request.query, endpoint.dialect, is_stream=endpoint.path_stream
         )
         asked = codec.parse(body, path_model=endpoint.path_model, path_stream=endpoint.path_stream)
-        knock = Knock(
+        knock = ModelKnock(
             caller=caller,
             request=asked,
             protocol=endpoint.protocol,
@@ -134,7 +134,7 @@ class ModelDoor:
         return self._call(ask, codec, query, begun)
 
     async def _begin_supplied(
-        self, ask: Ask, codec: Codec, knock: Knock, query: bytes, lacking: Lacking
+        self, ask: Ask, codec: Codec, knock: ModelKnock, query: bytes, lacking: Lacking
     ) -> None:
         """Wait for what another process holds, then go on."""
         call: Call | None = None
