@@ -14,8 +14,10 @@ from starlette.types import Message as AsgiMessage
 from ringfence.api.access import LISTENER, LocalListener, NetworkListener, digest_of
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
+from ringfence.app.approval import Approvers
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
+from ringfence.domain.approval import Approval
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.credential import AgentCredential, ApiKey
 from ringfence.domain.error import UnavailableError, UsageError
@@ -24,6 +26,7 @@ from ringfence.domain.exchange import Message, Part, Reading
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
+from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.stores.body import Body, BodyReader, BodyStore
 from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.checkpoint import SigningKeys
@@ -121,9 +124,17 @@ class Plane:
         self.state = open_state(folder)
         self.workers = RecordingWorkers()
         self.notes: list[ChangeNote] = []
+        self.news: list[tuple[str, str]] = []
         self.is_recording = True
         self.reloading: Sequence[Organisation] | None = organisations
         self.load(*organisations)
+        self.approvals = ApprovalDesk(
+            self.state.approvals,
+            clock=self.clock,
+            ids=self.ids,
+            approvers=Approvers(lambda: self.configuration),
+            tell=self._tell,
+        )
         self.context = ControlContext(
             state=self.state,
             workers=self.workers,
@@ -136,6 +147,7 @@ class Plane:
             open_shelves=lambda: SqliteShelves(folder),
             holds=lambda organisation: FileHolds(folder, organisation),
             readers={"chat": PlainReader()},
+            approvals=self.approvals,
             clock=self.clock,
             ids=self.ids,
             version="0.0.test",
@@ -154,6 +166,9 @@ class Plane:
 
     def close(self) -> None:
         self.state.close()
+
+    async def _tell(self, what: str, approval: Approval) -> None:
+        self.news.append((what, approval.id))
 
     @property
     def acme(self) -> Organisation:

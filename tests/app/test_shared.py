@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable
 
 import pytest
+from tests.approvals import desk
 from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
 
 from ringfence.app.group import Beginning, Epoch
@@ -47,6 +48,7 @@ class Installation:
     """Two workers and what they share."""
 
     def __init__(self) -> None:
+        self.clock = ManualClock()
         self.ledger = MemoryLedger()
         self.workers = [Worker(1), Worker(2)]
         acme = organisation()
@@ -62,8 +64,8 @@ class Installation:
             recovered=Recovered(),
             users=MemoryUsers(),
             ledger=self.ledger,
+            approvals=desk(self.clock, SequentialIds()),
         )
-        self.clock = ManualClock()
         self.shared = Shared(beginning, self.clock, SequentialIds(), lambda: self.workers)
 
     async def ask(self, message: Message, worker: int = 0) -> Message:

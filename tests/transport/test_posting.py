@@ -8,7 +8,7 @@ from ringfence.transport.posting import Posting
 from ringfence.transport.server import Server
 
 
-def post(status: int, path: str = "/", **more: str) -> tuple[str, list[tuple[bytes, ...]]]:
+def post(status: int, path: str = "/", token: str = "") -> tuple[str, list[tuple[bytes, ...]]]:
     """What posting to a real server says, and what the server saw."""
     seen: list[tuple[bytes, ...]] = []
 
@@ -23,7 +23,7 @@ def post(status: int, path: str = "/", **more: str) -> tuple[str, list[tuple[byt
         port = await server.listen("127.0.0.1", 0)
         try:
             posting = Posting(pool, f"http://ada:hush@127.0.0.1:{port}{path}")
-            return await posting.send(b"{}", b"application/json", **more)
+            return await posting.send(b"{}", b"application/json", token)
         finally:
             await pool.close()
             await server.close()

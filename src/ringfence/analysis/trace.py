@@ -12,6 +12,7 @@ from ringfence.domain.event import (
     Attempt,
     Change,
     Decision,
+    Hold,
     Intent,
     Outcome,
     Refusal,
@@ -64,6 +65,8 @@ class Step(msgspec.Struct, kw_only=True):
     accounts: list[AccountLine] = []
     tools: list[str] = []
     tool_calls: list[str] = []
+    approval: str = ""
+    """The approval that it waits for (verdict `ask`), or that it has used up."""
     reading: Reading | None = None
     earlier_messages: int = 0
 
@@ -173,6 +176,8 @@ class _Grower:
                 self._end(event)
             case Refusal():
                 self._refuse(event)
+            case Hold():
+                self._hold(event)
             case Change():
                 self._change(event)
 
@@ -240,6 +245,7 @@ class _Grower:
             reserved_nano=event.reserved_nano,
             accounts=event.accounts,
             tools=event.tools,
+            approval=event.approval,
         )
         self._add(branch, step)
 
@@ -280,6 +286,20 @@ class _Grower:
             decision=event.decision,
             is_refused=True,
             repeats=event.repeats,
+            client=event.client,
+        )
+        self._add(branch, step)
+
+    def _hold(self, event: Hold) -> None:
+        branch = self._touch(event, event.invocation)
+        step = Step(
+            action=event.action,
+            time_us=event.time_us,
+            kind=event.action_kind,
+            resource=event.resource,
+            operation=event.operation,
+            decision=event.decision,
+            approval=event.approval,
             client=event.client,
         )
         self._add(branch, step)

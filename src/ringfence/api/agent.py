@@ -126,6 +126,8 @@ async def change_state(change: AgentChange, call: Call[Nothing, Nothing]) -> Age
         partial(make, now_us=context.clock.now_us(), actor=call.person.actor)
     )
     await context.workers.agent_state_changed(organisation.id, after.id, after.state)
+    if after.state is not AgentState.ACTIVE:
+        await context.approvals.withdraw(lambda held: held.binding.agent == after.id)
     if is_news and change is not AgentChange.RESUME:
         took_us = context.clock.monotonic_us() - began_us
         # From the decision until no worker could answer this agent any more.

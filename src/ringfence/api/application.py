@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from ringfence.api import (
     agent,
+    approval,
     audit,
     budget,
     erasure,
@@ -37,6 +38,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *token.ROUTES,
     *key.ROUTES,
     *user.ROUTES,
+    *approval.ROUTES,
     *trace.ROUTES,
     *reliability.ROUTES,
     *audit.ROUTES,

@@ -10,6 +10,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
 from ringfence.stores.body.place import Shelves
@@ -82,6 +83,8 @@ class ChangeNote:
     what: str
     subject: str
     detail: Mapping[str, str] = field(default_factory=dict)
+    invocation: str = ""
+    root: str = ""
 
 
 class RefusedAgents:
@@ -117,11 +120,11 @@ class ControlContext:
     nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
     fresh readers, one for each request, `open_shelves` what bodies are erased from, `holds` what
-    must not be erased of an organisation. `readers` make bodies readable, by the `operation` of an
-    intent (a dialect's value). `is_serving` tells whether the data plane is running (it is not
-    when the command line works on a stopped plane); `readiness` says why it is not ready,
-    `warnings` what goes wrong without stopping anybody. `keys` sign the record;
-    `vouch` signs all logs that nobody writes, blocking.
+    must not be erased of an organisation. `approvals` is where held calls wait. `readers` make
+    bodies readable, by the `operation` of an intent (a dialect's value). `is_serving` tells whether
+    the data plane is running (it is not when the command line works on a stopped plane);
+    `readiness` says why it is not ready, `warnings` what goes wrong without stopping anybody.
+    `keys` sign the record; `vouch` signs all logs that nobody writes, blocking.
     `catch_up` returns when what was recorded so far can be read.
     """
 
@@ -135,6 +138,7 @@ class ControlContext:
     open_shelves: Callable[[], Shelves]
     holds: Callable[[str], Holds]
     readers: Mapping[str, Reader]
+    approvals: ApprovalDesk
     clock: Clock
     ids: Ids
     version: str

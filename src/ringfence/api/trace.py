@@ -13,7 +13,7 @@ from ringfence.analysis.trace import Branch
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Intent, Refusal
+from ringfence.domain.event import AnyEvent, Hold, Intent, Refusal
 from ringfence.domain.exchange import Reading
 from ringfence.domain.invocation import InvocationState
 from ringfence.protocols.dialect import Reader
@@ -174,7 +174,7 @@ def _read(
 ) -> Iterator[tuple[str, Reading]]:
     """What is stored of each exchange, made readable; by action."""
     for event in events:
-        if not isinstance(event, Intent | Refusal) or not event.body:
+        if not isinstance(event, Intent | Refusal | Hold) or not event.body:
             continue
         reader = readers.get(event.operation)
         request = bodies.get(event.organisation, event.action, Part.REQUEST)

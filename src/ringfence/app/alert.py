@@ -8,6 +8,7 @@ from typing import final
 import msgspec
 
 from ringfence.api.context import ChangeNote
+from ringfence.app.webhook import Webhooks
 from ringfence.decisions.alert import Alarms, Alert, AlertKind
 from ringfence.decisions.budget import Line
 from ringfence.domain.alert import AlertRules
@@ -25,8 +26,8 @@ _LOOK_EVERY_S = 10.0
 ReadLines = Callable[[str], Awaitable[Sequence[Line]]]
 """The books of an organisation, by its id."""
 Record = Callable[[ChangeNote], Awaitable[None]]
-OpenWebhook = Callable[[AlertRules], Webhook]
-"""A started webhook for rules that name one."""
+OpenWebhook = Callable[[AlertRules], Webhook | None]
+"""A started webhook; None for rules that name none."""
 
 
 class AlertDocument(msgspec.Struct, kw_only=True, frozen=True):
@@ -57,9 +58,8 @@ class BudgetAlerts:
         """Nothing is watched before `look` has seen an organisation."""
         self._read_lines = read_lines
         self._record = record
-        self._open_webhook = open_webhook
         self._alarms: dict[str, Alarms] = {}
-        self._webhooks: dict[str, tuple[AlertRules, Webhook]] = {}
+        self._webhooks = Webhooks(open_webhook)
 
     async def run(self, organisations: Callable[[], Sequence[Organisation]], clock: Clock) -> None:
         """Look now and then until cancelled; a failure is told, and the next look may do better."""
@@ -87,34 +87,20 @@ class BudgetAlerts:
             lines = await self._read_lines(each.id)
             for alert in alarms.observe(lines, each.alerts.percents, now_us):
                 document = describe(alert, each, now_us)
-                webhook = await self._webhook(each)
+                webhook = await self._webhooks.of(each.id, each.alerts)
                 if webhook is not None:
                     webhook.put(msgspec.json.encode(document))
                 await self._record(_note(document, each, alert))
 
     async def stop(self) -> None:
         """Send nothing any more."""
-        for _, webhook in self._webhooks.values():
-            await webhook.stop()
-        self._webhooks.clear()
-
-    async def _webhook(self, organisation: Organisation) -> Webhook | None:
-        """The one that the configuration names now."""
-        known = self._webhooks.get(organisation.id)
-        if known is not None and known[0] == organisation.alerts:
-            return known[1]
-        if known is not None:
-            await known[1].stop()
-            del self._webhooks[organisation.id]
-        if not organisation.alerts.webhook:
-            return None
-        opened = self._open_webhook(organisation.alerts)
-        self._webhooks[organisation.id] = (organisation.alerts, opened)
-        return opened
+        await self._webhooks.stop()
 
 
-def opened(client: Requester, secret: Callable[[str], str], rules: AlertRules) -> Webhook:
-    """A started webhook; its credential is looked up anew for each message."""
+def opened(client: Requester, secret: Callable[[str], str], rules: AlertRules) -> Webhook | None:
+    """A started webhook, if one is named; its credential is looked up anew for each message."""
+    if not rules.webhook:
+        return None
     name = rules.credential
     webhook = Webhook(client, rules.webhook, lambda: "" if name is None else secret(name))
     webhook.start()

@@ -19,4 +19,6 @@ def change_of(note: ChangeNote, configuration: Configuration, now_us: int) -> Ch
         what=note.what,
         subject=note.subject,
         detail=dict(note.detail),
+        invocation=note.invocation,
+        root=note.root,
     )

@@ -58,6 +58,7 @@ class Embedded:
                 ids=self._ids,
                 readiness=self._plane_readiness,
                 users=beginning.users,
+                approvals=beginning.approvals,
             ),
             beginning.recovered,
         )

@@ -12,6 +12,7 @@ from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.proof import UserRegistry
 from ringfence.enforcement.record import Ledger
 from ringfence.stores.ledger import Recovered
@@ -51,9 +52,9 @@ class Epoch:
 class Beginning:
     """What workers begin with: the first epoch, all that people have given out, and the record.
 
-    `users` and `ledger` are the plane's own. The rest is for workers that are processes: `logs`,
-    one for each, `signing_key`, the file they sign them with (empty for the data folder's own), and
-    `database`, as the settings name it.
+    `users`, `ledger` and `approvals` are the plane's own. The rest is for workers that are
+    processes: `logs`, one for each, `signing_key`, the file they sign them with (empty for the data
+    folder's own), and `database`, as the settings name it.
     """
 
     epoch: Epoch
@@ -62,6 +63,7 @@ class Beginning:
     recovered: Recovered
     users: UserRegistry
     ledger: Ledger
+    approvals: Approvals
     logs: tuple[str, ...] = ()
     signing_key: str = ""
     database: str = field(default=SQLITE, repr=False)

@@ -1,12 +1,26 @@
-"""What a worker process asks of its supervisor: users' ids, runs, and its part of shared limits."""
+"""What a worker process asks of its supervisor: users, runs, shared limits, held calls."""
 
 import asyncio
 from typing import Final, final
 
-from ringfence.app.message import Identified, Identify, Learned, Message
+from ringfence.app.message import (
+    ConsumeApproval,
+    ConsumedApproval,
+    FindApproval,
+    FoundApproval,
+    HeldCall,
+    HoldCall,
+    Identified,
+    Identify,
+    Learned,
+    Message,
+)
+from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
 from ringfence.domain.registry import Declare, End, Heard, Resolve, Resolved
+from ringfence.domain.verdict import Deny
+from ringfence.enforcement.approval import Asking, Held
 from ringfence.transport.link import Link
 
 _ANSWER_S: Final = 2.0
@@ -15,7 +29,7 @@ _USERS_KEPT: Final = 10_000
 
 @final
 class Inquiries:
-    """Implements `enforcement.proof.UserRegistry` and `enforcement.lease.Lender`."""
+    """Implements `enforcement.proof.UserRegistry`, `.lease.Lender` and `.approval.Approvals`."""
 
     def __init__(self) -> None:
         """Nobody can be asked before there is a link."""
@@ -54,6 +68,37 @@ class Inquiries:
             raise _unexpected(answer)
         return answer
 
+    async def hold(self, asking: Asking) -> Held:
+        """Hold a call. Raises UnavailableError."""
+        answer = await self._in_time(HoldCall(asking))
+        if not isinstance(answer, HeldCall):
+            raise _unexpected(answer)
+        return answer.held
+
+    async def find(self, organisation: str, approval: str) -> Approval | None:
+        """A held call as it is. Raises UnavailableError."""
+        return await self.wait(organisation, approval, 0.0)
+
+    async def wait(self, organisation: str, approval: str, timeout_s: float) -> Approval | None:
+        """A held call once it is decided, or after that time. Raises UnavailableError."""
+        question = FindApproval(organisation=organisation, approval=approval, wait_s=timeout_s)
+        answer = await self._in_time(question, timeout_s + _ANSWER_S)
+        if not isinstance(answer, FoundApproval):
+            raise _unexpected(answer)
+        return answer.approval
+
+    async def consume(self, approval: str, binding: Binding, action: str) -> Approval | Deny:
+        """Use an approval. Raises UnavailableError; then it may have been used."""
+        question = ConsumeApproval(approval=approval, binding=binding, action=action)
+        answer = await self._in_time(question)
+        if not isinstance(answer, ConsumedApproval):
+            raise _unexpected(answer)
+        if answer.approval is not None:
+            return answer.approval
+        if answer.refused is None:
+            raise _unexpected(answer)
+        return Deny(reason=answer.refused)
+
     def report(self, report: Report) -> None:
         """Tell what was spent and what goes back."""
         self.tell(report)
@@ -63,9 +108,9 @@ class Inquiries:
         if self.link is not None:
             self.link.tell(message)
 
-    async def _in_time(self, message: Message) -> Message:
+    async def _in_time(self, message: Message, timeout_s: float = _ANSWER_S) -> Message:
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(timeout_s):
                 return await self._ask(message)
         except TimeoutError as error:
             why = "the supervisor does not answer in time"

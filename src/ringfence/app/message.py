@@ -12,6 +12,7 @@ from ringfence.app.group import Place
 from ringfence.config.settings import SQLITE
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
+from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.lease import Recall, Report, Take, Taken
 from ringfence.domain.model import UpstreamStanding
@@ -26,6 +27,8 @@ from ringfence.domain.registry import (
     Resolve,
     Resolved,
 )
+from ringfence.domain.verdict import Reason
+from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
@@ -130,6 +133,47 @@ class Identified(msgspec.Struct, frozen=True, tag="identified"):
     user: str
 
 
+class HoldCall(msgspec.Struct, frozen=True, tag="hold_call"):
+    """A worker asks for a call to be held until a person has answered."""
+
+    asking: Asking
+
+
+class HeldCall(msgspec.Struct, frozen=True, tag="held_call"):
+    """The answer to `HoldCall`."""
+
+    held: Held
+
+
+class FindApproval(msgspec.Struct, frozen=True, kw_only=True, tag="find_approval"):
+    """A worker asks how a held call stands; answered when that is decided, or after `wait_s`."""
+
+    organisation: str
+    approval: str
+    wait_s: float = 0.0
+
+
+class FoundApproval(msgspec.Struct, frozen=True, tag="found_approval"):
+    """The answer to `FindApproval`: the held call, if there is one."""
+
+    approval: Approval | None
+
+
+class ConsumeApproval(msgspec.Struct, frozen=True, kw_only=True, tag="consume_approval"):
+    """A worker wants to use an approval for an action."""
+
+    approval: str
+    binding: Binding
+    action: str
+
+
+class ConsumedApproval(msgspec.Struct, frozen=True, kw_only=True, tag="consumed_approval"):
+    """The answer to `ConsumeApproval`: the approval, used up, or why it may not be used."""
+
+    approval: Approval | None = None
+    refused: Reason | None = None
+
+
 class CatchUp(msgspec.Struct, frozen=True, tag="catch_up"):
     """Answer when all events so far are durable; with bodies, when those are on disk too."""
 
@@ -210,6 +254,12 @@ Message = (
     | Renewal
     | Identify
     | Identified
+    | HoldCall
+    | HeldCall
+    | FindApproval
+    | FoundApproval
+    | ConsumeApproval
+    | ConsumedApproval
     | CatchUp
     | Measure
     | Measurement

@@ -11,7 +11,8 @@ from ringfence.api import local
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
-from ringfence.app.alert import BudgetAlerts, opened
+from ringfence.app import alert, approval
+from ringfence.app.alert import BudgetAlerts
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.data_port import tls_of
@@ -30,6 +31,7 @@ from ringfence.app.witness import Witnesses
 from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
@@ -110,6 +112,20 @@ class Plane:
         self._close.push_async_callback(self._stores.close)
         self._warnings = Warnings(self._stores.keeper, witnesses, self._note_warning)
         self._health = LedgerHealth(self._stores.ledger)
+        self._news = approval.ApprovalNews(
+            self.configuration,
+            self._record,
+            lambda rules: approval.opened(self._pool, self._secret, rules),
+        )
+        self._close.push_async_callback(self._news.stop)
+        self._approvals = ApprovalDesk(
+            self._stores.state.approvals,
+            clock=self._clock,
+            ids=self._ids,
+            approvers=approval.Approvers(self.configuration),
+            tell=self._news.tell,
+        )
+        await self._approvals.begin()
         if supervisor is None:
             self.workers = Embedded(self._stores, self._clock, self._ids, self._readiness)
             self._close.push_async_callback(self.workers.close)
@@ -121,7 +137,7 @@ class Plane:
             Retention(self._keys, self._storage), self._clock, self._organisations, self._record
         )
         alerts = BudgetAlerts(
-            self.workers.budgets, self._record, partial(opened, self._pool, self._secret)
+            self.workers.budgets, self._record, partial(alert.opened, self._pool, self._secret)
         )
         watching = alerts.run(self._organisations, self._clock)
         for work in (self._tidy(), watching, retention.run()):
@@ -174,6 +190,7 @@ class Plane:
             recovered=recovered,
             users=StoredUsers(state, self._clock, self._ids),
             ledger=self._stores.ledger,
+            approvals=self._approvals,
             logs=self._worker_logs(),
             signing_key=str(self._settings.signing_key or ""),
             database=self._settings.database,
@@ -250,6 +267,7 @@ class Plane:
             open_shelves=self._storage.shelves,
             holds=self._storage.holds,
             readers=readers(),
+            approvals=self._approvals,
         )
 
     def _vouch(self) -> None:
@@ -359,6 +377,8 @@ class Plane:
             self._health.observe()
             with contextlib.suppress(RingfenceError):
                 await self._warnings.observe()
+            with contextlib.suppress(RingfenceError):
+                await self._approvals.tidy()
             try:
                 await self.workers.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)

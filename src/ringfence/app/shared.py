@@ -9,7 +9,13 @@ from ringfence.app.group import Beginning
 from ringfence.app.learning import Learning
 from ringfence.app.message import (
     Configure,
+    ConsumeApproval,
+    ConsumedApproval,
     CredentialsChange,
+    FindApproval,
+    FoundApproval,
+    HeldCall,
+    HoldCall,
     Identified,
     Identify,
     Learned,
@@ -22,6 +28,7 @@ from ringfence.decisions.lease import Broker
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Charged, Holder, Recall, Report, Take
 from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
+from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lending import Lending
@@ -70,6 +77,7 @@ class Shared:
     def __init__(self, beginning: Beginning, clock: Clock, ids: Ids, workers: Workers) -> None:
         """Take up what the record has left open."""
         self._users = beginning.users
+        self._approvals = beginning.approvals
         self._ledger = beginning.ledger
         self._workers = workers
         self._clock = clock
@@ -194,6 +202,8 @@ class Shared:
                 return self.lending.take(worker.holder, message)
             case Identify():
                 return self._identify(message)
+            case HoldCall() | FindApproval() | ConsumeApproval():
+                return self._approval(message)
             case _:
                 raise unexpected(message)
 
@@ -225,6 +235,19 @@ class Shared:
         task = asyncio.create_task(worker.obey(worker.ask(message)))
         self._spreading.add(task)
         task.add_done_callback(self._spreading.discard)
+
+    async def _approval(self, asked: HoldCall | FindApproval | ConsumeApproval) -> Message:
+        approvals = self._approvals
+        match asked:
+            case HoldCall(asking):
+                return HeldCall(await approvals.hold(asking))
+            case FindApproval(organisation=organisation, approval=approval, wait_s=wait_s):
+                return FoundApproval(await approvals.wait(organisation, approval, wait_s))
+            case ConsumeApproval(approval=approval, binding=binding, action=action):
+                used = await approvals.consume(approval, binding, action)
+                if isinstance(used, Deny):
+                    return ConsumedApproval(refused=used.reason)
+                return ConsumedApproval(approval=used)
 
     async def _identify(self, asked: Identify) -> Message:
         return Identified(await self._users.user_id(asked.organisation, asked.name))

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ringfence import __version__
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
+from ringfence.app import approval
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
@@ -17,9 +18,11 @@ from ringfence.app.stores import attest_others
 from ringfence.config.settings import Settings
 from ringfence.decisions.budget import Line
 from ringfence.domain.agent import AgentState
+from ringfence.domain.approval import Approval
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, LedgerWriter
@@ -31,6 +34,11 @@ from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
 
 _READING = frozenset({"GET", "HEAD"})
+
+
+async def _tell_nobody(what: str, held: Approval) -> None:
+    """No call waits, and no webhook is open, while no plane is running."""
+    del what, held
 
 
 class _NoWorkers:
@@ -173,6 +181,13 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                 open_shelves=storage.shelves,
                 holds=storage.holds,
                 readers=readers(),
+                approvals=ApprovalDesk(
+                    state.approvals,
+                    clock=installation.clock,
+                    ids=installation.ids,
+                    approvers=approval.Approvers(lambda: installation.configuration),
+                    tell=_tell_nobody,
+                ),
                 keys=SigningKeys(settings.data, settings.signing_key),
                 vouch=installation.vouch,
                 clock=installation.clock,

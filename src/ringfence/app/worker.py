@@ -13,6 +13,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
@@ -74,6 +75,8 @@ class Surroundings:
     ids: Ids
     readiness: Readiness
     users: UserRegistry
+    approvals: Approvals | None = None
+    """Where calls wait for a person; None where nobody can be asked, which denies."""
     registry: RegistryWire | None = None
     """The way to the registry of invocations; None where this worker knows them all."""
     supplier: Supplier | None = None

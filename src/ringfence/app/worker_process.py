@@ -180,6 +180,7 @@ class WorkerProcess:
                 readiness=self._trouble,
                 authority=self._authority,
                 users=self._inquiries,
+                approvals=self._inquiries,
                 number=start.worker,
                 workers=start.workers,
                 registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),

@@ -28,7 +28,7 @@ from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.usage import Group
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import FINDING, AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import FINDING, AnyEvent, Change, Hold, Intent, Outcome, Refusal
 from ringfence.domain.money import Money, format_usd
 from ringfence.transport.clock import SystemClock
 
@@ -333,6 +333,9 @@ def _what(event: AnyEvent) -> str:
         case Refusal():
             again = f" ×{event.repeats} more" if event.repeats else ""
             return f"{event.resource}: {event.decision.code}{again}: {event.decision.message}"
+        case Hold():
+            why = event.decision.message
+            return f"{event.resource}: held as {event.approval}{': ' + why if why else ''}"
         case Change():
             detail = ", ".join(f"{name} {value}" for name, value in event.detail.items())
             return f"{event.what} {event.subject}{': ' + detail if detail else ''}"

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
         "Look for what could keep the plane from working.",
     ),
     "agent": ("ringfence.cli.agent:agent", "Agents and their tokens."),
+    "approval": ("ringfence.cli.approval:approval", "Calls that wait for a person."),
     "trace": ("ringfence.cli.trace.command:trace", "What agents did, step by step."),
     "audit": ("ringfence.cli.audit:audit", "The record: search, export, verify."),
     "budget": ("ringfence.cli.budget:budget", "What is spent and left; grant more."),

@@ -45,7 +45,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
-    """What one person said, when, and from where (`cli`, `api`, `webhook`)."""
+    """What one person said, when, and from where (`cli`, `api`, `webhook`).
+
+    `user` is `user:<id>`, or `cli:uid=<n>` for the operator of the plane's own machine.
+    """
 
     user: str
     approves: bool
@@ -70,8 +73,34 @@ class Approval:
     expires_us: int
     quorum: int = 1
     escalate_to: str = ""
+    """Who is told when nobody has answered by half of the time."""
     escalated_us: int | None = None
     state: ApprovalState = ApprovalState.PENDING
     votes: tuple[Vote, ...] = ()
     action: str = ""
     """The action that consumed it; empty until then."""
+
+
+class WebhookForm(StrEnum):
+    """In which form a webhook is told: every field, or a text that chat services show."""
+
+    PLAIN = "plain"
+    SLACK = "slack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRules:
+    """What the configuration says of held calls.
+
+    `seconds` is how long one is held before it is denied, `quorum` how many different people must
+    approve. `webhook` is told of every one; a message is a pointer and never an answer.
+    `credential` and `signing_key` name secrets: a bearer token, and the key of an HMAC over the
+    message.
+    """
+
+    seconds: int = 3600
+    quorum: int = 1
+    webhook: str = ""
+    form: WebhookForm = WebhookForm.PLAIN
+    credential: str | None = None
+    signing_key: str | None = None

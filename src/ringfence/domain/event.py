@@ -126,6 +126,8 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """What was masked in the body before it was stored: how many of each name."""
     client: str = ""
     """The client's user agent, cut to 120 characters."""
+    approval: str = ""
+    """The approval that this action has used up; empty if it needed none."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,6 +192,29 @@ class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
     client: str = ""
 
 
+class Hold(AgentEvent, kw_only=True, omit_defaults=True, tag="hold"):
+    """An action that waits for a person. What becomes of it, a `Change` of the approval says.
+
+    If it is carried out, that is an intent of its own, which names the approval.
+    """
+
+    action: str
+    action_kind: str
+    resource: str
+    operation: str = ""
+    invocation: str
+    root: str
+    decision: Decision
+    approval: str
+    fingerprint: str
+    """`sha256:…` over everything that the approval is bound to."""
+    expires_us: str
+    body: str = ""
+    """Commitment to the arguments that the person sees."""
+    masked: dict[str, int] = {}
+    client: str = ""
+
+
 class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
     """Something a person or the plane itself changed: a token, a state, an invocation, an epoch.
 
@@ -208,4 +233,4 @@ class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
     root: str = ""
 
 
-AnyEvent = Intent | Outcome | Refusal | Change
+AnyEvent = Intent | Outcome | Refusal | Hold | Change

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ringfence.domain.agent import Agent
 from ringfence.domain.alert import AlertRules
+from ringfence.domain.approval import ApprovalRules
 from ringfence.domain.budget import Budget
 from ringfence.domain.issuer import Issuer
 from ringfence.domain.masking import MaskingRules
@@ -90,6 +91,7 @@ class Organisation:
     agents: Mapping[str, Agent] = field(default_factory=dict)
     policies: str | None = None
     alerts: AlertRules = field(default_factory=AlertRules)
+    approvals: ApprovalRules = field(default_factory=ApprovalRules)
     retention: RetentionRules = field(default_factory=RetentionRules)
     masking: MaskingRules = field(default_factory=MaskingRules)
     digest: str = ""

@@ -5,7 +5,7 @@ from typing import Final, final
 from urllib.parse import urlsplit
 
 from ringfence.domain.error import RingfenceError
-from ringfence.transport.http import Origin, Requester
+from ringfence.transport.http import Headers, Origin, Requester
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -29,9 +29,11 @@ class Posting:
         query = f"?{parts.query}" if parts.query else ""
         self._target = f"{parts.path or '/'}{query}".encode()
 
-    async def send(self, document: bytes, content_type: bytes, token: str = "") -> str:
+    async def send(
+        self, document: bytes, content_type: bytes, token: str = "", further: Headers = ()
+    ) -> str:
         """Why it was not taken; empty if it was. A token is sent as a bearer's."""
-        headers = [(b"host", self._authority), (b"content-type", content_type)]
+        headers = [(b"host", self._authority), (b"content-type", content_type), *further]
         if token:
             headers.append((b"authorization", f"Bearer {token}".encode()))
         try:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import logging
 from collections.abc import Callable, Sequence
 from typing import final
 
-from ringfence.transport.http import Requester
+from ringfence.transport.http import Headers, Requester
 from ringfence.transport.posting import Posting
 
 _LOG = logging.getLogger(__name__)
@@ -15,7 +17,10 @@ _WAITING_MOST = 1_000
 _PAUSES_S = (1.0, 5.0, 25.0, 125.0)
 
 Credential = Callable[[], str]
-"""Gives the bearer token to send now; empty for none."""
+"""Gives the bearer token, or the key to sign with, to use now; empty for none."""
+
+SIGNATURE = b"ringfence-signature"
+"""The header of a signed message: `sha256=` and the HMAC-SHA256 of the body, in hexadecimal."""
 
 
 @final
@@ -32,9 +37,11 @@ class Webhook:
         url: str,
         credential: Credential,
         *,
+        signing_key: Credential = str,
         pauses_s: Sequence[float] = _PAUSES_S,
     ) -> None:
         """Nothing is sent before `start`."""
+        self._signing_key = signing_key
         self._posting = Posting(client, url)
         self._credential = credential
         self._pauses_s = pauses_s
@@ -74,10 +81,19 @@ class Webhook:
                     extra={"host": self._posting.host},
                 )
 
+    def _signed(self, document: bytes) -> Headers:
+        key = self._signing_key()
+        if not key:
+            return ()
+        digest = hmac.new(key.encode(), document, hashlib.sha256).hexdigest()
+        return ((SIGNATURE, f"sha256={digest}".encode()),)
+
     async def _deliver(self, document: bytes) -> bool:
         """Whether it was taken, at one of several times."""
         for pause_s in (*self._pauses_s, None):
-            why = await self._posting.send(document, b"application/json", self._credential())
+            why = await self._posting.send(
+                document, b"application/json", self._credential(), self._signed(document)
+            )
             if not why:
                 return True
             _LOG.warning(

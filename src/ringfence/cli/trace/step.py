@@ -14,6 +14,7 @@ from ringfence.domain.usage import Usage
 _INDENT = "    "
 _BETWEEN = " · "
 _OWN_ROLES = frozenset({"assistant", "model"})
+_HELD = "ask"
 _DEFAULT_LIMIT = "(default)"
 
 
@@ -44,6 +45,8 @@ def _heading(sheet: Sheet, step: Step) -> None:
     if step.is_refused:
         again = f" ×{1 + step.repeats}" if step.repeats else ""
         words.append((f"REFUSED {step.decision.code}{again}", style.bad))
+    elif step.decision.verdict == _HELD:
+        words.append((f"HELD {step.approval}", style.warning))
     elif step.status == "ok":
         words.append((f"{dollars(step.cost_nano)}", style.bold))
     else:
@@ -116,6 +119,8 @@ def _decided(sheet: Sheet, step: Step) -> None:
         sheet.text("refused", decision.message or decision.code, style.bad)
         return
     obligations = map(_obligation, decision.obligations)
+    if step.approval and decision.verdict != _HELD:
+        sheet.text("approval", step.approval)
     reasons = [*obligations, *filter(None, (decision.code, decision.message))]
     if reasons or decision.verdict != "allow":
         is_usual = all(each.endswith(_DEFAULT_LIMIT) for each in reasons)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import final
 
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome, Refusal
 from ringfence.protocols import canonical
 from ringfence.stores.body import Body, BodyStore, Part
 from ringfence.stores.body.shelf import Entry
@@ -134,9 +134,11 @@ class Drafter:
             draft.closed.remove(key)
             self._pending.add(key)
 
-    def _commit_to(self, event: Intent | Outcome | Refusal, part: Part, body: Body) -> Entry | None:
+    def _commit_to(
+        self, event: Intent | Outcome | Refusal | Hold, part: Part, body: Body
+    ) -> Entry | None:
         """Put the commitment to a body into its event, if the body will be stored."""
-        if not isinstance(event, Refusal):
+        if isinstance(event, Intent | Outcome):
             event.body_bytes = len(body.whole)
         entry = None
         if self._bodies is not None:

@@ -7,7 +7,7 @@ gathered again from the segments.
 
 from typing import Final, final
 
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome
 from ringfence.stores.ledger.activity import Activity, Key
 
 _MOST_EVENTS: Final = 4096
@@ -68,6 +68,8 @@ class Projection:
             self._apply_outcome(event)
         elif isinstance(event, Change):
             self.activity.add_change(event)
+        elif isinstance(event, Hold):
+            self.activity.add_hold(event)
         elif event.invocation:
             self.activity.add_refusal(event)
 

@@ -8,15 +8,21 @@ from typing import Final, Literal, final
 import msgspec
 
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import FINDING, AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import FINDING, AnyEvent, Change, Hold, Intent, Outcome, Refusal
 from ringfence.domain.invocation import InvocationState
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord
 
-Kind = Literal["intent", "outcome", "refusal", "change", "finding"]
+Kind = Literal["intent", "outcome", "refusal", "hold", "change", "finding"]
 """A finding is a change whose `what` begins with `finding.`; asking for changes gives both."""
 
-_KINDS: Final = {Intent: "intent", Outcome: "outcome", Refusal: "refusal", Change: "change"}
+_KINDS: Final = {
+    Intent: "intent",
+    Outcome: "outcome",
+    Refusal: "refusal",
+    Hold: "hold",
+    Change: "change",
+}
 
 
 class Criteria(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,14 +212,14 @@ def _users(event: AnyEvent) -> Sequence[str]:
 
 
 def _verdict(event: AnyEvent) -> str | None:
-    return event.decision.verdict if isinstance(event, Intent | Refusal) else None
+    return event.decision.verdict if isinstance(event, Intent | Refusal | Hold) else None
 
 
 def _codes(event: AnyEvent) -> Sequence[str]:
     match event:
         case Outcome():
             return (event.status.value, event.error)
-        case Intent() | Refusal():
+        case Intent() | Refusal() | Hold():
             return (event.decision.code,)
         case Change():
             return (event.what,)

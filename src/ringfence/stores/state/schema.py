@@ -142,6 +142,19 @@ grants = Table(
     Index("grants_account", "organisation", "scope", "holder", "per", "window_start_us"),
 )
 
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # JSON of `domain.approval.Approval`
+    PrimaryKeyConstraint("organisation", "id"),
+    Index("approvals_state", "organisation", "state", "id"),
+)
+
 epochs = Table(
     "epochs",
     metadata,
@@ -167,7 +180,12 @@ def _add_users(connection: Connection) -> None:
     connection.execute(text(tier))
 
 
-STEPS: Sequence[Step] = (_add_users,)
+def _add_approvals(connection: Connection) -> None:
+    """Version 3: calls that are held until a person has answered."""
+    approvals.create(connection)
+
+
+STEPS: Sequence[Step] = (_add_users, _add_approvals)
 """Step n brings version n + 1 to n + 2. A new database is made at the newest version at once."""
 
 

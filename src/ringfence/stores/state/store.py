@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.stores.state.agent import AgentRecords
+from ringfence.stores.state.approval import ApprovalRecords
 from ringfence.stores.state.configuration import ConfigurationRecords
 from ringfence.stores.state.database import Database, open_sqlite
 from ringfence.stores.state.grant import GrantRecords
@@ -23,6 +24,7 @@ class StateStore:
     keys: KeyRecords
     grants: GrantRecords
     users: UserRecords
+    approvals: ApprovalRecords
 
     def close(self) -> None:
         """Close every connection."""
@@ -47,4 +49,5 @@ def state_on(database: Database) -> StateStore:
         keys=KeyRecords(database),
         grants=GrantRecords(database),
         users=UserRecords(database),
+        approvals=ApprovalRecords(database),
     )

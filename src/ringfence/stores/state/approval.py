@@ -1,0 +1,118 @@
+"""Approvals: calls that are held until a person has answered."""
+
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from ringfence.decisions.approval import OPEN
+from ringfence.domain.approval import Approval, ApprovalState
+from ringfence.stores.state.database import Database
+from ringfence.stores.state.schema import approvals
+
+Advance = Callable[[Approval], Approval | None]
+"""What becomes of a held call; None leaves it as it is."""
+
+
+class ApprovalRecords:
+    """Held calls of all organisations.
+
+    INVARIANT: a state is changed in one transaction that has read it, so that of two people who
+    answer at once, or two actions that rest on one approval, one is first.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    def add(self, approval: Approval) -> None:
+        """Keep a held call."""
+        with self._database.write() as connection:
+            connection.execute(insert(approvals).values(_row(approval)))
+
+    def find(self, organisation: str, approval: str) -> Approval | None:
+        """The held call with that id, whatever has become of it."""
+        with self._database.read() as connection:
+            row = connection.execute(_one(organisation, approval)).one_or_none()
+        return None if row is None else _read(row)
+
+    def list(
+        self,
+        organisation: str,
+        *,
+        states: frozenset[ApprovalState] | None = None,
+        before: str = "",
+        limit: int | None = None,
+    ) -> tuple[Approval, ...]:
+        """Held calls of an organisation, the newest first; `before` is an id, for paging."""
+        query = select(approvals.c.document).where(approvals.c.organisation == organisation)
+        if states is not None:
+            query = query.where(approvals.c.state.in_(sorted(states)))
+        if before:
+            query = query.where(approvals.c.id < before)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(approvals.c.id.desc()).limit(limit)).all()
+        return tuple(_read(row) for row in rows)
+
+    def open(self) -> tuple[Approval, ...]:
+        """Every held call out of which something can still become, of all organisations."""
+        query = select(approvals.c.document).where(approvals.c.state.in_(sorted(OPEN)))
+        with self._database.read() as connection:
+            return tuple(_read(row) for row in connection.execute(query).all())
+
+    def change(self, organisation: str, approval: str, advance: Advance) -> Approval | None:
+        """Let something become of a held call; it as it is now, None if there is none.
+
+        `advance` may be called with a call that has moved on since it was last seen.
+        """
+        with self._database.write() as connection:
+            query = _one(organisation, approval).with_for_update()
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            found = _read(row)
+            changed = advance(found)
+            if changed is None:
+                return found
+            _write(connection, changed)
+            return changed
+
+    def forget(self, before_us: int) -> int:
+        """Drop ended ones that were made before then; how many there were."""
+        gone = delete(approvals).where(
+            approvals.c.created_us < before_us, approvals.c.state.not_in(sorted(OPEN))
+        )
+        with self._database.write() as connection:
+            return connection.execute(gone).rowcount
+
+
+def _one(organisation: str, approval: str) -> Select[tuple[bytes]]:
+    return select(approvals.c.document).where(
+        approvals.c.organisation == organisation, approvals.c.id == approval
+    )
+
+
+def _write(connection: Connection, approval: Approval) -> None:
+    connection.execute(
+        update(approvals)
+        .where(
+            approvals.c.organisation == approval.binding.organisation,
+            approvals.c.id == approval.id,
+        )
+        .values(_row(approval))
+    )
+
+
+def _row(approval: Approval) -> dict[str, object]:
+    return {
+        "organisation": approval.binding.organisation,
+        "id": approval.id,
+        "state": approval.state.value,
+        "agent": approval.binding.agent,
+        "created_us": approval.created_us,
+        "document": msgspec.json.encode(approval),
+    }
+
+
+def _read(row: Row[tuple[bytes]]) -> Approval:
+    return msgspec.json.decode(row.document, type=Approval)

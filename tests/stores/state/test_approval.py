@@ -1,0 +1,70 @@
+import threading
+from dataclasses import replace
+
+from tests.decisions.test_approval import BINDING, held
+
+from ringfence.domain.approval import Approval, ApprovalState, Vote
+from ringfence.stores.state.store import StateStore
+
+
+def made(number: int, organisation: str = "org_1") -> Approval:
+    binding = replace(BINDING, organisation=organisation, arguments=b'{"\xc3\xa9":"\\u0000"}')
+    votes = (Vote(user="user:ann", approves=True, at_us=2**53 + 1, comment="ja"),)
+    return held(id=f"apr_{number}", binding=binding, created_us=number, votes=votes)
+
+
+def test_a_held_call_is_read_back_to_the_byte(state: StateStore) -> None:
+    state.approvals.add(made(1))
+    assert state.approvals.find("org_1", "apr_1") == made(1)
+
+
+def test_held_calls_of_another_organisation_do_not_exist(state: StateStore) -> None:
+    state.approvals.add(made(1, "org_2"))
+    assert state.approvals.find("org_1", "apr_1") is None
+    assert state.approvals.list("org_1") == ()
+    assert state.approvals.change("org_1", "apr_1", lambda _: made(2)) is None
+
+
+def test_they_are_listed_newest_first_by_state_and_in_pages(state: StateStore) -> None:
+    for number in (1, 2, 3):
+        state.approvals.add(made(number))
+    state.approvals.change("org_1", "apr_2", lambda found: replace(found, state=_DENIED))
+    assert [each.id for each in state.approvals.list("org_1")] == ["apr_3", "apr_2", "apr_1"]
+    assert [each.id for each in state.approvals.list("org_1", before="apr_3", limit=1)] == ["apr_2"]
+    denied = state.approvals.list("org_1", states=frozenset({_DENIED}))
+    assert [each.id for each in denied] == ["apr_2"]
+    assert {each.id for each in state.approvals.open()} == {"apr_1", "apr_3"}
+
+
+def test_of_many_who_change_it_at_once_one_is_first(state: StateStore) -> None:
+    state.approvals.add(made(1))
+    won: list[int] = []
+
+    def use(number: int) -> None:
+        def advance(found: Approval) -> Approval | None:
+            if found.state is not ApprovalState.PENDING:
+                return None
+            won.append(number)
+            return replace(found, state=ApprovalState.CONSUMED, action=str(number))
+
+        state.approvals.change("org_1", "apr_1", advance)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = state.approvals.find("org_1", "apr_1")
+    assert found is not None
+    assert won == [int(found.action)]
+
+
+def test_what_has_ended_long_ago_is_forgotten_and_what_is_open_is_not(state: StateStore) -> None:
+    for number in (1, 2):
+        state.approvals.add(made(number))
+    state.approvals.change("org_1", "apr_1", lambda found: replace(found, state=_DENIED))
+    assert state.approvals.forget(before_us=2) == 1
+    assert [each.id for each in state.approvals.list("org_1")] == ["apr_2"]
+
+
+_DENIED = ApprovalState.DENIED
