@@ -108,10 +108,6 @@ ROWS: Final[Mapping[Code, Row]] = {
     Code.BUDGET_EXHAUSTED: Row(402, *_SPENT, "the money is spent"),
     Code.LIMIT_REACHED: Row(402, *_OVER, "a counted limit is reached"),
     Code.LOOP_DETECTED: Row(402, *_OVER, "the run repeats itself and was stopped"),
-    Code.APPROVAL_PENDING: Row(403, *_PERMISSION, "a person has not answered yet; never 409, 429"),
-    Code.APPROVAL_DENIED: Row(403, *_PERMISSION, "a person said no"),
-    Code.APPROVAL_EXPIRED: Row(403, *_PERMISSION, "nobody answered in time, which denies"),
-    Code.APPROVAL_MISMATCH: Row(403, *_PERMISSION, "the approval is for something else, or used"),
     Code.RATE_EXCEEDED: Row(
         429, "rate_limit_error", "RESOURCE_EXHAUSTED", "too fast; waiting helps", 1.0
     ),
