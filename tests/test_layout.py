@@ -26,6 +26,7 @@ WITHOUT_TEST = {
     "domain/lease": "words",
     "domain/model": "words",
     "domain/organisation": "words",
+    "domain/pacing": "words",
     "domain/policy": "words",
     "domain/price": "words",
     "domain/tool": "words",

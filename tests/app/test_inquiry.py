@@ -8,6 +8,8 @@ from ringfence.app.inquiry import Inquiries
 from ringfence.app.message import VERSION, Done, Identified, Identify, Message
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
+from ringfence.domain.model import UpstreamKey, UpstreamKind
+from ringfence.domain.pacing import Busy, Enter, Entered
 from ringfence.domain.registry import Clue, Heard, Resolve, Resolved, Who
 from ringfence.transport.link import Link
 
@@ -98,5 +100,42 @@ def test_without_a_supervisor_nothing_is_answered() -> None:
                 await asking
         with pytest.raises(UnavailableError):
             await Inquiries().take(TAKE)
+
+    asyncio.run(story())
+
+
+ENTER = Enter(number=7, agent="agt_1", upstreams=())
+
+
+def test_places_are_waited_for_until_they_are_told_of() -> None:
+    async def story() -> None:
+        inquiries, supervisor, link = await linked()
+        entering = asyncio.create_task(inquiries.enter(ENTER))
+        await asyncio.sleep(0.01)
+        assert supervisor.heard == [ENTER]
+        inquiries.entered(Entered(number=8))
+        busy = Busy(
+            upstream=UpstreamKey("org_1", UpstreamKind.MODEL, "m"), words="is busy", wait_s=1.0
+        )
+        inquiries.entered(Entered(number=7, busy=busy))
+        assert await entering == busy
+        inquiries.entered(Entered(number=7))  # nobody waits any more
+        link.close()
+
+    asyncio.run(story())
+
+
+def test_nobody_waits_for_places_whose_supervisor_has_gone() -> None:
+    async def story() -> None:
+        inquiries, _, link = await linked()
+        entering = asyncio.create_task(inquiries.enter(ENTER))
+        await asyncio.sleep(0)
+        link.close()
+        inquiries.closed()
+        with pytest.raises(UnavailableError):
+            await entering
+        await asyncio.sleep(0.01)
+        with pytest.raises(UnavailableError):
+            await inquiries.enter(ENTER)
 
     asyncio.run(story())

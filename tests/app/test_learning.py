@@ -3,7 +3,9 @@ import pytest
 from ringfence.app import learning
 from ringfence.app.learning import Learning
 from ringfence.app.message import Learned
+from ringfence.decisions.breaker import Breaker, State
 from ringfence.decisions.input_bound import Evidence
+from ringfence.domain.model import UpstreamKey, UpstreamKind
 from ringfence.enforcement.provider_object import Kept
 
 
@@ -28,3 +30,15 @@ def test_only_the_newest_objects_are_remembered(monkeypatch: pytest.MonkeyPatch)
     for name in ("a", "b", "a", "c"):
         known.add(Learned(kept=(kept(name),)))
     assert [each.name for each in known.all().kept] == ["a", "c"]
+
+
+def test_breakers_that_are_open_are_told_to_who_starts_later() -> None:
+    known = Learning()
+    key = UpstreamKey("org_1", UpstreamKind.MODEL, "small")
+    other = UpstreamKey("org_1", UpstreamKind.CREDENTIAL, "house")
+    opened = Breaker(state=State.OPEN, failures=5, opened=1, until_us=9, cause="status 503")
+    known.add(Learned(breakers=((key, opened), (other, opened))))
+    known.add(Learned(breakers=((other, Breaker()),)))
+    assert known.all().breakers == ((key, opened),)
+    known.reloaded()
+    assert known.all().breakers == ()

@@ -348,7 +348,7 @@ def test_workers_share_a_pace_and_tell_of_it_together(installed: Installation) -
         async with provider(late) as there:
             installed.configure(there.url)
             config = installed.folder / "ringfence.yaml"
-            pace = "small: {pace: {concurrent: 5, queue_seconds: 60}, "
+            pace = "small: {pace: {concurrent: 5, agent_share: 1, queue_seconds: 60}, "
             config.write_text(config.read_text().replace("small: {", pace, 1))
             installed.give_token()
             async with plane(installed) as running:
@@ -361,5 +361,28 @@ def test_workers_share_a_pace_and_tell_of_it_together(installed: Installation) -
                 assert {each.status for each in await asked} == {200}
                 [small] = await running.workers.upstreams(acme)
                 assert (small.going, small.waiting) == (0, 0)
+
+    asyncio.run(story())
+
+
+def test_a_credential_that_one_worker_has_seen_refused_is_shown_by_none(
+    installed: Installation,
+) -> None:
+    refusing = parse("{format: 1, rules: [{answer: {faults: {status: 401}}}]}")
+
+    async def story() -> None:
+        async with provider(refusing) as there:
+            installed.configure(there.url)
+            installed.give_token()
+            async with plane(installed) as running:
+                acme = running.configuration().organisations["acme"].id
+                for _ in range(20):
+                    await answers(installed, 1)
+                    if there.journal.total >= 3:
+                        await asyncio.sleep(0.05)
+                # Each may have seen two refusals before one saw the third.
+                assert there.journal.total <= 2 * installed.workers + 1
+                found = await running.workers.upstreams(acme)
+                assert [(each.kind, each.state) for each in found] == [("credential", "open")]
 
     asyncio.run(story())

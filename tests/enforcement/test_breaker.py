@@ -359,3 +359,61 @@ def test_what_fails_for_one_organisation_is_open_for_no_other() -> None:
         assert world.worker.watch.breakers.standing("org_other") == []
 
     asyncio.run(story())
+
+
+def joined_worlds(count: int) -> list[World]:
+    """Workers of which each is told what the others have noticed."""
+    worlds = [world_of() for _ in range(count)]
+    for world in worlds:
+
+        def tell(noticed: object, mine: World = world) -> None:
+            if isinstance(noticed, tuple):
+                for other in worlds:
+                    if other is not mine:
+                        other.worker.watch.breakers.hear(*noticed)
+
+        world.worker.watch.tell = tell
+    return worlds
+
+
+def test_a_breaker_that_opens_at_one_worker_opens_at_all_and_closes_at_all() -> None:
+    async def story() -> None:
+        first, second = joined_worlds(2)
+        first.providers.answering = second.providers.answering = DOWN
+        await ask_often(first, 5)
+        assert code_of(await second.ask()) == "circuit_open"
+        assert second.providers.sent == []
+        assert changes(second) == [], "it is on the record once"
+        first.clock.advance(6 * SECOND_US)
+        first.providers.answering = second.providers.answering = FINE
+        assert (await first.ask(body=chat("probe"))).status == 200
+        assert second.worker.watch.breakers.known == {} or all(
+            each.state == "closed" for each in second.worker.watch.breakers.known.values()
+        )
+        assert (await second.ask(body=chat("after"))).status == 200
+
+    asyncio.run(story())
+
+
+def test_who_has_a_probe_under_way_does_not_mind_what_others_tell() -> None:
+    async def story() -> None:
+        world = world_of()
+        world.providers.answering = DOWN
+        await ask_often(world, 5)
+        [(key, opened)] = world.worker.watch.breakers.known.items()
+        world.clock.advance(5 * SECOND_US)
+        gate = asyncio.Event()
+
+        async def slowly(_sent: Sent) -> Upstream:
+            await gate.wait()
+            return whole(chat_answer())
+
+        world.providers.answering = slowly
+        probe = asyncio.create_task(world.ask())
+        await turns()
+        world.worker.watch.breakers.hear(key, opened)
+        gate.set()
+        assert (await probe).status == 200
+        assert world.worker.watch.is_idle
+
+    asyncio.run(story())

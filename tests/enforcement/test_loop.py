@@ -22,10 +22,12 @@ from tests.gateways.world import (
 )
 from tests.protocols.conversation import Call, Turn, body
 
+from ringfence.decisions.retry import Retried
 from ringfence.domain.agent import LoopLimits, Threshold
 from ringfence.domain.event import Change
 from ringfence.domain.model import Dialect
 from ringfence.protocols.hint import MARK
+from ringfence.testing.clock import ManualClock
 from ringfence.testing.http import MemoryResponse
 
 PATHS = {
@@ -239,6 +241,44 @@ def test_one_request_that_keeps_failing_is_slowed_down_and_then_ends_its_run() -
         assert waited > 300
         assert [each.what for each in findings(world)] == ["finding.retries"] * 2
         world.check_books()
+
+    asyncio.run(story())
+
+
+def two_workers() -> tuple[World, World]:
+    """Each is told what the other has noticed; equal ids stand for one run that both know."""
+    clock = ManualClock()
+    first, second = World(clock=clock), World(clock=clock)
+    for mine, other in ((first, second), (second, first)):
+
+        def tell(noticed: object, other: World = other) -> None:
+            if isinstance(noticed, Retried):
+                other.worker.hear_retried(noticed)
+
+        mine.worker.watch.tell = tell
+        mine.providers.answering = always(lambda: whole({"error": {}}, 400))
+    return first, second
+
+
+def test_failures_at_providers_count_for_a_run_at_whatever_worker_they_happen() -> None:
+    async def story() -> None:
+        first, second = two_workers()
+        # The run opens at each before anything of it is told.
+        other = [("messages", [{"role": "user", "content": "another question"}])]
+        for world in (first, second):
+            body = json.dumps({"model": "small", "max_tokens": 5, **dict(other)})
+            await world.ask(body=body.encode(), headers=RUN)
+        statuses = []
+        for number in range(5):
+            first.clock.advance(1000)
+            world = (first, second)[number % 2]
+            statuses.append((await world.ask(headers=RUN)).status)
+        assert statuses == [400, 400, 400, 400, 429]
+        first.clock.advance(2_000_000)
+        first.providers.answering = always(lambda: whole(chat_answer()))
+        assert (await first.ask(headers=RUN)).status == 200
+        first.clock.advance(1000)
+        assert (await second.ask(headers=RUN)).status == 400  # forgotten there, too
 
     asyncio.run(story())
 

@@ -16,7 +16,7 @@ def test_healthy_traffic_leaves_no_trace() -> None:
         watch: Watch = world.worker.watch
         assert watch.is_idle
         assert watch.breakers.known == {}
-        assert watch.pacing.lanes == {}
+        assert watch.pacing.lanes.known == {}
 
     asyncio.run(story())
 

@@ -22,6 +22,7 @@ from ringfence.enforcement.authority import LEASE_US, Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.lease import Lender
+from ringfence.enforcement.pacing import PaceWire
 from ringfence.stores.body import Body
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
@@ -369,6 +370,7 @@ class World:
         lender: Lender | None = None,
         clock: ManualClock | None = None,
         ids: Ids | None = None,
+        pace_wire: PaceWire | None = None,
     ) -> None:
         """A worker that shares its agents with others has no authority until `renew`."""
         self.clock = clock or ManualClock()
@@ -393,6 +395,7 @@ class World:
                 supplier=supplier,
                 registry=registry,
                 lender=lender,
+                pace_wire=pace_wire,
                 authority=self.authority,
             ),
             recovered or Recovered(),

@@ -18,6 +18,7 @@ from ringfence.app.message import (
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
+from ringfence.domain.pacing import Busy, Enter, Entered, Left
 from ringfence.domain.registry import Declare, End, Heard, Resolve, Resolved
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Asking, Held
@@ -29,7 +30,7 @@ _USERS_KEPT: Final = 10_000
 
 @final
 class Inquiries:
-    """Implements `enforcement.proof.UserRegistry`, `.lease.Lender` and `.approval.Approvals`."""
+    """Implements `UserRegistry`, `Lender`, `PaceWire` and `Approvals` of enforcement."""
 
     def __init__(self) -> None:
         """Nobody can be asked before there is a link."""
@@ -37,6 +38,7 @@ class Inquiries:
         self.asked = 0
         """How often the supervisor was asked, for the status."""
         self._users: dict[tuple[str, str], str] = {}
+        self._entering: dict[int, asyncio.Future[Busy | None]] = {}
 
     async def user_id(self, organisation: str, name: str) -> str:
         """The id of a user. Raises UnavailableError."""
@@ -103,7 +105,37 @@ class Inquiries:
         """Tell what was spent and what goes back."""
         self.tell(report)
 
-    def tell(self, message: Heard | End | Report | Learned) -> None:
+    async def enter(self, enter: Enter) -> Busy | None:
+        """Wait for places at paced upstreams. Raises UnavailableError if nobody can answer."""
+        if self.link is None or self.link.is_closed:
+            raise UnavailableError("link_closed", "this worker has no supervisor")
+        self.asked += 1
+        entering: asyncio.Future[Busy | None] = asyncio.get_running_loop().create_future()
+        self._entering[enter.number] = entering
+        try:
+            self.link.tell(enter)
+            return await entering
+        finally:
+            del self._entering[enter.number]
+
+    def entered(self, entered: Entered) -> None:
+        """What has come of it; nobody may be waiting any more, and has said so."""
+        entering = self._entering.get(entered.number)
+        if entering is not None and not entering.done():
+            entering.set_result(entered.busy)
+
+    def closed(self) -> None:
+        """Nobody will answer any more."""
+        for entering in self._entering.values():
+            if not entering.done():
+                why = UnavailableError("link_closed", "the supervisor has gone")
+                entering.set_exception(why)
+
+    def left(self, left: Left) -> None:
+        """Give places back, or wait for them no longer."""
+        self.tell(left)
+
+    def tell(self, message: Heard | End | Report | Learned | Left) -> None:
         """Say something that needs no answer, in order with everything else."""
         if self.link is not None:
             self.link.tell(message)

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from typing import Final, final
 
 from ringfence.app.message import Learned
+from ringfence.decisions.breaker import Breaker, State
+from ringfence.domain.model import UpstreamKey
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.provider_object import Kept
 
@@ -19,6 +21,7 @@ class Learning:
         """Nothing was told yet."""
         self._kept: OrderedDict[tuple[str, str, str], Kept] = OrderedDict()
         self._bounds = InputBounds()
+        self._breakers: dict[UpstreamKey, Breaker] = {}
 
     def add(self, learned: Learned) -> None:
         """Take what one worker tells."""
@@ -30,7 +33,20 @@ class Learning:
                 self._kept.popitem(last=False)
         for organisation, model, evidence in learned.seen:
             self._bounds.hear(organisation, model, evidence)
+        for key, breaker in learned.breakers:
+            if breaker.state is State.CLOSED:
+                self._breakers.pop(key, None)
+            elif key in self._breakers or len(self._breakers) < _KEPT:
+                self._breakers[key] = breaker
+
+    def reloaded(self) -> None:
+        """As workers do it: nothing is held against new credentials, nor known of what is gone."""
+        self._breakers.clear()
 
     def all(self) -> Learned:
         """Everything, as one message."""
-        return Learned(kept=tuple(self._kept.values()), seen=tuple(self._bounds.known()))
+        return Learned(
+            kept=tuple(self._kept.values()),
+            seen=tuple(self._bounds.known()),
+            breakers=tuple(self._breakers.items()),
+        )

@@ -10,13 +10,16 @@ import msgspec
 from ringfence import __version__
 from ringfence.app.group import Place
 from ringfence.config.settings import SQLITE
+from ringfence.decisions.breaker import Breaker
 from ringfence.decisions.input_bound import Evidence
+from ringfence.decisions.retry import Retried
 from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.lease import Recall, Report, Take, Taken
-from ringfence.domain.model import UpstreamStanding
+from ringfence.domain.model import UpstreamKey, UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.pacing import Enter, Entered, Left, Paused
 from ringfence.domain.registry import (
     Card,
     Declare,
@@ -34,7 +37,7 @@ from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+2"
+VERSION: Final = f"{__version__}+3"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
@@ -53,11 +56,15 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     """What one worker has seen of providers and all must know.
 
     `kept` are objects and whose they are; `seen`, by organisation and model, makes a bound of input
-    rise.
+    rise. `breakers` have opened, or closed; `paused` have asked to be left alone; `retried` are
+    requests that have failed, or failed no more.
     """
 
     kept: tuple[Kept, ...] = ()
     seen: tuple[tuple[str, str, Evidence], ...] = ()
+    breakers: tuple[tuple[UpstreamKey, Breaker], ...] = ()
+    paused: tuple[Paused, ...] = ()
+    retried: tuple[Retried, ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
@@ -68,8 +75,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     """
 
     worker: int
-    workers: int = 1
-    """How many there are: paces are shared out among them."""
     data: str
     log: str
     signing_key: str = ""
@@ -270,6 +275,9 @@ Message = (
     | Done
     | Pulse
     | Learned
+    | Enter
+    | Entered
+    | Left
     | Failed
 )
 

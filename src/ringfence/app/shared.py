@@ -27,11 +27,13 @@ from ringfence.decisions.budget import Line
 from ringfence.decisions.lease import Broker
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Charged, Holder, Recall, Report, Take
+from ringfence.domain.pacing import Enter, Entered, Left
 from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lending import Lending
+from ringfence.enforcement.queueing import Queueing
 from ringfence.enforcement.registry import Registry
 from ringfence.stores.state.grant import Grant
 from ringfence.transport.clock import Clock
@@ -82,6 +84,8 @@ class Shared:
         self._workers = workers
         self._clock = clock
         self.learning = Learning()
+        self.queueing = Queueing(clock, self._entered)
+        self.queueing.install(beginning.epoch.configuration)
         self._spreading: set[asyncio.Task[None]] = set()
         self._directory = Directory()
         epoch = beginning.epoch
@@ -111,6 +115,8 @@ class Shared:
         match change:
             case Configure():
                 self._directory.install(change.configuration, change.states)
+                self.queueing.install(change.configuration)
+                self.learning.reloaded()
             case CredentialsChange():
                 self._directory.put_credentials(change.credentials)
             case StateChange():
@@ -128,6 +134,7 @@ class Shared:
         """A worker is no more; what it was lent counts as spent until `prove`."""
         self.registry.gone(worker.number)
         self.lending.died(worker.holder)
+        self.queueing.died(worker.holder)
 
     def prove(self, worker: Peer, charged: Sequence[Charged]) -> None:
         """The log of a dead worker has been made whole, and this is what it charged."""
@@ -179,11 +186,22 @@ class Shared:
                 self.registry.end(message)
             case Learned():
                 self.learning.add(message)
+                for paused in message.paused:
+                    self.queueing.paused(paused)
                 for other in self._workers():
                     if other is not worker:
                         other.tell(message)
+            case Enter():
+                self.queueing.enter(worker.holder, message)
+            case Left():
+                self.queueing.left(worker.holder, message)
             case _:
                 raise unexpected(message)
+
+    def _entered(self, holder: Holder, entered: Entered) -> None:
+        for worker in self._workers():
+            if worker.holder == holder:
+                worker.tell(entered)
 
     def asked(self, worker: Peer, message: Message, /) -> Message | Awaitable[Message]:
         """What a worker does not know; what it changes has changed when this returns."""

@@ -225,7 +225,8 @@ class Supervisor:
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand with all workers together."""
         answers = await self._ask_all(lambda: Watched(organisation=organisation))
-        return joined(each.upstreams for each in answers if isinstance(each, Standings))
+        parts = [each.upstreams for each in answers if isinstance(each, Standings)]
+        return joined([*parts, self._known().queueing.standing(organisation)])
 
     async def metrics(self) -> Measured:
         """What all workers have counted."""
@@ -331,7 +332,6 @@ class Supervisor:
         # From here to the ask, one turn: what changes later is told after this.
         start = Start(
             worker=slot.number,
-            workers=len(self._slots),
             data=str(self._folder),
             log=slot.log,
             signing_key=self._signing_key,

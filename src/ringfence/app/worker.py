@@ -8,6 +8,7 @@ from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
 from ringfence.decisions.budget import Book, Line
+from ringfence.decisions.retry import Retried
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
@@ -25,6 +26,7 @@ from ringfence.enforcement.issuer_keys import FetchedKeys
 from ringfence.enforcement.lack import Lack, Supplier, Supplies
 from ringfence.enforcement.lease import Lender, Slabs
 from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.pacing import PaceWire
 from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
@@ -83,9 +85,8 @@ class Surroundings:
     """Whoever can be asked for what another process holds; None where this one holds everything."""
     lender: Lender | None = None
     """Whoever lends it slabs of shared limits; None where all of every limit is held here."""
-    number: int = 1
-    workers: int = 1
-    """Which of how many workers this is; paces are shared out among them."""
+    pace_wire: PaceWire | None = None
+    """The way to the lanes of paced upstreams; None where they are held here."""
     ledger_totals: Callable[[], Mapping[str, int]] = dict
     """What the ledger has counted, by the names that metrics have."""
     authority: Authority | None = None
@@ -130,9 +131,7 @@ class Worker:
             self.invocations = self.view
             suppliers[Lack.INVOCATION] = self.view
         self.watch = Watch(
-            FindingLog(ledger=ledger, directory=self.directory, clock=clock),
-            number=around.number,
-            workers=around.workers,
+            FindingLog(ledger=ledger, directory=self.directory, clock=clock), around.pace_wire
         )
         supplier = Supplies(suppliers, around.supplier) if suppliers else around.supplier
         path = self.path = ModelPath(
@@ -268,6 +267,12 @@ class Worker:
         if self.slabs is not None:
             self.slabs.restate()
         self.invocations.end_calls(self._clock.now_us())
+
+    def hear_retried(self, retried: Retried) -> None:
+        """Another worker has noticed something of a run that may be known here."""
+        live = self.invocations.find(retried.invocation)
+        if live is not None:
+            self.watch.loops.hear(live, retried)
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         """Take these credentials as new, or as replacing those with the same id."""

@@ -38,12 +38,15 @@ from ringfence.app.message import (
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.decisions.input_bound import Evidence
+from ringfence.decisions.retry import Retried
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Recall, Report
+from ringfence.domain.pacing import Entered, Paused
 from ringfence.domain.registry import Ended, Opened
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.provider_object import Kept
+from ringfence.enforcement.watch import Noticed
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerWriter, Recovered
@@ -127,6 +130,8 @@ class WorkerProcess:
                 self._hurry.set()
             case Learned():
                 self._serving_now().hear(message)
+            case Entered():
+                self._inquiries.entered(message)
             case _:
                 raise _unexpected(message)
 
@@ -147,6 +152,7 @@ class WorkerProcess:
     def closed(self, why: RingfenceError) -> None:
         """The supervisor has gone: from this moment nothing more is admitted or written."""
         self._authority.revoke()
+        self._inquiries.closed()
         if self._ending is None:
             _LOG.error("the supervisor has gone; this worker ends: %s", why)
         elif not self._finished.is_set():
@@ -181,8 +187,7 @@ class WorkerProcess:
                 authority=self._authority,
                 users=self._inquiries,
                 approvals=self._inquiries,
-                number=start.worker,
-                workers=start.workers,
+                pace_wire=self._inquiries,
                 registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),
                 lender=self._inquiries,
             ),
@@ -201,6 +206,7 @@ class WorkerProcess:
         serving.hear(start.learned)
         worker.objects.on_note = self._tell_kept
         worker.bounds.on_learn = self._tell_seen
+        worker.watch.tell = self._tell_watched
         self._serving = serving
         for change, done in self._early:
             self._take(serving, change)
@@ -218,6 +224,15 @@ class WorkerProcess:
 
     def _tell_seen(self, organisation: str, model: str, evidence: Evidence) -> None:
         self._inquiries.tell(Learned(seen=((organisation, model, evidence),)))
+
+    def _tell_watched(self, noticed: Noticed) -> None:
+        match noticed:
+            case Paused():
+                self._inquiries.tell(Learned(paused=(noticed,)))
+            case Retried():
+                self._inquiries.tell(Learned(retried=(noticed,)))
+            case _:
+                self._inquiries.tell(Learned(breakers=(noticed,)))
 
     def _change(self, change: _Change) -> Message | Awaitable[Message]:
         if self._serving is None:
@@ -324,6 +339,12 @@ class _Serving:
             self.worker.objects.keep(kept)
         for organisation, model, evidence in learned.seen:
             self.worker.bounds.hear(organisation, model, evidence)
+        for key, breaker in learned.breakers:
+            self.worker.watch.breakers.hear(key, breaker)
+        for paused in learned.paused:
+            self.worker.watch.pacing.paused(paused)
+        for retried in learned.retried:
+            self.worker.hear_retried(retried)
 
     def asked(self, message: Recall | CatchUp | Measure | Watched) -> Message | Awaitable[Message]:
         match message:

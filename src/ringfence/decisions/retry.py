@@ -30,6 +30,19 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True):
     may_pass: bool
 
 
+class Retried(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker tells the others of a request: that it failed once more, or no more.
+
+    INVARIANT: fingerprints mean the same in all workers of a plane, and times are of one clock.
+    """
+
+    invocation: str
+    fingerprint: int
+    began_us: int = 0
+    failed_us: int = 0
+    is_over: bool = False
+
+
 def failed(
     before: Failing | None, fingerprint: int, began_us: int, now_us: int, *, may_pass: bool
 ) -> Failing:

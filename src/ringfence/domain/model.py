@@ -77,13 +77,15 @@ class Pace:
     """How fast calls may go to one provider or model, all agents together; None is no limit.
 
     A call that must wait does so for at most `queue_seconds`; `queued` is how many calls of one
-    agent may wait.
+    agent may wait. `agent_share` is the part of it, above 0 and at most 1, that one agent may take
+    while nobody else takes any; of what is left then another may take that part, and so on.
     """
 
     requests_per_minute: int | None = None
     concurrent: int | None = None
     queue_seconds: float = 10.0
     queued: int = 100
+    agent_share: float = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

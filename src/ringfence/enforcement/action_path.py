@@ -170,8 +170,8 @@ class ActionPath(ABC, Generic[K, B]):
     async def _supplied(self, knock: K, lacking: Lacking) -> K | RefusedAction:
         """The call with what it lacked, to begin again; or why it is not made."""
         if isinstance(lacking, LackingPlace):
-            found = await self.watch.wait(knock.caller.runtime.agent, lacking)
-            if isinstance(found, Throttle):
+            found = await self._place(knock, lacking)
+            if not isinstance(found, Places):
                 return self.turn_away(knock, found, lacking.live)
             return msgspec.structs.replace(knock, places=found)
         is_outcome = lacking.lack is Lack.OUTCOME
@@ -183,6 +183,13 @@ class ActionPath(ABC, Generic[K, B]):
         if is_outcome:
             return msgspec.structs.replace(knock, outcome_rounds=knock.outcome_rounds - 1)
         return msgspec.structs.replace(knock, is_final=fetched is Supplied.ALL)
+
+    async def _place(self, knock: K, lacking: LackingPlace) -> Places | Throttle | Deny:
+        """Wait for a place, or say why there is none."""
+        try:
+            return await self.watch.wait(knock.caller.runtime.agent, lacking)
+        except UnavailableError as error:
+            return Deny(reason=not_supplied(lacking, error.code))
 
     async def _outcomes(self, lacking: Lacking) -> Reason | Supplied:
         """Wait until the outcomes so far are durable, or say that they cannot be."""

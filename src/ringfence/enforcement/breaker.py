@@ -3,7 +3,7 @@
 Only what has failed has an entry, so that healthy traffic costs one look at an empty table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ class Breakers:
         """Those with failures; look at it before asking anything, for it is mostly empty."""
         self._accusals: dict[UpstreamKey, set[Accusal]] = {}
         """Of each credential, and of it with each model: the 403s since it was last accepted."""
+        self.on_change: Callable[[UpstreamKey, Breaker], None] = lambda _key, _breaker: None
+        """Told of each that has opened or closed here."""
         self._findings = findings
         self._clock = findings.clock
 
@@ -104,6 +106,22 @@ class Breakers:
         for key in [key for key in self.known if key.kind is UpstreamKind.CREDENTIAL]:
             del self.known[key]
         self._accusals.clear()
+
+    def hear(self, key: UpstreamKey, breaker: Breaker) -> None:
+        """One has opened or closed at another worker.
+
+        Who has a probe under way waits for what that tells.
+        """
+        mine = self.known.get(key, _CLOSED)
+        if mine.state is State.HALF_OPEN:
+            return
+        if breaker == _CLOSED:
+            self.known.pop(key, None)
+        elif breaker.state is State.CLOSED:
+            if mine.state is State.OPEN:
+                self.known[key] = breaker
+        elif mine.state is State.CLOSED or mine.until_us < breaker.until_us:
+            self.known[key] = breaker
 
     def standing(self, organisation: str) -> list[UpstreamStanding]:
         """The breakers of an organisation that have something to tell."""
@@ -204,6 +222,8 @@ class Breakers:
             self.known.pop(key, None)
         else:
             self.known[key] = after
+        if after != before and event is not Event.LAPSE and _is_news(before, after):
+            self.on_change(key, after)
         if before.state is State.CLOSED and after.state is State.OPEN:
             seconds = f"{(after.until_us - now_us) / 1_000_000:g}"
             detail = {"cause": cause, "failures": str(after.failures), "seconds": seconds}
@@ -236,6 +256,12 @@ def _credential_keys(agent: Agent, leg: Leg) -> tuple[UpstreamKey, UpstreamKey, 
     of_model = whole._replace(name=f"{whole.name} for {model}")
     own = whole._replace(name=f"{whole.name} for {model} by {agent.name}")
     return whole, of_model, own
+
+
+def _is_news(before: Breaker, after: Breaker) -> bool:
+    """Whether other workers must know: it has opened, or its probe has closed it."""
+    was_open = before.state is not State.CLOSED
+    return after.state is State.OPEN or (was_open and after.state is State.CLOSED)
 
 
 def _rule(kind: UpstreamKind, leg: Leg) -> BreakerRule:

@@ -12,6 +12,7 @@ import msgspec
 
 from ringfence.decisions import loop, reason, retry
 from ringfence.decisions.loop import Loop, Repetition
+from ringfence.decisions.retry import Retried
 from ringfence.domain.error import PeerError
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import Dialect
@@ -66,6 +67,11 @@ class Loops:
     def __init__(self, findings: FindingLog) -> None:
         """Nothing to keep but where findings go."""
         self._findings = findings
+        self.on_failed: Callable[[Retried], None] = lambda _retried: None
+        """Told of requests that failed at their provider, and of a run whose requests fail no more.
+
+        What is refused here costs no provider anything: each worker counts that for itself.
+        """
 
     def look(self, live: LiveInvocation, request: ModelRequest) -> Hinted | Refused | None:
         """What is to be done about this call; None if nothing, which is quick.
@@ -130,7 +136,35 @@ class Loops:
         `began_us` is on the monotonic clock.
         """
         now_us = self._findings.clock.monotonic_us()
-        before, mark = live.failing, hash(request.body)
+        mark = hash(request.body)
+        self._failed(live, mark, began_us, now_us, may_pass=may_pass)
+        if may_pass:
+            self.on_failed(
+                Retried(invocation=live.id, fingerprint=mark, began_us=began_us, failed_us=now_us)
+            )
+
+    def succeeded(self, live: LiveInvocation) -> None:
+        """A call of a run whose requests failed has not failed: all is forgotten."""
+        failing, live.failing = live.failing, None
+        if failing is not None and failing.may_pass:
+            self.on_failed(
+                Retried(invocation=live.id, fingerprint=failing.fingerprint, is_over=True)
+            )
+
+    def hear(self, live: LiveInvocation, retried: Retried) -> None:
+        """What another worker has noticed of a run."""
+        if retried.is_over:
+            live.failing = None
+        else:
+            began_us, failed_us = retried.began_us, retried.failed_us
+            live.failing = retry.failed(
+                live.failing, retried.fingerprint, began_us, failed_us, may_pass=True
+            )
+
+    def _failed(
+        self, live: LiveInvocation, mark: int, began_us: int, now_us: int, *, may_pass: bool
+    ) -> None:
+        before = live.failing
         live.failing = now = retry.failed(before, mark, began_us, now_us, may_pass=may_pass)
         if now is not before and now.times == retry.FREE and live.is_recorded:
             self._findings.found(live, "retries", {"times": str(now.times)})

@@ -161,8 +161,8 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         finally:
             if isinstance(begun, Ticket):
                 begun.places = found.places
-            elif found.places is not None:
-                found.places.leave(was_sent=False)
+            elif found.places is not None and found.places is not knock.places:
+                found.places.leave(was_sent=False)  # what was waited for is kept for another try
         return begun
 
     def _reserve(

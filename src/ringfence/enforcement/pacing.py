@@ -1,210 +1,191 @@
-"""Waiting for a place at a paced upstream: one worker's lanes and the calls that wait in them.
+"""Waiting for a place at a paced upstream, as one worker does it.
 
 A place is taken before anything is reserved, so that a call which waits holds no money; when it has
-one, the whole decision is made anew. Places are taken in one order everywhere, of the model and
-then of its provider, so that no two calls wait for each other.
+one, the whole decision is made anew. Where there are several workers, the lanes of what is paced
+are held for all of them by one process (`enforcement.queueing`), which is asked for each call.
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import final
+from dataclasses import replace
+from typing import Protocol, final
 
 from ringfence.decisions import reason
-from ringfence.decisions.pacing import Lane, Place, share
 from ringfence.domain.agent import Agent
-from ringfence.domain.error import UnsentError
-from ringfence.domain.model import Pace, UpstreamKey, UpstreamKind
-from ringfence.domain.organisation import Configuration
+from ringfence.domain.error import RingfenceError, UnavailableError, UnsentError
+from ringfence.domain.model import Pace, UpstreamKey, UpstreamKind, UpstreamStanding
+from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.pacing import Busy, Enter, Left, Paused
 from ringfence.domain.verdict import Code, Throttle
+from ringfence.enforcement.lane import Held, Lanes
 from ringfence.enforcement.route import Leg
 from ringfence.transport.clock import Clock
 
 _SECOND_US = 1_000_000
-_LEAST_WAIT_S = 1.0
-_PLAIN = Pace()
-"""For an upstream without a pace that has asked to be left alone for a while."""
+_ANSWER_S = 2.0
+"""How long an answer may take beyond the wait itself."""
+
+
+class PaceWire(Protocol):
+    """The way to whoever holds the lanes for all workers."""
+
+    async def enter(self, enter: Enter, /) -> Busy | None:
+        """Wait for the places. Raises UnavailableError."""
+
+    def left(self, left: Left, /) -> None:
+        """Give them back, or wait no longer."""
 
 
 @final
 class Places:
     """The places that one call holds, at most one of a model and one of a provider."""
 
-    __slots__ = ("_held", "_pacing", "leg")
+    __slots__ = ("_held", "_number", "_pacing", "leg")
 
-    def __init__(self, pacing: "Pacing", leg: Leg) -> None:
-        """None yet; `leg` is where the call goes."""
+    def __init__(self, pacing: "Pacing", leg: Leg, held: Held, number: int = 0) -> None:
+        """`leg` is where the call goes; `number` names it to who holds the shared lanes."""
         self._pacing = pacing
-        self._held: list[tuple[UpstreamKey, Place]] = []
+        self._held = held
+        self._number = number
         self.leg = leg
-
-    def take(self, key: UpstreamKey, place: Place) -> None:
-        """One more."""
-        self._held.append((key, place))
 
     def leave(self, *, was_sent: bool = True) -> None:
         """Give all of them back; later calls do nothing."""
-        held, self._held = self._held, []
-        for key, place in held:
-            self._pacing.leave(key, place, was_sent=was_sent)
+        held, self._held = self._held, ()
+        number, self._number = self._number, 0
+        self._pacing.leave(held, number, was_sent=was_sent)
 
 
+@final
 class Pacing:
-    """Every lane of one worker; those of upstreams without a pace come and go."""
+    """What one worker does to keep a pace: its own lanes, or the way to those of all."""
 
-    def __init__(self, clock: Clock) -> None:
-        """No lane yet."""
-        self.lanes: dict[UpstreamKey, Lane] = {}
-        """Look at it before asking anything: it is empty where nothing is paced or paused."""
+    def __init__(self, clock: Clock, wire: PaceWire | None = None) -> None:
+        """Nothing is paced yet. Without a wire all lanes are held here."""
+        self.lanes = Lanes(clock)
+        """All, or only those of upstreams that have asked to be left alone for a while."""
+        self._shared: Mapping[UpstreamKey, Pace] = {}
         self._clock = clock
-        self._waiting: dict[Place, asyncio.Future[None]] = {}
-        self._timers: dict[UpstreamKey, asyncio.TimerHandle] = {}
+        self._wire = wire
+        self._numbers = itertools.count(1)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is paced or paused, so that `enter` need not be asked."""
+        return not (self.lanes.known or self._shared)
 
     def install(self, paces: Mapping[UpstreamKey, Pace]) -> None:
         """Take the paces of a new configuration; calls on their way keep their places."""
-        for key, lane in self.lanes.items():
-            lane.pace = paces.get(key, _PLAIN)
-        for key in paces.keys() - self.lanes.keys():
-            self.lanes[key] = Lane(paces[key])
-        for key in list(self.lanes):
-            self._admit(key)
+        if self._wire is None:
+            self.lanes.install(paces)
+        else:
+            self._shared = paces
 
     def enter(self, agent: Agent, leg: Leg) -> Places | None:
-        """Places for a call to this leg; None if it must wait for one."""
-        now_us = self._clock.monotonic_us()
-        places = Places(self, leg)
-        for key in _keys(leg):
-            lane = self.lanes.get(key)
-            if lane is None:
-                continue
-            place = lane.enter(agent.id, now_us)
-            if place is None:
-                places.leave(was_sent=False)
-                return None
-            places.take(key, place)
-        return places
+        """Places for a call to this leg; None if it must wait for one, or ask."""
+        if self._elsewhere(leg):
+            return None
+        held = self.lanes.enter(agent.id, _keys(leg))
+        return None if isinstance(held, Busy) else Places(self, leg, held)
 
     async def wait(self, agent: Agent, leg: Leg) -> Places | Throttle:
         """Wait for places, each in its turn, for as long as the paces of both allow in all."""
-        places = Places(self, leg)
-        keys = [key for key in _keys(leg) if key in self.lanes]
-        until_us = self._clock.monotonic_us() + round(self._patience_s(keys) * _SECOND_US)
-        try:
-            for key in keys:
-                refused = await self._wait_in(key, agent, places, until_us)
-                if refused is not None:
-                    places.leave(was_sent=False)
-                    return refused
-        except BaseException:
-            places.leave(was_sent=False)
-            raise
-        return places
+        elsewhere = self._elsewhere(leg)
+        here = [key for key in _keys(leg) if key not in elsewhere]
+        held = await self.lanes.wait(agent.id, here)
+        if isinstance(held, Busy):
+            return _throttle(agent, held)
+        if not elsewhere:
+            return Places(self, leg, held)
+        found = await self._ask(agent, leg, held, elsewhere, may_wait=True)
+        return found if isinstance(found, Places) else _throttle(agent, found)
 
-    def move(self, agent: Agent, places: Places | None, leg: Leg) -> Places:
-        """A call turns to another leg: give its places back and take those of that leg.
+    def move(self, agent: Agent, leg: Leg) -> "Places | asyncio.Task[Places]":
+        """A call turns to another leg: the places of that.
 
-        Raises UnsentError `rate_exceeded` if there is none at once: who falls back does not wait.
+        Who falls back does not wait: UnsentError `rate_exceeded`, raised or in the task, if there
+        is none at once.
         """
-        if places is not None:
-            places.leave()
-        found = self.enter(agent, leg)
-        if found is None:
-            raise UnsentError(Code.RATE_EXCEEDED, "it is as busy as it may be made")
+        elsewhere = self._elsewhere(leg)
+        held = self.lanes.enter(agent.id, [key for key in _keys(leg) if key not in elsewhere])
+        if isinstance(held, Busy):
+            raise _no_place()
+        if not elsewhere:
+            return Places(self, leg, held)
+        return asyncio.ensure_future(self._move(agent, leg, held, elsewhere))
+
+    def leave(self, held: Held, number: int, *, was_sent: bool) -> None:
+        """Give places back; `number` is 0 for who has asked nobody."""
+        self.lanes.leave(held, was_sent=was_sent)
+        if number and self._wire is not None:
+            self._wire.left(Left(number=number, was_sent=was_sent))
+
+    def asked_to_wait(self, key: UpstreamKey, seconds: float) -> Paused:
+        """An upstream has said how long to leave it alone."""
+        until_us = self._clock.monotonic_us() + round(seconds * _SECOND_US)
+        paused = Paused(upstream=key, until_us=until_us)
+        self.paused(paused)
+        return paused
+
+    def paused(self, paused: Paused) -> None:
+        """An upstream is to be left alone; who holds a shared lane is told by itself."""
+        if paused.upstream not in self._shared:
+            self.lanes.pause(paused.upstream, paused.until_us)
+
+    def standing(self, organisation: str) -> list[UpstreamStanding]:
+        """How its upstreams stand whose lanes are held here."""
+        return standings(self.lanes, organisation)
+
+    def _elsewhere(self, leg: Leg) -> tuple[UpstreamKey, ...]:
+        """Of the lanes of a leg those that are shared."""
+        if not self._shared:
+            return ()
+        return tuple([key for key in _keys(leg) if key in self._shared])
+
+    async def _move(
+        self, agent: Agent, leg: Leg, held: Held, elsewhere: Sequence[UpstreamKey]
+    ) -> Places:
+        try:
+            found = await self._ask(agent, leg, held, elsewhere, may_wait=False)
+        except RingfenceError as error:
+            raise UnsentError(Code.STORE_UNAVAILABLE, error.message) from error
+        if isinstance(found, Busy):
+            raise _no_place()
         return found
 
-    def leave(self, key: UpstreamKey, place: Place, *, was_sent: bool) -> None:
-        """Give a place back, and let go who waited for it."""
-        lane = self.lanes.get(key)
-        if lane is not None:
-            lane.leave(place, was_sent=was_sent)
-            self._admit(key)
-
-    def asked_to_wait(self, key: UpstreamKey, seconds: float) -> None:
-        """An upstream has said how long to leave it alone."""
-        lane = self.lanes.get(key)
-        if lane is None:
-            lane = self.lanes[key] = Lane(_PLAIN)
-        lane.pause(seconds, self._clock.monotonic_us())
-        self._admit(key)
-
-    def _patience_s(self, keys: Sequence[UpstreamKey]) -> float:
-        """How long a call waits in all: what a pace says, else the default for a pause."""
-        paces = [self.lanes[key].pace for key in keys]
-        return max(
-            (pace.queue_seconds for pace in paces if pace is not _PLAIN),
-            default=_PLAIN.queue_seconds,
-        )
-
-    async def _wait_in(
-        self, key: UpstreamKey, agent: Agent, places: Places, until_us: int
-    ) -> Throttle | None:
-        lane = self.lanes.get(key)
-        if lane is None:  # its pause is over
-            return None
-        now_us = self._clock.monotonic_us()
-        place = lane.enter(agent.id, now_us)
-        if place is None:
-            if now_us + (lane.wait_us(now_us) or 0) > until_us:  # it would wait in vain
-                return _throttle(agent, key, lane, now_us, "is as busy as it may be made")
-            place = lane.wait(agent.id)
-            if place is None:
-                return _throttle(agent, key, lane, now_us, "has too many of its calls waiting")
-            going = asyncio.get_running_loop().create_future()
-            self._waiting[place] = going
-            self._wake(key)
-            try:
-                async with asyncio.timeout((until_us - now_us) / _SECOND_US):
-                    await going
-            except TimeoutError:
-                if not place.is_going:
-                    lane.leave(place)
-                    now_us = self._clock.monotonic_us()
-                    return _throttle(agent, key, lane, now_us, "is as busy as it may be made")
-            except BaseException:
-                self.leave(key, place, was_sent=False)
-                raise
-            finally:
-                self._waiting.pop(place, None)
-        places.take(key, place)
-        return None
-
-    def _admit(self, key: UpstreamKey) -> None:
-        """Let go whoever may; forget a lane that is nobody's."""
-        lane = self.lanes.get(key)
-        if lane is None:
-            return
-        now_us = self._clock.monotonic_us()
-        for place in lane.admit(now_us):
-            going = self._waiting.get(place)
-            if going is not None and not going.done():
-                going.set_result(None)
-            elif going is None:
-                lane.leave(place, was_sent=False)
-        if lane.pace is _PLAIN and lane.is_idle(now_us):
-            del self.lanes[key]
-            self._cancel(key)
-        else:
-            self._wake(key)
-
-    def _wake(self, key: UpstreamKey) -> None:
-        """Look again when time alone lets the next one go, or ends a pause."""
-        self._cancel(key)
-        lane = self.lanes[key]
-        now_us = self._clock.monotonic_us()
-        wait_us = lane.wait_us(now_us)
-        if wait_us and (lane.waiting or lane.pace is _PLAIN):
-            loop = asyncio.get_running_loop()
-            self._timers[key] = loop.call_later(wait_us / _SECOND_US, self._admit, key)
-
-    def _cancel(self, key: UpstreamKey) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+    async def _ask(
+        self,
+        agent: Agent,
+        leg: Leg,
+        held: Held,
+        elsewhere: Sequence[UpstreamKey],
+        *,
+        may_wait: bool,
+    ) -> Places | Busy:
+        """Ask for places in shared lanes. Raises UnavailableError."""
+        assert self._wire is not None  # noqa: S101 (what is shared is shared over it)
+        number = next(self._numbers)
+        asked = Enter(number=number, agent=agent.id, upstreams=tuple(elsewhere), may_wait=may_wait)
+        patience_s = max(self._shared[key].queue_seconds for key in elsewhere) if may_wait else 0
+        try:
+            async with asyncio.timeout(patience_s + _ANSWER_S):
+                refused = await self._wire.enter(asked)
+        except TimeoutError as error:
+            self.leave(held, number, was_sent=False)
+            why = "whoever keeps the pace does not answer"
+            raise UnavailableError("supervisor_unavailable", why) from error
+        except BaseException:
+            self.leave(held, number, was_sent=False)
+            raise
+        if refused is None:
+            return Places(self, leg, held, number)
+        self.leave(held, 0, was_sent=False)
+        return refused
 
 
-def paces_of(
-    configuration: Configuration, number: int = 1, workers: int = 1
-) -> dict[UpstreamKey, Pace]:
-    """The paces that a configuration sets, as far as they are worker `number`'s of so many."""
+def paces_of(configuration: Configuration) -> dict[UpstreamKey, Pace]:
+    """The paces that a configuration sets; whole for what only one agent may use."""
     paces: dict[UpstreamKey, Pace] = {}
     for organisation in configuration.organisations.values():
         for kind, named in (
@@ -213,10 +194,29 @@ def paces_of(
         ):
             for name, upstream in named.items():
                 if upstream.pace is not None:
-                    paces[UpstreamKey(organisation.id, kind, name)] = share(
-                        upstream.pace, number, workers
-                    )
+                    key = UpstreamKey(organisation.id, kind, name)
+                    paces[key] = _shared_out(organisation, key, upstream.pace)
     return paces
+
+
+def _shared_out(organisation: Organisation, key: UpstreamKey, pace: Pace) -> Pace:
+    """A pace that no second agent may want a part of is nobody's to leave."""
+    models = {
+        model.name
+        for model in organisation.models.values()
+        if key.name == (model.name if key.kind is UpstreamKind.MODEL else model.provider)
+    }
+    users = [each for each in organisation.agents.values() if models & each.scope.models]
+    return replace(pace, agent_share=1.0) if len(users) < 2 else pace  # noqa: PLR2004 (two)
+
+
+def standings(lanes: Lanes, organisation: str) -> list[UpstreamStanding]:
+    """How the upstreams of an organisation stand that have a lane."""
+    return [
+        UpstreamStanding(kind=key.kind, name=key.name, going=lane.going, waiting=lane.waiting)
+        for key, lane in lanes.known.items()
+        if key.organisation == organisation
+    ]
 
 
 def _keys(leg: Leg) -> tuple[UpstreamKey, UpstreamKey]:
@@ -224,8 +224,11 @@ def _keys(leg: Leg) -> tuple[UpstreamKey, UpstreamKey]:
     return leg.model_key, leg.provider_key
 
 
-def _throttle(agent: Agent, key: UpstreamKey, lane: Lane, now_us: int, words: str) -> Throttle:
-    wait_s = max(_LEAST_WAIT_S, (lane.wait_us(now_us) or 0) / _SECOND_US)
-    upstream = f"{key.kind} {reason.quoted(key.name)}"
-    why = reason.paced(agent, upstream, words, wait_s)
-    return Throttle(reason=why, retry_after_s=wait_s)
+def _no_place() -> UnsentError:
+    return UnsentError(Code.RATE_EXCEEDED, "it is as busy as it may be made")
+
+
+def _throttle(agent: Agent, busy: Busy) -> Throttle:
+    upstream = f"{busy.upstream.kind} {reason.quoted(busy.upstream.name)}"
+    why = reason.paced(agent, upstream, busy.words, busy.wait_s)
+    return Throttle(reason=why, retry_after_s=busy.wait_s)

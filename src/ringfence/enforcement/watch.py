@@ -3,24 +3,27 @@
 A call that has none of these to do with pays for a few looks at empty tables.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from ringfence.decisions.breaker import State
+from ringfence.decisions.breaker import Breaker, State
+from ringfence.decisions.retry import Retried
 from ringfence.domain.agent import Agent
-from ringfence.domain.error import RingfenceError, UnsentError
+from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.exchange import ModelRequest
-from ringfence.domain.model import UpstreamStanding
+from ringfence.domain.model import UpstreamKey, UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.pacing import Paused
 from ringfence.domain.verdict import Refused, Throttle
 from ringfence.enforcement.breaker import Breakers
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.loop import Hinted, Loops
-from ringfence.enforcement.pacing import Pacing, Places, paces_of
+from ringfence.enforcement.pacing import PaceWire, Pacing, Places, paces_of
 from ringfence.enforcement.route import Leg, Route
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.protocols.rate_header import WAITING_STATUSES, asked_wait_s
@@ -32,6 +35,9 @@ _BROKE_OFF = frozenset(
     {"provider_unavailable", "provider_timeout", "provider_malformed", "stream_incomplete"}
 )
 _ANSWERS = range(200, 300)
+
+Noticed = tuple[UpstreamKey, Breaker] | Paused | Retried
+"""What one worker has noticed and others act on, too."""
 
 
 class LackingPlace(Lacking, frozen=True, kw_only=True):
@@ -51,23 +57,26 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
 class Watch:
     """Everything that is watched by one worker."""
 
-    def __init__(self, findings: FindingLog, *, number: int = 1, workers: int = 1) -> None:
-        """Nothing has been noticed yet. It belongs to worker `number`, from 1, of so many."""
-        self._place = (number, workers)
+    def __init__(self, findings: FindingLog, wire: PaceWire | None = None) -> None:
+        """Nothing has been noticed yet. `wire` is the way to lanes that several workers share."""
         self.loops = Loops(findings)
         self.breakers = Breakers(findings)
-        self.pacing = Pacing(findings.clock)
+        self.pacing = Pacing(findings.clock, wire)
         self._clock = findings.clock
+        self.tell: Callable[[Noticed], None] = lambda _noticed: None
+        """Told what other workers must know; where there are none, nobody listens."""
+        self.breakers.on_change = lambda key, breaker: self.tell((key, breaker))
+        self.loops.on_failed = self._failed
 
     def reloaded(self, configuration: Configuration) -> None:
         """Take the paces of a new configuration; nothing is held against its credentials."""
-        self.pacing.install(paces_of(configuration, *self._place))
+        self.pacing.install(paces_of(configuration))
         self.breakers.reloaded()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is paced, paused or failing, so that `admit` need not be asked."""
-        return not (self.breakers.known or self.pacing.lanes)
+        return not self.breakers.known and self.pacing.is_idle
 
     def look(self, live: LiveInvocation, request: ModelRequest) -> Hinted | Refused | None:
         """Whether the conversation goes in a circle, or the request only ever fails."""
@@ -94,43 +103,44 @@ class Watch:
             if held.leg == first:
                 return Passage(route=route, places=held)
             held.leave(was_sent=False)
-        places = self.pacing.enter(agent, first) if self.pacing.lanes else None
-        if places is None and self.pacing.lanes:
+        if self.pacing.is_idle:
+            return Passage(route=route, places=None)
+        places = self.pacing.enter(agent, first)
+        if places is None:
             organisation = first.provider_key.organisation
             return LackingPlace(lack=Lack.PLACE, organisation=organisation, live=live, leg=first)
         return Passage(route=route, places=places)
 
     async def wait(self, agent: Agent, lacking: LackingPlace) -> Places | Throttle:
-        """Wait for the place; bounded by the pace's `queue_seconds`."""
+        """Wait for the place; bounded by the pace's `queue_seconds`. Raises UnavailableError."""
         return await self.pacing.wait(agent, lacking.leg)
 
     def standing(self, organisation: str) -> list[UpstreamStanding]:
         """Every upstream of an organisation that fails, is paced or was asked to be left alone."""
-        found = {(each.kind, each.name): each for each in self.breakers.standing(organisation)}
-        for key, lane in self.pacing.lanes.items():
-            if key.organisation == organisation:
-                known = found.get((key.kind, key.name))
-                plain = known or UpstreamStanding(kind=key.kind, name=key.name)
-                found[key.kind, key.name] = msgspec.structs.replace(
-                    plain, going=lane.going, waiting=lane.waiting
-                )
-        return list(found.values())
+        return joined([self.breakers.standing(organisation), self.pacing.standing(organisation)])
+
+    def move(self, ticket: Ticket, leg: Leg) -> "asyncio.Future[None] | None":
+        """A call turns to another leg, whose places it takes; None if it has them at once.
+
+        Raises UnsentError `rate_exceeded`, or has it in the future, if that one is busy.
+        """
+        if ticket.places is None and self.pacing.is_idle:
+            return None
+        if ticket.places is not None:
+            ticket.places.leave()
+        moved = self.pacing.move(ticket.caller.runtime.agent, leg)
+        if isinstance(moved, Places):
+            ticket.places = moved
+            return None
+        return asyncio.ensure_future(_moved(ticket, moved))
 
     def depart(self, ticket: Ticket, leg: Leg) -> bool:
         """A call is about to be sent to a leg; whether it is a breaker's probe.
 
-        Raises UnsentError `circuit_open`, or `rate_exceeded` if it is a fallback that is busy.
+        Raises UnsentError `circuit_open`.
         """
         agent = ticket.caller.runtime.agent
-        is_probe = bool(self.breakers.known) and self.breakers.depart(agent, leg)
-        if leg is not ticket.route.legs[0]:
-            try:
-                self._move(ticket, leg)
-            except UnsentError:
-                if is_probe:
-                    self.breakers.lapsed(agent, leg)
-                raise
-        return is_probe
+        return bool(self.breakers.known) and self.breakers.depart(agent, leg)
 
     def unanswered(
         self, ticket: Ticket, leg: Leg, error: RingfenceError, *, is_probe: bool
@@ -148,10 +158,10 @@ class Watch:
         """A provider has begun to answer: how it is, and how long it wants to be left alone."""
         agent = ticket.caller.runtime.agent
         self.breakers.answered(agent, leg, upstream.status, is_probe=is_probe)
-        if upstream.status in WAITING_STATUSES or self.pacing.lanes:
+        if upstream.status in WAITING_STATUSES or not self.pacing.is_idle:
             wait_s = asked_wait_s(upstream.status, upstream.headers, self._clock.now_us())
             if wait_s:
-                self.pacing.asked_to_wait(leg.model_key, wait_s)
+                self.tell(self.pacing.asked_to_wait(leg.model_key, wait_s))
 
     def refused(self, live: LiveInvocation, request: ModelRequest, verdict: Refused) -> None:
         """A call was refused. One that only has to wait has not failed."""
@@ -166,23 +176,29 @@ class Watch:
         if ending.status in _FAILURES and ending.http_status != _TOO_MANY_REQUESTS:
             self.loops.failed(live, ticket.request, ticket.started_us, may_pass=True)
         elif live.failing is not None:
-            live.failing = None
+            self.loops.succeeded(live)
         attempts = ending.attempts
         if attempts and attempts[-1].status in _ANSWERS:
             is_broken = ending.status is Status.FAILED and ending.error in _BROKE_OFF
             if is_broken or (self.breakers.known and ending.status is Status.OK):
                 self.breakers.ended(ending.leg, ending.error if is_broken else "")
 
-    def _move(self, ticket: Ticket, leg: Leg) -> None:
-        if ticket.places is not None or self.pacing.lanes:
-            agent = ticket.caller.runtime.agent
-            ticket.places = self.pacing.move(agent, ticket.places, leg)
+    def _failed(self, retried: Retried) -> None:
+        self.tell(retried)
 
 
-def joined(workers: Iterable[Iterable[UpstreamStanding]]) -> list[UpstreamStanding]:
-    """What several workers say, as one: the worst state of each upstream, and all of its calls."""
+async def _moved(ticket: Ticket, moving: "asyncio.Task[Places]") -> None:
+    places = await moving
+    if ticket.is_open:
+        ticket.places = places
+    else:
+        places.leave(was_sent=False)
+
+
+def joined(parts: Iterable[Iterable[UpstreamStanding]]) -> list[UpstreamStanding]:
+    """What several say, as one: the worst state of each upstream, and all of its calls."""
     found: dict[tuple[str, str], UpstreamStanding] = {}
-    for each in (each for standings in workers for each in standings):
+    for each in (each for standings in parts for each in standings):
         key = (each.kind, each.name)
         known = found.get(key)
         if known is None:

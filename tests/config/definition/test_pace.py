@@ -30,7 +30,7 @@ def test_paces_and_breakers_of_providers_and_models_are_read(
             '"https://a.example/v1", pace: {concurrent: 20}, breaker: {failures: unlimited}}',
         )
         + """\
-    pace: {requests_per_minute: 60, concurrent: 4, queue_seconds: 2.5, queued: 7}
+    pace: {requests_per_minute: 60, concurrent: 4, queue_seconds: 2.5, queued: 7, agent_share: 0.5}
     breaker: {failures: 2, seconds: 30}
 """
     )
@@ -38,7 +38,7 @@ def test_paces_and_breakers_of_providers_and_models_are_read(
     assert acme.providers["p"].pace == Pace(concurrent=20)
     assert acme.providers["p"].breaker == BreakerRule(failures=None)
     assert acme.models["m"].pace == Pace(
-        requests_per_minute=60, concurrent=4, queue_seconds=2.5, queued=7
+        requests_per_minute=60, concurrent=4, queue_seconds=2.5, queued=7, agent_share=0.5
     )
     assert acme.models["m"].breaker == BreakerRule(failures=2, open_s=30)
 

@@ -21,6 +21,7 @@ def read_pace(section: Section) -> Pace | None:
             "queue_seconds", _PACE.queue_seconds, above=0, most=_LONGEST_WAIT_S
         ),
         queued=inner.whole("queued", _PACE.queued, least=1, most=10_000) or _PACE.queued,
+        agent_share=inner.ratio("agent_share", _PACE.agent_share, above=0, most=1),
     )
     if "requests_per_minute" not in inner and "concurrent" not in inner:
         what = f"`pace` of {section.where} sets no limit"

@@ -344,7 +344,31 @@ class Call:
         self.upstream = None
         self.leg = legs[len(self.attempts)]
         self.scan = self.means.dispatcher.credential_scan(self.leg)
-        self.act(self._send)
+        self.act(self._turn)
+
+    def _turn(self) -> None:
+        """Give up the places at the last leg for those at this one."""
+        self._sent_us = self.means.clock.monotonic_us()
+        try:
+            moving = self.means.path.watch.move(self.ticket, self.leg)
+        except UnsentError as error:
+            self._unanswered(error)
+            return
+        if moving is None:
+            self._send()
+        else:
+            moving.add_done_callback(lambda done: self.take(self._turned, done))
+
+    def _turned(self, moving: asyncio.Future[None]) -> None:
+        error = moving.exception()
+        if self.is_over or not self.ticket.is_open:
+            return
+        if error is None:
+            self.act(self._send)
+        elif isinstance(error, UnsentError):
+            self._unanswered(error)
+        else:
+            raise error
 
     def _note_attempt(self, status: int, error: str) -> None:
         self.attempts.append(
