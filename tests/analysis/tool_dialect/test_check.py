@@ -56,6 +56,7 @@ def test_a_function_without_parameters_is_only_gemini_s() -> None:
 
 
 def test_a_schema_of_the_wrong_kind_is_refused_and_not_a_crash() -> None:
-    for schema in ([], "object", 7, True):
+    schemas: list[object] = [[], "object", 7, True]
+    for schema in schemas:
         for dialect in ToolDialect:
             assert objections(dialect, "x", schema)

@@ -109,10 +109,10 @@ def _items(root: _Node, each: Objection) -> list[str]:
 def _at(root: _Node, path: Path) -> _Node:
     found: object = root
     for step in path:
-        if (isinstance(found, dict) and isinstance(step, str)) or (
-            isinstance(found, list) and isinstance(step, int)
-        ):
-            found = found[step]
+        inner: dict[object, object] = (
+            dict(enumerate(found)) if isinstance(found, list) else _any(found)
+        )
+        found = inner.get(step)
     return found if isinstance(found, dict) else {}
 
 
@@ -237,6 +237,10 @@ def _as_json_schema(schema: object) -> None:
             if node.get("nullable") is True:
                 node["type"] = [kind.lower(), "null"]
         node.pop("nullable", None)
+
+
+def _any(value: object) -> dict[object, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _mapping(value: object) -> dict[str, object]:
