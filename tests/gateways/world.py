@@ -18,6 +18,7 @@ from ringfence.domain.model import Model, Provider, ProviderProtocol
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.domain.price import RateCard, Rates
+from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import LEASE_US, Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.lack import Supplier
@@ -371,6 +372,7 @@ class World:
         clock: ManualClock | None = None,
         ids: Ids | None = None,
         pace_wire: PaceWire | None = None,
+        approvals: Approvals | None = None,
     ) -> None:
         """A worker that shares its agents with others has no authority until `renew`."""
         self.clock = clock or ManualClock()
@@ -396,6 +398,7 @@ class World:
                 registry=registry,
                 lender=lender,
                 pace_wire=pace_wire,
+                approvals=approvals,
                 authority=self.authority,
             ),
             recovered or Recovered(),

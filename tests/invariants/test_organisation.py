@@ -15,6 +15,7 @@ import pytest
 from tests.api.event import intent, outcome, refusal
 from tests.api.plane import Answer, Plane
 from tests.api.plane import organisation as configured
+from tests.decisions.test_approval import BINDING, held
 from tests.gateways.world import Upstream as Up
 from tests.gateways.world import (
     World,
@@ -296,6 +297,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     ):
         answer = made.ask(method, f"{path}?organisation=acme", body=body)
         assert answer.status == 200, answer.body
+    binding = replace(BINDING, organisation=made.acme.id)
+    made.state.approvals.add(replace(held(), id="apr_acme1", binding=binding, expires_us=2**60))
     yield made
     made.close()
 
@@ -327,6 +330,7 @@ def test_a_foreign_id_in_a_path_is_as_unknown_as_any(shared: Plane, route: AnyRo
         "/users/{name}/tokens/": known(shared, "users/viewer/tokens"),
         "/keys/": known(shared, "keys"),
         "/traces/": "inv_1",
+        "/approvals/": "apr_acme1",
     }
     for prefix, foreign in [*ids.items(), ("/traces/", "act_acme1"), ("/traces/", "inv_acme2")]:
         if "{id}" not in route.path or not route.path.startswith(prefix):
@@ -370,6 +374,9 @@ QUERIES = [
     "agents/triage/tokens",
     "agents/triage",
     "agents/triage/reliability",
+    "approvals",
+    "approvals?after=apr_acme2",
+    "approvals?state=pending",
     "traces",
     "traces?agent=triage",
     "traces?after=inv_1",
@@ -400,7 +407,16 @@ def test_no_listing_search_or_figure_holds_anything_of_the_other(shared: Plane, 
     ids = [foreign.id, *[each.id for each in foreign.agents.values()]]
     ids += [each.id for each in foreign.users.values()]
     ids += [each.id for each in foreign.teams.values()]
-    for mark in (*ids, "act_acme", "inv_1", "inv_acme", "acme laptop", "acme phone", "only acme"):
+    for mark in (
+        *ids,
+        "act_acme",
+        "inv_1",
+        "inv_acme",
+        "apr_acme",
+        "acme laptop",
+        "acme phone",
+        "only acme",
+    ):
         assert mark not in text
 
 

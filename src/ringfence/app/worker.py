@@ -33,6 +33,7 @@ from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.watch import Watch
+from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
 from ringfence.gateways.model.door import ModelDoor
@@ -186,6 +187,7 @@ class Worker:
                 clock=clock,
                 authority=self.authority,
             ),
+            approval_door=ApprovalDoor(around.approvals, path, self.authority),
             proofs=proofs,
             clock=clock,
             readiness=around.readiness,

@@ -15,6 +15,7 @@ from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, reason_of
 from ringfence.gateways import head as heads
 from ringfence.gateways.answer import answer_refusal, client_of
+from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.head import Head
 from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
 from ringfence.gateways.model import endpoint as endpoints
@@ -48,6 +49,7 @@ class DataPlane:
         path: ModelPath,
         model_door: ModelDoor,
         invocation_door: InvocationDoor,
+        approval_door: ApprovalDoor,
         proofs: Proofs,
         clock: Clock,
         readiness: Readiness,
@@ -59,6 +61,7 @@ class DataPlane:
         self._path = path
         self._model_door = model_door
         self._invocation_door = invocation_door
+        self._approval_door = approval_door
         self._proofs = proofs
         self._clock = clock
         self._readiness = readiness
@@ -171,6 +174,8 @@ class DataPlane:
             self._refuse(caller, request, response, method_not_allowed("POST"))
         elif self._invocation_door.serves(request.path):
             return self._invocation_door.handle(caller, request, response)
+        elif self._approval_door.serves(request.path):
+            return self._approval_door.handle(caller, request, response)
         elif not endpoints.is_listing(request.path):
             self._refuse(caller, request, response, _NOT_FOUND)
         elif request.method == b"GET":
