@@ -54,6 +54,7 @@ ROUTES = [
     ("GET", "/v1beta/models/flash", b""),
     ("POST", "/ringfence/v1/invocations", {}),
     ("POST", "/ringfence/v1/invocations/inv_1/finish", {}),
+    ("GET", "/ringfence/v1/approvals/apr_1", b""),
     ("GET", "/v1/chat/completions", b""),
     ("DELETE", "/v1/models", b""),
     ("PUT", "/ringfence/v1/invocations", b""),
