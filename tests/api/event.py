@@ -15,6 +15,7 @@ def heading(plane: Plane) -> Heading:
         "time_us": str(plane.clock.now_us()),
         "epoch": 1,
         "configuration": "sha256:1",
+        "policy": "",
         "agent": plane.acme.agents["triage"].id,
         "agent_name": "triage",
         "agent_version": "1",

@@ -24,6 +24,7 @@ def test_an_event_says_who_did_it_under_which_configuration() -> None:
         "time_us": str(2**60),
         "epoch": 3,
         "configuration": "sha256:1",
+        "policy": "",
         "agent": "agt_triage",
         "agent_name": "triage",
         "agent_version": "7",

@@ -9,12 +9,14 @@ def change_of(note: ChangeNote, configuration: Configuration, now_us: int) -> Ch
     """Add when it was and which configuration of its organisation was in force."""
     organisations = configuration.organisations.values()
     digests = {each.id: each.digest for each in organisations}
+    policies = {each.id: each.policy_digest for each in organisations}
     return Change(
         format=FORMAT,
         organisation=note.organisation,
         time_us=str(now_us),
         epoch=configuration.epoch,
         configuration=digests.get(note.organisation, ""),
+        policy=policies.get(note.organisation, ""),
         actor=note.actor,
         what=note.what,
         subject=note.subject,

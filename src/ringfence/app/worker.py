@@ -27,6 +27,7 @@ from ringfence.enforcement.lack import Lack, Supplier, Supplies
 from ringfence.enforcement.lease import Lender, Slabs
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.pacing import PaceWire
+from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
@@ -109,6 +110,7 @@ class Worker:
         self._masking = around.masking
         self.authority = around.authority or Authority(clock)
         self.directory = Directory()
+        self.policies = Policies()
         self.slabs = self._slabs(around.lender, ledger)
         self.book: Book = Book() if self.slabs is None else self.slabs.book
         self._recovered = recovered
@@ -148,6 +150,7 @@ class Worker:
             supplier=supplier,
             watch=self.watch,
             meter=self._meter,
+            policies=self.policies,
         )
         self.tool_path = ToolPath(
             closing=path.closing,
@@ -226,6 +229,7 @@ class Worker:
     ) -> None:
         """Begin: take the first epoch and everything the state store knows."""
         self.directory.install(configuration, states)
+        self.policies.install(configuration)
         if self._masking is not None:
             self._masking.install(masks(configuration))
         self.watch.reloaded(configuration)
@@ -263,6 +267,7 @@ class Worker:
     ) -> None:
         """The same, at once."""
         self.directory.install(configuration, states)
+        self.policies.install(configuration)
         if self._masking is not None:
             self._masking.install(masks(configuration))
         self.watch.reloaded(configuration)

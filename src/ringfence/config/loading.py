@@ -14,7 +14,7 @@ from ringfence.config.definition.approval import read_approvals
 from ringfence.config.definition.issuer import read_issuers
 from ringfence.config.definition.model import read_models
 from ringfence.config.definition.organisation import read_heading, read_teams
-from ringfence.config.definition.policy import read_policies
+from ringfence.config.definition.policy import judge_policies, read_policies
 from ringfence.config.definition.provider import read_providers
 from ringfence.config.definition.tool import read_servers
 from ringfence.config.definition.user import read_users
@@ -111,6 +111,7 @@ def _read_file(path: Path, reading: Reading) -> Organisation | None:
     organisation = _read_organisation(root, path.parent)
     root.close()
     check_fallbacks(organisation.models, organisation.providers, reading)
+    judge_policies(organisation, path.parent, reading.problems)
     note_budgets(organisation, reading)
     note_unenforced(reading)
     reading.places["organisation",] = root.at("organisation")

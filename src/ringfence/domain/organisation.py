@@ -11,6 +11,7 @@ from ringfence.domain.budget import Budget
 from ringfence.domain.issuer import Issuer
 from ringfence.domain.masking import MaskingRules
 from ringfence.domain.model import Model, Provider
+from ringfence.domain.policy import PolicySource
 from ringfence.domain.tool import ToolServer
 
 
@@ -89,12 +90,17 @@ class Organisation:
     models: Mapping[str, Model] = field(default_factory=dict)
     tools: Mapping[str, ToolServer] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
-    policies: str | None = None
+    policies: PolicySource | None = None
     alerts: AlertRules = field(default_factory=AlertRules)
     approvals: ApprovalRules = field(default_factory=ApprovalRules)
     retention: RetentionRules = field(default_factory=RetentionRules)
     masking: MaskingRules = field(default_factory=MaskingRules)
     digest: str = ""
+
+    @property
+    def policy_digest(self) -> str:
+        """What events say of the policies in force; empty without policy files."""
+        return "" if self.policies is None else self.policies.digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,8 @@ class PolicySource:
 
     files: Mapping[str, str]
     digest: str
+    folder: str = ""
+    """Where they stand, relative to the file that names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

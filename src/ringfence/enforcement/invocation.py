@@ -434,6 +434,7 @@ class Invocations:
                 time_us=str(self._clock.now_us()),
                 epoch=configuration.epoch if configuration is not None else 0,
                 configuration=live.runtime.organisation.digest,
+                policy=live.runtime.organisation.policy_digest,
                 actor=f"agent:{live.runtime.id}",
                 what=what,
                 subject=live.id,

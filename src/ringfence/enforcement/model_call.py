@@ -23,6 +23,8 @@ from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lack import Lacking, Supplier
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.loop import Hinted
+from ringfence.enforcement.model_policy import ModelPolicies
+from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.quote import Quote, Quotes
 from ringfence.enforcement.record import Ledger
@@ -63,10 +65,11 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         meter: Meter | None = None,
         watch: Watch | None = None,
         closing: Closing | None = None,
+        policies: Policies | None = None,
     ) -> None:
         """`bounds` and `objects` hold what earlier calls have shown.
 
-        Without a `supplier` everything is held here.
+        Without a `supplier` everything is held here, without `policies` the scope alone counts.
         """
         super().__init__(
             directory=directory,
@@ -82,6 +85,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             closing=closing,
         )
         bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
+        self._policies = ModelPolicies(policies or Policies())
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
             closing=self.closing,
@@ -128,6 +132,11 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         )
         if isinstance(quote, Reason):
             return self.turn_away(knock, verdict(quote), live)
+        route = self._policies.judge(live, quote.route, request, now_us)
+        if isinstance(route, Deny):
+            return self.turn_away(knock, route, live)
+        if route is not quote.route:
+            quote = msgspec.structs.replace(quote, route=route)
         if hint is not None:
             quote = msgspec.structs.replace(quote, hint=hint)
         if self.watch.is_idle and knock.places is None:
@@ -184,14 +193,19 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
 
     def usable_routes(self, caller: Caller) -> list[Route] | Refusable:
         """What a caller may use, for a listing: within its invocation, if it acts in one."""
-        routes = list(caller.runtime.routes.values())
+        now_us, runtime = self._clock.now_us(), caller.runtime
+        routes = [
+            route
+            for route in runtime.routes.values()
+            if self._policies.may_list(runtime, route.model.name, now_us)
+        ]
         if caller.invocation is None:
             return routes
         live = self._invocations.find(caller.invocation)
         if live is None:
             closed = reason.invocation_closed(caller.runtime.agent, caller.invocation)
             return Refusable(verdict=Stop(reason=closed))
-        over = live.closed_reason(self._clock.now_us())
+        over = live.closed_reason(now_us)
         if over is not None:
             return Refusable(verdict=Stop(reason=over), live=live)
         models = live.models

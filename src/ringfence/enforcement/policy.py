@@ -4,8 +4,14 @@ import logging
 from collections.abc import Mapping
 
 from ringfence.decisions.policy.policy_set import PolicySet
+from ringfence.decisions.policy.source import read_source
+from ringfence.domain.action import ActionKind
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
+from ringfence.domain.tool import PermissionTier
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.runtime import AgentRuntime
 
 _LOG = logging.getLogger(__name__)
 
@@ -15,6 +21,54 @@ _UNKNOWN = PolicyDecision(
 _FAILED = PolicyDecision(
     verdict=PolicyVerdict.DENY, problem="deciding failed; the failure is in Ringfence's log"
 )
+
+
+def question_of(  # noqa: PLR0913 (a question has these facts)
+    where: LiveInvocation | AgentRuntime,
+    action: ActionKind,
+    resource: str,
+    *,
+    tier: PermissionTier,
+    now_us: int,
+    arguments: bytes = b"",
+    seen: frozenset[str] = frozenset(),
+) -> Question:
+    """One action of an invocation, or of an agent outside of any, with every fact about it.
+
+    `seen` are the labels of what the invocation has read so far.
+    """
+    runtime = where.runtime if isinstance(where, LiveInvocation) else where
+    agent, principal = runtime.agent, runtime.principal
+    return Question(
+        organisation=runtime.organisation.id,
+        agent=agent.name,
+        team=agent.team,
+        category=agent.category,
+        caller_tier=_tier(runtime.tiers),
+        chain=_names(where),
+        user=None if principal is None else principal.name or principal.id,
+        action=action,
+        resource=resource,
+        tier=tier,
+        arguments=arguments,
+        seen=seen,
+        now_us=now_us,
+    )
+
+
+def _tier(tiers: tuple[CallerTier, ...]) -> CallerTier:
+    """Of an agent that acts below itself, the tier that says so."""
+    return CallerTier.SUBAGENT if CallerTier.SUBAGENT in tiers else tiers[0]
+
+
+def _names(where: LiveInvocation | AgentRuntime) -> tuple[str, ...]:
+    """The delegation chain in names: the user if there is one, then every agent down to this."""
+    if isinstance(where, LiveInvocation) and where.parent is not None:
+        return (*_names(where.parent), where.runtime.agent.name)
+    runtime = where.runtime if isinstance(where, LiveInvocation) else where
+    user = runtime.principal
+    above = () if user is None else (user.name or user.id,)
+    return (*above, runtime.agent.name)
 
 
 class Policies:
@@ -64,4 +118,6 @@ class Policies:
             return False
 
     def _compiled(self, organisation: Organisation) -> PolicySet:
-        return PolicySet(organisation, (), self._tools.get(organisation.id, {}))
+        files = organisation.policies.files if organisation.policies is not None else {}
+        rules = read_source(files).rules if files else ()
+        return PolicySet(organisation, rules, self._tools.get(organisation.id, {}))

@@ -33,6 +33,7 @@ class Heading(TypedDict):
     time_us: str
     epoch: int
     configuration: str
+    policy: str
     agent: str
     agent_name: str
     agent_version: str
@@ -52,6 +53,7 @@ def heading(caller: Caller, directory: Directory, now_us: int) -> Heading:
         "time_us": str(now_us),
         "epoch": configuration.epoch if configuration else 0,
         "configuration": runtime.organisation.digest,
+        "policy": runtime.organisation.policy_digest,
         "agent": agent.id,
         "agent_name": agent.name,
         "agent_version": agent.version,

@@ -55,7 +55,7 @@ def organisation(autonomy: Autonomy = Autonomy.ASK_IRREVERSIBLE, **changes: obje
 
 def rules(text: str) -> list[Rule]:
     return [
-        read_rule(body, name=f"file#{number}", source="file.cedar", line=1, text=each)
+        read_rule(body, name=f"file#{number}", source="file.cedar", line=1, text=f"{each};")
         for number, each in enumerate(filter(str.strip, text.split(";")), 1)
         for body in engine.parse(f"{each};")
     ]

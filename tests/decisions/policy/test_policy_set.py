@@ -1,7 +1,7 @@
+import pytest
 from tests.decisions.policy.asking import REFUND, organisation, policies, question, rules, tools
 
 from ringfence.decisions.policy.policy_set import PolicySet
-from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Autonomy
 from ringfence.domain.policy import PolicyVerdict
 from ringfence.domain.tool import PermissionTier
@@ -16,11 +16,23 @@ def test_an_agent_that_nobody_defined_is_denied() -> None:
     assert not policies().may_list(question(agent="ghost"))
 
 
-def test_a_set_knows_of_which_actions_its_files_speak() -> None:
-    whole = policies('forbid (principal, action == Action::"tool.call", resource);')
-    assert whole.speaks_of(ActionKind.TOOL_CALL)
-    assert not whole.speaks_of(ActionKind.MODEL_CALL)
-    assert policies("forbid (principal, action, resource);").speaks_of(ActionKind.MODEL_CALL)
+@pytest.mark.parametrize(
+    ("text", "speaks", "reads"),
+    [
+        ("forbid (principal, action, resource);", True, False),
+        ('forbid (principal, action == Action::"tool.call", resource);', False, False),
+        ('forbid (principal, action, resource == Tool::"crm__refund");', False, False),
+        ('forbid (principal, action, resource in Provider::"house");', True, False),
+        ('forbid (principal, action, resource in Pattern::"sm*");', True, False),
+        ('forbid (principal, action, resource == Model::"large");', False, False),
+        ("forbid (principal, action, resource) when { context.arguments has stream };", True, True),
+    ],
+)
+def test_a_set_knows_whether_its_files_speak_of_models(
+    text: str, *, speaks: bool, reads: bool
+) -> None:
+    whole = policies(text)
+    assert (whole.speaks_of_models, whole.reads_requests) == (speaks, reads)
 
 
 def test_what_can_never_be_called_is_not_listed() -> None:

@@ -5,6 +5,7 @@ An installation whose agents only call models, without policy files, never pays 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,9 @@ Json: TypeAlias = dict[str, Any]
 
 Uid: TypeAlias = tuple[str, str]
 """Type and id of an entity, for example `("Agent", "triage")`."""
+
+
+_NUMBERED = re.compile(r"policy([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,18 @@ def parse(text: str) -> Sequence[Json]:
         )
     policies: dict[str, Json] = found["staticPolicies"]
     return [policies[f"policy{number}"] for number in range(len(policies))]
+
+
+def validate(texts: Sequence[str], schema: Json) -> Mapping[int, Sequence[str]]:
+    """What Cedar finds wrong with policies, by their place in the sequence."""
+    result = _cedar().validate_policies("\n".join(texts), schema)
+    found: dict[int, list[str]] = {}
+    for error in result.errors:
+        number = _NUMBERED.fullmatch(error.policy_id)
+        found.setdefault(int(number[1]) if number else 0, []).append(error.error)
+    if not result.validation_passed and not found:
+        found[0] = ["Cedar refuses it and does not say why"]
+    return found
 
 
 def compile_rules(rules: Mapping[str, Json]) -> Compiled:

@@ -1,10 +1,10 @@
 """Who and what a question is about, as Cedar's entities: attributes, and the groups they are in."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from ringfence.decisions.policy.engine import Json, Uid, uid
-from ringfence.decisions.policy.rule import PATTERN, Parties
+from ringfence.decisions.policy.rule import PATTERN, Parties, Rule, can_act, can_concern
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Agent
 from ringfence.domain.host import is_private
@@ -37,10 +37,40 @@ def parties_of(
             pass
     return Parties(
         principal=("Agent", agent.name),
-        principal_groups=_teams(agent),
+        principal_groups=_teams(agent) | patterns_of(agent.name, patterns),
         action=("Action", question.action),
         resource=(RESOURCES[question.action], question.resource),
-        resource_groups=frozenset(groups),
+        resource_groups=groups_of(question.action, question.resource, organisation, patterns),
+    )
+
+
+def groups_of(
+    action: ActionKind, resource: str, organisation: Organisation, patterns: Iterable[str]
+) -> frozenset[Uid]:
+    """Everything that the resource of an action is in."""
+    found = patterns_of(resource, patterns)
+    match action:
+        case ActionKind.TOOL_CALL:
+            return found | {("Server", server_of(resource))}
+        case ActionKind.MODEL_CALL if resource in organisation.models:
+            return found | {("Provider", organisation.models[resource].provider)}
+        case ActionKind.AGENT_CALL if resource in organisation.agents:
+            return found | _teams(organisation.agents[resource])
+        case _:
+            return found
+
+
+def models_of(rule: Rule, organisation: Organisation) -> frozenset[str]:
+    """The models that the head of a policy is about; none if it is about no calls of models."""
+    kind = ActionKind.MODEL_CALL
+    if not can_act(rule, ("Action", kind)):
+        return frozenset()
+    return frozenset(
+        name
+        for name in organisation.models
+        if can_concern(
+            rule, (RESOURCES[kind], name), groups_of(kind, name, organisation, rule.patterns)
+        )
     )
 
 
@@ -57,6 +87,11 @@ def entities_of(
         ),
     }
     return list(found.values())
+
+
+def patterns_of(name: str, patterns: Iterable[str]) -> frozenset[Uid]:
+    """The patterns that a name fits, as groups that it is in."""
+    return frozenset((PATTERN, each) for each in patterns if fnmatchcase(name, each))
 
 
 def server_of(tool: str) -> str:

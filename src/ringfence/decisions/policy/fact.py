@@ -39,7 +39,7 @@ holds for a minute.
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_US = 60_000_000
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def facts(question: Question, zone: ZoneInfo, read: Collection[Path]) -> dict[str, object]:
@@ -76,7 +76,7 @@ def _time(minute: int, zone: ZoneInfo) -> dict[str, object]:
     return {
         "hour": local.hour,
         "minute": local.minute,
-        "weekday": _WEEKDAYS[local.weekday()],
+        "weekday": WEEKDAYS[local.weekday()],
         "date": local.date().isoformat(),
         "now": {"__extn": {"fn": "datetime", "arg": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}},
     }

@@ -3,11 +3,18 @@
 from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from ringfence.decisions.policy.entity import entities_of, parties_of
-from ringfence.decisions.policy.rule import Parties, Rule, can_act, can_match
-from ringfence.decisions.policy.scope import compile_agent
-from ringfence.decisions.policy.shape import EMPTY, shape_of
+from ringfence.decisions.policy.entity import (
+    entities_of,
+    models_of,
+    parties_of,
+    server_of,
+)
+from ringfence.decisions.policy.rule import Parties, Rule, can_match
+from ringfence.decisions.policy.schema import ARGUMENTS_OF
+from ringfence.decisions.policy.scope import BUILT_IN, compile_agent
+from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
 from ringfence.decisions.policy.slice import About, Slice
+from ringfence.decisions.policy.validation import method_shape, problem_with
 from ringfence.domain.action import ActionKind
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
@@ -46,13 +53,18 @@ class PolicySet:
             each for scope in scopes for each in (*scope.tools, *scope.hosts, *scope.commands)
         )
         self._patterns = tuple(sorted(named.union(declared)))
-        self._spoken = {
-            kind: any(can_act(rule, ("Action", kind)) for rule in rules) for kind in ActionKind
-        }
+        self._spoken = [rule for rule in rules if models_of(rule, organisation)]
+        self._read = [rule for rule in self._spoken if rule.reads_arguments]
 
-    def speaks_of(self, action: ActionKind) -> bool:
-        """Whether any file has a policy on this kind of action."""
-        return self._spoken[action]
+    @property
+    def speaks_of_models(self) -> bool:
+        """Whether any file has a policy about a call of a model."""
+        return bool(self._spoken)
+
+    @property
+    def reads_requests(self) -> bool:
+        """Whether any of these reads what such a call asks for."""
+        return bool(self._read)
 
     def decide(self, question: Question) -> PolicyDecision:
         """What the policies in force say; anything they cannot say for sure is a denial."""
@@ -110,10 +122,29 @@ class PolicySet:
         agent = self._organisation.agents[question.agent]
         parties = self._parties(question)
         tool = self._tools.get(question.resource)
-        labels = () if tool is None else tool.labels
+        shape = self._shape(question, tool)
         about = About(
-            entities=entities_of(agent, parties, self._organisation, labels),
-            shape=EMPTY if tool is None else shape_of(tool.input_schema),
+            entities=entities_of(agent, parties, self._organisation, tool.labels if tool else ()),
+            shape=shape or EMPTY,
             zone=self._zone,
         )
-        return Slice(rules, parties, about)
+        return Slice(rules, parties, about, problem=_problem(question, rules, shape))
+
+    def _shape(self, question: Question, tool: ToolFacts | None) -> Shape | None:
+        """What the arguments of an action look like; None for a tool that nobody has listed."""
+        if question.action is not ActionKind.TOOL_CALL:
+            return ARGUMENTS_OF[question.action]
+        if tool is not None:
+            return shape_of(tool.input_schema)
+        is_built_in = server_of(question.resource) == BUILT_IN
+        return EMPTY if is_built_in else method_shape(question.resource)
+
+
+def _problem(question: Question, rules: Sequence[Rule], shape: Shape | None) -> str:
+    """Why the policies cannot judge the arguments; empty if they can, or need not."""
+    reading = [rule for rule in rules if rule.reads_arguments]
+    if not reading:
+        return ""
+    if shape is None:
+        return f"policy `{reading[0].id}` reads arguments of a tool that is not known yet"
+    return problem_with(reading, shape) if question.action is ActionKind.TOOL_CALL else ""

@@ -97,6 +97,11 @@ def can_match(rule: Rule, parties: Parties) -> bool:
     )
 
 
+def can_concern(rule: Rule, resource: Uid, groups: frozenset[Uid]) -> bool:
+    """Whether the head of a policy names this resource, or a group that it is in."""
+    return _fits(rule.body["resource"], resource, groups)
+
+
 def can_act(rule: Rule, action: Uid) -> bool:
     """Whether the head of a policy names this action."""
     return _fits(rule.body["action"], action, frozenset())
@@ -171,7 +176,6 @@ def _usable(path: Path) -> Path:
 
 
 def _entities(node: object) -> Iterator[Uid]:
-    """Every entity that a policy names, in its head or its conditions."""
     match node:
         case {"type": str(kind), "id": str(name)}:
             yield kind, name
@@ -185,9 +189,9 @@ def _entities(node: object) -> Iterator[Uid]:
             return
 
 
-def entities_of(rules: Iterable[Rule]) -> frozenset[Uid]:
-    """Every entity that these policies name."""
-    return frozenset(uid for rule in rules for uid in _entities(rule.body))
+def entities_in(rule: Rule) -> Iterator[Uid]:
+    """Every entity that a policy names, in its head or its conditions."""
+    return _entities(rule.body)
 
 
 def _listed(names: Iterable[str], sign: str) -> str:
