@@ -1,20 +1,59 @@
 import asyncio
 from dataclasses import replace
+from typing import Any
 
-from tests.enforcement.workshop import RESULT, Workshop, crm, shop
+import msgspec
+from tests.approvals import desk
+from tests.enforcement.workshop import LISTED, RESULT, Workshop, crm, definition, shop
 from tests.gateways.world import agent, organisation, usd
 
-from ringfence.domain.agent import AgentState, Limits, Scope
+from ringfence.domain.agent import AgentState, Autonomy, Limits, Scope
+from ringfence.domain.approval import Approval, ApprovalState, Vote
 from ringfence.domain.budget import Per
-from ringfence.domain.event import Status
+from ringfence.domain.event import Hold, Status
 from ringfence.domain.organisation import User
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Code, Reason, Stop, Throttle
 from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_ticket import ToolTicket
+from ringfence.testing.clock import ManualClock
+from ringfence.testing.ids import SequentialIds
+
+REFUND = {"order": "o1", "amount": 5}
+
+
+class Held:
+    """A workshop with a desk, and a refund that is held at it."""
+
+    def __init__(self, approvers: frozenset[str] = frozenset({"user:ann"})) -> None:
+        clock = ManualClock()
+        self.desk = desk(clock, SequentialIds(), approvers=approvers)
+        self.workshop = Workshop(approvals=self.desk, clock=clock)
+        self.knock = self.workshop.knock("refund", arguments=REFUND)
+
+    async def hold(self) -> Approval:
+        held = await self.workshop.path.hold(
+            self.knock, self.workshop.holdable("refund", arguments=REFUND)
+        )
+        assert isinstance(held, Approval)
+        return held
+
+    async def say(self, held: Approval, *, yes: bool = True) -> None:
+        ballot = Vote(user="user:ann", approves=yes, at_us=self.workshop.world.clock.now_us())
+        await self.desk.decide("org_acme", held.id, ballot)
+
+    async def again(self, held: Approval, **more: Any) -> object:  # noqa: ANN401 (fields)
+        """The same call with its approval, as a door makes it."""
+        knock = msgspec.structs.replace(self.knock, approval=held.id, **more)
+        lacking = self.workshop.path.begin(knock)
+        if not isinstance(lacking, Lacking):
+            return lacking
+        return await self.workshop.path.supply(knock, lacking)
 
 
 def refused(found: object) -> Reason:
@@ -27,7 +66,7 @@ def test_a_call_leaves_an_intent_and_then_its_outcome() -> None:
         shop_ = Workshop()
         ticket = await shop_.call("get_job", arguments={"id": 7})
         assert isinstance(ticket, ToolTicket)
-        assert ticket.permission is PermissionTier.READ
+        assert ticket.quote.tier is PermissionTier.READ
         [intent], [outcome] = shop_.ledger.intents, shop_.ledger.outcomes
         assert (intent.action_kind, intent.resource) == ("tool.call", "crm__get_job")
         assert (intent.operation, intent.upstream) == ("tools/call", "crm")
@@ -203,5 +242,140 @@ def test_an_overdrawn_budget_lets_no_tool_call_through() -> None:
         poor = agent(scope=Scope(tools=("crm__*",)), budgets=(usd(-1, Per.DAY),))
         await shop_.world.reload(organisation(tools={"crm": crm()}, agents={"triage": poor}))
         assert refused(shop_.begin()).code is Code.BUDGET_EXHAUSTED
+
+    asyncio.run(story())
+
+
+def test_a_held_call_goes_on_once_when_a_person_has_approved_it() -> None:
+    async def story() -> None:
+        place = Held()
+        held = await place.hold()
+        ledger = place.workshop.ledger
+        [hold] = [each for each in ledger.events if isinstance(each, Hold)]
+        assert (hold.approval, hold.resource) == (held.id, "crm__refund")
+        assert ledger.bodies[f"Hold {hold.action}"] == b'{"order":"o1","amount":5}'
+        early = refused(await place.again(held))
+        assert early.code is Code.APPROVAL_PENDING
+        await place.say(held)
+        ticket = await place.again(held)
+        assert isinstance(ticket, ToolTicket)
+        used = await place.desk.find("org_acme", held.id)
+        assert used is not None
+        assert (used.state, used.action) == (ApprovalState.CONSUMED, ticket.action)
+        assert ticket.intent.approval == held.id
+        assert refused(await place.again(held)).code is Code.APPROVAL_MISMATCH
+        assert len(ledger.intents) == 1
+
+    asyncio.run(story())
+
+
+def test_a_denied_call_says_so_and_is_not_made() -> None:
+    async def story() -> None:
+        place = Held()
+        held = await place.hold()
+        await place.say(held, yes=False)
+        assert refused(await place.again(held)).code is Code.APPROVAL_DENIED
+        assert not place.workshop.ledger.intents
+
+    asyncio.run(story())
+
+
+def test_other_arguments_and_another_run_are_something_else() -> None:
+    async def story() -> None:
+        place = Held()
+        held = await place.hold()
+        await place.say(held)
+        more = b'{"order":"o1","amount":500}'
+        hints = (("ringfence-invocation", "run-2"),)
+        for changed in ({"arguments": more}, {"hints": hints}):
+            assert refused(await place.again(held, **changed)).code is Code.APPROVAL_MISMATCH
+        assert isinstance(await place.again(held), ToolTicket)
+
+    asyncio.run(story())
+
+
+def test_a_suspended_agent_gets_nothing_for_its_approval() -> None:
+    async def story() -> None:
+        place = Held()
+        held = await place.hold()
+        await place.say(held)
+        await place.workshop.world.suspend()
+        assert refused(await place.again(held)).code is Code.AGENT_SUSPENDED
+        still = await place.desk.find("org_acme", held.id)
+        assert still is not None
+        assert still.state is ApprovalState.APPROVED
+
+    asyncio.run(story())
+
+
+def test_an_approval_whose_approver_lost_the_role_is_of_no_use() -> None:
+    async def story() -> None:
+        place = Held(approvers=frozenset())
+        held = await place.hold()
+        await place.say(held)
+        assert refused(await place.again(held)).code is Code.APPROVAL_MISMATCH
+
+    asyncio.run(story())
+
+
+def test_who_has_used_up_a_limit_is_not_asked_about() -> None:
+    async def story() -> None:
+        workshop = Workshop(shop(limits=Limits(calls_per_tool=0)))
+        found = refused(workshop.begin("refund", arguments=REFUND))
+        assert found.code is Code.LIMIT_REACHED
+
+    asyncio.run(story())
+
+
+def test_without_a_desk_what_must_be_asked_is_denied() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        knock = workshop.knock("refund", arguments=REFUND)
+        held = workshop.holdable("refund", arguments=REFUND)
+        assert refused(await workshop.path.hold(knock, held)).code is Code.POLICY_DENIED
+
+    asyncio.run(story())
+
+
+def test_a_hold_that_is_not_on_record_is_none() -> None:
+    async def story() -> None:
+        place = Held()
+        held = place.workshop.holdable("refund", arguments=REFUND)
+        place.workshop.ledger.is_failing = True
+        unheld = refused(await place.workshop.path.hold(place.knock, held))
+        assert unheld.code is Code.STORE_UNAVAILABLE
+
+    asyncio.run(story())
+
+
+def test_a_listing_shows_what_could_be_called_and_nothing_else() -> None:
+    async def story() -> None:
+        config = shop(scope=Scope(tools=("crm__get_*", "crm__add_job")), autonomy=Autonomy.OBSERVE)
+        workshop = Workshop(config)
+        adding = definition("add_job", LISTED["add_job"])
+        workshop.list(definition("get_job"), definition("get_client"), adding)
+        tools = workshop.path.usable(workshop.caller())
+        assert not isinstance(tools, Refusable)
+        # `get_job` has changed, and who may only look adds nothing.
+        assert [tool.key.name for tool in tools] == ["get_client"]
+        assert workshop.path.usable(workshop.caller(), "mail") == []
+
+    asyncio.run(story())
+
+
+def test_a_listing_keeps_to_the_token_and_ends_with_its_run() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        invocations, now_us = workshop.world.worker.invocations, workshop.world.clock.now_us()
+        narrowing = Narrowing(tools=("crm__get_job",))
+        opened = invocations.open_declared(workshop.caller(), "", narrowing, b"1" * 32, now_us)
+        assert isinstance(opened, LiveInvocation)
+        caller = workshop.world.worker.directory.identify(b"1" * 32, now_us)
+        assert isinstance(caller, Caller)
+        tools = workshop.path.usable(caller, "crm")
+        assert not isinstance(tools, Refusable)
+        assert [tool.key.name for tool in tools] == ["get_job"]
+        invocations.finish(opened, now_us)
+        assert isinstance(workshop.path.usable(caller, "crm"), Refusable)
 
     asyncio.run(story())

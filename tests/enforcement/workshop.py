@@ -10,13 +10,16 @@ from tests.gateways.world import TOKEN, World, agent, organisation
 from ringfence.domain.agent import Scope
 from ringfence.domain.event import Status
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.tool import PermissionTier, ToolKey, ToolServer
+from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolServer
 from ringfence.domain.verdict import Reason
+from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.directory import Caller, digest_of
-from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.enforcement.tool_call import Holdable, ToolKnock
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
+from ringfence.protocols.tool_definition import read_definition
+from ringfence.testing.clock import ManualClock
 
 RESULT = b'{"content":[{"type":"text","text":"done"}]}'
 
@@ -37,13 +40,49 @@ def shop(servers: Mapping[str, ToolServer] | None = None, **more: Any) -> Organi
     return organisation(tools=servers or {"crm": crm()}, agents={"triage": triage})
 
 
+NUMBER = {"type": "number"}
+LISTED: Mapping[str, Mapping[str, object]] = {
+    "get_job": {"id": {"type": "integer"}},
+    "get_client": {},
+    "get_other": {},
+    "add_job": {"title": {"type": "string"}},
+    "refund": {"order": {"type": "string"}, "amount": NUMBER},
+}
+
+
+def definition(
+    name: str,
+    properties: Mapping[str, object] | None = None,
+    server: str = "crm",
+    /,
+    **more: Any,  # noqa: ANN401 (fields of a tool as MCP has them)
+) -> ToolDefinition:
+    schema = {"type": "object", "properties": properties or {}, "additionalProperties": False}
+    raw = {"name": name, "description": f"Does {name}.", "inputSchema": schema} | more
+    return read_definition(server, msgspec.json.encode(raw))
+
+
 class Workshop:
     """Calls tools of a worker; made inside a running loop."""
 
-    def __init__(self, config: Organisation | None = None) -> None:
-        self.world = World(config or shop())
+    def __init__(
+        self,
+        config: Organisation | None = None,
+        *,
+        approvals: Approvals | None = None,
+        supplier: Supplier | None = None,
+        clock: ManualClock | None = None,
+        is_listed: bool = True,
+    ) -> None:
+        self.world = World(config or shop(), supplier=supplier, approvals=approvals, clock=clock)
         self.path = self.world.worker.tool_path
         self.ledger = self.world.ledger
+        if is_listed:
+            self.list(*(definition(name, properties) for name, properties in LISTED.items()))
+
+    def list(self, *tools: ToolDefinition, server: str = "crm") -> None:
+        """What the server offers from now on."""
+        self.world.worker.tools.observe("org_acme", server, tools, "1.0", "2025-11-25")
 
     def caller(self, token: str = TOKEN) -> Caller:
         found = self.world.worker.directory.identify(digest_of(token.encode()), 0)
@@ -65,8 +104,14 @@ class Workshop:
 
     def begin(self, name: str = "get_job", /, **more: Any) -> ToolTicket | RefusedAction:  # noqa: ANN401
         begun = self.path.begin(self.knock(name, **more))
-        assert not isinstance(begun, Lacking)
+        assert isinstance(begun, ToolTicket | RefusedAction), begun
         return begun
+
+    def holdable(self, name: str = "refund", /, **more: Any) -> Holdable:  # noqa: ANN401
+        """A call that only a person stands in the way of."""
+        held = self.path.begin(self.knock(name, **more))
+        assert isinstance(held, Holdable), held
+        return held
 
     async def go(self, name: str = "get_job", /, **more: Any) -> ToolTicket:  # noqa: ANN401
         """Begin a call that is allowed, up to its dispatch."""

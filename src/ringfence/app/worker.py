@@ -33,6 +33,7 @@ from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.enforcement.watch import Watch
 from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.data_plane import DataPlane, Readiness
@@ -152,7 +153,11 @@ class Worker:
             meter=self._meter,
             policies=self.policies,
         )
+        self.tools = ToolRegistry(self.directory, clock)
         self.tool_path = ToolPath(
+            tools=self.tools,
+            policies=self.policies,
+            approvals=around.approvals,
             closing=path.closing,
             directory=self.directory,
             invocations=self.invocations,
@@ -233,6 +238,7 @@ class Worker:
         if self._masking is not None:
             self._masking.install(masks(configuration))
         self.watch.reloaded(configuration)
+        self.tools.reloaded()
         self.directory.put_credentials(credentials)
         for key, start_us, spent in self._recovered.spent:
             self.book.load(key, start_us, spent)
@@ -271,6 +277,7 @@ class Worker:
         if self._masking is not None:
             self._masking.install(masks(configuration))
         self.watch.reloaded(configuration)
+        self.tools.reloaded()
         if self.slabs is not None:
             self.slabs.restate()
         self.invocations.end_calls(self._clock.now_us())

@@ -19,10 +19,14 @@ _SECOND_US = 1_000_000
 
 @dataclass(slots=True)
 class TreeCounts:
-    """How many sub-agents there are in a root invocation and below it."""
+    """How many sub-agents there are in a root invocation and below it, and what it has read.
+
+    `seen` are the labels of results that anybody in it was given.
+    """
 
     sub_agents: int = 0
     alive: int = 0
+    seen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,9 @@ from ringfence.domain.tool import PermissionTier, ToolServer
 UNNAMED = PermissionTier.CONSEQUENTIAL
 """Of a tool that no list names: nobody has said that it only reads."""
 
+METHODS = PermissionTier.READ
+"""Of what is asked of a tool server besides its tools: resources, prompts, completion."""
+
 HOSTED = PermissionTier.CONSEQUENTIAL
 """Of a tool that a provider runs during a model call, out of our sight."""
 

@@ -112,6 +112,53 @@ def tool_unknown(agent: Agent, name: str) -> Reason:
     )
 
 
+def tool_held(agent: Agent, name: str, state: str, why: str) -> Reason:
+    """A tool is not as it was when somebody accepted it; `why` is a clause for people."""
+    return _refusal(
+        Code.TOOL_CHANGED,
+        agent,
+        f"tool {quoted(name)} is held, because {why or 'it is not what was accepted'}. Somebody "
+        "has to look at `ringfence tools diff` and accept it.",
+        (("tool", name[:_QUOTED_CHARACTERS]), ("state", state)),
+    )
+
+
+def arguments_invalid(name: str, problems: Iterable[str]) -> Reason:
+    """What was sent is not what the tool's schema allows; the model can mend that by itself."""
+    listed = [*problems]
+    message = (
+        f"Ringfence did not call tool {quoted(name)}: its arguments are not what its schema "
+        f"allows: {'; '.join(listed)}. Call it again with these corrected."
+    )
+    return Reason(
+        code=Code.ARGUMENTS_INVALID,
+        message=message,
+        facts=(("tool", name[:_QUOTED_CHARACTERS]), ("problems", str(len(listed)))),
+    )
+
+
+def policy_denied(agent: Agent, name: str, why: Iterable[str], policies: Iterable[str]) -> Reason:
+    """A policy forbids it, none permits it, or one could not be evaluated."""
+    said = "; ".join(why)
+    words = f"the policies do not allow {quoted(name)} here"
+    return _refusal(
+        Code.POLICY_DENIED,
+        agent,
+        f"{words}: {said.rstrip('.')}." if said else f"{words}.",
+        (("resource", name[:_QUOTED_CHARACTERS]), ("policies", ", ".join(policies))),
+    )
+
+
+def nobody_to_ask(agent: Agent, name: str) -> Reason:
+    """A person must approve it, and this plane has no way to ask one."""
+    return _refusal(
+        Code.POLICY_DENIED,
+        agent,
+        f"a person must approve {quoted(name)}, and nobody can be asked here.",
+        (("resource", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
 def wrong_protocol(agent: Agent, name: str, protocol: str) -> Reason:
     """The model is the agent's, but its provider speaks another protocol than this path."""
     return _refusal(

@@ -7,8 +7,11 @@ from ringfence.decisions.rights import Patterns
 from ringfence.domain.agent import Agent
 from ringfence.domain.model import Model
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.tool import ToolKey, ToolServer
+from ringfence.domain.tool import PermissionTier, ToolKey, ToolServer
 from ringfence.domain.verdict import Reason
+
+BUILT_IN = ToolServer(name="ringfence", tiers=(("*", PermissionTier.READ),))
+"""What every agent may use: asking a person, reading the rest of a long result."""
 
 
 def models_in_scope(
@@ -42,6 +45,8 @@ def tool_in_scope(
 
     `bounds` are the patterns of everybody who has a say, as `rights.within` takes them.
     """
+    if key.server == BUILT_IN.name:
+        return BUILT_IN
     server = organisation.tools.get(key.server)
     if server is not None and rights.within(key.merged, bounds):
         return server

@@ -128,6 +128,12 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """The client's user agent, cut to 120 characters."""
     approval: str = ""
     """The approval that this action has used up; empty if it needed none."""
+    call_id: str = ""
+    """The model's own id of the tool call, where the client tells it."""
+    permission: str = ""
+    """The permission tier of a tool; empty for other actions."""
+    pin: str = ""
+    """`sha256:…` of the tool's definition in force."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

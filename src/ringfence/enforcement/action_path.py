@@ -150,7 +150,7 @@ class ActionPath(ABC, Generic[K, B]):
         begun: B | RefusedAction | None = None
         try:
             for _ in range(SUPPLY_ROUNDS):
-                supplied = await self._supplied(knock, lacking)
+                supplied = await self.supplied(knock, lacking)
                 if isinstance(supplied, RefusedAction):
                     return supplied
                 knock = supplied
@@ -167,7 +167,7 @@ class ActionPath(ABC, Generic[K, B]):
             if knock.places is not None and not isinstance(begun, ActionTicket):
                 knock.places.leave(was_sent=False)
 
-    async def _supplied(self, knock: K, lacking: Lacking) -> K | RefusedAction:
+    async def supplied(self, knock: K, lacking: Lacking) -> K | RefusedAction:
         """The call with what it lacked, to begin again; or why it is not made."""
         if isinstance(lacking, LackingPlace):
             found = await self._place(knock, lacking)
@@ -275,6 +275,15 @@ class ActionPath(ABC, Generic[K, B]):
             self._withdraw(ticket)
         else:
             ticket.undo(Status.FAILED, "interrupted")
+
+    def acting_in(self, caller: Caller, invocation: str) -> LiveInvocation | Refusable:
+        """The invocation of a caller's own token, if it is open."""
+        live = self._invocations.find(invocation)
+        if live is None:
+            closed = reason.invocation_closed(caller.runtime.agent, invocation)
+            return Refusable(verdict=Stop(reason=closed))
+        over = live.closed_reason(self._clock.now_us())
+        return live if over is None else Refusable(verdict=Stop(reason=over), live=live)
 
     def stop_invocation(self, live: LiveInvocation, cause: Reason) -> None:
         """End an invocation for good after a cut, if the cause holds for more than this call."""

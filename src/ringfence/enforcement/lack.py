@@ -38,6 +38,10 @@ class Lack(StrEnum):
     """A slab of a shared limit."""
     OUTCOME = "outcome"
     """The outcome of a call that is over, durable: what it has not used may then be used."""
+    LISTING = "listing"
+    """What a server of tools offers, which was never asked for here."""
+    APPROVAL = "approval"
+    """The use of an approval, which its store grants once."""
     PLACE = "place"
     """A place at a provider whose calls are paced."""
 

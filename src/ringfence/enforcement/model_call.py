@@ -7,7 +7,6 @@ from copy import copy
 
 import msgspec
 
-from ringfence.decisions import reason
 from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.output_limit import LoweredBy
 from ringfence.domain.event import Decision, Intent
@@ -201,13 +200,9 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         ]
         if caller.invocation is None:
             return routes
-        live = self._invocations.find(caller.invocation)
-        if live is None:
-            closed = reason.invocation_closed(caller.runtime.agent, caller.invocation)
-            return Refusable(verdict=Stop(reason=closed))
-        over = live.closed_reason(now_us)
-        if over is not None:
-            return Refusable(verdict=Stop(reason=over), live=live)
+        live = self.acting_in(caller, caller.invocation)
+        if isinstance(live, Refusable):
+            return live
         models = live.models
         return [route for route in routes if models is None or route.model.name in models]
 

@@ -7,19 +7,34 @@ from copy import copy
 
 import msgspec
 
-from ringfence.decisions import limit, permission, scope
-from ringfence.decisions.budget import Reservation
+from ringfence.decisions import limit, reason
+from ringfence.decisions.budget import Book, Reservation
 from ringfence.domain.action import ActionKind
+from ringfence.domain.approval import Approval, Binding
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.event import Decision, Hold, Intent
 from ringfence.domain.money import ZERO
-from ringfence.domain.tool import PermissionTier, ToolKey
-from ringfence.domain.verdict import Deny, Reason, Refused
-from ringfence.enforcement.action_path import ActionPath, Knock
+from ringfence.domain.tool import ToolKey
+from ringfence.domain.verdict import Code, Deny, Reason, Refused
+from ringfence.enforcement.action_path import ActionPath, Knock, verdict
+from ringfence.enforcement.approval import Approvals, Asking
+from ringfence.enforcement.closing import Closing
+from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.form import account_lines, forms_of
-from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.invocation import Invocations
+from ringfence.enforcement.lack import Lack, Lacking, Supplier
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.policy import Policies
+from ringfence.enforcement.record import Ledger, heading
+from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
+from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes, facts_of
+from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
+from ringfence.enforcement.watch import Watch
 from ringfence.stores.body import Body
+from ringfence.telemetry.metric import Meter
+from ringfence.transport.clock import Clock
+from ringfence.transport.entropy import Ids
 
 _DEADLINE_S = 60.0
 """How long a call may take, unless its server says otherwise: what MCP's SDKs wait by default."""
@@ -32,42 +47,109 @@ class ToolKnock(Knock, frozen=True, kw_only=True):
     """One tool call as it comes to the path.
 
     What is not a tool (resources, prompts, completion) passes too: its key names the server and
-    the method, for example `resources/read`.
+    the method, for example `resources/read`, which scopes and policies name alike.
     """
 
     key: ToolKey
-    """The upstream's own name, also for what came through `/mcp`."""
+    """The name that scopes and policies know, also for what came through `/mcp`."""
     arguments: bytes = b"{}"
-    """The raw JSON object as it came."""
-    operation: str = "tools/call"
+    """The raw JSON object as it came, read strictly."""
+    operation: str = CALL
     """The method of the protocol."""
     call_id: str = ""
     """The model's id of this call, if the client tells it: joins it to the model call."""
     approval: str = ""
     """Id of the approval that this attempt rests on."""
+    consumed: str = ""
+    """The action for which that approval has been used up; set by `supply` alone."""
 
 
-class ToolPath(ActionPath[ToolKnock, ToolTicket]):
-    """Decides tool calls and keeps their books; one for each worker."""
+class Holdable(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that a person must approve, and nothing else forbids; `ToolPath.hold` holds it."""
 
-    def decide(self, knock: ToolKnock) -> ToolTicket | RefusedAction | Lacking:
+    asking: Asking
+    live: LiveInvocation
+    quote: ToolQuote
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why a person is asked."""
+        return self.asking.reasons
+
+
+class LackingApproval(Lacking, frozen=True, kw_only=True):
+    """The use of an approval, for exactly this call."""
+
+    approval: str
+    binding: Binding
+    live: LiveInvocation
+
+
+class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
+    """Decides tool calls and keeps their books; one for each worker.
+
+    A call that a person must approve becomes a `Holdable`. With the id of its approval it begins
+    again: everything is decided anew, and only then is the approval used up, by `supply`.
+    """
+
+    def __init__(  # noqa: PLR0913 (the parts that the path joins)
+        self,
+        *,
+        directory: Directory,
+        invocations: Invocations,
+        book: Book,
+        ledger: Ledger,
+        refusals: Refusals,
+        clock: Clock,
+        ids: Ids,
+        tools: ToolRegistry,
+        policies: Policies,
+        approvals: Approvals | None = None,
+        supplier: Supplier | None = None,
+        meter: Meter | None = None,
+        watch: Watch | None = None,
+        closing: Closing | None = None,
+    ) -> None:
+        """Without `approvals` nobody can be asked, which denies."""
+        super().__init__(
+            directory=directory,
+            invocations=invocations,
+            book=book,
+            ledger=ledger,
+            refusals=refusals,
+            clock=clock,
+            ids=ids,
+            supplier=supplier,
+            meter=meter,
+            watch=watch,
+            closing=closing,
+        )
+        self._approvals = approvals
+        self.quotes = ToolQuotes(tools=tools, policies=policies)
+
+    def decide(self, knock: ToolKnock) -> ToolTicket | Holdable | RefusedAction | Lacking:
         """Admit, decide, reserve and write the intent; never waits, may raise."""
         now_us = self._clock.now_us()
         caller = knock.caller
-        runtime = caller.runtime
-        not_active = state_reason(runtime)
+        not_active = state_reason(caller.runtime)
         if not_active is not None:
             return self.turn_away(knock, Deny(reason=not_active), None)
         live = self._invocations.join_tool(caller, knock.hints, now_us)
         if isinstance(live, Refusable):
             return self.turn_away(knock, live.verdict, live.live)
-        if isinstance(live, Lacking):
-            return live
-        bounds = (*runtime.tools, *live.tools)
-        server = scope.tool_in_scope(runtime.agent, runtime.organisation, knock.key, bounds)
-        if isinstance(server, Reason):
-            return self.turn_away(knock, Deny(reason=server), live)
-        tier = permission.tier_of(server, knock.key.name)
+        return live if isinstance(live, Lacking) else self._decide(knock, live, now_us)
+
+    def _decide(
+        self, knock: ToolKnock, live: LiveInvocation, now_us: int
+    ) -> ToolTicket | Holdable | RefusedAction | Lacking:
+        """Ask what governs the tool, count the call in its invocation, and ask a person last."""
+        quote = self.quotes.quote(
+            knock.caller, live, knock.key, knock.operation, knock.arguments, now_us
+        )
+        if isinstance(quote, Lacking):
+            return quote
+        if isinstance(quote, Reason):
+            return self.turn_away(knock, verdict(quote), live)
         of_tool = limit.calls_of_tool(
             live.identity.organisation, live.root, live.top.runtime.agent, knock.key.merged
         )
@@ -76,10 +158,45 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket]):
         if not isinstance(reserved, Reservation):
             return reserved
         try:
-            return self._ticket(knock, live, tier, reserved, now_us)
+            if not quote.asks or knock.consumed:
+                return self._ticket(knock, live, quote, reserved, now_us)
         except BaseException:
             self._book.release(reserved)
             raise
+        self._book.release(reserved)
+        return self._ask(knock, live, quote)
+
+    async def hold(self, knock: ToolKnock, held: Holdable) -> Approval | RefusedAction:
+        """Hold a call for a person; it is on record before this returns."""
+        live = held.live
+        if self._approvals is None:
+            return self.turn_away(knock, Deny(reason=_nobody(knock)), live)
+        try:
+            found = await self._approvals.hold(held.asking)
+            if found.is_new:
+                if not live.is_recorded:
+                    self._invocations.record_opening(live)
+                self._ledger.record(self._hold(knock, held, found.approval), _body(held))
+                await self._ledger.flush()
+        except UnavailableError as error:
+            return self.turn_away(knock, Deny(reason=_unheld(error)), live)
+        return found.approval
+
+    def usable(self, caller: Caller, server: str | None = None) -> list[Registered] | Refusable:
+        """The tools of one server, or of all, that a caller may use: for a listing.
+
+        What is held, hidden, out of scope, or allowed by no policy whatever its arguments, is not
+        among them.
+        """
+        live: LiveInvocation | None = None
+        if caller.invocation is not None:
+            found = self.acting_in(caller, caller.invocation)
+            if isinstance(found, Refusable):
+                return found
+            live = found
+        organisation = caller.runtime.organisation
+        names = organisation.tools if server is None else (server,)
+        return self.quotes.usable(caller, live, names, self._clock.now_us())
 
     def attempted(self, knock: ToolKnock) -> Attempted:
         """What was asked for, as a refusal records it; without its invocation."""
@@ -94,38 +211,95 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket]):
     def noticed(self, knock: ToolKnock, live: LiveInvocation, verdict: Refused) -> None:
         """A call of an invocation was refused; it is recorded next."""
 
+    async def supplied(self, knock: ToolKnock, lacking: Lacking) -> ToolKnock | RefusedAction:
+        """The call with what it lacked, to begin again; or why it is not made."""
+        if not isinstance(lacking, LackingApproval):
+            return await super().supplied(knock, lacking)
+        if self._approvals is None:
+            return self.turn_away(knock, Deny(reason=_nobody(knock)), lacking.live)
+        action = self._ids.make("act")
+        try:
+            used = await self._approvals.consume(lacking.approval, lacking.binding, action)
+        except UnavailableError as error:
+            return self.turn_away(knock, Deny(reason=_unheld(error)), lacking.live)
+        if isinstance(used, Deny):
+            return self.turn_away(knock, used, lacking.live)
+        return msgspec.structs.replace(knock, consumed=action)
+
+    def _ask(
+        self, knock: ToolKnock, live: LiveInvocation, quote: ToolQuote
+    ) -> Holdable | LackingApproval:
+        """Nothing but a person stands in its way."""
+        runtime = live.runtime
+        binding = _binding(knock, live, quote)
+        if knock.approval:
+            return LackingApproval(
+                lack=Lack.APPROVAL,
+                organisation=binding.organisation,
+                approval=knock.approval,
+                binding=binding,
+                live=live,
+            )
+        rules = runtime.organisation.approvals
+        asking = Asking(
+            binding=binding,
+            agent_name=runtime.agent.name,
+            reasons=quote.decision.reasons,
+            seconds=rules.seconds,
+            quorum=rules.quorum,
+            escalate_to=runtime.agent.escalate_to,
+        )
+        return Holdable(asking=asking, live=live, quote=quote)
+
+    def _hold(self, knock: ToolKnock, held: Holdable, approval: Approval) -> Hold:
+        message = "; ".join(held.reasons)
+        return Hold(
+            **heading(knock.caller, self._directory, self._clock.now_us()),
+            action=self._ids.make("act"),
+            action_kind=ActionKind.TOOL_CALL.value,
+            resource=knock.key.merged,
+            operation=knock.operation,
+            invocation=held.live.id,
+            root=held.live.root,
+            decision=Decision(
+                verdict="ask",
+                code=Code.APPROVAL_PENDING.value,
+                message=message,
+                facts=dict(facts_of(held.quote.decision)),
+            ),
+            approval=approval.id,
+            fingerprint=approval.fingerprint,
+            expires_us=str(approval.expires_us),
+            client=knock.client,
+        )
+
     def _ticket(
         self,
         knock: ToolKnock,
         live: LiveInvocation,
-        tier: PermissionTier,
+        quote: ToolQuote,
         reserved: Reservation,
         now_us: int,
     ) -> ToolTicket:
-        caller, key = knock.caller, knock.key
+        caller = knock.caller
         live.steps += 1
         intent = copy(forms_of(caller, live, self._directory).intent)
         intent.time_us = str(now_us)
-        intent.action = self._ids.make("act")
-        intent.action_kind = ActionKind.TOOL_CALL.value
-        intent.resource = key.merged
-        intent.operation = knock.operation
-        intent.upstream = key.server
+        intent.action = knock.consumed or self._ids.make("act")
         intent.opens = not live.is_recorded
         intent.step = live.steps
         intent.reserved_nano = str(reserved.amount)
         intent.accounts = account_lines(reserved, live.account_names)
         intent.client = knock.client
-        intent.body_bytes = len(knock.arguments)
+        _state_call(intent, knock, quote)
         ticket = ToolTicket(
             caller=caller,
             live=live,
-            key=key,
-            arguments=knock.arguments,
-            permission=tier,
+            key=knock.key,
+            quote=quote,
             intent=intent,
             reservation=reserved,
-            durable=self._ledger.intend(intent, Body(knock.arguments)),
+            durable=self._ledger.intend(intent, Body(quote.arguments)),
             started_us=self._clock.monotonic_us(),
             deadline_s=_DEADLINE_S,
             settle=self._settle,
@@ -156,3 +330,51 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
     is_error: bool = False
     error: str = ""
     """Why it is not the upstream's own, if it is not."""
+
+
+def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:
+    intent.action_kind = ActionKind.TOOL_CALL.value
+    intent.resource = knock.key.merged
+    intent.operation = knock.operation
+    intent.upstream = knock.key.server
+    intent.body_bytes = len(quote.arguments)
+    intent.call_id = knock.call_id[:_NAME_CHARACTERS]
+    intent.permission = quote.tier.name.lower()
+    intent.pin = quote.pin
+    intent.approval = knock.approval if knock.consumed else ""
+    intent.decision = Decision(verdict="allow", facts=dict(facts_of(quote.decision)))
+
+
+def _binding(knock: ToolKnock, live: LiveInvocation, quote: ToolQuote) -> Binding:
+    runtime = live.runtime
+    principal = runtime.principal
+    return Binding(
+        organisation=runtime.organisation.id,
+        chain=knock.caller.chain,
+        agent=runtime.id,
+        user="" if principal is None else principal.id,
+        invocation=live.id,
+        root=live.root,
+        action=ActionKind.TOOL_CALL,
+        resource=knock.key.merged,
+        arguments=quote.arguments,
+        policies=quote.decision.content,
+        pin=quote.pin,
+    )
+
+
+def _body(held: Holdable) -> Body:
+    return Body(held.asking.binding.arguments)
+
+
+def _nobody(knock: ToolKnock) -> Reason:
+    return reason.nobody_to_ask(knock.caller.runtime.agent, knock.key.merged)
+
+
+def _unheld(error: UnavailableError) -> Reason:
+    return Reason(
+        code=Code.STORE_UNAVAILABLE,
+        message="Ringfence could not reach the place where calls wait for a person, so this call "
+        "was not made.",
+        facts=(("cause", error.code),),
+    )

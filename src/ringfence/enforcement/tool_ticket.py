@@ -9,11 +9,12 @@ import msgspec
 from ringfence.decisions import scope
 from ringfence.decisions.budget import Reservation
 from ringfence.domain.event import Attempt, Intent, Status
-from ringfence.domain.tool import PermissionTier, ToolKey
+from ringfence.domain.tool import ToolKey
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.ticket import ActionTicket
+from ringfence.enforcement.tool_quote import ToolQuote
 from ringfence.stores.body import Body
 
 
@@ -38,7 +39,7 @@ class ToolEnding(msgspec.Struct, kw_only=True):
 class ToolTicket(ActionTicket):
     """A tool call that may be dispatched once `durable` is done."""
 
-    __slots__ = ("_settle", "arguments", "deadline_s", "key", "permission")
+    __slots__ = ("_settle", "arguments", "deadline_s", "key", "quote")
 
     def __init__(  # noqa: PLR0913 (an action has these parts)
         self,
@@ -46,8 +47,7 @@ class ToolTicket(ActionTicket):
         caller: Caller,
         live: LiveInvocation,
         key: ToolKey,
-        arguments: bytes,
-        permission: PermissionTier,
+        quote: ToolQuote,
         intent: Intent,
         reservation: Reservation,
         durable: asyncio.Future[None],
@@ -59,9 +59,9 @@ class ToolTicket(ActionTicket):
         self.caller = caller
         self.live = live
         self.key = key
-        self.arguments = arguments
+        self.arguments = quote.arguments
         """The bytes to dispatch: a JSON object."""
-        self.permission = permission
+        self.quote = quote
         self.intent = intent
         self.reservation = reservation
         self.durable = durable

@@ -1,0 +1,176 @@
+"""What a tool call comes to before it is counted: in scope, as pinned, well-formed, and allowed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import final
+
+import msgspec
+
+from ringfence.analysis.schema_check import SchemaCheck
+from ringfence.decisions import permission, reason, scope
+from ringfence.decisions.permission import METHODS
+from ringfence.decisions.rights import Patterns
+from ringfence.domain.action import ActionKind
+from ringfence.domain.error import PeerError
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict
+from ringfence.domain.tool import PermissionTier, ToolKey, ToolServer, ToolState
+from ringfence.domain.verdict import Reason
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.lack import Lack, Lacking
+from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.policy import Policies, question_of
+from ringfence.enforcement.runtime import AgentRuntime
+from ringfence.enforcement.tool_registry import Registered, ToolRegistry
+
+CALL = "tools/call"
+"""The method that calls a tool; everything else of a server is read by a method of its own."""
+_CHECKS_KEPT = 4_096
+
+
+class ToolQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that may be made, as far as it does not depend on how many there were."""
+
+    server: ToolServer
+    tool: Registered | None
+    """None for what is no tool: resources, prompts, completion, and what is built in."""
+    arguments: bytes
+    """What is dispatched, and what policies and approvals are about."""
+    tier: PermissionTier
+    decision: PolicyDecision
+
+    @property
+    def pin(self) -> str:
+        """The digest of the definition in force; empty if there is none."""
+        return "" if self.tool is None else self.tool.pin
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person must approve it."""
+        return self.decision.verdict is PolicyVerdict.ASK
+
+
+@final
+class ToolQuotes:
+    """Finds what governs a tool call; counts and reserves nothing."""
+
+    def __init__(self, *, tools: ToolRegistry, policies: Policies) -> None:
+        """No schema is compiled yet."""
+        self._tools = tools
+        self._policies = policies
+        self._checks: dict[bytes, SchemaCheck] = {}
+
+    def quote(  # noqa: PLR0913, PLR0917 (a call has these parts)
+        self,
+        caller: Caller,
+        live: LiveInvocation,
+        key: ToolKey,
+        operation: str,
+        arguments: bytes,
+        now_us: int,
+    ) -> ToolQuote | Reason | Lacking:
+        """The quote of a call, or why it may not be made."""
+        runtime = caller.runtime
+        agent, organisation = runtime.agent, runtime.organisation
+        bounds = (*runtime.tools, *live.tools)
+        server = scope.tool_in_scope(agent, organisation, key, bounds)
+        if isinstance(server, Reason):
+            return server
+        tool: Registered | None = None
+        tier = permission.tier_of(server, key.name) if operation == CALL else METHODS
+        if operation == CALL and server is not scope.BUILT_IN:
+            found = self._found(runtime, key)
+            if not isinstance(found, Registered):
+                return found
+            tool, tier = found, found.tier
+            problems = self.check(tool.input_schema).problems(arguments)
+            if problems:
+                return reason.arguments_invalid(key.merged, [str(each) for each in problems])
+            try:
+                arguments = tool.inward(arguments)
+            except PeerError as error:
+                return reason.arguments_invalid(key.merged, [error.message])
+        question = question_of(
+            live,
+            ActionKind.TOOL_CALL,
+            key.merged,
+            tier=tier,
+            now_us=now_us,
+            arguments=arguments,
+            seen=live.tree.seen,
+        )
+        decision = self._policies.decide(question)
+        if decision.verdict is PolicyVerdict.DENY:
+            return _denied(runtime, key, decision)
+        return ToolQuote(
+            server=server, tool=tool, arguments=arguments, tier=tier, decision=decision
+        )
+
+    def usable(
+        self, caller: Caller, live: LiveInvocation | None, servers: Iterable[str], now_us: int
+    ) -> list[Registered]:
+        """The tools of these servers that a call could be allowed of, in their own order."""
+        runtime = caller.runtime
+        bounds = (*runtime.tools, *(live.tools if live is not None else ()))
+        return [
+            tool
+            for server in servers
+            for tool in self._tools.listed(runtime.organisation.id, server)
+            if tool.state is ToolState.OK
+            and not tool.is_hidden
+            and self._may_list(runtime, live, tool, bounds, now_us)
+        ]
+
+    def _may_list(
+        self,
+        runtime: AgentRuntime,
+        live: LiveInvocation | None,
+        tool: Registered,
+        bounds: Sequence[Patterns | None],
+        now_us: int,
+    ) -> bool:
+        found = scope.tool_in_scope(runtime.agent, runtime.organisation, tool.key, bounds)
+        if isinstance(found, Reason):
+            return False
+        name, seen = tool.key.merged, _NOTHING if live is None else live.tree.seen
+        question = question_of(
+            live or runtime,
+            ActionKind.TOOL_CALL,
+            name,
+            tier=tool.tier,
+            now_us=now_us,
+            seen=seen,
+        )
+        return self._policies.may_list(question)
+
+    def check(self, schema: bytes) -> SchemaCheck:
+        """A schema, compiled once while it is in use."""
+        known = self._checks.get(schema)
+        if known is None:
+            if len(self._checks) >= _CHECKS_KEPT:
+                del self._checks[next(iter(self._checks))]
+            known = self._checks[schema] = SchemaCheck(schema)
+        return known
+
+    def _found(self, runtime: AgentRuntime, key: ToolKey) -> Registered | Reason | Lacking:
+        organisation = runtime.organisation.id
+        tool = self._tools.find(organisation, key)
+        if tool is None and self._tools.source(organisation, key.server) is None:
+            return Lacking(lack=Lack.LISTING, organisation=organisation, names=(key.server,))
+        if tool is None or tool.is_hidden:
+            return reason.tool_unknown(runtime.agent, key.merged)
+        if tool.state is not ToolState.OK:
+            return reason.tool_held(runtime.agent, key.merged, tool.state.value, tool.why)
+        return tool
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def _denied(runtime: AgentRuntime, key: ToolKey, decision: PolicyDecision) -> Reason:
+    why = decision.reasons or ((decision.problem,) if decision.problem else ())
+    return reason.policy_denied(runtime.agent, key.merged, why, decision.policies)
+
+
+def facts_of(decision: PolicyDecision) -> Mapping[str, str]:
+    """What the record says of the policies that decided."""
+    facts = {"policies": ", ".join(decision.policies), "content": decision.content}
+    return {name: value for name, value in facts.items() if value}
