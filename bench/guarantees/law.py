@@ -5,7 +5,8 @@ every few seconds. In the end: what the provider counted is at most the limit (o
 most 1.00), no event lost, none twice, every intent with one outcome, books = record. The record,
 too, charges at most the limit: what died with a worker stands at its reservation, and no part of
 that had been given to others. Run
-`python -m bench.guarantees.law [--seconds S] [--database URL]`; ends with 1 if the law is broken.
+`python -m bench.guarantees.law [--seconds S] [--postgresql | --database URL]`; ends with 1 if the
+law is broken.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import uvloop
 from tests.app.installation import Installation, plane, provider
+from tests.postgresql.server import serving
 
 from ringfence.app.plane import Plane
 from ringfence.domain.budget import Per
@@ -183,9 +185,14 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=3, help="seconds between two kills")
     parser.add_argument("--usd", type=float, default=5, help="the budget that all share")
     parser.add_argument("--database", default="", help="a PostgreSQL address; SQLite without")
+    parser.add_argument("--postgresql", action="store_true", help="on a server of its own")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        running = law(Path(folder), given.seconds, given.usd, given.every, given.database)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        database = given.database
+        if given.postgresql:
+            database = stack.enter_context(serving(is_durable=True)).url
+        running = law(Path(folder), given.seconds, given.usd, given.every, database)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(0 if runner.run(running) else 1)
 

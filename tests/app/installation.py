@@ -156,15 +156,21 @@ class Installation:
         return head.encode() + body
 
     async def send(
-        self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
     ) -> Answer:
         lines = {"host": "ringfence", "content-length": str(len(body)), "connection": "close"}
         head = "".join(f"{k}: {v}\r\n" for k, v in (lines | dict(headers or {})).items())
-        return await self.raw(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return await self.raw(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body, port)
 
-    async def raw(self, data: bytes) -> Answer:
+    async def raw(self, data: bytes, port: int = 0) -> Answer:
         """Bytes as they are, and whatever comes back until the connection is closed."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port or self.port)
         try:
             with contextlib.suppress(ConnectionError):
                 writer.write(data)
@@ -175,6 +181,11 @@ class Installation:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
         return _parsed(received)
+
+    def worker_pids(self) -> list[int]:
+        """The workers of a process that was started, as its log names them."""
+        stated = (json.loads(line) for line in self.lines if '"worker_pid"' in line)
+        return [int(line["worker_pid"]) for line in stated]
 
     def events(self) -> list[AnyEvent]:
         """Everything that the ledger holds."""
@@ -255,7 +266,7 @@ async def process(installed: Installation) -> AsyncIterator[asyncio.subprocess.P
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ringfence", "up", "--port", "0", "--console-port", "0"),
         *("--config", str(installed.settings.config), "--data", str(installed.data)),
-        *("--workers", str(installed.workers)),
+        *("--workers", str(installed.workers), "--database", installed.database),
         env=os.environ | ENVIRONMENT,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -265,6 +276,7 @@ async def process(installed: Installation) -> AsyncIterator[asyncio.subprocess.P
     try:
         ready = await logged(started.stderr, installed, "ready")
         installed.port = int(str(ready["data_port"]))
+        installed.control_port = int(str(ready["control_port"]))
         yield started
     finally:
         if started.returncode is None:

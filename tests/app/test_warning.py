@@ -1,52 +1,49 @@
-import asyncio
-from collections.abc import Callable
-from pathlib import Path
-
-from ringfence.app.warning import CHECKPOINTS, WITNESS, Warnings
-from ringfence.app.witness import Witnesses
+from ringfence.app.warning import ClockSource, Warnings, failure_of
 from ringfence.domain.error import RingfenceError, UnavailableError
-
-
-async def eventually(is_so: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if is_so():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError
+from ringfence.transport.clock import WallWatch
 
 
 class Signing:
     failure: RingfenceError | None = None
 
 
-def test_each_change_is_told_once(tmp_path: Path) -> None:
+def test_each_change_is_told_once() -> None:
     told: list[tuple[str, str, str]] = []
-
-    async def note(what: str, warning: str, why: str) -> None:
-        told.append((what, warning, why))
-
-    async def watch() -> None:
-        signing = Signing()
-        witnesses = Witnesses(tmp_path, [str(tmp_path / "nowhere" / "file")])
-        warnings = Warnings(signing, witnesses, note)
-        await warnings.observe()
-        assert not warnings.raised
-        signing.failure = UnavailableError("store_unavailable", "checkpoints cannot be written")
-        (tmp_path / "checkpoints").mkdir()
-        (tmp_path / "checkpoints" / "keys").write_bytes(b"x")
-        witnesses.start()
-        await eventually(lambda: bool(witnesses.behind))
-        await warnings.observe()
-        await warnings.observe()
-        assert warnings.raised == [CHECKPOINTS, WITNESS]
-        signing.failure = None
-        await warnings.observe()
-        assert warnings.raised == [WITNESS]
-        await witnesses.stop()
-
-    asyncio.run(watch())
+    signing, behind = Signing(), [""]
+    warnings = Warnings(
+        {"checkpoints_failing": failure_of(signing), "witness_behind": lambda: behind[0]},
+        lambda *note: told.append(note),
+    )
+    warnings.observe()
+    assert not warnings.raised
+    signing.failure = UnavailableError("store_unavailable", "checkpoints cannot be written")
+    behind[0] = "1 witness"
+    warnings.observe()
+    behind[0] = "2 witnesses"
+    warnings.observe()
+    assert warnings.raised == ["checkpoints_failing", "witness_behind"]
+    signing.failure = None
+    warnings.observe()
+    assert warnings.raised == ["witness_behind"]
     assert sorted(told) == [
-        ("warning.cleared", CHECKPOINTS, ""),
-        ("warning.raised", CHECKPOINTS, "checkpoints cannot be written"),
-        ("warning.raised", WITNESS, "1 witnesses do not have the newest checkpoints"),
+        ("warning.cleared", "checkpoints_failing", ""),
+        ("warning.raised", "checkpoints_failing", "checkpoints cannot be written"),
+        ("warning.raised", "witness_behind", "1 witness"),
     ]
+
+
+def test_a_clock_that_was_set_is_told_of_for_a_minute() -> None:
+    wall, monotonic = [10**18], [10**12]
+    source = ClockSource(WallWatch(lambda: wall[0], lambda: monotonic[0]))
+    wall[0] += 900_000_000  # what a time server corrects
+    assert not source()
+    wall[0] -= 7_200_000_000_000
+    assert "set 7200 s back" in source()
+    monotonic[0] += 59_000_000_000
+    wall[0] += 59_000_000_000
+    assert "set 7200 s back" in source()
+    monotonic[0] += 2_000_000_000
+    wall[0] += 2_000_000_000
+    assert not source()
+    wall[0] += 86_400_000_000_000
+    assert "86400 s ahead" in source()

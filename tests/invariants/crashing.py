@@ -1,4 +1,4 @@
-"""Kills a process of the plane at a named point, from inside: loaded by tests alone.
+"""Kills a process of the plane at a named point, or sets its clock; loaded by tests alone.
 
 `hooked` makes a folder whose `sitecustomize` every Python process that inherits `PYTHONPATH` loads,
 also workers that are started by exec. The parts of the product are wrapped there; the product knows
@@ -10,12 +10,14 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 _FILE = "RINGFENCE_TEST_CRASH"
+_CLOCK = "RINGFENCE_TEST_CLOCK"
 _ROOT = Path(__file__).parents[2]
 _IS_WORKER = "worker" in sys.orig_argv
 
@@ -52,16 +54,20 @@ DISPATCHED_S = 0.1
 
 
 @contextmanager
-def hooked(folder: Path) -> Iterator["Crash"]:
+def hooked(folder: Path) -> Iterator["Hooks"]:
     """Let every process that is started meanwhile be killed where `Crash.arm` says."""
     (folder / "sitecustomize.py").write_text(
         "from tests.invariants.crashing import install\ninstall()\n"
     )
-    before = {name: os.environ.get(name) for name in ("PYTHONPATH", _FILE)}
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", _FILE, _CLOCK)}
     paths = [str(folder), str(_ROOT), *filter(None, [before["PYTHONPATH"]])]
-    os.environ |= {"PYTHONPATH": os.pathsep.join(paths), _FILE: str(folder / "armed")}
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(paths),
+        _FILE: str(folder / "armed"),
+        _CLOCK: str(folder / "clock"),
+    }
     try:
-        yield Crash(folder / "armed")
+        yield Hooks(folder)
     finally:
         for name, value in before.items():
             os.environ.pop(name)
@@ -69,11 +75,16 @@ def hooked(folder: Path) -> Iterator["Crash"]:
                 os.environ[name] = value
 
 
-class Crash:
-    """Where the next process dies."""
+class Hooks:
+    """What happens to the next process that looks."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "armed"
+        self._clock = folder / "clock"
+
+    def set_clock(self, seconds: int) -> None:
+        """From now on the wall clock of these processes is so far ahead, or back below 0."""
+        self._clock.write_text(str(seconds))
 
     def arm(self, point: str, *, in_worker: bool = False) -> None:
         """Let the next process that comes to this point die; only a worker, if that is asked."""
@@ -101,6 +112,7 @@ def install() -> None:
     """Wrap the parts of this process."""
     if "ringfence" not in sys.orig_argv:
         return
+    _install_clock()
     from ringfence.enforcement.dispatch import Dispatcher  # noqa: PLC0415 (only in that process)
     from ringfence.enforcement.model_call import ModelPath  # noqa: PLC0415 (the same)
     from ringfence.enforcement.settlement import Settlements  # noqa: PLC0415 (the same)
@@ -112,6 +124,16 @@ def install() -> None:
     _before(Settlements, "settle", lambda *_: at(ANSWERED))
     _before(LedgerWriter, "record", _recording)
     _install_stores()
+
+
+def _install_clock() -> None:
+    """Before anything reads it: a clock is taken once."""
+    now_ns, path = time.time_ns, Path(os.environ[_CLOCK])
+
+    def shifted() -> int:
+        return now_ns() + (int(path.read_text()) * 10**9 if path.exists() else 0)
+
+    time.time_ns = shifted
 
 
 def _install_stores() -> None:

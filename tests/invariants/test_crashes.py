@@ -10,7 +10,7 @@ import pytest
 from tests.app.installation import Answer, Installation, plane, process, provider
 from tests.cli.installation import call
 from tests.invariants import crashing
-from tests.invariants.crashing import Crash, hooked
+from tests.invariants.crashing import Hooks, hooked
 
 from ringfence.app.plane import Plane
 from ringfence.domain.budget import Per
@@ -41,7 +41,7 @@ DURABLE_S = 0.2
 
 
 @pytest.fixture
-def crash(tmp_path: Path) -> Iterator[Crash]:
+def crash(tmp_path: Path) -> Iterator[Hooks]:
     place = tmp_path / "hooks"
     place.mkdir()
     with hooked(place) as made:
@@ -111,7 +111,7 @@ def check(installed: Installation, there: Running, books: int) -> list[str]:
 
 @pytest.mark.parametrize("point", crashing.POINTS)
 def test_one_process_killed_at_this_point_begins_again_with_all_it_knew(
-    tmp_path: Path, crash: Crash, point: str
+    tmp_path: Path, crash: Hooks, point: str
 ) -> None:
     async def story() -> None:
         async with provider(parse(SCRIPT)) as there:
@@ -138,7 +138,7 @@ def test_one_process_killed_at_this_point_begins_again_with_all_it_knew(
 
 @pytest.mark.parametrize("point", crashing.IN_RECOVERY)
 def test_a_recovery_that_is_killed_is_done_once_by_the_next(
-    tmp_path: Path, crash: Crash, point: str
+    tmp_path: Path, crash: Hooks, point: str
 ) -> None:
     async def story() -> None:
         async with provider(parse(SCRIPT)) as there:
@@ -161,7 +161,7 @@ def test_a_recovery_that_is_killed_is_done_once_by_the_next(
 
 
 def test_workers_killed_at_every_point_one_after_another_lose_and_double_nothing(
-    tmp_path: Path, crash: Crash
+    tmp_path: Path, crash: Hooks
 ) -> None:
     async def story() -> None:
         async with provider(parse(SCRIPT)) as there:

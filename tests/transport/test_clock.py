@@ -1,6 +1,6 @@
 import time
 
-from ringfence.transport.clock import SystemClock
+from ringfence.transport.clock import SystemClock, WallWatch
 
 
 def test_wall_time_is_microseconds_since_1970() -> None:
@@ -31,3 +31,17 @@ def test_monotonic_time_never_goes_back() -> None:
     clock = SystemClock()
     readings = [clock.monotonic_us() for _ in range(1000)]
     assert readings == sorted(readings)
+
+
+def test_a_wall_clock_that_is_set_is_noticed_once_each_way() -> None:
+    wall, monotonic = [5_000_000_000], [1_000_000_000]
+    watch = WallWatch(lambda: wall[0], lambda: monotonic[0])
+    wall[0] += 2_000_000_000
+    monotonic[0] += 2_000_000_000
+    assert watch.jumped_s() == 0
+    wall[0] += 3_600_000_000_000
+    assert watch.jumped_s() == 3_600
+    assert watch.jumped_s() == 0
+    wall[0] -= 60_000_000_000
+    assert watch.jumped_s() == -60
+    assert watch.monotonic_us() == 3_000_000

@@ -26,7 +26,7 @@ from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, attest_others, open_stores
 from ringfence.app.supervisor import Supervisor
 from ringfence.app.user import StoredUsers
-from ringfence.app.warning import Warnings
+from ringfence.app.warning import Warnings, sources
 from ringfence.app.witness import Witnesses
 from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError, UsageError
@@ -110,7 +110,13 @@ class Plane:
         witnesses = Witnesses(settings.data, settings.witnesses)
         self._close.push_async_callback(witnesses.stop)
         self._close.push_async_callback(self._stores.close)
-        self._warnings = Warnings(self._stores.keeper, witnesses, self._note_warning)
+        watched = sources(
+            keeper=self._stores.keeper,
+            ledger=self._stores.ledger,
+            witnesses=witnesses.trouble,
+            workers=self._worker_trouble,
+        )
+        self._warnings = Warnings(watched, self._note_warning)
         self._health = LedgerHealth(self._stores.ledger)
         self._news = approval.ApprovalNews(
             self.configuration,
@@ -324,7 +330,11 @@ class Plane:
                 )
             )
 
-    async def _note_warning(self, what: str, warning: str, why: str) -> None:
+    def _worker_trouble(self) -> str:
+        return self.workers.readiness()  # of the group, which comes after the warnings
+
+    def _note_warning(self, what: str, warning: str, why: str) -> None:
+        """Written when the ledger can be, with the time that it is now."""
         for organisation in self._organisations():
             note = ChangeNote(
                 organisation=organisation.id,
@@ -333,7 +343,8 @@ class Plane:
                 subject=warning,
                 detail={"why": why} if why else {},
             )
-            await self._record(note)
+            change = change_of(note, self.configuration(), self._clock.now_us())
+            self._stores.ledger.record(change)
 
     async def _note_restored(self, configuration: Configuration) -> None:
         """Put on the record that the data folder is an older copy, once."""
@@ -376,10 +387,9 @@ class Plane:
             await asyncio.sleep(_TIDY_S)
             self._health.observe()
             with contextlib.suppress(RingfenceError):
-                await self._warnings.observe()
-            with contextlib.suppress(RingfenceError):
                 await self._approvals.tidy()
             try:
+                self._warnings.observe()
                 await self.workers.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("tidying up failed; it is tried again")

@@ -157,6 +157,11 @@ class Witnesses:
         """Those that do not have the newest checkpoints."""
         return [each.name for each in self._all if each.failure is not None]
 
+    def trouble(self) -> str:
+        """How many are behind, in words; empty if none is."""
+        behind = len(self.behind)
+        return f"{behind} witnesses do not have the newest checkpoints" if behind else ""
+
 
 def target(where: str, client: Requester) -> Target:
     """A place as `--witness` names it: a URL, or else a path."""

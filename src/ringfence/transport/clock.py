@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, final
 
 
 class Clock(Protocol):
@@ -41,6 +41,31 @@ class SystemClock:
         monotonic_ns = self._monotonic_ns()
         self._ahead_ns = max(self._ahead_ns, wall_ns - monotonic_ns)
         return (monotonic_ns + self._ahead_ns) // 1000
+
+    def monotonic_us(self) -> int:
+        """Microseconds of a clock that never goes back."""
+        return self._monotonic_ns() // 1000
+
+
+@final
+class WallWatch:
+    """Notices that the wall clock was set, by the monotonic clock beside it."""
+
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Read these two clocks, both in nanoseconds."""
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._ahead_ns = wall_ns() - monotonic_ns()
+
+    def jumped_s(self) -> float:
+        """By how many seconds it was set since this was asked last; below 0 if it was set back."""
+        before = self._ahead_ns
+        self._ahead_ns = self._wall_ns() - self._monotonic_ns()
+        return (self._ahead_ns - before) / 1e9
 
     def monotonic_us(self) -> int:
         """Microseconds of a clock that never goes back."""

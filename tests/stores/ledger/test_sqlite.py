@@ -1,3 +1,5 @@
+import resource
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -56,4 +58,40 @@ def test_a_log_that_fails_says_so_and_has_changed_nothing(tmp_path: Path) -> Non
     log.probe()
     log.commit(batch(log, intent("act_1")))
     log.derive(projection)
+    log.close()
+
+
+def test_a_log_whose_file_was_taken_away_is_not_written_until_it_is_back(tmp_path: Path) -> None:
+    log = SqliteLog.open(Fence.take(tmp_path, "log_1"))
+    log.commit(batch(log, intent("act_1")))
+    path = log_path(tmp_path, "log_1")
+    away = path.with_suffix(".away")
+    path.rename(away)
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            log.commit(batch(log, intent("act_2")))
+        with pytest.raises(UnavailableError):
+            log.probe()
+        path.write_bytes(b"another file")
+    path.unlink()
+    away.rename(path)
+    log.probe()
+    log.commit(batch(log, intent("act_2")))
+    log.close()
+
+
+def test_a_probe_writes_so_that_it_finds_a_disk_that_is_still_full(tmp_path: Path) -> None:
+    log = SqliteLog.open(Fence.take(tmp_path, "log_1"))
+    log.commit(batch(log, intent("act_1")))
+    (ahead,) = (tmp_path / "ledger").glob("*-wal")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ahead.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(UnavailableError):
+            log.probe()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    log.probe()
     log.close()

@@ -1,9 +1,11 @@
 """A log kept in an SQLite file of its own: each batch one row, committed with FULL sync."""
 
+import errno
 import sqlite3
+from pathlib import Path
 from typing import Self, final
 
-from ringfence.stores.database import translated
+from ringfence.stores.database import transaction, translated
 from ringfence.stores.ledger import derived
 from ringfence.stores.ledger.backend import Batch
 from ringfence.stores.ledger.fence import Fence
@@ -24,6 +26,7 @@ class SqliteLog:
         self.log_id = fence.log_id
         self._fence = fence
         self._connection = connection
+        self._file = _identity(fence.path)
         derived.commit(connection, catch_up(SqliteRows(fence.log_id, fence.path, connection)))
         self._segments = SegmentWriter(connection)
         self.pending: list[tuple[str, str]] = connection.execute(
@@ -52,6 +55,7 @@ class SqliteLog:
     def commit(self, batch: Batch) -> None:
         """Write a batch as one row."""
         with translated(self._fence.path, LEDGER.noun):
+            self._require()
             self._segments.append(batch)
 
     def derive(self, projection: Projection) -> None:
@@ -62,9 +66,22 @@ class SqliteLog:
     def probe(self) -> None:
         """Raise unless a transaction that changes something gets through."""
         with translated(self._fence.path, LEDGER.noun):
-            self._connection.execute("UPDATE log SET projected = projected")
+            self._require()
+            with transaction(self._connection):
+                for step in (1, -1):  # SQLite writes no page for a value that stays the same
+                    self._connection.execute("UPDATE log SET projected = projected + ?", (step,))
 
     def close(self) -> None:
         """Close the file and release the fence."""
         self._connection.close()
         self._fence.release()
+
+    def _require(self) -> None:
+        """Raise OSError if the file is no longer where it was: SQLite would go on in a lost one."""
+        if _identity(self._fence.path) != self._file:
+            raise OSError(errno.ESTALE, "another file has taken its place")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
