@@ -30,6 +30,7 @@ WITHOUT_TEST = {
     "domain/policy": "words",
     "domain/price": "words",
     "domain/tool": "words",
+    "domain/topic": "words",
     "domain/tool_dialect": "words",
     "domain/tool_source": "words",
     "domain/tool_view": "words",

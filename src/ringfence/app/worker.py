@@ -19,6 +19,7 @@ from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.finding import FindingLog
+from ringfence.enforcement.handover import Handovers
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.invocation_view import InvocationView, RegistryWire
@@ -139,6 +140,7 @@ class Worker:
         )
         supplier = Supplies(suppliers, around.supplier) if suppliers else around.supplier
         path = self.path = ModelPath(
+            handovers=Handovers(around.approvals),
             directory=self.directory,
             invocations=self.invocations,
             book=self.book,

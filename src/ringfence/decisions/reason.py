@@ -493,6 +493,18 @@ def price_unknown(agent: Agent, model: str) -> Reason:
     )
 
 
+def off_topic(agent: Agent, topic: str) -> Reason:
+    """A task outside of an agent's domain; `topic` is empty if no topic fits it."""
+    what = f"this is about {quoted(topic)}, which is" if topic else "this task is"
+    purpose = f" It is there to: {agent.purpose.rstrip('.')}." if agent.purpose else ""
+    return _refusal(
+        Code.OFF_TOPIC,
+        agent,
+        f"{what} not for agent `{agent.name}`.{purpose} It has been handed over to a person.",
+        (("topic", topic[:_QUOTED_CHARACTERS]),) if topic else (),
+    )
+
+
 def quoted(text: str) -> str:
     """Foreign text in backticks: one line, printable, and cut."""
     shown = "".join(c if c.isprintable() and c != "`" else "?" for c in text[:_QUOTED_CHARACTERS])

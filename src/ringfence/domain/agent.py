@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ringfence.domain.budget import Budget
 from ringfence.domain.caller import CallerTier
+from ringfence.domain.topic import TopicRules
 
 
 class Category(StrEnum):
@@ -180,4 +181,6 @@ class Agent:
     invocations: InvocationRule = InvocationRule.OPEN
     provider_storage: str | None = None
     escalate_to: str = ""
+    topics: TopicRules | None = None
+    """Its domain; None where it takes any task."""
     tiers: Mapping[CallerTier, TierRule] = field(default_factory=dict)

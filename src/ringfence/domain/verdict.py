@@ -29,6 +29,7 @@ class Code(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     LIMIT_REACHED = "limit_reached"
     LOOP_DETECTED = "loop_detected"
+    OFF_TOPIC = "off_topic"
     RATE_EXCEEDED = "rate_exceeded"
     REQUEST_MALFORMED = "request_malformed"
     REQUEST_TOO_LARGE = "request_too_large"

@@ -17,6 +17,7 @@ from ringfence.enforcement.action_path import ActionPath, Knock, verdict
 from ringfence.enforcement.closing import Closing
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.form import account_lines, forms_of
+from ringfence.enforcement.handover import Handovers
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lack import Lacking, Supplier
@@ -31,6 +32,7 @@ from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
 from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ticket
+from ringfence.enforcement.topic import Topics
 from ringfence.enforcement.watch import Passage, Watch
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
@@ -65,6 +67,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         watch: Watch | None = None,
         closing: Closing | None = None,
         policies: Policies | None = None,
+        handovers: Handovers | None = None,
     ) -> None:
         """`bounds` and `objects` hold what earlier calls have shown.
 
@@ -84,6 +87,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             closing=closing,
         )
         bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
+        self._topics = Topics(handovers or Handovers(None))
         self._policies = ModelPolicies(policies or Policies())
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
         self._settle = Settlements(
@@ -107,6 +111,11 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             return self.turn_away(knock, live.verdict, live.live)
         if isinstance(live, Lacking):
             return live
+        topics = caller.runtime.agent.topics
+        if topics is not None:
+            off = self._topics.look(live, knock.request, topics)
+            if off is not None:
+                return self.turn_away(knock, off, live)
         seen = None
         if knock.request.tools or live.failing is not None:
             seen = self.watch.look(live, knock.request)

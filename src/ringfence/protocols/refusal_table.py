@@ -108,6 +108,7 @@ ROWS: Final[Mapping[Code, Row]] = {
     Code.BUDGET_EXHAUSTED: Row(402, *_SPENT, "the money is spent"),
     Code.LIMIT_REACHED: Row(402, *_OVER, "a counted limit is reached"),
     Code.LOOP_DETECTED: Row(402, *_OVER, "the run repeats itself and was stopped"),
+    Code.OFF_TOPIC: Row(403, *_PERMISSION, "the task is not this agent's; a person has been told"),
     Code.RATE_EXCEEDED: Row(
         429, "rate_limit_error", "RESOURCE_EXHAUSTED", "too fast; waiting helps", 1.0
     ),

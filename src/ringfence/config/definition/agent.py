@@ -10,6 +10,7 @@ from ringfence.config.definition.limit import read_limits
 from ringfence.config.definition.loop import read_loops
 from ringfence.config.definition.tier import read_tiers
 from ringfence.config.definition.tool import read_patterns
+from ringfence.config.definition.topic import read_topics
 from ringfence.config.section import Section
 from ringfence.domain.agent import (
     CATEGORY_DEFAULTS,
@@ -53,6 +54,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         invocations=section.word("invocations", InvocationRule.OPEN),
         provider_storage=section.text("provider_storage") or None,
         escalate_to=_read_declared(section, "escalate_to", "user", users) or owner,
+        topics=read_topics(section),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
     section.not_enforced("tools", "hosts", "commands", "autonomy", "sandbox", "provider_storage")
