@@ -7,7 +7,13 @@ from tests.decisions.policy.asking import organisation, question
 from ringfence.decisions.policy.policy_set import PolicySet
 from ringfence.domain.agent import Autonomy
 from ringfence.domain.organisation import Configuration
-from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
+from ringfence.domain.policy import (
+    PolicyDecision,
+    PolicySource,
+    PolicyVerdict,
+    Question,
+    ToolFacts,
+)
 from ringfence.enforcement.policy import Policies
 
 
@@ -45,20 +51,32 @@ def test_another_organisations_policies_are_not_asked() -> None:
     assert policies.decide(question(organisation="org_2")).verdict is PolicyVerdict.DENY
 
 
-def test_what_tools_look_like_outlives_an_epoch() -> None:
+def test_a_tool_is_judged_by_what_is_in_force_of_it() -> None:
+    text = (
+        'forbid (principal, action == Action::"tool.call", resource) when {'
+        " context.arguments has amount && context.arguments.amount > 1 };"
+    )
     policies = Policies()
-    schema = json.dumps({"properties": {"amount": {"type": "number"}}}).encode()
-    policies.tools_changed("org_1", {"crm__refund": ToolFacts(input_schema=schema)})
-    policies.install(_configuration())
-    first = policies.of("org_1")
-    policies.tools_changed("org_1", {})
-    assert policies.of("org_1") is not first
-    policies.tools_changed("org_9", {})
-    assert policies.of("org_9") is None
+    source = PolicySource(files={"a.cedar": text}, digest="sha256:0")
+    whole = replace(organisation(Autonomy.ACT_IN_SCOPE), id="org_1", policies=source)
+    policies.install(Configuration(organisations={"acme": whole}, digest="sha256:0"))
+    asked = question(organisation="org_1", arguments='{"amount": 2}')
+    small = question(organisation="org_1", arguments='{"amount": 1}')
+    assert policies.decide(small).verdict is PolicyVerdict.DENY  # nobody knows the tool
+    schema = {"properties": {"amount": {"type": "integer"}}}
+    whole_number = ToolFacts(input_schema=json.dumps(schema).encode())
+    assert policies.decide(small, whole_number).verdict is PolicyVerdict.ALLOW
+    assert policies.decide(asked, whole_number).verdict is PolicyVerdict.DENY
+    assert policies.may_list(asked, whole_number)
+    schema["properties"]["amount"]["type"] = "number"
+    changed = ToolFacts(input_schema=json.dumps(schema).encode())
+    assert "a.cedar:1" in policies.decide(small, changed).problem
+    assert not policies.may_list(small, changed)
+    assert policies.decide(small, whole_number).verdict is PolicyVerdict.ALLOW
 
 
 def test_what_is_unexpected_denies(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_self: PolicySet, _question: Question) -> PolicyDecision:
+    def fail(*_: object) -> PolicyDecision:
         raise RuntimeError
 
     policies = Policies()

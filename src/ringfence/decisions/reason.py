@@ -137,18 +137,6 @@ def arguments_invalid(name: str, problems: Iterable[str]) -> Reason:
     )
 
 
-def policy_denied(agent: Agent, name: str, why: Iterable[str], policies: Iterable[str]) -> Reason:
-    """A policy forbids it, none permits it, or one could not be evaluated."""
-    said = "; ".join(why)
-    words = f"the policies do not allow {quoted(name)} here"
-    return _refusal(
-        Code.POLICY_DENIED,
-        agent,
-        f"{words}: {said.rstrip('.')}." if said else f"{words}.",
-        (("resource", name[:_QUOTED_CHARACTERS]), ("policies", ", ".join(policies))),
-    )
-
-
 def nobody_to_ask(agent: Agent, name: str) -> Reason:
     """A person must approve it, and this plane has no way to ask one."""
     return _refusal(

@@ -8,6 +8,7 @@ import msgspec
 from ringfence.analysis.schema_check import SchemaCheck
 from ringfence.decisions import permission, reason, scope
 from ringfence.decisions.permission import METHODS
+from ringfence.decisions.policy.refusal import refusal_of
 from ringfence.decisions.rights import Patterns
 from ringfence.domain.action import ActionKind
 from ringfence.domain.error import PeerError
@@ -97,9 +98,9 @@ class ToolQuotes:
             arguments=arguments,
             seen=live.tree.seen,
         )
-        decision = self._policies.decide(question)
+        decision = self._policies.decide(question, None if tool is None else tool.facts)
         if decision.verdict is PolicyVerdict.DENY:
-            return _denied(runtime, key, decision)
+            return refusal_of(agent, question, decision)
         return ToolQuote(
             server=server, tool=tool, arguments=arguments, tier=tier, decision=decision
         )
@@ -139,7 +140,7 @@ class ToolQuotes:
             now_us=now_us,
             seen=seen,
         )
-        return self._policies.may_list(question)
+        return self._policies.may_list(question, tool.facts)
 
     def check(self, schema: bytes) -> SchemaCheck:
         """A schema, compiled once while it is in use."""
@@ -163,11 +164,6 @@ class ToolQuotes:
 
 
 _NOTHING: frozenset[str] = frozenset()
-
-
-def _denied(runtime: AgentRuntime, key: ToolKey, decision: PolicyDecision) -> Reason:
-    why = decision.reasons or ((decision.problem,) if decision.problem else ())
-    return reason.policy_denied(runtime.agent, key.merged, why, decision.policies)
 
 
 def facts_of(decision: PolicyDecision) -> Mapping[str, str]:

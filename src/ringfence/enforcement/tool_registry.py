@@ -12,6 +12,7 @@ from ringfence.analysis.tool_view import view as viewed
 from ringfence.decisions.permission import UNNAMED, tier_of
 from ringfence.domain.error import PeerError, UsageError
 from ringfence.domain.organisation import Organisation
+from ringfence.domain.policy import ToolFacts
 from ringfence.domain.tool import (
     PermissionTier,
     ToolDefinition,
@@ -60,6 +61,11 @@ class Registered:
     def input_schema(self) -> bytes:
         """What clients are told of its arguments: theirs are judged by this one."""
         return self.seen.input_schema
+
+    @property
+    def facts(self) -> ToolFacts:
+        """What policies may know of it: they judge what its server gets."""
+        return ToolFacts(input_schema=self.definition.input_schema, labels=self.labels)
 
     @property
     def dispatched(self) -> str:

@@ -57,7 +57,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         topics=read_topics(section),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
-    section.not_enforced("tools", "hosts", "commands", "autonomy", "sandbox", "provider_storage")
+    section.not_enforced("tools", "hosts", "commands", "sandbox", "provider_storage")
     if agent.on_store_failure is StoreFailure.OPEN:
         section.not_enforced("on_store_failure")
     section.close()

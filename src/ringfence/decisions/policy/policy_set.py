@@ -11,10 +11,11 @@ from ringfence.decisions.policy.entity import (
 )
 from ringfence.decisions.policy.rule import Parties, Rule, can_match
 from ringfence.decisions.policy.schema import ARGUMENTS_OF
-from ringfence.decisions.policy.scope import BUILT_IN, compile_agent
+from ringfence.decisions.policy.scope import compile_agent
 from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
 from ringfence.decisions.policy.slice import About, Slice
 from ringfence.decisions.policy.validation import method_shape, problem_with
+from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.action import ActionKind
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
@@ -66,23 +67,26 @@ class PolicySet:
         """Whether any of these reads what such a call asks for."""
         return bool(self._read)
 
-    def decide(self, question: Question) -> PolicyDecision:
-        """What the policies in force say; anything they cannot say for sure is a denial."""
-        found = self.slice_of(question)
+    def decide(self, question: Question, tool: ToolFacts | None = None) -> PolicyDecision:
+        """What the policies in force say; anything they cannot say for sure is a denial.
+
+        `tool` is what is in force of it at this moment; None for what the set was made with.
+        """
+        found = self.slice_of(question, tool)
         return _NOTHING if found is None else found.decide(question)
 
-    def may_list(self, question: Question) -> bool:
+    def may_list(self, question: Question, tool: ToolFacts | None = None) -> bool:
         """Whether a tool is worth showing: whether some arguments could be allowed or asked for."""
-        whole = self.slice_of(question)
+        whole = self.slice_of(question, tool)
         if whole is None:
             return False
         if not whole.reads_arguments:
             return whole.decide(question).verdict is not PolicyVerdict.DENY
         key = (question.agent, question.action, question.resource)
         found = self._listing.get(key)
-        if found is None:
+        if found is None or found.tool != whole.tool:
             rules = [rule for rule in whole.rules if not rule.reads_arguments]
-            found = self._kept(self._listing, key, self._cut(question, rules))
+            found = self._kept(self._listing, key, self._cut(question, rules, whole.tool))
         return not whole.problem and found.decide(question).verdict is not PolicyVerdict.DENY
 
     def rules_of(self, agent: str) -> Sequence[Rule]:
@@ -92,16 +96,19 @@ class PolicySet:
             known = self._scopes[agent] = compile_agent(self._organisation.agents[agent])
         return known
 
-    def slice_of(self, question: Question) -> Slice | None:
+    def slice_of(self, question: Question, tool: ToolFacts | None = None) -> Slice | None:
         """The policies that can matter to a question; None if nobody knows its agent."""
         key = (question.agent, question.action, question.resource)
         found = self._slices.get(key)
-        if found is None and question.agent in self._organisation.agents:
-            parties = self._parties(question)
-            every = (*self.rules_of(question.agent), *self._files)
-            rules = [rule for rule in every if can_match(rule, parties)]
-            found = self._kept(self._slices, key, self._cut(question, rules))
-        return found
+        if found is not None and (tool is None or found.tool is tool or found.tool == tool):
+            return found
+        if question.agent not in self._organisation.agents:
+            return None
+        parties = self._parties(question)
+        every = (*self.rules_of(question.agent), *self._files)
+        rules = [rule for rule in every if can_match(rule, parties)]
+        known = tool or self._tools.get(question.resource)
+        return self._kept(self._slices, key, self._cut(question, rules, known))
 
     def _kept(
         self,
@@ -109,7 +116,7 @@ class PolicySet:
         key: tuple[str, ActionKind, str],
         cut: Slice,
     ) -> Slice:
-        if len(slices) >= SLICES_KEPT:
+        if key not in slices and len(slices) >= SLICES_KEPT:
             del slices[next(iter(slices))]
         slices[key] = cut
         return cut
@@ -118,15 +125,15 @@ class PolicySet:
         agent = self._organisation.agents[question.agent]
         return parties_of(agent, question, self._organisation, self._patterns)
 
-    def _cut(self, question: Question, rules: Sequence[Rule]) -> Slice:
+    def _cut(self, question: Question, rules: Sequence[Rule], tool: ToolFacts | None) -> Slice:
         agent = self._organisation.agents[question.agent]
         parties = self._parties(question)
-        tool = self._tools.get(question.resource)
         shape = self._shape(question, tool)
         about = About(
             entities=entities_of(agent, parties, self._organisation, tool.labels if tool else ()),
             shape=shape or EMPTY,
             zone=self._zone,
+            tool=tool,
         )
         return Slice(rules, parties, about, problem=_problem(question, rules, shape))
 
@@ -136,7 +143,7 @@ class PolicySet:
             return ARGUMENTS_OF[question.action]
         if tool is not None:
             return shape_of(tool.input_schema)
-        is_built_in = server_of(question.resource) == BUILT_IN
+        is_built_in = server_of(question.resource) == BUILT_IN.name
         return EMPTY if is_built_in else method_shape(question.resource)
 
 

@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.rule import PATTERN, Rule, read_rule
+from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Agent, Autonomy
 
 SCOPE, AUTONOMY = "scope", "autonomy"
 """Sources of policies that no file holds."""
-
-BUILT_IN = "ringfence"
-"""The tool server of what every agent may use: asking a person, handing a task over."""
 
 _ACTIONS = (
     ActionKind.TOOL_CALL,
@@ -47,7 +45,7 @@ def _permits(agent: Agent) -> Iterable[Rule]:
         ("tools", ActionKind.TOOL_CALL, f"resource in {PATTERN}", scope.tools),
         ("hosts", ActionKind.HTTP_REQUEST, f"resource in {PATTERN}", scope.hosts),
         ("commands", ActionKind.SHELL_EXEC, f"resource in {PATTERN}", scope.commands),
-        ("tools", ActionKind.TOOL_CALL, "resource in Server", (BUILT_IN,)),
+        ("tools", ActionKind.TOOL_CALL, "resource in Server", (BUILT_IN.name,)),
     )
     for key, action, resource, names in groups:
         for name in dict.fromkeys(names):
@@ -65,7 +63,7 @@ def _gate(agent: Agent) -> Iterable[Rule]:
         f"{annotation}\n"
         f"forbid (principal == Agent::{quoted(agent.name)}, action in [{actions}], resource)\n"
         f"when {{ {condition} }}\n"
-        f"unless {{ resource in Server::{quoted(BUILT_IN)} }};"
+        f"unless {{ resource in Server::{quoted(BUILT_IN.name)} }};"
     )
     yield _rule(f"autonomy:{agent.name}:{agent.autonomy}", AUTONOMY, text)
 

@@ -14,7 +14,7 @@ from ringfence.decisions.policy.fact import facts
 from ringfence.decisions.policy.rule import ARGUMENTS, Parties, Rule, bodies
 from ringfence.decisions.policy.scope import SCOPE
 from ringfence.decisions.policy.shape import Shape
-from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
 
 DECISIONS_KEPT = 512
 """Of one slice; arguments differ from call to call, so old ones go."""
@@ -27,6 +27,8 @@ class About:
     entities: Sequence[Json]
     shape: Shape
     zone: ZoneInfo
+    tool: ToolFacts | None = None
+    """What the shape and the labels were read from."""
 
 
 @final
@@ -49,6 +51,7 @@ class Slice:
         "_zone",
         "problem",
         "rules",
+        "tool",
     )
 
     def __init__(
@@ -59,6 +62,7 @@ class Slice:
         self.problem = problem
         self._shape = about.shape
         self._zone = about.zone
+        self.tool = about.tool
         reads = frozenset[tuple[str, ...]]().union(*(rule.reads for rule in rules))
         tests = frozenset[tuple[str, ...]]().union(*(rule.tests for rule in rules))
         self._facts = tuple(sorted(path for path in reads | tests if path[0] != ARGUMENTS))

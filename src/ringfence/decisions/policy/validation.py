@@ -20,10 +20,10 @@ from ringfence.decisions.policy.rule import (
     entities_in,
 )
 from ringfence.decisions.policy.schema import METHODS, schema
-from ringfence.decisions.policy.scope import BUILT_IN
 from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
 from ringfence.decisions.policy.text import Fault, Piece, line_of
 from ringfence.decisions.policy.vocabulary import WORDS, misspelt
+from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.action import ActionKind
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import ToolFacts
@@ -154,7 +154,7 @@ def _names(
         "Team": organisation.teams,
         "Model": organisation.models,
         "Provider": organisation.providers,
-        "Server": {*organisation.tools, BUILT_IN},
+        "Server": {*organisation.tools, BUILT_IN.name},
     }
     for kind, name in entities_in(rule):
         known = defined.get(kind)
@@ -171,7 +171,7 @@ def _tool(
     listed = [each for each in tools if server_of(each) == server]
     if "__" not in name:
         yield _fault(rule, f"`{name}` is not the name of a tool", name, "write server__tool")
-    elif server not in {*organisation.tools, BUILT_IN}:
+    elif server not in {*organisation.tools, BUILT_IN.name}:
         yield _fault(rule, f"unknown server `{server}`", name, organisation.tools, server)
     elif listed and name not in listed and method_shape(name) is None:
         yield _fault(rule, f"unknown tool `{name}`", name, listed, name)
