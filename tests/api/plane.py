@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from ringfence.api.access import LISTENER, LocalListener, NetworkListener, diges
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
 from ringfence.app.approval import Approvers
-from ringfence.decisions.budget import Line
+from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.approval import Approval
-from ringfence.domain.budget import Budget, Per
+from ringfence.domain.budget import Budget, Per, Unit
 from ringfence.domain.credential import AgentCredential, ApiKey
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import AnyEvent
@@ -86,8 +86,9 @@ class RecordingWorkers:
     async def grant_added(self, grant: Grant) -> None:
         self.told.append(("grant", grant))
 
-    async def budgets(self, organisation: str) -> Sequence[Line]:
-        return [line for line in self.lines if line.key.organisation == organisation]
+    async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
+        mine = [line for line in self.lines if line.key.organisation == organisation]
+        return [line for line in mine if line.key.unit in units]
 
     async def status(self) -> Sequence[WorkerStatus]:
         return [WorkerStatus(pid=7, epoch=1, open_invocations=2, connections=3)]

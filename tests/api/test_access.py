@@ -57,6 +57,7 @@ ROLES = {
     "POST /audit/holds": ADMINISTER,
     "POST /audit/holds/release": ADMINISTER,
     "GET /budgets": VIEW,
+    "GET /budgets/counts": VIEW,
     "GET /budgets/grants": VIEW,
     "POST /budgets/grants": ADMINISTER,
     "POST /reload": ADMINISTER,

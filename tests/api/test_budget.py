@@ -7,7 +7,10 @@ from tests.api.plane import Plane, organisation, usd
 
 from ringfence.api.application import create_app
 from ringfence.decisions.budget import Line
-from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
+from ringfence.decisions.limit import UNLIMITED
+from ringfence.domain.agent import TierRule
+from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
+from ringfence.domain.caller import CallerTier
 from ringfence.domain.money import Money
 
 DAY_US = 86_400_000_000
@@ -66,6 +69,41 @@ def test_accounts_of_open_invocations_are_listed_too(plane: Plane) -> None:
     shown = plane.ask("GET", "budgets").json()["items"][-1]
     assert (shown["holder"], shown["left_nano"], shown["is_closed"]) == ("inv_1", "-1", True)
     assert shown["window_end_us"] is None
+
+
+def test_what_is_counted_is_listed_apart_from_money(plane: Plane) -> None:
+    def line(unit: Unit, limit: int, used: int, part: str = "") -> Line:
+        key = AccountKey(plane.acme.id, BudgetScope.TREE, "inv_1", Per.TREE, unit, part)
+        return Line(key, Window(0, None), Money(limit), Money(used), Money(1), Money(0))
+
+    plane.workers.lines = [
+        line(Unit.MODEL_CALLS, 30, 4),
+        line(Unit.TOOL_CALLS, UNLIMITED, 2),
+        line(Unit.TOOL_CALLS, 20, 2, "crm__get"),
+    ]
+    items = plane.ask("GET", "budgets/counts").json()["items"]
+    assert [(each["unit"], each["tool"], each["limit"], each["left"]) for each in items] == [
+        ("model_calls", "", "30", "25"),
+        ("tool_calls", "", None, None),
+        ("tool_calls", "crm__get", "20", "17"),
+    ]
+    assert "inv_1" not in plane.ask("GET", "budgets").body.decode()
+    first = plane.ask("GET", "budgets/counts?limit=2").json()
+    rest = plane.ask("GET", f"budgets/counts?limit=2&after={first['next']}").json()
+    assert [len(first["items"]), len(rest["items"]), rest["next"]] == [2, 1, None]
+
+
+def test_the_budget_of_a_callers_tier_has_a_name_and_can_be_granted(tmp_path: Path) -> None:
+    plain = organisation()
+    rule = TierRule(budgets=(usd(3, Per.DAY),))
+    triage = replace(plain.agents["triage"], tiers={CallerTier.SUBAGENT: rule})
+    plane = Plane(tmp_path / "data", organisation(agents={"triage": triage}))
+    items = plane.ask("GET", "budgets").json()["items"]
+    [own] = [each for each in items if each["holder_name"] == "triage.subagent"]
+    assert own["limit_nano"] == "3000000000"
+    given = plane.ask("POST", "budgets/grants", body=order(name="triage.subagent"))
+    assert given.status == 200
+    plane.close()
 
 
 def test_budgets_are_listed_by_pages(plane: Plane) -> None:

@@ -34,7 +34,7 @@ def test_readings_of_the_record_run_two_at_a_time(plane: Plane) -> None:
             running -= 1
 
     async def main() -> None:
-        await asyncio.gather(*(plane.context.scan(read) for _ in range(6)))
+        await asyncio.gather(*(plane.context.scan("org_1", read) for _ in range(6)))
 
     asyncio.run(main())
     assert most == 2

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from tests.cli.installation import Installation
 
-from ringfence.cli.budget import BudgetLine, budget_table
+from ringfence.cli.budget import BudgetLine, CountLine, budget_table, count_table
 from ringfence.cli.terminal.style import Style
 
 
@@ -18,6 +18,29 @@ def test_the_budgets_of_one_holder_can_be_asked_for(plane: Installation) -> None
     (line,) = plane.call("budget", "show", "triage", "--json").json()
     assert (line["scope"], line["per"], line["limit_nano"]) == ("agent", "day", "1000000000")
     assert plane.call("budget", "show", "nobody").code == 2
+
+
+def test_what_is_counted_is_shown_when_asked_for(plane: Installation) -> None:
+    shown = plane.call("budget", "show", "--counts")
+    assert shown.code == 0
+    assert "model calls" in shown.out or "nothing is counted now" in shown.err
+    lines = count_table(
+        [
+            CountLine(
+                scope="tree",
+                holder="inv_1",
+                holder_name="",
+                unit="tool_calls",
+                tool="crm__get",
+                used="2",
+                reserved="1",
+                limit="20",
+                left="17",
+            )
+        ],
+        Style(),
+    )
+    assert lines[1].split() == ["tree", "inv_1", "tool", "calls", "crm__get", "20", "2", "1", "17"]
 
 
 def test_money_is_granted_with_a_reason(plane: Installation) -> None:

@@ -381,6 +381,7 @@ QUERIES = [
     "traces?agent=triage",
     "traces?after=inv_1",
     "budgets",
+    "budgets/counts",
     "budgets/grants",
     "audit/events",
     "audit/events?agent=triage",

@@ -80,7 +80,7 @@ async def list_events(call: Call[EventQuery, Nothing]) -> Page[msgspec.Raw]:
         "limit": query.limit + 1,
     }
     asked = Filter(**(structs.asdict(query) | part))
-    found = await call.context.scan(partial(_find, call.context, asked))
+    found = await call.context.scan(asked.organisation, partial(_find, call.context, asked))
     shown = found[: query.limit]
     return Page(
         items=[msgspec.Raw(one.leaf) for one in shown],
@@ -101,7 +101,7 @@ async def export(call: Call[ExportQuery, Nothing]) -> StreamingResponse:
         is_whole = call.query.since_us is None and call.query.until_us is None
         evidence = ExportEvidence(_keys(call.context), call.organisation.id, is_whole=is_whole)
     lines = _Lines(call.context, asked, evidence)
-    first = await call.context.scan(lines.batch)  # what is wrong shows before the answer begins
+    first = await lines.next()  # what is wrong shows before the answer begins
     return StreamingResponse(lines.stream(first), media_type=_LINES)
 
 
@@ -118,7 +118,7 @@ async def proof(call: Call[ProofQuery, Nothing]) -> Response:
     asked = Filter(
         organisation=call.organisation.id, action=call.query.action, kind=call.query.kind, limit=1
     )
-    found = await call.context.scan(partial(_find, call.context, asked))
+    found = await call.context.scan(asked.organisation, partial(_find, call.context, asked))
     if not found:
         raise UsageError("no_such_event", f"no event of action `{call.query.action}`")
     keys = _keys(call.context)
@@ -218,12 +218,16 @@ class _Lines:
             self._found = iter(())
             self._reader.close()
 
+    async def next(self) -> bytes:
+        """The next lines, read in this organisation's turn; empty at the end."""
+        return await self._context.scan(self._asked.organisation, self.batch)
+
     async def stream(self, first: bytes) -> AsyncIterator[bytes]:
         try:
             batch = first
             while batch:
                 yield batch
-                batch = await self._context.scan(self.batch)
+                batch = await self.next()
         finally:
             self.close()
 

@@ -1,7 +1,8 @@
 """Routes about budgets: what is spent and left in each account, and money granted by a person."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -10,9 +11,11 @@ import msgspec
 
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.route import ADMIN, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
-from ringfence.decisions.budget import Line
+from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.charge import tier_holder
+from ringfence.decisions.limit import UNLIMITED
 from ringfence.decisions.window import window_of
-from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per, Window
+from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per, Unit, Window
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.money import ZERO, Money, from_usd
 from ringfence.domain.organisation import Organisation
@@ -21,6 +24,7 @@ from ringfence.stores.state.grant import Grant
 WITHIN_INVOCATIONS = frozenset({Per.INVOCATION, Per.TREE})
 """Accounts whose holders come and go."""
 
+_COUNTS = frozenset(Unit) - MONEY
 _GRANT_LIMIT_USD = 1_000_000_000  # a nano-dollar count of it fits 64 bits
 _REASON_LIMIT = 1000
 
@@ -42,6 +46,24 @@ class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
     reserved_nano: str
     left_nano: str
     is_closed: bool
+
+
+class CountView(msgspec.Struct, frozen=True, kw_only=True):
+    """One counted limit: of a tree's calls, tool calls or tokens, or of a user's calls per minute.
+
+    `tool` is `server__tool` where only its calls are counted; `limit` and `left` are absent where
+    there is no limit.
+    """
+
+    scope: BudgetScope
+    holder: str
+    holder_name: str
+    unit: Unit
+    tool: str
+    limit: str | None
+    used: str
+    reserved: str
+    left: str | None
 
 
 class GrantOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,19 +104,45 @@ class GrantView(msgspec.Struct, frozen=True, kw_only=True):
 async def list_budgets(call: Call[Paging, Nothing]) -> Page[BudgetView]:
     """Every configured account, and those of open invocations, from the widest scope down."""
     lines = await lines_of(call.context, call.organisation)
+    found = await asyncio.to_thread(_page, lines, call.query)
     names = _names(call.organisation)
-    rest = [line for line in lines if _position(line.key) > call.query.after]
-    shown = rest[: call.query.limit]
-    return Page(
-        items=[_view(line, names) for line in shown],
-        next=_position(shown[-1].key) if len(rest) > len(shown) else None,
-    )
+    return Page(items=[_view(line, names) for line in found.items], next=found.next)
 
 
-async def present_budgets(context: ControlContext, organisation: Organisation) -> list[BudgetView]:
-    """Every account in its present window. Raises UnavailableError `plane_stopped`."""
-    names = _names(organisation)
-    return [_view(line, names) for line in await lines_of(context, organisation)]
+async def list_counts(call: Call[Paging, Nothing]) -> Page[CountView]:
+    """What is counted and no money: calls, tool calls and tokens of open runs, rates of users."""
+    _require_running(call.context)
+    lines = await call.context.workers.budgets(call.organisation.id, _COUNTS)
+    found = await asyncio.to_thread(_page, lines, call.query)
+    names = _names(call.organisation)
+    return Page(items=[_count_view(line, names) for line in found.items], next=found.next)
+
+
+def _page(lines: Iterable[Line], paging: Paging) -> Page[Line]:
+    """In a thread: there may be many. Only what is shown is put in order."""
+    rest = (line for line in lines if _position(line.key) > paging.after)
+    shown = heapq.nsmallest(paging.limit + 1, rest, key=lambda line: _position(line.key))
+    is_more = len(shown) > paging.limit
+    del shown[paging.limit :]
+    return Page(items=shown, next=_position(shown[-1].key) if is_more else None)
+
+
+async def lasting_budgets(
+    context: ControlContext, organisation: Organisation, most: int
+) -> tuple[list[BudgetView], int]:
+    """So many accounts that outlive an invocation, the widest first, and how many more there are.
+
+    Raises UnavailableError `plane_stopped`.
+    """
+    lines = await lines_of(context, organisation)
+
+    def views() -> tuple[list[BudgetView], int]:
+        lasting = [line for line in lines if line.key.per not in WITHIN_INVOCATIONS]
+        shown = heapq.nsmallest(most, lasting, key=lambda line: _position(line.key))
+        names = _names(organisation)
+        return [_view(line, names) for line in shown], len(lasting) - len(shown)
+
+    return await asyncio.to_thread(views)
 
 
 async def of_holder(
@@ -103,7 +151,10 @@ async def of_holder(
     """The accounts of one holder; None while the data plane is not running."""
     if not context.is_serving:
         return None
-    return [each for each in await present_budgets(context, organisation) if each.holder == holder]
+    lines = await lines_of(context, organisation)
+    names = _names(organisation)
+    theirs = [line for line in lines if line.key.holder == holder]
+    return [_view(line, names) for line in sorted(theirs, key=lambda line: _position(line.key))]
 
 
 async def grant(call: Call[Nothing, GrantOrder]) -> GrantView:
@@ -139,14 +190,21 @@ async def list_grants(call: Call[Paging, Nothing]) -> Page[GrantView]:
 
 
 async def lines_of(context: ControlContext, organisation: Organisation) -> Sequence[Line]:
-    """The books, with accounts that nobody has used in their present window as untouched."""
-    if not context.is_serving:
-        raise UnavailableError(
-            "plane_stopped", "budgets are kept by the running plane", help="start it first"
-        )
-    known = {line.key: line for line in await context.workers.budgets(organisation.id)}
+    """The books, with accounts that nobody has used in their present window as untouched.
+
+    In no order; put together in a thread, since there may be many.
+    """
+    _require_running(context)
+    books = await context.workers.budgets(organisation.id)
+    return await asyncio.to_thread(_with_configured, context, organisation, books)
+
+
+def _with_configured(
+    context: ControlContext, organisation: Organisation, books: Sequence[Line]
+) -> Sequence[Line]:
+    known = {line.key: line for line in books}
     live = {key: line for key, line in known.items() if line.window.end_us != line.window.start_us}
-    grants = await asyncio.to_thread(context.state.grants.list, organisation.id)
+    grants = context.state.grants.list(organisation.id)
     granted: dict[tuple[AccountKey, int], int] = {}
     for each in grants:
         place = (each.account, each.window_start_us)
@@ -157,7 +215,14 @@ async def lines_of(context: ControlContext, organisation: Organisation) -> Seque
         window = window_of(key.per, now_us, zone)
         limit = Money(budget.limit + granted.get((key, window.start_us), 0))
         live[key] = _present(key, window, limit, known.get(key))
-    return sorted(live.values(), key=lambda line: _position(line.key))
+    return list(live.values())
+
+
+def _require_running(context: ControlContext) -> None:
+    if not context.is_serving:
+        raise UnavailableError(
+            "plane_stopped", "budgets are kept by the running plane", help="start it first"
+        )
 
 
 def _present(key: AccountKey, window: Window, limit: Money, known: Line | None) -> Line:
@@ -173,6 +238,11 @@ def _configured(organisation: Organisation) -> Iterator[tuple[AccountKey, Budget
         *((BudgetScope.TEAM, each.id, each.budgets) for each in organisation.teams.values()),
         *((BudgetScope.USER, each.id, each.budgets) for each in organisation.users.values()),
         *((BudgetScope.AGENT, each.id, each.budgets) for each in organisation.agents.values()),
+        *(
+            (BudgetScope.AGENT, tier_holder(each.id, tier), rule.budgets)
+            for each in organisation.agents.values()
+            for tier, rule in each.tiers.items()
+        ),
     ]
     for scope, holder, budgets in holders:
         for budget in budgets:
@@ -203,10 +273,16 @@ def _holders(organisation: Organisation) -> Mapping[tuple[BudgetScope, str], str
         **{(BudgetScope.TEAM, name): each.id for name, each in organisation.teams.items()},
         **{(BudgetScope.USER, name): each.id for name, each in organisation.users.items()},
         **{(BudgetScope.AGENT, name): each.id for name, each in organisation.agents.items()},
+        **{
+            (BudgetScope.AGENT, f"{name}.{tier}"): tier_holder(each.id, tier)
+            for name, each in organisation.agents.items()
+            for tier in each.tiers
+        },
     }
 
 
 def _names(organisation: Organisation) -> Mapping[str, str]:
+    """By id; those of an agent's tier are called `triage.subagent`."""
     return {holder: name for (_, name), holder in _holders(organisation).items()}
 
 
@@ -217,7 +293,9 @@ _ORDER = {
 
 def _position(key: AccountKey) -> str:
     """Where an account stands in the listing; also the cursor of a page."""
-    return f"{_ORDER[key.scope]}.{key.holder}.{key.per}"
+    return f"{_ORDER[key.scope]}.{key.holder}.{key.per}" + (
+        "" if key.unit is Unit.MONEY else f".{key.unit}.{key.part}"
+    )
 
 
 def _view(line: Line, names: Mapping[str, str]) -> BudgetView:
@@ -234,6 +312,21 @@ def _view(line: Line, names: Mapping[str, str]) -> BudgetView:
         reserved_nano=str(line.reserved),
         left_nano=str(line.left),
         is_closed=line.is_closed,
+    )
+
+
+def _count_view(line: Line, names: Mapping[str, str]) -> CountView:
+    is_unlimited = line.limit >= UNLIMITED
+    return CountView(
+        scope=line.key.scope,
+        holder=line.key.holder,
+        holder_name=names.get(line.key.holder, ""),
+        unit=line.key.unit,
+        tool=line.key.part,
+        limit=None if is_unlimited else str(line.limit),
+        used=str(line.spent),
+        reserved=str(line.reserved),
+        left=None if is_unlimited else str(line.left),
     )
 
 
@@ -279,6 +372,16 @@ ROUTES: tuple[AnyRoute, ...] = (
         body=Nothing,
         answer=Page[BudgetView],
         handler=list_budgets,
+    ),
+    Route(
+        method="GET",
+        path="/budgets/counts",
+        summary="List counted limits of open runs and users, with what is used and left.",
+        roles=VIEWER,
+        query=Paging,
+        body=Nothing,
+        answer=Page[CountView],
+        handler=list_counts,
     ),
     Route(
         method="GET",

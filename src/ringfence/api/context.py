@@ -1,12 +1,13 @@
 """What the control plane's routes work with, and what they ask of the data plane's workers."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from ringfence.decisions.budget import Line
+from ringfence.api.scan import Scans
+from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
+from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
@@ -61,7 +62,7 @@ class Workers(Protocol):
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
 
-    async def budgets(self, organisation: str) -> Sequence[Line]:
+    async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
 
     async def status(self) -> Sequence[WorkerStatus]:
@@ -109,7 +110,6 @@ async def _nothing_to_write() -> None:
 
 
 _REFUSAL_EVERY_US = 60_000_000
-_SCANS = 2  # the default executor has at least five threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,13 +150,14 @@ class ControlContext:
     vouch: Callable[[], None] = lambda: None
     catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
     refused: RefusedAgents = field(default_factory=RefusedAgents)
-    scans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SCANS))
+    scans: Scans = field(default_factory=Scans)
+    figures: dict[str, tuple[int, list[Any], int]] = field(default_factory=dict)
+    """Of budgets, by organisation: when they were read, and what is shown of them."""
 
-    async def scan(self, read: Callable[[], Result]) -> Result:
-        """Read the record in a thread; few at a time, so that a revocation always finds one.
+    async def scan(self, organisation: str, read: Callable[[], Result]) -> Result:
+        """Read the record in a thread, in this organisation's turn.
 
         What happened before the question is in the answer.
         """
         await self.catch_up()
-        async with self.scans:
-            return await asyncio.to_thread(read)
+        return await self.scans.read(organisation, read)

@@ -66,7 +66,7 @@ async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
         order = replace(order, user=await user_id(call.context, organisation.id, order.user))
     holds = call.context.holds(organisation.id)
     actions, held = await call.context.scan(
-        partial(_actions, call.context, organisation.id, order, holds)
+        organisation.id, partial(_actions, call.context, organisation.id, order, holds)
     )
     if held:
         raise UsageError(
@@ -86,7 +86,9 @@ async def place_hold(call: Call[Nothing, HoldOrder]) -> None:
     """Hold from now on; recorded once it stands."""
     organisation, subject = call.organisation, _with_id(call.organisation, call.body.subject)
     require_subject(subject)
-    await call.context.scan(partial(_require_known, call.context, organisation.id, subject))
+    await call.context.scan(
+        organisation.id, partial(_require_known, call.context, organisation.id, subject)
+    )
     hold = Hold(
         subject=subject,
         reason=call.body.reason,

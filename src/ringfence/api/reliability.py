@@ -42,7 +42,7 @@ async def of_agent(call: Call[ReliabilityQuery, Nothing]) -> AgentReliability:
     context, organisation = call.context, call.organisation.id
     record = await asyncio.to_thread(context.state.agents.named, organisation, call.path["name"])
     measured = await context.scan(
-        partial(_measure, context, organisation, record.id, call.query.runs)
+        organisation, partial(_measure, context, organisation, record.id, call.query.runs)
     )
     return AgentReliability(measured)
 
@@ -51,7 +51,7 @@ async def of_trace(call: Call[ReliabilityQuery, Nothing]) -> TraceReliability:
     """Read the trace, and the latest runs of the agent at its top."""
     context, organisation = call.context, call.organisation.id
     found = await context.scan(
-        partial(_outlook, context, organisation, call.path["id"], call.query.runs)
+        organisation, partial(_outlook, context, organisation, call.path["id"], call.query.runs)
     )
     return TraceReliability(found)
 

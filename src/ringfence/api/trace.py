@@ -76,7 +76,9 @@ async def list_traces(call: Call[TraceListQuery, Nothing]) -> Page[TraceLine]:
         limit=query.limit + 1,
     )
     names = {record.id: record.name for record in records}
-    found = await call.context.scan(partial(_list, call.context, asked, names))
+    found = await call.context.scan(
+        call.organisation.id, partial(_list, call.context, asked, names)
+    )
     shown = found[: query.limit]
     return Page(items=shown, next=shown[-1].id if len(found) > len(shown) else None)
 
@@ -85,7 +87,8 @@ async def show_trace(call: Call[TraceQuery, Nothing]) -> Branch:
     """The whole tree that an invocation, or the invocation of an action, belongs to."""
     organisation, identifier = call.organisation.id, call.path["id"]
     return await call.context.scan(
-        partial(read_trace, call.context, organisation, identifier, call.query.content)
+        organisation,
+        partial(read_trace, call.context, organisation, identifier, call.query.content),
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import final
 
@@ -12,8 +12,9 @@ from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.health import totals
 from ringfence.app.stores import Stores
 from ringfence.app.worker import Surroundings, Worker
-from ringfence.decisions.budget import Line
+from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
+from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
@@ -126,9 +127,9 @@ class Embedded:
         """Raise the limit of one account in one window."""
         await self._worker.grant_added(grant)
 
-    async def budgets(self, organisation: str) -> Sequence[Line]:
+    async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
-        return await self._worker.budgets(organisation)
+        return await self._worker.budgets(organisation, units)
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How this worker is."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Final, Protocol, final
 
 from ringfence.app.group import Beginning
@@ -23,8 +23,10 @@ from ringfence.app.message import (
     StateChange,
 )
 from ringfence.app.remote_worker import unexpected
-from ringfence.decisions.budget import Line
+from ringfence.app.standing import in_turns
+from ringfence.decisions.budget import MONEY, Line
 from ringfence.decisions.lease import Broker
+from ringfence.domain.budget import Unit
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Charged, Holder, Recall, Report, Take
 from ringfence.domain.pacing import Enter, Entered, Left
@@ -149,12 +151,13 @@ class Shared:
         """Raise the limit of one account in one window."""
         self._broker.grant(grant.account, grant.window_start_us, grant.amount)
 
-    async def standing(self, organisation: str) -> Sequence[Line]:
+    async def standing(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of an organisation, with what workers have spent until now."""
         asking = [self._reported(worker) for worker in self._workers()]
         if asking:
             await asyncio.wait(map(asyncio.ensure_future, asking), timeout=_REPORT_S)
-        return self._broker.standing(organisation, self._clock.now_us())
+        turns = self._broker.standing_in_turns(organisation, self._clock.now_us(), units)
+        return await in_turns(turns)
 
     async def _reported(self, worker: Peer) -> None:
         with contextlib.suppress(UnavailableError):

@@ -1,7 +1,7 @@
 """The control plane's functions on a plane that is not running, for the command line."""
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,9 +16,10 @@ from ringfence.app.readers import readers
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import attest_others
 from ringfence.config.settings import Settings
-from ringfence.decisions.budget import Line
+from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval
+from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
@@ -53,9 +54,9 @@ class _NoWorkers:
     async def grant_added(self, grant: Grant) -> None:
         """Nothing to tell."""
 
-    async def budgets(self, organisation: str) -> Sequence[Line]:
+    async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """No books are open."""
-        del organisation
+        del organisation, units
         return ()
 
     async def status(self) -> Sequence[WorkerStatus]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -33,8 +33,9 @@ from ringfence.app.slot import Slot
 from ringfence.app.storage import storage_at
 from ringfence.app.stores import charged_by, recover_log
 from ringfence.config.settings import SQLITE
-from ringfence.decisions.budget import Line
+from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
+from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.model import UpstreamStanding
@@ -212,9 +213,9 @@ class Supervisor:
         """Raise the limit of one account in one window."""
         self._known().grant(grant)
 
-    async def budgets(self, organisation: str) -> Sequence[Line]:
+    async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
-        return await self._known().standing(organisation)
+        return await self._known().standing(organisation, units)
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How each worker is; who has ended for good is not told of."""

@@ -1,16 +1,18 @@
 """The data plane of one process: directory, books, path and doors, around one ledger."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
-from ringfence.decisions.budget import Book, Line
+from ringfence.app.standing import in_turns
+from ringfence.decisions.budget import MONEY, Book, Line
 from ringfence.decisions.retry import Retried
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
+from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
@@ -314,9 +316,10 @@ class Worker:
         """Raise the limit of one account in one window."""
         self.book.grant(grant.account, grant.window_start_us, grant.amount)
 
-    async def budgets(self, organisation: str) -> Sequence[Line]:
+    async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
-        return self.book.standing(organisation, self._clock.now_us())
+        turns = self.book.standing_in_turns(organisation, self._clock.now_us(), units)
+        return await in_turns(turns)
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How this worker is."""

@@ -35,6 +35,20 @@ class BudgetLine(msgspec.Struct):
     window_end_us: str | None = None
 
 
+class CountLine(msgspec.Struct):
+    """One counted limit."""
+
+    scope: str
+    holder: str
+    holder_name: str
+    unit: str
+    tool: str
+    used: str
+    reserved: str
+    limit: str | None = None
+    left: str | None = None
+
+
 class _Grant(msgspec.Struct):
     id: str
 
@@ -61,6 +75,27 @@ def budget_table(lines: Sequence[BudgetLine], style: Style) -> list[str]:
     return table(columns, rows, style)
 
 
+def count_table(lines: Sequence[CountLine], style: Style) -> list[str]:
+    """Counted limits as a table, in the order given."""
+    columns = [
+        Column("COUNTED FOR", paint=style.name),
+        Column("WHAT"),
+        *(Column(heading, is_right=True) for heading in ("LIMIT", "USED", "RESERVED", "LEFT")),
+    ]
+    rows = [
+        (
+            f"{each.scope} {each.holder_name or each.holder}",
+            " ".join(filter(None, (each.unit.replace("_", " "), each.tool))),
+            each.limit or "none",
+            each.used,
+            each.reserved,
+            each.left or "",
+        )
+        for each in lines
+    ]
+    return table(columns, rows, style)
+
+
 def dollars(nano: str) -> str:
     """Nano-dollars as the API writes them, for people: exact."""
     return format_usd(Money(int(nano)))
@@ -73,16 +108,19 @@ def budget() -> None:
 
 @budget.command("show")
 @click.argument("name", default="")
+@click.option("--counts", "is_counted", is_flag=True, help="Calls, tokens and rates, not money.")
 @JSON
 @at_organisation
-def show(place: Place, name: str, *, is_json: bool) -> None:
+def show(place: Place, name: str, *, is_counted: bool, is_json: bool) -> None:
     """Show budgets in their present windows: all, or those of NAME.
 
-    NAME is that of an agent, team or user, or the id of an invocation.
+    NAME is that of an agent, team or user, or the id of an invocation. With --counts: calls, tool
+    calls and tokens of open runs and rates of users, as far as they are counted now.
     """
     with connect(place) as plane:
-        items = plane.listing("/budgets")
-    pairs = [(item, msgspec.json.decode(item, type=BudgetLine)) for item in items]
+        items = plane.listing("/budgets/counts" if is_counted else "/budgets")
+    kind: type[BudgetLine | CountLine] = CountLine if is_counted else BudgetLine
+    pairs = [(item, msgspec.json.decode(item, type=kind)) for item in items]
     chosen = [pair for pair in pairs if name in {"", pair[1].holder_name, pair[1].holder}]
     if name and not chosen:
         raise UsageError(
@@ -92,9 +130,12 @@ def show(place: Place, name: str, *, is_json: bool) -> None:
         say_listing([item for item, _ in chosen])
         return
     if not chosen:
-        hint("no budgets are configured")
+        hint("nothing is counted now" if is_counted else "no budgets are configured")
         return
-    say(budget_table([line for _, line in chosen], Style.of(sys.stdout)))
+    style, lines = Style.of(sys.stdout), [line for _, line in chosen]
+    budgets = [each for each in lines if isinstance(each, BudgetLine)]
+    counts = [each for each in lines if isinstance(each, CountLine)]
+    say(count_table(counts, style) if is_counted else budget_table(budgets, style))
 
 
 @budget.command("grant")

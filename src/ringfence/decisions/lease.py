@@ -6,10 +6,11 @@ held stays lent, which counts as spent, until the ledger proves less.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final, final
 
-from ringfence.decisions.budget import MINUTE_US, MONEY, Line
+from ringfence.decisions.budget import MINUTE_US, MONEY, Line, parts
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
 from ringfence.domain.lease import (
     Charged,
@@ -242,13 +243,20 @@ class Broker:
         What is reserved is as the workers last said. One that was loaded and not yet asked for is
         among them: its window ends where it starts, for its end is not known here.
         """
-        return tuple(
-            account.line()
-            for account in self._accounts.values()
-            if account.key.organisation == organisation
-            and account.key.unit in units
-            and (account.end_us in {None, account.start_us} or (account.end_us or 0) > now_us)
-        )
+        return tuple(chain.from_iterable(self.standing_in_turns(organisation, now_us, units)))
+
+    def standing_in_turns(
+        self, organisation: str, now_us: int, units: Container[Unit] = MONEY
+    ) -> Iterator[list[Line]]:
+        """The same in parts, as `Book.standing_in_turns` gives them."""
+        for some in parts(list(self._accounts.values())):
+            yield [
+                account.line()
+                for account in some
+                if account.key.organisation == organisation
+                and account.key.unit in units
+                and (account.end_us in {None, account.start_us} or (account.end_us or 0) > now_us)
+            ]
 
     def lent(self, holder: Holder) -> Mapping[Place, int]:
         """What a holder holds now, by account."""
