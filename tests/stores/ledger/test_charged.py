@@ -5,6 +5,8 @@ from tests.stores.ledger.event import change, intent, outcome
 from tests.stores.ledger.writing import write
 
 from ringfence.decisions.limit import model_calls_key
+from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.event import AccountLine
 from ringfence.domain.lease import Charged
 from ringfence.stores.ledger.charged import Totals, charged_since, totals
 from ringfence.stores.ledger.fence import log_path
@@ -45,3 +47,13 @@ def test_calls_of_sub_agents_are_charged_to_their_tree(
     write(log, [[one, outcome(one, cost=5)], [change("agent.suspended", "agt_1")]])
     [calls] = [each for each in charged_since({}, read(tmp_path)) if each.key.unit != "money"]
     assert calls == Charged(model_calls_key("org_a", "inv_1"), 0, 1)
+
+
+def test_what_sub_agents_spend_is_charged_to_a_tree_whose_root_never_acted_here(
+    log: sqlite3.Connection, tmp_path: Path
+) -> None:
+    one = intent("act_1", invocation="inv_2", root="inv_1")
+    one.accounts = [AccountLine("tree", "inv_1", "tree", "0", "1000", "900")]
+    write(log, [[one, outcome(one, cost=5)]])
+    tree = AccountKey("org_a", BudgetScope.TREE, "inv_1", Per.TREE)
+    assert read(tmp_path)[tree, 0] == 5

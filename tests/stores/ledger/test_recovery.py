@@ -18,6 +18,7 @@ from ringfence.stores.ledger.query import Filter
 from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.ledger.recovery import Recovered, recover
 from ringfence.stores.ledger.sqlite_logs import SqliteLogs
+from ringfence.stores.ledger.sqlite_rows import SqliteRows
 from ringfence.stores.ledger.writer import LedgerWriter
 
 NOW_US = START_US + 3_600_000_000
@@ -138,6 +139,61 @@ def test_what_ended_in_another_log_does_not_come_back(tmp_path: Path) -> None:
     recovered = restart(tmp_path)
     assert [record.invocation.id for record in recovered.invocations] == ["inv_2"]
     assert spent(recovered) == {AGENT: 60, RUN._replace(holder="inv_2"): 30}
+
+
+def test_what_a_tree_spent_in_a_log_without_its_root_counts(tmp_path: Path) -> None:
+    tree = AccountKey("org_a", BudgetScope.TREE, "inv_1", Per.TREE)
+    root, child = intent("act_1"), intent("act_2", invocation="inv_2", root="inv_1", parent="inv_1")
+    child.accounts = [AccountLine("tree", "inv_1", "tree", "0", "1000", "900")]
+    write(tmp_path, root, outcome(root), log="log_1")
+    write(tmp_path, child, outcome(child, cost=70), log="log_2")
+    assert spent(restart(tmp_path))[tree] == 70
+
+
+def reading_steps(folder: Path, log: str) -> tuple[int, int]:
+    """How many records a start reads of open runs in a log, and how much work their sums are."""
+    rows = SqliteLogs(folder).read(log)
+    assert isinstance(rows, SqliteRows)
+    steps = [0]
+
+    def count() -> None:
+        steps[0] += 1
+
+    rows._connection.set_progress_handler(count, 10)  # noqa: SLF001 (SQLite's own count)
+    opened = rows.open_invocations()
+    list(rows.spent(0, [("org_a", each.invocation.id) for each in opened]))
+    rows.close()
+    return len(opened), steps[0]
+
+
+@pytest.mark.parametrize("ended", [20, 400])
+def test_a_start_reads_of_a_worker_s_log_what_is_open_and_not_its_history(
+    tmp_path: Path, ended: int
+) -> None:
+    calls = [intent(f"act_{n}", invocation=f"inv_{n}") for n in range(ended + 3)]
+
+    async def worker() -> None:
+        writer = LedgerWriter.open(Fence.take(tmp_path, "log_2"))
+        await asyncio.gather(*map(writer.intend, calls))
+        for each in calls:
+            writer.record(outcome(each))
+        await writer.close()
+
+    async def registry() -> None:
+        writer = LedgerWriter.open(Fence.take(tmp_path, "log_1"))
+        for n in range(ended):
+            writer.record(change("invocation.finished", f"inv_{n}"))
+        await writer.close()
+
+    asyncio.run(worker())
+    asyncio.run(registry())
+    first = restart(tmp_path)
+    assert len(first.invocations) == 3
+    opened, steps = reading_steps(tmp_path, "log_2")
+    assert opened == 3
+    assert steps < 100
+    again = restart(tmp_path)
+    assert (again.invocations, again.spent) == (first.invocations, first.spent)
 
 
 def test_names_of_what_was_ended_on_purpose_come_back(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ def test_what_recovery_asks_is_answered(log: sqlite3.Connection, tmp_path: Path)
     assert [record.invocation.id for record in rows.open_invocations()] == ["inv_2"]
     assert [record.invocation.id for record in rows.closed_invocations(0, 9)] == ["inv_1"]
     asked = [("org_a", "inv_1"), ("org_a", "inv_2"), ("org_b", "inv_1")]
-    assert rows.ended(asked) == {("org_a", "inv_1")}
-    assert {key.holder: nano for key, _, nano in rows.spent(0)} == {"agt_1": 5}
+    assert rows.ended(asked) == {("org_a", "inv_1"): "stopped"}
+    assert {key.holder: nano for key, _, nano in rows.spent(0, ())} == {"agt_1": 5}
+    of_run = {key.holder: nano for key, _, nano in rows.spent(0, asked)}
+    assert of_run == {"agt_1": 5, "inv_1": 5}
     assert rows.root_of("org_a", "inv_2") == "inv_2"
     assert rows.root_of("org_b", "inv_2") is None
     rows.close()

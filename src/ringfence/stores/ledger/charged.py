@@ -13,9 +13,12 @@ Totals = Mapping[tuple[AccountKey, int], int]
 
 def totals(rows: LogRows, since_us: int) -> Totals:
     """What a whole log has charged in windows that began after a time, and in runs still open."""
-    found = {(key, start_us): amount for key, start_us, amount in rows.spent(since_us)}
-    for record in rows.open_invocations():
-        run = record.invocation
+    records = rows.open_invocations()
+    runs = [record.invocation for record in records]
+    # The root of a tree may never have acted in this log, where its sub-agents did.
+    held = {(run.organisation, holder) for run in runs for holder in (run.id, run.root)}
+    found = {(key, start_us): amount for key, start_us, amount in rows.spent(since_us, held)}
+    for run, record in zip(runs, records, strict=True):
         place = (model_calls_key(run.organisation, run.root), 0)
         found[place] = found.get(place, 0) + record.steps
     return found

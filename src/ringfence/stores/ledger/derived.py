@@ -1,6 +1,8 @@
 """The derived tables of one log's file: write a projection, rebuild.
 
-INVARIANT: every derived table is a function of the segments alone; `rebuild` proves it.
+INVARIANT: every derived table is a function of the segments alone; `rebuild` proves it. Only the
+ends of invocations may come from another log, that of their registry: they are copied when a plane
+starts, so that the next start does not read these invocations again.
 """
 
 import sqlite3

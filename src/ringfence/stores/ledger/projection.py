@@ -5,7 +5,8 @@ the sequence it is complete up to, so that a crash loses nothing: what lies behi
 gathered again from the segments.
 """
 
-from typing import Final, final
+from collections.abc import Mapping
+from typing import Final, Self, final
 
 from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome
 from ringfence.stores.ledger.activity import Activity, Key
@@ -48,6 +49,14 @@ class Projection:
         """Whether it is time to write it and to begin another."""
         rows = len(self.traces) + len(self.spent) + len(self.activity.touched)
         return self.count >= _MOST_EVENTS or rows >= _MOST_ROWS
+
+    @classmethod
+    def of_ends(cls, ended: Mapping[Key, str]) -> Self:
+        """What another log tells of the ends of invocations, and how each ended."""
+        projection = cls()
+        projection.count = len(ended)
+        projection.activity.ended.extend(ended.items())
+        return projection
 
     def apply(self, event: AnyEvent, sequence: int, first: int) -> None:
         """Take in the event of that sequence, which stands in the segment beginning at `first`."""

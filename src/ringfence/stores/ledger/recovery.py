@@ -1,11 +1,12 @@
 """Make logs whole after a crash, and tell the plane what it must know to go on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
 from ringfence.decisions.input_bound import Evidence
-from ringfence.domain.budget import AccountKey, BudgetScope
+from ringfence.domain.budget import AccountKey
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Intent, Outcome, Status
 from ringfence.domain.money import Money
@@ -22,7 +23,6 @@ from ringfence.stores.ledger.segment import GROUP
 LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 """A month and a day: no window that began before is still open."""
 
-_OF_RUNS: Final = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
 _CLOSED_READ: Final = 10_000
 _ENDED: Final = "process_ended"
 
@@ -59,29 +59,23 @@ def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
     logs.require()
     with own.writing():
         pass  # it exists from now on
-    spent: dict[tuple[AccountKey, int], int] = {}
     invocations: dict[Key, InvocationRecord] = {}
+    of_logs: dict[str, list[Key]] = {}
     for log_id in logs.ids():
         _make_whole(own, logs, log_id, now_us, recovered)
-        rows = logs.read(log_id)
-        try:
-            for key, start_us, nano in rows.spent(now_us - LONGEST_WINDOW_US):
-                spent[key, start_us] = spent.get((key, start_us), 0) + nano
-            _read_open(rows, invocations)
+        with closing(logs.read(log_id)) as rows:
+            of_logs[log_id] = _read_open(rows, invocations)
             # What was ended on purpose: its name must not open a fresh run with a fresh budget.
             recovered.closed.extend(
                 rows.closed_invocations(now_us - LONGEST_WINDOW_US, _CLOSED_READ)
             )
             read_evidence(rows, recovered.evidence)
             recovered.objects.extend(read_objects(rows))
-        finally:
-            rows.close()
-    _leave_out_ended(logs, invocations)
-    recovered.spent.extend(
-        (key, start_us, Money(nano))
-        for (key, start_us), nano in spent.items()
-        if key.scope not in _OF_RUNS or (key.organisation, key.holder) in invocations
-    )
+    ended = _leave_out_ended(logs, invocations)
+    for log_id, opened in of_logs.items():
+        if log_id not in recovered.held:
+            _close(own, logs, log_id, {key: ended[key] for key in opened if key in ended})
+    recovered.spent.extend(_spent(logs, now_us, invocations))
     recovered.invocations.extend(invocations.values())
     recovered.closed.sort(key=lambda each: each.last_us)
     recovered.objects.sort(key=lambda each: each.time_us)
@@ -169,19 +163,59 @@ def _unknown(intent: Intent, log_id: str, now_us: int) -> Outcome:
     )
 
 
-def _leave_out_ended(logs: Logs, invocations: dict[Key, InvocationRecord]) -> None:
-    """What one log believes open may have ended in another: that of the registry, or of a plane."""
+def _leave_out_ended(logs: Logs, invocations: dict[Key, InvocationRecord]) -> dict[Key, str]:
+    """What one log believes open may have ended in another: that of the registry, or of a plane.
+
+    Gives how these have ended.
+    """
+    ended: dict[Key, str] = {}
     for log_id in logs.ids():
-        rows = logs.read(log_id)
-        try:
-            for key in rows.ended(invocations):
-                del invocations[key]
-        finally:
-            rows.close()
+        with closing(logs.read(log_id)) as rows:
+            ended |= rows.ended(invocations)
+    for key in ended:
+        del invocations[key]
+    return ended
 
 
-def _read_open(rows: LogRows, invocations: dict[Key, InvocationRecord]) -> None:
+def _close(own: HeldLog, logs: Logs, log_id: str, ended: Mapping[Key, str]) -> None:
+    """Let a log know of ends that others recorded: the next start reads what is open, no more."""
+    if not ended:
+        return
+    try:
+        held = own if log_id == own.log_id else logs.take(log_id)
+    except UsageError as error:
+        if error.code == "log_in_use":
+            return  # somebody has begun to write it; the next start finds the same
+        raise
+    try:
+        with held.writing() as log:
+            log.derive(Projection.of_ends(ended))
+    finally:
+        if held is not own:
+            held.release()
+
+
+def _spent(
+    logs: Logs, now_us: int, invocations: Mapping[Key, InvocationRecord]
+) -> Iterator[tuple[AccountKey, int, Money]]:
+    """What was charged in windows that may be open, and in runs that are, over all logs.
+
+    A tree's account may be in a log in which only its sub-agents acted.
+    """
+    spent: dict[tuple[AccountKey, int], int] = {}
+    for log_id in logs.ids():
+        with closing(logs.read(log_id)) as rows:
+            for key, start_us, nano in rows.spent(now_us - LONGEST_WINDOW_US, invocations):
+                spent[key, start_us] = spent.get((key, start_us), 0) + nano
+    return ((key, start_us, Money(nano)) for (key, start_us), nano in spent.items())
+
+
+def _read_open(rows: LogRows, invocations: dict[Key, InvocationRecord]) -> list[Key]:
+    """Add what this log believes open; gives their keys."""
+    keys = []
     for record in rows.open_invocations():
         key = (record.invocation.organisation, record.invocation.id)
         known = invocations.get(key)
         invocations[key] = record if known is None else merge(known, record)
+        keys.append(key)
+    return keys

@@ -1,6 +1,6 @@
 """What readers and recovery ask of the place where logs are kept: SQLite files or a database."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,17 +78,18 @@ class LogRows(Protocol):
     def unended(self) -> Sequence[int]:
         """The sequences of intents without outcome, in order."""
 
-    def spent(self, since_us: int) -> Iterable[tuple[AccountKey, int, int]]:
+    def spent(self, since_us: int, runs: Collection[Key]) -> Iterable[tuple[AccountKey, int, int]]:
         """Accounts, starts of their windows and amounts, without what no longer matters.
 
-        That is: windows that began before a time, and accounts of invocations that have ended.
+        That is: of windows that began after a time, and of these invocations and trees. Takes as
+        long as there are such, however many runs the log has seen.
         """
 
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""
 
-    def ended(self, invocations: Iterable[Key]) -> set[Key]:
-        """Which of these invocations this log knows to have ended."""
+    def ended(self, invocations: Iterable[Key]) -> dict[Key, str]:
+        """Which of these invocations this log knows to have ended, and how."""
 
     def closed_invocations(self, since_us: int, most: int) -> list[InvocationRecord]:
         """Named ones that were ended on purpose after a time: the latest first."""

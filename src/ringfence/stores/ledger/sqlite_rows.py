@@ -1,7 +1,7 @@
 """Read the file of one log."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,16 +22,21 @@ _PAGE: Final = """organisation = :organisation AND id < :before AND id >= :floor
     ORDER BY id DESC LIMIT :most"""
 _CLOSED: Final = """state IN ('finished', 'stopped') AND external_id IS NOT NULL
     AND last_us > :since_us ORDER BY last_us DESC LIMIT :most"""
-_ENDED: Final = "SELECT 1 FROM invocations WHERE organisation = ? AND id = ? AND state <> 'open'"
-_SPENT: Final = """SELECT organisation, scope, holder, per, window_us, spent_nano FROM accounts
-    WHERE CASE
-        WHEN per IN ('invocation', 'tree') THEN EXISTS (
-            SELECT 1 FROM invocations AS held
-            WHERE held.organisation = accounts.organisation AND held.id = accounts.holder
-                AND held.state = 'open')
-        WHEN per = 'total' THEN 1
-        ELSE window_us > ?
-    END"""
+_ENDED: Final = """SELECT state FROM invocations
+    WHERE organisation = ? AND id = ? AND state <> 'open'"""
+# The key begins with the organisation: each is looked up, and accounts of runs are never walked.
+_LASTING: Final = """WITH RECURSIVE known (organisation) AS (
+        SELECT min(organisation) FROM accounts
+        UNION ALL SELECT (
+            SELECT min(organisation) FROM accounts WHERE organisation > known.organisation
+        ) FROM known WHERE organisation IS NOT NULL
+    )
+    SELECT organisation, scope, holder, per, window_us, spent_nano FROM accounts
+    WHERE organisation IN (SELECT organisation FROM known)
+        AND scope IN ('agent', 'user', 'team', 'organisation')
+        AND (per = 'total' OR window_us > ?)"""
+_OF_RUN: Final = """SELECT organisation, scope, holder, per, window_us, spent_nano FROM accounts
+    WHERE organisation = ? AND scope IN ('invocation', 'tree') AND holder = ?"""
 _FIRSTS: Final = (
     "SELECT held.value FROM traces, json_each(traces.segments) AS held"
     "     WHERE traces.organisation = ? AND traces.root = ?"
@@ -133,10 +138,12 @@ class SqliteRows:
             rows = self._connection.execute("SELECT sequence FROM pending ORDER BY sequence")
             return [sequence for (sequence,) in rows]
 
-    def spent(self, since_us: int) -> Iterable[tuple[AccountKey, int, int]]:
+    def spent(self, since_us: int, runs: Collection[Key]) -> Iterable[tuple[AccountKey, int, int]]:
         """What may still matter of the accounts."""
         with translated(self._path, LEDGER.noun):
-            rows = self._connection.execute(_SPENT, (since_us,)).fetchall()
+            rows = self._connection.execute(_LASTING, (since_us,)).fetchall()
+            for run in runs:
+                rows += self._connection.execute(_OF_RUN, run)
         for organisation, scope, holder, per, window_us, nano in rows:
             key = AccountKey(organisation, BudgetScope(scope), holder, Per(per))
             yield key, window_us, nano
@@ -146,10 +153,11 @@ class SqliteRows:
         with translated(self._path, LEDGER.noun):
             return select(self._connection, "state = 'open'")
 
-    def ended(self, invocations: Iterable[Key]) -> set[Key]:
+    def ended(self, invocations: Iterable[Key]) -> dict[Key, str]:
         """One look at the primary key for each."""
         with translated(self._path, LEDGER.noun):
-            return {key for key in invocations if self._connection.execute(_ENDED, key).fetchone()}
+            found = ((key, self._connection.execute(_ENDED, key).fetchone()) for key in invocations)
+            return {key: str(row[0]) for key, row in found if row is not None}
 
     def closed_invocations(self, since_us: int, most: int) -> list[InvocationRecord]:
         """Named ones that were ended on purpose after a time: the latest first."""

@@ -142,7 +142,7 @@ class PostgresLog:
         connection, log = self._hold.connection, self.log_id
         with connection.transaction():
             rows = PostgresRows(connection, log)
-            if rows.projected() >= projection.through:
+            if projection.through and rows.projected() >= projection.through:
                 return
             with connection.pipeline():
                 connection.execute(_UNSYNCED)

@@ -1,6 +1,6 @@
 """Read a log in PostgreSQL."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, final
 
@@ -53,15 +53,12 @@ _CLOSED: Final = (
     + """ AND state IN ('finished', 'stopped') AND external_id IS NOT NULL
     AND last_us > %(since)s ORDER BY last_us DESC LIMIT %(most)s"""
 )
-_ENDED: Final = """SELECT organisation, id FROM ledger_invocations
+_ENDED: Final = """SELECT organisation, id, state FROM ledger_invocations
     WHERE log = %(log)s AND state <> 'open' AND id = ANY(%(ids)s)"""
 _UNENDED: Final = "SELECT sequence FROM ledger_pending WHERE log = %(log)s ORDER BY sequence"
 _SPENT: Final = """SELECT organisation, scope, holder, per, window_us, spent_nano
-    FROM ledger_accounts AS account WHERE log = %(log)s AND CASE
-        WHEN per IN ('invocation', 'tree') THEN EXISTS (
-            SELECT 1 FROM ledger_invocations AS held
-            WHERE held.organisation = account.organisation AND held.id = account.holder
-                AND held.log = account.log AND held.state = 'open')
+    FROM ledger_accounts WHERE log = %(log)s AND CASE
+        WHEN per IN ('invocation', 'tree') THEN holder = ANY(%(ids)s)
         WHEN per = 'total' THEN true
         ELSE window_us > %(since)s
     END"""
@@ -150,9 +147,11 @@ class PostgresRows:
         """The sequences of intents without outcome, in order."""
         return [sequence for (sequence,) in self._all(_UNENDED)]
 
-    def spent(self, since_us: int) -> Iterable[tuple[AccountKey, int, int]]:
+    def spent(self, since_us: int, runs: Collection[Key]) -> Iterable[tuple[AccountKey, int, int]]:
         """What may still matter of the accounts."""
-        for organisation, scope, holder, per, window_us, nano in self._all(_SPENT, since=since_us):
+        ids = [run for _, run in runs]
+        found = self._all(_SPENT, since=since_us, ids=ids)
+        for organisation, scope, holder, per, window_us, nano in found:
             key = AccountKey(organisation, BudgetScope(scope), holder, Per(per))
             yield key, window_us, nano
 
@@ -160,11 +159,12 @@ class PostgresRows:
         """Those that have not ended."""
         return self._records(_OPEN)
 
-    def ended(self, invocations: Iterable[Key]) -> set[Key]:
+    def ended(self, invocations: Iterable[Key]) -> dict[Key, str]:
         """In one question."""
         asked = set(invocations)
         found = self._all(_ENDED, ids=[invocation for _, invocation in asked])
-        return asked & {(organisation, invocation) for organisation, invocation in found}
+        ended = {(organisation, invocation): state for organisation, invocation, state in found}
+        return {key: state for key, state in ended.items() if key in asked}
 
     def closed_invocations(self, since_us: int, most: int) -> list[InvocationRecord]:
         """Named ones that were ended on purpose after a time: the latest first."""
