@@ -15,6 +15,7 @@ from ringfence.api.access import LISTENER, LocalListener, NetworkListener, diges
 from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
 from ringfence.app.approval import Approvers
+from ringfence.app.tool import AtOnce
 from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.approval import Approval
@@ -27,6 +28,7 @@ from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import Body, BodyReader, BodyStore
 from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.checkpoint import SigningKeys
@@ -136,6 +138,12 @@ class Plane:
             approvers=Approvers(lambda: self.configuration),
             tell=self._tell,
         )
+        self.tools = ToolCustody(
+            configuration=lambda: self.configuration,
+            sources=self.state.tools.all(),
+            archive=AtOnce(self.state.tools),
+            note=lambda *_: None,
+        )
         self.context = ControlContext(
             state=self.state,
             workers=self.workers,
@@ -149,6 +157,7 @@ class Plane:
             holds=lambda organisation: FileHolds(folder, organisation),
             readers={"chat": PlainReader()},
             approvals=self.approvals,
+            tools=self.tools,
             clock=self.clock,
             ids=self.ids,
             version="0.0.test",

@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 import pytest
 from tests.approvals import desk
 from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
+from tests.tools import MemoryArchive, listing, tool
 
 from ringfence.app.group import Beginning, Epoch
 from ringfence.app.message import Done, Identified, Identify, Learned, Message, Pulse, StateChange
@@ -13,6 +14,7 @@ from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.lease import Holder
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve, Resolved, Who
+from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.provider_object import Kept
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
@@ -65,6 +67,7 @@ class Installation:
             users=MemoryUsers(),
             ledger=self.ledger,
             approvals=desk(self.clock, SequentialIds()),
+            tool_archive=MemoryArchive(),
         )
         self.shared = Shared(beginning, self.clock, SequentialIds(), lambda: self.workers)
 
@@ -205,3 +208,20 @@ def test_what_one_worker_learns_every_other_is_told_and_who_starts_later_too() -
         assert installed.shared.learning.all() == Learned(kept=(kept,))
 
     asyncio.run(story())
+
+
+def test_what_one_worker_sees_of_tools_all_know_and_the_first_to_see_it_is_right() -> None:
+    async def script() -> None:
+        installation = Installation()
+        first, second = installation.workers
+        installation.shared.told(first, listing(tool("get")))
+        installation.shared.told(second, listing(tool("get", "Other.")))
+        for worker in (first, second):
+            newest = [each for each in worker.heard if isinstance(each, ToolSource)][-1]
+            assert newest.listing.raw == (tool("get", "Other.").raw,)
+            assert [pin.raw for pin in newest.pins] == [tool("get").raw]
+        installation.shared.told(first, listing(tool("get", "Other."), seen_us=9))
+        assert isinstance(first.heard[-1], ToolSource)
+        assert installation.shared.tools.all() == (first.heard[-1],)
+
+    asyncio.run(script())

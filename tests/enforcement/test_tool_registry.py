@@ -32,7 +32,9 @@ def registry(sink: _Sink | None = None) -> ToolRegistry:
     directory = Directory()
     crm = ToolServer(name="crm", tiers=(("get_*", PermissionTier.READ),))
     directory.install(configuration(replace(organisation(), tools={"crm": crm})), {})
-    return ToolRegistry(directory, ManualClock(), sink)
+    known = ToolRegistry(directory, ManualClock())
+    known.on_seen = sink.seen if sink is not None else None
+    return known
 
 
 def _states(known: ToolRegistry, server: str = "crm") -> dict[str, ToolState]:

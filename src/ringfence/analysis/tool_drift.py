@@ -103,6 +103,21 @@ def _held(listed: ToolDefinition, state: ToolState, why: str) -> Standing:
     return Standing(definition=listed, pin=pin_of(listed), state=state, why=why, listed=listed)
 
 
+def trusted(
+    listing: Sequence[ToolDefinition], elsewhere: Mapping[str, str]
+) -> tuple[ToolDefinition, ...]:
+    """What of a source's first listing is trusted: all but what speaks against itself."""
+    beside = {each.key.name: each for each in listing}
+    twice = _repeated(listing)
+    return tuple(
+        each
+        for each in listing
+        if each.key.name not in twice
+        and not unsafe(each, beside)
+        and skeleton(each.key.name) not in elsewhere
+    )
+
+
 def unsafe(tool: ToolDefinition, beside: Mapping[str, ToolDefinition]) -> str:
     """Why a tool must not be trusted at first sight; empty if nothing speaks against it.
 

@@ -12,6 +12,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
 from ringfence.stores.body.place import Shelves
@@ -120,7 +121,8 @@ class ControlContext:
     nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
     fresh readers, one for each request, `open_shelves` what bodies are erased from, `holds` what
-    must not be erased of an organisation. `approvals` is where held calls wait. `readers` make
+    must not be erased of an organisation. `approvals` is where held calls wait,
+    `tools` keeps what is accepted of tools. `readers` make
     bodies readable, by the `operation` of an intent (a dialect's value). `is_serving` tells whether
     the data plane is running (it is not when the command line works on a stopped plane);
     `readiness` says why it is not ready, `warnings` what goes wrong without stopping anybody.
@@ -139,6 +141,7 @@ class ControlContext:
     holds: Callable[[str], Holds]
     readers: Mapping[str, Reader]
     approvals: ApprovalDesk
+    tools: ToolCustody
     clock: Clock
     ids: Ids
     version: str

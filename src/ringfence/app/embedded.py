@@ -18,6 +18,8 @@ from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
+from ringfence.enforcement.finding import FindingLog
+from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.client import Pool
@@ -43,6 +45,8 @@ class Embedded:
         self._closing = contextlib.AsyncExitStack()
         self._port: DataPort | None = None
 
+    tools: ToolCustody
+
     def install(self, beginning: Beginning) -> None:
         """Take what to begin with."""
         pool = Pool(tls=client_context())
@@ -63,6 +67,19 @@ class Embedded:
             ),
             beginning.recovered,
         )
+        self.tools = ToolCustody(
+            configuration=lambda: self._worker.directory.configuration,
+            sources=beginning.tools,
+            archive=beginning.tool_archive,
+            note=FindingLog(
+                ledger=ledger, directory=self._worker.directory, clock=self._clock
+            ).changed,
+        )
+        registry = self._worker.tools
+        self.tools.on_known = registry.take
+        registry.on_seen = self.tools.seen
+        for source in beginning.tools:
+            registry.take(source)
         self._prepare_bodies(epoch)
         self._worker.install(
             epoch.configuration, epoch.states, beginning.credentials, beginning.grants

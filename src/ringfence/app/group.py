@@ -12,9 +12,11 @@ from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.proof import UserRegistry
 from ringfence.enforcement.record import Ledger
+from ringfence.enforcement.tool_custody import Archive, ToolCustody
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
@@ -63,7 +65,10 @@ class Beginning:
     recovered: Recovered
     users: UserRegistry
     ledger: Ledger
+    tool_archive: Archive
     approvals: Approvals
+    tools: tuple[ToolSource, ...] = ()
+    """Every source of tools that the state store knows."""
     logs: tuple[str, ...] = ()
     signing_key: str = ""
     database: str = field(default=SQLITE, repr=False)
@@ -74,6 +79,10 @@ class Group(Workers, Protocol):
 
     def install(self, beginning: Beginning) -> None:
         """Take what to begin with, before anybody can change it."""
+
+    @property
+    def tools(self) -> ToolCustody:
+        """What is accepted of tools; after `install`."""
 
     async def listen(self, place: Place) -> int:
         """Let agents in; gives the port.

@@ -30,6 +30,7 @@ from ringfence.domain.registry import (
     Resolve,
     Resolved,
 )
+from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
@@ -37,7 +38,7 @@ from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+3"
+VERSION: Final = f"{__version__}+4"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
@@ -90,6 +91,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     """What workers have told since the plane started."""
     opened: tuple[Card, ...] = ()
     """Open runs that have a token."""
+    tools: tuple[ToolSource, ...] = ()
+    """Every source of tools."""
 
     def __repr__(self) -> str:
         """Without the database's address."""
@@ -275,6 +278,8 @@ Message = (
     | Done
     | Pulse
     | Learned
+    | ToolListing
+    | ToolSource
     | Enter
     | Entered
     | Left

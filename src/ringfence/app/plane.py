@@ -25,6 +25,7 @@ from ringfence.app.retention import RetentionWork
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, attest_others, open_stores
 from ringfence.app.supervisor import Supervisor
+from ringfence.app.tool import ToolArchive
 from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings, sources
 from ringfence.app.witness import Witnesses
@@ -106,10 +107,12 @@ class Plane:
             with contextlib.suppress(RingfenceError):
                 await preparing
             raise
+        self._tool_archive = ToolArchive(self._stores.state.tools)
         # Stopped after the stores, so that the last checkpoint is copied too.
         witnesses = Witnesses(settings.data, settings.witnesses)
         self._close.push_async_callback(witnesses.stop)
         self._close.push_async_callback(self._stores.close)
+        self._close.callback(self._tool_archive.close)
         watched = sources(
             keeper=self._stores.keeper,
             ledger=self._stores.ledger,
@@ -197,6 +200,8 @@ class Plane:
             users=StoredUsers(state, self._clock, self._ids),
             ledger=self._stores.ledger,
             approvals=self._approvals,
+            tools=state.tools.all(),
+            tool_archive=self._tool_archive,
             logs=self._worker_logs(),
             signing_key=str(self._settings.signing_key or ""),
             database=self._settings.database,
@@ -273,6 +278,7 @@ class Plane:
             open_shelves=self._storage.shelves,
             holds=self._storage.holds,
             readers=readers(),
+            tools=self.workers.tools,
             approvals=self._approvals,
         )
 

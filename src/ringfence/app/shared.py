@@ -31,12 +31,15 @@ from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Charged, Holder, Recall, Report, Take
 from ringfence.domain.pacing import Enter, Entered, Left
 from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
+from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Directory
+from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lending import Lending
 from ringfence.enforcement.queueing import Queueing
 from ringfence.enforcement.registry import Registry
+from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.state.grant import Grant
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
@@ -95,6 +98,15 @@ class Shared:
         self._directory.put_credentials(beginning.credentials)
         self._broker = Broker()
         self.lending = Lending(self._broker, clock, self._ask_back)
+        self.tools = ToolCustody(
+            configuration=lambda: self._directory.configuration,
+            sources=beginning.tools,
+            archive=beginning.tool_archive,
+            note=FindingLog(
+                ledger=beginning.ledger, directory=self._directory, clock=clock
+            ).changed,
+        )
+        self.tools.on_known = self._known_tools
         invocations = Invocations(
             directory=self._directory,
             book=self._broker,
@@ -178,7 +190,7 @@ class Shared:
 
     # `remote_worker.Asked`
 
-    def told(self, worker: Peer, message: Message, /) -> None:
+    def told(self, worker: Peer, message: Message, /) -> None:  # noqa: C901 (one case each)
         """What a worker has seen and spent."""
         match message:
             case Report():
@@ -198,8 +210,14 @@ class Shared:
                 self.queueing.enter(worker.holder, message)
             case Left():
                 self.queueing.left(worker.holder, message)
+            case ToolListing():
+                worker.tell(self.tools.seen(message))
             case _:
                 raise unexpected(message)
+
+    def _known_tools(self, source: ToolSource) -> None:
+        for worker in self._workers():
+            worker.tell(source)
 
     def _entered(self, holder: Holder, entered: Entered) -> None:
         for worker in self._workers():

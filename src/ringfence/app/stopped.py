@@ -15,6 +15,7 @@ from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import attest_others
+from ringfence.app.tool import AtOnce
 from ringfence.config.settings import Settings
 from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
@@ -24,6 +25,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, LedgerWriter
@@ -40,6 +42,16 @@ _READING = frozenset({"GET", "HEAD"})
 async def _tell_nobody(what: str, held: Approval) -> None:
     """No call waits, and no webhook is open, while no plane is running."""
     del what, held
+
+
+def _tools(installation: "_Installation", state: StateStore) -> ToolCustody:
+    """What is accepted of tools; what is accepted now is written at once."""
+    return ToolCustody(
+        configuration=lambda: installation.configuration,
+        sources=state.tools.all(),
+        archive=AtOnce(state.tools),
+        note=lambda *_: None,
+    )
 
 
 class _NoWorkers:
@@ -189,6 +201,7 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                     approvers=approval.Approvers(lambda: installation.configuration),
                     tell=_tell_nobody,
                 ),
+                tools=_tools(installation, state),
                 keys=SigningKeys(settings.data, settings.signing_key),
                 vouch=installation.vouch,
                 clock=installation.clock,

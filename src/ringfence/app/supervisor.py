@@ -40,6 +40,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.enforcement.authority import RENEW_S
+from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
@@ -102,6 +103,11 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._renew()))
 
     # `Group`
+
+    @property
+    def tools(self) -> ToolCustody:
+        """What is accepted of tools."""
+        return self._known().tools
 
     def install(self, beginning: Beginning) -> None:
         """Take what to begin with."""
@@ -344,6 +350,7 @@ class Supervisor:
             objects=tuple(known.objects),
             learned=self._known().learning.all(),
             opened=self._known().begin(worker),
+            tools=self._known().tools.all(),
         )
         answer = worker.ask(start)
         worker.is_told = True

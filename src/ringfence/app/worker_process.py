@@ -43,6 +43,7 @@ from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Recall, Report
 from ringfence.domain.pacing import Entered, Paused
 from ringfence.domain.registry import Ended, Opened
+from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.provider_object import Kept
@@ -96,6 +97,7 @@ class WorkerProcess:
         self._tasks: set[asyncio.Task[None]] = set()
         self._inquiries = Inquiries()
         self._early: list[tuple[_Change, asyncio.Future[Message]]] = []
+        self._early_tools: list[ToolSource] = []
         self._link: Link[Message] | None = None
         self._serving: _Serving | None = None
 
@@ -132,6 +134,8 @@ class WorkerProcess:
                 self._serving_now().hear(message)
             case Entered():
                 self._inquiries.entered(message)
+            case ToolSource():
+                self._tools(message)
             case _:
                 raise _unexpected(message)
 
@@ -205,6 +209,9 @@ class WorkerProcess:
         serving = _Serving(worker, ledger, bodies, DataPort(worker.data_plane.handle))
         serving.hear(start.learned)
         worker.objects.on_note = self._tell_kept
+        worker.tools.on_seen = self._inquiries.tell
+        for source in (*start.tools, *self._early_tools):
+            worker.tools.take(source)
         worker.bounds.on_learn = self._tell_seen
         worker.watch.tell = self._tell_watched
         self._serving = serving
@@ -218,6 +225,12 @@ class WorkerProcess:
             task.add_done_callback(self._tasks.discard)
         freeze()
         return Started(port=port)
+
+    def _tools(self, source: ToolSource) -> None:
+        if self._serving is None:
+            self._early_tools.append(source)
+        else:
+            self._serving.worker.tools.take(source)
 
     def _tell_kept(self, kept: Kept) -> None:
         self._inquiries.tell(Learned(kept=(kept,)))

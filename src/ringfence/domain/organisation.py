@@ -90,6 +90,8 @@ class Organisation:
     models: Mapping[str, Model] = field(default_factory=dict)
     tools: Mapping[str, ToolServer] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
+    tool_lock: Mapping[str, tuple[bytes, ...]] | None = None
+    """Accepted definitions of tools, by server, from the lock file; None where there is none."""
     policies: PolicySource | None = None
     alerts: AlertRules = field(default_factory=AlertRules)
     approvals: ApprovalRules = field(default_factory=ApprovalRules)

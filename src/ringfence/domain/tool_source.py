@@ -20,7 +20,9 @@ class ToolPin(msgspec.Struct, frozen=True, kw_only=True):
     pinned_by: str
 
 
-class ToolListing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ToolListing(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tools.listing"
+):
     """What one worker was told by a source; `raw` are definitions in the source's order.
 
     `version` is what the source says of itself (a server's name and version, a client's user
@@ -35,11 +37,22 @@ class ToolListing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     seen_us: int = 0
 
 
-class ToolSource(msgspec.Struct, frozen=True, kw_only=True):
+class ToolSource(msgspec.Struct, frozen=True, kw_only=True, tag="tools.source"):
     """One source: its newest listing, and what of it is pinned, by name."""
 
     listing: ToolListing
     pins: tuple[ToolPin, ...] = ()
+
+
+class ToolVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One definition that a tool has had, and when it was first and last listed."""
+
+    name: str
+    pin: str
+    raw: bytes
+    version: str
+    first_us: int
+    last_us: int
 
 
 FIRST_USE = "first use"

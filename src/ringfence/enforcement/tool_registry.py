@@ -1,17 +1,17 @@
 """The tools of every server as one worker knows them: what is pinned, and what is held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, final
+from typing import final
 
-from ringfence.analysis.tool_drift import Standing, judge, unsafe
+from ringfence.analysis.tool_drift import Standing, judge, trusted
 from ringfence.analysis.tool_pin import pin_of
 from ringfence.analysis.tool_text import skeleton
 from ringfence.analysis.tool_view import inward, outward
 from ringfence.analysis.tool_view import view as viewed
 from ringfence.decisions.permission import UNNAMED, tier_of
 from ringfence.domain.error import PeerError, UsageError
-from ringfence.domain.organisation import Organisation
+from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.policy import ToolFacts
 from ringfence.domain.tool import (
     PermissionTier,
@@ -88,19 +88,6 @@ class Registered:
         return text if self.view is None else outward(self.view, text)
 
 
-class Sink(Protocol):
-    """Where a worker's news goes: the one place that keeps pins."""
-
-    def seen(self, listing: ToolListing) -> None:
-        """A source lists other tools than before; never waits."""
-
-
-@final
-class _Nowhere:
-    def seen(self, listing: ToolListing) -> None:
-        """Keep nothing."""
-
-
 _Place = tuple[str, str]
 """Organisation and server."""
 
@@ -112,11 +99,12 @@ class ToolRegistry:
     The first listing of a server is trusted and pinned; from then on only what somebody accepts.
     """
 
-    def __init__(self, directory: Directory, clock: Clock, sink: Sink | None = None) -> None:
+    def __init__(self, directory: Directory, clock: Clock) -> None:
         """Nothing is known yet."""
         self._directory = directory
         self._clock = clock
-        self._sink: Sink = sink or _Nowhere()
+        self.on_seen: Callable[[ToolListing], object] | None = None
+        """Told when a source lists other tools than before; never waits."""
         self._sources: dict[_Place, ToolSource] = {}
         self._standing: dict[_Place, Mapping[str, Registered]] = {}
 
@@ -146,7 +134,8 @@ class ToolRegistry:
         )
         pins = before.pins if before is not None else self._first(seen, listing)
         self.take(ToolSource(listing=seen, pins=pins))
-        self._sink.seen(seen)
+        if self.on_seen is not None:
+            self.on_seen(seen)
 
     def find(self, organisation: str, key: ToolKey) -> Registered | None:
         """A tool by the server's own name for it; None if nobody has ever listed it."""
@@ -193,43 +182,54 @@ class ToolRegistry:
         if source is None:
             return {}
         organisation, server = place
-        listing = _read(server, source.listing.raw)
-        pinned = {each.key.name: each for each in _read(server, [pin.raw for pin in source.pins])}
-        standing = judge(listing, pinned, self._elsewhere(place))
-        home = self._organisation(organisation)
+        home = home_of(self._directory.configuration, organisation)
+        listing = readable(server, source.listing.raw)
+        standing = judge(listing, pinned(home, source), self._elsewhere(place))
         return _seen(home, standing)
 
     def _elsewhere(self, place: _Place) -> Mapping[str, str]:
-        """What other servers of the organisation have pinned, by what the name looks like."""
-        return {
-            skeleton(pin.name): f"{server}__{pin.name}"
-            for (organisation, server), source in self._sources.items()
-            if organisation == place[0] and server != place[1]
-            for pin in source.pins
-        }
+        return elsewhere(self._sources.values(), *place)
 
     def _first(self, seen: ToolListing, listing: Sequence[ToolDefinition]) -> tuple[ToolPin, ...]:
-        """Trust a server's first listing, but for what speaks against itself."""
-        elsewhere = self._elsewhere((seen.organisation, seen.source))
-        beside = {each.key.name: each for each in listing}
-        return tuple(
-            ToolPin(
-                name=each.key.name,
-                pin=pin_of(each),
-                raw=each.raw,
-                pinned_us=seen.seen_us,
-                pinned_by=FIRST_USE,
-            )
-            for each in listing
-            if not unsafe(each, beside) and skeleton(each.key.name) not in elsewhere
-        )
+        """What the one keeper of pins will say too, unless it was told of another listing first."""
+        place = (seen.organisation, seen.source)
+        return tuple(pin_at(seen, each) for each in trusted(listing, self._elsewhere(place)))
 
-    def _organisation(self, organisation: str) -> Organisation | None:
-        configuration = self._directory.configuration
-        if configuration is None:
-            return None
-        every = configuration.organisations.values()
-        return next((each for each in every if each.id == organisation), None)
+
+def pin_at(seen: ToolListing, each: ToolDefinition) -> ToolPin:
+    """Trust a tool because its source was never seen before."""
+    return ToolPin(
+        name=each.key.name,
+        pin=pin_of(each),
+        raw=each.raw,
+        pinned_us=seen.seen_us,
+        pinned_by=FIRST_USE,
+    )
+
+
+def elsewhere(sources: Iterable[ToolSource], organisation: str, source: str) -> dict[str, str]:
+    """What other sources of an organisation have pinned, by what the name looks like."""
+    return {
+        skeleton(pin.name): f"{each.listing.source}__{pin.name}"
+        for each in sources
+        if each.listing.organisation == organisation and each.listing.source != source
+        for pin in each.pins
+    }
+
+
+def pinned(home: Organisation | None, source: ToolSource) -> dict[str, ToolDefinition]:
+    """What is accepted of a source, by name: what the lock file says, if there is one."""
+    server = source.listing.source
+    raws = [pin.raw for pin in source.pins]
+    if home is not None and home.tool_lock is not None and server in home.tools:
+        raws = list(home.tool_lock.get(server, ()))
+    return {each.key.name: each for each in readable(server, raws)}
+
+
+def home_of(configuration: Configuration | None, organisation: str) -> Organisation | None:
+    """An organisation as a configuration has it, by its id."""
+    every = configuration.organisations.values() if configuration is not None else ()
+    return next((each for each in every if each.id == organisation), None)
 
 
 def _seen(home: Organisation | None, standing: Mapping[str, Standing]) -> dict[str, Registered]:
@@ -278,8 +278,8 @@ def _registered(server: ToolServer | None, each: Standing, view: ToolView | None
     )
 
 
-def _read(server: str, raws: Sequence[bytes]) -> list[ToolDefinition]:
-    """What was written by an earlier release and cannot be read any more is not pinned."""
+def readable(server: str, raws: Sequence[bytes]) -> list[ToolDefinition]:
+    """Definitions; what an earlier release could read and this one cannot is left out."""
     found = []
     for raw in raws:
         try:

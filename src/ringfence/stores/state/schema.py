@@ -155,6 +155,30 @@ approvals = Table(
     Index("approvals_state", "organisation", "state", "id"),
 )
 
+tool_sources = Table(
+    "tool_sources",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # JSON of `domain.tool_source.ToolSource`
+    PrimaryKeyConstraint("organisation", "source"),
+)
+
+tool_versions = Table(
+    "tool_versions",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("pin", String, nullable=False),
+    Column("raw", LargeBinary, nullable=False),  # the definition as it came
+    Column("version", String, nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("organisation", "source", "name", "pin"),
+)
+
 epochs = Table(
     "epochs",
     metadata,
@@ -185,7 +209,13 @@ def _add_approvals(connection: Connection) -> None:
     approvals.create(connection)
 
 
-STEPS: Sequence[Step] = (_add_users, _add_approvals)
+def _add_tools(connection: Connection) -> None:
+    """Version 4: tools as their sources list them, and what of it is accepted."""
+    tool_sources.create(connection)
+    tool_versions.create(connection)
+
+
+STEPS: Sequence[Step] = (_add_users, _add_approvals, _add_tools)
 """Step n brings version n + 1 to n + 2. A new database is made at the newest version at once."""
 
 

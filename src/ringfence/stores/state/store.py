@@ -10,6 +10,7 @@ from ringfence.stores.state.database import Database, open_sqlite
 from ringfence.stores.state.grant import GrantRecords
 from ringfence.stores.state.key import KeyRecords
 from ringfence.stores.state.token import TokenRecords
+from ringfence.stores.state.tool import ToolRecords
 from ringfence.stores.state.user import UserRecords
 
 
@@ -24,6 +25,7 @@ class StateStore:
     keys: KeyRecords
     grants: GrantRecords
     users: UserRecords
+    tools: ToolRecords
     approvals: ApprovalRecords
 
     def close(self) -> None:
@@ -49,5 +51,6 @@ def state_on(database: Database) -> StateStore:
         keys=KeyRecords(database),
         grants=GrantRecords(database),
         users=UserRecords(database),
+        tools=ToolRecords(database),
         approvals=ApprovalRecords(database),
     )

@@ -1,0 +1,195 @@
+"""The one place that keeps what is accepted of tools; where the supervisor runs, or the plane.
+
+Workers tell what servers list, and are told what is pinned. What a source lists first is trusted;
+whatever comes later must be accepted by a person.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol, final
+
+import msgspec
+
+from ringfence.analysis.tool_difference import differences
+from ringfence.analysis.tool_drift import Standing, judge, trusted
+from ringfence.analysis.tool_pin import pin_of
+from ringfence.domain.error import UsageError
+from ringfence.domain.organisation import Configuration
+from ringfence.domain.tool import ToolDefinition, ToolState
+from ringfence.domain.tool_source import ToolListing, ToolPin, ToolSource
+from ringfence.enforcement.tool_registry import elsewhere, home_of, pin_at, pinned, readable
+
+FIRST_SEEN: Final = "tool.first_seen"
+ACCEPTED: Final = "tool.accepted"
+DRIFT: Final = "finding.tool_drift"
+NO_TOOLS: Final = "finding.no_tools"
+_SHOWN: Final = 5
+_Place = tuple[str, str]
+
+
+class Archive(Protocol):
+    """Where sources are kept for the next start."""
+
+    def keep(self, source: ToolSource) -> None:
+        """Write a source as it is now, in the order of these calls; never waits."""
+
+
+Configured = Callable[[], Configuration | None]
+Note = Callable[[str, str, str, Mapping[str, str]], None]
+"""Puts on the record: organisation, what, subject, detail."""
+
+
+@final
+class ToolCustody:
+    """Keeps every source of tools of an installation; used by one event loop."""
+
+    def __init__(
+        self,
+        *,
+        configuration: Configured,
+        sources: Iterable[ToolSource],
+        archive: Archive,
+        note: Note,
+    ) -> None:
+        """`configuration` gives the one in force; `sources` is what was kept of earlier runs.
+
+        `note` writes events of the plane's own.
+        """
+        self._configuration = configuration
+        self._archive = archive
+        self._note = note
+        self._sources: dict[_Place, ToolSource] = {
+            (each.listing.organisation, each.listing.source): each for each in sources
+        }
+        self._noted: dict[tuple[_Place, str], str] = {}
+        self.on_known: Callable[[ToolSource], None] | None = None
+        """Told whenever a source is known otherwise than before; spreads it to workers."""
+
+    def all(self) -> tuple[ToolSource, ...]:
+        """Every source: what a worker that starts must know."""
+        return tuple(self._sources.values())
+
+    def of(self, organisation: str) -> tuple[ToolSource, ...]:
+        """The sources of one organisation, by name."""
+        found = [each for place, each in self._sources.items() if place[0] == organisation]
+        return tuple(sorted(found, key=lambda each: each.listing.source))
+
+    def find(self, organisation: str, source: str) -> ToolSource | None:
+        """One source; None if it was never seen."""
+        return self._sources.get((organisation, source))
+
+    def standing(self, organisation: str, source: str) -> Mapping[str, Standing]:
+        """How each tool of a source stands; empty if it was never seen."""
+        known = self.find(organisation, source)
+        if known is None:
+            return {}
+        return judge(
+            readable(source, known.listing.raw),
+            pinned(home_of(self._configuration(), organisation), known),
+            elsewhere(self._sources.values(), organisation, source),
+        )
+
+    def seen(self, listing: ToolListing) -> ToolSource:
+        """Take what a worker was told by a source; gives the truth about it."""
+        place = (listing.organisation, listing.source)
+        before = self._sources.get(place)
+        pins = self._first(listing) if before is None else before.pins
+        known = ToolSource(listing=listing, pins=pins)
+        if before is not None and _same(before.listing, listing):
+            return before
+        self._put(known)
+        self._note_listing(known, is_first=before is None)
+        return known
+
+    def accept(
+        self, organisation: str, source: str, tool: str, *, actor: str, now_us: int
+    ) -> ToolSource:
+        """Trust a tool as its source lists it now; one that is gone is forgotten.
+
+        Raises UsageError `tool_unknown` or `tool_unsafe`.
+        """
+        known = self.find(organisation, source)
+        standing = self.standing(organisation, source).get(tool)
+        if known is None or standing is None:
+            raise UsageError(
+                "tool_unknown",
+                f"no tool `{tool}` of `{source}` has been seen",
+                help="`ringfence tools list` shows them",
+            )
+        kept = [pin for pin in known.pins if pin.name != tool]
+        if standing.listed is not None:
+            if _is_twice(known, source, tool):
+                raise UsageError(
+                    "tool_unsafe",
+                    f"`{source}` lists two tools named `{tool}`: nobody can say which is called",
+                    help="have the server give each a name of its own",
+                )
+            kept.append(
+                ToolPin(
+                    name=tool,
+                    pin=pin_of(standing.listed),
+                    raw=standing.listed.raw,
+                    pinned_us=now_us,
+                    pinned_by=actor,
+                )
+            )
+        accepted = msgspec.structs.replace(known, pins=tuple(kept))
+        self._put(accepted)
+        return accepted
+
+    def _put(self, source: ToolSource) -> None:
+        listing = source.listing
+        self._sources[listing.organisation, listing.source] = source
+        self._archive.keep(source)
+        if self.on_known is not None:
+            self.on_known(source)
+
+    def _first(self, listing: ToolListing) -> tuple[ToolPin, ...]:
+        others = elsewhere(self._sources.values(), listing.organisation, listing.source)
+        definitions = readable(listing.source, listing.raw)
+        return tuple(pin_at(listing, each) for each in trusted(definitions, others))
+
+    def _note_listing(self, known: ToolSource, *, is_first: bool) -> None:
+        listing = known.listing
+        place = (listing.organisation, listing.source)
+        if is_first:
+            names = [pin.name for pin in known.pins]
+            self._note(
+                listing.organisation,
+                FIRST_SEEN,
+                listing.source,
+                {
+                    "tools": ", ".join(names)[:2000],
+                    "count": str(len(names)),
+                    "version": listing.version,
+                },
+            )
+        if not listing.raw:
+            self._note(listing.organisation, NO_TOOLS, listing.source, {"version": listing.version})
+        for name, each in self.standing(*place).items():
+            mark = "" if each.state is ToolState.OK else f"{each.state} {_mark(each)}"
+            if self._noted.get((place, name), "") != mark:
+                self._noted[place, name] = mark
+                if mark:
+                    subject = f"{listing.source}__{name}"
+                    self._note(listing.organisation, DRIFT, subject, _detail(each, listing))
+
+
+def _mark(each: Standing) -> str:
+    return "" if each.listed is None else pin_of(each.listed)
+
+
+def _detail(each: Standing, listing: ToolListing) -> dict[str, str]:
+    detail = {"state": each.state.value, "why": each.why, "version": listing.version}
+    if each.state is ToolState.CHANGED and each.listed is not None:
+        found = differences(each.definition, each.listed)
+        detail["changes"] = "; ".join(one.what for one in found[:_SHOWN])
+    return detail
+
+
+def _same(one: ToolListing, other: ToolListing) -> bool:
+    return (one.raw, one.version, one.era) == (other.raw, other.version, other.era)
+
+
+def _is_twice(known: ToolSource, source: str, tool: str) -> bool:
+    listed: Sequence[ToolDefinition] = readable(source, known.listing.raw)
+    return sum(each.key.name == tool for each in listed) > 1
