@@ -33,6 +33,7 @@ WITHOUT_TEST = {
     "domain/topic": "words",
     "domain/tool_dialect": "words",
     "domain/tool_source": "words",
+    "domain/tool_rule": "words",
     "domain/tool_view": "words",
     "domain/user": "words",
     "domain/verdict": "words",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from ringfence.domain.tool_rule import USUAL, ToolRules
 from ringfence.domain.tool_view import ToolView
 
 
@@ -28,6 +29,8 @@ class ToolServer:
     """Pattern of tool names and the tier they have, in the order of the file."""
     views: tuple[ToolView, ...] = ()
     """What clients see of its tools; a tool without a view is seen as it is."""
+    rules: ToolRules = USUAL
+    """How its tools are called, and what happens when that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

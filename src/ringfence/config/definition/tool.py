@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.config.definition.address import read_url
+from ringfence.config.definition.tool_rule import PATTERN, read_rules
 from ringfence.config.definition.tool_view import read_views
 from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
 from ringfence.config.reading import Item
@@ -15,14 +16,13 @@ from ringfence.domain.tool import PermissionTier, ToolServer
 _SERVER = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _SERVER_HELP = "use lower-case letters, digits and `-`, at most 20, a letter first"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-PATTERN = re.compile(r"[A-Za-z0-9_./*?-]{1,128}")
-"""Names of tools, with `*` for any characters and `?` for one."""
 
 
 def read_servers(root: Section) -> dict[str, ToolServer]:
     """Read `tools`."""
     definitions = root.named("tools", "tool server", pattern=_SERVER, rule=_SERVER_HELP)
-    return {name: _read(name, section) for name, section in definitions}
+    servers = root.names("tools")
+    return {name: _read(name, section, servers) for name, section in definitions}
 
 
 def read_patterns(section: Section, servers: Mapping[str, object]) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def _judge_pattern(item: Item, section: Section, servers: Mapping[str, object]) 
         section.problem(item.place, what, nearest(item.written.partition("__")[0], servers))
 
 
-def _read(name: str, section: Section) -> ToolServer:
+def _read(name: str, section: Section, servers: Mapping[str, object]) -> ToolServer:
     _judge_kind(section)
     server = ToolServer(
         name=name,
@@ -53,6 +53,7 @@ def _read(name: str, section: Section) -> ToolServer:
         credential=section.credential(),
         tiers=_read_tiers(section),
         views=read_views(section),
+        rules=read_rules(section, servers),
     )
     section.close()
     section.reading.unenforced.append(("tools", section.where, section.place))

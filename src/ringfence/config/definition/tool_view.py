@@ -1,13 +1,13 @@
 """Views of tools: renamed, described anew, hidden, narrowed, without touching their server."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Final
 
+from ringfence.config.definition.json_value import json_text
 from ringfence.config.problem import shown
 from ringfence.config.section import Section
-from ringfence.config.tree import Items, Node, Table, Text
+from ringfence.config.tree import Items, Node
 from ringfence.domain.tool_view import ErrorView, ParameterView, ToolView
 
 _TOOL: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
@@ -17,7 +17,6 @@ _SHOWN_HELP: Final = "use letters, digits, `_` and `-`, at most 64: models take 
 _PARAMETER: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _PROSE: Final = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{1,4000}")
 _PROSE_HELP: Final = "write text of at most 4000 characters"
-_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def read_views(section: Section) -> tuple[ToolView, ...]:
@@ -104,7 +103,7 @@ def _read_parameter(parameter: str, section: Section) -> ParameterView:
         parameter=parameter,
         name=section.text("name", pattern=_PARAMETER),
         description=section.text("description", pattern=_PROSE, rule=_PROSE_HELP),
-        default=b"" if default is None else _json_text(default),
+        default=b"" if default is None else json_text(default),
         is_hidden=_read_flag(section, "hide"),
         choices=_read_choices(choices, section),
     )
@@ -125,7 +124,7 @@ def _read_choices(node: Node | None, section: Section) -> tuple[bytes, ...]:
         what = f"`enum` in {section.where} must be a list of values"
         section.problem(node.place, what, "enum: [open, closed]")
         return ()
-    return tuple(dict.fromkeys(_json_text(item) for item in node.items))
+    return tuple(dict.fromkeys(json_text(item) for item in node.items))
 
 
 def _read_errors(section: Section) -> Iterator[ErrorView]:
@@ -145,20 +144,3 @@ def _read_errors(section: Section) -> Iterator[ErrorView]:
         each.close()
         if match and say:
             yield ErrorView(match=match, say=say)
-
-
-def _json_text(node: Node) -> bytes:
-    """A value as JSON has it: what stands without quotes may be a number, true, false or null."""
-    return json.dumps(_json(node), ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _json(node: Node) -> object:
-    match node:
-        case Text(text, is_plain):
-            if is_plain and (text in {"true", "false"} or _NUMBER.fullmatch(text)):
-                return json.loads(text)
-            return None if node.is_nothing else text
-        case Items():
-            return [_json(item) for item in node.items]
-        case Table():
-            return {key: _json(entry.value) for key, entry in node.entries.items()}
