@@ -15,10 +15,15 @@ from bench.model_gateway.scenario import Answer, Body, Scenario
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """Unique requests: so many in a row name the same invocation, and so many are taken in turn."""
+    """Unique requests: so many in a row name the same run, and so many runs are taken in turn.
+
+    The calls of a run come at once over all connections; unless each connection has runs of its
+    own, one after the other, as an agent has.
+    """
 
     steps: int = 30
     count: int = 500
+    is_agent: bool = False
 
 
 RUNS: Final = Runs()
@@ -29,11 +34,17 @@ wrk.body = before .. stamp .. after
 """
 _UNIQUE: Final = """
 wrk.method = "POST"
-local number = 0
+local number, agents = 0, 0
+agent = 0
+function setup(thread)
+   thread:set("agent", agents)
+   agents = agents + 1
+end
 function request()
    number = number + 1
-   wrk.headers["ringfence-invocation"] = "%(run)s-" .. math.floor(number / %(steps)d) %% %(runs)d
-   local mark = string.format("s%%06d-%%014d", %(mark)d, number)
+   local run = math.floor(number / %(steps)d) %% %(runs)d
+   wrk.headers["ringfence-invocation"] = "%(run)s-" .. agent .. "-" .. run
+   local mark = string.format("s%%06d-%%014d", %(mark)d, number * 1000 + agent)
    return wrk.format(nil, nil, nil, before .. mark .. after)
 end
 """
@@ -96,7 +107,9 @@ def press(  # noqa: PLR0913 (a run of the load has these parts)
     """
     script = folder / "load.lua"
     script.write_text(_script(target, body, unique))
-    command = ["taskset", "-c", str(core), find_wrk(), "-t1", f"-c{scenario.connections}"]
+    threads = scenario.connections if unique is not None and unique.is_agent else 1
+    command = ["taskset", "-c", str(core), find_wrk(), f"-t{threads}"]
+    command.append(f"-c{scenario.connections}")
     command += [f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
     command.append(f"http://127.0.0.1:{target.port}{target.path}")
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -119,7 +132,12 @@ def _script(target: Target, body: Body, runs: Runs | None) -> str:
     run = f"bench-{os.getpid()}-{mark}"
     if runs is None:
         return "\n".join([*parts, _SAME, _DONE])
-    unique = _UNIQUE % {"run": run, "steps": runs.steps, "runs": runs.count, "mark": mark}
+    unique = _UNIQUE % {
+        "run": run,
+        "steps": runs.steps,
+        "runs": runs.count,
+        "mark": mark,
+    }
     return "\n".join([*parts, unique, _DONE])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ringfence.decisions.budget import Count, Demand, Reservation, Shortfall
 from ringfence.decisions.lease import Broker
-from ringfence.decisions.slab import LentBook
+from ringfence.decisions.slab import LentBook, wants_of_run
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.lease import Charged, Holder, Recall, Report, Take, Taken
 from ringfence.domain.money import Money
@@ -100,6 +100,15 @@ class Post:
         worker.epoch, worker.limits = epoch, dict(limits)
         self.letters.append(Letter(worker.holder, BROKER, worker.book.restate()))
 
+    def lend_ahead(
+        self, worker: LeasedWorker, demands: tuple[Demand, ...], amount: int, epoch: int
+    ) -> Taken:
+        """Send what a worker is expected to ask for."""
+        wants = wants_of_run(demands, (), amount)
+        ahead = Taken(slabs=self.broker.lend_ahead(worker.holder, wants, epoch, self.now))
+        self.letters.append(Letter(BROKER, worker.holder, ahead))
+        return ahead
+
     def tick(self, worker: LeasedWorker) -> None:
         self.letters.append(Letter(worker.holder, BROKER, worker.book.report()))
 
@@ -151,8 +160,9 @@ class Post:
             back = worker.book.give_back(body.accounts)
             self.letters.append(Letter(worker.holder, BROKER, back, asking))
         elif isinstance(body, Taken):
-            assert asking is not None
             worker.book.receive(body.slabs)
+            if asking is None:
+                return
             asking.answer = body
             self._try(asking, is_final=body.is_short)
         elif isinstance(body, str):

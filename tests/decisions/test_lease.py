@@ -304,6 +304,29 @@ def test_a_take_of_several_accounts_that_is_short_lends_what_there_is() -> None:
     assert [slab.amount for slab in taken.slabs] == [5, 20]
 
 
+def test_a_run_is_lent_ahead_once_and_only_where_it_is_ample() -> None:
+    post, (one, other, late) = office(3)
+    run, total = demand(RUN), demand(TOTAL)
+    [slab] = post.lend_ahead(one, (run, total), 2, 0).slabs
+    assert (slab.key, slab.amount, slab.free) == (RUN, 32, 68)
+    assert not post.lend_ahead(one, (run,), 2, 0).slabs
+    assert post.lend_ahead(other, (run,), 60, 0).slabs[0].amount == 60
+    assert not post.lend_ahead(late, (run,), 60, 0).slabs
+    post.settle_everything()
+    asking = post.ask(one, (run,), 32)
+    assert isinstance(asking.outcome, Reservation), "without a question"
+    assert done(post, post.ask(late, (run,), 68)), "idle slabs come back"
+
+
+def test_nothing_is_lent_ahead_while_somebody_waits_for_it() -> None:
+    post, (one, other, late) = office(3)
+    assert done(post, post.ask(one, (demand(RUN),), 50))
+    post.ask(other, (demand(RUN),), 80)
+    post.deliver(post.letters[0])
+    assert post.recalling
+    assert not post.lend_ahead(late, (demand(RUN),), 1, 0).slabs
+
+
 @dataclass(eq=False)
 class Call:
     """A call as the provider and the ledger know it.
@@ -390,6 +413,10 @@ class Workers(RuleBasedStateMachine):
     def begin_in_peace(self, who: int, keys: list[AccountKey], amount: int) -> None:
         self.begin(who, keys, amount)
         self.deliver_all()
+
+    @rule(who=st.integers(0, 2), amount=AMOUNTS)
+    def lend_ahead(self, who: int, amount: int) -> None:
+        self.post.lend_ahead(self.staff[who], self.demands([RUN]), amount, self.epoch)
 
     @precondition(lambda self: self.post.letters)
     @rule(data=st.data())

@@ -122,7 +122,7 @@ class Fleet:
         answer = Resolved()
         match message:
             case Resolve():
-                answer = self.registry.resolve(number, message)
+                answer = self._with_slabs(number, message, self.registry.resolve(number, message))
             case Declare():
                 answer = self.registry.declare(number, message)
                 for other in range(len(self.workers)):
@@ -133,6 +133,13 @@ class Fleet:
         arrived = packed(answer)
         assert isinstance(arrived, Resolved)
         return arrived
+
+    def _with_slabs(self, number: int, asked: Resolve, answer: Resolved) -> Resolved:
+        if asked.need is None or not answer.cards:
+            return answer
+        wants = self.registry.wants(answer.cards[-1].identity.id, asked.need)
+        slabs = self.lending.lend_ahead(Holder(f"w{number}"), wants, 1)
+        return msgspec.structs.replace(answer, slabs=slabs)
 
     def _learn(self, number: int, opened: Opened) -> None:
         view = self.workers[number].worker.view

@@ -112,6 +112,22 @@ def test_calls_that_name_the_same_run_at_the_same_time_ask_once() -> None:
     asyncio.run(story())
 
 
+def test_after_the_first_run_its_slabs_come_with_a_run() -> None:
+    async def story() -> None:
+        fleet = Fleet(2, is_lending=True)
+        asked = []
+        for number in range(3):
+            for _ in range(10):
+                named = {"ringfence-invocation": f"run-{number}"}
+                assert (await fleet.workers[0].ask(headers=named)).status == 200
+            asked.append(fleet.lending.taken)
+        assert asked[0] > 0
+        assert asked[2] == asked[1] == asked[0]
+        assert len(fleet.asked) == 3
+
+    asyncio.run(story())
+
+
 def test_calls_that_waited_for_an_answer_that_never_came_are_refused() -> None:
     async def story() -> None:
         fleet = Fleet(1)

@@ -6,12 +6,13 @@ from tests.gateways.world import MemoryLedger
 from ringfence.decisions.budget import Demand, Reservation
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
-from ringfence.domain.lease import Recall, Report, Slab, Take, Taken
+from ringfence.domain.lease import Need, Recall, Report, Slab, Take, Taken
 from ringfence.domain.money import Money
 from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied
 from ringfence.enforcement.lease import Slabs
 
 KEY = AccountKey("org_1", BudgetScope.ORGANISATION, "org_1", Per.TOTAL)
+NEED = Need(amount=10, tokens=10)
 DEMANDS = (Demand(KEY, Money(100), UTC),)
 
 
@@ -38,7 +39,9 @@ class Scripted:
 
 def lacking(book: LentBook, amount: int = 10) -> LackingSlabs:
     wants = book.wants(DEMANDS, Money(amount), 0, ())
-    return LackingSlabs(lack=Lack.LEASE, organisation="org_1", wants=wants)
+    return LackingSlabs(
+        lack=Lack.LEASE, organisation="org_1", wants=wants, agent="agt_1", need=NEED
+    )
 
 
 async def turns(count: int = 5) -> None:

@@ -24,7 +24,7 @@ from ringfence.decisions.charge import user_of
 from ringfence.decisions.limit import counted
 from ringfence.domain.agent import Limits
 from ringfence.domain.budget import Budget, Per, Unit
-from ringfence.domain.lease import Holder
+from ringfence.domain.lease import Holder, Need
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation, UserDefaults
 from ringfence.domain.price import RateCard
@@ -255,7 +255,13 @@ def test_first_ever_parallel_calls_of_an_unknown_user_meet_the_default_rate() ->
                 if isinstance(reserved, Reservation) or is_final:
                     return isinstance(reserved, Reservation)
                 wants = slabs.book.wants((), Money(0), fleet.clock.now_us(), counts)
-                lacking = LackingSlabs(lack=Lack.LEASE, organisation="org_acme", wants=wants)
+                lacking = LackingSlabs(
+                    lack=Lack.LEASE,
+                    organisation="org_acme",
+                    wants=wants,
+                    agent="agt_1",
+                    need=Need(amount=1, tokens=1),
+                )
                 is_final = await slabs.supply(lacking) is Supplied.ALL
 
         passed = await asyncio.gather(*(call(number) for number in range(40)))

@@ -156,3 +156,26 @@ def test_many_structs_are_the_lines_of_each() -> None:
 def test_one_struct_without_a_canonical_form_refuses_them_all(bad: Deep) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (each kind has its own text)
         encode_lines([Deep(facts={"a": "good"}), bad])
+
+
+def test_a_digest_that_begins_with_digits_alone_is_no_long_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(value: object) -> bytes:
+        raise AssertionError(f"taken for a long number: {value}")
+
+    monkeypatch.setattr("ringfence.protocols.canonical._encode_slowly", refuse)
+    event = intent(configuration="sha256:" + "1234567890" * 6 + "abcd")
+    assert encode_lines([event, event]) == encode(event) + b"\n" + encode(event)
+    with pytest.raises(AssertionError, match="long number"):
+        encode(intent(step=MAX_SAFE_INTEGER + 1))
+
+
+@given(st.integers(), st.text('0123456789:-[," ', max_size=40))
+def test_a_long_number_is_found_beside_texts_that_look_like_one(number: int, text: str) -> None:
+    event = intent(step=number, client=text, tools=[text, text])
+    if abs(number) > MAX_SAFE_INTEGER:
+        with pytest.raises((ValueError, TypeError)):
+            encode_lines([event])
+    else:
+        assert encode_lines([event]) == rfc8785.dumps(msgspec.to_builtins(event))

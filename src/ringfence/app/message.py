@@ -38,7 +38,7 @@ from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+4"
+VERSION: Final = f"{__version__}+5"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Final, Protocol, final
 
+import msgspec
+
 from ringfence.app.group import Beginning
 from ringfence.app.learning import Learning
 from ringfence.app.message import (
@@ -28,7 +30,7 @@ from ringfence.decisions.budget import MONEY, Line
 from ringfence.decisions.lease import Broker
 from ringfence.domain.budget import Unit
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.lease import Charged, Holder, Recall, Report, Take
+from ringfence.domain.lease import Charged, Holder, Need, Recall, Report, Take
 from ringfence.domain.pacing import Enter, Entered, Left
 from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
 from ringfence.domain.tool_source import ToolListing, ToolSource
@@ -230,6 +232,7 @@ class Shared:
             case Resolve():
                 asked_us = self._clock.now_us()
                 resolved = self.registry.resolve(worker.number, message)
+                resolved = self._with_slabs(worker, message.need, resolved)
                 is_new = bool(resolved.cards) and resolved.cards[-1].identity.opened_us >= asked_us
                 return self._recorded(resolved) if is_new else resolved
             case Declare():
@@ -245,6 +248,16 @@ class Shared:
                 return self._approval(message)
             case _:
                 raise unexpected(message)
+
+    def _with_slabs(self, worker: Peer, need: Need | None, resolved: Resolved) -> Resolved:
+        """What the worker would ask for next comes along."""
+        if need is None or resolved.refusal is not None or not resolved.cards:
+            return resolved
+        wants = self.registry.wants(resolved.cards[-1].identity.id, need)
+        configuration = self._directory.configuration
+        epoch = configuration.epoch if configuration is not None else 0
+        slabs = self.lending.lend_ahead(worker.holder, wants, epoch)
+        return msgspec.structs.replace(resolved, slabs=slabs)
 
     def _declared(self, worker: Peer, resolved: Resolved) -> Awaitable[Message]:
         """A token is given out when it is on record and every worker knows it."""

@@ -217,6 +217,7 @@ class Worker:
             clock=around.clock,
             ids=around.ids,
             wire=around.registry,
+            slabs=self.slabs,
         )
 
     def _slabs(self, lender: Lender | None, ledger: Ledger) -> Slabs | None:

@@ -16,7 +16,7 @@ from ringfence.domain.money import ZERO, Money
 
 FOREVER_US = 2**63
 MINUTE_US = 60_000_000
-_LIVING = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
+LIVING = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
 """Scopes whose holders come and go; their accounts vanish with `Book.forget`."""
 
 
@@ -235,11 +235,9 @@ class Reservation:
         """The accounts of money that it draws on."""
         return self._periods
 
-    def periods(self) -> Iterable[Period]:
+    def periods(self) -> list[Period]:
         """Every account it draws on, counts too."""
-        yield from self._periods
-        for period, _ in self.counted:
-            yield period
+        return [*self._periods, *[period for period, _ in self.counted]]
 
     def take(self) -> Sequence[Period]:
         """Close it, for the book. Raises RuntimeError if it was closed before."""
@@ -477,7 +475,7 @@ class Book:
 
     def _put(self, period: Period) -> Period:
         key = period.key
-        if key.scope in _LIVING and key not in self._periods:
+        if key.scope in LIVING and key not in self._periods:
             self._living.setdefault(key.holder, []).append(key)
         self._periods[key] = period
         return period

@@ -10,8 +10,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final, final
 
-from ringfence.decisions.budget import MINUTE_US, MONEY, Line, parts
-from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
+from ringfence.decisions.budget import LIVING, MINUTE_US, MONEY, Line, parts
+from ringfence.domain.budget import AccountKey, Per, Unit, Window
 from ringfence.domain.lease import (
     Charged,
     Holder,
@@ -32,7 +32,6 @@ Measured elsewhere (slab 0.25 % of a budget: 0.04 round trips per call, 2.5 %: 0
 leaves at most its slab unused until the ledger has been read.
 """
 _FORGOTTEN_KEPT: Final = 10_000
-_LIVING: Final = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
 _UNPROVEN: Final = frozenset({Unit.CALLS_PER_MINUTE, Unit.TOKENS})
 _ENDLESS: Final = frozenset({Per.INVOCATION, Per.TREE, Per.TOTAL})
 
@@ -162,6 +161,18 @@ class Broker:
             account.waiting = max(0, account.waiting - 1)
         return self._lend(holder, take.wants, accounts)
 
+    def lend_ahead(
+        self, holder: Holder, wants: Iterable[Want], epoch: int, now_us: int
+    ) -> tuple[Slab, ...]:
+        """Lend what nobody has asked for yet: of accounts that are ample, to who holds nothing."""
+        ample: list[tuple[Want, _Account]] = []
+        for want in wants:
+            account = self._wanted(want, epoch, now_us)
+            is_ample = account.free > want.need and not account.waiting
+            if is_ample and holder not in account.lent:
+                ample.append((want, account))
+        return self._lend(holder, [each for each, _ in ample], [each for _, each in ample]).slabs
+
     def report(self, holder: Holder, report: Report) -> Mapping[Holder, Recall]:
         """Count what a holder has spent and gives back. What the dead say is in the ledger.
 
@@ -269,7 +280,7 @@ class Broker:
 
     def _wanted(self, want: Want, epoch: int, now_us: int) -> _Account:
         """The account as it stands for this want, under the limit of the newest epoch."""
-        if want.key.holder in self._forgotten and want.key.scope in _LIVING:
+        if want.key.holder in self._forgotten and want.key.scope in LIVING:
             return _Account(want.key, want.window_start_us, want.window_end_us)
         account = self._account(want.key, want.window_start_us)
         account.end_us = want.window_end_us
@@ -340,7 +351,7 @@ class Broker:
         if account is None:
             end_us = None if key.per in _ENDLESS else start_us
             account = self._accounts[place] = _Account(key, start_us, end_us)
-            if key.scope in _LIVING:
+            if key.scope in LIVING:
                 self._living.setdefault(key.holder, []).append(place)
         return account
 

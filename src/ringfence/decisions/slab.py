@@ -9,6 +9,7 @@ from typing import Final, final
 
 from ringfence.decisions.budget import (
     FOREVER_US,
+    LIVING,
     NO_COUNTS,
     Book,
     Count,
@@ -33,6 +34,24 @@ _FORGOTTEN_KEPT: Final = 4_096
 _Place = tuple[AccountKey, int]
 
 
+def wants_of_run(demands: Sequence[Demand], counts: Sequence[Count], amount: int) -> list[Want]:
+    """What a call needs of the accounts that begin and end with its run, if nothing is held yet."""
+    needed = (*(Count(demand, amount) for demand in demands), *counts)
+    return [
+        Want(
+            key=demand.key,
+            window_start_us=0,
+            window_end_us=None,
+            limit=demand.limit,
+            need=each,
+            each=each,
+            calls=_calls_ahead(demand.key),
+        )
+        for demand, each in needed
+        if demand.key.scope in LIVING and each > 0
+    ]
+
+
 @final
 class LentBook(Book):
     """A book that holds slabs. What lacks here may be had from the broker: see `wants`."""
@@ -42,7 +61,8 @@ class LentBook(Book):
     def __init__(self) -> None:
         """Nothing has been lent yet."""
         super().__init__()
-        self._touched: dict[_Place, Period] = {}
+        self._touched: dict[Period, None] = {}
+        """What must be reported, in order; by identity, since three times a call adds to it."""
         self._past: dict[_Place, Period] = {}
         self._returned: list[Returned] = []
         self._forgotten: dict[str, None] = {}
@@ -62,7 +82,7 @@ class LentBook(Book):
             self._touch(reserved)
             for demand, _ in counts:
                 if demand.key.unit is Unit.CALLS_PER_MINUTE:
-                    self._touched[demand.key, 0] = self._periods[demand.key]
+                    self._touched[self._periods[demand.key]] = None
                     self._resting.discard(demand.key)
         return reserved
 
@@ -121,19 +141,19 @@ class LentBook(Book):
         """What has been spent since the last report, and what is of no more use here."""
         touched, self._touched = self._touched, {}
         for place, period in list(self._past.items()):
-            touched[place] = period
+            touched[period] = None
             self._give_back(period)
             if not period.reserved:
                 del self._past[place]
         returned, self._returned = self._returned, []
-        return Report(spent=tuple(map(_spent, touched.values())), returned=tuple(returned))
+        return Report(spent=tuple(map(_spent, touched)), returned=tuple(returned))
 
     def give_back(self, accounts: Iterable[_Place]) -> Report:
         """Report, and give back everything that is idle in these accounts."""
         for place in accounts:
             period = self._find(*place)
             if period is not None:
-                self._touched[place] = period
+                self._touched[period] = None
                 self._give_back(period)
         return self.report()
 
@@ -146,7 +166,7 @@ class LentBook(Book):
     def forget(self, holder: str) -> None:
         """Drop the accounts of a closed invocation; the broker has dropped them too."""
         for key in self._living.get(holder, ()):
-            self._touched.pop((key, 0), None)
+            self._touched.pop(self._periods[key], None)
         super().forget(holder)
         self._forgotten[holder] = None
         if len(self._forgotten) > _FORGOTTEN_KEPT:
@@ -226,12 +246,12 @@ class LentBook(Book):
         return self._past.get((key, window_start_us))
 
     def _touch(self, reservation: Reservation) -> None:
+        touched = self._touched
         for period in reservation.periods():
-            self._touched[period.key, period.window.start_us] = period
+            touched[period] = None
 
 
 def _want(demand: Demand, period: Period, missing: int, each: int) -> Want:
-    ahead = COUNTS_AHEAD if demand.key.unit not in _BY_SIZE else CALLS_AHEAD
     return Want(
         key=demand.key,
         window_start_us=period.window.start_us,
@@ -239,8 +259,12 @@ def _want(demand: Demand, period: Period, missing: int, each: int) -> Want:
         limit=demand.limit,
         need=missing,
         each=each,
-        calls=ahead,
+        calls=_calls_ahead(demand.key),
     )
+
+
+def _calls_ahead(key: AccountKey) -> int:
+    return CALLS_AHEAD if key.unit in _BY_SIZE else COUNTS_AHEAD
 
 
 _BY_SIZE: Final = frozenset({Unit.MONEY, Unit.TOKENS})

@@ -74,6 +74,13 @@ class Take(msgspec.Struct, frozen=True, kw_only=True, tag="lease.take"):
     report: Report = NOTHING
 
 
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call like the last ones of its agent needs: nano-dollars, and tokens."""
+
+    amount: int
+    tokens: int
+
+
 class Slab(msgspec.Struct, frozen=True, kw_only=True):
     """A part of an account that is now the worker's, and how the account stands after it."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from ringfence.domain.caller import CallerTier
 from ringfence.domain.invocation import Invocation, InvocationState
+from ringfence.domain.lease import Need, Slab
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Ask, Deny, Reason, Refused, Stop, Throttle
 
@@ -82,10 +83,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Resolve(msgspec.Struct, frozen=True, kw_only=True, tag="registry.resolve"):
-    """A worker asks which invocation a call belongs to; the registry opens it if it is new."""
+    """A worker asks which invocation a call belongs to; the registry opens it if it is new.
+
+    `need` is what the worker expects such a call to need, so that slabs can come with the answer.
+    """
 
     who: Who
     clue: Clue
+    need: Need | None = None
 
 
 class Declare(msgspec.Struct, frozen=True, kw_only=True, tag="registry.declare"):
@@ -98,10 +103,14 @@ class Declare(msgspec.Struct, frozen=True, kw_only=True, tag="registry.declare")
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True, tag="registry.resolved"):
-    """The answer to both: the invocation last, what it is part of before it; or why not."""
+    """The answer to both: the invocation last, what it is part of before it; or why not.
+
+    `slabs` are of the accounts that begin and end with the run: most calls need no more.
+    """
 
     cards: tuple[Card, ...] = ()
     refusal: Refusal | None = None
+    slabs: tuple[Slab, ...] = ()
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag="registry.end"):

@@ -19,6 +19,7 @@ from ringfence.domain.action import ActionKind
 from ringfence.domain.budget import BudgetScope, Unit
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import Status
+from ringfence.domain.lease import Need
 from ringfence.domain.money import Money
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.closing import Closing
@@ -227,7 +228,13 @@ class ActionPath(ABC, Generic[K, B]):
         organisation = live.identity.organisation
         wants = self._book.wants(live.demands, worst, now_us, counts)
         if wants and not knock.is_final:
-            return LackingSlabs(lack=Lack.LEASE, organisation=organisation, wants=wants)
+            return LackingSlabs(
+                lack=Lack.LEASE,
+                organisation=organisation,
+                wants=wants,
+                agent=live.runtime.id,
+                need=_need(worst, counts),
+            )
         if knock.outcome_rounds and self._book.is_withholding(live.demands, worst, now_us, counts):
             return Lacking(lack=Lack.OUTCOME, organisation=organisation)
         return self.turn_away(knock, _short(knock.caller, live, reserved, now_us), live)
@@ -321,6 +328,11 @@ def _left(knock: Knock) -> Throttle:
     agent = knock.caller.runtime.agent
     why = reason.rate(agent, f"agent `{agent.name}` left while its call waited", 0.0)
     return Throttle(reason=why, retry_after_s=0.0)
+
+
+def _need(worst: Money, counts: Sequence[Count]) -> Need:
+    tokens = [amount for demand, amount in counts if demand.key.unit is Unit.TOKENS]
+    return Need(amount=worst, tokens=sum(tokens))
 
 
 def _failure(ticket: ActionTicket) -> RingfenceError | None:

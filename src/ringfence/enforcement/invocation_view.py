@@ -19,6 +19,7 @@ from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller, Directory, digest_of
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lack import Lack, Lacking, Supplied
+from ringfence.enforcement.lease import Slabs
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.record import Ledger
@@ -55,10 +56,12 @@ class InvocationView(Invocations):
         clock: Clock,
         ids: Ids,
         wire: RegistryWire,
+        slabs: Slabs | None = None,
     ) -> None:
-        """Nothing is known yet; `learn` what has a token."""
+        """Nothing is known yet; `learn` what has a token. `slabs` are of shared limits."""
         super().__init__(directory=directory, book=book, ledger=ledger, clock=clock, ids=ids)
         self._ask, self._tell = wire
+        self._slabs = slabs
         self._touched: dict[str, int] = {}
         self._asking: dict[_Name, asyncio.Task[Resolved]] = {}
 
@@ -71,7 +74,7 @@ class InvocationView(Invocations):
         known = self._groups.known(runtime.organisation.id, runtime.agent, clues, now_us)
         live = None if known is None else self.find(known.invocation)
         if known is None or live is None:
-            return _lacking(caller, clues)
+            return self._lacking(caller, clues)
         if known.grouping is Grouping.CONVERSATION and self._groups.advance(
             live.id, clues.chain[-1]
         ):
@@ -115,7 +118,19 @@ class InvocationView(Invocations):
             if name is not None:
                 del self._asking[name]
         self.learn(answer.cards)
+        if self._slabs is not None:
+            self._slabs.book.receive(answer.slabs)
         return answer
+
+    def _lacking(self, caller: Caller, clues: Clues) -> Lacking:
+        clue = Clue(header=clues.header, trace=clues.trace, client=clues.client, chain=clues.chain)
+        need = None if self._slabs is None else self._slabs.needs.get(caller.runtime.id)
+        return Lacking(
+            lack=Lack.INVOCATION,
+            organisation=caller.runtime.organisation.id,
+            names=(clues.invocation,) if clues.invocation else (),
+            question=Resolve(who=who_of(caller), clue=clue, need=need),
+        )
 
     async def declare(
         self, caller: Caller, task: str, narrowing: Narrowing, now_us: int
@@ -229,13 +244,3 @@ def _look(asking: asyncio.Task[Resolved]) -> None:
     """A failure is known, also if nobody waits for it any longer."""
     if not asking.cancelled():
         asking.exception()
-
-
-def _lacking(caller: Caller, clues: Clues) -> Lacking:
-    clue = Clue(header=clues.header, trace=clues.trace, client=clues.client, chain=clues.chain)
-    return Lacking(
-        lack=Lack.INVOCATION,
-        organisation=caller.runtime.organisation.id,
-        names=(clues.invocation,) if clues.invocation else (),
-        question=Resolve(who=who_of(caller), clue=clue),
-    )

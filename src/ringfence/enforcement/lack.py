@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from ringfence.domain.lease import Want
+from ringfence.domain.lease import Need, Want
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.live import Refusable
 
@@ -63,6 +63,9 @@ class LackingSlabs(Lacking, frozen=True, kw_only=True):
     """Slabs of shared limits that a call needs."""
 
     wants: tuple[Want, ...]
+    agent: str
+    need: Need
+    """What this call needs, by which the next run of the agent is judged."""
 
 
 class Supplied(StrEnum):

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.lease import Recall, Report, Take, Taken
+from ringfence.domain.lease import Need, Recall, Report, Take, Taken
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.lack import Lacking, LackingSlabs, Supplied, not_supplied
 from ringfence.enforcement.record import Ledger
@@ -49,6 +49,8 @@ class Slabs:
         self._asking: dict[Place, asyncio.Task[Taken]] = {}
         self._dry_until_s: dict[Place, float] = {}
         self._waited: WeakSet[asyncio.Task[object]] = WeakSet()
+        self.needs: dict[str, Need] = {}
+        """What calls of each agent lacked last, by the agent's id."""
         self.round_trips = 0
         """How often the lender was asked."""
 
@@ -60,6 +62,8 @@ class Slabs:
         """
         if not isinstance(lacking, LackingSlabs):
             return not_supplied(lacking, "nobody_to_ask")
+        if lacking.need.amount or lacking.agent not in self.needs:  # a tool's call costs no money
+            self.needs[lacking.agent] = lacking.need
         places = [(want.key, want.window_start_us) for want in lacking.wants]
         others = self._of_others(places)
         if others is not None:

@@ -6,7 +6,7 @@ from typing import Final, final
 
 from ringfence.decisions.lease import Broker
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.lease import Charged, Holder, Recall, Report, Take, Taken
+from ringfence.domain.lease import Charged, Holder, Recall, Report, Slab, Take, Taken, Want
 from ringfence.transport.clock import Clock
 
 RECALL_S: Final = 0.25
@@ -44,6 +44,10 @@ class Lending:
         finally:
             again = self.broker.take_again(holder, take, self._clock.now_us())
         return again
+
+    def lend_ahead(self, holder: Holder, wants: Iterable[Want], epoch: int) -> tuple[Slab, ...]:
+        """Lend of a run to a worker that is about to act in it; nobody is asked for anything."""
+        return self.broker.lend_ahead(holder, wants, epoch, self._clock.now_us())
 
     def report(self, holder: Holder, report: Report) -> None:
         """Count what a worker has spent and gives back."""

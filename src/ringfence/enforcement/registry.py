@@ -10,6 +10,8 @@ from typing import final
 import msgspec
 
 from ringfence.decisions.grouping import Clues
+from ringfence.decisions.slab import wants_of_run
+from ringfence.domain.lease import Need, Want
 from ringfence.domain.registry import (
     Card,
     Declare,
@@ -78,6 +80,13 @@ class Registry:
             chain=clue.chain,
         )
         return self._answer(worker, self._invocations.join_by(caller, clues, self._clock.now_us()))
+
+    def wants(self, invocation: str, need: Need) -> list[Want]:
+        """What a call that needs so much draws on in the accounts of this run."""
+        live = self._invocations.find(invocation)
+        if live is None:
+            return []
+        return wants_of_run(live.demands, live.counted.of(need.tokens), need.amount)
 
     def declare(self, worker: Worker, asked: Declare) -> Resolved:
         """Open a run that an agent asks for.

@@ -218,14 +218,11 @@ class _Log:
         deleted: dict[str, Deleted] = {}
         going: list[Segment] = []
         told: list[tuple[str, str]] = []
-        for part in parts:
-            heads = [_read(leaf) for leaf in part.leaves]
+        read = [(part, [_read(leaf) for leaf in part.leaves]) for part in parts]
+        self._erase([head for _, heads in read for head in heads], deleted)
+        for part, heads in read:
             self._settle(part, heads)
-            may_go = part.first + part.count - 1 <= self._safe and all(
-                map(self._rules.is_over, heads)
-            )
-            self._erase(heads, deleted)
-            if may_go:
+            if part.first + part.count - 1 <= self._safe and all(map(self._rules.is_over, heads)):
                 going.append(part)
                 told += [
                     (each.organisation, each.invocation) for each in heads if each.what == _OPENED

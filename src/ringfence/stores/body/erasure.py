@@ -24,9 +24,11 @@ _USERS: Final = (
 """Who uses a piece or a chain. Made by the first erasure, so that only who erases pays for them:
 without them every step reads all that is stored."""
 
-_ENDS: Final = "SELECT node FROM bodies WHERE node IN (SELECT id FROM asked)"
-_ENVELOPES: Final = "SELECT envelope FROM bodies WHERE envelope IN (SELECT id FROM asked)"
-_LINKS: Final = "SELECT chunk FROM nodes WHERE chunk IN (SELECT id FROM asked)"
+# One user is enough: an envelope may be that of every call an agent ever made.
+_USED: Final = "SELECT asked.id FROM asked WHERE EXISTS (SELECT 1 FROM"
+_ENDS: Final = f"{_USED} bodies WHERE node = asked.id)"
+_ENVELOPES: Final = f"{_USED} bodies WHERE envelope = asked.id)"
+_LINKS: Final = f"{_USED} nodes WHERE chunk = asked.id)"
 
 _INDEX_FILES: Final = (".search", ".search-wal", ".search-shm")
 
