@@ -58,6 +58,11 @@ class PolicySet:
         self._read = [rule for rule in self._spoken if rule.reads_arguments]
 
     @property
+    def files(self) -> Sequence[Rule]:
+        """The policies that files hold."""
+        return self._files
+
+    @property
     def speaks_of_models(self) -> bool:
         """Whether any file has a policy about a call of a model."""
         return bool(self._spoken)
