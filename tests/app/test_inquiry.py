@@ -3,14 +3,33 @@ import socket
 from collections.abc import Awaitable
 
 import pytest
+from tests.decisions.test_approval import BINDING, held
 
 from ringfence.app.inquiry import Inquiries
-from ringfence.app.message import VERSION, Done, Identified, Identify, Message
+from ringfence.app.message import (
+    VERSION,
+    ActionTaken,
+    ConsumeApproval,
+    ConsumedApproval,
+    Done,
+    FindApproval,
+    FoundApproval,
+    HeldCall,
+    HoldCall,
+    Identified,
+    Identify,
+    Message,
+    ReportAction,
+)
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
 from ringfence.domain.model import UpstreamKey, UpstreamKind
 from ringfence.domain.pacing import Busy, Enter, Entered
 from ringfence.domain.registry import Clue, Heard, Resolve, Resolved, Who
+from ringfence.domain.verdict import Deny
+from ringfence.enforcement.approval import Asking, Held
+from ringfence.enforcement.authority import LAPSED
+from ringfence.gateways.action import Reported
 from ringfence.transport.link import Link
 
 RESOLVE = Resolve(who=Who(agent="agt_1", credential="crd_1"), clue=Clue())
@@ -38,11 +57,27 @@ class Supervisor:
                 return Resolved()
             case Take():
                 return Taken(slabs=())
+            case HoldCall() | FindApproval() | ConsumeApproval() | ReportAction():
+                return _of_action(message)
             case _:
                 raise AssertionError(message)
 
     def closed(self, why: RingfenceError) -> None:
         """Nobody waits."""
+
+
+def _of_action(message: Message) -> Message:
+    match message:
+        case HoldCall():
+            return HeldCall(Held(approval=held(), is_new=True))
+        case FindApproval():
+            return FoundApproval(held())
+        case ConsumeApproval(approval="apr_1"):
+            return ConsumedApproval(approval=held())
+        case ConsumeApproval():
+            return ConsumedApproval(refused=LAPSED)
+        case _:
+            return ActionTaken(is_taken=True)
 
 
 async def linked() -> tuple[Inquiries, Supervisor, Link[Message]]:
@@ -51,6 +86,23 @@ async def linked() -> tuple[Inquiries, Supervisor, Link[Message]]:
     opening = asyncio.create_task(Link[Message].over(theirs, Message, VERSION, supervisor))
     inquiries.link = await Link[Message].over(ours, Message, VERSION, Supervisor())
     return inquiries, supervisor, await opening
+
+
+def test_held_calls_and_actions_are_asked_of_the_supervisor() -> None:
+    async def story() -> None:
+        inquiries, _, link = await linked()
+        asking = Asking(binding=BINDING, agent_name="triage", reasons=("why",), seconds=9)
+        assert (await inquiries.hold(asking)).approval == held()
+        assert await inquiries.find("org_1", "apr_1") == held()
+        assert await inquiries.consume("apr_1", BINDING, "act_1") == held()
+        assert await inquiries.consume("apr_2", BINDING, "act_1") == Deny(reason=LAPSED)
+        told = Reported(
+            organisation="o", credential="c", action="a", is_ok=True, result=b"{}", error=""
+        )
+        assert await inquiries.elsewhere(told)
+        link.close()
+
+    asyncio.run(story())
 
 
 def test_everything_that_a_worker_lacks_is_asked_and_answered() -> None:

@@ -3,19 +3,39 @@ from collections.abc import Awaitable
 
 import pytest
 from tests.approvals import desk
+from tests.decisions.test_approval import BINDING
 from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
 from tests.tools import MemoryArchive, listing, tool
 
 from ringfence.app.group import Beginning, Epoch
-from ringfence.app.message import Done, Identified, Identify, Learned, Message, Pulse, StateChange
+from ringfence.app.message import (
+    ActionTaken,
+    ConsumeApproval,
+    ConsumedApproval,
+    Done,
+    FindApproval,
+    FoundApproval,
+    HeldCall,
+    HoldCall,
+    Identified,
+    Identify,
+    Learned,
+    Message,
+    Pulse,
+    ReportAction,
+    StateChange,
+)
 from ringfence.app.shared import Shared
 from ringfence.domain.agent import AgentState
+from ringfence.domain.approval import Vote
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.lease import Holder
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve, Resolved, Who
 from ringfence.domain.tool_source import ToolSource
+from ringfence.enforcement.approval import Asking
 from ringfence.enforcement.provider_object import Kept
+from ringfence.gateways.action import Reported
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
@@ -33,13 +53,17 @@ class Worker:
         self.heard: list[Message] = []
         self.may_obey = asyncio.Event()
         self.may_obey.set()
+        self.keeps_action = False
 
     def tell(self, message: Message) -> None:
         self.heard.append(message)
 
     def ask(self, message: Message) -> asyncio.Future[Message]:
         self.heard.append(message)
-        return asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        if isinstance(message, ReportAction):
+            answer.set_result(ActionTaken(self.keeps_action))
+        return answer
 
     async def obey(self, answer: asyncio.Future[Message]) -> None:
         await self.may_obey.wait()
@@ -52,6 +76,7 @@ class Installation:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.ledger = MemoryLedger()
+        self.desk = desk(self.clock, SequentialIds())
         self.workers = [Worker(1), Worker(2)]
         acme = organisation()
         configuration = Configuration(organisations={"acme": acme}, digest="sha256:1", epoch=1)
@@ -66,7 +91,7 @@ class Installation:
             recovered=Recovered(),
             users=MemoryUsers(),
             ledger=self.ledger,
-            approvals=desk(self.clock, SequentialIds()),
+            approvals=self.desk,
             tool_archive=MemoryArchive(),
         )
         self.shared = Shared(beginning, self.clock, SequentialIds(), lambda: self.workers)
@@ -225,3 +250,39 @@ def test_what_one_worker_sees_of_tools_all_know_and_the_first_to_see_it_is_right
         assert installation.shared.tools.all() == (first.heard[-1],)
 
     asyncio.run(script())
+
+
+def test_a_call_is_held_answered_and_used_for_whichever_worker_asks() -> None:
+    async def story() -> None:
+        here = Installation()
+        asking = Asking(binding=BINDING, agent_name="triage", reasons=("why",), seconds=600)
+        answer = await here.ask(HoldCall(asking))
+        assert isinstance(answer, HeldCall)
+        approval = answer.held.approval
+        ballot = Vote(user="user:ann", approves=True, at_us=here.clock.now_us())
+        await here.desk.decide(BINDING.organisation, approval.id, ballot)
+        asked = FindApproval(organisation=BINDING.organisation, approval=approval.id, wait_s=1.0)
+        found = await here.ask(asked, worker=1)
+        assert isinstance(found, FoundApproval)
+        assert found.approval is not None
+        use = ConsumeApproval(approval=approval.id, binding=BINDING, action="act_1")
+        used, again = await here.ask(use, worker=1), await here.ask(use)
+        assert isinstance(used, ConsumedApproval)
+        assert used.approval is not None
+        assert isinstance(again, ConsumedApproval)
+        assert again.refused is not None
+
+    asyncio.run(story())
+
+
+def test_an_outcome_goes_to_the_worker_that_keeps_the_action() -> None:
+    async def story() -> None:
+        here = Installation()
+        told = Reported(
+            organisation="o", credential="c", action="a", is_ok=True, result=b"{}", error=""
+        )
+        here.workers[1].keeps_action = True
+        assert await here.ask(ReportAction(told)) == ActionTaken(is_taken=True)
+        assert await here.ask(ReportAction(told), worker=1) == ActionTaken(is_taken=False)
+
+    asyncio.run(story())

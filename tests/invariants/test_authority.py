@@ -55,6 +55,8 @@ ROUTES = [
     ("POST", "/ringfence/v1/invocations", {}),
     ("POST", "/ringfence/v1/invocations/inv_1/finish", {}),
     ("GET", "/ringfence/v1/approvals/apr_1", b""),
+    ("POST", "/ringfence/v1/actions", {"tool": "claude__Bash"}),
+    ("POST", "/ringfence/v1/actions/act_1/outcome", {"status": "ok"}),
     ("GET", "/v1/chat/completions", b""),
     ("DELETE", "/v1/models", b""),
     ("PUT", "/ringfence/v1/invocations", b""),

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, final
 
 from ringfence.app.message import (
+    ActionTaken,
     ConsumeApproval,
     ConsumedApproval,
     FindApproval,
@@ -14,6 +15,7 @@ from ringfence.app.message import (
     Identify,
     Learned,
     Message,
+    ReportAction,
 )
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import PeerError, UnavailableError
@@ -23,6 +25,7 @@ from ringfence.domain.registry import Declare, End, Heard, Resolve, Resolved
 from ringfence.domain.tool_source import ToolListing
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Asking, Held
+from ringfence.gateways.action import Reported
 from ringfence.transport.link import Link
 
 _ANSWER_S: Final = 2.0
@@ -101,6 +104,13 @@ class Inquiries:
         if answer.refused is None:
             raise _unexpected(answer)
         return Deny(reason=answer.refused)
+
+    async def elsewhere(self, reported: Reported) -> bool:
+        """Whether another worker kept an action and took its outcome. Raises UnavailableError."""
+        answer = await self._in_time(ReportAction(reported))
+        if not isinstance(answer, ActionTaken):
+            raise _unexpected(answer)
+        return answer.is_taken
 
     def report(self, report: Report) -> None:
         """Tell what was spent and what goes back."""

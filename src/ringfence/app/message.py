@@ -34,6 +34,7 @@ from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
+from ringfence.gateways.action import Reported
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
@@ -182,6 +183,18 @@ class ConsumedApproval(msgspec.Struct, frozen=True, kw_only=True, tag="consumed_
     refused: Reason | None = None
 
 
+class ReportAction(msgspec.Struct, frozen=True, tag="report_action"):
+    """What came of an action that another worker keeps; asked of every other one in turn."""
+
+    reported: Reported
+
+
+class ActionTaken(msgspec.Struct, frozen=True, tag="action_taken"):
+    """The answer to `ReportAction`: whether that worker kept it."""
+
+    is_taken: bool
+
+
 class CatchUp(msgspec.Struct, frozen=True, tag="catch_up"):
     """Answer when all events so far are durable; with bodies, when those are on disk too."""
 
@@ -262,6 +275,8 @@ Message = (
     | Renewal
     | Identify
     | Identified
+    | ReportAction
+    | ActionTaken
     | HoldCall
     | HeldCall
     | FindApproval

@@ -10,6 +10,7 @@ import msgspec
 from ringfence.app.group import Beginning
 from ringfence.app.learning import Learning
 from ringfence.app.message import (
+    ActionTaken,
     Configure,
     ConsumeApproval,
     ConsumedApproval,
@@ -22,6 +23,7 @@ from ringfence.app.message import (
     Identify,
     Learned,
     Message,
+    ReportAction,
     StateChange,
 )
 from ringfence.app.remote_worker import unexpected
@@ -244,8 +246,8 @@ class Shared:
                 return self.lending.take(worker.holder, message)
             case Identify():
                 return self._identify(message)
-            case HoldCall() | FindApproval() | ConsumeApproval():
-                return self._approval(message)
+            case HoldCall() | FindApproval() | ConsumeApproval() | ReportAction():
+                return self._of_action(worker, message)
             case _:
                 raise unexpected(message)
 
@@ -288,9 +290,23 @@ class Shared:
         self._spreading.add(task)
         task.add_done_callback(self._spreading.discard)
 
-    async def _approval(self, asked: HoldCall | FindApproval | ConsumeApproval) -> Message:
+    async def _reported_elsewhere(self, worker: Peer, asked: ReportAction) -> Message:
+        """The worker that keeps an action takes its outcome; the others know nothing of it."""
+        for other in self._workers():
+            if other is not worker:
+                with contextlib.suppress(UnavailableError):
+                    answer = await other.ask(asked)
+                    if isinstance(answer, ActionTaken) and answer.is_taken:
+                        return answer
+        return ActionTaken(is_taken=False)
+
+    async def _of_action(
+        self, worker: Peer, asked: HoldCall | FindApproval | ConsumeApproval | ReportAction
+    ) -> Message:
         approvals = self._approvals
         match asked:
+            case ReportAction():
+                return await self._reported_elsewhere(worker, asked)
             case HoldCall(asking):
                 return HeldCall(await approvals.hold(asking))
             case FindApproval(organisation=organisation, approval=approval, wait_s=wait_s):

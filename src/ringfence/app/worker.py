@@ -38,6 +38,7 @@ from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.enforcement.watch import Watch
+from ringfence.gateways.action import ActionDoor, Elsewhere, nowhere
 from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
@@ -85,6 +86,8 @@ class Surroundings:
     users: UserRegistry
     approvals: Approvals | None = None
     """Where calls wait for a person; None where nobody can be asked, which denies."""
+    elsewhere: Elsewhere = nowhere
+    """Takes the outcome of an action that another worker keeps."""
     registry: RegistryWire | None = None
     """The way to the registry of invocations; None where this worker knows them all."""
     supplier: Supplier | None = None
@@ -174,6 +177,13 @@ class Worker:
             watch=self.watch,
             meter=self._meter,
         )
+        self.actions = ActionDoor(
+            path=self.tool_path,
+            approvals=around.approvals,
+            clock=clock,
+            authority=self.authority,
+            elsewhere=around.elsewhere,
+        )
         self.dispatcher = Dispatcher(around.client, around.secrets)
         proofs = Proofs(
             directory=self.directory,
@@ -199,6 +209,7 @@ class Worker:
                 clock=clock,
                 authority=self.authority,
             ),
+            action_door=self.actions,
             approval_door=ApprovalDoor(around.approvals, path, self.authority),
             proofs=proofs,
             clock=clock,
@@ -260,6 +271,7 @@ class Worker:
         """End and drop what is over and write out what was counted; call every few seconds."""
         now_us = self._clock.now_us()
         self.refusals.flush()
+        self.actions.tidy()
         self.invocations.expire(now_us)
         self.invocations.end_calls(now_us)  # of tokens whose time for rotation has passed
         self.book.drop_past(now_us)

@@ -16,6 +16,7 @@ from ringfence.app.inquiry import Inquiries
 from ringfence.app.interpreter import cpu_us, freeze, memory_bytes, prefer_loop
 from ringfence.app.message import (
     VERSION,
+    ActionTaken,
     CatchUp,
     Change,
     Configure,
@@ -29,6 +30,7 @@ from ringfence.app.message import (
     Message,
     Pulse,
     Renewal,
+    ReportAction,
     Standings,
     Start,
     Started,
@@ -146,6 +148,8 @@ class WorkerProcess:
                 return self._start(message)
             case Configure() | CredentialsChange() | StateChange() | Opened() | Ended():
                 return self._change(message)
+            case ReportAction(reported):
+                return ActionTaken(self._serving_now().worker.actions.take(reported))
             case Recall() | CatchUp() | Measure() | Watched():
                 return self._serving_now().asked(message)
             case Drain(grace_s):
@@ -191,6 +195,7 @@ class WorkerProcess:
                 authority=self._authority,
                 users=self._inquiries,
                 approvals=self._inquiries,
+                elsewhere=self._inquiries.elsewhere,
                 pace_wire=self._inquiries,
                 registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),
                 lender=self._inquiries,

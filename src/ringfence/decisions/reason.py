@@ -137,6 +137,15 @@ def arguments_invalid(name: str, problems: Iterable[str]) -> Reason:
     )
 
 
+def behind_a_door(name: str, server: str) -> Reason:
+    """A tool of a server was asked for as if the agent ran it by itself."""
+    return Reason(
+        code=Code.REQUEST_MALFORMED,
+        message=f"Ringfence calls {quoted(name)} itself: call it as an MCP tool at "
+        f"/mcp/{server}. Actions are for tools of `runs: agent` alone.",
+    )
+
+
 def nobody_to_ask(agent: Agent, name: str) -> Reason:
     """A person must approve it, and this plane has no way to ask one."""
     return _refusal(

@@ -51,3 +51,12 @@ def tool_in_scope(
     if server is not None and rights.within(key.merged, bounds):
         return server
     return reason.tool_unknown(agent, key.merged)
+
+
+def behind_a_door(organisation: Organisation, key: ToolKey) -> ToolServer | None:
+    """The server of a tool that is called through the tool gateway, and not by the agent itself.
+
+    What passes a door is enforced there; an agent's word for it would be worth less.
+    """
+    server = BUILT_IN if key.server == BUILT_IN.name else organisation.tools.get(key.server)
+    return None if server is None or server.is_run_by_agent else server

@@ -14,6 +14,10 @@ FORMAT = 1
 
 PLANE = "plane"
 """The actor of a change that nobody asked for."""
+BY_CALLER = "by_caller"
+"""How an intent is marked whose verdict the agent itself has to obey."""
+AGENT = "agent"
+"""How an outcome is marked that is the agent's word."""
 FINDING = "finding."
 """How the `what` of a change begins that is something noticed, and no change of anything."""
 
@@ -126,6 +130,8 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """What was masked in the body before it was stored: how many of each name."""
     client: str = ""
     """The client's user agent, cut to 120 characters."""
+    enforced: str = ""
+    """Empty where Ringfence itself dispatches; `by_caller` where the agent must obey by itself."""
     approval: str = ""
     """The approval that this action has used up; empty if it needed none."""
     call_id: str = ""
@@ -170,6 +176,8 @@ class Outcome(AgentEvent, kw_only=True, omit_defaults=True, tag="outcome"):
     first_byte_us: int = 0
     tool_calls: list[str] = []
     """Names of the tools that the model asked for."""
+    reported_by: str = ""
+    """Empty for what Ringfence saw; `agent` for what the agent says of itself."""
     provider_object: str = ""
     """Id under which the provider keeps this answer, if it does."""
     response_model: str = ""

@@ -18,12 +18,14 @@ class PermissionTier(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolServer:
-    """An MCP server as the configuration states it: a command to run or a URL to call."""
+    """A group of tools: an MCP server (a command to run, a URL to call), or the agent's own."""
 
     name: str
     command: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     url: str | None = None
+    is_run_by_agent: bool = False
+    """It is no server: its tools are the agent's own, which asks before it uses one."""
     credential: str | None = None
     tiers: tuple[tuple[str, PermissionTier], ...] = ()
     """Pattern of tool names and the tier they have, in the order of the file."""

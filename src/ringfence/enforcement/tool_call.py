@@ -12,7 +12,7 @@ from ringfence.decisions.budget import Book, Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import Decision, Hold, Intent
+from ringfence.domain.event import AGENT, BY_CALLER, Decision, Hold, Intent
 from ringfence.domain.money import ZERO
 from ringfence.domain.tool import ToolKey
 from ringfence.domain.verdict import Code, Deny, Reason, Refused
@@ -179,7 +179,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
                 self._ledger.record(self._hold(knock, held, found.approval), _body(held))
                 await self._ledger.flush()
         except UnavailableError as error:
-            return self.turn_away(knock, Deny(reason=_unheld(error)), live)
+            return self.turn_away(knock, Deny(reason=unheld(error)), live)
         return found.approval
 
     def usable(self, caller: Caller, server: str | None = None) -> list[Registered] | Refusable:
@@ -221,7 +221,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         try:
             used = await self._approvals.consume(lacking.approval, lacking.binding, action)
         except UnavailableError as error:
-            return self.turn_away(knock, Deny(reason=_unheld(error)), lacking.live)
+            return self.turn_away(knock, Deny(reason=unheld(error)), lacking.live)
         if isinstance(used, Deny):
             return self.turn_away(knock, used, lacking.live)
         return msgspec.structs.replace(knock, consumed=action)
@@ -316,6 +316,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         outcome.http_status = ending.http_status
         outcome.error = ending.error[:_WORD_CHARACTERS]
         outcome.attempts = ending.attempts
+        outcome.reported_by = AGENT if ticket.intent.enforced else ""
         cost = ticket.reservation.amount if ending.was_sent else ZERO
         self.closing.close(ticket, outcome, cost, None, ending.result, now_us)
         if ticket.places is not None:
@@ -337,6 +338,7 @@ def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:
     intent.resource = knock.key.merged
     intent.operation = knock.operation
     intent.upstream = knock.key.server
+    intent.enforced = BY_CALLER if quote.server.is_run_by_agent else ""
     intent.body_bytes = len(quote.arguments)
     intent.call_id = knock.call_id[:_NAME_CHARACTERS]
     intent.permission = quote.tier.name.lower()
@@ -371,7 +373,8 @@ def _nobody(knock: ToolKnock) -> Reason:
     return reason.nobody_to_ask(knock.caller.runtime.agent, knock.key.merged)
 
 
-def _unheld(error: UnavailableError) -> Reason:
+def unheld(error: UnavailableError) -> Reason:
+    """Held calls cannot be reached."""
     return Reason(
         code=Code.STORE_UNAVAILABLE,
         message="Ringfence could not reach the place where calls wait for a person, so this call "

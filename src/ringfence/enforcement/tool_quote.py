@@ -77,7 +77,7 @@ class ToolQuotes:
             return server
         tool: Registered | None = None
         tier = permission.tier_of(server, key.name) if operation == CALL else METHODS
-        if operation == CALL and server is not scope.BUILT_IN:
+        if operation == CALL and server is not scope.BUILT_IN and not server.is_run_by_agent:
             found = self._found(runtime, key)
             if not isinstance(found, Registered):
                 return found

@@ -14,6 +14,7 @@ from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, reason_of
 from ringfence.gateways import head as heads
+from ringfence.gateways.action import ActionDoor
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.head import Head
@@ -50,6 +51,7 @@ class DataPlane:
         model_door: ModelDoor,
         invocation_door: InvocationDoor,
         approval_door: ApprovalDoor,
+        action_door: ActionDoor,
         proofs: Proofs,
         clock: Clock,
         readiness: Readiness,
@@ -62,6 +64,7 @@ class DataPlane:
         self._model_door = model_door
         self._invocation_door = invocation_door
         self._approval_door = approval_door
+        self._action_door = action_door
         self._proofs = proofs
         self._clock = clock
         self._readiness = readiness
@@ -176,6 +179,8 @@ class DataPlane:
             return self._invocation_door.handle(caller, request, response)
         elif self._approval_door.serves(request.path):
             return self._approval_door.handle(caller, request, response)
+        elif self._action_door.serves(request.path):
+            return self._action_door.handle(caller, request, response, head)
         elif not endpoints.is_listing(request.path):
             self._refuse(caller, request, response, _NOT_FOUND)
         elif request.method == b"GET":

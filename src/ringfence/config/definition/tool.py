@@ -50,6 +50,7 @@ def _read(name: str, section: Section, servers: Mapping[str, object]) -> ToolSer
         command=_read_command(section),
         environment=_read_environment(section),
         url=read_url(section, "url", query=True) or None,
+        is_run_by_agent=section.says("runs", "agent"),
         credential=section.credential(),
         tiers=_read_tiers(section),
         views=read_views(section),
@@ -60,17 +61,29 @@ def _read(name: str, section: Section, servers: Mapping[str, object]) -> ToolSer
     return server
 
 
+_KINDS = ("command", "url", "runs")
+_ONLY_WITH = (("credential", "url"), ("env", "command"))
+
+
 def _judge_kind(section: Section) -> None:
-    has_command, has_url = "command" in section, "url" in section
-    if has_command == has_url:
-        what = "both `command` and `url`" if has_command else "neither `command` nor `url`"
+    found = [key for key in _KINDS if key in section]
+    if len(found) != 1:
+        named = " and ".join(f"`{key}`" for key in found)
+        what = f"both {named}" if found else "neither `command` nor `url` nor `runs`"
         section.problem(section.place, f"{section.where} has {what}", "give exactly one of them")
-    elif has_command and "credential" in section:
-        what = f"{section.where} has a `credential` but no `url`"
-        section.problem(section.at("credential"), what, "give it to the command under `env`")
-    elif has_url and "env" in section:
-        what = f"{section.where} has `env` but no `command`"
-        section.problem(section.at("env"), what, "remove it")
+        return
+    if found == ["runs"] and not section.says("runs", "agent"):
+        what = f"`runs` of {section.where} can only be `agent`"
+        section.problem(section.at("runs"), what, "a server has a `command` or a `url`")
+    for key, kind in _ONLY_WITH:
+        if key in section and kind not in section:
+            what = f"{section.where} has {_ONE.get(key, '')}`{key}` but no `{kind}`"
+            is_secret = key == "credential" and "command" in section
+            help_ = "give it to the command under `env`" if is_secret else "remove it"
+            section.problem(section.at(key), what, help_)
+
+
+_ONE = {"credential": "a "}
 
 
 def _read_command(section: Section) -> tuple[str, ...]:

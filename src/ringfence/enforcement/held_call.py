@@ -1,0 +1,79 @@
+"""A tool call that a person must approve, from being held to going on, for every door."""
+
+from collections.abc import Callable
+from typing import final
+
+import msgspec
+
+from ringfence.decisions import approval as rule
+from ringfence.domain.approval import Approval, ApprovalState
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.verdict import Deny
+from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.refusal import RefusedAction
+from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, unheld
+from ringfence.enforcement.tool_ticket import ToolTicket
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Nobody has answered yet; the same call made again goes on from here."""
+
+    approval: Approval
+
+
+@final
+class HeldCalls:
+    """Takes calls through their approval; one for each worker."""
+
+    def __init__(self, path: ToolPath, approvals: Approvals | None) -> None:
+        """`approvals` is None where nobody can be asked: then `ToolPath.hold` denies."""
+        self._path = path
+        self._approvals = approvals
+
+    async def pursue(
+        self,
+        knock: ToolKnock,
+        held: Holdable,
+        wait_s: float,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> ToolTicket | RefusedAction | Pending:
+        """Hold a call, wait so long for a person, and begin it again if one has approved it.
+
+        A call whose agent `is_gone` does not begin: it stays held for when the agent comes again.
+        """
+        path = self._path
+        approval = await path.hold(knock, held)
+        if isinstance(approval, RefusedAction):
+            return approval
+        try:
+            approval = await self._answered(approval, wait_s)
+        except UnavailableError as error:
+            return path.turn_away(knock, Deny(reason=unheld(error)), held.live)
+        if approval.state is ApprovalState.PENDING or is_gone():
+            return Pending(approval)
+        if approval.state is not ApprovalState.APPROVED:
+            return path.turn_away(knock, rule.unusable(approval), held.live)
+        return await self._go_on(knock, held, approval, is_gone)
+
+    async def _answered(self, approval: Approval, wait_s: float) -> Approval:
+        """The held call once it is decided, or as it is after that time.
+
+        Also who does not wait says so: from then on the same call takes up this one.
+        """
+        if self._approvals is None:
+            return approval
+        organisation = approval.binding.organisation
+        return await self._approvals.wait(organisation, approval.id, wait_s) or approval
+
+    async def _go_on(
+        self, knock: ToolKnock, held: Holdable, approval: Approval, is_gone: Callable[[], bool]
+    ) -> ToolTicket | RefusedAction:
+        """Decide everything anew, and use the approval up."""
+        knock = msgspec.structs.replace(knock, approval=approval.id)
+        begun = self._path.begin(knock)
+        if isinstance(begun, Lacking):
+            begun = await self._path.supply(knock, begun, is_gone)
+        if isinstance(begun, Holdable):  # what was approved asks for more by now
+            return self._path.turn_away(knock, rule.unusable(approval), held.live)
+        return begun
