@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import signal
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def installed(tmp_path: Path) -> Installation:
 def test_sigterm_lets_running_answers_end(installed: Installation) -> None:
     script = """\
 format: 1
-rules: [{answer: {text: one two three four five, faults: {trickle_ms: 30}}}]
+rules: [{answer: {text: one two three four five six, faults: {trickle_ms: 150}}}]
 """
 
     async def story() -> None:
@@ -35,13 +34,41 @@ rules: [{answer: {text: one two three four five, faults: {trickle_ms: 30}}}]
                 asking = asyncio.create_task(installed.ask(stream=True))
                 await until(there, 1)
                 running.send_signal(signal.SIGTERM)
+                assert running.stderr is not None
+                await logged(running.stderr, installed, "stopping")
+                late = await installed.ask()
+                assert (late.status, late.code) == (503, "shutting_down")
                 answer = await asking
                 assert answer.body.endswith(b"data: [DONE]\n\n")
-                with contextlib.suppress(OSError):
-                    late = await installed.ask()
-                    assert late.status in {0, 503}
                 assert await asyncio.wait_for(running.wait(), 10) == 0
             assert [e.status for e in installed.events() if isinstance(e, Outcome)] == [Status.OK]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_signal_ends_a_stream_in_its_own_words_and_a_wait_with_503(
+    installed: Installation, workers: int
+) -> None:
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            installed.workers = workers
+            async with process(installed) as running:
+                streaming = asyncio.create_task(installed.ask("stall", stream=True))
+                waiting = asyncio.create_task(installed.ask("hang"))
+                await until(there, 2)
+                running.send_signal(signal.SIGTERM)
+                assert running.stderr is not None
+                await logged(running.stderr, installed, "stopping")
+                running.send_signal(signal.SIGTERM)
+                stream, waited = await streaming, await waiting
+                assert b"shutting down" in stream.body
+                assert b"error" in stream.body
+                assert (waited.status, waited.code) == (503, "shutting_down")
+                assert await asyncio.wait_for(running.wait(), 10) == 0
+            outcomes = [e for e in installed.events() if isinstance(e, Outcome)]
+            assert {(e.status, e.error) for e in outcomes} == {(Status.CUT, "shutting_down")}
 
     asyncio.run(story())
 

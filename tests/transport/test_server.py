@@ -98,6 +98,63 @@ def test_draining_ends_what_runs_and_accepts_no_more(run: Run) -> None:
     run(scenario())
 
 
+def test_while_it_drains_who_comes_may_be_told_so_and_is_not_waited_for(run: Run) -> None:
+    async def slow(request: Request, response: Response) -> None:
+        if started.is_set():
+            response.send(503, [], b"shutting down")
+            return
+        started.set()
+        await ending.wait()
+        response.send(200, [], request.path)
+
+    started, ending = asyncio.Event(), asyncio.Event()
+
+    async def scenario() -> None:
+        server = Server(slow)
+        port = await server.listen("127.0.0.1", 0)
+        running = asyncio.ensure_future(ask(port))
+        await started.wait()
+        draining = asyncio.ensure_future(server.drain(10, is_answering=True))
+        await asyncio.sleep(0)
+        assert await ask(port) == (503, b"shutting down")
+        _, silent = await asyncio.open_connection("127.0.0.1", port)
+        ending.set()
+        assert await running == (200, b"/")
+        async with asyncio.timeout(2):
+            await draining
+        assert server.connections == 0
+        with pytest.raises(ConnectionError):
+            await ask(port)
+        await close(silent)
+
+    run(scenario())
+
+
+def test_what_is_cancelled_may_say_why(run: Run) -> None:
+    async def endless(_request: Request, response: Response) -> None:
+        response.start(200, [])
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            response.write(b"shutting down")
+            response.end()
+
+    started = asyncio.Event()
+
+    async def scenario() -> None:
+        server = Server(endless)
+        port = await server.listen("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        await started.wait()
+        await server.drain(0)
+        assert (await reader.read()).endswith(b"shutting down\r\n0\r\n\r\n")
+        await close(writer)
+
+    run(scenario())
+
+
 def test_what_outlasts_the_grace_is_cut_and_cancelled(run: Run) -> None:
     async def endless(_request: Request, response: Response) -> None:
         response.start(200, [])

@@ -37,9 +37,14 @@ class DataPort:
         """How many connections are open."""
         return self._server.connections
 
-    async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
-        """Accept no more and let running answers end for so long, or until `hurry`."""
-        draining = asyncio.create_task(self._server.drain(grace_s))
+    async def drain(
+        self, grace_s: float, hurry: asyncio.Event, *, is_answering: bool = False
+    ) -> None:
+        """Accept no more and let running answers end for so long, or until `hurry`.
+
+        With `is_answering` agents are accepted meanwhile, for a handler that refuses them.
+        """
+        draining = asyncio.create_task(self._server.drain(grace_s, is_answering=is_answering))
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
         if not draining.done():

@@ -104,7 +104,8 @@ class Embedded:
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let running answers end."""
         if self._port is not None:
-            await self._port.drain(grace_s, hurry)
+            self._worker.data_plane.shut()
+            await self._port.drain(grace_s, hurry, is_answering=True)
             self._worker.refusals.flush(everything=True)
 
     async def close(self) -> None:

@@ -116,10 +116,13 @@ class WorkerProcess:
         if self._serving is not None:
             self._serving.health.conclude()
 
-    def end(self, grace_s: float = GRACE_S) -> asyncio.Task[Message]:
-        """Drain and write everything, once; `serve` returns after that."""
+    def end(self, grace_s: float = GRACE_S, *, is_alone: bool = True) -> asyncio.Task[Message]:
+        """Drain and write everything, once; `serve` returns after that.
+
+        One that ends alone leaves new connections to the others; else nobody else takes them.
+        """
         if self._ending is None:
-            self._ending = asyncio.create_task(self._end(grace_s))
+            self._ending = asyncio.create_task(self._end(grace_s, is_alone=is_alone))
             self._ending.add_done_callback(lambda _: self._finished.set())
         return self._ending
 
@@ -153,7 +156,7 @@ class WorkerProcess:
             case Recall() | CatchUp() | Measure() | Watched():
                 return self._serving_now().asked(message)
             case Drain(grace_s):
-                return asyncio.shield(self.end(grace_s))
+                return asyncio.shield(self.end(grace_s, is_alone=False))
             case _:
                 raise _unexpected(message)
 
@@ -328,9 +331,11 @@ class WorkerProcess:
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("tidying up failed; it is tried again")
 
-    async def _end(self, grace_s: float) -> Message:
+    async def _end(self, grace_s: float, *, is_alone: bool) -> Message:
         if self._serving is not None:
-            await self._serving.port.drain(grace_s, self._hurry)
+            self._serving.worker.data_plane.shut()
+            port = self._serving.port
+            await port.drain(grace_s, self._hurry, is_answering=not is_alone)
             self._serving.worker.refusals.flush(everything=True)
         for task in tuple(self._tasks):
             task.cancel()

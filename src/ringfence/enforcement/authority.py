@@ -31,6 +31,12 @@ LAPSED: Final = Reason(
 )
 """Why an agent is refused or cut when no renewal came."""
 
+SHUTTING_DOWN: Final = Reason(
+    code=Code.SHUTTING_DOWN,
+    message="Ringfence is shutting down. Try again in a moment.",
+)
+"""Why an agent is refused or cut while its plane stops."""
+
 Resume = Callable[[bool], None]
 """Told whether authority was renewed; if not, the wait is over."""
 

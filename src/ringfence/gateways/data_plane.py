@@ -7,7 +7,7 @@ from typing import Any, Final
 from ringfence.domain.error import PeerError
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.authority import LAPSED, Authority
+from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN, Authority
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
@@ -68,30 +68,39 @@ class DataPlane:
         self._proofs = proofs
         self._clock = clock
         self._readiness = readiness
+        self._is_shut = False
+
+    def shut(self) -> None:
+        """The plane stops: whoever comes from now on is told so."""
+        self._is_shut = True
 
     def handle(self, request: Request, response: Response) -> Going | None:
         """Answer one request; whatever is unexpected denies and is recorded (DESIGN I4)."""
         if request.path in _OPEN_PATHS:
             self._health(request, response)
             return None
+        if self._is_shut:
+            return self._take_in(request, response, SHUTTING_DOWN)
         if not self._authority.is_fresh:
             return self._handle_late(request, response)
-        return self._take_in(request, response, is_fresh=True)
+        return self._take_in(request, response)
 
     async def _handle_late(self, request: Request, response: Response) -> None:
         """The same once authority is renewed, or will not be."""
         is_fresh = await self._authority.renewed()
-        await _wait_for(self._take_in(request, response, is_fresh=is_fresh))
+        await _wait_for(self._take_in(request, response, None if is_fresh else LAPSED))
 
-    def _take_in(self, request: Request, response: Response, *, is_fresh: bool) -> Going | None:
+    def _take_in(
+        self, request: Request, response: Response, closed: Reason | None = None
+    ) -> Going | None:
         caller: Caller | None = None
         going: Going | None = None
         try:
             caller = self._identify(request, response)
-            if caller is not None and is_fresh:
+            if caller is not None and closed is None:
                 going = self._admit(caller, request, response)
-            elif caller is not None:
-                self._refuse(caller, request, response, LAPSED)
+            elif caller is not None and closed is not None:
+                self._refuse(caller, request, response, closed)
         except Exception:  # noqa: BLE001 (what is unexpected denies)
             _LOG.exception("a request failed unexpectedly")
             self._failed(caller, request, response)

@@ -17,6 +17,9 @@ from ringfence.transport.tls import ServerTls
 _TLS_CHECK_S = 10.0
 """How often the certificate's files are looked at."""
 
+_LAST_WORDS_S = 0.5
+"""How long what was cancelled may take to say why, for example in the words of its stream."""
+
 _ABORT_S = 5.0
 """How long cancelled handlers may take to end."""
 
@@ -113,22 +116,34 @@ class Server:
         for tls in self._certificates:
             tls.reload()
 
-    async def drain(self, grace_s: float) -> None:
-        """Accept no more, let answers in progress end within `grace_s`, then cut the rest."""
+    async def drain(self, grace_s: float, *, is_answering: bool = False) -> None:
+        """Accept no more, let answers in progress end within `grace_s`, then cut the rest.
+
+        What is cut may say why for a moment. With `is_answering` new connections are taken until
+        then, one request each, for a handler that tells them so.
+        """
         service = self._service
-        service.is_draining = True
         if self._timer is not None:
             self._timer.cancel()
-        for listener in self._listeners:
-            listener.close()
+        if not is_answering:
+            self._close_listeners()
+        service.drain()
         for connection in tuple(service.connections):
             connection.drain()
         await self._settle(grace_s)
-        for work in tuple(service.works):
-            work.cancel()
+        self._close_listeners()
+        if service.works:
+            for work in tuple(service.works):
+                work.cancel()
+            await self._settle(_LAST_WORDS_S)
+        service.drain()
         for connection in tuple(service.connections):
             connection.cut()
         await self._settle(_ABORT_S)
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     async def close(self) -> None:
         """Stop at once."""
@@ -140,7 +155,7 @@ class Server:
     async def _settle(self, limit_s: float) -> None:
         """Wait until no connection and no handler is left."""
         service = self._service
-        if service.connections or service.works:
+        if service.awaited or service.works:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limit_s):
                     await service.emptied.wait()

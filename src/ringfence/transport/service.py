@@ -37,7 +37,16 @@ class Service:
     works: set[Work | asyncio.Task[None]] = field(default_factory=set)
     """What handlers have begun and not ended."""
     is_draining: bool = False
+    awaited: set[OpenConnection] = field(default_factory=set)
+    """While draining: the connections that are waited for."""
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def drain(self) -> None:
+        """From now on wait for what there is; who comes later is answered and not waited for."""
+        self.is_draining = True
+        self.awaited |= self.connections
+        self.emptied.clear()
+        self._tell()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler that waits; it tells by `ended`."""
@@ -61,9 +70,10 @@ class Service:
         """A connection is closed."""
         self.sweeper.discard(connection)
         self.connections.discard(connection)
+        self.awaited.discard(connection)
         if self.is_draining:
             self._tell()
 
     def _tell(self) -> None:
-        if not self.connections and not self.works:
+        if not self.awaited and not self.works:
             self.emptied.set()

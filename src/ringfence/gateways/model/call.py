@@ -20,7 +20,7 @@ from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.allowance import Hold
-from ringfence.enforcement.authority import LAPSED, Authority
+from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN, Authority
 from ringfence.enforcement.dispatch import Dispatch, Dispatcher
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
@@ -152,12 +152,12 @@ class Call:
         self._tell = tell
 
     def cancel(self) -> None:
-        """The plane stops: end now. An intent on its way to the ledger is waited for."""
+        """The plane stops: end now, and say why. An intent on its way is waited for."""
         if self.is_over or self._is_cancelled:
             return
         self._is_cancelled = True
         if self.ticket.durable.done():
-            self._interrupt()
+            self.stop(SHUTTING_DOWN)
 
     def stop(self, why: Reason) -> None:
         """End it from outside: a stream in its own words, else by giving up the wait."""
@@ -202,7 +202,7 @@ class Call:
         if self.response.is_started:  # it was told that the ledger is late
             self.end()
         else:
-            self._interrupt()
+            self._withhold(SHUTTING_DOWN)
 
     def _dispatch(self) -> None:
         refused = self.means.path.written(self.ticket)
@@ -457,12 +457,6 @@ class Call:
         tell, self._tell = self._tell, None
         if tell is not None:
             tell(self)
-
-    def _interrupt(self) -> None:
-        """End a call of a plane that stops: its agent sees a cut."""
-        self._drop()
-        self.response.abort()
-        self.end()
 
     def _drop(self) -> None:
         """Wait for nothing any more."""
