@@ -25,7 +25,9 @@ def heading(plane: Plane) -> Heading:
     }
 
 
-def intent(plane: Plane, action: str, *, invocation: str = "inv_1", parent: str = "") -> Intent:
+def intent(
+    plane: Plane, action: str, *, invocation: str = "inv_1", parent: str = "", root: str = ""
+) -> Intent:
     return Intent(
         **heading(plane),
         action=action,
@@ -33,7 +35,7 @@ def intent(plane: Plane, action: str, *, invocation: str = "inv_1", parent: str 
         resource="small",
         operation="chat",
         invocation=invocation,
-        root=parent or invocation,
+        root=root or parent or invocation,
         parent=parent or None,
         depth=1 if parent else 0,
         grouping="time",

@@ -1,5 +1,6 @@
 """What every list of legal holds must do, whatever keeps it."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,3 +60,22 @@ def test_of_holds_that_are_placed_at_once_none_is_lost(holds: Callable[[str], Ho
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda subject: holds("org_a").place(hold(subject)), subjects))
     assert sorted(one.subject for one in holds("org_a").all()) == sorted(subjects)
+
+
+def test_nothing_is_placed_or_released_while_somebody_deletes(
+    holds: Callable[[str], Holds],
+) -> None:
+    mine = holds("org_a")
+    mine.place(hold("organisation"))
+    with ThreadPoolExecutor(2) as pool:
+        with mine.still():
+            placing = pool.submit(holds("org_a").place, hold("agent:agt_1"))
+            releasing = pool.submit(holds("org_a").release, "organisation")
+            holds("org_b").place(hold("organisation"))  # another organisation does not wait
+            time.sleep(0.1)
+            assert not placing.done()
+            assert not releasing.done()
+            assert holds("org_a").all() == [hold("organisation")]
+        placing.result(10)
+        releasing.result(10)
+    assert holds("org_a").all() == [hold("agent:agt_1")]

@@ -1,9 +1,10 @@
 """Routes about deleting what was stored: erase bodies, and hold what must not be deleted."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, P
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Change
 from ringfence.domain.organisation import Organisation
-from ringfence.stores.hold import Hold, Holds, is_held, require_subject
+from ringfence.stores.hold import Hold, Holds, is_held, require_subject, widened
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.query import Filter, Stored
 from ringfence.stores.ledger.reader import LedgerReader
@@ -47,6 +48,14 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     bodies: int
 
 
+class Subject(NamedTuple):
+    """Whom a hold of an event could name."""
+
+    agent: str
+    invocation: str
+    root: str
+
+
 class HoldOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to hold or to let go: `organisation`, `agent:NAME` or `invocation:ID`."""
 
@@ -64,22 +73,29 @@ async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
     order = call.body
     if order.user is not None:
         order = replace(order, user=await user_id(call.context, organisation.id, order.user))
-    holds = call.context.holds(organisation.id)
-    actions, held = await call.context.scan(
-        organisation.id, partial(_actions, call.context, organisation.id, order, holds)
+    actions = await call.context.scan(
+        organisation.id, partial(_actions, call.context, organisation.id, order)
     )
-    if held:
-        raise UsageError(
-            "legal_hold",
-            f"{held} of these actions are under a legal hold; nothing was erased",
-            help="see `ringfence audit hold`",
-        )
     subject = call.body.action or call.body.invocation or f"user:{call.body.user}"
     detail = {"actions": str(len(actions)), "reason": call.body.reason}
     note = _note(call.person.actor, organisation, "bodies.erased", subject, detail)
-    await call.context.record(note)
-    bodies = await asyncio.to_thread(partial(_erase, call.context, organisation.id, actions))
+    async with _still(call.context.holds(organisation.id)) as holds:
+        await asyncio.to_thread(_require_free, call.context, organisation.id, actions, holds)
+        await call.context.record(note)
+        erase = partial(_erase, call.context, organisation.id, list(actions))
+        bodies = await asyncio.to_thread(erase)
     return Erased(actions=len(actions), bodies=bodies)
+
+
+@asynccontextmanager
+async def _still(holds: Holds) -> AsyncIterator[Holds]:
+    """No hold begins between the look at them and the end of what is erased."""
+    still = holds.still()
+    await asyncio.to_thread(still.__enter__)
+    try:
+        yield holds
+    finally:
+        await asyncio.to_thread(still.__exit__, None, None, None)
 
 
 async def place_hold(call: Call[Nothing, HoldOrder]) -> None:
@@ -122,11 +138,10 @@ async def list_holds(call: Call[Paging, Nothing]) -> Page[Hold]:
 
 
 def _actions(
-    context: ControlContext, organisation: str, order: EraseOrder, holds: Holds
-) -> tuple[list[str], int]:
-    """The actions meant, in order and once each, and how many of them are held."""
-    held = holds.all()
-    found: dict[str, bool] = {}
+    context: ControlContext, organisation: str, order: EraseOrder
+) -> dict[str, list[Subject]]:
+    """The actions meant, in order and once each, with all whom a hold could name for them."""
+    found: dict[str, list[Subject]] = {}
     reader = context.open_ledger()
     try:
         stored = list(_stored(reader, organisation, order))
@@ -134,11 +149,33 @@ def _actions(
         reader.close()
     for event in (decode(one.leaf) for one in stored):
         if not isinstance(event, Change):
-            is_this_held = is_held(
-                held, agent=event.agent, invocation=event.invocation, root=event.root
-            )
-            found[event.action] = found.get(event.action, False) or is_this_held
-    return list(found), sum(found.values())
+            subject = Subject(event.agent, event.invocation, event.root)
+            found.setdefault(event.action, []).append(subject)
+    return found
+
+
+def _require_free(
+    context: ControlContext, organisation: str, actions: Mapping[str, list[Subject]], holds: Holds
+) -> None:
+    """Raises UsageError `legal_hold` if anything of it is held now."""
+    reader = context.open_ledger()
+    try:
+        held = widened(holds.all(), partial(reader.tree_of, organisation))
+    finally:
+        reader.close()
+    count = sum(
+        any(
+            is_held(held, agent=each.agent, invocation=each.invocation, root=each.root)
+            for each in subjects
+        )
+        for subjects in actions.values()
+    )
+    if count:
+        raise UsageError(
+            "legal_hold",
+            f"{count} of these actions are under a legal hold; nothing was erased",
+            help="see `ringfence audit hold`",
+        )
 
 
 def _stored(reader: LedgerReader, organisation: str, order: EraseOrder) -> Iterator[Stored]:

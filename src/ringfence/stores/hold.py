@@ -3,8 +3,8 @@
 import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol, final
 
@@ -27,6 +27,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     time_us: str
 
 
+TreeOf = Callable[[str], Mapping[str, str | None]]
+"""The invocations of the whole tree that one belongs to, each with what it was opened by."""
+
+
 class Holds(Protocol):
     """The holds of one organisation, for all who may delete something of it.
 
@@ -41,6 +45,9 @@ class Holds(Protocol):
 
     def release(self, subject: str) -> Hold:
         """End a hold. Raises UsageError `no_such_hold`."""
+
+    def still(self) -> AbstractContextManager[None]:
+        """While it lasts no hold is placed or released: whoever deletes looks and deletes in it."""
 
 
 @final
@@ -64,7 +71,7 @@ class FileHolds:
     def place(self, hold: Hold) -> None:
         """Begin to hold. Raises UsageError `hold_malformed` or `hold_stands`, and as `all`."""
         require_subject(hold.subject)
-        with self._locked():
+        with self.still():
             held = self.all()
             if any(one.subject == hold.subject for one in held):
                 raise stands(hold.subject)
@@ -72,7 +79,7 @@ class FileHolds:
 
     def release(self, subject: str) -> Hold:
         """End a hold. Raises UsageError `no_such_hold`, and as `all`."""
-        with self._locked():
+        with self.still():
             held = self.all()
             for one in held:
                 if one.subject == subject:
@@ -81,7 +88,7 @@ class FileHolds:
         raise unheld(subject)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def still(self) -> Iterator[None]:
         """One change after another: of two at once, one would be lost."""
         with translated(self._path, "list of holds"):
             make_folder(self._path.parent)
@@ -118,7 +125,34 @@ def unheld(subject: str) -> UsageError:
     return UsageError("no_such_hold", f"nothing holds `{subject}`")
 
 
+def widened(holds: list[Hold], tree_of: TreeOf) -> list[Hold]:
+    """The holds, and one for every invocation below a held one: those hold what was done for it."""
+    found = list(holds)
+    for hold in holds:
+        kind, _, identifier = hold.subject.partition(":")
+        if kind == "invocation":
+            below = _below(identifier, tree_of(identifier))
+            found += [msgspec.structs.replace(hold, subject=f"invocation:{each}") for each in below]
+    return found
+
+
+def _below(invocation: str, parents: Mapping[str, str | None]) -> list[str]:
+    children: dict[str, list[str]] = {}
+    for each, parent in parents.items():
+        children.setdefault(parent or "", []).append(each)
+    found: list[str] = []
+    seen = {invocation}
+    next_ = [invocation]
+    while next_:
+        for child in children.get(next_.pop(), ()):
+            if child not in seen:
+                seen.add(child)
+                found.append(child)
+                next_.append(child)
+    return found
+
+
 def is_held(holds: list[Hold], *, agent: str, invocation: str, root: str) -> bool:
-    """Whether one of the holds is about an event: its agent, its invocation, or all above it."""
+    """Whether one of the holds, widened, is about an event: its agent, its invocation, its tree."""
     subjects = {"organisation", f"agent:{agent}", f"invocation:{invocation}", f"invocation:{root}"}
     return any(one.subject in subjects for one in holds)

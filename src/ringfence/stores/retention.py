@@ -5,8 +5,10 @@ of deleted events stay, and a signed list says which were deleted on purpose: be
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple, Protocol, final
 
 import msgspec
@@ -16,8 +18,9 @@ from ringfence.protocols import checkpoint, note
 from ringfence.stores.body.place import Shelves
 from ringfence.stores.checkpoint import SigningKeys, deletion
 from ringfence.stores.checkpoint.latest import latest_notes
-from ringfence.stores.hold import Hold, Holds, is_held
+from ringfence.stores.hold import Hold, Holds, is_held, widened
 from ringfence.stores.ledger import segment
+from ringfence.stores.ledger.reader import LedgerReader
 from ringfence.stores.ledger.rows import LogRows, Logs
 from ringfence.stores.ledger.segment import Segment
 
@@ -64,16 +67,42 @@ class _Rules:
     """What is past its term at one moment, and not held."""
 
     def __init__(
-        self, terms: Mapping[str, Term], holds: Callable[[str], Holds], now_us: int
+        self,
+        terms: Mapping[str, Term],
+        holds: Callable[[str], Holds],
+        now_us: int,
+        tree_of: Callable[[str, str], Mapping[str, str | None]],
     ) -> None:
         self._terms, self._now_us = terms, now_us
+        self._tree_of = tree_of
+        self._trees: dict[tuple[str, str], Mapping[str, str | None]] = {}
         self._places = {each: holds(each) for each in terms}
         self._holds: Mapping[str, list[Hold]] = {}
         self.look()
 
     def look(self) -> None:
         """Take what is held now: a pass over a long record may take hours."""
-        self._holds = {each: place.all() for each, place in self._places.items()}
+        self._holds = {
+            each: widened(place.all(), partial(self._tree, each))
+            for each, place in self._places.items()
+        }
+
+    @contextmanager
+    def still(self, heads: Iterable[_Head]) -> Iterator[None]:
+        """Look anew; while it lasts nothing that is about to go begins to be held."""
+        going = {each.organisation for each in heads if self._is_body_past(each)}
+        with ExitStack() as stack:
+            for organisation in sorted(going):
+                stack.enter_context(self._places[organisation].still())
+            self.look()
+            yield
+
+    def _tree(self, organisation: str, invocation: str) -> Mapping[str, str | None]:
+        """Looked up once in a pass: what is old enough to go was opened long before it."""
+        key = (organisation, invocation)
+        if key not in self._trees:
+            self._trees[key] = self._tree_of(organisation, invocation)
+        return self._trees[key]
 
     @property
     def stated(self) -> object:
@@ -163,8 +192,12 @@ class Retention:
 
         Raises UsageError `store_damaged`, UnavailableError.
         """
-        rules = _Rules(terms, self._place.holds, now_us)
-        with closing(self._place.logs()) as logs, closing(self._place.shelves()) as shelves:
+        with (
+            closing(self._place.logs()) as logs,
+            closing(self._place.shelves()) as shelves,
+            closing(LedgerReader(self._place.logs())) as reader,
+        ):
+            rules = _Rules(terms, self._place.holds, now_us, reader.tree_of)
             for log_id in logs.ids():
                 with closing(logs.read(log_id)) as rows:
                     safe = self._last_deletable(rows) if self._place.owns(log_id) else 0
@@ -212,13 +245,17 @@ class _Log:
         parts = self._next()
         if not parts:
             return None
-        self._rules.look()
+        read = [(part, [_read(leaf) for leaf in part.leaves]) for part in parts]
+        with self._rules.still(chain.from_iterable(heads for _, heads in read)):
+            return self._go(read)
+
+    def _go(self, read: list[tuple[Segment, list[_Head]]]) -> dict[str, Deleted]:
+        """Delete what is over by the holds of this moment."""
         # What was spared for a hold of this moment must be looked at again.
         self._is_settling = self._is_settling and self._rules.stated == self.stated
         deleted: dict[str, Deleted] = {}
         going: list[Segment] = []
         told: list[tuple[str, str]] = []
-        read = [(part, [_read(leaf) for leaf in part.leaves]) for part in parts]
         self._erase([head for _, heads in read for head in heads], deleted)
         for part, heads in read:
             self._settle(part, heads)

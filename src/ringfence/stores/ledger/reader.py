@@ -53,6 +53,13 @@ class LedgerReader:
         whole = (reduce(merge, parts) for _, parts in groupby(records, key=_id))
         return islice(filter(asked.accepts, whole), asked.limit)
 
+    def tree_of(self, organisation: str, invocation: str) -> dict[str, str | None]:
+        """Every invocation of the tree that one belongs to, with the one that opened it."""
+        roots = (view.root_of(organisation, invocation) for view in self._logs())
+        root = next(filter(None, roots), invocation)
+        asked = InvocationFilter(organisation=organisation, root=root)
+        return {each.invocation.id: each.invocation.parent for each in self.invocations(asked)}
+
     def export(self, organisation: str) -> Iterator[bytes]:
         """Every event of an organisation as one line of canonical JSON, log after log."""
         for view in self._logs():

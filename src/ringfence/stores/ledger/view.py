@@ -71,6 +71,11 @@ class LogView:
                 if needle in leaf and _belonging(leaf) == wanted:
                     yield Stored(leaf, Place(part.high_us, self._log_id, sequence))
 
+    def root_of(self, organisation: str, invocation: str) -> str | None:
+        """The top of its tree, if this log knows of it."""
+        with self._rows.snapshot():
+            return self._rows.root_of(organisation, invocation)
+
     def leaves(self, organisation: str) -> Iterator[bytes]:
         """All leaves of an organisation, in the order of the log and in bounded memory."""
         needle = b'"organisation":' + msgspec.json.encode(organisation)

@@ -1,6 +1,7 @@
 """Legal holds in PostgreSQL: one list for all planes that share the database."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Final, final
 
 from ringfence.stores.hold import Hold, require_subject, stands, unheld
@@ -17,6 +18,9 @@ _PLACE: Final = b"""INSERT INTO legal_holds VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT (organisation, subject) DO NOTHING"""
 _RELEASE: Final = b"""DELETE FROM legal_holds WHERE organisation = %s AND subject = %s
     RETURNING subject, reason, actor, time_us"""
+
+_LOCK: Final = b"""SELECT pg_advisory_lock(
+    hashtextextended(current_schema() || ':ringfence:holds:' || %s, 0))"""
 
 
 @final
@@ -39,16 +43,26 @@ class PostgresHolds:
         require_subject(hold.subject)
         values = (self._organisation, hold.subject, hold.reason, hold.actor, int(hold.time_us))
         with closing(self._open()) as connection, translated(NOUN):
+            connection.execute(_LOCK, (self._organisation,))
             if connection.execute(_PLACE, values).rowcount != 1:
                 raise stands(hold.subject)
 
     def release(self, subject: str) -> Hold:
         """End a hold."""
         with closing(self._open()) as connection, translated(NOUN):
+            connection.execute(_LOCK, (self._organisation,))
             row = connection.execute(_RELEASE, (self._organisation, subject)).fetchone()
         if row is None:
             raise unheld(subject)
         return _hold(*row)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """By a lock of a session of its own, which ends with it."""
+        with closing(self._open()) as connection:
+            with translated(NOUN):
+                connection.execute(_LOCK, (self._organisation,))
+            yield
 
     def _open(self) -> Connection:
         connection = connect(self._address)
