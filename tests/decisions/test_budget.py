@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from ringfence.decisions.budget import Book, Demand, Line, Reservation, Settled, Shortfall
+from ringfence.decisions.budget import Book, Count, Demand, Line, Reservation, Settled, Shortfall
 from ringfence.decisions.window import window_of
-from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
+from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
 from ringfence.domain.money import Money
 
 HOUR_US = 3_600_000_000
@@ -474,3 +474,16 @@ TestBooks = Books.TestCase
 
 def test_a_window_in_a_line_says_its_end() -> None:
     assert line(Book(), demand(1)).window == Window(MIDNIGHT - DAY_US, MIDNIGHT)
+
+
+def test_what_is_used_up_for_good_is_told_before_a_rate_in_whatever_order_they_stand() -> None:
+    rate = AccountKey("org_1", BudgetScope.USER, "user_1", Per.TOTAL, Unit.CALLS_PER_MINUTE)
+    tokens = AccountKey("org_1", BudgetScope.TREE, "inv_1", Per.TREE, Unit.TOKENS)
+    counts = (Count(Demand(rate, Money(1), UTC), 1), Count(Demand(tokens, Money(10), UTC), 8))
+    for order in (counts, counts[::-1]):
+        book = Book()
+        assert isinstance(book.reserve([], Money(0), 1_000_000, order), Reservation)
+        short = book.reserve([], Money(0), 1_000_001, order)
+        assert isinstance(short, Shortfall)
+        assert short.line.key.unit is Unit.TOKENS
+        assert {line.reserved for line in book.lines([counts[1].demand], 70_000_000)} == {8}

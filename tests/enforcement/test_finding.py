@@ -19,7 +19,8 @@ def test_a_finding_is_a_change_that_names_its_invocation() -> None:
     assert isinstance(event, Change)
     assert (event.format, event.actor, event.what) == (FORMAT, "plane", "finding.loop")
     assert (event.invocation, event.root, event.subject) == ("inv_2", "inv_1", "inv_2")
-    assert event.detail == {"times": "3"}
+    who = {"agent": live(live()).runtime.agent.id, "agent_name": live(live()).runtime.agent.name}
+    assert event.detail == {"times": "3", **who}
 
 
 def test_a_change_of_the_planes_own_names_what_was_changed() -> None:

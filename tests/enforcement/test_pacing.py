@@ -21,10 +21,12 @@ from tests.gateways.world import (
     organisation,
     provider,
     turns,
+    usd,
     whole,
 )
 
 from ringfence.domain.agent import Limits
+from ringfence.domain.budget import Per
 from ringfence.domain.model import Pace, ProviderProtocol
 from ringfence.domain.organisation import Organisation
 from ringfence.testing.http import MemoryResponse
@@ -148,6 +150,23 @@ def test_a_call_that_has_waited_keeps_its_place_while_it_asks_for_money() -> Non
                 await gate.let()
         assert {(await each).status for each in tasks} == {200}
         assert gate.most == 1
+
+    asyncio.run(story())
+
+
+def test_a_call_that_cannot_be_paid_for_does_not_wait_to_be_told_so() -> None:
+    async def story() -> None:
+        plain = paced(Pace(concurrent=1, queue_seconds=0.02))
+        poor = replace(plain.agents["other"], budgets=(usd(0.000001, Per.DAY),))
+        world, gate = World(replace(plain, agents={**plain.agents, "other": poor})), Gate()
+        world.providers.answering = gate.answer
+        first = begun(world, "rf_agt_triage", 1)
+        await turns()
+        [refused] = await asyncio.gather(*begun(world, "rf_agt_other", 1))
+        assert (refused.status, code_of(refused)) == (402, "budget_exhausted")
+        await gate.let()
+        assert (await first[0]).status == 200
+        world.check_books()
 
     asyncio.run(story())
 

@@ -481,20 +481,29 @@ class Book:
         return period
 
     def _count(self, counts: Sequence[Count], now_us: int) -> list[tuple[Period, int]] | Shortfall:
-        """Set every count aside, or none; a rate counts at once, for whatever becomes of it."""
+        """Set every count aside, or none; a rate counts at once, for whatever becomes of it.
+
+        What is used up for good is told before a rate, for which waiting helps.
+        """
         counted: list[tuple[Period, int]] = []
         rates: list[Period] = []
+        short: Shortfall | None = None
         for demand, amount in counts:
             period = self._current(demand, now_us)
             if period.used + amount > period.cap:
-                for taken, part in counted:
-                    taken.used -= part
-                return Shortfall(line=period.line(), needed=Money(amount))
-            if period.times is not None:
+                if short is None or period.times is None:
+                    short = Shortfall(line=period.line(), needed=Money(amount))
+                if period.times is None:
+                    break
+            elif period.times is not None:
                 rates.append(period)
             else:
                 period.used += amount
                 counted.append((period, amount))
+        if short is not None:
+            for taken, part in counted:
+                taken.used -= part
+            return short
         for period in rates:
             period.used += 1
             period.pass_on((now_us,))

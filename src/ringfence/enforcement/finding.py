@@ -25,6 +25,8 @@ class FindingLog:
     def found(self, live: LiveInvocation, name: str, detail: Mapping[str, str]) -> None:
         """Something was noticed in an invocation; it must be recorded already."""
         what = f"{FINDING}{name}"
+        agent = live.runtime.agent
+        detail = {**detail, "agent": agent.id, "agent_name": agent.name}
         self._write(live.identity.organisation, what, live.id, detail, live.id, live.root)
 
     def changed(

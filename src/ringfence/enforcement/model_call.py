@@ -9,6 +9,7 @@ import msgspec
 
 from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.output_limit import LoweredBy
+from ringfence.domain.budget import Unit
 from ringfence.domain.event import Decision, Intent
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol
@@ -168,7 +169,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         agent = knock.caller.runtime.agent
         found = self.watch.admit(agent, live, quote.route, knock.places)
         if isinstance(found, Lacking):
-            return found
+            return self._unpayable(knock, live, quote, now_us) or found
         if not isinstance(found, Passage):
             return self.turn_away(knock, found, live)
         begun: Ticket | RefusedAction | Lacking | None = None
@@ -181,6 +182,24 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             elif found.places is not None and found.places is not knock.places:
                 found.places.leave(was_sent=False)  # what was waited for is kept for another try
         return begun
+
+    def _unpayable(
+        self, knock: ModelKnock, live: LiveInvocation, quote: Quote, now_us: int
+    ) -> RefusedAction | Lacking | None:
+        """Why a call need not wait for a place: it could not be paid for. Keeps nothing.
+
+        Whoever waited in vain would be told to come again later (429), and do so in vain.
+        """
+        counts = [
+            each
+            for each in live.counted.of(quote.tokens)
+            if each.demand.key.unit is not Unit.CALLS_PER_MINUTE  # what a rate counts is not undone
+        ]
+        reserved = self.reserved(knock, live, quote.worst, counts, now_us)
+        if not isinstance(reserved, Reservation):
+            return reserved
+        self._book.release(reserved)
+        return None
 
     def _reserve(
         self, knock: ModelKnock, live: LiveInvocation, quote: Quote, now_us: int

@@ -45,6 +45,16 @@ def test_a_filter_takes_what_is_asked_for_and_nothing_else(asked: Filter, found:
     assert taken == found.split()
 
 
+@pytest.mark.parametrize(("agent", "has"), [("agt_1", True), ("triage", True), ("agt_2", False)])
+def test_a_finding_is_found_by_the_agent_in_whose_run_it_was_noticed(
+    agent: str,
+    has: bool,  # noqa: FBT001 (a case)
+) -> None:
+    detail = {"times": "3", "agent": "agt_1", "agent_name": "triage"}
+    finding = canonical.encode(change("finding.loop", "inv_1", detail=detail))
+    assert Matcher(Filter(organisation="org_a", agent=agent)).has(finding) is has
+
+
 def test_a_finding_is_a_change_that_can_be_asked_for_alone() -> None:
     finding = canonical.encode(change("finding.loop", "inv_1", detail={"times": "3"}))
     plain = canonical.encode(EVENTS["change"])

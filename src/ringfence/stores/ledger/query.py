@@ -201,8 +201,10 @@ def _is_of(event: AnyEvent, kind: Kind) -> bool:
     return kind == _KINDS[type(event)]
 
 
-def _agents(event: AnyEvent) -> Sequence[str]:
-    return (event.subject,) if isinstance(event, Change) else (event.agent, event.agent_name)
+def _agents(event: AnyEvent) -> Sequence[str | None]:
+    if isinstance(event, Change):  # of a finding: whose run it was noticed in
+        return (event.subject, *map(event.detail.get, ("agent", "agent_name")))
+    return (event.agent, event.agent_name)
 
 
 def _users(event: AnyEvent) -> Sequence[str]:
