@@ -113,10 +113,15 @@ class Workshop:
         assert isinstance(held, Holdable), held
         return held
 
-    async def go(self, name: str = "get_job", /, **more: Any) -> ToolTicket:  # noqa: ANN401
-        """Begin a call that is allowed, up to its dispatch."""
+    def ticket(self, name: str = "get_job", /, **more: Any) -> ToolTicket:  # noqa: ANN401 (fields)
+        """A call that is allowed."""
         ticket = self.begin(name, **more)
         assert isinstance(ticket, ToolTicket), ticket
+        return ticket
+
+    async def go(self, name: str = "get_job", /, **more: Any) -> ToolTicket:  # noqa: ANN401
+        """Begin a call that is allowed, up to its dispatch."""
+        ticket = self.ticket(name, **more)
         await ticket.durable
         assert self.path.written(ticket) is None
         return ticket

@@ -93,7 +93,7 @@ class Embedded:
     async def configuration_changed(self, epoch: Epoch) -> None:
         """Take a new epoch."""
         await asyncio.to_thread(self._prepare_bodies, epoch)
-        self._worker.dispatcher.replace_secrets(epoch.secrets)
+        self._worker.replace_secrets(epoch.secrets)
         await self._worker.configuration_changed(epoch.configuration, epoch.states)
 
     def _prepare_bodies(self, epoch: Epoch) -> None:

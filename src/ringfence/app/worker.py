@@ -36,7 +36,10 @@ from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_finish import ToolFinish
+from ringfence.enforcement.tool_memory import ToolMemory
 from ringfence.enforcement.tool_registry import ToolRegistry
+from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.watch import Watch
 from ringfence.gateways.action import ActionDoor, Elsewhere, nowhere
 from ringfence.gateways.approval import ApprovalDoor
@@ -161,9 +164,13 @@ class Worker:
             policies=self.policies,
         )
         self.tools = ToolRegistry(self.directory, clock)
+        self.secret_scans = SecretScans(around.secrets)
+        memory = ToolMemory()
         self.tool_path = ToolPath(
             tools=self.tools,
             policies=self.policies,
+            secrets=self.secret_scans,
+            memory=memory,
             approvals=around.approvals,
             closing=path.closing,
             directory=self.directory,
@@ -184,6 +191,7 @@ class Worker:
             authority=self.authority,
             elsewhere=around.elsewhere,
         )
+        self.tool_finish = ToolFinish(path=self.tool_path, memory=memory, clock=clock)
         self.dispatcher = Dispatcher(around.client, around.secrets)
         proofs = Proofs(
             directory=self.directory,
@@ -266,6 +274,11 @@ class Worker:
             runtime = self.directory.agent(each.agent)
             if runtime is not None and runtime.organisation.id == each.organisation:
                 self.objects.restore(runtime, each.name, each.tokens)
+
+    def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
+        """Use these from now on, and look for them in what is answered."""
+        self.dispatcher.replace_secrets(secrets)
+        self.secret_scans.replace(secrets)
 
     def tidy(self) -> None:
         """End and drop what is over and write out what was counted; call every few seconds."""

@@ -272,7 +272,7 @@ class WorkerProcess:
         match change:
             case Configure():
                 secrets = EnvironmentSecrets(change.secrets, self._environment)
-                worker.dispatcher.replace_secrets(secrets)
+                worker.replace_secrets(secrets)
                 worker.take_configuration(change.configuration, change.states)
             case CredentialsChange():
                 worker.take_credentials(change.credentials)

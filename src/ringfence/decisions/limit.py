@@ -1,6 +1,6 @@
 """Counted limits of an invocation and everything below it: calls, sub-agents, depth, time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 
 from ringfence.decisions import reason
@@ -21,12 +21,14 @@ _SECOND_US = 1_000_000
 class TreeCounts:
     """How many sub-agents there are in a root invocation and below it, and what it has read.
 
-    `seen` are the labels of results that anybody in it was given.
+    `seen` are the labels of results that anybody in it was given; `doubts` say of an action that
+    what must be so after it is not.
     """
 
     sub_agents: int = 0
     alive: int = 0
     seen: frozenset[str] = frozenset()
+    doubts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,6 +146,16 @@ def behind_a_door(name: str, server: str) -> Reason:
     )
 
 
+def tool_stopped(agent: Agent, name: str, words: str) -> Reason:
+    """The rules of a tool end the run when it fails like this; `words` say how it failed."""
+    return _refusal(
+        Code.TOOL_UNAVAILABLE,
+        agent,
+        f"{words} The run is now over.",
+        (("tool", name[:_QUOTED_CHARACTERS]),),
+    )
+
+
 def nobody_to_ask(agent: Agent, name: str) -> Reason:
     """A person must approve it, and this plane has no way to ask one."""
     return _refusal(

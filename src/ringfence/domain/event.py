@@ -140,6 +140,8 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """The permission tier of a tool; empty for other actions."""
     pin: str = ""
     """`sha256:…` of the tool's definition in force."""
+    about: str = ""
+    """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,17 +4,20 @@ Every `if` about permission is a question to `decisions`.
 """
 
 from copy import copy
+from fnmatch import fnmatchcase
 
 import msgspec
 
-from ringfence.decisions import limit, reason
+from ringfence.decisions import failure_rule, limit, reason
 from ringfence.decisions.budget import Book, Reservation
+from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.action import ActionKind
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Hold, Intent
-from ringfence.domain.money import ZERO
-from ringfence.domain.tool import ToolKey
+from ringfence.domain.money import ZERO, Money
+from ringfence.domain.tool import PermissionTier, ToolKey
+from ringfence.domain.tool_rule import Postcondition
 from ringfence.domain.verdict import Code, Deny, Reason, Refused
 from ringfence.enforcement.action_path import ActionPath, Knock, verdict
 from ringfence.enforcement.approval import Approvals, Asking
@@ -27,8 +30,11 @@ from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.record import Ledger, heading
 from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
+from ringfence.enforcement.tool_inspection import Inspected, Inspections
+from ringfence.enforcement.tool_memory import REST, ToolMemory
 from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes, facts_of
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
+from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.enforcement.watch import Watch
 from ringfence.stores.body import Body
@@ -62,6 +68,8 @@ class ToolKnock(Knock, frozen=True, kw_only=True):
     """Id of the approval that this attempt rests on."""
     consumed: str = ""
     """The action for which that approval has been used up; set by `supply` alone."""
+    about: str = ""
+    """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
 
 
 class Holdable(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +83,15 @@ class Holdable(msgspec.Struct, frozen=True, kw_only=True):
     def reasons(self) -> tuple[str, ...]:
         """Why a person is asked."""
         return self.asking.reasons
+
+
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that does not end with its answer: `ToolFinish.finish` brings it to an end.
+
+    It has failed, so that its rules say what happens; or it is good, and its state must be checked.
+    """
+
+    what: Failed | Inspected
 
 
 class LackingApproval(Lacking, frozen=True, kw_only=True):
@@ -104,6 +121,8 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         ids: Ids,
         tools: ToolRegistry,
         policies: Policies,
+        secrets: SecretScans,
+        memory: ToolMemory,
         approvals: Approvals | None = None,
         supplier: Supplier | None = None,
         meter: Meter | None = None,
@@ -126,6 +145,10 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         )
         self._approvals = approvals
         self.quotes = ToolQuotes(tools=tools, policies=policies)
+        self._memory = memory
+        self.inspections = Inspections(
+            quotes=self.quotes, secrets=secrets, memory=memory, clock=clock
+        )
 
     def decide(self, knock: ToolKnock) -> ToolTicket | Holdable | RefusedAction | Lacking:
         """Admit, decide, reserve and write the intent; never waits, may raise."""
@@ -154,11 +177,13 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             live.identity.organisation, live.root, live.top.runtime.agent, knock.key.merged
         )
         counts = (*live.counted.tool_calls, of_tool)
-        reserved = self.reserved(knock, live, ZERO, counts, now_us)
+        price = Money(failure_rule.price_of(quote.server.rules, knock.key.name))
+        reserved = self.reserved(knock, live, price, counts, now_us)
         if not isinstance(reserved, Reservation):
             return reserved
         try:
-            if not quote.asks or knock.consumed:
+            doubts = live.tree.doubts and quote.tier >= PermissionTier.CONSEQUENTIAL
+            if knock.consumed or not (quote.asks or doubts):
                 return self._ticket(knock, live, quote, reserved, now_us)
         except BaseException:
             self._book.release(reserved)
@@ -197,6 +222,43 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         organisation = caller.runtime.organisation
         names = organisation.tools if server is None else (server,)
         return self.quotes.usable(caller, live, names, self._clock.now_us())
+
+    def inspect(self, ticket: ToolTicket, raw: bytes) -> Inspected | Unfinished:
+        """Look at the raw result of a call before the agent gets it.
+
+        An `Inspected` is sent, and the ticket settled with its `ending`; anything else is for
+        `ToolFinish.finish`.
+        """
+        looked = self.inspections.look(ticket, raw)
+        if isinstance(looked, Failed):
+            return Unfinished(what=looked)
+        if not looked.is_error and self.postconditions(ticket):
+            return Unfinished(what=looked)
+        return looked
+
+    def built_in(self, ticket: ToolTicket) -> bytes | None:
+        """The result of a tool that the path answers itself; None if it is another's."""
+        if ticket.key != REST:
+            return None
+        return self._memory.rest(ticket.caller, ticket.arguments)
+
+    def postconditions(self, ticket: ToolTicket) -> list[Postcondition]:
+        """What must be so after a call."""
+        rules = ticket.quote.server.rules.postconditions
+        if not rules or ticket.intent.operation != CALL:
+            return []
+        return [rule for rule in rules if fnmatchcase(ticket.key.name, rule.pattern)]
+
+    def doubt(self, ticket: ToolTicket, told: str) -> None:
+        """What must be so after a call is not: the tree's next serious action is held."""
+        live = ticket.live
+        live.tree.doubts[ticket.action] = f"after `{ticket.key.merged}`: {told}"
+        detail = {"tool": ticket.key.merged, "action": ticket.action, "told": told}
+        self.findings.found(live, "postcondition", detail)
+
+    def end_run(self, live: LiveInvocation, why: Reason) -> None:
+        """End an invocation for good, because a tool's rules say so."""
+        self._invocations.stop(live, why, self._clock.now_us())
 
     def attempted(self, knock: ToolKnock) -> Attempted:
         """What was asked for, as a refusal records it; without its invocation."""
@@ -244,7 +306,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         asking = Asking(
             binding=binding,
             agent_name=runtime.agent.name,
-            reasons=quote.decision.reasons,
+            reasons=(*quote.decision.reasons, *live.tree.doubts.values()),
             seconds=rules.seconds,
             quorum=rules.quorum,
             escalate_to=runtime.agent.escalate_to,
@@ -306,6 +368,8 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         )
         live.is_recorded = True
         live.running.add(ticket)
+        if knock.consumed:
+            live.tree.doubts.clear()  # a person has seen them and said yes all the same
         return ticket
 
     def _settle(self, ticket: ToolTicket, ending: ToolEnding) -> None:
@@ -323,16 +387,6 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             ticket.places.leave()
 
 
-class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """A result that was looked at before the agent gets it."""
-
-    result: bytes
-    """Raw JSON of the result to send."""
-    is_error: bool = False
-    error: str = ""
-    """Why it is not the upstream's own, if it is not."""
-
-
 def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:
     intent.action_kind = ActionKind.TOOL_CALL.value
     intent.resource = knock.key.merged
@@ -343,6 +397,7 @@ def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:
     intent.call_id = knock.call_id[:_NAME_CHARACTERS]
     intent.permission = quote.tier.name.lower()
     intent.pin = quote.pin
+    intent.about = knock.about
     intent.approval = knock.approval if knock.consumed else ""
     intent.decision = Decision(verdict="allow", facts=dict(facts_of(quote.decision)))
 

@@ -1,0 +1,39 @@
+import base64
+
+import pytest
+
+from ringfence.enforcement.tool_secret import SecretScans
+from ringfence.stores.secret import EnvironmentSecrets
+
+KEY = "sk-canary-0123456789abcdef/+tail"
+
+
+def scans(**values: str) -> SecretScans:
+    return SecretScans(EnvironmentSecrets(frozenset(values), values))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        KEY.encode(),
+        base64.b64encode(KEY.encode()),
+        KEY.replace("/", "\\/").encode(),
+        KEY.replace("-", "%2D").encode(),
+    ],
+)
+def test_a_known_credential_is_found_in_its_usual_forms(shown: bytes) -> None:
+    assert scans(ONE="another-secret-of-the-plane", TWO=KEY).finds(b'{"text":"' + shown + b'"}')
+
+
+def test_what_only_looks_like_a_secret_is_not_one() -> None:
+    found = scans(ONE=KEY, SHORT="ollama")
+    for text in (b"sk-proj-aaaaaaaaaaaaaaaaaaaaaaaa", b"AKIAIOSFODNN7EXAMPLE", b"ollama", b""):
+        assert not found.finds(text)
+
+
+def test_after_a_reload_the_new_ones_are_looked_for() -> None:
+    found = scans(ONE=KEY)
+    new = "the-new-secret-0123456789"
+    found.replace(EnvironmentSecrets(frozenset({"ONE"}), {"ONE": new}))
+    assert found.finds(new.encode())
+    assert not found.finds(KEY.encode())
