@@ -22,6 +22,7 @@ from ringfence.config.problem import Place, Problem, Problems, shown
 from ringfence.config.reading import Reading
 from ringfence.config.reference import check_fallbacks, note_budgets, note_unenforced
 from ringfence.config.section import Section
+from ringfence.config.tool_lock import read_lock
 from ringfence.domain.organisation import Configuration, Organisation
 
 _FORMAT = "1"
@@ -108,7 +109,9 @@ def _read_file(path: Path, reading: Reading) -> Organisation | None:
     root = Section(node, "the configuration", reading)
     if not _is_this_format(root):
         return None
-    organisation = _read_organisation(root, path.parent)
+    organisation = replace(
+        _read_organisation(root, path.parent), tool_lock=read_lock(path, reading)
+    )
     root.close()
     check_fallbacks(organisation.models, organisation.providers, reading)
     judge_policies(organisation, path.parent, reading.problems)
