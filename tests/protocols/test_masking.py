@@ -1,11 +1,14 @@
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.domain.masking import Found
+from ringfence.protocols import masking
 from ringfence.protocols.masking import mark, mask
 
 SECRET = re.compile("jane@roe[.]example|4711471")
@@ -109,3 +112,70 @@ def test_json_stays_the_same_but_for_the_marks(value: object) -> None:
         expected = json.dumps(value).replace("jane@roe.example", mark("who"))
         if masked.counts.keys() <= {"who"} and "4711471" not in text:
             assert json.dumps(json.loads(masked.whole)) == expected
+
+
+_PIECES = st.text(alphabet='a@.é\\"{},: 7x', max_size=6)
+_EVENTS = st.one_of(
+    st.builds(
+        lambda said, index, pad: {
+            "id": "chatcmpl-1",
+            "choices": [{"index": index, "delta": {"content": said}}],
+            "obfuscation": pad,
+        },
+        _PIECES,
+        st.integers(0, 1),
+        _PIECES,
+    ),
+    st.builds(
+        lambda said, number: {
+            "type": "response.output_text.delta",
+            "sequence_number": number,
+            "item_id": "msg_1",
+            "delta": said,
+        },
+        _PIECES,
+        st.integers(0, 99_999),
+    ),
+    st.builds(lambda said: {"text": said, "note": said, "content": [said]}, _PIECES),
+)
+
+
+@given(st.lists(_EVENTS, max_size=12), st.booleans())
+def test_lines_of_one_form_are_masked_as_if_each_was_read_alone(
+    events: list[object],
+    is_ascii: bool,  # noqa: FBT001 (a way to write JSON)
+) -> None:
+    said = [json.dumps(each, ensure_ascii=is_ascii) for each in events]
+    whole = "".join(f"data: {each}\n\n" for each in said).encode()
+    quick = mask(whole, find)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ringfence.protocols.masking._FORMS_MOST", 0)
+        assert mask(whole, find) == quick
+
+
+@given(st.lists(st.text(alphabet='a@.x"\\,: content', max_size=30), max_size=8))
+def test_lines_that_are_no_json_are_masked_as_if_each_was_read_alone(lines: list[str]) -> None:
+    whole = "".join(f"data: {each}\n" for each in lines).encode()
+    quick = mask(whole, find)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ringfence.protocols.masking._FORMS_MOST", 0)
+        assert mask(whole, find) == quick
+
+
+def test_a_long_stream_reads_each_form_of_event_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+    plain = masking._texts_of  # noqa: SLF001 (counts how often it is asked)
+
+    def counted(*args: Any, **more: Any) -> Iterator[Any]:  # noqa: ANN401 (as it is)
+        nonlocal read
+        read += 1
+        return plain(*args, **more)
+
+    monkeypatch.setattr(masking, "_texts_of", counted)
+    events = [
+        {"id": "chatcmpl-1", "sequence_number": n, "choices": [{"delta": {"content": f"w{n} "}}]}
+        for n in range(2000)
+    ]
+    whole = "".join(f"data: {json.dumps(each)}\n\n" for each in events).encode()
+    assert mask(whole, find).whole == whole
+    assert read <= 3

@@ -7,7 +7,7 @@ between strings. The pieces that a stream sends of one text are looked at as one
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 from ringfence.domain.masking import Found
 
@@ -29,6 +29,14 @@ _GROWING: Final = frozenset(
     }
 )  # fmt: skip
 """The fields that streams send piece by piece: chat, responses, messages, Gemini."""
+
+_CHANGING: Final = re.compile(
+    rb'"(?:obfuscation|' + b"|".join(sorted(_GROWING)) + rb')"\s*+:\s*+("(?:[^"\\]|\\.)*+")',
+    re.DOTALL,
+)
+"""What differs from event to event of a stream: its pieces, and OpenAI's padding beside them."""
+_NUMBER: Final = re.compile(rb'("sequence_number": ?)\d{1,4}(?=[,}])')
+_FORMS_MOST: Final = 256
 
 _STRUCTURE: Final = b" \t\r\n,:{}[]"
 _SHORTEST_BETWEEN: Final = 5
@@ -54,33 +62,83 @@ class _Text(NamedTuple):
 
 def mask(whole: bytes, find: Find) -> Masked:
     """Mask a message, or a part of one that begins and ends outside its strings."""
-    counts: dict[str, int] = {}
-    edits: dict[Span, bytes] = {}
-    groups: dict[bytes, list[_Text]] = {}
-    clean: set[str] = set()  # a stream says the same names and ids in every event
-    for text in _texts(whole):
+    notes = _Notes(find)
+    if _STREAM.match(whole):
+        _take_stream(whole, notes)
+    else:
+        for text in _texts_of(whole, 0, len(whole), is_stream=False):
+            notes.take(text)
+    notes.end()
+    edits = sorted(notes.edits.items())
+    return Masked(_rewritten(whole, edits) if edits else whole, notes.counts)
+
+
+@final
+class _Notes:
+    """What is to be written where in one message, and the texts that must be seen together."""
+
+    def __init__(self, find: Find) -> None:
+        self.edits: dict[Span, bytes] = {}
+        self.counts: dict[str, int] = {}
+        self._find = find
+        self._groups: dict[bytes, list[_Text]] = {}
+        self._clean: set[str] = set()  # a stream says the same names and ids in every event
+
+    def take(self, text: _Text) -> None:
         if text.group:
-            groups.setdefault(text.group, []).append(text)
-        elif text.said not in clean and not _edit([text], find, edits, counts):
-            clean.add(text.said)
-    for texts in groups.values():
-        _edit(texts, find, edits, counts)
-    return Masked(_rewritten(whole, sorted(edits.items())) if edits else whole, counts)
+            self._groups.setdefault(text.group, []).append(text)
+        elif text.said not in self._clean and not self._edit([text]):
+            self._clean.add(text.said)
+
+    def end(self) -> None:
+        for texts in self._groups.values():
+            self._edit(texts)
+
+    def _edit(self, texts: Sequence[_Text]) -> bool:
+        return _edit(texts, self._find, self.edits, self.counts)
+
+
+def _take_stream(whole: bytes, notes: _Notes) -> None:
+    """Line by line; one that differs from an earlier one only in what changes is not read anew.
+
+    INVARIANT: lines of one form have the same strings at the same places, but for those that were
+    cut out: in their place stand strings, and nothing within a JSON string looks like a name that
+    is followed by one, since its quotes are escaped.
+    """
+    forms: dict[tuple[bytes, ...], Sequence[bytes]] = {}
+    at = 0
+    for line in whole.splitlines(keepends=True):
+        end = at + len(line)
+        cuts = [each.span(1) for each in _CHANGING.finditer(whole, at, end)]
+        form = tuple(_around(whole, at, end, cuts))
+        groups = forms.get(form)
+        if groups is None:
+            texts = list(_texts_of(whole, at, end, is_stream=True))
+            edited = len(notes.edits)
+            for text in texts:
+                notes.take(text)
+            known = {(text.start, text.end): text.group for text in texts}
+            is_read = all(cut in known for cut in cuts) and len(notes.edits) == edited
+            if is_read and len(forms) < _FORMS_MOST:
+                forms[form] = [known[cut] for cut in cuts]
+        else:
+            for (start, stop), group in zip(cuts, groups, strict=True):
+                said = _said(whole[start + 1 : stop - 1])
+                notes.take(_Text(start, stop, said, is_string=True, group=group))
+        at = end
+
+
+def _around(whole: bytes, start: int, end: int, cuts: Sequence[Span]) -> Iterator[bytes]:
+    """What stands before, between and after what was cut out; its number in a stream left out."""
+    for cut, stop in cuts:
+        yield _NUMBER.sub(rb"\1", whole[start:cut])
+        start = stop
+    yield _NUMBER.sub(rb"\1", whole[start:end])
 
 
 def mark(name: str) -> str:
     """What stands for something masked. It tells nothing but what kind it was."""
     return f"[masked:{name}]"
-
-
-def _texts(whole: bytes) -> Iterator[_Text]:
-    if _STREAM.match(whole):
-        at = 0
-        for line in whole.splitlines(keepends=True):
-            yield from _texts_of(whole, at, at + len(line), is_stream=True)
-            at += len(line)
-    else:
-        yield from _texts_of(whole, 0, len(whole), is_stream=False)
 
 
 def _texts_of(whole: bytes, start: int, end: int, *, is_stream: bool) -> Iterator[_Text]:
