@@ -149,6 +149,7 @@ class Plane:
             workers=self.workers,
             configuration=lambda: self.configuration,
             reload=self._reload,
+            proposed=self._proposed,
             record=self._record,
             keys=SigningKeys(folder),
             open_ledger=lambda: LedgerReader(folder),
@@ -297,6 +298,11 @@ class Plane:
             raise UsageError("configuration_invalid", f"ringfence.yaml:3: wrong, said to {actor}")
         self.load(*self.reloading)
         return self.configuration
+
+    def _proposed(self) -> Configuration:
+        """What the files say: the next reload, with nothing registered."""
+        found = self.reloading or ()
+        return Configuration(organisations={each.name: each for each in found}, digest="")
 
     async def _record(self, note: ChangeNote) -> None:
         if not self.is_recording:

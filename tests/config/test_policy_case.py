@@ -9,13 +9,12 @@ from ringfence.config.tree import parse
 from ringfence.decisions.policy.case import Case
 from ringfence.domain.action import ActionKind
 from ringfence.domain.caller import CallerTier
-from ringfence.domain.policy import PolicySource, PolicyVerdict
+from ringfence.domain.policy import PolicyVerdict
 from ringfence.domain.tool import PermissionTier, ToolServer
 
 _ACME = organisation(
     tools={"crm": ToolServer(name="crm", tiers=(("get_*", PermissionTier.READ),))},
     timezone="Europe/Berlin",
-    policies=PolicySource(files={}, digest="", folder="policies"),
 )
 
 
@@ -24,7 +23,7 @@ def _read(folder: Path, text: str, name: str = "a.test.yaml") -> list[Case]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     problems = Problems()
-    cases = read_cases(_ACME, folder, problems)
+    cases = read_cases(_ACME, folder / "policies", problems)
     problems.check()
     return cases
 
@@ -124,10 +123,6 @@ def test_files_in_folders_are_read_in_order(tmp_path: Path) -> None:
     assert [case.file for case in _read(tmp_path, text)] == ["a.test.yaml", "b.test.yaml"]
     (tmp_path / "policies" / "c.test.yaml").write_bytes(b"\xff")
     assert _problems(tmp_path, text) == ["0: cannot be read"]
-
-
-def test_without_policies_there_are_no_cases(tmp_path: Path) -> None:
-    assert read_cases(organisation(), tmp_path, Problems()) == []
 
 
 def test_numbers_stand_in_json_as_they_are_written() -> None:

@@ -48,7 +48,7 @@ def _try(folder: Path, name: str) -> Trial:
     organisation = load(path, {}).configuration.organisations["acme"]
     assert organisation.policies is not None
     problems = Problems()
-    cases = read_cases(organisation, folder, problems)
+    cases = read_cases(organisation, folder / "policies", problems)
     problems.check()
     rules = read_source(organisation.policies.files).rules
     return try_cases(PolicySet(organisation, rules), cases)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.config.variable import Expansion, expand, references, sole_reference
+from ringfence.config.variable import AnyValue, Expansion, expand, references, sole_reference
 
 ENVIRONMENT = {"A": "one", "B_2": "two", "EMPTY": ""}
 
@@ -58,3 +58,9 @@ def test_every_text_can_be_written_with_escapes(text: str) -> None:
 def test_a_text_that_is_not_broken_keeps_no_reference_to_known_variables(text: str) -> None:
     found = expand(text, {"A": "x", "b": "y"})
     assert found.is_broken or not references(found.value.replace("$${", "")) or "$${" in text
+
+
+def test_an_environment_of_any_value_lacks_nothing() -> None:
+    found = AnyValue(ENVIRONMENT)
+    assert (found["A"], found["C"], found.get("EMPTY")) == ("one", "unset", "unset")
+    assert (list(found), len(found)) == (list(ENVIRONMENT), len(ENVIRONMENT))

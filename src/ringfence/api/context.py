@@ -119,6 +119,7 @@ class ControlContext:
 
     `configuration` gives the one in force. `reload` reads the files again for an actor, all or
     nothing, and returns when every worker has the new epoch (UsageError if they are wrong).
+    `proposed` only reads them, blocking: what a reload would take, without prices.
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
     fresh readers, one for each request, `open_shelves` what bodies are erased from, `holds` what
     must not be erased of an organisation. `approvals` is where held calls wait,
@@ -134,6 +135,7 @@ class ControlContext:
     workers: Workers
     configuration: Callable[[], Configuration]
     reload: Callable[[str], Awaitable[Configuration]]
+    proposed: Callable[[], Configuration]
     record: Callable[[ChangeNote], Awaitable[None]]
     open_ledger: Callable[[], LedgerReader]
     open_bodies: Callable[[], BodyReader]

@@ -19,6 +19,7 @@ from ringfence.app.data_port import tls_of
 from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
+from ringfence.app.policy import judge_all, known_tools
 from ringfence.app.readers import readers
 from ringfence.app.recovery import with_tokens
 from ringfence.app.retention import RetentionWork
@@ -29,6 +30,7 @@ from ringfence.app.tool import ToolArchive
 from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings, sources
 from ringfence.app.witness import Witnesses
+from ringfence.config.loading import load
 from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
@@ -182,10 +184,17 @@ class Plane:
             with_tokens, self._stores.recovered, configuration, self._storage
         )
         self.workers.install(self._beginning(configuration, prepared, recovered))
+        self._warn_of_policies(configuration)
         await self._note_epoch(configuration, "plane")
         await self._note_restored(configuration)
         for action in self._stores.recovered.unknown:
             _LOG.warning("an action of an earlier run has no known outcome", extra={"act": action})
+
+    def _warn_of_policies(self, configuration: Configuration) -> None:
+        """Tell of policies that do not fit what is known of tools: these calls are denied."""
+        facts = known_tools(configuration, self.workers.tools)
+        for problem in judge_all(configuration, facts, self._settings.config).found():
+            _LOG.warning("a policy does not fit: %s", problem.render())
 
     def _beginning(
         self, configuration: Configuration, prepared: Prepared, recovered: Recovered
@@ -263,6 +272,7 @@ class Plane:
             workers=self.workers,
             configuration=self.configuration,
             reload=self.reload,
+            proposed=lambda: load(self._settings.config, self._environment).configuration,
             record=self._record,
             clock=self._clock,
             ids=self._ids,
@@ -298,6 +308,9 @@ class Plane:
         async with self._reloading:
             now_us = self._clock.now_us()
             prepared = await asyncio.to_thread(prepare, self._settings, self._environment, now_us)
+            facts = known_tools(self.configuration(), self.workers.tools)
+            judged = partial(judge_all, prepared.configuration, facts, self._settings.config)
+            (await asyncio.to_thread(judged)).check()
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
             before, self._configuration = self.configuration(), configuration
             self._secrets = prepared.secrets

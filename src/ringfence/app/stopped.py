@@ -1,7 +1,7 @@
 """The control plane's functions on a plane that is not running, for the command line."""
 
 import os
-from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +17,7 @@ from ringfence.app.storage import storage_of
 from ringfence.app.stores import attest_others
 from ringfence.app.tool import AtOnce
 from ringfence.config.settings import Settings
+from ringfence.config.variable import AnyValue
 from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval
@@ -146,29 +147,6 @@ class _Installation:
             await writer.close()
 
 
-class _AnyValue(Mapping[str, str]):
-    """An environment in which every variable is set.
-
-    Reading a stopped plane's record needs no provider's secret, and makes no call.
-    """
-
-    def __init__(self, real: Mapping[str, str]) -> None:
-        self._real = real
-
-    def __getitem__(self, name: str) -> str:
-        return self._real.get(name) or "unset"
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._real)
-
-    def __len__(self) -> int:
-        return len(self._real)
-
-    def get(self, name: str, default: object = None) -> str:
-        del default
-        return self[name]
-
-
 @asynccontextmanager
 async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[ASGIApp]:
     """The same application as a running plane's, on the stores alone.
@@ -177,7 +155,7 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
     Raises RingfenceError if the configuration or a store cannot be used.
     """
     now_us = SystemClock().now_us()
-    prepared = prepare(settings, _AnyValue(environment), now_us)
+    prepared = prepare(settings, AnyValue(environment), now_us)
     storage = storage_of(settings)
     state = storage.state()
     try:
@@ -188,6 +166,7 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                 workers=_NoWorkers(),
                 configuration=lambda: installation.configuration,
                 reload=installation.reload,
+                proposed=lambda: installation.configuration,
                 record=installation.record,
                 open_ledger=lambda: LedgerReader(storage.logs()),
                 open_bodies=lambda: BodyReader(storage.shelves()),

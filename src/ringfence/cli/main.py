@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "agent": ("ringfence.cli.agent:agent", "Agents and their tokens."),
     "approval": ("ringfence.cli.approval:approval", "Calls that wait for a person."),
     "tools": ("ringfence.cli.tools.command:tools", "Tools: what is accepted, what has changed."),
+    "policy": ("ringfence.cli.policy:policy", "Policies: judge, test and explain them."),
     "trace": ("ringfence.cli.trace.command:trace", "What agents did, step by step."),
     "audit": ("ringfence.cli.audit:audit", "The record: search, export, verify."),
     "budget": ("ringfence.cli.budget:budget", "What is spent and left; grant more."),

@@ -114,7 +114,9 @@ def _read_file(path: Path, reading: Reading) -> Organisation | None:
     )
     root.close()
     check_fallbacks(organisation.models, organisation.providers, reading)
-    judge_policies(organisation, path.parent, reading.problems)
+    if organisation.policies is not None:
+        place = path.parent / organisation.policies.folder
+        judge_policies(organisation, place, reading.problems)
     note_budgets(organisation, reading)
     note_unenforced(reading)
     reading.places["organisation",] = root.at("organisation")

@@ -14,9 +14,8 @@ from ringfence.config.problem import Place, Problems, nearest, shown
 from ringfence.config.reading import Reading
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Node, Table, Text
-from ringfence.decisions.permission import METHODS, tier_of
 from ringfence.decisions.policy.case import Case
-from ringfence.decisions.scope import BUILT_IN
+from ringfence.decisions.policy.entity import tier_in
 from ringfence.domain.action import ActionKind
 from ringfence.domain.caller import CallerTier
 from ringfence.domain.organisation import Organisation
@@ -51,12 +50,9 @@ class _File:
 def read_cases(organisation: Organisation, folder: Path, problems: Problems) -> list[Case]:
     """Every case in the folder of an organisation's policies and in all folders in it.
 
-    `folder` is that of the configuration. What is wrong with a file is noted.
+    `folder` is that of the policies. What is wrong with a file is noted.
     """
-    if organisation.policies is None:
-        return []
-    place = folder / organisation.policies.folder
-    paths = sorted(place.rglob(f"*{SUFFIX}"))
+    paths = sorted(folder.rglob(f"*{SUFFIX}"))
     return [case for path in paths for case in _read(_File(organisation, path, problems))]
 
 
@@ -151,13 +147,7 @@ def _tier(
             what = f"unknown tier {shown(item.written)}"
             section.problem(item.place, what, nearest(item.written, words))
         return words.get(item.value, PermissionTier.IRREVERSIBLE)
-    if kind is ActionKind.MODEL_CALL:
-        return PermissionTier.READ
-    server_name, _, tool = resource.partition("__")
-    servers = {**organisation.tools, BUILT_IN.name: BUILT_IN}
-    if kind is ActionKind.TOOL_CALL and server_name in servers:
-        return METHODS if "/" in tool else tier_of(servers[server_name], tool)
-    return PermissionTier.CONSEQUENTIAL
+    return tier_in(organisation, kind, resource)
 
 
 def _moment(section: Section, organisation: Organisation) -> int:

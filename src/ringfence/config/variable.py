@@ -1,7 +1,7 @@
 """References to environment variables: `${NAME}`, and `$${` for a literal `${`."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -45,3 +45,28 @@ def sole_reference(text: str) -> str | None:
     """The name, if the whole text is exactly one reference."""
     match = _WHOLE.fullmatch(text)
     return match[1] if match else None
+
+
+class AnyValue(Mapping[str, str]):
+    """An environment in which every variable is set: for who makes no call and needs no secret."""
+
+    def __init__(self, real: Mapping[str, str]) -> None:
+        """Give the real values where there are any."""
+        self._real = real
+
+    def __getitem__(self, name: str) -> str:
+        """The real value, or something that is none."""
+        return self._real.get(name) or "unset"
+
+    def __iter__(self) -> Iterator[str]:
+        """The real names."""
+        return iter(self._real)
+
+    def __len__(self) -> int:
+        """How many there really are."""
+        return len(self._real)
+
+    def get(self, name: str, default: object = None) -> str:
+        """As `__getitem__`: nothing is missing."""
+        del default
+        return self[name]

@@ -14,6 +14,7 @@ from ringfence.analysis.tool_drift import Standing, judge, trusted
 from ringfence.analysis.tool_pin import pin_of
 from ringfence.domain.error import UsageError
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.policy import ToolFacts
 from ringfence.domain.tool import ToolDefinition, ToolState
 from ringfence.domain.tool_source import ToolListing, ToolPin, ToolSource
 from ringfence.enforcement.tool_registry import elsewhere, home_of, pin_at, pinned, readable
@@ -76,6 +77,14 @@ class ToolCustody:
     def find(self, organisation: str, source: str) -> ToolSource | None:
         """One source; None if it was never seen."""
         return self._sources.get((organisation, source))
+
+    def facts(self, organisation: str) -> dict[str, ToolFacts]:
+        """What policies may know of every tool in force, by its name in scopes and policies."""
+        return {
+            f"{source.listing.source}__{name}": ToolFacts(input_schema=each.definition.input_schema)
+            for source in self.of(organisation)
+            for name, each in self.standing(organisation, source.listing.source).items()
+        }
 
     def standing(self, organisation: str, source: str) -> Mapping[str, Standing]:
         """How each tool of a source stands; empty if it was never seen."""

@@ -126,11 +126,11 @@ def test_with_tools_known_their_arguments_are_checked_too(
         "when { context.arguments has amnt && context.arguments.amnt > 100 };",
     )
     organisation = load_text(TEXT).configuration.organisations["acme"]
-    assert judge_policies(organisation, tmp_path, Problems()) == ("a.cedar#1",)
+    assert judge_policies(organisation, tmp_path / "policies", Problems()) == ("a.cedar#1",)
     problems = Problems()
     schema = b'{"properties": {"amount": {"type": "integer"}}}'
     tools = {"crm__refund": ToolFacts(input_schema=schema)}
-    assert judge_policies(organisation, tmp_path, problems, tools) == ()
+    assert judge_policies(organisation, tmp_path / "policies", problems, tools) == ()
     (found,) = problems.found()
     assert found.place.line == 2
     assert "`amnt`" in found.what

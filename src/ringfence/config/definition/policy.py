@@ -50,15 +50,20 @@ def judge_policies(
 ) -> tuple[str, ...]:
     """Note everything in the policies that does not fit what is defined, and the tools known.
 
-    `folder` is that of the configuration. Gives the ids of the policies whose tools nobody has
-    listed yet.
+    `folder` is that of the policies. Gives the ids of those whose tools nobody has listed yet.
     """
     source = organisation.policies
     if source is None:
         return ()
     judged = validate(read_source(source.files).rules, organisation, tools)
-    note_faults(folder / source.folder, judged.faults, problems)
+    note_faults(folder, judged.faults, problems)
     return judged.unchecked
+
+
+def policies_folder(source: PolicySource, config: Path) -> Path:
+    """Where policies stand: beside the configuration, or beside a further organisation's file."""
+    beside = config.parent / source.folder
+    return beside if beside.is_dir() else config.parent / "organisations" / source.folder
 
 
 def note_faults(folder: Path, faults: Iterable[Fault], problems: Problems) -> None:

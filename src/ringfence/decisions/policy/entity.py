@@ -3,13 +3,16 @@
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
+from ringfence.decisions.permission import METHODS, tier_of
 from ringfence.decisions.policy.engine import Json, Uid, uid
 from ringfence.decisions.policy.rule import PATTERN, Parties, Rule, can_act, can_concern
+from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Agent
 from ringfence.domain.host import is_private
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import Question
+from ringfence.domain.tool import PermissionTier
 
 RESOURCES: Mapping[ActionKind, str] = {
     ActionKind.MODEL_CALL: "Model",
@@ -92,6 +95,28 @@ def entities_of(
 def patterns_of(name: str, patterns: Iterable[str]) -> frozenset[Uid]:
     """The patterns that a name fits, as groups that it is in."""
     return frozenset((PATTERN, each) for each in patterns if fnmatchcase(name, each))
+
+
+def tier_in(organisation: Organisation, action: ActionKind, resource: str) -> PermissionTier:
+    """The permission tier of an action as the configuration says."""
+    if action is ActionKind.MODEL_CALL:
+        return PermissionTier.READ
+    server_name, _, tool = resource.partition("__")
+    server = {**organisation.tools, BUILT_IN.name: BUILT_IN}.get(server_name)
+    if action is ActionKind.TOOL_CALL and server is not None:
+        return METHODS if "/" in tool else tier_of(server, tool)
+    return PermissionTier.CONSEQUENTIAL
+
+
+def kind_of(organisation: Organisation, resource: str) -> ActionKind:
+    """What kind of action is meant by the name of a resource alone."""
+    if resource in organisation.models:
+        return ActionKind.MODEL_CALL
+    if "__" in resource:
+        return ActionKind.TOOL_CALL
+    if resource in organisation.agents:
+        return ActionKind.AGENT_CALL
+    return ActionKind.HTTP_REQUEST if "." in resource else ActionKind.SHELL_EXEC
 
 
 def server_of(tool: str) -> str:

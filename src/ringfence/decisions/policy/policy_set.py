@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from ringfence.decisions.failure_rule import labels_of
 from ringfence.decisions.policy.entity import (
     entities_of,
     models_of,
@@ -135,12 +136,20 @@ class PolicySet:
         parties = self._parties(question)
         shape = self._shape(question, tool)
         about = About(
-            entities=entities_of(agent, parties, self._organisation, tool.labels if tool else ()),
+            entities=entities_of(agent, parties, self._organisation, self._labels(question, tool)),
             shape=shape or EMPTY,
             zone=self._zone,
             tool=tool,
         )
         return Slice(rules, parties, about, problem=_problem(question, rules, shape))
+
+    def _labels(self, question: Question, tool: ToolFacts | None) -> frozenset[str]:
+        """What the configuration says that a tool brings into a run, and what is known besides."""
+        known = frozenset[str]() if tool is None else tool.labels
+        server_name, _, name = question.resource.partition("__")
+        server = self._organisation.tools.get(server_name)
+        is_tool = question.action is ActionKind.TOOL_CALL and server is not None
+        return known | labels_of(server.rules, name) if is_tool and server else known
 
     def _shape(self, question: Question, tool: ToolFacts | None) -> Shape | None:
         """What the arguments of an action look like; None for a tool that nobody has listed."""
