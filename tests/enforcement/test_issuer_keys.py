@@ -54,7 +54,7 @@ class Web:
 
 
 def ask(keys: FetchedKeys, issuer: Issuer = ABROAD, kid: str = "one") -> list[str]:
-    return [each.kid for each in asyncio.run(keys.of(issuer, kid))]
+    return [each.kid for each in asyncio.run(keys.of("org_1", issuer, kid))]
 
 
 def unavailable(keys: FetchedKeys) -> bool:
@@ -104,7 +104,7 @@ def test_many_calls_at_once_ask_once() -> None:
     keys = FetchedKeys(web, ManualClock())
 
     async def story() -> None:
-        found = await asyncio.gather(*[keys.of(ABROAD, "one") for _ in range(20)])
+        found = await asyncio.gather(*[keys.of("org_1", ABROAD, "one") for _ in range(20)])
         assert all(len(each) == 1 for each in found)
 
     asyncio.run(story())
@@ -148,3 +148,25 @@ def test_known_keys_last_for_an_hour_while_the_issuer_is_away() -> None:
     assert ask(keys) == ["one"]
     clock.advance(RETRY_US)
     assert unavailable(keys)
+
+
+def test_setting_the_wall_clock_back_does_not_lengthen_the_life_of_a_key() -> None:
+    web, clock = Web(key_set(key())), ManualClock()
+    keys = FetchedKeys(web, clock)
+    assert ask(keys) == ["one"]
+    clock.set(clock.now_us() - 10 * STALE_US)
+    clock.advance(FRESH_US)
+    web.answer = key_set(key("EC", "two"))
+    assert ask(keys) == ["two"]
+
+
+def test_organisations_that_trust_one_issuer_ask_it_each_for_itself() -> None:
+    web, clock = Web(key_set(key())), ManualClock()
+    keys = FetchedKeys(web, clock)
+    assert ask(keys) == ["one"]
+    ask(keys, kid="made up")
+    # What the first has asked neither spares the second a question nor keeps it from asking.
+    web.answer = key_set(key(), key("EC", "two"))
+    found = asyncio.run(keys.of("org_2", ABROAD, "two"))
+    assert [each.kid for each in found] == ["one", "two"]
+    assert len(web.asked) == 2

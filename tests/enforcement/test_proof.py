@@ -336,8 +336,8 @@ class Withdrawing:
     def __init__(self) -> None:
         self.kept = jwt.read_keys(key_set(key()))
 
-    async def of(self, issuer: Issuer, kid: str) -> jwt.Keys:
-        del issuer, kid
+    async def of(self, organisation: str, issuer: Issuer, kid: str) -> jwt.Keys:
+        del organisation, issuer, kid
         return self.kept
 
 

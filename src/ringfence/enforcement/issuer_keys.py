@@ -28,8 +28,8 @@ _OK = 200
 class IssuerKeys(Protocol):
     """Whoever knows the keys of issuers."""
 
-    async def of(self, issuer: Issuer, kid: str) -> jwt.Keys:
-        """The issuer's keys; fetched anew if `kid` is not among them.
+    async def of(self, organisation: str, issuer: Issuer, kid: str) -> jwt.Keys:
+        """The issuer's keys, for an organisation; fetched anew if `kid` is not among them.
 
         Raises UnavailableError `issuer_unavailable`.
         """
@@ -38,24 +38,30 @@ class IssuerKeys(Protocol):
 @dataclass(slots=True)
 class _Known:
     keys: jwt.Keys = ()
-    fetched_us: int = 0
-    asked_us: int = -RETRY_US
+    fetched_us: int = -STALE_US
+    """On the monotonic clock: setting the wall clock must not lengthen the life of a key."""
+    asked_us: int = -STALE_US
 
 
 @final
 class FetchedKeys:
-    """Keys by issuer, as long as the configuration names it; bounded by the configuration."""
+    """Keys by organisation and issuer; bounded by the configurations.
+
+    INVARIANT (DESIGN I7): organisations that trust the same issuer ask it each for itself. Else one
+    could tell by the time what another has asked, and made-up key ids of one would keep the other
+    from a new key.
+    """
 
     def __init__(self, client: Requester, clock: Clock) -> None:
         """Nothing is known yet."""
         self._client = client
         self._clock = clock
-        self._known: dict[tuple[str, str], _Known] = {}
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._known: dict[tuple[str, str, str], _Known] = {}
+        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
 
-    async def of(self, issuer: Issuer, kid: str) -> jwt.Keys:
+    async def of(self, organisation: str, issuer: Issuer, kid: str) -> jwt.Keys:
         """The issuer's keys. Raises UnavailableError `issuer_unavailable`."""
-        name = (issuer.keys, issuer.keys_url)
+        name = (organisation, issuer.keys, issuer.keys_url)
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = _Known()
@@ -64,27 +70,27 @@ class FetchedKeys:
         if issuer.keys or self._suffices(known, kid):
             return known.keys
         async with self._locks.setdefault(name, asyncio.Lock()):  # one question at a time
-            now_us = self._clock.now_us()
+            now_us = self._clock.monotonic_us()
             if not self._suffices(known, kid) and now_us - known.asked_us >= RETRY_US:
                 await self._renew(issuer, known)
-        if known.keys and self._clock.now_us() - known.fetched_us < STALE_US:
+        if known.keys and self._clock.monotonic_us() - known.fetched_us < STALE_US:
             return known.keys
         raise UnavailableError("issuer_unavailable", "the keys of the issuer cannot be fetched")
 
     def _suffices(self, known: _Known, kid: str) -> bool:
         """Whether nothing better could be had by asking."""
         has_key = not kid or any(each.kid == kid for each in known.keys)
-        is_fresh = self._clock.now_us() - known.fetched_us < FRESH_US
+        is_fresh = self._clock.monotonic_us() - known.fetched_us < FRESH_US
         return bool(known.keys) and has_key and is_fresh
 
     async def _renew(self, issuer: Issuer, known: _Known) -> None:
-        known.asked_us = self._clock.now_us()
+        known.asked_us = self._clock.monotonic_us()
         try:
             async with asyncio.timeout(FETCH_S):
                 known.keys = jwt.read_keys(await self._fetch(issuer.keys_url))
         except (RingfenceError, TimeoutError):
             return  # the keys that are known may still do
-        known.fetched_us = self._clock.now_us()
+        known.fetched_us = self._clock.monotonic_us()
 
     async def _fetch(self, url: str) -> bytes:
         parts = urlsplit(url)

@@ -114,7 +114,7 @@ class Proofs:
         issuer = next((each for each in issuers if each.issuer == name), None)
         if issuer is None:
             return reason.proof_refused(runtime.agent, "its issuer is not known here")
-        keys = await self._keys.of(issuer, jwt.key_of(proof))
+        keys = await self._keys.of(organisation.id, issuer, jwt.key_of(proof))
         claims = jwt.verify(proof, keys, issuer.algorithms)
         vouched = claims_of.judge(claims, issuer, self._clock.now_us())
         if isinstance(vouched, str):

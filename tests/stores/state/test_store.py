@@ -1,15 +1,14 @@
-from pathlib import Path
+from collections.abc import Callable
 
 from ringfence.decisions.agent import AgentChange
 from ringfence.domain.agent import AgentState
 from ringfence.domain.organisation import Organisation
-from ringfence.stores.state.store import StateStore, open_state
+from ringfence.stores.state.store import StateStore
 
 
 def test_two_processes_share_one_store(
-    state: StateStore, acme: Organisation, tmp_path: Path
+    opening: Callable[[], StateStore], acme: Organisation
 ) -> None:
-    other = open_state(tmp_path / "data")
+    one, other = opening(), opening()
     other.agents.change(acme.id, "triage", AgentChange.SUSPEND, now_us=1, actor="cli:uid=0")
-    assert state.agents.named(acme.id, "triage").state is AgentState.SUSPENDED
-    other.close()
+    assert one.agents.named(acme.id, "triage").state is AgentState.SUSPENDED
