@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
 
+from ringfence.decisions.limit import model_calls_key, tool_calls_key
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 from ringfence.domain.event import AnyEvent, Intent, Outcome, Status
@@ -204,6 +205,22 @@ def test_what_the_books_say_is_the_sum_of_the_outcomes(backend: Backend, tmp_pat
     assert spent[AccountKey("org_a", BudgetScope.AGENT, "agt_1", Per.DAY)] == sum(charged)
     runs = {r.invocation.id: (r.steps, r.cost) for r in recovered.invocations}
     assert runs == {f"inv_{w}": (20, 20 * w + sum(range(20))) for w in range(10)}
+
+
+def test_what_a_tree_has_called_is_known_after_a_restart(backend: Backend, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with backend.writer(tmp_path, "log_1") as writer:
+            for step in range(5):
+                one = intent(f"act_{step}")
+                if step < 3:
+                    one.action_kind, one.resource = "tool.call", "crm__refund"
+                await writer.intend(one)
+
+    asyncio.run(run())
+    spent = {key: amount for key, _, amount in backend.recover(tmp_path, "log_1", NOW_US).spent}
+    assert spent[tool_calls_key("org_a", "inv_1")] == 3
+    assert spent[tool_calls_key("org_a", "inv_1", "crm__refund")] == 3
+    assert spent[model_calls_key("org_a", "inv_1")] == -3  # of five steps
 
 
 def test_an_invocation_opens_runs_and_ends(backend: Backend, tmp_path: Path) -> None:

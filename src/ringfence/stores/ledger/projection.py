@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final, Self, final
 
 from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome
+from ringfence.stores.ledger import tool_count
 from ringfence.stores.ledger.activity import Activity, Key
 
 _MOST_EVENTS: Final = 4096
@@ -73,6 +74,8 @@ class Projection:
         if isinstance(event, Intent):
             self.opened[event.organisation, event.action] = sequence
             self.activity.add_intent(event)
+            for place in tool_count.places(event):
+                self.spent[place] = self.spent.get(place, 0) + 1
         elif isinstance(event, Outcome):
             self._apply_outcome(event)
         elif isinstance(event, Change):

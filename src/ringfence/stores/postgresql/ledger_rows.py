@@ -6,9 +6,9 @@ from typing import Any, Final, final
 
 from psycopg.rows import dict_row
 
-from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.budget import AccountKey
 from ringfence.stores.compression import decompress
-from ringfence.stores.ledger import segment
+from ringfence.stores.ledger import segment, tool_count
 from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.invocation import COLUMNS, InvocationRecord, from_row
 from ringfence.stores.ledger.rows import InvocationPage, RawSegment
@@ -58,7 +58,7 @@ _ENDED: Final = """SELECT organisation, id, state FROM ledger_invocations
 _UNENDED: Final = "SELECT sequence FROM ledger_pending WHERE log = %(log)s ORDER BY sequence"
 _SPENT: Final = """SELECT organisation, scope, holder, per, window_us, spent_nano
     FROM ledger_accounts WHERE log = %(log)s AND CASE
-        WHEN per IN ('invocation', 'tree') THEN holder = ANY(%(ids)s)
+        WHEN scope IN ('invocation', 'tree') THEN holder = ANY(%(ids)s)
         WHEN per = 'total' THEN true
         ELSE window_us > %(since)s
     END"""
@@ -151,9 +151,7 @@ class PostgresRows:
         """What may still matter of the accounts."""
         ids = [run for _, run in runs]
         found = self._all(_SPENT, since=since_us, ids=ids)
-        for organisation, scope, holder, per, window_us, nano in found:
-            key = AccountKey(organisation, BudgetScope(scope), holder, Per(per))
-            yield key, window_us, nano
+        yield from tool_count.read(found)
 
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""
