@@ -9,6 +9,7 @@ from ringfence.analysis.reliability import Reliability
 from ringfence.cli.budget import BudgetLine, budget_table
 from ringfence.cli.connection import Place, connect
 from ringfence.cli.option import JSON, at_organisation, complete_agent, segment
+from ringfence.cli.reach import show_reach
 from ringfence.cli.reliability import reliability_lines
 from ringfence.cli.terminal.moment import show_moment
 from ringfence.cli.terminal.printing import hint, say, say_json, say_listing, with_moments
@@ -59,6 +60,7 @@ def agent() -> None:
 
 
 agent.add_command(token)
+agent.add_command(show_reach)
 
 
 @agent.command("list")

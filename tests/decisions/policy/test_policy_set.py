@@ -69,3 +69,17 @@ def test_labels_of_a_tool_can_be_asked_for() -> None:
     whole = PolicySet(organisation(), rules(text), facts)
     assert whole.decide(question()).verdict is _DENY
     assert whole.decide(question("crm__get")).verdict is PolicyVerdict.ALLOW
+
+
+def test_what_always_holds_is_told_apart_from_what_depends() -> None:
+    text = (
+        '@id("tier") @ask("why") forbid (principal, action, resource is Tool)'
+        ' when { context.tier == "write" };'
+        '@id("night") forbid (principal, action, resource is Tool) when { context.time.hour < 6 };'
+    )
+    whole = policies(text)
+    decision, depends = whole.settled(question())
+    assert (decision.verdict, depends) == (PolicyVerdict.ALLOW, ("night",))
+    assert whole.settled(question(tier=PermissionTier.WRITE))[0].verdict is PolicyVerdict.ASK
+    assert whole.settled(question("mail__send"))[0].verdict is _DENY
+    assert whole.settled(question(agent="ghost"))[0].verdict is _DENY

@@ -95,6 +95,21 @@ class PolicySet:
             found = self._kept(self._listing, key, self._cut(question, rules, whole.tool))
         return not whole.problem and found.decide(question).verdict is not PolicyVerdict.DENY
 
+    def settled(
+        self, question: Question, tool: ToolFacts | None = None
+    ) -> tuple[PolicyDecision, tuple[str, ...]]:
+        """What holds whatever a call says and whenever it is, and the forbids that also depend.
+
+        A condition on the tier alone depends on nothing: the question states it.
+        """
+        whole = self.slice_of(question, tool)
+        if whole is None:
+            return _NOTHING, ()
+        fixed = [rule for rule in whole.rules if _is_fixed(rule)]
+        decision = self._cut(question, fixed, whole.tool).decide(question)
+        depends = [rule.id for rule in whole.rules if rule.is_forbid and not _is_fixed(rule)]
+        return decision, tuple(depends)
+
     def rules_of(self, agent: str) -> Sequence[Rule]:
         """Everything that an agent's definition says, as policies; compiled when first asked."""
         known = self._scopes.get(agent)
@@ -159,6 +174,10 @@ class PolicySet:
             return shape_of(tool.input_schema)
         is_built_in = server_of(question.resource) == BUILT_IN.name
         return EMPTY if is_built_in else method_shape(question.resource)
+
+
+def _is_fixed(rule: Rule) -> bool:
+    return (rule.reads | rule.tests) <= {("tier",)}
 
 
 def _problem(question: Question, rules: Sequence[Rule], shape: Shape | None) -> str:
