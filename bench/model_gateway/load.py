@@ -48,7 +48,7 @@ function request()
    return wrk.format(nil, nil, nil, before .. mark .. after)
 end
 """
-_DONE: Final = """
+DONE: Final = """
 function done(summary, latency, requests)
    local e = summary.errors
    io.write(string.format(
@@ -131,14 +131,14 @@ def _script(target: Target, body: Body, runs: Runs | None) -> str:
     mark = time.monotonic_ns() // 1_000_000 % 1_000_000
     run = f"bench-{os.getpid()}-{mark}"
     if runs is None:
-        return "\n".join([*parts, _SAME, _DONE])
+        return "\n".join([*parts, _SAME, DONE])
     unique = _UNIQUE % {
         "run": run,
         "steps": runs.steps,
         "runs": runs.count,
         "mark": mark,
     }
-    return "\n".join([*parts, unique, _DONE])
+    return "\n".join([*parts, unique, DONE])
 
 
 def _lua(text: bytes) -> str:

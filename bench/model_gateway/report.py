@@ -7,23 +7,24 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.model_gateway.run import Standing
-from bench.model_gateway.scenario import Scenario
+from bench.model_gateway.run import Named, Standing
 from bench.model_gateway.subject import NotInstallableError, run_quietly
 
-_BEGIN = "<!-- measured: begin -->"
-_END = "<!-- measured: end -->"
+_MARK = "measured"
 
 
 def tables(
-    standings: Sequence[Standing], scenarios: Sequence[Scenario], options: argparse.Namespace
+    standings: Sequence[Standing],
+    scenarios: Sequence[Named],
+    options: argparse.Namespace,
+    module: str = "bench.model_gateway",
 ) -> str:
-    """All tables as Markdown."""
+    """All tables as Markdown, with the command that makes them again."""
     present = [standing for standing in standings if not standing.missing]
     direct = present[0]
     measured = [standing for standing in present if standing is not direct]
     parts = [
-        _setting(options),
+        _setting(options, module),
         _subjects(standings),
         "### CPU per call, in µs (user and system, whole process tree)\n",
         _table(measured, scenarios, lambda s, row: s.cpu_us(row), "{:,.0f}"),
@@ -41,22 +42,23 @@ def tables(
     return "\n".join(parts) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Put the tables between the marks of the results page; what people wrote around it stays."""
-    page = path.read_text() if path.exists() else f"# Results\n\n{_BEGIN}\n{_END}\n"
-    begin, end = page.index(_BEGIN) + len(_BEGIN), page.index(_END)
+def write(path: Path, text: str, mark: str = _MARK) -> None:
+    """Put the tables between their marks in the results page; what people wrote around it stays."""
+    first, last = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    page = path.read_text() if path.exists() else f"# Results\n\n{first}\n{last}\n"
+    begin, end = page.index(first) + len(first), page.index(last)
     path.write_text(f"{page[:begin]}\n\n{text}\n{page[end:]}")
 
 
-def _setting(options: argparse.Namespace) -> str:
+def _setting(options: argparse.Namespace, module: str) -> str:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     try:
         commit = run_quietly(["git", "rev-parse", "--short", "HEAD"]).strip()
     except NotInstallableError:
         commit = "unknown"
-    extra = " --every" if options.every else ""
+    extra = " --every" if getattr(options, "every", False) else ""
     return (
-        f"`python -m bench.model_gateway{extra} --rounds {options.rounds} "
+        f"`python -m {module}{extra} --rounds {options.rounds} "
         f"--seconds {options.seconds}` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}; "  # noqa: TID251 (the date of a measurement)
         f"{cpu[1] if cpu else 'unknown CPU'}, Linux {platform.release()}, "
         f"Python {platform.python_version()}. Medians of {options.rounds} interleaved rounds; the "
@@ -86,8 +88,8 @@ def _cell(text: str) -> str:
 
 def _table(
     standings: Sequence[Standing],
-    scenarios: Sequence[Scenario],
-    value: Callable[[Standing, Scenario], float | None],
+    scenarios: Sequence[Named],
+    value: Callable[[Standing, Named], float | None],
     form: str,
 ) -> str:
     names = [each.name for each in standings]
@@ -99,15 +101,15 @@ def _table(
     return "\n".join(lines) + "\n"
 
 
-def _ratio(standing: Standing, first: Standing, scenario: Scenario) -> float | None:
+def _ratio(standing: Standing, first: Standing, scenario: Named) -> float | None:
     mine, theirs = standing.cpu_us(scenario), first.cpu_us(scenario)
     return mine / theirs if mine is not None and theirs else None
 
 
 def _added(
-    mine: Callable[[Scenario], float | None],
-    direct: Callable[[Scenario], float | None],
-    scenario: Scenario,
+    mine: Callable[[Named], float | None],
+    direct: Callable[[Named], float | None],
+    scenario: Named,
 ) -> float | None:
     total, base = mine(scenario), direct(scenario)
     return (total - base) / 1000 if total is not None and base is not None else None

@@ -68,7 +68,7 @@ def settings_text(upstream: int, run_seconds: str = "unlimited", days: Days | No
 
 
 _ROOT = Path(__file__).parents[2]
-_SOURCES = {"PYTHONPATH": f"{_ROOT / 'src'}:{_ROOT}"}
+SOURCES = {"PYTHONPATH": f"{_ROOT / 'src'}:{_ROOT}"}
 """An environment made from the locks holds the dependencies only."""
 
 
@@ -120,7 +120,7 @@ class Ringfence:
         settings = place.run / "ringfence.yaml"
         settings.write_text(settings_text(place.upstream_port, self.run_seconds, self.days))
         self.data = place.run / "data"
-        environment = dict(_SOURCES)
+        environment = dict(SOURCES)
         if self.days is not None:
             environment["RINGFENCE_BENCH_DAY_S"] = str(self.days.day_s)
         module = "ringfence" if self.days is None else "bench.quick_days"
@@ -131,7 +131,7 @@ class Ringfence:
             command, core=place.core, log=place.run / "ringfence.log", environment=environment
         )
         ready_s = wait_for(process, port, "/readyz", 20, self.name)
-        headers = (("authorization", f"Bearer {_token(self.data)}"),)
+        headers = (("authorization", f"Bearer {token_of(self.data)}"),)
         return Running(target=Target(port=port, headers=headers), process=process, ready_s=ready_s)
 
     def books(self) -> Books:
@@ -167,7 +167,7 @@ class _Local(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _token(data: Path) -> str:
+def token_of(data: Path) -> str:
     line = _Local(data / "control.sock")
     line.request("POST", "/api/v1/agents/bench/tokens", "{}", {"content-type": "application/json"})
     answer = json.loads(line.getresponse().read())

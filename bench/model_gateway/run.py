@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Protocol, final
 
 from bench.model_gateway.load import RUNS, Figures, check_answer, get, press
 from bench.model_gateway.process import Pinned, wait_until
@@ -22,9 +22,17 @@ from bench.model_gateway.subject import (
     free_port,
 )
 
-_SUBJECT_CORE = 1
+SUBJECT_CORE = 1
 LOAD_CORE = 0
 _STILL_S = 0.3
+
+
+class Named(Protocol):
+    """A row of the results."""
+
+    @property
+    def name(self) -> str:
+        """What was asked, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +54,21 @@ class Standing:
     ready_s: float = 0.0
     rss_ready_mb: float = 0.0
     rss_end_mb: float = 0.0
-    turns: dict[Scenario, list[Turn]] = field(default_factory=dict)
+    turns: dict[str, list[Turn]] = field(default_factory=dict)
+    """By the name of the scenario."""
     notes: list[str] = field(default_factory=list)
 
-    def cpu_us(self, scenario: Scenario) -> float | None:
-        return self._median([turn.cpu_us for turn in self.turns.get(scenario, [])])
+    def cpu_us(self, row: Named) -> float | None:
+        return self._median([turn.cpu_us for turn in self.turns.get(row.name, [])])
 
-    def p50_us(self, scenario: Scenario) -> float | None:
-        return self._median([turn.figures.p50_us for turn in self.turns.get(scenario, [])])
+    def p50_us(self, row: Named) -> float | None:
+        return self._median([turn.figures.p50_us for turn in self.turns.get(row.name, [])])
 
-    def p99_us(self, scenario: Scenario) -> float | None:
-        return self._median([turn.figures.p99_us for turn in self.turns.get(scenario, [])])
+    def p99_us(self, row: Named) -> float | None:
+        return self._median([turn.figures.p99_us for turn in self.turns.get(row.name, [])])
 
-    def per_second(self, scenario: Scenario) -> float | None:
-        return self._median([turn.figures.per_second for turn in self.turns.get(scenario, [])])
+    def per_second(self, row: Named) -> float | None:
+        return self._median([turn.figures.per_second for turn in self.turns.get(row.name, [])])
 
     @staticmethod
     def _median(values: list[float]) -> float | None:
@@ -102,7 +111,7 @@ class Bench:
         self.standings[subject.name] = standing
         folder = self._run / subject.name.lower().replace(" ", "-").replace(",", "")
         folder.mkdir()
-        place = Place(tools=self._tools, run=folder, core=_SUBJECT_CORE, upstream_port=self._port)
+        place = Place(tools=self._tools, run=folder, core=SUBJECT_CORE, upstream_port=self._port)
         try:
             standing.version = subject.install(self._tools)
             running = subject.start(place)
@@ -133,7 +142,7 @@ class Bench:
                 except (ValueError, OSError) as error:
                     self.standings[name].notes.append(f"{scenario.name}: {error}")
                     continue
-                self.standings[name].turns.setdefault(scenario, []).append(turn)
+                self.standings[name].turns.setdefault(scenario.name, []).append(turn)
 
     def _turn(self, name: str, scenario: Scenario, seconds: int) -> Turn:
         running = self._running[name]
