@@ -150,3 +150,15 @@ def test_sources_are_listed_by_name() -> None:
     names = [each.listing.source for each in keeping.custody.of(_ACME)]
     assert names == ["crm", "pay"]
     assert all(isinstance(each, ToolSource) for each in keeping.custody.all())
+
+
+def test_two_versions_of_a_client_that_come_in_turn_are_told_of_once() -> None:
+    keeping = Keeping()
+    sdk = "agent/agt_1/sdk"
+    old, new = tool("a", server=sdk), tool("a", "Else.", server=sdk)
+    for each in (old, new, old, new, old):
+        keeping.custody.seen(listing(each))
+    assert keeping.said == [
+        ("tool.first_seen", sdk),
+        ("finding.tool_drift", f"{sdk}__a"),
+    ]

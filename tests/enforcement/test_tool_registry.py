@@ -8,7 +8,7 @@ from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolS
 from ringfence.domain.tool_source import FIRST_USE, ToolListing
 from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.enforcement.directory import Directory
-from ringfence.enforcement.tool_registry import ToolRegistry
+from ringfence.enforcement.tool_registry import DECLARED_KEPT, ToolRegistry
 from ringfence.protocols.tool_definition import read_definition
 from ringfence.testing.clock import ManualClock
 
@@ -185,3 +185,36 @@ def test_a_view_of_a_tool_that_is_not_there_is_nothing() -> None:
         "find",
         "put",
     }
+
+
+_SDK = "agent/agt_1/sdk"
+
+
+def test_what_a_client_declares_is_pinned_tool_by_tool_and_never_gone() -> None:
+    known = registry()
+    known.observe(_ACME, _SDK, [tool("a", server=_SDK)], "sdk/1", "chat")
+    known.observe(_ACME, _SDK, [tool("b", server=_SDK)], "sdk/1", "chat")
+    assert _states(known, _SDK) == {"a": ToolState.OK, "b": ToolState.OK}
+    known.observe(_ACME, _SDK, [tool("a", "Else.", server=_SDK)], "sdk/2", "chat")
+    assert _states(known, _SDK) == {"a": ToolState.CHANGED, "b": ToolState.OK}
+    assert set(known.pins(_ACME, _SDK)) == {"a", "b"}
+    assert known.pins(_ACME, "agent/agt_2/sdk") == {}
+
+
+def test_what_a_client_declares_shadows_no_server_and_is_not_shadowed() -> None:
+    known = registry()
+    known.observe(_ACME, _SDK, [tool("refund", server=_SDK)], "", "")
+    known.observe(_ACME, "pay", [tool("refund", server="pay")], "", "")
+    other = "agent/agt_2/sdk"
+    known.observe(_ACME, other, [tool("refund", server=other)], "", "")
+    assert _states(known, "pay") == _states(known, other) == {"refund": ToolState.OK}
+
+
+def test_a_client_that_makes_up_names_is_known_in_bounds() -> None:
+    known = registry()
+    for at in range(0, DECLARED_KEPT + 100, 50):
+        tools = [tool(f"t{at + n}", server=_SDK) for n in range(50)]
+        known.observe(_ACME, _SDK, tools, "", "")
+    source = known.source(_ACME, _SDK)
+    assert source is not None
+    assert len(source.pins) == len(source.listing.raw) == DECLARED_KEPT

@@ -18,6 +18,7 @@ from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
+from ringfence.enforcement.declared_tool import Declarations
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.finding import FindingLog
@@ -147,7 +148,11 @@ class Worker:
             FindingLog(ledger=ledger, directory=self.directory, clock=clock), around.pace_wire
         )
         supplier = Supplies(suppliers, around.supplier) if suppliers else around.supplier
+        self.tools = ToolRegistry(self.directory, clock)
         path = self.path = ModelPath(
+            declarations=Declarations(
+                self.tools, FindingLog(ledger=ledger, directory=self.directory, clock=clock)
+            ),
             handovers=Handovers(around.approvals),
             directory=self.directory,
             invocations=self.invocations,
@@ -163,7 +168,6 @@ class Worker:
             meter=self._meter,
             policies=self.policies,
         )
-        self.tools = ToolRegistry(self.directory, clock)
         self.secret_scans = SecretScans(around.secrets)
         memory = ToolMemory()
         self.tool_path = ToolPath(

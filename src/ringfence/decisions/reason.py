@@ -564,3 +564,25 @@ def _subject(agent: Agent, line: Line, holder: str) -> str:
 
 def _usd(amount: Money) -> str:
     return f"{to_usd(amount):f}"
+
+
+def no_tools_left(agent: Agent, first: str) -> Reason:
+    """A provider would refuse every tool of a request; `first` says what of one of them."""
+    return _refusal(
+        Code.FIELD_REFUSED,
+        agent,
+        f"{agent.name} declares no tool that the model's provider takes. {first}.",
+        (("tool", first.partition(":")[0][:_QUOTED_CHARACTERS]),),
+    )
+
+
+def declared_tool_held(agent: Agent, tool: str, why: str) -> Reason:
+    """A tool in a request is not what was accepted of this agent's client."""
+    shown = tool.partition("__")[2][:_QUOTED_CHARACTERS]
+    return _refusal(
+        Code.TOOL_CHANGED,
+        agent,
+        f"the tool {shown} of {agent.name} is held: {why}. `ringfence tools diff` shows it, and "
+        "`ringfence tools lock --accept` accepts it.",
+        (("tool", tool),),
+    )

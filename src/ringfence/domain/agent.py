@@ -56,6 +56,16 @@ class InvocationRule(StrEnum):
     DECLARED = "declared"
 
 
+class DeclaredTools(StrEnum):
+    """What becomes of tools that the agent's own client declares in model requests."""
+
+    IGNORE = "ignore"
+    OBSERVE = "observe"
+    """A tool that changes is put on the record as a finding."""
+    HOLD = "hold"
+    """Calls with a tool that has changed are refused until somebody has accepted it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """After how many equal rounds a loop is hinted at and stopped; None means never."""
@@ -180,6 +190,7 @@ class Agent:
     on_store_failure: StoreFailure = StoreFailure.CLOSED
     invocations: InvocationRule = InvocationRule.OPEN
     provider_storage: str | None = None
+    declared_tools: DeclaredTools = DeclaredTools.OBSERVE
     escalate_to: str = ""
     topics: TopicRules | None = None
     """Its domain; None where it takes any task."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from ringfence.domain.price import RateCard
+from ringfence.domain.tool_dialect import ToolDialect
 
 
 class ProviderProtocol(StrEnum):
@@ -116,6 +117,8 @@ class Provider:
     credential: str | None = None
     credential_header: str | None = None
     output_limit_field: OutputLimitField = OutputLimitField.MAX_COMPLETION_TOKENS
+    tool_dialect: ToolDialect | None = None
+    """What its servers refuse in the tools of a request; None where nobody knows."""
     query: tuple[tuple[str, str], ...] = ()
     betas: frozenset[str] = frozenset()
     connect_timeout_s: float = 10.0

@@ -16,6 +16,7 @@ from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
 from ringfence.enforcement.action_path import ActionPath, Knock, verdict
 from ringfence.enforcement.closing import Closing
+from ringfence.enforcement.declared_tool import Amended, Declarations
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.handover import Handovers
@@ -69,6 +70,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         closing: Closing | None = None,
         policies: Policies | None = None,
         handovers: Handovers | None = None,
+        declarations: Declarations | None = None,
     ) -> None:
         """`bounds` and `objects` hold what earlier calls have shown.
 
@@ -88,6 +90,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             closing=closing,
         )
         bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
+        self._declarations = declarations
         self._topics = Topics(handovers or Handovers(None))
         self._policies = ModelPolicies(policies or Policies())
         self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
@@ -129,6 +132,13 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
     ) -> Ticket | RefusedAction | Lacking:
         """Price the call in its invocation, find a way for it and reserve."""
         request = knock.request if hint is None else hint.request
+        amended: Amended | None = None
+        if request.tools and self._declarations is not None:
+            looked = self._declarations.look(knock.caller, knock.client, request)
+            if isinstance(looked, Reason):
+                return self.turn_away(knock, Deny(reason=looked), live)
+            if looked is not None:
+                amended, request = looked, looked.request
         is_final = knock.is_final or not self._book.is_lent
         quote = self._quotes.quote(
             knock.caller,
@@ -146,8 +156,8 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             return self.turn_away(knock, route, live)
         if route is not quote.route:
             quote = msgspec.structs.replace(quote, route=route)
-        if hint is not None:
-            quote = msgspec.structs.replace(quote, hint=hint)
+        if hint is not None or amended is not None:
+            quote = msgspec.structs.replace(quote, hint=hint, amended=amended)
         if self.watch.is_idle and knock.places is None:
             return self._reserve(knock, live, quote, now_us)
         return self._pass(knock, live, quote, now_us)
@@ -213,6 +223,8 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             ticket = self._ticket(knock, live, quote, reserved, now_us)
             if quote.hint is not None and quote.hint.is_new:
                 self.watch.loops.found(live, quote.hint.loop)
+            if quote.amended is not None and self._declarations is not None:
+                self._declarations.found(live, quote.amended)
         except BaseException:
             self._book.release(reserved)
             raise
@@ -268,6 +280,8 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         )
         if quote.hint is not None:
             ticket.sent = quote.hint.request
+        if quote.amended is not None:
+            ticket.sent = quote.amended.request
         live.is_recorded = True
         live.running.add(ticket)
         return ticket
@@ -307,5 +321,7 @@ def _state_quote(intent: Intent, quote: Quote) -> None:
         obligations.append(f"output_limit={output.tokens} ({output.lowered_by})")
     if hint is not None and hint.obligation is not None:
         obligations.append(f"hint={hint.loop.kind} ({hint.obligation.text})")
+    if quote.amended is not None:
+        obligations += [f"tool={told[:300]}" for told in quote.amended.repairs.told]
     if obligations:
         intent.decision = Decision(verdict="allow", obligations=obligations)

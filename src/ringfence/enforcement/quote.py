@@ -19,6 +19,7 @@ from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.money import Money
 from ringfence.domain.price import RateCard
 from ringfence.domain.verdict import Reason
+from ringfence.enforcement.declared_tool import Amended
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.input_bound import InputBounds
 from ringfence.enforcement.live import LiveInvocation
@@ -41,6 +42,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The most that it can use, of input and output together."""
     hint: Hinted | None = None
     """What is added to the request, for the model."""
+    amended: Amended | None = None
+    """What is sent instead of the request, for the provider."""
 
 
 class Quotes:

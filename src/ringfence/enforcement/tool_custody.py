@@ -10,14 +10,22 @@ from typing import Final, Protocol, final
 import msgspec
 
 from ringfence.analysis.tool_difference import differences
-from ringfence.analysis.tool_drift import Standing, judge, trusted
+from ringfence.analysis.tool_drift import Standing, judge
 from ringfence.analysis.tool_pin import pin_of
 from ringfence.domain.error import UsageError
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.policy import ToolFacts
 from ringfence.domain.tool import ToolDefinition, ToolState
 from ringfence.domain.tool_source import ToolListing, ToolPin, ToolSource
-from ringfence.enforcement.tool_registry import elsewhere, home_of, pin_at, pinned, readable
+from ringfence.enforcement.tool_registry import (
+    elsewhere,
+    home_of,
+    is_declared,
+    is_same,
+    known_after,
+    pinned,
+    readable,
+)
 
 FIRST_SEEN: Final = "tool.first_seen"
 ACCEPTED: Final = "tool.accepted"
@@ -101,10 +109,11 @@ class ToolCustody:
         """Take what a worker was told by a source; gives the truth about it."""
         place = (listing.organisation, listing.source)
         before = self._sources.get(place)
-        pins = self._first(listing) if before is None else before.pins
-        known = ToolSource(listing=listing, pins=pins)
-        if before is not None and _same(before.listing, listing):
+        if before is not None and is_same(
+            before.listing, listing.raw, listing.version, listing.era
+        ):
             return before
+        known = known_after(before, listing, elsewhere(self._sources.values(), *place))
         self._put(known)
         self._note_listing(known, is_first=before is None)
         return known
@@ -152,11 +161,6 @@ class ToolCustody:
         if self.on_known is not None:
             self.on_known(source)
 
-    def _first(self, listing: ToolListing) -> tuple[ToolPin, ...]:
-        others = elsewhere(self._sources.values(), listing.organisation, listing.source)
-        definitions = readable(listing.source, listing.raw)
-        return tuple(pin_at(listing, each) for each in trusted(definitions, others))
-
     def _note_listing(self, known: ToolSource, *, is_first: bool) -> None:
         listing = known.listing
         place = (listing.organisation, listing.source)
@@ -176,6 +180,8 @@ class ToolCustody:
             self._note(listing.organisation, NO_TOOLS, listing.source, {"version": listing.version})
         for name, each in self.standing(*place).items():
             mark = "" if each.state is ToolState.OK else f"{each.state} {_mark(each)}"
+            if is_declared(listing.source) and not mark:
+                continue  # two versions of a client come in turn: each is told of once
             if self._noted.get((place, name), "") != mark:
                 self._noted[place, name] = mark
                 if mark:
@@ -193,10 +199,6 @@ def _detail(each: Standing, listing: ToolListing) -> dict[str, str]:
         found = differences(each.definition, each.listed)
         detail["changes"] = "; ".join(one.what for one in found[:_SHOWN])
     return detail
-
-
-def _same(one: ToolListing, other: ToolListing) -> bool:
-    return (one.raw, one.version, one.era) == (other.raw, other.version, other.era)
 
 
 def _is_twice(known: ToolSource, source: str, tool: str) -> bool:

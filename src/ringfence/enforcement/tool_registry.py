@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
+
+import msgspec
 
 from ringfence.analysis.tool_drift import Standing, judge, trusted
 from ringfence.analysis.tool_pin import pin_of
@@ -88,6 +90,8 @@ class Registered:
         return text if self.view is None else outward(self.view, text)
 
 
+DECLARED_KEPT: Final = 500
+"""How many tools of one client are known; a client that makes up names has no more."""
 _Place = tuple[str, str]
 """Organisation and server."""
 
@@ -120,9 +124,7 @@ class ToolRegistry:
         place = (organisation, server)
         raw = tuple(each.raw for each in listing)
         before = self._sources.get(place)
-        if before is not None and (
-            (before.listing.raw, before.listing.version, before.listing.era) == (raw, version, era)
-        ):
+        if before is not None and is_same(before.listing, raw, version, era):
             return
         seen = ToolListing(
             organisation=organisation,
@@ -132,8 +134,7 @@ class ToolRegistry:
             era=era,
             seen_us=self._clock.now_us(),
         )
-        pins = before.pins if before is not None else self._first(seen, listing)
-        self.take(ToolSource(listing=seen, pins=pins))
+        self.take(known_after(before, seen, self._elsewhere(place)))
         if self.on_seen is not None:
             self.on_seen(seen)
 
@@ -159,6 +160,11 @@ class ToolRegistry:
     def source(self, organisation: str, server: str) -> ToolSource | None:
         """What is known of a server; None if it was never listed."""
         return self._sources.get((organisation, server))
+
+    def pins(self, organisation: str, server: str) -> Mapping[str, str]:
+        """What is accepted of a source, as pins by name."""
+        source = self._sources.get((organisation, server))
+        return {pin.name: pin.pin for pin in source.pins} if source is not None else {}
 
     def take(self, source: ToolSource) -> None:
         """Know a source as it stands: what is pinned, and what it lists."""
@@ -190,10 +196,46 @@ class ToolRegistry:
     def _elsewhere(self, place: _Place) -> Mapping[str, str]:
         return elsewhere(self._sources.values(), *place)
 
-    def _first(self, seen: ToolListing, listing: Sequence[ToolDefinition]) -> tuple[ToolPin, ...]:
-        """What the one keeper of pins will say too, unless it was told of another listing first."""
-        place = (seen.organisation, seen.source)
-        return tuple(pin_at(seen, each) for each in trusted(listing, self._elsewhere(place)))
+
+def is_declared(source: str) -> bool:
+    """Whether a source is what a client declares in model requests, and no server."""
+    return "/" in source
+
+
+def is_same(listing: ToolListing, raw: tuple[bytes, ...], version: str, era: str) -> bool:
+    """Whether a listing says nothing new.
+
+    A client declares now these tools and now those, so that what is declared is new only if one of
+    its tools is.
+    """
+    if is_declared(listing.source):
+        return set(raw) <= set(listing.raw)
+    return (listing.raw, listing.version, listing.era) == (raw, version, era)
+
+
+def known_after(
+    before: ToolSource | None, seen: ToolListing, others: Mapping[str, str]
+) -> ToolSource:
+    """What is known of a source once it has listed something; `others` is `elsewhere`.
+
+    What a server lists first is pinned. Of what clients declare, each tool is pinned when it is
+    declared first, and what is not declared now has not gone.
+    """
+    definitions = readable(seen.source, seen.raw)
+    pins = before.pins if before is not None else ()
+    if is_declared(seen.source):
+        names = {pin.name for pin in pins}
+        fresh = [each for each in trusted(definitions, {}) if each.key.name not in names]
+        pins = (*pins, *(pin_at(seen, each) for each in fresh))[:DECLARED_KEPT]
+        known = {}
+        if before is not None:
+            known = {each.key.name: each.raw for each in readable(seen.source, before.listing.raw)}
+        known |= {each.key.name: each.raw for each in definitions}
+        raw = tuple(known.values())[-DECLARED_KEPT:]
+        return ToolSource(listing=msgspec.structs.replace(seen, raw=raw), pins=pins)
+    if before is None:
+        pins = tuple(pin_at(seen, each) for each in trusted(definitions, others))
+    return ToolSource(listing=seen, pins=pins)
 
 
 def pin_at(seen: ToolListing, each: ToolDefinition) -> ToolPin:
@@ -213,6 +255,7 @@ def elsewhere(sources: Iterable[ToolSource], organisation: str, source: str) -> 
         skeleton(pin.name): f"{each.listing.source}__{pin.name}"
         for each in sources
         if each.listing.organisation == organisation and each.listing.source != source
+        if not is_declared(each.listing.source) and not is_declared(source)
         for pin in each.pins
     }
 

@@ -4,6 +4,7 @@ import pytest
 
 from ringfence.config.loading import Loaded
 from ringfence.domain.model import OutputLimitField, Provider, ProviderProtocol
+from ringfence.domain.tool_dialect import ToolDialect
 
 HEAD = """\
 format: 1
@@ -92,3 +93,26 @@ def test_the_name_of_the_output_limit_can_be_chosen(load_text: Callable[..., Loa
     )
     provider = loaded.configuration.organisations["acme"].providers["p"]
     assert provider.output_limit_field is OutputLimitField.MAX_COMPLETION_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("url", "word", "dialect"),
+    [
+        ("https://api.openai.com/v1", "", ToolDialect.OPENAI),
+        ("https://acme.openai.azure.com/openai/v1", "", ToolDialect.OPENAI),
+        ("https://api.anthropic.com", "", ToolDialect.ANTHROPIC),
+        ("https://generativelanguage.googleapis.com", "", ToolDialect.GEMINI),
+        ("https://api.mistral.ai/v1", "", ToolDialect.MISTRAL),
+        ("https://llm.acme.example/v1", "", None),
+        ("https://api.openai.com.evil.example/v1", "", None),
+        ("https://llm.acme.example/v1", "bedrock", ToolDialect.BEDROCK),
+        ("https://api.openai.com/v1", "none", None),
+    ],
+)
+def test_what_a_provider_refuses_in_tools_is_known_by_its_host_or_told(
+    load_text: Callable[..., Loaded], url: str, word: str, dialect: ToolDialect | None
+) -> None:
+    more = f", tool_dialect: {word}" if word else ""
+    text = HEAD + f'  p: {{protocol: openai, base_url: "{url}"{more}}}\n'
+    loaded = load_text(text)
+    assert loaded.configuration.organisations["acme"].providers["p"].tool_dialect is dialect

@@ -17,6 +17,7 @@ from ringfence.domain.agent import (
     Agent,
     Autonomy,
     Category,
+    DeclaredTools,
     InvocationRule,
     SandboxTier,
     Scope,
@@ -53,6 +54,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         on_store_failure=section.word("on_store_failure", StoreFailure.CLOSED),
         invocations=section.word("invocations", InvocationRule.OPEN),
         provider_storage=section.text("provider_storage") or None,
+        declared_tools=section.word("declared_tools", DeclaredTools.OBSERVE),
         escalate_to=_read_declared(section, "escalate_to", "user", users) or owner,
         topics=read_topics(section),
     )

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from ringfence.config.definition.address import is_exposed, read_url
 from ringfence.config.definition.pace import read_breaker, read_pace
-from ringfence.config.problem import CREDENTIAL_WORD, shown
+from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
 from ringfence.config.section import Section
 from ringfence.domain.model import OutputLimitField, Provider, ProviderProtocol
+from ringfence.domain.tool_dialect import ToolDialect
 
 _TOKEN = re.compile(r"[!-~]{1,128}")
 _TOKEN_HELP = "use visible ASCII characters without spaces"  # noqa: S105 (a help text)
@@ -18,6 +19,22 @@ _NOT_FOR_CREDENTIALS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade"}
 )
 _NEWER_LIMIT_HOSTS = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
+_TOOL_DIALECTS = (
+    ("api.openai.com", ToolDialect.OPENAI),
+    (".openai.azure.com", ToolDialect.OPENAI),
+    ("api.anthropic.com", ToolDialect.ANTHROPIC),
+    ("generativelanguage.googleapis.com", ToolDialect.GEMINI),
+    ("aiplatform.googleapis.com", ToolDialect.GEMINI),
+    ("api.mistral.ai", ToolDialect.MISTRAL),
+)
+_NAMED_DIALECTS = (
+    ToolDialect.OPENAI,
+    ToolDialect.ANTHROPIC,
+    ToolDialect.GEMINI,
+    ToolDialect.BEDROCK,
+    ToolDialect.MISTRAL,
+)
+_NO_DIALECT = "none"
 _ADDED_PATHS = {ProviderProtocol.ANTHROPIC: "/v1", ProviderProtocol.GEMINI: "/v1beta"}
 """What Ringfence itself puts between the base URL and the endpoint."""
 
@@ -37,6 +54,7 @@ def _read(name: str, section: Section) -> Provider:
         credential=section.credential(),
         credential_header=_read_header(section),
         output_limit_field=section.word("output_limit_field", _limit_field(base_url)),
+        tool_dialect=_read_tool_dialect(section, base_url),
         query=_read_query(section),
         betas=frozenset(_read_betas(section)),
         pace=read_pace(section),
@@ -54,6 +72,19 @@ def _limit_field(base_url: str) -> OutputLimitField:
     if host.endswith(_NEWER_LIMIT_HOSTS):
         return OutputLimitField.MAX_COMPLETION_TOKENS
     return OutputLimitField.MAX_TOKENS
+
+
+def _read_tool_dialect(section: Section, base_url: str) -> ToolDialect | None:
+    """Known of the vendors' own hosts; of any other server only if the configuration says so."""
+    item = section.item("tool_dialect")
+    if item is None:
+        host = (urlsplit(base_url).hostname or "").lower()
+        return next((known for ending, known in _TOOL_DIALECTS if host.endswith(ending)), None)
+    words = {dialect.value: dialect for dialect in _NAMED_DIALECTS}
+    if item.value not in {*words, _NO_DIALECT}:
+        what = f"unknown tool_dialect {shown(item.written)} in {section.where}"
+        section.problem(item.place, what, nearest(item.written, [*words, _NO_DIALECT]))
+    return words.get(item.value)
 
 
 def _judge(provider: Provider, section: Section) -> None:

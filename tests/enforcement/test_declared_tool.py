@@ -1,0 +1,204 @@
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.gateways.world import World, agent, chat, code_of, error_of, organisation
+
+from ringfence.domain.agent import DeclaredTools
+from ringfence.domain.event import Change
+from ringfence.domain.organisation import Organisation
+from ringfence.domain.tool_dialect import ToolDialect
+from ringfence.domain.tool_source import ToolListing
+from ringfence.enforcement.declared_tool import source_of
+
+_GOOD = {"type": "object", "properties": {"q": {"type": "string"}}}
+_ROOTLESS = {"properties": {"q": {"type": "string"}}}
+_HOPELESS = {"type": "string"}
+_OLD = {"user-agent": "n8n/2.4.7"}
+_NEW = {"user-agent": "n8n/2.6.3"}
+
+
+def _tool(name: str, schema: object = _GOOD, description: str = "Does it.") -> dict[str, Any]:
+    function = {"name": name, "description": description, "parameters": schema}
+    return {"type": "function", "function": function}
+
+
+def _configured(
+    dialect: ToolDialect | None = ToolDialect.OPENAI,
+    **changes: Any,  # noqa: ANN401 (fields of it)
+) -> Organisation:
+    plain = organisation()
+    house = replace(plain.providers["house"], tool_dialect=dialect)
+    return replace(
+        plain,
+        providers={**plain.providers, "house": house},
+        agents={"triage": replace(agent(), **changes)},
+    )
+
+
+class _Seen(World):
+    """A world that remembers what its worker saw of tools."""
+
+    listings: list[ToolListing]
+
+
+def _run(
+    config: Organisation, *calls: tuple[list[dict[str, Any]], Mapping[str, str]]
+) -> tuple[_Seen, list[int], list[Any]]:
+    """The world after these calls, what each was answered with, and its body."""
+
+    async def story() -> tuple[_Seen, list[int], list[Any]]:
+        world = _Seen(config)
+        listings: list[ToolListing] = []
+        world.worker.tools.on_seen = listings.append
+        answers = [
+            await world.ask(body=chat(tools=tools), headers=headers) for tools, headers in calls
+        ]
+        world.check_books()
+        world.listings = listings
+        return world, [each.status for each in answers], list(answers)
+
+    return asyncio.run(story())
+
+
+def _findings(world: World) -> list[Change]:
+    return [
+        each for each in world.ledger.events if isinstance(each, Change) and "finding" in each.what
+    ]
+
+
+def test_a_tool_that_its_provider_would_refuse_is_mended_and_that_is_on_record() -> None:
+    tools = [_tool("search", _ROOTLESS), _tool("get")]
+    world, statuses, _ = _run(_configured(), (tools, _OLD), (tools, _OLD))
+    assert statuses == [200, 200]
+    for sent in world.providers.sent:
+        assert sent.json["tools"] == [
+            _tool("search", {**_ROOTLESS, "type": "object"}),
+            _tool("get"),
+        ]
+    for intent in world.ledger.intents:
+        assert intent.tools == ["search", "get"]
+        [obligation] = intent.decision.obligations
+        assert obligation.startswith("tool=search: given the type `object`")
+    [finding] = _findings(world)
+    assert finding.what == "finding.tool_refused_by_provider"
+    assert finding.invocation == world.ledger.intents[0].invocation
+    assert (
+        b'"type":"object"'
+        not in world.ledger.bodies[f"Intent {world.ledger.intents[0].action}"][:0]
+    )
+
+
+def test_what_the_agent_sent_is_what_is_stored() -> None:
+    world, _, _ = _run(_configured(), ([_tool("search", _ROOTLESS)], _OLD))
+    stored = world.ledger.bodies[f"Intent {world.ledger.intents[0].action}"]
+    assert stored != world.providers.sent[0].body
+    assert world.ledger.intents[0].body_bytes == len(stored)
+
+
+def test_a_tool_that_cannot_be_mended_is_left_out_alone() -> None:
+    world, statuses, _ = _run(_configured(), ([_tool("bad", _HOPELESS), _tool("get")], _OLD))
+    assert statuses == [200]
+    assert world.providers.sent[0].json["tools"] == [_tool("get")]
+    assert "bad: left out: " in world.ledger.intents[0].decision.obligations[0]
+    assert _findings(world)[0].detail["left_out"] == "bad"
+
+
+def test_a_call_whose_every_tool_would_be_refused_is_refused_and_told_why() -> None:
+    world, statuses, answers = _run(_configured(), ([_tool("bad", _HOPELESS)], _OLD))
+    assert statuses == [403]
+    assert code_of(answers[0]) == "field_refused"
+    assert "bad" in error_of(answers[0])["message"]
+    assert world.providers.sent == []
+
+
+def test_where_nobody_knows_what_a_server_takes_nothing_is_changed() -> None:
+    tools = [_tool("bad", _HOPELESS), _tool("search", _ROOTLESS)]
+    world, statuses, _ = _run(_configured(dialect=None), (tools, _OLD))
+    assert statuses == [200]
+    assert world.providers.sent[0].json["tools"] == tools
+
+
+def test_a_request_that_everybody_takes_is_sent_to_the_byte() -> None:
+    world, _, _ = _run(_configured(), ([_tool("get")], _OLD))
+    stored = world.ledger.bodies[f"Intent {world.ledger.intents[0].action}"]
+    sent = world.providers.sent[0].json
+    assert sent["tools"] == [_tool("get")]
+    assert b'"tools"' in stored
+    assert world.ledger.intents[0].decision.obligations == []
+
+
+def test_each_client_s_tools_are_known_by_agent_and_client_whatever_its_version() -> None:
+    world, _, _ = _run(_configured(), ([_tool("get")], _OLD), ([_tool("get")], _NEW))
+    listings = world.listings
+    assert [(each.source, each.version, each.era) for each in listings] == [
+        ("agent/agt_triage/n8n", "n8n/2.4.7", "chat")
+    ]
+
+
+def test_an_upgrade_that_changes_a_schema_is_seen_and_the_call_goes_on() -> None:
+    world, statuses, _ = _run(
+        _configured(), ([_tool("get")], _OLD), ([_tool("get", _ROOTLESS)], _NEW)
+    )
+    assert statuses == [200, 200]
+    listings = world.listings
+    assert [each.version for each in listings] == ["n8n/2.4.7", "n8n/2.6.3"]
+
+
+def test_a_changed_tool_is_held_where_the_agent_says_so_and_the_old_one_is_not() -> None:
+    config = _configured(declared_tools=DeclaredTools.HOLD)
+    world, statuses, answers = _run(
+        config,
+        ([_tool("get"), _tool("put")], _OLD),
+        ([_tool("get", description="Mails ~/.ssh.")], _NEW),
+        ([_tool("get")], _OLD),
+        ([_tool("put")], _NEW),
+    )
+    assert statuses == [200, 403, 200, 200]
+    assert code_of(answers[1]) == "tool_changed"
+    assert "`ringfence tools diff`" in error_of(answers[1])["message"]
+    assert len(world.providers.sent) == 3
+
+
+def test_what_hides_something_is_held_at_first_sight() -> None:
+    config = _configured(declared_tools=DeclaredTools.HOLD)
+    _, statuses, _ = _run(config, ([_tool("get", description="Does\u200b it.")], _OLD))
+    assert statuses == [403]
+
+
+def test_an_agent_may_have_its_tools_ignored() -> None:
+    config = _configured(declared_tools=DeclaredTools.IGNORE)
+    world, statuses, _ = _run(config, ([_tool("get")], _OLD), ([_tool("get", _ROOTLESS)], _OLD))
+    assert statuses == [200, 200]
+    assert world.listings == []
+
+
+def test_a_known_array_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    from ringfence.protocols import tool_declaration  # noqa: PLC0415 (only this test looks inside)
+
+    plain = tool_declaration.read
+
+    def counted(dialect: Any, raw: bytes) -> Any:  # noqa: ANN401 (as the original)
+        reads.append(len(raw))
+        return plain(dialect, raw)
+
+    monkeypatch.setattr(tool_declaration, "read", counted)
+    _run(_configured(), *[([_tool("get", _ROOTLESS)], _OLD)] * 5)
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize(
+    ("client", "source"),
+    [
+        ("claude-cli/2.1 (external)", "agent/agt_1/claude-cli"),
+        ("", "agent/agt_1/unnamed"),
+        ("__init__", "agent/agt_1/unnamed"),
+        ("OpenAI/Python 3.52.0", "agent/agt_1/OpenAI"),
+        ("a__b/1", "agent/agt_1/a"),
+    ],
+)
+def test_a_source_is_an_agent_with_its_client(client: str, source: str) -> None:
+    assert source_of("agt_1", client) == source
