@@ -42,6 +42,7 @@ def test_all_parts_of_a_provider_are_read(load_text: Callable[..., Loaded]) -> N
         base_url="https://acme.openai.azure.com/openai",
         credential="OPENAI_API_KEY",
         credential_header="api-key",
+        tool_dialect=ToolDialect.OPENAI,
         query=(("api-version", "2024-10-21"),),
         betas=frozenset({"one-2026-01-01"}),
         connect_timeout_s=2.5,
