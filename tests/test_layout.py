@@ -42,6 +42,7 @@ WITHOUT_TEST = {
     "protocols/dialect": "protocols without behaviour",
     "stores/ledger/backend": "a protocol and the value it takes, proven by each backend",
     "testing/tools/plan": "words",
+    "gateways/tool/channel": "protocols without behaviour",
     "transport/http": "protocols without behaviour",
     "transport/limits": "figures",
 }

@@ -1,9 +1,11 @@
 """Scope: what is not declared does not exist."""
 
+from ringfence.decisions import scope
 from ringfence.decisions.scope import model_in_scope, models_in_scope
 from ringfence.domain.agent import Agent, Category, Scope
 from ringfence.domain.model import Model
 from ringfence.domain.organisation import Organisation
+from ringfence.domain.tool import ToolServer
 from ringfence.domain.verdict import Code, Reason
 
 MINE = Model(name="mine", provider="p", upstream="u")
@@ -60,3 +62,10 @@ def test_only_what_may_be_used_is_listed() -> None:
     assert models_in_scope(AGENT, ORGANISATION) == (MINE, SECOND)
     assert models_in_scope(AGENT, ORGANISATION, frozenset({"other", "mine"})) == (MINE,)
     assert models_in_scope(AGENT, ORGANISATION, frozenset()) == ()
+
+
+def test_a_server_is_there_for_whom_a_tool_of_it_is_in_scope() -> None:
+    home = Organisation(name="acme", tools={n: ToolServer(name=n) for n in ("crm", "files", "x")})
+    seen = scope.servers_in_scope(home, (("crm__*", "files__read_*"), None, ("files__*", "crm__a")))
+    assert [server.name for server in seen] == ["crm", "files"]
+    assert scope.servers_in_scope(home, (("crm__*",), ())) == ()

@@ -130,3 +130,9 @@ def test_many_small_pieces_of_a_large_event_stay_linear() -> None:
     for _ in range(20_000):
         splitter.feed(b"data: " + b"x" * 100 + b"\n")
     assert len(splitter.rest()) == 20_000 * 107
+
+
+def test_an_event_says_where_a_stream_can_be_taken_up_again() -> None:
+    assert sse.mark(b"id: 7\nretry: 100\ndata: \n\n") == (b"7", 100)
+    assert sse.mark(b"data: x\n\n") == (b"", None)
+    assert sse.mark(b"id:a\0b\nretry: soon\n\n") == (b"", None)

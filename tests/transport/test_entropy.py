@@ -2,6 +2,7 @@ import re
 
 from ringfence.domain.identifier import Prefix
 from ringfence.testing.clock import ManualClock
+from ringfence.transport import entropy
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds, hash_seed, secret
 
@@ -35,3 +36,8 @@ def test_seeds_of_hashes_differ_and_are_what_python_takes() -> None:
     seeds = {hash_seed() for _ in range(20)}
     assert len(seeds) > 18
     assert all(0 < int(seed) < 2**32 for seed in seeds)
+
+
+def test_random_bytes_are_as_many_as_asked_for_and_never_the_same() -> None:
+    assert len(entropy.random_bytes(12)) == 12
+    assert entropy.random_bytes(32) != entropy.random_bytes(32)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import final
@@ -64,6 +65,7 @@ class Embedded:
                 readiness=self._plane_readiness,
                 users=beginning.users,
                 approvals=beginning.approvals,
+                environment=os.environ,
             ),
             beginning.recovered,
         )
@@ -80,6 +82,7 @@ class Embedded:
         registry.on_seen = self.tools.seen
         for source in beginning.tools:
             registry.take(source)
+        self._closing.push_async_callback(self._worker.tooling.door.close)
         self._prepare_bodies(epoch)
         self._worker.install(
             epoch.configuration, epoch.states, beginning.credentials, beginning.grants

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
 from ringfence.app.standing import in_turns
+from ringfence.app.tooling import Tooling
 from ringfence.decisions.budget import MONEY, Book, Line
 from ringfence.decisions.retry import Retried
 from ringfence.decisions.slab import LentBook
@@ -53,6 +54,7 @@ from ringfence.protocols.count_tokens import CountTokensCodec
 from ringfence.protocols.dialect import Codec
 from ringfence.protocols.embeddings import EmbeddingsCodec
 from ringfence.protocols.gemini import GeminiCodec
+from ringfence.protocols.mcp.sealing import KEY_BYTES
 from ringfence.protocols.messages import MessagesCodec
 from ringfence.protocols.responses import ResponsesCodec
 from ringfence.stores.ledger import Recovered
@@ -60,6 +62,7 @@ from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, Meter
+from ringfence.transport import entropy
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 from ringfence.transport.http import Client
@@ -106,6 +109,10 @@ class Surroundings:
     """How long it may act on its own; None where it shares its agents with nobody."""
     masking: Masking | None = None
     """What masks messages before the ledger stores them."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The process's own environment, of which tool servers that are commands need a little."""
+    seal_key: bytes = field(default=b"", repr=False)
+    """Seals what clients carry for the plane: one for all its workers; empty for one of its own."""
 
 
 class Worker:
@@ -197,6 +204,17 @@ class Worker:
         )
         self.tool_finish = ToolFinish(path=self.tool_path, memory=memory, clock=clock)
         self.dispatcher = Dispatcher(around.client, around.secrets)
+        self.tooling = Tooling(
+            path=self.tool_path,
+            registry=self.tools,
+            client=around.client,
+            secrets=around.secrets,
+            environment=around.environment,
+            clock=clock,
+            authority=self.authority,
+            approvals=around.approvals,
+            seal_key=around.seal_key or entropy.random_bytes(KEY_BYTES),
+        )
         proofs = Proofs(
             directory=self.directory,
             keys=FetchedKeys(around.client, clock),
@@ -223,6 +241,7 @@ class Worker:
             ),
             action_door=self.actions,
             approval_door=ApprovalDoor(around.approvals, path, self.authority),
+            tool_door=self.tooling.door,
             proofs=proofs,
             clock=clock,
             readiness=around.readiness,
@@ -282,6 +301,7 @@ class Worker:
     def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
         """Use these from now on, and look for them in what is answered."""
         self.dispatcher.replace_secrets(secrets)
+        self.tooling.dispatcher.replace_secrets(secrets)
         self.secret_scans.replace(secrets)
 
     def tidy(self) -> None:
@@ -295,6 +315,7 @@ class Worker:
         if self.slabs is not None:
             self.slabs.report()
         self.invocations.check_calls(self._clock.monotonic_us())
+        self.tooling.door.tidy()
 
     async def configuration_changed(
         self, configuration: Configuration, states: Mapping[str, AgentState]

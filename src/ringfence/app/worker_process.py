@@ -202,6 +202,7 @@ class WorkerProcess:
                 pace_wire=self._inquiries,
                 registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),
                 lender=self._inquiries,
+                environment=self._environment,
             ),
             Recovered(
                 evidence={
@@ -210,6 +211,7 @@ class WorkerProcess:
                 objects=list(start.objects),
             ),
         )
+        self._closing.push_async_callback(worker.tooling.door.close)
         worker.install(start.configure.configuration, start.configure.states, start.credentials, ())
         self._authority.advance(start.configure.change)
         if worker.view is not None:

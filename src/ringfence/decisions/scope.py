@@ -60,3 +60,19 @@ def behind_a_door(organisation: Organisation, key: ToolKey) -> ToolServer | None
     """
     server = BUILT_IN if key.server == BUILT_IN.name else organisation.tools.get(key.server)
     return None if server is None or server.is_run_by_agent else server
+
+
+def servers_in_scope(
+    organisation: Organisation, bounds: Iterable[Patterns | None]
+) -> tuple[ToolServer, ...]:
+    """The servers of which everybody with a say allows a tool, in the order of the configuration.
+
+    A server of which nothing is in scope does not exist for the agent.
+    """
+    said = [bound for bound in bounds if bound is not None]
+    return tuple(
+        server
+        for name, server in organisation.tools.items()
+        if not server.is_run_by_agent
+        and all(any(each.startswith(f"{name}__") for each in bound) for bound in said)
+    )

@@ -17,8 +17,27 @@ class PermissionTier(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthClient:
+    """How a token for a server is got: as this gateway itself (OAuth 2.1, client credentials).
+
+    `secret` names the credential of the client. Without a `token_url` the server's metadata says
+    where tokens are given out (RFC 9728, RFC 8414).
+    """
+
+    client: str
+    secret: str
+    token_url: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolServer:
-    """A group of tools: an MCP server (a command to run, a URL to call), or the agent's own."""
+    """A group of tools: an MCP server (a command to run, a URL to call), or the agent's own.
+
+    `is_stateful` says whether what one agent does may show to another that shares the server: then
+    each session, or each agent without sessions, has a process of its own. `era` is `legacy` or
+    `modern` where the server is not to be asked. Times are in seconds.
+    """
 
     name: str
     command: tuple[str, ...] = ()
@@ -27,6 +46,11 @@ class ToolServer:
     is_run_by_agent: bool = False
     """It is no server: its tools are the agent's own, which asks before it uses one."""
     credential: str | None = None
+    oauth: OAuthClient | None = None
+    is_stateful: bool = True
+    era: str = ""
+    connect_timeout_s: float = 10.0
+    call_timeout_s: float = 60.0
     tiers: tuple[tuple[str, PermissionTier], ...] = ()
     """Pattern of tool names and the tier they have, in the order of the file."""
     views: tuple[ToolView, ...] = ()

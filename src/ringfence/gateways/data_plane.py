@@ -22,6 +22,7 @@ from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
 from ringfence.gateways.model import endpoint as endpoints
 from ringfence.gateways.model import listing
 from ringfence.gateways.model.door import ModelDoor
+from ringfence.gateways.tool.door import ToolDoor
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Request, Response, Work
@@ -52,6 +53,7 @@ class DataPlane:
         invocation_door: InvocationDoor,
         approval_door: ApprovalDoor,
         action_door: ActionDoor,
+        tool_door: ToolDoor,
         proofs: Proofs,
         clock: Clock,
         readiness: Readiness,
@@ -65,6 +67,7 @@ class DataPlane:
         self._invocation_door = invocation_door
         self._approval_door = approval_door
         self._action_door = action_door
+        self._tool_door = tool_door
         self._proofs = proofs
         self._clock = clock
         self._readiness = readiness
@@ -73,6 +76,7 @@ class DataPlane:
     def shut(self) -> None:
         """The plane stops: whoever comes from now on is told so."""
         self._is_shut = True
+        self._tool_door.drain()
 
     def handle(self, request: Request, response: Response) -> Going | None:
         """Answer one request; whatever is unexpected denies and is recorded (DESIGN I4)."""
@@ -184,6 +188,8 @@ class DataPlane:
             if request.method == b"POST":
                 return self._model_door.handle(caller, endpoint, request, response, head)
             self._refuse(caller, request, response, method_not_allowed("POST"))
+        elif self._tool_door.serves(request.path):
+            return self._tool_door.handle(caller, request, response, head)
         elif self._invocation_door.serves(request.path):
             return self._invocation_door.handle(caller, request, response)
         elif self._approval_door.serves(request.path):

@@ -98,6 +98,27 @@ def read(event: bytes) -> Event:
     return Event(name, b"\n".join(data) if data else None)
 
 
+class Mark(NamedTuple):
+    """What an event says of its place in a stream that can be resumed."""
+
+    id: bytes
+    retry_ms: int | None
+
+
+def mark(event: bytes) -> Mark:
+    """Read an event's `id:` (empty if it has none) and `retry:` (None if it is no number)."""
+    found = b""
+    retry_ms: int | None = None
+    for line in _LINE_END.split(event.removeprefix(_BOM)):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"id" and b"\0" not in value:
+            found = value
+        elif field == b"retry" and value.isdigit():
+            retry_ms = int(value)
+    return Mark(found, retry_ms)
+
+
 def write(data: bytes, name: bytes = b"") -> bytes:
     """Write one event whose data are a single line."""
     if name:

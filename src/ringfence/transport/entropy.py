@@ -50,6 +50,11 @@ def secret(prefix: str) -> str:
     return prefix + base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
 
 
+def random_bytes(count: int) -> bytes:
+    """So many random bytes, for keys and what is used once."""
+    return os.urandom(count)
+
+
 def hash_seed() -> str:
     """A fresh value of PYTHONHASHSEED, for processes that must hash alike and unlike others."""
     return str(int.from_bytes(os.urandom(4), "big") or 1)

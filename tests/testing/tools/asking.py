@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 
 from ringfence.protocols import sse
-from ringfence.testing.tools.serving import Running
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Origin
 
@@ -20,24 +19,31 @@ _NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 class Asking:
     """A client of one server; `session` is set by a legacy handshake."""
 
-    def __init__(self, pool: Pool, running: Running) -> None:
+    def __init__(self, pool: Pool, url: str, *own: tuple[bytes, bytes]) -> None:
         self._pool = pool
-        port = int(running.url.rpartition(":")[2].partition("/")[0])
-        self._origin = Origin(scheme="http", host="127.0.0.1", port=port)
+        port, _, path = url.rpartition(":")[2].partition("/")
+        self._origin = Origin(scheme="http", host="127.0.0.1", port=int(port))
+        self._target = f"/{path}".encode()
+        self._own = own
         self.session = b""
 
     async def send(
         self, method: bytes, headers: list[tuple[bytes, bytes]], document: Json | None
     ) -> tuple[int, dict[bytes, bytes], bytes]:
         body = b"" if document is None else msgspec.json.encode(document)
+        return await self.send_raw(method, headers, body)
+
+    async def send_raw(
+        self, method: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, dict[bytes, bytes], bytes]:
         answer = await self._pool.request(
             self._origin,
             method,
-            b"/mcp",
-            headers,
+            self._target,
+            [*headers, *self._own],
             body,
             connect_timeout_s=5,
-            idle_timeout_s=5,
+            idle_timeout_s=20,
         )
         return answer.status, dict(answer.headers), await answer.read(1 << 20)
 
@@ -53,7 +59,8 @@ class Asking:
         return await self.legacy("initialize", params)
 
     async def modern(self, method: str, **params: object) -> Json:
-        asked = {"_meta": META, **params}
+        meta = params.pop("meta", {})
+        asked = {"_meta": {**META, **(meta if isinstance(meta, dict) else {})}, **params}
         document = {"jsonrpc": "2.0", "id": 7, "method": method, "params": asked}
         headers = [(b"mcp-protocol-version", b"2026-07-28"), (b"mcp-method", method.encode())]
         if method in _NAMES:

@@ -15,7 +15,7 @@ def play(scene: Scene, plan: Plan | None = None) -> None:
     async def run() -> None:
         pool = Pool()
         async with serving(plan) as running:
-            await scene(running, Asking(pool, running))
+            await scene(running, Asking(pool, running.url))
             await pool.close()
 
     asyncio.run(run())

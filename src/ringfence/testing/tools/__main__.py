@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page=options.page,
         as_stream=options.as_stream,
         token=options.token,
+        suffix=options.suffix,
         extra=tuple(json.loads(options.extra)),
         ttl_ms=options.ttl_ms,
     )
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--page", type=int, default=0, metavar="ENTRIES")
     parser.add_argument("--as-stream", action="store_true", help="answer calls as event streams")
     parser.add_argument("--token", default="", help="the bearer token it wants")
+    parser.add_argument("--suffix", default="", help="ends the name of every tool")
     parser.add_argument("--extra", default="[]", metavar="JSON", help="a list of further tools")
     parser.add_argument("--ttl-ms", type=int, default=0)
     return parser

@@ -49,6 +49,8 @@ def tools(plan: Plan, *, is_pulled: bool, has_extra: bool) -> list[Json]:
     ]
     if has_extra:
         listed.append(_tool("extra", "Was not there before.", {}))
+    for tool in listed:
+        tool["name"] += plan.suffix
     return [*listed, *plan.extra]
 
 

@@ -203,6 +203,7 @@ class Dialogue:
         listed = catalogue.tools(offer.plan, is_pulled=offer.is_pulled, has_extra=offer.has_extra)
         if tool not in {each["name"] for each in listed}:
             raise RpcError(-32602, f"unknown tool: {tool}")
+        tool = tool.removesuffix(offer.plan.suffix)
         answers = params.get("inputResponses")
         offer.journal.calls.append(Call(tool, given, self.session, self._era, meta))
         return await behave(_Caller(self, number, send, answers), tool, given, meta)

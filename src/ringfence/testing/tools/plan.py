@@ -18,6 +18,7 @@ class Plan:
     of `echo` changes, and it asks for one more field. `page` is how many entries a list has per
     page, 0 for all. `as_stream` answers calls over HTTP as event streams also where one JSON
     document would do. `token` is what `Authorization: Bearer` must bring; empty for nothing.
+    `suffix` ends the name of every tool, so that two servers have none in common.
     `extra` are further tools (name, title, description, inputSchema …) that answer like `echo`.
     """
 
@@ -27,6 +28,7 @@ class Plan:
     page: int = 0
     as_stream: bool = False
     token: str = ""
+    suffix: str = ""
     extra: tuple[Json, ...] = ()
     ttl_ms: int = 0
 

@@ -32,7 +32,7 @@ class WebTools:
         """No session yet."""
         self.offer = offer
         self.sessions: dict[str, Dialogue] = {}
-        self._streams: dict[str, Response] = {}
+        self._streams: set[Response] = set()
 
     async def handle(self, request: Request, response: Response) -> None:
         """Answer one request."""
@@ -50,6 +50,11 @@ class WebTools:
             response.send(200 if known else 404, (), b"")
         else:
             response.send(405, ((b"allow", b"GET, POST, DELETE"),), b"")
+
+    def end_streams(self) -> None:
+        """End every stream that would last, as a server does that starts again."""
+        for response in tuple(self._streams):
+            response.end()
 
     def _is_stranger(self, request: Request) -> bool:
         token = self.offer.plan.token
@@ -91,6 +96,8 @@ class WebTools:
                 _send(response, error.status, document)
 
     def _dialogue(self, request: Request, message: Json) -> Dialogue:
+        if _is_modern(request) and self.offer.plan.eras == "legacy":  # as older servers say it
+            raise RpcError(-32000, "Bad Request: unsupported protocol version", status=400)
         if _is_modern(request) or self.offer.plan.eras == "modern":
             _check_head(request, message)
             return Dialogue(self.offer, "", is_modern=True)
@@ -134,9 +141,11 @@ class WebTools:
         gone = asyncio.Event()
         response.on_disconnect(gone.set)
         self.offer.listeners.add(announced)
+        self._streams.add(response)
         try:
             await gone.wait()
         finally:
+            self._streams.discard(response)
             self.offer.listeners.discard(announced)
 
 

@@ -1,0 +1,50 @@
+"""The tool gateway of one worker: what its door needs, put together."""
+
+from collections.abc import Mapping
+from typing import final
+
+from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.authority import Authority
+from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_dispatch import ToolDispatcher
+from ringfence.enforcement.tool_registry import ToolRegistry
+from ringfence.gateways.tool.door import ToolDoor
+from ringfence.gateways.tool.server import ToolLinks
+from ringfence.protocols.mcp.sealing import NONCE_BYTES, Sealer
+from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.transport import entropy
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Client
+
+
+@final
+class Tooling:
+    """The door to tools, and what stands behind it."""
+
+    def __init__(  # noqa: PLR0913 (the parts that it joins)
+        self,
+        *,
+        path: ToolPath,
+        registry: ToolRegistry,
+        client: Client,
+        secrets: EnvironmentSecrets,
+        environment: Mapping[str, str],
+        clock: Clock,
+        authority: Authority,
+        seal_key: bytes,
+        approvals: Approvals | None,
+    ) -> None:
+        """`seal_key` is shared by all workers of a plane."""
+        self.dispatcher = ToolDispatcher(client, secrets, environment)
+        self.links = ToolLinks(self.dispatcher)
+        self.door = ToolDoor(
+            path=path,
+            registry=registry,
+            links=self.links,
+            clock=clock,
+            approvals=approvals,
+            authority=authority,
+            sealer=Sealer(seal_key),
+            secret=entropy.secret,
+            nonce=lambda: entropy.random_bytes(NONCE_BYTES),
+        )

@@ -1,0 +1,590 @@
+"""One governed request on its way: from its intent to the server, and its answer to the agent.
+
+Carried by callbacks and without a task, like a model call (docs/design/007). What comes from the
+server passes as its bytes came; only where the eras of client and server differ is it translated.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final, final
+
+import msgspec
+
+from ringfence.domain.error import PeerError, RingfenceError
+from ringfence.domain.event import Status
+from ringfence.domain.tool import ToolKey
+from ringfence.domain.verdict import Deny, Reason
+from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.authority import LAPSED, Authority
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.live import state_reason
+from ringfence.enforcement.refusal import INTERNAL, RefusedAction
+from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
+from ringfence.gateways.answer import own_headers
+from ringfence.gateways.tool import said
+from ringfence.gateways.tool.channel import Channel, Failure, How, Pending, Sending
+from ringfence.gateways.tool.outlet import Outlet
+from ringfence.gateways.tool.reply import failure_of
+from ringfence.gateways.tool.rounds import ROUNDS_MOST, Posed, Suspended, Switch, Waiting
+from ringfence.gateways.tool.server import ToolLink
+from ringfence.gateways.tool.session import Session, answer_to
+from ringfence.protocols import strict_json
+from ringfence.protocols.mcp import error as errors
+from ringfence.protocols.mcp import message, request, translation
+from ringfence.protocols.mcp.message import Envelope, Kind
+from ringfence.protocols.mcp.request import Asked
+from ringfence.protocols.mcp.sealing import Sealer
+from ringfence.protocols.mcp.translation import Round
+from ringfence.protocols.mcp.version import Era
+from ringfence.protocols.strict_json import Edit
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Headers, Request, Response, Work
+
+_LOG = logging.getLogger(__name__)
+
+_INTENT_S: Final = 5.0
+_SECOND_US: Final = 1_000_000
+_FIRST_ERROR: Final = 400
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What every call of a door shares."""
+
+    path: ToolPath
+    clock: Clock
+    authority: Authority
+    sealer: Sealer
+    waiting: Waiting
+    secret: Callable[[str], str]
+    nonce: Callable[[], bytes]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of the door, by whom, and where the answer goes."""
+
+    request: Request
+    response: Response
+    caller: Caller
+    asked: Asked
+    era: Era
+    session: Session | None
+    hold: Hold
+    mirrored: Headers = ()
+
+    @property
+    def number(self) -> bytes:
+        """The raw id of the request."""
+        return self.asked.message.id
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request goes: the server, the channel to it, and its own name for the thing."""
+
+    link: ToolLink
+    channel: Channel
+    name: str
+    key: ToolKey
+    """How the path knows it."""
+
+
+@final
+class ToolCall:
+    """One call. Implements `channel.Taker`, `session.Running` and `transport.http.Work`.
+
+    INVARIANT (I3): however it ends, `end` comes last, and sees that its ticket is settled.
+    INVARIANT (I4): what is unexpected in any step ends it, with a refusal or a cut.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_is_sent",
+        "_is_stopped",
+        "_kept",
+        "_means",
+        "_name",
+        "_outlet",
+        "_pending",
+        "_resumed",
+        "_rounds",
+        "_sent_us",
+        "_switch",
+        "_target",
+        "_tell",
+        "_ticket",
+        "is_over",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 (a call has these parts)
+        self,
+        means: Means,
+        ask: Ask,
+        target: Target,
+        ticket: ToolTicket,
+        resumed: Suspended | None = None,
+        outlet: Outlet | None = None,
+    ) -> None:
+        """Begun: the intent is on its way to the ledger. `outlet` is a stream that is open."""
+        self._means = means
+        self._ask = ask
+        self._target = target
+        self._ticket = ticket
+        self._resumed = resumed
+        self._pending: Pending | None = None
+        self._switch: Switch | None = None
+        self._tell: Callable[[Work], None] | None = None
+        self._kept: list[bytes] = []
+        """What the client missed while its stream was left."""
+        self._name = b""
+        self._rounds = 0
+        self._sent_us = 0
+        self._is_sent = False
+        self._is_stopped = False
+        self.is_over = False
+        now_us = means.clock.monotonic_us()
+        headers = own_headers(ticket.live.id, ticket.action)
+        session = ask.session
+        if session is not None:
+            self._name = b"%d" % session.next_number()
+            session.calls[ask.number] = self
+        out = outlet or Outlet(ask.response, headers, now_us, self._name)
+        self._outlet: Outlet | None = out
+        out.on_gone(self._gone)
+        ticket.on_check = self.check
+        ticket.durable.add_done_callback(self._written)
+
+    # As work of the server
+
+    def when_over(self, tell: Callable[[Work], None]) -> None:
+        """Tell once when it has ended."""
+        self._tell = tell
+
+    def cancel(self) -> None:
+        """The plane stops: end now. An intent on its way to the ledger is waited for."""
+        if self.is_over or self._is_stopped:
+            return
+        self._is_stopped = True
+        if self._ticket.durable.done():
+            self._interrupt()
+
+    def stop(self, why: Reason) -> None:
+        """End it from outside, for example because its agent was suspended."""
+        if not self.is_over:
+            self._give_up(Status.CUT, why)
+
+    def check(self, now_us: int) -> None:
+        """End what has taken too long, and keep alive what may take longer."""
+        if self.is_over or self._is_stopped:
+            return
+        ticket = self._ticket
+        if not ticket.durable.done():
+            if now_us - ticket.started_us > _INTENT_S * _SECOND_US:
+                self._is_stopped = True  # the intent may still be written, and then needs its end
+                self._refuse(said.intent_late())
+            return
+        deadline_s = ticket.deadline_s
+        if self._is_sent and now_us - self._sent_us > deadline_s * _SECOND_US:
+            self.lost(said.late(deadline_s))
+        elif self._outlet is not None:
+            self._outlet.keep_alive(now_us)
+
+    # As a call of a session
+
+    def give_up(self) -> None:
+        """The client has cancelled it: nothing more is said to it."""
+        if self.is_over:
+            return
+        self._drop("the client cancelled it")
+        self._settle(ToolEnding(status=Status.CLIENT_GONE, error="cancelled"))
+        if self._outlet is not None:
+            self._outlet.leave()
+        self.end()
+
+    def resume(self, outlet: Outlet) -> None:
+        """The client has come back for the rest."""
+        self._outlet = outlet
+        outlet.open()
+        kept, self._kept = self._kept, []
+        for raw in kept:
+            outlet.say(raw)
+        if self.is_over:
+            outlet.leave()
+            if self._ask.session is not None:
+                self._ask.session.streams.pop(self._name, None)
+
+    def _gone(self) -> None:
+        """The client has left: in the modern era, and before anything was sent, that is the end."""
+        if self.is_over or (self._ask.era is Era.LEGACY and self._ticket.durable.done()):
+            return
+        if not self._ticket.durable.done():
+            self._is_stopped = True
+            return
+        self._drop("the client left")
+        self._settle(ToolEnding(status=Status.CLIENT_GONE, error="client_gone"))
+        self.end()
+
+    # Its steps
+
+    def _written(self, _done: object) -> None:
+        """The intent is durable, or will never be."""
+        self._take(self._forsake if self._is_stopped else self._dispatch)
+
+    def _forsake(self) -> None:
+        self._means.path.forsake(self._ticket)
+        if self._ask.response.is_started:
+            self.end()
+        else:
+            self._interrupt()
+
+    def _dispatch(self) -> None:
+        refused = self._means.path.written(self._ticket)
+        if refused is not None:
+            self._say_refused(refused)
+            self.end()
+            return
+        self._ticket.on_stop = self.stop
+        self._act(self._send)
+
+    def _send(self) -> None:
+        self._is_sent = True
+        self._sent_us = self._means.clock.monotonic_us()
+        resumed, target = self._resumed, self._target
+        if resumed is not None:
+            self._pending, self._switch = resumed.pending, resumed.switch
+            answers = translation.answers_of(self._ask.asked)
+            answer_to(resumed.channel, resumed.number)(answers.get(resumed.key, _CANCELLED), b"")
+            resumed.switch.listen(self)
+            return
+        number = self._number()
+        body = strict_json.replace(self._ask.asked.message.raw, self._edits(number))
+        self._call(body, number, target.name)
+
+    def _call(self, body: bytes, number: bytes, name: str) -> None:
+        ask = self._ask
+        channel = self._target.channel
+        sending = Sending(
+            body=body,
+            number=number,
+            method=ask.asked.message.method,
+            name=name,
+            mirrored=ask.mirrored if channel.era is ask.era else (),
+        )
+        if ask.era is Era.MODERN and channel.era is Era.LEGACY:
+            self._switch = Switch(self)
+            self._pending = channel.call(sending, self._switch)
+        else:
+            self._pending = channel.call(sending, self)
+
+    def _number(self) -> bytes:
+        channel = self._target.channel
+        is_other = channel.is_shared or channel.era is not self._ask.era
+        return channel.number() if is_other else self._ask.number
+
+    def _edits(self, number: bytes) -> list[Edit]:
+        """What is changed in the client's message before the server gets it."""
+        ask, target, ticket = self._ask, self._target, self._ticket
+        asked = ask.asked
+        edits: list[Edit] = []
+        if number != ask.number:
+            edits += request.with_id(asked, number)
+        if target.name and target.name != asked.name:
+            edits += request.with_name(asked, target.name)
+        if asked.message.method == "tools/call" and ticket.arguments != asked.arguments:
+            edits += request.with_arguments(asked, ticket.arguments)
+        if target.channel.era is Era.MODERN and ask.session is not None:
+            session = ask.session
+            meta = translation.meta_of(session.introduction, session.level)
+            edits += request.with_meta(asked, meta)
+        return edits
+
+    # As a taker of what the server says
+
+    def said(self, raw: bytes, envelope: Envelope) -> None:
+        """A notification passes; a question is put in the words of the client's era."""
+        self._take(self._said, raw, envelope)
+
+    def _said(self, raw: bytes, envelope: Envelope) -> None:
+        if envelope.kind is Kind.NOTIFICATION:
+            if said.may_pass(envelope, self._ask.asked, self._ask.era):
+                self._act(self._pass, raw)
+        elif self._ask.session is not None:
+            answered = answer_to(self._target.channel, bytes(envelope.id))
+            self._act(self._pass, self._ask.session.pose(raw, answered))
+        else:
+            self._suspend(envelope)
+
+    def _pass(self, raw: bytes) -> None:
+        outlet = self._outlet
+        if outlet is None or outlet.response.is_disconnected:
+            self._kept.append(raw)
+        else:
+            outlet.say(raw, may_drop=True)
+
+    def marked(self, event_id: bytes, retry_ms: int | None, *, is_alone: bool) -> None:
+        """The server names a place to go on from: so do we, to a client that has a session."""
+        session = self._ask.session
+        if session is not None and is_alone and self._outlet is not None and not self.is_over:
+            session.may_resume(self._name, self)
+            self._outlet.mark(event_id, retry_ms)
+
+    def paused(self) -> None:
+        """The server wants the stream left: so we leave ours, if the client can come back."""
+        session, outlet = self._ask.session, self._outlet
+        if outlet is not None and session is not None and self._name in session.streams:
+            self._outlet = None
+            outlet.leave()
+
+    def replied(self, raw: bytes, envelope: Envelope, how: How) -> None:
+        """The server's answer."""
+        self._take(self._replied, raw, envelope, how)
+
+    def _replied(self, raw: bytes, envelope: Envelope, how: How) -> None:
+        if self.is_over:
+            return
+        status = how.status
+        if how.is_stream and self._outlet is not None and self._target.channel.era is self._ask.era:
+            self._act(self._outlet.open)
+        fault = bytes(envelope.error)
+        if fault:
+            self._pass_error(raw, fault, status)
+            return
+        result = bytes(envelope.result)
+        if self._ask.session is not None and self._target.channel.era is Era.MODERN:
+            asked = translation.round_of(result)
+            if asked is not None:
+                self._act(self._pose, asked)
+                return
+        self._settle(
+            ToolEnding(
+                status=Status.OK,
+                result=result,
+                is_error=b'"isError":true' in result,
+                http_status=status,
+            )
+        )
+        given = result
+        if self._ask.era is Era.MODERN and self._target.channel.era is Era.LEGACY:
+            given = translation.completed(given, self._ask.asked.message.method)
+        is_same = given is result and bytes(envelope.id) == self._ask.number
+        answer = raw if is_same else message.response(self._ask.number, given)
+        self._act(self._answer, answer, 200)
+
+    def _pass_error(self, raw: bytes, fault: bytes, status: int) -> None:
+        read = errors.read(fault)
+        self._settle(
+            ToolEnding(
+                status=Status.UPSTREAM_ERROR,
+                result=fault,
+                is_error=True,
+                error=f"rpc_{read.code}",
+                http_status=status,
+            )
+        )
+        code = translation.error_code(read.code, is_modern=self._ask.era is Era.MODERN)
+        if code != read.code:
+            data = read.data if bytes(read.data) else None
+            raw = errors.document(self._ask.number, code, read.message, data)
+        elif self._number_differs():
+            raw = b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (self._ask.number, fault)
+        is_modern = self._ask.era is Era.MODERN and status >= _FIRST_ERROR
+        self._act(self._answer, raw, status if is_modern else 200)
+
+    def _number_differs(self) -> bool:
+        channel = self._target.channel
+        return channel.is_shared or channel.era is not self._ask.era
+
+    def _answer(self, raw: bytes, status: int) -> None:
+        outlet = self._outlet
+        if outlet is None or outlet.response.is_disconnected:
+            self._kept.append(raw)  # for a client that comes back
+        else:
+            outlet.answer(raw, status)
+        self.end()
+
+    def lost(self, failure: Failure) -> None:
+        """The server gives no answer."""
+        self._take(self._lost, failure)
+
+    def _lost(self, failure: Failure) -> None:
+        if self.is_over:
+            return
+        self._drop("it took too long")
+        error = failure.error
+        is_refusal = failure.status >= _FIRST_ERROR
+        self._settle(
+            ToolEnding(
+                status=Status.UPSTREAM_ERROR if is_refusal else Status.FAILED,
+                error=error.code,
+                http_status=failure.status,
+                was_sent=failure.was_sent,
+            )
+        )
+        if self._outlet is not None:
+            self._refuse(said.failed(self._target.link.server.name, failure))
+        self.end()
+
+    # Questions between the eras
+
+    def _pose(self, asked: Round) -> None:
+        """Put a modern server's questions to a legacy client, then ask the server again."""
+        session = self._ask.session
+        self._rounds += 1
+        if session is None or self._rounds > ROUNDS_MOST:
+            self.lost(failure_of(PeerError("provider_malformed", "it asked too often")))
+            return
+        self._sent_us = self._means.clock.monotonic_us()  # people are slow; their time is not its
+        self._is_sent = False
+
+        def pose(raw: bytes, answered: Callable[[bytes, bytes], None]) -> None:
+            self._pass(session.pose(raw, answered))
+
+        def done(answers: dict[str, bytes]) -> None:
+            if not self.is_over:
+                self._act(self._send_again, answers, asked.state)
+
+        def refused(method: str, error: bytes) -> None:
+            what = f"the client refused `{method}`: {errors.read(error).message}"
+            if not self.is_over:
+                self.lost(failure_of(PeerError("client_refused", what)))
+
+        Posed(asked, pose, done, refused)
+
+    def _send_again(self, answers: dict[str, bytes], state: str | None) -> None:
+        self._is_sent = True
+        self._sent_us = self._means.clock.monotonic_us()
+        number = self._target.channel.number()
+        base = strict_json.replace(self._ask.asked.message.raw, self._edits(self._ask.number))
+        again = request.read(message.read(base))
+        self._call(translation.answered(again, number, answers, state), number, self._target.name)
+
+    def _suspend(self, envelope: Envelope) -> None:
+        """Leave a legacy server waiting, and give its question to the client as a result."""
+        if self._pending is None or self._switch is None:
+            return
+        means, ask = self._means, self._ask
+        name = means.secret("")
+        owner = owner_of(ask)
+        key = envelope.method.partition("/")[0]
+        number = bytes(envelope.id)
+        suspended = Suspended(
+            channel=self._target.channel,
+            pending=self._pending,
+            switch=self._switch,
+            number=number,
+            key=key,
+            owner=owner,
+        )
+        self._switch.leave()
+        means.waiting.add(name, suspended)
+        expires_us = means.clock.now_us() + said.SUSPENDED_US
+        state = means.sealer.seal(
+            name.encode(), "\n".join(owner).encode(), expires_us, means.nonce()
+        )
+        result = translation.asking(key, envelope.method, bytes(envelope.params), state)
+        self._pending = self._switch = None
+        self._settle(ToolEnding(status=Status.OK, result=result))
+        self._act(self._answer, message.response(ask.number, result), 200)
+
+    # Its end
+
+    def _take(self, step: Callable[..., None], *facts: object) -> None:
+        """Take a step; whatever it raises ends the call."""
+        try:
+            step(*facts)
+        except RingfenceError as error:
+            _LOG.warning("a tool call failed: %s", error)
+            self._lost(failure_of(error))
+        except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies)
+            _LOG.exception("a call failed unexpectedly")
+            self._give_up(Status.FAILED, INTERNAL)
+
+    def _act(self, step: Callable[..., None], *facts: object) -> None:
+        """Take a step that acts for the agent or writes to it: only with authority (DESIGN §9)."""
+        authority = self._means.authority
+        if authority.is_fresh:
+            self._go_on(step, facts)
+        else:
+            authority.when_fresh(lambda is_fresh: self._renewed(step, facts, is_fresh=is_fresh))
+
+    def _renewed(
+        self, step: Callable[..., None], facts: tuple[object, ...], *, is_fresh: bool
+    ) -> None:
+        if self.is_over:
+            return
+        if is_fresh and self._means.authority.is_fresh:
+            self._take(self._go_on, step, facts)
+        else:
+            self._give_up(Status.CUT, LAPSED)
+
+    def _go_on(self, step: Callable[..., None], facts: tuple[object, ...]) -> None:
+        why = state_reason(self._ticket.caller.runtime)
+        if why is None:
+            step(*facts)
+        else:
+            self._give_up(Status.CUT, why)
+
+    def _give_up(self, status: Status, why: Reason) -> None:
+        self._drop("it was stopped")
+        self._settle(ToolEnding(status=status, error=why.code.value, was_sent=self._is_sent))
+        self._refuse(why)
+        self.end()
+
+    def _settle(self, ending: ToolEnding) -> None:
+        self._ticket.settle(ending)
+
+    def _refuse(self, why: Reason) -> None:
+        ticket = self._ticket
+        self._say_refused(
+            RefusedAction(verdict=Deny(reason=why), action=ticket.action, invocation=ticket.live.id)
+        )
+
+    def _say_refused(self, refused: RefusedAction) -> None:
+        if self._outlet is not None:
+            self._outlet.answer(*said.refusal(self._ask.asked, refused, self._ask.era))
+
+    def end(self) -> None:
+        """Nothing more will happen; harmless a second time."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self._settle(ToolEnding(status=Status.FAILED, error="interrupted"))
+        self._pending = self._switch = None  # they lead back here
+        ask = self._ask
+        session = ask.session
+        if session is not None:
+            session.calls.pop(ask.number, None)
+            if not self._kept:
+                session.streams.pop(self._name, None)
+        ask.hold.leave()
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(self)
+
+    def _interrupt(self) -> None:
+        """End a call of a plane that stops: its agent sees a cut."""
+        self._drop("the gateway stops")
+        if self._outlet is not None:
+            self._outlet.abort()
+        self.end()
+
+    def _drop(self, reason: str) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.cancel(reason)
+
+
+def owner_of(ask: Ask) -> tuple[str, ...]:
+    """Whose request it is and what it asks for, as a suspended call is bound to it."""
+    caller = ask.caller
+    principal = caller.runtime.principal
+    method = ask.asked.message.method
+    return (
+        caller.runtime.organisation.id,
+        caller.credential,
+        "" if principal is None else repr(principal),
+        method,
+        ask.asked.name,
+    )
+
+
+_CANCELLED: Final = b'{"action":"cancel"}'

@@ -1,0 +1,95 @@
+"""What HTTP headers repeat of a modern request, checked against the body, and written anew.
+
+Source: 2026-07-28, Transports, "Standard headers" and "Custom headers from tool parameters"
+(SEP-2243).
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ringfence.domain.error import PeerError
+from ringfence.protocols import strict_json
+from ringfence.protocols.mcp import error as errors
+from ringfence.protocols.mcp import request as requests
+from ringfence.protocols.mcp.error import McpError
+from ringfence.protocols.mcp.request import Asked
+from ringfence.protocols.mcp.version import LATEST, MODERN
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_PARAM: Final = b"mcp-param-"
+_ENCODED: Final = (b"=?base64?", b"?=")
+
+
+def check(asked: Asked, headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a head that says another thing than its body. Raises McpError `HEADER_MISMATCH`.
+
+    `headers` by name in lower case, each at most once.
+    """
+    method = asked.message.method
+    stated = headers.get(b"mcp-protocol-version")
+    inner = asked.said(requests.VERSION)
+    if inner and (stated is None or stated != _word(inner)):
+        raise _mismatch("MCP-Protocol-Version", "params._meta")
+    if headers.get(b"mcp-method") != method.encode():
+        raise _mismatch("Mcp-Method", "the method")
+    where = requests.named_in_head(method)
+    if where:
+        said = headers.get(b"mcp-name")
+        if said is None or decoded(said) != asked.text(where):
+            raise _mismatch("Mcp-Name", f"`params.{where}`")
+
+
+def check_version(asked: Asked) -> None:
+    """Refuse a modern revision that is not spoken here. Raises McpError `VERSION_UNSUPPORTED`."""
+    asked_for = _word(asked.said(requests.VERSION)).decode("utf-8", "replace")
+    if asked_for not in MODERN:
+        data = {"supported": [LATEST], "requested": asked_for}
+        what = f"this gateway does not speak {strict_json.quote(asked_for)}"
+        raise McpError(errors.VERSION_UNSUPPORTED, what, data)
+
+
+def mirrored(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """The `Mcp-Param-…` headers of a request; they pass as they are, the server checks them."""
+    return [header for header in headers if header[0].startswith(_PARAM)]
+
+
+def written(method: str, name: str, version: str = LATEST) -> list[tuple[bytes, bytes]]:
+    """The standard headers of a request."""
+    found = [(b"mcp-protocol-version", version.encode()), (b"mcp-method", method.encode())]
+    if name:
+        found.append((b"mcp-name", encoded(name)))
+    return found
+
+
+def encoded(text: str) -> bytes:
+    """A text as a header's value: as it is, or marked base64 if a header could not hold it."""
+    is_plain = text.isascii() and text.isprintable() and text == text.strip()
+    start, end = _ENCODED
+    if is_plain and not text.startswith(start.decode()):
+        return text.encode()
+    return start + b64encode(text.encode()) + end
+
+
+def decoded(value: bytes) -> str:
+    """The text of a header's value; what cannot be decoded stands for itself."""
+    start, end = _ENCODED
+    if value.startswith(start) and value.endswith(end) and len(value) >= len(start) + len(end):
+        try:
+            return b64decode(value[len(start) : -len(end)], validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise McpError(errors.HEADER_MISMATCH, "a header's base64 is not valid") from None
+    return value.decode("latin-1")
+
+
+def _word(raw: bytes) -> bytes:
+    try:
+        return strict_json.text(raw, "version").encode()
+    except PeerError:
+        return b""
+
+
+def _mismatch(header: str, body: str) -> McpError:
+    return McpError(errors.HEADER_MISMATCH, f"the header `{header}` does not match {body}")

@@ -1,0 +1,166 @@
+import asyncio
+
+import pytest
+from tests.gateways.tool.streaming import Client
+from tests.gateways.tool.world import World, play, text_of
+
+from ringfence.domain.agent import AgentState
+from ringfence.testing.tools.plan import Plan
+
+NAME = {"action": "accept", "content": {"name": "Ada"}}
+ASK = {"name": "ask", "arguments": {}}
+
+
+@pytest.mark.parametrize("eras", ["legacy", "modern"])
+def test_progress_comes_on_the_requests_own_stream(eras: str) -> None:
+    async def scene(world: World) -> None:
+        for is_legacy in (True, False):
+            client = Client(world)
+            if is_legacy:
+                await client.begin()
+            params = {
+                "name": "progress",
+                "arguments": {"steps": 2},
+                "_meta": {"progressToken": "mine"},
+            }
+            *steps, answer = await client.ask("tools/call", params)
+            assert [step["params"]["progressToken"] for step in steps] == ["mine", "mine"]
+            assert text_of(answer) == "2 steps"
+
+    play(scene, Plan(name="crm", eras=eras))
+
+
+@pytest.mark.parametrize("eras", ["legacy", "modern"])
+def test_a_legacy_client_is_asked_by_servers_of_both_eras(eras: str) -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin(elicitation={})
+        question, answer = await client.answering("tools/call", ASK, NAME)
+        assert question["method"] == "elicitation/create"
+        assert text_of(answer) == "accept: Ada"
+
+    play(scene, Plan(name="crm", eras=eras))
+
+
+@pytest.mark.parametrize("eras", ["legacy", "modern"])
+def test_a_modern_client_is_asked_by_servers_of_both_eras(eras: str) -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        [asked] = await client.ask("tools/call", ASK)
+        result = asked["result"]
+        assert result["resultType"] == "input_required"
+        [key] = result["inputRequests"]
+        assert result["inputRequests"][key]["method"] == "elicitation/create"
+        again = {**ASK, "inputResponses": {key: NAME}, "requestState": result["requestState"]}
+        [answer] = await client.ask("tools/call", again)
+        assert text_of(answer) == "accept: Ada"
+        if eras == "legacy":  # the state is used up, and nobody else's
+            [refused] = await client.ask("tools/call", again)
+            assert refused["error"]["code"] == -32602
+        assert len(world.ledger.intents) == 2
+
+    play(scene, Plan(name="crm", eras=eras))
+
+
+def test_a_state_that_was_changed_opens_nothing() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        [asked] = await client.ask("tools/call", ASK)
+        state = asked["result"]["requestState"]
+        again = {**ASK, "inputResponses": {"elicitation": NAME}}
+        [refused] = await client.ask("tools/call", {**again, "requestState": state[:-4] + "AAAA"})
+        assert refused["error"]["code"] == -32602
+        other = {**again, "name": "sample", "requestState": state}
+        [foreign] = await client.ask("tools/call", other)
+        assert foreign["error"]["code"] == -32602
+
+    play(scene, Plan(name="crm", eras="legacy"))
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "is_known"),
+    [
+        ("503", "upstream_error", True),
+        ("401", "upstream_error", True),
+        ("drop", "failed", False),
+        ("malformed", "failed", False),
+        ("empty", "failed", False),
+    ],
+)
+def test_a_server_that_fails_is_told_to_the_model_and_recorded(
+    how: str,
+    status: str,
+    is_known: bool,  # noqa: FBT001 (a parameter of the test)
+) -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        params = {"name": "fail", "arguments": {"how": how}}
+        [answer] = await client.ask("tools/call", params)
+        result = answer["result"]
+        assert result["isError"] is True
+        assert result["structuredContent"]["code"] == "tool_unavailable"
+        await world.turns(lambda: world.ledger.outcomes)
+        [outcome] = world.ledger.outcomes
+        assert str(outcome.status) == status
+        assert not is_known or outcome.http_status == int(how)
+        assert text_of((await client.ask("tools/call", {"name": "counter"}))[-1]) == "1"
+
+    play(scene)
+
+
+def test_an_error_of_the_protocol_passes_as_it_is() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        [failed] = await client.ask("tools/call", {"name": "fail", "arguments": {"how": "rpc"}})
+        assert (failed["error"]["code"], failed["id"]) == (-32050, 5)
+        [own] = await client.ask("tools/call", {"name": "fail", "arguments": {"how": "error"}})
+        assert own["result"]["isError"] is True
+        [gone] = await client.ask("resources/read", {"uri": "test://none"})
+        assert gone["error"]["data"] == {"uri": "test://none"}
+
+    play(scene)
+
+
+def test_a_legacy_client_cancels_a_call_and_its_server_hears_of_it() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        params = {"name": "slow", "arguments": {"seconds": 30}}
+        going = asyncio.create_task(client.ask("tools/call", params))
+        await world.turns(lambda: len(world.journal.calls) == 1)
+        note = {"method": "notifications/cancelled", "params": {"requestId": 5}}
+        assert await client.say(note) == 202
+        assert await going == []
+        await world.turns(lambda: world.ledger.outcomes)
+        assert world.ledger.outcomes[-1].error == "cancelled"
+
+    play(scene)
+
+
+def test_a_modern_client_that_leaves_has_cancelled_its_call() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        params = {"name": "progress", "arguments": {"steps": 500}, "_meta": {"progressToken": 1}}
+        async with client.open("tools/call", params) as (_, stream):
+            await stream.next()
+        await world.turns(lambda: world.ledger.outcomes)
+        assert str(world.ledger.outcomes[0].status) == "client_gone"
+        await world.turns(lambda: world.journal.cancelled)
+
+    play(scene)
+
+
+def test_a_call_of_an_agent_that_is_suspended_ends() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        params = {"name": "slow", "arguments": {"seconds": 30}}
+        going = asyncio.create_task(client.ask("tools/call", params))
+        await world.turns(lambda: world.journal.calls)
+        await world.worker.agent_state_changed("org_acme", "agt_triage", AgentState.SUSPENDED)
+        [answer] = await going
+        assert answer["result"]["structuredContent"]["code"] == "agent_suspended"
+
+    play(scene)

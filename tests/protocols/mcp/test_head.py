@@ -1,0 +1,59 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.protocols.mcp import head, message, request
+from ringfence.protocols.mcp.error import McpError
+from ringfence.protocols.mcp.request import VERSION, Asked
+
+
+def asked(version: str = "2026-07-28", name: str = "echo") -> Asked:
+    params = {"name": name, "_meta": {VERSION: version}}
+    document = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return request.read(message.read(json.dumps(document).encode()))
+
+
+def test_headers_that_are_written_fit_their_request() -> None:
+    for name in ("echo", "schöne grüße", " spaced ", "=?base64?x?="):
+        head.check(asked(name=name), dict(head.written("tools/call", name)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {b"mcp-method": b"tools/list"},
+        {b"mcp-name": b"other"},
+        {b"mcp-name": b"=?base64?%%%?="},
+        {b"mcp-protocol-version": b"2025-11-25"},
+    ],
+)
+def test_headers_that_say_another_thing_are_refused(change: dict[bytes, bytes]) -> None:
+    headers = dict(head.written("tools/call", "echo"))
+    with pytest.raises(McpError) as refused:
+        head.check(asked(), headers | change)
+    assert refused.value.code == -32020
+    for name in change:
+        with pytest.raises(McpError):
+            head.check(asked(), {k: v for k, v in headers.items() if k != name})
+
+
+@given(st.text())
+def test_any_text_survives_a_header(text: str) -> None:
+    value = head.encoded(text)
+    assert value.isascii()
+    assert b"\n" not in value
+    assert head.decoded(value) == text
+
+
+def test_an_unknown_revision_is_told_what_is_spoken() -> None:
+    head.check_version(asked())
+    with pytest.raises(McpError) as refused:
+        head.check_version(asked("2031-01-01"))
+    assert refused.value.data == {"supported": ["2026-07-28"], "requested": "2031-01-01"}
+
+
+def test_headers_made_of_parameters_pass_as_they_are() -> None:
+    found = head.mirrored([(b"mcp-param-region", b"eu"), (b"mcp-name", b"x")])
+    assert found == [(b"mcp-param-region", b"eu")]

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from ringfence.protocols import strict_json
+from ringfence.protocols.mcp import message, request
+from ringfence.protocols.mcp.error import McpError
+from ringfence.protocols.mcp.request import Asked
+from ringfence.protocols.mcp.version import Era
+
+
+def asked(params: object, method: str = "tools/call") -> Asked:
+    document = {"jsonrpc": "2.0", "id": 1, "method": method}
+    if params is not None:
+        document["params"] = params
+    return request.read(message.read(json.dumps(document).encode()))
+
+
+def edited(of: Asked, edits: list[tuple[int, int, bytes]]) -> object:
+    return json.loads(strict_json.replace(of.message.raw, edits))["params"]
+
+
+CALL = {"name": "echo", "arguments": {"text": "x"}, "x": 1}
+
+
+def test_what_governance_reads_is_found() -> None:
+    meta = {
+        "callId": "call_1",
+        "progressToken": 7,
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
+    found = asked({**CALL, "_meta": meta})
+    assert (found.name, json.loads(found.arguments)) == ("echo", {"text": "x"})
+    assert (found.call_id, found.said("progressToken")) == ("call_1", b"7")
+    assert found.hints == (("traceparent", "0af7651916cd43dd8448eb211c80319c"),)
+    assert asked({"uri": "a://b"}, "resources/read").name == "a://b"
+    assert (asked(None, "tools/list").arguments, asked(None, "ping").name) == (b"{}", "")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        b'{"name":"a","arguments":{"x":{"y":1,"y":2}}}',
+        b'{"name":"a","arguments":[1]}',
+        b'{"name":"a","ARGUMENTS":{}}',
+        b'{"name":"a","_meta":{"x":1,"x":2}}',
+        b'{"name":"a","arguments":{"x":NaN}}',
+        b'{"name":"a","arguments":{"x":"\\ud800"}}',
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(params: bytes) -> None:
+    raw = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%b}' % params
+    with pytest.raises(McpError) as refused:
+        request.read(message.read(raw))
+    assert refused.value.status == 400
+
+
+def test_only_what_is_meant_is_changed() -> None:
+    found = asked({**CALL, "_meta": {"keep": 1}})
+    edits = [
+        *request.with_arguments(found, b'{"text":"y"}'),
+        *request.with_name(found, "other"),
+        *request.with_meta(found, {"keep": b"2", "new": b"3"}),
+    ]
+    assert edited(found, edits) == {
+        "name": "other",
+        "arguments": {"text": "y"},
+        "_meta": {"keep": 2, "new": 3},
+        "x": 1,
+    }
+    assert edited(asked({"name": "a"}), request.with_arguments(asked({"name": "a"}), b"{}")) == {
+        "name": "a",
+        "arguments": {},
+    }
+
+
+@pytest.mark.parametrize("params", [None, {}, {"cursor": "x"}, {"_meta": {}}, {"_meta": None}])
+def test_meta_is_added_wherever_it_is_missing(params: dict[str, object] | None) -> None:
+    found = asked(params, "tools/list")
+    meta = {"a": b"1"}
+    assert edited(found, request.with_meta(found, meta)) == {**(params or {}), "_meta": {"a": 1}}
+
+
+def test_a_modern_request_must_say_who_asks() -> None:
+    with pytest.raises(McpError, match="clientCapabilities"):
+        request.check_modern(asked({**CALL, "_meta": {request.VERSION: "2026-07-28"}}))
+
+
+def test_the_era_is_what_header_or_meta_say() -> None:
+    modern = asked({**CALL, "_meta": {request.VERSION: "2026-07-28"}})
+    plain = asked(CALL)
+    assert request.era_of(modern, "") is Era.MODERN
+    assert request.era_of(plain, "") is Era.LEGACY
+    assert request.era_of(plain, "2025-06-18") is Era.LEGACY
+    assert request.era_of(plain, "2030-01-01") is Era.MODERN
+    assert request.era_of(asked(None, "server/discover"), "") is Era.MODERN
