@@ -5,7 +5,8 @@ event loop; one statement with many rows does so once.
 """
 
 import sqlite3
-from typing import final
+from collections.abc import Iterator, Sequence
+from typing import Any, final
 
 _LARGE = (64, 32)
 _SMALL = 16
@@ -23,6 +24,17 @@ class Bulk:
             rows: f"{head} {', '.join([row] * rows)} {tail}"
             for rows in (*_LARGE, *range(1, _SMALL + 1))
         }
+
+    def read(
+        self, connection: sqlite3.Connection, values: Sequence[object]
+    ) -> Iterator[tuple[Any, ...]]:
+        """The same for a question whose answers are those of its parts."""
+        at, left = 0, len(values) // self._width
+        while left:
+            rows = next((size for size in _LARGE if left >= size), min(left, _SMALL))
+            end = at + rows * self._width
+            yield from connection.execute(self._texts[rows], values[at:end]).fetchall()
+            at, left = end, left - rows
 
     def run(self, connection: sqlite3.Connection, values: list[object]) -> None:
         """Write rows given one after another in one flat list."""

@@ -1,11 +1,11 @@
 import random
-import sqlite3
 from pathlib import Path
 
 from tests.stores.body.conversation import message, request
 from tests.stores.body.keeping import keep, messages, rows
 
 from ringfence.stores.body import BodyReader, BodyStore, Part
+from ringfence.stores.body.erasure import erase
 from ringfence.stores.body.schema import BODIES, shelf_path
 from ringfence.stores.compression import Compressor
 from ringfence.stores.database import open_writable
@@ -92,13 +92,23 @@ def test_pieces_that_another_process_removed_are_stored_again(tmp_path: Path) ->
     body = request(messages(3))
     keep(store, "act_1", body)
     assert store.flush()
-    eraser = sqlite3.connect(shelf_path(tmp_path, "org_a"), isolation_level=None)
-    for table in ("bodies", "nodes", "chunks"):
-        eraser.execute(f"DELETE FROM {table}")  # noqa: S608 (constants)
-    eraser.close()
+    assert erase(tmp_path, "org_a", ["act_1"]) == 1
     keep(store, "act_2", body)
     assert store.flush()
     assert reader.get("org_a", "act_1", Part.REQUEST) is None
     assert reader.get("org_a", "act_2", Part.REQUEST) == body.whole
     reader.close()
     store.close()
+
+
+def test_two_processes_that_write_the_same_store_it_once(tmp_path: Path) -> None:
+    stores = [BodyStore.open(tmp_path) for _ in range(2)]
+    for step in range(1, 6):
+        for number, store in enumerate(stores):
+            keep(store, f"act_{step}_{number}", request(messages(step)))
+            assert store.flush()
+    for store in stores:
+        store.close()
+    ((pieces, addresses),) = rows(tmp_path, "SELECT count(*), count(DISTINCT address) FROM chunks")
+    assert (pieces, addresses) == (6, 6)
+    assert rows(tmp_path, "SELECT count(*) FROM nodes") == [(5,)]

@@ -4,22 +4,30 @@ from pathlib import Path
 import pytest
 
 from ringfence.domain.error import UnavailableError
+from ringfence.stores.body.erasure import erase
 from ringfence.stores.body.schema import shelf_path
 from ringfence.stores.body.sqlite import SqliteShelf, SqliteShelves
 
 
-def test_what_another_process_wrote_makes_memory_worthless(tmp_path: Path) -> None:
+def test_what_another_process_erased_makes_memory_worthless_and_not_what_it_wrote(
+    tmp_path: Path,
+) -> None:
     path = shelf_path(tmp_path, "org_a")
     one, other = SqliteShelf(path), SqliteShelf(path)
-    for shelf, is_known in ((one, False), (one, True), (other, False), (one, False), (one, True)):
+    for shelf, is_known in ((one, False), (one, True), (other, False), (one, True), (other, True)):
         with shelf.transaction() as standing:
             assert standing.is_known is is_known
             number = standing.next_chunk
             shelf.add([(number, b"%d" % number, 1, False, b"x")], [], [])
     with one.transaction() as standing:
         assert standing.next_chunk == 6
-        assert one.find_chunk(b"3") == 3
-        assert one.find_chunk(b"9") is None
+        assert one.find_chunks([b"3", b"9"]) == {b"3": 3}
+        assert one.find_chunks([]) == {}
+    erase(tmp_path, "org_a", ["act_1"])
+    for shelf in (one, other):
+        for is_known in (False, True):
+            with shelf.transaction() as standing:
+                assert standing.is_known is is_known
     one.close()
     other.close()
 

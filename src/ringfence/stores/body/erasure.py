@@ -30,6 +30,8 @@ _ENDS: Final = f"{_USED} bodies WHERE node = asked.id)"
 _ENVELOPES: Final = f"{_USED} bodies WHERE envelope = asked.id)"
 _LINKS: Final = f"{_USED} nodes WHERE chunk = asked.id)"
 
+_COUNTED: Final = 2**31
+
 _INDEX_FILES: Final = (".search", ".search-wal", ".search-shm")
 
 
@@ -69,6 +71,15 @@ def erase(folder: Path, organisation: str, actions: Sequence[str]) -> int:
     return erased
 
 
+def erasures_of(connection: sqlite3.Connection) -> int:
+    """How often something was erased from this file; who remembers ids looks at it.
+
+    It stands in a number of the file's header that SQLite leaves to us.
+    """
+    (count,) = connection.execute("PRAGMA application_id").fetchone()
+    return int(count)
+
+
 def _erase_some(connection: sqlite3.Connection, actions: Sequence[str]) -> int:
     marks = ",".join("?" * len(actions))
     with transaction(connection):
@@ -77,6 +88,8 @@ def _erase_some(connection: sqlite3.Connection, actions: Sequence[str]) -> int:
             tuple(actions),
         ).fetchall()
         connection.executemany("DELETE FROM bodies WHERE number = ?", ((row[0],) for row in rows))
+        count = (erasures_of(connection) + 1) % _COUNTED
+        connection.execute(f"PRAGMA application_id = {count}")
         roots = _Roots({row[1] for row in rows}, {row[2] for row in rows if row[2]})
         _sweep(connection, roots)
     return len(rows)

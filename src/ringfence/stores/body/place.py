@@ -41,8 +41,8 @@ class ShelfRows(Protocol):
     def transaction(self) -> AbstractContextManager[Standing]:
         """Commit what is added within, or nothing of it; nobody else writes meanwhile."""
 
-    def find_chunk(self, address: bytes) -> int | None:
-        """The id of a piece."""
+    def find_chunks(self, addresses: Sequence[bytes]) -> dict[bytes, int]:
+        """The ids of those pieces that are there, with one question for many."""
 
     def find_node(self, parent: int, chunk: int) -> int | None:
         """The id of a chain that goes on with a piece."""

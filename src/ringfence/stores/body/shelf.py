@@ -1,12 +1,12 @@
 """Write the bodies of one organisation: each piece once, each conversation as a chain."""
 
-from collections.abc import Iterable
-from typing import Final, final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, final
 
 import msgspec
 
 from ringfence.stores.body.address import Addresses
-from ringfence.stores.body.content import Body, Part, cut
+from ringfence.stores.body.content import Body, Part, Pieces, cut
 from ringfence.stores.body.place import BodyRow, ChunkRow, NodeRow, ShelfRows, Standing
 from ringfence.stores.body.recent import Recent
 from ringfence.stores.compression import Compressor
@@ -39,6 +39,14 @@ class _Root(msgspec.Struct, frozen=True):
     node: int
 
 
+class _Piece(NamedTuple):
+    """A part of a body as it is stored."""
+
+    address: bytes
+    data: bytes
+    is_packed: bool
+
+
 class _Talk(msgspec.Struct, frozen=True):
     """The last body of a conversation and the node reached after each of its messages."""
 
@@ -69,19 +77,38 @@ class Shelf:
         self._talks: Recent[str, _Talk] = Recent(
             _REMEMBERED_TALK_BYTES, lambda talk: len(talk.body.whole)
         )
+        self._cut: dict[bytes, Pieces] = {}
+        """The batch's bodies, by address."""
+        self._ready: dict[bytes, _Piece] = {}
+        """What the batch seems to bring, by its bytes."""
+        self._numbers: dict[bytes, int] = {}
+        """The numbers of the batch's pieces, by address."""
         self._new_chunks: list[ChunkRow] = []
         self._new_nodes: list[NodeRow] = []
 
-    def add(self, entries: Iterable[Entry]) -> None:
-        """Write bodies in one transaction; all or none."""
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write bodies in one transaction; all or none.
+
+        What takes long is done before it: other processes write the same bodies, and wait.
+        """
         try:
+            for entry in entries:
+                self._prepare(entry)
             with self._rows.transaction() as standing:
+                if not standing.is_known:  # what is remembered may have been erased
+                    self._forget()
+                    for entry in entries:
+                        self._prepare(entry)
                 self._begin(standing)
                 bodies = [self._row(entry) for entry in entries]
                 self._rows.add(self._new_chunks, self._new_nodes, bodies)
         except BaseException:
             self._forget()
             raise
+        finally:
+            self._cut.clear()
+            self._ready.clear()
+            self._numbers.clear()
         self._new_chunks.clear()
         self._new_nodes.clear()
 
@@ -90,10 +117,41 @@ class Shelf:
         self._rows.close()
 
     def _begin(self, standing: Standing) -> None:
-        if not standing.is_known:
-            self._forget()
         _, self._next_chunk, self._next_node, self._next_body = standing
         self._first_new_chunk = self._next_chunk
+        self._look_up(self._ready.values())
+
+    def _look_up(self, pieces: Iterable[_Piece]) -> None:
+        """Learn the numbers of those pieces that are stored already."""
+        asked: dict[bytes, None] = {}
+        for piece in pieces:
+            known = self._chunk_ids.get(piece.address)
+            if known is None:
+                asked[piece.address] = None
+            else:
+                self._numbers[piece.address] = known
+        for address, number in self._rows.find_chunks(list(asked)).items():
+            self._numbers[address] = number
+            self._chunk_ids.put(address, number)
+
+    def _prepare(self, entry: Entry) -> None:
+        """Address and compress what seems to be new of a body."""
+        if entry.address in self._cut or self._roots.get(entry.address) is not None:
+            return
+        pieces = self._cut[entry.address] = cut(entry.body)
+        known = self._known_nodes(entry) if pieces.messages else ()
+        for data in (pieces.envelope, *pieces.messages[len(known) :]):
+            if data not in self._ready:
+                self._ready[data] = self._piece(data)
+
+    def _piece(self, data: bytes) -> _Piece:
+        address = self._addresses.chunk(data)
+        is_known = self._chunk_ids.get(address) is not None
+        if is_known or len(data) < _SMALLEST_PACKED_BYTES:
+            return _Piece(address, data, is_packed=False)
+        packed = self._compressor.compress(data)
+        is_smaller = len(packed) < len(data)
+        return _Piece(address, packed if is_smaller else data, is_packed=is_smaller)
 
     def _row(self, entry: Entry) -> BodyRow:
         root = self._roots.get(entry.address)
@@ -107,7 +165,7 @@ class Shelf:
         )  # fmt: skip
 
     def _store(self, entry: Entry) -> _Root:
-        pieces = cut(entry.body)
+        pieces = self._cut.get(entry.address) or cut(entry.body)
         envelope = self._chunk(pieces.envelope)
         known = self._known_nodes(entry) if pieces.messages else ()
         nodes = list(known)
@@ -137,23 +195,18 @@ class Shelf:
         return last.nodes[:low]
 
     def _chunk(self, data: bytes) -> int:
-        address = self._addresses.chunk(data)
-        known: int | None = self._chunk_ids.get(address)
-        if known is None:
-            known = self._rows.find_chunk(address)
-            if known is None:
-                known = self._new_chunk(address, data)
-            self._chunk_ids.put(address, known)
-        return known
-
-    def _new_chunk(self, address: bytes, data: bytes) -> int:
-        number = self._next_chunk
-        self._next_chunk += 1
-        packed = self._compressor.compress(data) if len(data) >= _SMALLEST_PACKED_BYTES else data
-        is_smaller = len(packed) < len(data)
-        self._new_chunks.append(
-            (number, address, self._next_body, is_smaller, packed if is_smaller else data)
-        )
+        piece = self._ready.get(data)
+        if piece is None:  # the body that it was known by is remembered no more
+            piece = self._ready[data] = self._piece(data)
+            self._look_up((piece,))
+        number = self._numbers.get(piece.address)
+        if number is None:
+            number = self._numbers[piece.address] = self._next_chunk
+            self._next_chunk += 1
+            self._new_chunks.append(
+                (number, piece.address, self._next_body, piece.is_packed, piece.data)
+            )
+            self._chunk_ids.put(piece.address, number)
         return number
 
     def _node(self, parent: int, chunk: int) -> int:

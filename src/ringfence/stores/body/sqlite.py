@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ringfence.stores.body.content import Part, Pieces
-from ringfence.stores.body.erasure import erase
+from ringfence.stores.body.erasure import erase, erasures_of
 from ringfence.stores.body.place import BodyRow, ChunkRow, NodeRow, Standing
 from ringfence.stores.body.schema import BODIES, shelf_path
 from ringfence.stores.bulk import Bulk
@@ -15,6 +15,7 @@ from ringfence.stores.compression import decompress
 from ringfence.stores.database import open_readable, open_writable, transaction, translated
 
 _ADD_CHUNKS = Bulk("INSERT INTO chunks VALUES", 5)
+_FIND_CHUNKS = Bulk("SELECT address, id FROM chunks WHERE address IN (VALUES", 1, ")")
 _ADD_NODES = Bulk("INSERT INTO nodes VALUES", 3)
 _ADD_BODIES = Bulk("INSERT OR IGNORE INTO bodies VALUES", 7)
 
@@ -37,7 +38,7 @@ class SqliteShelf:
         """Open the file, making it if there is none. Raises as `open_writable`."""
         self._path = path
         self._connection = open_writable(path, BODIES)
-        self._data_version = -1
+        self._erasures = -1
         try:
             with translated(path, BODIES.noun):
                 self.key = _key(self._connection)
@@ -47,17 +48,17 @@ class SqliteShelf:
 
     @contextmanager
     def transaction(self) -> Iterator[Standing]:
-        """SQLite's version of the data tells whether another process wrote."""
+        """What other writers add changes nothing that is remembered; an erasure tells of itself."""
         try:
             with translated(self._path, BODIES.noun), transaction(self._connection):
                 yield self._begin()
         except BaseException:
-            self._data_version = -1
+            self._erasures = -1
             raise
 
-    def find_chunk(self, address: bytes) -> int | None:
-        """By the address, which is unique."""
-        return self._find("SELECT id FROM chunks WHERE address = ?", (address,))
+    def find_chunks(self, addresses: Sequence[bytes]) -> dict[bytes, int]:
+        """By the addresses, which are unique."""
+        return dict(_FIND_CHUNKS.read(self._connection, addresses))
 
     def find_node(self, parent: int, chunk: int) -> int | None:
         """By parent and piece, which are unique together."""
@@ -76,8 +77,8 @@ class SqliteShelf:
         self._connection.close()
 
     def _begin(self) -> Standing:
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        is_known, self._data_version = version == self._data_version, version
+        erasures = erasures_of(self._connection)
+        is_known, self._erasures = erasures == self._erasures, erasures
         chunk, node, body = self._connection.execute(
             "SELECT (SELECT coalesce(max(id), 0) + 1 FROM chunks),"
             " (SELECT coalesce(max(id), 0) + 1 FROM nodes),"

@@ -25,7 +25,8 @@ _BEGIN: Final = b"""SELECT erasures, next_chunk, next_node, next_body
 _END: Final = b"""UPDATE body_shelves
     SET next_chunk = next_chunk + %s, next_node = next_node + %s, next_body = next_body + %s
     WHERE organisation = %s"""
-_FIND_CHUNK: Final = b"SELECT id FROM body_chunks WHERE organisation = %s AND address = %s"
+_FIND_CHUNKS: Final = b"""SELECT address, id FROM body_chunks
+    WHERE organisation = %s AND address = ANY(%s)"""
 _FIND_NODE: Final = b"""SELECT id FROM body_nodes
     WHERE organisation = %s AND parent = %s AND chunk = %s"""
 _ADD_CHUNKS: Final = b"""INSERT INTO body_chunks SELECT %s, * FROM
@@ -94,9 +95,11 @@ class PostgresShelf:
             self._erasures = -1
             raise
 
-    def find_chunk(self, address: bytes) -> int | None:
-        """By the address, which is unique."""
-        return self._find(_FIND_CHUNK, address)
+    def find_chunks(self, addresses: Sequence[bytes]) -> dict[bytes, int]:
+        """By the addresses, which are unique."""
+        asked = (self._organisation, list(addresses))
+        found = self._connection.execute(_FIND_CHUNKS, asked).fetchall() if addresses else ()
+        return {bytes(address): int(number) for address, number in found}
 
     def find_node(self, parent: int, chunk: int) -> int | None:
         """By parent and piece, which are unique together."""
