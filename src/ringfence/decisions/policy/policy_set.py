@@ -14,7 +14,7 @@ from ringfence.decisions.policy.rule import Parties, Rule, can_match
 from ringfence.decisions.policy.schema import ARGUMENTS_OF
 from ringfence.decisions.policy.scope import compile_agent
 from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
-from ringfence.decisions.policy.slice import About, Slice
+from ringfence.decisions.policy.slice import About, Compilations, Slice
 from ringfence.decisions.policy.validation import method_shape, problem_with
 from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.action import ActionKind
@@ -46,6 +46,8 @@ class PolicySet:
         self._files = tuple(rules)
         self._tools = tools
         self._zone = ZoneInfo(organisation.timezone)
+        self._compilations = Compilations()
+        self._unfit: dict[tuple[tuple[str, ...], bytes], str] = {}
         self._scopes: dict[str, tuple[Rule, ...]] = {}
         self._slices: dict[tuple[str, ActionKind, str], Slice] = {}
         self._listing: dict[tuple[str, ActionKind, str], Slice] = {}
@@ -155,8 +157,34 @@ class PolicySet:
             shape=shape or EMPTY,
             zone=self._zone,
             tool=tool,
+            compilations=self._compilations,
         )
-        return Slice(rules, parties, about, problem=_problem(question, rules, shape))
+        return Slice(rules, parties, about, problem=self._problem(question, rules, shape, tool))
+
+    def _problem(
+        self,
+        question: Question,
+        rules: Sequence[Rule],
+        shape: Shape | None,
+        tool: ToolFacts | None,
+    ) -> str:
+        """Why the policies cannot judge the arguments; empty if they can, or need not."""
+        reading = [rule for rule in rules if rule.reads_arguments]
+        if not reading:
+            return ""
+        if shape is None:
+            return f"policy `{reading[0].id}` reads arguments of a tool that is not known yet"
+        if question.action is not ActionKind.TOOL_CALL:
+            return ""
+        # Validating takes milliseconds, and many tools have the same arguments.
+        if tool is None:
+            return problem_with(reading, shape)
+        key = (tuple(rule.id for rule in reading), tool.input_schema)
+        if key not in self._unfit:
+            if len(self._unfit) >= SLICES_KEPT:
+                self._unfit.clear()
+            self._unfit[key] = problem_with(reading, shape)
+        return self._unfit[key]
 
     def _labels(self, question: Question, tool: ToolFacts | None) -> frozenset[str]:
         """What the configuration says that a tool brings into a run, and what is known besides."""
@@ -178,13 +206,3 @@ class PolicySet:
 
 def _is_fixed(rule: Rule) -> bool:
     return (rule.reads | rule.tests) <= {("tier",)}
-
-
-def _problem(question: Question, rules: Sequence[Rule], shape: Shape | None) -> str:
-    """Why the policies cannot judge the arguments; empty if they can, or need not."""
-    reading = [rule for rule in rules if rule.reads_arguments]
-    if not reading:
-        return ""
-    if shape is None:
-        return f"policy `{reading[0].id}` reads arguments of a tool that is not known yet"
-    return problem_with(reading, shape) if question.action is ActionKind.TOOL_CALL else ""

@@ -20,6 +20,23 @@ DECISIONS_KEPT = 512
 """Of one slice; arguments differ from call to call, so old ones go."""
 
 
+@final
+class Compilations:
+    """Policies that Cedar has parsed: many tools are under the same ones, and share them."""
+
+    def __init__(self) -> None:
+        """Nothing is parsed yet."""
+        self._known: dict[tuple[str, ...], Compiled] = {}
+
+    def compiled(self, rules: Sequence[Rule]) -> Compiled:
+        """These policies, parsed once."""
+        key = tuple(rule.id for rule in rules)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = engine.compile_rules(bodies(rules))
+        return known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What is known of the two parties: entities, the shape of the arguments, the time zone."""
@@ -29,6 +46,7 @@ class About:
     zone: ZoneInfo
     tool: ToolFacts | None = None
     """What the shape and the labels were read from."""
+    compilations: Compilations
 
 
 @final
@@ -40,6 +58,7 @@ class Slice:
     """
 
     __slots__ = (
+        "_compilations",
         "_decided",
         "_entities",
         "_facts",
@@ -74,6 +93,7 @@ class Slice:
         }
         self._rules: Compiled | None = None
         self._permits: Compiled | None = None
+        self._compilations = about.compilations
         self._entities = engine.compile_entities(about.entities)
         self._decided: dict[str, PolicyDecision] = {}
 
@@ -109,7 +129,7 @@ class Slice:
 
     def _ask(self, context: str) -> PolicyDecision:
         if self._rules is None:
-            self._rules = engine.compile_rules(bodies(self.rules))
+            self._rules = self._compilations.compiled(self.rules)
         request = {**self._request, "context": context}
         answer = engine.ask(self._rules, self._entities, request)
         if answer.problem:
@@ -133,7 +153,7 @@ class Slice:
         """A person is asked only for what would be allowed if nobody had to be."""
         if self._permits is None:
             permits = [rule for rule in self.rules if not rule.is_forbid]
-            self._permits = engine.compile_rules(bodies(permits))
+            self._permits = self._compilations.compiled(permits)
         answer = engine.ask(self._permits, self._entities, request)
         if answer.problem:
             return _denied(answer.problem)
