@@ -58,7 +58,10 @@ class _NoLedger:
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Callable[[Sequence[AnyEvent]], None]] = []
 
-    def intend(self, _intent: Intent, _body: Body | None) -> asyncio.Future[None]:
+    def intend(
+        self, _intent: Intent, _body: Body | None, *, is_open: bool = False
+    ) -> asyncio.Future[None]:
+        del is_open
         done = self._loop.create_future()
         self._loop.call_soon(_end, done)
         return done
@@ -88,7 +91,10 @@ class _DoneLedger(_NoLedger):
         self._done = self._loop.create_future()
         self._done.set_result(None)
 
-    def intend(self, _intent: Intent, _body: Body | None) -> asyncio.Future[None]:
+    def intend(
+        self, _intent: Intent, _body: Body | None, *, is_open: bool = False
+    ) -> asyncio.Future[None]:
+        del is_open
         return self._done
 
 

@@ -18,7 +18,7 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.domain.agent import AgentState, Limits, Scope
+from ringfence.domain.agent import AgentState, Limits, Scope, StoreFailure
 from ringfence.domain.budget import Per
 from ringfence.domain.event import Status
 
@@ -148,5 +148,15 @@ def test_counting_tokens_costs_nothing() -> None:
         response = await world.ask("/v1/messages/count_tokens", body)
         assert msgspec.json.decode(response.body) == {"input_tokens": 5}
         assert [each.cost_nano for each in world.ledger.outcomes] == ["0"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("rule", list(StoreFailure))
+def test_a_journal_will_do_only_for_agents_whose_rule_is_open(rule: StoreFailure) -> None:
+    async def story() -> None:
+        world = World(organisation(agents={"triage": agent(on_store_failure=rule)}))
+        assert (await world.ask()).status == 200
+        assert world.ledger.is_open is (rule is StoreFailure.OPEN)
 
     asyncio.run(story())

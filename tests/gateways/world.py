@@ -57,13 +57,18 @@ class MemoryLedger:
         self.is_failing = False
         self.is_holding = False
         self.is_lingering = self.is_stuck = False
+        self.is_open = False
+        """Whether a journal would have done for the last intent."""
         self.flushes = 0
         self._lingering: list[AnyEvent] = []
         self._listeners: list[Callable[[Sequence[AnyEvent]], None]] = []
         self._held: list[tuple[Intent, Body | None, asyncio.Future[None]]] = []
         self._written = asyncio.Event()
 
-    def intend(self, intent: Intent, body: Body | None) -> asyncio.Future[None]:
+    def intend(
+        self, intent: Intent, body: Body | None, *, is_open: bool = False
+    ) -> asyncio.Future[None]:
+        self.is_open = is_open
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.is_failing:
             done.set_exception(UnavailableError("store_unavailable", "the ledger is away"))

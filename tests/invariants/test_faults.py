@@ -12,11 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.app.installation import Installation, process, provider
+from tests.app.installation import Installation, plane, process, provider
 from tests.cli.installation import call
 from tests.invariants.crashing import Hooks, hooked
+from tests.postgresql import server
+from tests.postgresql.server import Server
 
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal, Status
 from ringfence.stores.ledger.fence import FOLDER
 from ringfence.testing.model.script import parse
 from ringfence.testing.model.serving import Running
@@ -92,7 +94,8 @@ def whole(installed: Installation) -> list[AnyEvent]:
     intents = sorted(each.action for each in events if isinstance(each, Intent))
     assert intents == sorted(each.action for each in events if isinstance(each, Outcome))
     verified = call(
-        "audit", "verify", "--data", str(installed.data), "--config", str(installed.settings.config)
+        *("audit", "verify", "--data", str(installed.data)),
+        *("--config", str(installed.settings.config), "--database", installed.database),
     )
     assert verified.code == 0, verified.written
     return events
@@ -239,5 +242,99 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_goes_on_and_is_seen
         assert text.count("worker_failing no longer") == 1
         events = whole(installed)
         assert [what for what, _ in warned(events)] == ["warning.raised", "warning.cleared"]
+
+    asyncio.run(story())
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server of our own, to be killed and started again."""
+    if server.own_missing():
+        pytest.skip(server.own_missing())
+    with server.serving(is_durable=True) as running:
+        yield running
+
+
+@pytest.fixture
+def address(postgresql: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A schema of its own for each test."""
+    name = f"faults_{abs(hash(request.node.name))}"
+    with server.schema(postgresql.url, name) as url:
+        yield url
+
+
+@asynccontextmanager
+async def on_database(
+    tmp_path: Path, address: str, rule: str
+) -> AsyncIterator[tuple[Installation, Running, Process]]:
+    """A plane of one process on PostgreSQL whose agent has that `on_store_failure`."""
+    async with provider(parse(SCRIPT)) as there:
+        installed = Installation(tmp_path, database=address)
+        installed.configure(there.url, input_usd="0")
+        with (tmp_path / "ringfence.yaml").open("a") as settings:
+            settings.write(f"    on_store_failure: {rule}\n")
+        installed.give_token()
+        async with process(installed) as running:
+            assert (await installed.ask()).status == 200
+            yield installed, there, running
+
+
+@pytest.mark.parametrize("rule", ["closed", "open"])
+def test_while_a_shared_store_is_away_an_agent_goes_on_only_if_its_rule_says_so(
+    tmp_path: Path, postgresql: Server, address: str, rule: str
+) -> None:
+    async def story() -> None:
+        async with on_database(tmp_path, address, rule) as (installed, there, running):
+            late = asyncio.create_task(installed.ask("slow"))
+            await until(lambda: there.journal.total == 2)
+            postgresql.kill()
+            try:
+                answers = [await installed.ask() for _ in range(3)]
+                if rule == "open":
+                    assert [each.status for each in answers] == [200] * 3
+                else:
+                    assert {each.code for each in answers} == {"store_unavailable"}
+                assert there.journal.total == (5 if rule == "open" else 2)
+                assert (await late).status == 200
+                data_port = await installed.send("GET", "/readyz")
+                assert b"the ledger cannot be written" in data_port.body
+                await asyncio.sleep(2.5)  # as long as the plane may take to look
+            finally:
+                postgresql.start()
+            await over(installed)
+            await well(installed)
+            running.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(running.wait(), 20) == 0
+        events = whole(installed)
+        assert not any(e.status is Status.UNKNOWN for e in events if isinstance(e, Outcome))
+        assert ("warning.raised", "ledger_failing") in warned(events)
+        text = "\n".join(installed.lines)
+        assert text.count("the ledger cannot be written; calls are refused") == 1
+
+    asyncio.run(story())
+
+
+def test_what_a_journal_kept_is_on_record_also_if_the_process_is_killed_meanwhile(
+    tmp_path: Path, postgresql: Server, address: str
+) -> None:
+    async def story() -> None:
+        async with on_database(tmp_path, address, "open") as (installed, there, running):
+            postgresql.kill()
+            try:
+                assert (await installed.ask()).status == 200
+                hanging = asyncio.create_task(installed.ask("slow"))
+                await until(lambda: there.journal.total == 3)
+                running.send_signal(signal.SIGKILL)
+                await running.wait()
+                hanging.cancel()
+            finally:
+                postgresql.start()
+            made = there.journal.total
+        async with plane(installed) as again:
+            assert again.workers.readiness() == ""
+        events = whole(installed)
+        outcomes = [each for each in events if isinstance(each, Outcome)]
+        assert len(outcomes) == made == 3
+        assert sum(each.status is Status.UNKNOWN for each in outcomes) == 1
 
     asyncio.run(story())

@@ -8,6 +8,7 @@ from ringfence.domain.error import UsageError
 from ringfence.stores.backup import read_restored
 from ringfence.stores.database import make_folder
 from ringfence.stores.ledger import HeldLog, Logs
+from ringfence.stores.ledger.journal import Journal
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.body import PostgresShelves
 from ringfence.stores.postgresql.ledger_logs import PostgresLogs
@@ -45,6 +46,10 @@ class PostgreSql:
     def logs(self) -> Logs:
         """Rows of the database."""
         return PostgresLogs(self._address)
+
+    def journal(self, log_id: str) -> Journal:
+        """A file in the data folder, for while the database is away."""
+        return Journal(self._folder, log_id)
 
     def shelves(self) -> PostgresShelves:
         """Rows of the database."""

@@ -10,6 +10,7 @@ from ringfence.stores.body.place import Shelves
 from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.hold import FileHolds, Holds
 from ringfence.stores.ledger import HeldLog, Logs, SqliteLogs, log_ids
+from ringfence.stores.ledger.journal import Journal
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.entropy import Ids
 
@@ -26,6 +27,9 @@ class Storage(Protocol):
 
     def logs(self) -> Logs:
         """The ledger."""
+
+    def journal(self, log_id: str) -> Journal | None:
+        """What stands in for a log while it is away; None where it is on this machine itself."""
 
     def shelves(self) -> Shelves:
         """The bodies."""
@@ -85,6 +89,10 @@ class Files:
     def logs(self) -> Logs:
         """A file for each writer."""
         return SqliteLogs(self._folder)
+
+    def journal(self, log_id: str) -> None:
+        """A journal would be on the same disk."""
+        del log_id
 
     def shelves(self) -> Shelves:
         """A file for each organisation."""

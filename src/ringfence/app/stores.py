@@ -51,7 +51,7 @@ def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> 
         undo.callback(logs.close)
         held = storage.take_log(logs, ids)
         undo.callback(held.release)
-        recovered = recover(held, logs, clock.now_us())
+        recovered = recover(held, logs, clock.now_us(), storage.journal)
         for log_id in recovered.held:
             # Whoever writes it may still be spending: what is left of budgets is not known yet.
             raise UsageError(
@@ -64,7 +64,7 @@ def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> 
         undo.callback(bodies.close)
         log = AttestedLog.open(held, storage.logs, keys, clock.now_us)
         masking = Masking()
-        ledger = LedgerWriter(log, bodies, masking)
+        ledger = LedgerWriter(log, bodies, masking, storage.journal(held.log_id))
         undo.pop_all()
         logs.close()
     return Stores(
@@ -106,7 +106,7 @@ def recover_log(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -
     try:
         held = logs.take(log_id)
         try:
-            unknown = complete(held, logs, now_us)
+            unknown = complete(held, logs, now_us, storage.journal(log_id))
             attest(log_id, storage.logs, keys, now_us)
         finally:
             held.release()

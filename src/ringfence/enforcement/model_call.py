@@ -9,6 +9,7 @@ import msgspec
 
 from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.output_limit import LoweredBy
+from ringfence.domain.agent import StoreFailure
 from ringfence.domain.budget import Unit
 from ringfence.domain.event import Decision, Intent
 from ringfence.domain.exchange import ModelRequest
@@ -274,7 +275,11 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
             request=request,
             output=quote.output,
             reservation=reserved,
-            durable=self._ledger.intend(intent, Body(request.body, request.message_spans)),
+            durable=self._ledger.intend(
+                intent,
+                Body(request.body, request.message_spans),
+                is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
+            ),
             started_us=self._clock.monotonic_us(),
             settle=self._settle,
         )

@@ -12,8 +12,13 @@ from ringfence.stores.body import Body
 class Ledger(Protocol):
     """Where events go; `stores.ledger` implements it."""
 
-    def intend(self, intent: Intent, body: Body | None) -> asyncio.Future[None]:
-        """Write an intent; the future ends when it is durable, or with UnavailableError."""
+    def intend(
+        self, intent: Intent, body: Body | None, *, is_open: bool = False
+    ) -> asyncio.Future[None]:
+        """Write an intent; the future ends when it is durable, or with UnavailableError.
+
+        With `is_open` a journal of this machine will do while a shared store is away.
+        """
 
     def record(self, event: AnyEvent, body: Body | None = None) -> None:
         """Write any other event with the next batch; never holds back an answer."""

@@ -12,6 +12,7 @@ from ringfence.decisions import failure_rule, limit, reason
 from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.action import ActionKind
+from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Hold, Intent
@@ -361,7 +362,11 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             quote=quote,
             intent=intent,
             reservation=reserved,
-            durable=self._ledger.intend(intent, Body(quote.arguments)),
+            durable=self._ledger.intend(
+                intent,
+                Body(quote.arguments),
+                is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
+            ),
             started_us=self._clock.monotonic_us(),
             deadline_s=_DEADLINE_S,
             settle=self._settle,

@@ -104,4 +104,4 @@ def test_records_are_bounded_and_outcomes_are_not(monkeypatch: pytest.MonkeyPatc
     line = Line()
     assert [line.add(refusal(f"ref_{n}"), None) for n in range(3)] == [True, True, False]
     assert all(line.add(an_outcome(f"out_{n}"), None) for n in range(5))
-    assert line.clear() == 7
+    assert len(line.clear()) == 7

@@ -60,8 +60,6 @@ def _read(name: str, section: Section, root: Section) -> Agent:
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
     section.not_enforced("tools", "hosts", "commands", "sandbox", "provider_storage")
-    if agent.on_store_failure is StoreFailure.OPEN:
-        section.not_enforced("on_store_failure")
     section.close()
     return agent
 

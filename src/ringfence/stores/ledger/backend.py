@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol, final
 
+from ringfence.domain.error import UnavailableError
 from ringfence.stores.ledger.projection import Projection
+
+
+class TakenOverError(UnavailableError):
+    """Another process writes the log now, and spends what is left: nothing goes on here."""
 
 
 @final

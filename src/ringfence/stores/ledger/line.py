@@ -38,18 +38,24 @@ class Waiting(NamedTuple):
     done: asyncio.Future[None]
     records: int = 0
     outcomes: int = 0
+    is_open: bool = False
+    """Whether a journal will do, while the log cannot be written."""
 
 
 class Group(NamedTuple):
-    """What is written together: first what nobody waits for, since it came first."""
+    """What is written together: first what nobody waits for, since it came first.
+
+    `kept` is what a journal has: it goes alone, since outcomes come in a later group than intents.
+    """
 
     items: list[Item]
     waiting: list[Waiting]
+    kept: Sequence[Item] = ()
 
     def all(self) -> list[Item]:
         """Every event with its body, in the order to be written."""
         awaited = [(one.event, one.body) for one in self.waiting if one.event is not None]
-        return [*self.items, *awaited]
+        return [*self.kept, *self.items, *awaited]
 
 
 @final
@@ -58,6 +64,7 @@ class Line:
 
     def __init__(self) -> None:
         """Nobody waits."""
+        self._kept: deque[Item] = deque()
         self._waiting: deque[Waiting] = deque()
         self._records: deque[Item] = deque()
         self._outcomes: deque[Item] = deque()
@@ -66,15 +73,27 @@ class Line:
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self._waiting or self._records or self._outcomes)
+        return not (self._kept or self._waiting or self._records or self._outcomes)
 
     def is_pressing(self) -> bool:
         """Whether lingering for company would gain nothing."""
-        return bool(self._waiting) or len(self._outcomes) >= _OUTCOMES_ALONE
+        return bool(self._waiting or self._kept) or len(self._outcomes) >= _OUTCOMES_ALONE
 
-    def wait(self, event: AnyEvent | None, body: Body | None, done: asyncio.Future[None]) -> None:
+    def wait(
+        self,
+        event: AnyEvent | None,
+        body: Body | None,
+        done: asyncio.Future[None],
+        *,
+        is_open: bool = False,
+    ) -> None:
         """Stand in line for an event, or for everything so far."""
-        self._waiting.append(Waiting(event, body, done, self._records_added, self._outcomes_added))
+        added = self._records_added, self._outcomes_added
+        self._waiting.append(Waiting(event, body, done, *added, is_open))
+
+    def keep(self, event: AnyEvent, body: Body | None) -> None:
+        """Put in front of everybody what a journal has."""
+        self._kept.append((event, body))
 
     def add(self, event: AnyEvent, body: Body | None) -> bool:
         """Put in an event that nobody waits for; false if there is no room for it."""
@@ -88,8 +107,14 @@ class Line:
         self._records.append((event, body))
         return True
 
+    def outcomes(self) -> list[AnyEvent]:
+        """The outcomes that stand in line."""
+        return [event for event, _ in self._outcomes]
+
     def take(self) -> Group:
         """The next group, at most `GROUP` events."""
+        if self._kept:
+            return Group([], [], _pop(self._kept, GROUP))
         half = GROUP // 2
         room = GROUP
         if self._waiting:
@@ -111,6 +136,7 @@ class Line:
 
     def put_back(self, group: Group) -> None:
         """A group was not written; who waited for it is not put back."""
+        self._kept.extendleft(reversed(group.kept))
         for item in reversed(group.items):
             (self._outcomes if isinstance(item[0], Outcome) else self._records).appendleft(item)
 
@@ -126,6 +152,7 @@ class Line:
         first = self._waiting[0] if self._waiting else None
         return (
             first is not None
+            and not self._kept
             and first.event is None
             and first.records <= self._records_written
             and first.outcomes <= self._outcomes_written
@@ -135,9 +162,10 @@ class Line:
         """All who wait, to be refused."""
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
-    def clear(self) -> int:
-        """Give up what nobody waits for; how many events that were."""
-        lost = len(self._records) + len(self._outcomes)
+    def clear(self) -> list[AnyEvent]:
+        """Give up what nobody waits for."""
+        lost = [event for event, _ in (*self._kept, *self._records, *self._outcomes)]
+        self._kept.clear()
         self._records.clear()
         self._outcomes.clear()
         return lost

@@ -1,6 +1,6 @@
 """Make logs whole after a crash, and tell the plane what it must know to go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,11 +11,13 @@ from ringfence.domain.error import UsageError
 from ringfence.domain.event import Intent, Outcome, Status
 from ringfence.domain.money import Money
 from ringfence.protocols import canonical
+from ringfence.stores.ledger import invocation
 from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.backend import Backend, Batch
 from ringfence.stores.ledger.experience import ProviderObject, read_evidence, read_objects
 from ringfence.stores.ledger.format import decode
-from ringfence.stores.ledger.invocation import InvocationRecord, merge
+from ringfence.stores.ledger.invocation import InvocationRecord
+from ringfence.stores.ledger.journal import Journal, merge
 from ringfence.stores.ledger.projection import Projection
 from ringfence.stores.ledger.rows import HeldLog, LogRows, Logs
 from ringfence.stores.ledger.segment import GROUP
@@ -25,6 +27,11 @@ LONGEST_WINDOW_US: Final = 32 * 24 * 3600 * 1_000_000
 
 _CLOSED_READ: Final = 10_000
 _ENDED: Final = "process_ended"
+
+
+def _no_journal(log_id: str) -> None:
+    """Nothing was kept beside this log."""
+    del log_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +56,13 @@ class Recovered:
     held: list[str] = field(default_factory=list)
 
 
-def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
+def recover(
+    own: HeldLog, logs: Logs, now_us: int, journals: Callable[[str], Journal | None] = _no_journal
+) -> Recovered:
     """Write the missing outcomes of every log that no living process writes, then read what is so.
 
-    The held log must exist already or is made. Call before it is opened for writing.
+    The held log must exist already or is made. Call before it is opened for writing. `journals`
+    gives what this machine has kept of a log while that was away; it is merged first.
     Raises UsageError `store_damaged`, `schema_newer`, UnavailableError `store_unavailable`.
     """
     recovered = Recovered()
@@ -62,7 +72,7 @@ def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
     invocations: dict[Key, InvocationRecord] = {}
     of_logs: dict[str, list[Key]] = {}
     for log_id in logs.ids():
-        _make_whole(own, logs, log_id, now_us, recovered)
+        _make_whole(own, logs, log_id, now_us, recovered, journals(log_id))
         with closing(logs.read(log_id)) as rows:
             of_logs[log_id] = _read_open(rows, invocations)
             # What was ended on purpose: its name must not open a fresh run with a fresh budget.
@@ -82,10 +92,17 @@ def recover(own: HeldLog, logs: Logs, now_us: int) -> Recovered:
     return recovered
 
 
-def _make_whole(own: HeldLog, logs: Logs, log_id: str, now_us: int, recovered: Recovered) -> None:
+def _make_whole(  # noqa: PLR0913, PLR0917 (what a log is made whole with)
+    own: HeldLog,
+    logs: Logs,
+    log_id: str,
+    now_us: int,
+    recovered: Recovered,
+    journal: Journal | None,
+) -> None:
     """Complete a log, unless somebody else writes it."""
     if log_id == own.log_id:
-        recovered.unknown.extend(complete(own, logs, now_us))
+        recovered.unknown.extend(complete(own, logs, now_us, journal))
         return
     try:
         other = logs.take(log_id)
@@ -95,17 +112,22 @@ def _make_whole(own: HeldLog, logs: Logs, log_id: str, now_us: int, recovered: R
         recovered.held.append(log_id)
         return
     try:
-        recovered.unknown.extend(complete(other, logs, now_us))
+        recovered.unknown.extend(complete(other, logs, now_us, journal))
     finally:
         other.release()
 
 
-def complete(held: HeldLog, logs: Logs, now_us: int) -> list[str]:
+def complete(held: HeldLog, logs: Logs, now_us: int, journal: Journal | None = None) -> list[str]:
     """Give every intent of a held log its outcome, and bring what is derived up to date.
+
+    What only its journal has is written before.
 
     INVARIANT: an outcome and the end of its intent are seen together, so that a crash in here
     leaves exactly the rest to be done.
     """
+    if journal is not None:
+        with closing(journal):
+            merge(journal, held, logs)
     with held.writing() as log:  # opening it brings what is derived up to date
         rows = logs.read(held.log_id)
         try:
@@ -216,6 +238,6 @@ def _read_open(rows: LogRows, invocations: dict[Key, InvocationRecord]) -> list[
     for record in rows.open_invocations():
         key = (record.invocation.organisation, record.invocation.id)
         known = invocations.get(key)
-        invocations[key] = record if known is None else merge(known, record)
+        invocations[key] = record if known is None else invocation.merge(known, record)
         keys.append(key)
     return keys

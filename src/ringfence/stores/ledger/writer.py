@@ -12,13 +12,15 @@ from functools import partial
 from typing import Final, Self, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
-from ringfence.domain.event import AnyEvent, Intent
+from ringfence.domain.event import AnyEvent, Intent, Outcome
 from ringfence.stores.body import Body, BodyStore
-from ringfence.stores.ledger.backend import Backend
+from ringfence.stores.ledger.backend import Backend, TakenOverError
 from ringfence.stores.ledger.committer import Committer
 from ringfence.stores.ledger.draft import Draft, Drafter
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.gathering import Gathering
+from ringfence.stores.ledger.journal import Journal
+from ringfence.stores.ledger.journaling import Journaling
 from ringfence.stores.ledger.line import Group, Line, Waiting
 from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.ledger.sqlite import SqliteLog
@@ -48,9 +50,11 @@ class LedgerWriter:
         backend: Backend,
         bodies: BodyStore | None = None,
         masking: Masking | None = None,
+        journal: Journal | None = None,
     ) -> None:
         """Write to an opened log, which is closed with the writer. INVARIANT: called after fork."""
         self._masking = masking
+        self._journaling = Journaling(journal) if journal is not None else None
         self.failure: RingfenceError | None = None
         self.lost = 0
         self.groups = 0
@@ -69,6 +73,7 @@ class LedgerWriter:
         self._is_lingering = False
         self._has_lingered = False
         self._is_closing = False
+        self._is_taken_over = False
         self._pause_s = _FIRST_PAUSE_S
 
     @classmethod
@@ -79,12 +84,15 @@ class LedgerWriter:
         """
         return cls(SqliteLog.open(fence), bodies)
 
-    def intend(self, intent: Intent, body: Body | None = None) -> asyncio.Future[None]:
+    def intend(
+        self, intent: Intent, body: Body | None = None, *, is_open: bool = False
+    ) -> asyncio.Future[None]:
         """Write an intent; the future ends when it is durable.
 
-        It fails with UnavailableError `store_unavailable`; the action must then not happen.
+        With `is_open` a journal on this machine will do while the log cannot be written, if there
+        is one. It fails with UnavailableError `store_unavailable`; the action must then not happen.
         """
-        return self._masked(intent, body)
+        return self._masked(intent, body, is_open=is_open)
 
     def append(self, event: AnyEvent, body: Body | None = None) -> asyncio.Future[None]:
         """Write any event and tell when it is durable, as `intend` does."""
@@ -100,6 +108,8 @@ class LedgerWriter:
     def _record(self, event: AnyEvent, body: Body | None) -> None:
         if self._is_closing or not self._line.add(event, body):
             self.lost += 1
+        elif self.failure is not None:
+            self._keep([event])
         elif self._job_ended is None and not (self._is_lingering or self._is_turning):
             self._linger()
 
@@ -146,20 +156,26 @@ class LedgerWriter:
                 await asyncio.sleep(self._pause_s)
         await self.committer.stop()
         self._backend.close()
-        lost = self._line.clear()
+        journaling = self._journaling
+        if journaling is not None:
+            await journaling.close()
+        left = self._line.clear()
+        lost = sum(journaling is None or not journaling.keeps(event) for event in left)
         self.lost += lost
         if lost:
             raise _unavailable(self.failure)
 
-    def _masked(self, event: AnyEvent, body: Body | None) -> asyncio.Future[None]:
+    def _masked(
+        self, event: AnyEvent, body: Body | None, *, is_open: bool = False
+    ) -> asyncio.Future[None]:
         """Write an event that somebody waits for, once what must be masked is."""
         if self._masking is None or not self._masking.concerns(event, body):
-            return self._wait_for(event, body)
+            return self._wait_for(event, body, is_open=is_open)
         done = asyncio.get_running_loop().create_future()
 
         def write(event: AnyEvent, body: Body | None) -> None:
             if not done.done():
-                self._wait_for(event, body, done)
+                self._wait_for(event, body, done, is_open=is_open)
 
         self._masking.start(event, body, write)
         return done
@@ -169,15 +185,48 @@ class LedgerWriter:
         event: AnyEvent | None,
         body: Body | None,
         done: asyncio.Future[None] | None = None,
+        *,
+        is_open: bool = False,
     ) -> asyncio.Future[None]:
         done = done or asyncio.get_running_loop().create_future()
-        if self.failure is not None or self._is_closing:
+        is_open = is_open and self._journaling is not None and not self._is_taken_over
+        if self._is_closing or (self.failure is not None and not is_open):
             done.set_exception(_unavailable(self.failure))
+        elif self.failure is not None and event is not None:
+            self._set_aside(event, body, done)
         else:
-            self._line.wait(event, body, done)
+            self._line.wait(event, body, done, is_open=is_open)
             if self._job_ended is None:
                 self._turn_soon()
         return done
+
+    def _set_aside(self, event: AnyEvent, body: Body | None, done: asyncio.Future[None]) -> None:
+        """Let an intent be durable in the journal, and stand first in line for the log."""
+        if self._journaling is None:
+            raise TypeError("there is no journal")
+
+        def kept(error: BaseException | None) -> None:
+            if error is None:
+                self._line.keep(event, body)
+                if self.failure is None and self._job_ended is None:
+                    self._turn_soon()
+            _end_all([done], error)
+
+        self._journaling.put(event, self._next_sequence, kept)
+
+    def _keep(self, events: Sequence[AnyEvent]) -> None:
+        """Let outcomes stand in the journal too, so that a crash meanwhile does not lose them."""
+        journaling = self._journaling
+        if journaling is None:
+            return
+        for event in events:
+            if isinstance(event, Outcome):
+                journaling.put(event, self._next_sequence, partial(self._kept_outcome, event))
+
+    def _kept_outcome(self, event: Outcome, error: BaseException | None) -> None:
+        """An outcome in the journal is as durable as one in the log."""
+        for listener in self._listeners if error is None else ():
+            listener([event])
 
     def _turn_soon(self) -> None:
         """What one turn of the loop brings is one group: look at it when the turn is over."""
@@ -264,6 +313,9 @@ class LedgerWriter:
         _end(self._line.take_flushed(), None)
         self._drafter.keep(draft)
         self._gathering.add(draft)
+        journaling = self._journaling
+        if journaling is not None and journaling.is_idle and self._line.is_empty():
+            journaling.clear()
 
     def _derived(self, error: BaseException | None) -> None:
         if error is None:
@@ -284,8 +336,16 @@ class LedgerWriter:
 
     def _fail(self, error: BaseException, waiting: Sequence[Waiting] = ()) -> None:
         """Refuse all who wait, and try again after a pause. The failure shows before they learn."""
+        if self.failure is None:
+            self._keep(self._line.outcomes())
         self.failure = _unavailable(error)
-        _end([*waiting, *self._line.take_waiting()], error)
+        self._is_taken_over = isinstance(error, TakenOverError)
+        refused = [*waiting, *self._line.take_waiting()]
+        may_go_on = not (self._is_closing or self._is_taken_over)
+        for one in refused:
+            if one.is_open and one.event is not None and may_go_on:
+                self._set_aside(one.event, one.body, one.done)
+        _end([one for one in refused if not (one.is_open and may_go_on)], error)
         _end_all(self._settling, error)
         self._settling.clear()
         if not self._is_closing:

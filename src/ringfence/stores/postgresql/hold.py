@@ -6,6 +6,7 @@ from typing import Final, Self, final
 import psycopg
 
 from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.stores.ledger.backend import TakenOverError
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.connection import Connection, connect, translated
 from ringfence.stores.postgresql.migration import migrate
@@ -95,9 +96,9 @@ class Hold:
             undo.pop_all()
         self.connection, self._session = connection, connection.info.backend_pid
 
-    def lost(self) -> UnavailableError:
+    def lost(self) -> TakenOverError:
         """The error of one who was cut off while another took over."""
-        return UnavailableError(
+        return TakenOverError(
             "store_unavailable",
             f"log `{self.log_id}` was taken over by another process",
             help="start this one again: it will write a log of its own",
