@@ -1,4 +1,5 @@
 import asyncio
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.refusal import RefusedAction
+from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -377,5 +379,54 @@ def test_a_listing_keeps_to_the_token_and_ends_with_its_run() -> None:
         assert [tool.key.name for tool in tools] == ["get_job"]
         invocations.finish(opened, now_us)
         assert isinstance(workshop.path.usable(caller, "crm"), Refusable)
+
+    asyncio.run(story())
+
+
+def test_a_circle_is_hinted_at_and_then_stopped_where_only_tools_are_seen() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        told: list[Inspected] = []
+        for _ in range(8):
+            ticket = await workshop.go("get_job", arguments={"id": 7})
+            found = workshop.path.inspect(ticket, RESULT)
+            assert isinstance(found, Inspected)
+            ticket.settle(found.ending())
+            told.append(found)
+        hints = [b"Note from Ringfence" in each.result for each in told]
+        assert hints == [False, False, True, True, True, True, True, False]
+        assert told[-1].error == Code.LOOP_DETECTED
+        stopped = workshop.begin()
+        assert isinstance(stopped, RefusedAction)
+        assert isinstance(stopped.verdict, Stop)
+        assert workshop.ledger.changes.count("finding.loop") == 2
+
+    asyncio.run(story())
+
+
+def test_what_changes_is_no_circle() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        for number in range(20):
+            ticket = await workshop.go("get_job", arguments={"id": 7})
+            raw = b'{"content":[{"type":"text","text":"%d"}]}' % number
+            found = workshop.path.inspect(ticket, raw)
+            assert isinstance(found, Inspected)
+            assert found.result == raw
+            ticket.settle(found.ending())
+
+    asyncio.run(story())
+
+
+def test_where_the_conversation_is_seen_nothing_is_said_twice() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        for _ in range(10):
+            ticket = await workshop.go("get_job")
+            ticket.live.conversations = OrderedDict()
+            found = workshop.path.inspect(ticket, RESULT)
+            assert isinstance(found, Inspected)
+            assert found.result == RESULT
+            ticket.settle(found.ending())
 
     asyncio.run(story())

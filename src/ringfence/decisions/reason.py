@@ -146,6 +146,36 @@ def behind_a_door(name: str, server: str) -> Reason:
     )
 
 
+def tool_refuses(agent: Agent, name: str, failures: int) -> Reason:
+    """A tool or its server has refused our credential, or an agent's calls, again and again."""
+    return Reason(
+        code=Code.TOOL_UNAVAILABLE,
+        message=(
+            f"Ringfence did not call {quoted(name)}: it has refused such calls {failures} times "
+            f"(401 or 403). Stop here: no retry can succeed. Tell {whom_to_ask(agent)}, and go on "
+            "without it if you can."
+        ),
+        facts=(("tool", name[:_QUOTED_CHARACTERS]), ("ask", whom_to_ask(agent))),
+    )
+
+
+def tool_away(name: str, cause: str, failures: int, wait_s: float) -> Reason:
+    """A tool or its server failed so often that it is left alone."""
+    return Reason(
+        code=Code.TOOL_UNAVAILABLE,
+        message=(
+            f"Ringfence did not call {quoted(name)}: it failed {failures} times in a row ({cause}) "
+            f"and is left alone for now. Go on without it, or try again in {ceil(wait_s)} seconds. "
+            "Other tools are not affected."
+        ),
+        facts=(
+            ("tool", name[:_QUOTED_CHARACTERS]),
+            ("retry_after_s", f"{wait_s:.3f}"),
+            ("cause", cause),
+        ),
+    )
+
+
 def tool_stopped(agent: Agent, name: str, words: str) -> Reason:
     """The rules of a tool end the run when it fails like this; `words` say how it failed."""
     return _refusal(

@@ -46,6 +46,7 @@ class UpstreamKind(StrEnum):
     CREDENTIAL = "credential"
     """Whether a provider accepts ours."""
     TOOL = "tool"
+    """Whether a tool, or a whole server of them, answers."""
 
 
 class UpstreamKey(NamedTuple):

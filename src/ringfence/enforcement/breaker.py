@@ -63,7 +63,7 @@ class Breakers:
             breaker = self.known.get(key, _CLOSED)
             if breaker.state is State.OPEN:
                 is_probe = True
-                self._take(key, breaker, Event.PROBE, now_us, leg)
+                self._take(key, breaker, Event.PROBE, now_us, _rule(key.kind, leg))
         return is_probe
 
     def answered(self, agent: Agent, leg: Leg, status: int, *, is_probe: bool = False) -> None:
@@ -90,16 +90,23 @@ class Breakers:
         now_us = self._clock.now_us()
         if error:
             event = decisions.failure(breaker, leg.model.breaker)
-            self._take(key, breaker, event, now_us, leg, error)
+            self._take(key, breaker, event, now_us, leg.model.breaker, error)
         elif key in self.known:
-            self._take(key, breaker, Event.SUCCESS, now_us, leg)
+            self._take(key, breaker, Event.SUCCESS, now_us, leg.model.breaker)
+
+    def happen(self, key: UpstreamKey, event: Event, rule: BreakerRule, cause: str = "") -> None:
+        """Something has happened to a breaker that is no leg's; a failure may be its last."""
+        before = self.known.get(key, _CLOSED)
+        if event is Event.FAILURE:
+            event = decisions.failure(before, rule)
+        self._take(key, before, event, self._clock.now_us(), rule, cause)
 
     def lapsed(self, agent: Agent, leg: Leg) -> None:
         """A probe ended without an answer, for example because the agent left."""
         now_us = self._clock.now_us()
         for key in _keys(agent, leg):
             breaker = self.known.get(key, _CLOSED)
-            self._take(key, breaker, Event.LAPSE, now_us, leg)
+            self._take(key, breaker, Event.LAPSE, now_us, _rule(key.kind, leg))
 
     def reloaded(self) -> None:
         """The configuration and our credentials are new: nothing is known against them."""
@@ -177,14 +184,14 @@ class Breakers:
                 continue
             if key in failures:
                 event = decisions.failure(breaker, _rule(key.kind, leg), failures[key])
-                self._take(key, breaker, event, now_us, leg, cause)
+                self._take(key, breaker, event, now_us, _rule(key.kind, leg), cause)
             elif not signs.get(key.kind, False):  # it says nothing of this one
                 if breaker.state is State.HALF_OPEN:
-                    self._take(key, breaker, Event.LAPSE, now_us, leg)
+                    self._take(key, breaker, Event.LAPSE, now_us, _rule(key.kind, leg))
             elif key in self.known:
                 # Whether a model answers is known only when the whole answer has come.
                 event = Event.ANSWER if key.kind is UpstreamKind.MODEL else Event.SUCCESS
-                self._take(key, breaker, event, now_us, leg)
+                self._take(key, breaker, event, now_us, _rule(key.kind, leg))
 
     def _blocking(self, agent: Agent, leg: Leg, now_us: int) -> tuple[UpstreamKey, Breaker] | None:
         for key in _keys(agent, leg):
@@ -214,10 +221,10 @@ class Breakers:
         before: Breaker,
         event: Event,
         now_us: int,
-        leg: Leg,
+        rule: BreakerRule,
         cause: str = "",
     ) -> None:
-        after = decisions.advance(before, event, now_us, _rule(key.kind, leg), cause)
+        after = decisions.advance(before, event, now_us, rule, cause)
         if after == _CLOSED:
             self.known.pop(key, None)
         else:

@@ -100,6 +100,7 @@ class LiveInvocation:
         "steps",
         "stopped",
         "token_digest",
+        "tool_calls",
         "tools",
         "tree",
     )
@@ -142,6 +143,8 @@ class LiveInvocation:
         self.running: set[Running] = set()
         self.conversations: OrderedDict[Opening, Conversation] | None = None
         """How far its conversations repeat themselves; None until a tool has answered."""
+        self.tool_calls: Conversation | None = None
+        """The same of its tool calls, while no model call has shown a conversation."""
         self.failing: Failing | None = None
         """The request that failed last, if none has succeeded since."""
 

@@ -14,7 +14,7 @@ from ringfence.decisions import loop, reason, retry
 from ringfence.decisions.loop import Loop, Repetition
 from ringfence.decisions.retry import Retried
 from ringfence.domain.error import PeerError
-from ringfence.domain.exchange import ModelRequest
+from ringfence.domain.exchange import ModelRequest, ToolUse
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import AddHint, Deny, Reason, Refused, Stop
 from ringfence.enforcement.finding import FindingLog
@@ -99,6 +99,27 @@ class Loops:
             why = reason.loop_stopped(agent, found.period, found.times, found.tools)
             return Stop(reason=why)
         return _hint(talk, dialect, request, found)
+
+    def heard(self, live: LiveInvocation, use: ToolUse) -> Loop | None:
+        """What a tool call and its result make of a run whose conversation is not seen here.
+
+        Where model calls pass, they tell more: then nothing is said twice.
+        """
+        if live.conversations is not None:
+            return None
+        if live.tool_calls is None:
+            live.tool_calls = Conversation()
+        talk = live.tool_calls
+        talk.repetition.take((use,))
+        found = loop.decide(live.runtime.agent.loops, talk.repetition)
+        if found is None:
+            talk.noticed = None
+            return None
+        tools = frozenset(found.tools)
+        if talk.noticed != tools and not found.stops:
+            self.found(live, found)
+        talk.noticed = tools
+        return found
 
     def found(self, live: LiveInvocation, found: Loop) -> None:
         """Put a loop on the record."""

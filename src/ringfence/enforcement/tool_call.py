@@ -16,6 +16,7 @@ from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Hold, Intent
+from ringfence.domain.exchange import ToolUse
 from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
@@ -31,13 +32,15 @@ from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.record import Ledger, heading
 from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
-from ringfence.enforcement.tool_inspection import Inspected, Inspections
+from ringfence.enforcement.tool_breaker import ToolBreakers
+from ringfence.enforcement.tool_inspection import Inspected, Inspections, stopped
 from ringfence.enforcement.tool_memory import REST, ToolMemory
 from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes, facts_of
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.enforcement.watch import Watch
+from ringfence.protocols import tool_result
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
@@ -147,6 +150,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         self._approvals = approvals
         self.quotes = ToolQuotes(tools=tools, policies=policies)
         self._memory = memory
+        self.breakers = ToolBreakers(self.watch.breakers, clock)
         self.inspections = Inspections(
             quotes=self.quotes, secrets=secrets, memory=memory, clock=clock
         )
@@ -178,6 +182,10 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             live.identity.organisation, live.root, live.top.runtime.agent, knock.key.merged
         )
         counts = (*live.counted.tool_calls, of_tool)
+        agent, organisation = knock.caller.runtime.agent, live.identity.organisation
+        refused = self.breakers.refusal(agent, organisation, knock.key)
+        if refused is not None:
+            return self.turn_away(knock, refused, live)
         price = Money(failure_rule.price_of(quote.server.rules, knock.key.name))
         reserved = self.reserved(knock, live, price, counts, now_us)
         if not isinstance(reserved, Reservation):
@@ -230,12 +238,45 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         An `Inspected` is sent, and the ticket settled with its `ending`; anything else is for
         `ToolFinish.finish`.
         """
-        looked = self.inspections.look(ticket, raw)
+        looked = self.look(ticket, raw)
         if isinstance(looked, Failed):
             return Unfinished(what=looked)
         if not looked.is_error and self.postconditions(ticket):
             return Unfinished(what=looked)
+        return self.heard(ticket, looked)
+
+    def heard(self, ticket: ToolTicket, found: Inspected) -> Inspected:
+        """The same, with a hint where the run goes in a circle; one that goes on is stopped."""
+        live = ticket.live
+        if ticket.intent.operation != CALL:
+            return found
+        use = ToolUse(ticket.key.merged, ticket.arguments, found.result)
+        circle = self.watch.loops.heard(live, use)
+        if circle is None:
+            return found
+        if circle.stops:
+            why = reason.loop_stopped(live.runtime.agent, circle.period, circle.times, circle.tools)
+            self.watch.loops.stopped(live, why)
+            self.end_run(live, why)
+            return stopped(found, why)
+        hint = reason.loop_hint(circle.period, circle.times, circle.tools)
+        return msgspec.structs.replace(found, result=tool_result.noted(found.result, hint))
+
+    def look(self, ticket: ToolTicket, raw: bytes) -> Inspected | Failed:
+        """The same without what follows; what it says of the tool's health is remembered."""
+        looked = self.inspections.look(ticket, raw)
+        if isinstance(looked, Failed):
+            self.failed(ticket, looked)
+        elif self.watch.breakers.known:
+            place = ticket.live.identity.organisation
+            self.breakers.answered(ticket.caller.runtime.agent, place, ticket.key)
         return looked
+
+    def failed(self, ticket: ToolTicket, failed: Failed) -> Unfinished:
+        """An attempt has failed; say so for every one that brought no result to `inspect`."""
+        agent, place = ticket.caller.runtime.agent, ticket.live.identity.organisation
+        self.breakers.failed(agent, place, ticket.key, failed)
+        return Unfinished(what=failed)
 
     def built_in(self, ticket: ToolTicket) -> bytes | None:
         """The result of a tool that the path answers itself; None if it is another's."""
@@ -373,6 +414,9 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         )
         live.is_recorded = True
         live.running.add(ticket)
+        if self.watch.breakers.known:
+            place = live.identity.organisation
+            ticket.is_probe = self.breakers.departed(caller.runtime.agent, place, knock.key)
         if knock.consumed:
             live.tree.doubts.clear()  # a person has seen them and said yes all the same
         return ticket
@@ -388,6 +432,9 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         outcome.reported_by = AGENT if ticket.intent.enforced else ""
         cost = ticket.reservation.amount if ending.was_sent else ZERO
         self.closing.close(ticket, outcome, cost, None, ending.result, now_us)
+        if ticket.is_probe:
+            agent = ticket.caller.runtime.agent
+            self.breakers.lapsed(agent, ticket.live.identity.organisation, ticket.key)
         if ticket.places is not None:
             ticket.places.leave()
 

@@ -17,11 +17,10 @@ from ringfence.decisions.failure_rule import Again, Elsewhere, Failed, Standing,
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import FollowUp, Postcondition, Remedy, ToolFailure
-from ringfence.domain.verdict import Reason
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, Unfinished
-from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_inspection import Inspected, stopped
 from ringfence.enforcement.tool_memory import ToolMemory
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.protocols import tool_result
@@ -89,7 +88,7 @@ class ToolFinish:
                 state = await self._next(course, state.what)
             else:
                 state = await self._checked(course, state.what)
-        return state
+        return self._path.heard(course.ticket, state)
 
     async def _next(self, course: _Course, failed: Failed) -> Inspected | Unfinished:
         """Carry out the next remedy."""
@@ -121,10 +120,10 @@ class ToolFinish:
         course.tries += 1
         why = course.ticket.guard()
         if why is not None:
-            return _stopped(why, course)
+            return _with_attempts(stopped(_NOTHING, why), course)
         answer = await course.send(course.ticket)
         if isinstance(answer, Failed):
-            looked: Inspected | Unfinished = Unfinished(what=answer)
+            looked: Inspected | Unfinished = self._path.failed(course.ticket, answer)
         else:
             looked = self._path.inspect(course.ticket, answer)
         self._note(course, looked)
@@ -171,7 +170,9 @@ class ToolFinish:
         found: Inspected | None = None
         try:
             answer = await course.send(begun)
-            looked = answer if isinstance(answer, Failed) else path.inspections.look(begun, answer)
+            if isinstance(answer, Failed):
+                path.failed(begun, answer)
+            looked = answer if isinstance(answer, Failed) else path.look(begun, answer)
             found = looked if isinstance(looked, Inspected) else failure(begun, looked)
         finally:
             if found is None:
@@ -290,14 +291,7 @@ def _ended(course: _Course, failed: Failed, result: bytes, *, is_error: bool) ->
     )
 
 
-def _stopped(why: Reason, course: _Course) -> Inspected:
-    return Inspected(
-        result=tool_result.error(why.message),
-        is_error=True,
-        error=why.code.value,
-        status=Status.CUT,
-        attempts=tuple(course.attempts),
-    )
+_NOTHING = Inspected(result=b"")
 
 
 def _with_attempts(found: Inspected, course: _Course) -> Inspected:

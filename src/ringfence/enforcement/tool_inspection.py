@@ -7,6 +7,7 @@ import msgspec
 from ringfence.decisions.failure_rule import Failed, cache_s, failure_of, labels_of
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool_rule import ToolFailure
+from ringfence.domain.verdict import Reason
 from ringfence.enforcement.tool_memory import ToolMemory, piece
 from ringfence.enforcement.tool_quote import CALL, ToolQuotes
 from ringfence.enforcement.tool_secret import SecretScans
@@ -128,6 +129,17 @@ class Inspections:
             return None
         told = "; ".join(str(each) for each in problems)
         return Failed(failure=ToolFailure.MALFORMED, said=f"it breaks its output schema: {told}")
+
+
+def stopped(found: Inspected, why: Reason) -> Inspected:
+    """What the agent gets in place of a result when its run is over."""
+    return Inspected(
+        result=tool_result.error(why.message),
+        is_error=True,
+        error=why.code.value,
+        status=Status.CUT,
+        attempts=found.attempts,
+    )
 
 
 def _withheld(ticket: ToolTicket) -> Inspected:

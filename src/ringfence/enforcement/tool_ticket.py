@@ -39,7 +39,7 @@ class ToolEnding(msgspec.Struct, kw_only=True):
 class ToolTicket(ActionTicket):
     """A tool call that may be dispatched once `durable` is done."""
 
-    __slots__ = ("_settle", "arguments", "deadline_s", "key", "quote")
+    __slots__ = ("_settle", "arguments", "deadline_s", "is_probe", "key", "quote")
 
     def __init__(  # noqa: PLR0913 (an action has these parts)
         self,
@@ -68,6 +68,8 @@ class ToolTicket(ActionTicket):
         self.started_us = started_us
         self.deadline_s = deadline_s
         """How long the call may take, from its dispatch."""
+        self.is_probe = False
+        """Whether it goes out to see if what failed works again."""
         self.is_open = True
         self.on_stop = None
         self.on_check = None

@@ -98,7 +98,7 @@ def replaced(raw: bytes, text: str) -> bytes:
 def noted(raw: bytes, note: str) -> bytes:
     """A result with a note of ours as its last text, marked as such; all other fields stay."""
     fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    content = msgspec.json.decode(fields.get("content", b"[]"), type=list[msgspec.Raw])
+    content = msgspec.json.decode(fields.get("content", b"[]"), type=list[msgspec.Raw] | None) or []
     item = {"type": "text", "text": NOTE.format(note)}
     fields["content"] = msgspec.Raw(msgspec.json.encode([*content, item]))
     return msgspec.json.encode(fields)
