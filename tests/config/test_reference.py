@@ -82,6 +82,4 @@ def test_a_key_without_effect_is_noted_once(notes_of: Callable[..., list[str]]) 
         f"6:21: `hosts` {says} agent `one` (and 1 more)",
         f"6:41: `commands` {says} agent `one`",
         f"6:77: `sandbox` {says} agent `one`",
-        f"7:50: `tool_calls` {says} `limits` of agent `two`",
-        f"7:65: `calls_per_tool` {says} `limits` of agent `two`",
     ]

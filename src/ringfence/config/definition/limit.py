@@ -32,7 +32,6 @@ def read_limits(section: Section, default: Limits) -> Limits:
         result_bytes=inner.limit("result_bytes", default.result_bytes),
         idle_seconds=_whole(inner, "idle_seconds", default.idle_seconds, 1),
     )
-    inner.not_enforced("tool_calls", "calls_per_tool")
     inner.close()
     return limits
 

@@ -23,7 +23,6 @@ def read_users(root: Section) -> dict[str, User]:
             budgets=budget.read(section, ("user", name)),
             calls_per_minute=section.whole("calls_per_minute", least=1),
         )
-        section.not_enforced("tools")
         section.close()
     return users
 
@@ -41,7 +40,6 @@ def read_default_user(section: Section, root: Section) -> UserDefaults | None:
         budgets=budget.read(inner),
         calls_per_minute=inner.whole("calls_per_minute", least=1),
     )
-    inner.not_enforced("tools")
     inner.close()
     return defaults
 
