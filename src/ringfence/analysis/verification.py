@@ -38,6 +38,7 @@ class Fault(StrEnum):
     DELETIONS_ALTERED = "deletions_altered"
     ROLLED_BACK = "rolled_back"
     REWRITTEN = "rewritten"
+    UNWITNESSED = "unwitnessed"
     BODY_ALTERED = "body_altered"
     OUTCOME_MISSING = "outcome_missing"
     OUTCOME_EXTRA = "outcome_extra"

@@ -125,6 +125,12 @@ def export(
 @click.argument("file", required=False, metavar="[EXPORT|PROOF]")
 @click.option("--key", metavar="KEY|FILE", help="Trust this public key, as `up` prints it.")
 @click.option("--since", metavar="FILE", help="Checkpoints that were kept elsewhere.")
+@click.option(
+    "--cosigned-by",
+    metavar="KEY|FILE",
+    multiple=True,
+    help="Demand this witness's signature under what is kept elsewhere; may be repeated.",
+)
 @click.option("--without-bodies", is_flag=True, help="Leave stored messages out.")
 @JSON
 @at_installation
@@ -134,6 +140,7 @@ def verify(  # noqa: PLR0913 (one for each option)
     file: str | None,
     key: str | None,
     since: str | None,
+    cosigned_by: tuple[str, ...],
     without_bodies: bool,
     is_json: bool,
 ) -> int:
@@ -150,6 +157,7 @@ def verify(  # noqa: PLR0913 (one for each option)
     outside = verification.Outside(
         key=verification.read_key(key) if key else None,
         kept=tuple(verification.read_kept(Path(since))) if since else (),
+        witnesses=tuple(verification.read_witness(each) for each in cosigned_by),
     )
     data = place.settings.data
     with progress("verifying"):

@@ -6,6 +6,9 @@ from tests.stores.verification.recording import copied, record
 
 from ringfence.analysis.verification import Fault
 from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.protocols import note
+from ringfence.protocols.note import COSIGNATURE, VerifierKey
+from ringfence.protocols.signature import SigningKey, cosigned_text
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.place import hashes_path, notes_path
 from ringfence.stores.ledger.leaves import leaf_reader
@@ -69,3 +72,19 @@ def test_what_is_not_covered_or_not_as_signed_is_not_proven(folder: Path, tmp_pa
     notes_path(other, "log_1").unlink()
     with pytest.raises(UnavailableError):
         prove(other, leaf)
+
+
+def test_the_checkpoint_of_a_proof_must_have_been_seen_by_a_demanded_witness(folder: Path) -> None:
+    name, key = "w1.example", SigningKeys(folder).current().verifier()
+    witness = SigningKey(name, bytes(range(32)))
+    demanded = VerifierKey(name=name, public=witness.public, kind=COSIGNATURE)
+    leaf = leaves(folder)[0]
+    proof = prove(folder, leaf)
+    outside = Outside(key=key, witnesses=(demanded,))
+    [found] = verify_proof(proof, outside).findings
+    assert found.fault is Fault.UNWITNESSED
+    text = note.parse(proof.partition(b"\n\n")[2]).text
+    made = witness.sign(cosigned_text(text, 7), name)
+    data = demanded.id + (7).to_bytes(8, "big") + made.data
+    seen = proof + f"\u2014 {name} {note.encode64(data)}\n".encode()
+    assert verify_proof(seen, outside).findings == []

@@ -8,7 +8,7 @@ Read in this order: `report` (what comes of it), `leaf`, `trust` (what signature
 
 from ringfence.stores.verification.export import ExportEvidence, verify_export
 from ringfence.stores.verification.folder import Kept, verify_folder
-from ringfence.stores.verification.outside import Outside, read_kept, read_key
+from ringfence.stores.verification.outside import Outside, read_kept, read_key, read_witness
 from ringfence.stores.verification.proof import prove, verify_proof
 from ringfence.stores.verification.report import Report
 
@@ -20,6 +20,7 @@ __all__ = [
     "prove",
     "read_kept",
     "read_key",
+    "read_witness",
     "verify_export",
     "verify_folder",
     "verify_proof",

@@ -193,10 +193,11 @@ def verify_export(path: Path, outside: Outside) -> Report:
                 hashes=gathered.hashes.get(log),
                 deletions=gathered.notes.get(("deleted", log), b""),
             )
-            kept = believed(installation, outside.of(installation.judge.origin(log)), report)
+            origin = installation.judge.origin(log)
+            kept = believed(installation, outside.of(origin), report)
             vouched = installation.judge.judge(evidence, kept)
             report.checkpoints += vouched.checkpoints
-            for finding in vouched.findings:
+            for finding in (*outside.unwitnessed(origin, log), *vouched.findings):
                 report.add(finding)
             wanted = merged(gathered.spans.get(log, []))
             examination.examine(evidence, vouched, _groups(path, log), wanted)

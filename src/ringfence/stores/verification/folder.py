@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, final
 
@@ -86,6 +87,9 @@ def verify_folder(
                     " it with the folder of the plane that wrote it"
                 )
                 presence = iter(())
+            elif vouched.size:
+                origin = installation.judge.origin(log)
+                presence = chain(presence, outside.unwitnessed(origin, log))
             for finding in (*presence, *vouched.findings):
                 report.add(finding)
             if log in present:

@@ -102,7 +102,7 @@ def _read_directory(data: bytes | None, installation: Installation, report: Repo
 
 def _compare_directories(installation: Installation, outside: Outside, report: Report) -> None:
     """A directory from outside must be the beginning of the one here."""
-    kept = outside.of(installation.judge.origin(directory.NAME))
+    kept = outside.stated(installation.judge.origin(directory.NAME))
     for stated in believed(installation, kept, report):
         ids = [line.removeprefix("log ") for line in stated.extensions]
         for log in ids:

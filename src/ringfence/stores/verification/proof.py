@@ -77,6 +77,9 @@ def verify_proof(data: bytes, outside: Outside) -> Report:
     if not is_ours or not holds(one, VerifierKey(name=stated.origin, public=outside.key.public)):
         text = "the checkpoint was not signed with the trusted key"
         report.add(Finding(fault=Fault.CHECKPOINT_ALTERED, log=log, text=text))
+    if not outside.is_witnessed(one):
+        text = "a witness that is demanded has not signed the checkpoint"
+        report.add(Finding(fault=Fault.UNWITNESSED, log=log, text=text))
     if not is_included(leaf_hash(leaf), index, stated.size, path, stated.root):
         text = "the path does not lead from this event to the checkpoint"
         report.add(
