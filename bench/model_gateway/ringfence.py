@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import sqlite3
 from dataclasses import dataclass
@@ -147,6 +148,15 @@ class Ringfence:
     def disk_mb(self) -> float:
         files = [path for path in self.data.rglob("*") if path.is_file()]
         return sum(path.stat().st_size for path in files) / 1e6
+
+    def slab_takes(self) -> int:
+        """How often workers have asked for parts of shared limits."""
+        line = _Local(self.data / "control.sock")
+        line.request("GET", "/metrics")
+        text = line.getresponse().read().decode()
+        line.close()
+        found = re.search(r"^ringfence_slab_takes_total (\S+)$", text, re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
     def inquiries(self) -> int:
         """What all workers have asked their supervisor."""

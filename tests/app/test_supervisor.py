@@ -16,6 +16,7 @@ from ringfence.app.supervisor import Supervisor
 from ringfence.domain.agent import AgentState
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Change, Intent, Outcome, Status
+from ringfence.telemetry.metric import Measured
 from ringfence.testing.model.script import parse
 
 RUNS = "/ringfence/v1/invocations"
@@ -64,6 +65,12 @@ def supervisor(running: Plane) -> Supervisor:
     return running.workers
 
 
+def assert_counted(measured: Measured, calls: int) -> None:
+    """All workers' calls, and that they were lent something for them."""
+    assert sum(count.calls for _, count in measured.calls) == calls
+    assert calls >= measured.totals["slab_takes"] > 0
+
+
 def test_several_workers_serve_one_port_and_obey_every_change(installed: Installation) -> None:
     async def story() -> None:
         async with provider(SLOWLY) as there:
@@ -72,7 +79,7 @@ def test_several_workers_serve_one_port_and_obey_every_change(installed: Install
             async with plane(installed) as running:
                 assert {each.status for each in await answers(installed, 60)} == {200}
                 measured = await running.workers.metrics()
-                assert sum(count.calls for _, count in measured.calls) == 60
+                assert_counted(measured, 60)
                 await asyncio.sleep(0.3)
                 statuses = await running.workers.status()
                 assert len({each.pid for each in statuses} | {os.getpid()}) == 4

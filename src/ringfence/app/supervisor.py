@@ -236,9 +236,12 @@ class Supervisor:
         return joined([*parts, self._known().queueing.standing(organisation)])
 
     async def metrics(self) -> Measured:
-        """What all workers have counted."""
+        """What all workers have counted, and what they were lent."""
         answers = await self._ask_all(Measure)
-        return join(each.measured for each in answers if isinstance(each, Measurement))
+        counted = join(each.measured for each in answers if isinstance(each, Measurement))
+        if self._shared is not None:
+            counted.totals |= self._shared.lending.totals()
+        return counted
 
     # What a worker asks
 

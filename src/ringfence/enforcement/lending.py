@@ -30,8 +30,13 @@ class Lending:
         self._ask_back = ask_back
         self._recalls: set[asyncio.Task[None]] = set()
         self.taken = 0
-        """How often slabs were asked for, for the metrics."""
+        """How often slabs were asked for."""
         self.recalled = 0
+        """How often idle ones were asked back."""
+
+    def totals(self) -> dict[str, int]:
+        """The traffic of leases, by the names that metrics have."""
+        return {"slab_takes": self.taken, "slab_recalls": self.recalled}
 
     async def take(self, holder: Holder, take: Take) -> Taken:
         """Answer a worker that asks for slabs; nobody is refused while others hold idle ones."""
