@@ -101,3 +101,13 @@ def test_what_is_declared_and_never_used_is_told() -> None:
         ("tools", "files__*", 0),
         ("hosts", "*.example", 1),
     ]
+
+
+def test_what_sounds_irreversible_and_is_not_called_so_is_told() -> None:
+    rights = [
+        _right("crm__deleteOrder", tier="consequential"),
+        _right("crm__delete_all", tier="irreversible"),
+        _right("crm__drop_cart", tier="write", gate=ASK),
+        _right("crm__undelete", tier="write"),
+    ]
+    assert reach("triage", rights, []).unmarked == ("crm__deleteOrder",)

@@ -1,5 +1,7 @@
 import asyncio
 import base64
+import json
+import shutil
 import signal
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,7 @@ from ringfence.decisions.budget import Line
 from ringfence.domain.budget import Per
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import Change, Intent, Outcome, Refusal, Status
+from ringfence.domain.tool_source import ToolListing
 from ringfence.stores.ledger import LedgerWriter
 from ringfence.testing.model.script import parse
 
@@ -169,6 +172,64 @@ def test_a_reload_retires_what_is_gone_and_brings_back_what_returns(
                 assert (await installed.ask()).status == 200
             loaded = [e.what for e in installed.events() if isinstance(e, Change)]
             assert loaded.count("configuration.loaded") == 3
+
+    asyncio.run(story())
+
+
+def test_policies_that_are_wrong_are_not_taken_and_the_old_ones_stay(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            config = installed.settings.config
+            config.write_text(config.read_text() + "policies: policies\n")
+            folder = config.parent / "policies"
+            folder.mkdir()
+            file = folder / "a.cedar"
+            file.write_text('forbid (principal, action == Action::"model.call", resource);')
+            async with plane(installed) as running:
+                assert (await installed.ask()).code == "policy_denied"
+                for wrong in ("forbid (;", 'forbid (principal in Team::"x", action, resource);'):
+                    file.write_text(wrong)
+                    with pytest.raises(UsageError) as caught:
+                        await running.reload("test")
+                    assert f"{file}:1" in caught.value.message
+                    assert (await installed.ask()).code == "policy_denied"
+                shutil.rmtree(folder)
+                with pytest.raises(UsageError, match="no policies folder"):
+                    await running.reload("test")
+                assert (await installed.ask()).code == "policy_denied"
+                folder.mkdir()
+                await running.reload("test")
+                assert (await installed.ask()).status == 200
+            refused = [each for each in installed.events() if isinstance(each, Refusal)]
+            assert {each.policy for each in refused} != {""}
+
+    asyncio.run(story())
+
+
+def test_policies_are_judged_by_the_tools_that_were_listed(installed: Installation) -> None:
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            config = installed.settings.config
+            tools = 'tools: {crm: {url: "http://127.0.0.1:9/mcp"}}\npolicies: policies\n'
+            config.write_text(config.read_text() + tools)
+            folder = config.parent / "policies"
+            folder.mkdir()
+            async with plane(installed) as running:
+                acme = running.configuration().organisations["acme"]
+                schema = {"properties": {"amount": {"type": "integer"}}}
+                raw = json.dumps({"name": "pay", "inputSchema": schema}).encode()
+                listing = ToolListing(organisation=acme.id, source="crm", raw=(raw,))
+                running.workers.tools.seen(listing)
+                head = 'forbid (principal, action, resource == Tool::"crm__pay")'
+                (folder / "a.cedar").write_text(head + " when { context.arguments has amuont };")
+                with pytest.raises(UsageError, match="amuont"):
+                    await running.reload("test")
+                (folder / "a.cedar").write_text(head + " when { context.arguments has amount };")
+                await running.reload("test")
 
     asyncio.run(story())
 

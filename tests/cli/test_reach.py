@@ -25,13 +25,15 @@ def test_dangers_and_ways_without_a_gate_are_told(hostile: str) -> None:
     kind = ActionKind.TOOL_CALL
     rights = [
         Right(kind=kind, name=f"crm__get{hostile}", tier="read", gate=ASK, labels=("pii",)),
+        Right(kind=kind, name="crm__wipe", tier="write", gate=SOMETIMES),
         Right(kind=kind, name="crm__send", tier="irreversible", gate=SOMETIMES, by=("night",)),
     ]
     found = reach("triage", rights, [("tools", "crm__*")])
-    assert found.unused == (Declared(key="tools", pattern="crm__*", rights=2, uses=0),)
+    assert found.unused == (Declared(key="tools", pattern="crm__*", rights=3, uses=0),)
     view = _View(agent="triage", since_us="0", reach=found, unlisted=["mail"])
     text = "\n".join(reach_lines(view, Style.of(io.StringIO())))
     assert "triage → crm__send: gated only by night" in text
+    assert "sounds irreversible, and no list says so: crm__wipe" in text
     assert "private data can be sent away" in text
     assert "the tools of `mail` were never listed" in text
     assert "\x1b" not in text

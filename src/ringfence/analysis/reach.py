@@ -24,6 +24,9 @@ _OUTWARD_WORDS = frozenset(
     ("send", "email", "mail", "post", "publish", "notify", "message", "reply", "upload", "share")
 )
 _STRANGE_WORDS = frozenset(["fetch", "browse", "crawl", "scrape", "search", "web", "inbox"])
+_FINAL_WORDS = frozenset(
+    ("delete", "remove", "drop", "purge", "wipe", "erase", "destroy", "truncate", "refund", "pay")
+)
 _CODE_WORDS = frozenset(["run", "exec", "execute", "eval", "shell", "bash", "python", "script"])
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
@@ -85,6 +88,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     unused: tuple[Declared, ...]
     dangers: tuple[Danger, ...]
     ungated: tuple[Ungated, ...]
+    unmarked: tuple[str, ...] = ()
+    """Tools that no person gates, whose names say what their tiers do not: that it is for good."""
 
 
 def reach(agent: str, rights: Sequence[Right], scope: Iterable[tuple[str, str]]) -> Reach:
@@ -96,6 +101,7 @@ def reach(agent: str, rights: Sequence[Right], scope: Iterable[tuple[str, str]])
         unused=tuple(each for each in declared if not each.uses),
         dangers=tuple(_dangers(usable)),
         ungated=tuple(_ungated(agent, usable)),
+        unmarked=tuple(right.name for right in usable if _is_unmarked(right)),
     )
 
 
@@ -148,6 +154,12 @@ def _ungated(agent: str, rights: Sequence[Right]) -> Iterable[Ungated]:
         if is_final and right.gate in {OPEN, SOMETIMES}:
             only_if = right.by if right.gate == SOMETIMES else ()
             yield Ungated(path=(agent, right.name), only_if=only_if)
+
+
+def _is_unmarked(right: Right) -> bool:
+    """Whether it sounds irreversible, and nobody has called it so."""
+    is_final = right.tier == _tier(PermissionTier.IRREVERSIBLE)
+    return right.gate != ASK and not is_final and _says(right, ActionKind.TOOL_CALL, _FINAL_WORDS)
 
 
 def _is_strange(right: Right) -> bool:

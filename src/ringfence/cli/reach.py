@@ -70,6 +70,10 @@ def reach_lines(view: _View, style: Style) -> Iterator[str]:
         path = " → ".join(each.path)
         gate = f"gated only by {', '.join(each.only_if)}" if each.only_if else "no gate"
         yield f"{style.bad('irreversible')}  {harmless(path)}: {harmless(gate)}"
+    if found.unmarked:
+        yield ""
+        names = harmless(", ".join(found.unmarked))
+        yield f"{style.warning('unmarked')}  sounds irreversible, and no list says so: {names}"
     for danger in found.dangers:
         yield ""
         yield f"{style.warning('danger')}  {danger.what}"

@@ -1,8 +1,8 @@
 import pytest
 from tests.decisions.policy.asking import NOON_US, policies, question
 
-from ringfence.decisions.policy.slice import DECISIONS_KEPT
-from ringfence.domain.policy import PolicyVerdict
+from ringfence.decisions.policy.slice import DECISIONS_KEPT, KEPT_BYTES, MAX_BYTES
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict
 
 _ALLOW, _DENY, _ASK = PolicyVerdict.ALLOW, PolicyVerdict.DENY, PolicyVerdict.ASK
 
@@ -99,3 +99,21 @@ def test_decisions_are_kept_under_what_is_read_and_forgotten_in_turn() -> None:
 
 def test_without_policies_on_arguments_they_are_not_even_read() -> None:
     assert _verdict(_NIGHT, "not json") is _ALLOW
+
+
+def test_a_long_text_is_judged_and_not_kept_and_a_huge_one_denied() -> None:
+    whole = policies(
+        'forbid (principal, action, resource == Tool::"crm__refund")'
+        ' when { context.arguments.order like "*secret*" };'
+    )
+
+    def decide(text: str) -> PolicyDecision:
+        return whole.decide(question(arguments=f'{{"order": "{text}"}}'))
+
+    short, long = "a" * 10, "a" * KEPT_BYTES
+    assert decide(short) is decide(short)
+    assert decide(long).verdict is _ALLOW
+    assert decide(long) is not decide(long)
+    assert decide(long + "secret").policies == ("file#1",)
+    huge = decide("a" * MAX_BYTES)
+    assert (huge.verdict, "too large" in huge.problem) == (_DENY, True)

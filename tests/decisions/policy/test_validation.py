@@ -52,7 +52,7 @@ def test_what_fits_the_tools_passes(head: str, condition: str) -> None:
             '== Tool::"crm__refund"',
             'context.arguments has amnt && context.arguments.amnt == "1"',
             "no tool that this is about takes an argument `amnt`",
-            "`crm__refund`",
+            "did you mean `amount`?",
         ),
         ('in Server::"files"', f'{_HAS}.greaterThan(decimal("1.0"))', "takes an argument", ""),
         ('== Tool::"crm__refnud"', "true", "unknown tool `crm__refnud`", "`crm__refund`"),

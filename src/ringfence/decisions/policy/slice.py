@@ -18,6 +18,10 @@ from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, Too
 
 DECISIONS_KEPT = 512
 """Of one slice; arguments differ from call to call, so old ones go."""
+KEPT_BYTES = 4096
+"""A decision on longer facts is not kept: agents choose the text, and memory is shared."""
+MAX_BYTES = 256 * 1024
+"""What policies read of one call; more would hold up all others while Cedar reads it."""
 
 
 @final
@@ -111,8 +115,12 @@ class Slice:
         except Unheld as unheld:
             return _denied(str(unheld))
         decided = self._decided.get(key)
-        if decided is None:
-            decided = self._ask(key)
+        if decided is not None:
+            return decided
+        if len(key) > MAX_BYTES:
+            return _denied("what the policies read of the arguments is too large to be judged")
+        decided = self._ask(key)
+        if len(key) <= KEPT_BYTES:
             if len(self._decided) >= DECISIONS_KEPT:
                 del self._decided[next(iter(self._decided))]
             self._decided[key] = decided

@@ -117,10 +117,9 @@ def _unheard(rule: Rule, shapes: Mapping[str, Shape]) -> Iterator[Fault]:
     for path in sorted(rule.reads | rule.tests):
         if path[0] == ARGUMENTS and not any(_takes(each, path[1:]) for each in shapes.values()):
             name = ".".join(path[1:])
-            few = ", ".join(f"`{each}`" for each in sorted(shapes)[:3])
-            yield _fault(
-                rule, f"no tool that this is about takes an argument `{name}`", path[-1], few
-            )
+            known = {each for shape in shapes.values() for each in shape.members}
+            what = f"no tool that this is about takes an argument `{name}`"
+            yield _fault(rule, what, path[-1], known, path[1])
 
 
 def _takes(shape: Shape, path: Path) -> bool:
