@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -85,3 +87,17 @@ def test_what_is_unexpected_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PolicySet, "may_list", fail)
     assert policies.decide(_asked()).verdict is PolicyVerdict.DENY
     assert not policies.may_list(_asked())
+
+
+@pytest.mark.parametrize(("more", "is_loaded"), [("", False), ("tools={'a': None}", True)])
+def test_who_only_calls_models_never_loads_cedar(more: str, *, is_loaded: bool) -> None:
+    program = (
+        "import sys\n"
+        "from ringfence.domain.organisation import Configuration, Organisation\n"
+        "from ringfence.enforcement.policy import Policies\n"
+        f"acme = Organisation(name='acme', {more})\n"
+        "Policies().install(Configuration(organisations={'acme': acme}, digest=''))\n"
+        "sys.exit('cedarpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 (ours)
+    assert done.returncode == is_loaded

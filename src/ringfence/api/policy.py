@@ -10,8 +10,8 @@ import msgspec
 from ringfence.api.context import ControlContext
 from ringfence.api.policy_record import calls_since
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
+from ringfence.decisions.policy.compilation import compile_policies
 from ringfence.decisions.policy.entity import kind_of, tier_in
-from ringfence.decisions.policy.policy_set import PolicySet
 from ringfence.decisions.policy.replay import replay
 from ringfence.decisions.policy.rule import Rule
 from ringfence.decisions.policy.source import read_source
@@ -182,7 +182,7 @@ def _listed(organisation: Organisation, tools: Mapping[str, ToolFacts]) -> Polic
 def _explained(
     organisation: Organisation, question: Question, tools: Mapping[str, ToolFacts]
 ) -> Explained:
-    policies = policies_of(organisation, tools)
+    policies = compile_policies(organisation, tools)
     decision = policies.decide(question)
     cut = policies.slice_of(question)
     rules = () if cut is None else cut.rules
@@ -207,7 +207,7 @@ def _replayed(
     query: ReplayQuery,
 ) -> Replayed:
     calls = calls_since(context, organisation_id, organisation, query.since_us)
-    found = replay(policies_of(organisation, tools), calls.recorded(), tools)
+    found = replay(compile_policies(organisation, tools), calls.recorded(), tools)
     return Replayed(
         decided=found.decided,
         unread=calls.unread,
@@ -228,12 +228,6 @@ def _replayed(
             for each in found.changed[: query.limit]
         ],
     )
-
-
-def policies_of(organisation: Organisation, tools: Mapping[str, ToolFacts]) -> PolicySet:
-    """The policies that an organisation's definition and files come to."""
-    files = organisation.policies.files if organisation.policies is not None else {}
-    return PolicySet(organisation, read_source(files).rules, tools)
 
 
 def _question(organisation: Organisation, query: ExplainQuery, now_us: int) -> Question:

@@ -9,10 +9,10 @@ import msgspec
 
 from ringfence.analysis.reach import ASK, DENY, OPEN, SOMETIMES, Reach, Right, reach
 from ringfence.api.context import ControlContext
-from ringfence.api.policy import policies_of
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
 from ringfence.decisions.failure_rule import labels_of
 from ringfence.decisions.permission import HOSTED
+from ringfence.decisions.policy.compilation import compile_policies
 from ringfence.decisions.policy.entity import server_of, tier_in
 from ringfence.decisions.policy.policy_set import PolicySet
 from ringfence.decisions.rights import within
@@ -75,7 +75,7 @@ def _reach(
     used: _Used,
     now_us: int,
 ) -> Reach:
-    policies = policies_of(organisation, tools)
+    policies = compile_policies(organisation, tools)
     rights = [
         _right(organisation, agent, policies, used, kind, name, now_us)
         for kind, name in _resources(organisation, agent, tools)

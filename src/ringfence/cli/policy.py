@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,7 +129,8 @@ def test(place: Place, against: str | None, *, is_json: bool) -> None:
     problems = Problems()
     cases = read(organisation, folder, problems)
     problems.check()
-    trial = case.try_cases(_policy_set(organisation, _known_tools(place)), cases)
+    compilation: Any = importlib.import_module("ringfence.decisions.policy.compilation")
+    trial = case.try_cases(compilation.compile_policies(organisation, _known_tools(place)), cases)
     if is_json:
         say_json(_trial_document(trial))
     else:
@@ -226,13 +227,6 @@ def _known_tools(place: Place) -> dict[str, ToolFacts]:
         return {}
     found = msgspec.json.decode(answer, type=list[_Facts])
     return {each.name: ToolFacts(input_schema=each.input_schema.encode()) for each in found}
-
-
-def _policy_set(organisation: Organisation, tools: Mapping[str, ToolFacts]) -> object:
-    module: Any = importlib.import_module("ringfence.decisions.policy.policy_set")
-    source: Any = importlib.import_module("ringfence.decisions.policy.source")
-    files = organisation.policies.files if organisation.policies is not None else {}
-    return module.PolicySet(organisation, source.read_source(files).rules, tools)
 
 
 def _replay(place: Place, since_us: int, *, is_json: bool) -> None:

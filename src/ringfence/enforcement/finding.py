@@ -45,6 +45,8 @@ class FindingLog:
         root: str = "",
     ) -> None:
         configuration = self._directory.configuration
+        known = configuration.organisations.values() if configuration is not None else ()
+        policy = next((each.policy_digest for each in known if each.id == organisation), "")
         self._ledger.record(
             Change(
                 format=FORMAT,
@@ -52,6 +54,7 @@ class FindingLog:
                 time_us=str(self.clock.now_us()),
                 epoch=configuration.epoch if configuration is not None else 0,
                 configuration=configuration.digest if configuration is not None else "",
+                policy=policy,
                 actor=PLANE,
                 what=what,
                 subject=subject,

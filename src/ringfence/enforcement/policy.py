@@ -2,11 +2,12 @@
 
 import logging
 
+from ringfence.decisions.policy import engine
+from ringfence.decisions.policy.compilation import compile_policies
 from ringfence.decisions.policy.policy_set import PolicySet
-from ringfence.decisions.policy.source import read_source
 from ringfence.domain.action import ActionKind
 from ringfence.domain.caller import CallerTier
-from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.organisation import Configuration
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
 from ringfence.domain.tool import PermissionTier
 from ringfence.enforcement.live import LiveInvocation
@@ -79,7 +80,10 @@ class Policies:
 
     def install(self, configuration: Configuration) -> None:
         """Take the policies of a new epoch, all at once."""
-        self._sets = {each.id: _compiled(each) for each in configuration.organisations.values()}
+        organisations = configuration.organisations.values()
+        if any(each.tools or each.policies is not None for each in organisations):
+            engine.load()  # now, and not while a call waits
+        self._sets = {each.id: compile_policies(each) for each in organisations}
 
     def of(self, organisation: str) -> PolicySet | None:
         """The policies of an organisation, by its id; None if it is not known."""
@@ -107,8 +111,3 @@ class Policies:
         except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected is not shown)
             _LOG.exception("a policy could not be decided; the tool is not listed")
             return False
-
-
-def _compiled(organisation: Organisation) -> PolicySet:
-    files = organisation.policies.files if organisation.policies is not None else {}
-    return PolicySet(organisation, read_source(files).rules if files else ())

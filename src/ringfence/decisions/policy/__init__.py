@@ -2,5 +2,7 @@
 
 Read in this order: `engine` (Cedar), `rule` (one policy), `scope` (what the configuration says, as
 policies), `entity` and `fact` (what policies may ask), `shape` and `argument` (a tool's arguments,
-exactly), `slice` (what can matter to one question, and what was decided), `policy_set`.
+exactly), `slice` (what can matter to one question, and what was decided), `policy_set`. For
+files: `text`, `source`, `schema`, `vocabulary`, `validation`, `compilation`; to try
+them: `case`, `replay`.
 """

@@ -40,6 +40,11 @@ class Answer:
     problem: str = ""
 
 
+def load() -> None:
+    """Import Cedar now; else the first question does."""
+    _cedar()
+
+
 @cache
 def _cedar() -> ModuleType:
     import cedarpy  # noqa: PLC0415 (only who decides by policies pays for it)

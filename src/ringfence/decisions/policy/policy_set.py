@@ -40,8 +40,14 @@ class PolicySet:
         organisation: Organisation,
         rules: Sequence[Rule] = (),
         tools: Mapping[str, ToolFacts] = _NO_TOOLS,
+        *,
+        problem: str = "",
     ) -> None:
-        """`rules` are those of the files; `tools` by merged name."""
+        """`rules` are those of the files; `tools` by merged name.
+
+        With a `problem` everything is denied.
+        """
+        self._problem_of_all = problem
         self._organisation = organisation
         self._files = tuple(rules)
         self._tools = tools
@@ -68,7 +74,7 @@ class PolicySet:
     @property
     def speaks_of_models(self) -> bool:
         """Whether any file has a policy about a call of a model."""
-        return bool(self._spoken)
+        return bool(self._spoken) or bool(self._problem_of_all)
 
     @property
     def reads_requests(self) -> bool:
@@ -159,7 +165,8 @@ class PolicySet:
             tool=tool,
             compilations=self._compilations,
         )
-        return Slice(rules, parties, about, problem=self._problem(question, rules, shape, tool))
+        problem = self._problem_of_all or self._problem(question, rules, shape, tool)
+        return Slice(rules, parties, about, problem=problem)
 
     def _problem(
         self,
