@@ -7,6 +7,7 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_dispatch import ToolDispatcher
+from ringfence.enforcement.tool_finish import ToolFinish
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.gateways.tool.door import ToolDoor
 from ringfence.gateways.tool.server import ToolLinks
@@ -26,6 +27,7 @@ class Tooling:
         *,
         path: ToolPath,
         registry: ToolRegistry,
+        finish: ToolFinish,
         client: Client,
         secrets: EnvironmentSecrets,
         environment: Mapping[str, str],
@@ -41,6 +43,7 @@ class Tooling:
             path=path,
             registry=registry,
             links=self.links,
+            finish=finish,
             clock=clock,
             approvals=approvals,
             authority=authority,

@@ -207,6 +207,7 @@ class Worker:
         self.tooling = Tooling(
             path=self.tool_path,
             registry=self.tools,
+            finish=self.tool_finish,
             client=around.client,
             secrets=around.secrets,
             environment=around.environment,

@@ -17,6 +17,7 @@ from ringfence.decisions.failure_rule import Again, Elsewhere, Failed, Standing,
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import FollowUp, Postcondition, Remedy, ToolFailure
+from ringfence.domain.verdict import Code
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, Unfinished
@@ -27,6 +28,7 @@ from ringfence.protocols import tool_result
 from ringfence.transport.clock import Clock
 
 _SECOND_US = 1_000_000
+_FIRST_ERROR = 400
 
 
 class Send(Protocol):
@@ -141,7 +143,7 @@ class ToolFinish:
         return Inspected(
             result=tool_result.noted(made.result, note),
             error=failed.failure.value,
-            status=Status.FAILED,
+            status=_status(failed),
             http_status=failed.http_status,
             attempts=tuple(course.attempts),
         )
@@ -201,7 +203,7 @@ class ToolFinish:
         if remedy is Remedy.STOP:
             why = reason.tool_stopped(agent, name, words)
             self._path.end_run(live, why)
-            return _ended(course, failed, tool_result.error(why.message), is_error=True)
+            return _ended(course, failed, _error(ticket, failed, why.message), is_error=True)
         if remedy is Remedy.ESCALATE:
             detail = {"tool": name, "failure": failed.failure.value}
             self._path.findings.found(live, "tool_failure", detail)
@@ -211,7 +213,7 @@ class ToolFinish:
         else:
             words += f" {_ADVICE.get(failed.failure, _GO_ON)}"
         text = f"{words} {_tries(course)}".strip()
-        return _ended(course, failed, tool_result.error(text), is_error=True)
+        return _ended(course, failed, _error(ticket, failed, text), is_error=True)
 
     async def _checked(self, course: _Course, found: Inspected) -> Inspected:
         """Check what must be so after a call; what is not holds the run's next serious action."""
@@ -264,13 +266,29 @@ def failure(ticket: ToolTicket, failed: Failed) -> Inspected:
     """A failure as its action ends with it, where nothing more is tried."""
     words = tool_result.failure_text(ticket.key.merged, failed.failure, failed.said)
     return Inspected(
-        result=tool_result.error(words),
+        result=_error(ticket, failed, words),
         is_error=True,
         error=failed.failure.value,
-        status=Status.FAILED,
+        status=_status(failed),
         http_status=failed.http_status,
         was_sent=failed.was_sent,
     )
+
+
+def _error(ticket: ToolTicket, failed: Failed, text: str) -> bytes:
+    told = {
+        "code": Code.TOOL_UNAVAILABLE.value,
+        "tool": ticket.key.merged,
+        "failure": failed.failure.value,
+        "action": ticket.action,
+    }
+    return tool_result.error(text, told)
+
+
+def _status(failed: Failed) -> Status:
+    if failed.failure is ToolFailure.EMPTY:
+        return Status.OK
+    return Status.UPSTREAM_ERROR if failed.http_status >= _FIRST_ERROR else Status.FAILED
 
 
 def _arguments(check: FollowUp, ticket: ToolTicket, found: Inspected) -> bytes | Missing:
@@ -284,7 +302,7 @@ def _ended(course: _Course, failed: Failed, result: bytes, *, is_error: bool) ->
         result=result,
         is_error=is_error,
         error=failed.failure.value,
-        status=Status.FAILED if failed.failure is not ToolFailure.EMPTY else Status.OK,
+        status=_status(failed),
         http_status=failed.http_status,
         attempts=tuple(course.attempts),
         was_sent=failed.was_sent or course.tries > 1,

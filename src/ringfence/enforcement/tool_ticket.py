@@ -8,8 +8,9 @@ import msgspec
 
 from ringfence.decisions import scope
 from ringfence.decisions.budget import Reservation
+from ringfence.decisions.failure_rule import is_idempotent
 from ringfence.domain.event import Attempt, Intent, Status
-from ringfence.domain.tool import ToolKey
+from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
@@ -75,6 +76,13 @@ class ToolTicket(ActionTicket):
         self.on_check = None
         self.places = None
         self._settle = settle
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it changes something and may be sent more than once all the same."""
+        quote = self.quote
+        tier, rules = quote.tier, quote.server.rules
+        return tier is not PermissionTier.READ and is_idempotent(rules, tier, self.key.name)
 
     def settle(self, ending: ToolEnding) -> None:
         """Record the outcome of the call; later calls do nothing."""

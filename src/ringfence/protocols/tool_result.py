@@ -4,6 +4,7 @@ Source: MCP 2025-11-25 and 2026-07-28, `CallToolResult`.
 """
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -83,9 +84,14 @@ EMPTY = msgspec.json.encode(
 """What stands for a result that holds nothing: a model that is told nothing asks again."""
 
 
-def error(text: str) -> bytes:
-    """A result that tells the model of a failure (`isError`)."""
-    return msgspec.json.encode({"content": [{"type": "text", "text": text}], "isError": True})
+def error(text: str, told: Mapping[str, str] | None = None) -> bytes:
+    """A result that tells the model of a failure (`isError`), and programs by `told`."""
+    content = [{"type": "text", "text": text}]
+    if told is None:
+        return msgspec.json.encode({"content": content, "isError": True})
+    structured = {"verdict": "failed", "message": text, **told}
+    result = {"content": content, "structuredContent": structured, "isError": True}
+    return msgspec.json.encode(result)
 
 
 def replaced(raw: bytes, text: str) -> bytes:

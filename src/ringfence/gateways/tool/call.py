@@ -4,12 +4,14 @@ Carried by callbacks and without a task, like a model call (docs/design/007). Wh
 server passes as its bytes came; only where the eras of client and server differ is it translated.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final, final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias, final
 
 import msgspec
 
+from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.tool import ToolKey
@@ -19,7 +21,8 @@ from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
-from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_call import ToolPath, Unfinished
+from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said
@@ -43,9 +46,14 @@ from ringfence.transport.http import Headers, Request, Response, Work
 
 _LOG = logging.getLogger(__name__)
 
+CLIENT_REFUSED: Final = "client_refused"
 _INTENT_S: Final = 5.0
 _SECOND_US: Final = 1_000_000
 _FIRST_ERROR: Final = 400
+
+
+Finish: TypeAlias = Callable[[ToolTicket, Unfinished], Coroutine[Any, Any, Inspected]]
+"""Brings a call to its end that does not end with its answer; settles its ticket."""
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +64,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     authority: Authority
     sealer: Sealer
     waiting: Waiting
+    failed: Callable[[Failure], Failed]
+    """A server that gave no answer, in the words of a tool's rules."""
     secret: Callable[[str], str]
     nonce: Callable[[], bytes]
 
@@ -88,6 +98,29 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """How the path knows it."""
 
 
+def edits_of(ask: Ask, target: Target, ticket: ToolTicket, number: bytes) -> list[Edit]:
+    """What is changed in the client's message before the server gets it."""
+    asked = ask.asked
+    edits: list[Edit] = []
+    if number != ask.number:
+        edits += request.with_id(asked, number)
+    if target.name and target.name != asked.name:
+        edits += request.with_name(asked, target.name)
+    if asked.message.method == "tools/call" and ticket.arguments != asked.arguments:
+        edits += request.with_arguments(asked, ticket.arguments)
+    meta: dict[str, bytes] = {}
+    if target.channel.era is Era.MODERN and ask.session is not None:
+        session = ask.session
+        meta = translation.meta_of(session.introduction, session.level)
+    if ticket.is_repeatable:
+        meta = {**meta, IDEMPOTENCY_KEY: strict_json.encode(ticket.action)}
+    return edits + request.with_meta(asked, meta) if meta else edits
+
+
+IDEMPOTENCY_KEY: Final = "ringfence/idempotencyKey"
+"""In `_meta` of each attempt of a call that may be repeated: by it a server knows a repetition."""
+
+
 @final
 class ToolCall:
     """One call. Implements `channel.Taker`, `session.Running` and `transport.http.Work`.
@@ -98,6 +131,8 @@ class ToolCall:
 
     __slots__ = (
         "_ask",
+        "_finish",
+        "_finishing",
         "_is_sent",
         "_is_stopped",
         "_kept",
@@ -121,10 +156,13 @@ class ToolCall:
         ask: Ask,
         target: Target,
         ticket: ToolTicket,
+        finish: Finish,
         resumed: Suspended | None = None,
         outlet: Outlet | None = None,
     ) -> None:
         """Begun: the intent is on its way to the ledger. `outlet` is a stream that is open."""
+        self._finish = finish
+        self._finishing: asyncio.Task[Inspected] | None = None
         self._means = means
         self._ask = ask
         self._target = target
@@ -281,21 +319,7 @@ class ToolCall:
         return channel.number() if is_other else self._ask.number
 
     def _edits(self, number: bytes) -> list[Edit]:
-        """What is changed in the client's message before the server gets it."""
-        ask, target, ticket = self._ask, self._target, self._ticket
-        asked = ask.asked
-        edits: list[Edit] = []
-        if number != ask.number:
-            edits += request.with_id(asked, number)
-        if target.name and target.name != asked.name:
-            edits += request.with_name(asked, target.name)
-        if asked.message.method == "tools/call" and ticket.arguments != asked.arguments:
-            edits += request.with_arguments(asked, ticket.arguments)
-        if target.channel.era is Era.MODERN and ask.session is not None:
-            session = ask.session
-            meta = translation.meta_of(session.introduction, session.level)
-            edits += request.with_meta(asked, meta)
-        return edits
+        return edits_of(self._ask, self._target, self._ticket, number)
 
     # As a taker of what the server says
 
@@ -330,6 +354,8 @@ class ToolCall:
     def paused(self) -> None:
         """The server wants the stream left: so we leave ours, if the client can come back."""
         session, outlet = self._ask.session, self._outlet
+        if self._finishing is not None:
+            return  # it has answered
         if outlet is not None and session is not None and self._name in session.streams:
             self._outlet = None
             outlet.leave()
@@ -354,20 +380,41 @@ class ToolCall:
             if asked is not None:
                 self._act(self._pose, asked)
                 return
-        self._settle(
-            ToolEnding(
-                status=Status.OK,
-                result=result,
-                is_error=b'"isError":true' in result,
-                http_status=status,
-            )
-        )
-        given = result
+        looked = self._means.path.inspect(self._ticket, result)
+        if not isinstance(looked, Inspected):
+            self._go_to_end(looked)
+            return
+        ending = looked.ending()
+        ending.http_status = status
+        self._settle(ending)
+        given = looked.result
         if self._ask.era is Era.MODERN and self._target.channel.era is Era.LEGACY:
             given = translation.completed(given, self._ask.asked.message.method)
         is_same = given is result and bytes(envelope.id) == self._ask.number
         answer = raw if is_same else message.response(self._ask.number, given)
         self._act(self._answer, answer, 200)
+
+    def _go_to_end(self, unfinished: Unfinished) -> None:
+        """What its rules say of a failure, or a check of the state after it, takes a task."""
+        self._is_sent = False  # each further attempt has its own time
+        self._pending = self._switch = None
+        self._finishing = asyncio.ensure_future(self._finish(self._ticket, unfinished))
+        self._finishing.add_done_callback(self._finished)
+
+    def _finished(self, finishing: "asyncio.Task[Inspected]") -> None:
+        """The agent gets what came of it in the end."""
+        self._finishing = None
+        if self.is_over or finishing.cancelled():
+            return
+        error = finishing.exception()
+        if error is not None:
+            _LOG.error("a call could not be finished", exc_info=error)
+            self._give_up(Status.FAILED, INTERNAL)
+            return
+        given = finishing.result().result
+        if self._ask.era is Era.MODERN:
+            given = translation.completed(given, "tools/call")
+        self._act(self._answer, message.response(self._ask.number, given), 200)
 
     def _pass_error(self, raw: bytes, fault: bytes, status: int) -> None:
         read = errors.read(fault)
@@ -410,6 +457,9 @@ class ToolCall:
             return
         self._drop("it took too long")
         error = failure.error
+        if self._may_finish(error):
+            self._go_to_end(self._means.path.failed(self._ticket, self._means.failed(failure)))
+            return
         is_refusal = failure.status >= _FIRST_ERROR
         self._settle(
             ToolEnding(
@@ -422,6 +472,12 @@ class ToolCall:
         if self._outlet is not None:
             self._refuse(said.failed(self._target.link.server.name, failure))
         self.end()
+
+    def _may_finish(self, error: RingfenceError) -> bool:
+        """Whether the tool's rules say what happens: not once the agent has left or refused."""
+        is_call = self._ask.asked.message.method == "tools/call"
+        is_there = self._ticket.is_open and self._outlet is not None
+        return is_call and is_there and error.code != CLIENT_REFUSED
 
     # Questions between the eras
 
@@ -445,7 +501,7 @@ class ToolCall:
         def refused(method: str, error: bytes) -> None:
             what = f"the client refused `{method}`: {errors.read(error).message}"
             if not self.is_over:
-                self.lost(failure_of(PeerError("client_refused", what)))
+                self.lost(failure_of(PeerError(CLIENT_REFUSED, what)))
 
         Posed(asked, pose, done, refused)
 
@@ -571,6 +627,9 @@ class ToolCall:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.cancel(reason)
+        finishing, self._finishing = self._finishing, None
+        if finishing is not None:
+            finishing.cancel(reason)
 
 
 def owner_of(ask: Ask) -> tuple[str, ...]:

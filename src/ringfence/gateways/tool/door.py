@@ -21,7 +21,9 @@ from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
+from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, Unfinished
+from ringfence.enforcement.tool_finish import ToolFinish
+from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
@@ -30,8 +32,9 @@ from ringfence.gateways.model.buffer import read_request, request_at_once
 from ringfence.gateways.tool import said
 from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.background import background
-from ringfence.gateways.tool.call import Ask, Means, Target, ToolCall, owner_of
+from ringfence.gateways.tool.call import Ask, Finish, Means, Target, ToolCall, owner_of
 from ringfence.gateways.tool.channel import Channel
+from ringfence.gateways.tool.courier import Courier, failed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.held import HeldCalls
 from ringfence.gateways.tool.listing import Lists, View, Way
@@ -78,6 +81,7 @@ class ToolDoor:
         path: ToolPath,
         registry: ToolRegistry,
         links: ToolLinks,
+        finish: ToolFinish,
         clock: Clock,
         authority: Authority,
         sealer: Sealer,
@@ -89,6 +93,8 @@ class ToolDoor:
         """`secret` makes unguessable names and `nonce` random bytes for a seal."""
         self._path = path
         self._links = links
+        self._registry = registry
+        self._finish = finish
         self._clock = clock
         self._allowance = allowance or Allowance()
         self._secret = secret
@@ -105,6 +111,7 @@ class ToolDoor:
             authority=authority,
             sealer=sealer,
             waiting=self._waiting,
+            failed=failed,
             secret=secret,
             nonce=nonce,
         )
@@ -569,19 +576,25 @@ class ToolDoor:
             client=post.head.client,
         )
         begun = self._path.begin(knock)
+
+        async def finish(ticket: ToolTicket, unfinished: Unfinished) -> Inspected:
+            courier = Courier(ask, target, lambda key: self._reach(post, ask, key))
+            return await self._finish.finish(knock, ticket, unfinished, courier)
+
         if isinstance(begun, ToolTicket):
-            return ToolCall(self._means, ask, target, begun, resumed)
+            return ToolCall(self._means, ask, target, begun, finish, resumed)
         if isinstance(begun, RefusedAction):
             self._say_refused(ask, begun)
             return None
-        return self._begun_late(ask, target, knock, begun, resumed)
+        return self._begun_late(ask, target, knock, begun, finish, resumed)
 
-    async def _begun_late(
+    async def _begun_late(  # noqa: PLR0913, PLR0917 (a call has these parts)
         self,
         ask: Ask,
         target: Target,
         knock: ToolKnock,
         begun: Holdable | Lacking,
+        finish: Finish,
         resumed: Suspended | None,
     ) -> None:
         """Go on with a call that lacks something, or that a person must approve."""
@@ -600,9 +613,19 @@ class ToolDoor:
             if not isinstance(found, ToolTicket):
                 ask.hold.leave()
         if isinstance(found, ToolTicket):
-            await until_over(ToolCall(self._means, ask, target, found, resumed, outlet))
+            await until_over(ToolCall(self._means, ask, target, found, finish, resumed, outlet))
         elif isinstance(found, RefusedAction):
             self._say_refused(ask, found, outlet)
+
+    async def _reach(self, post: "_Post", ask: Ask, key: ToolKey) -> Target:
+        """The way to another tool, for the client of a call that needs it."""
+        link = self._links.find(post.caller.runtime.organisation, key.server)
+        if link is None:
+            raise McpError(errors.INTERNAL, "the tool server was removed")
+        way = await self._way(post, ask.asked, link, ask.era, ask.session)
+        found = self._registry.find(post.caller.runtime.organisation.id, key)
+        name = key.name if found is None else found.dispatched
+        return Target(link=link, channel=way.channel, name=name, key=key)
 
     async def _list(self, post: "_Post", asked: Asked, era: Era, session: Session | None) -> None:
         ways = await self._ways(post, asked, era, session)
