@@ -48,6 +48,7 @@ ROLES = {
     "GET /tools": VIEW,
     "GET /tools/changes": VIEW,
     "GET /tools/history": VIEW,
+    "GET /tools/lint": VIEW,
     "POST /tools/accept": BUILD,
     "GET /traces": VIEW,
     "GET /traces/{id}": VIEW,

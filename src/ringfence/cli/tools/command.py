@@ -7,10 +7,11 @@ import msgspec
 
 from ringfence.cli.connection import Place, connect
 from ringfence.cli.option import JSON, at_organisation
-from ringfence.cli.terminal.printing import hint, say, say_json, say_listing
+from ringfence.cli.terminal.printing import hint, progress, say, say_json, say_listing
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.terminal.text import harmless
+from ringfence.cli.tools.linting import lines_of, lint_target
 from ringfence.cli.tools.locking import Check, lock_tools, locked_elsewhere
 from ringfence.cli.usage import Group
 
@@ -183,4 +184,33 @@ def _check(place: Place, *, is_json: bool) -> None:
         if not found.drift and not found.problems:
             say([f"{style.good('good')}  {found.tools} tools are as they were accepted"])
     if found.drift or found.problems:
+        sys.exit(1)
+
+
+@tools.command("lint", context_settings={"ignore_unknown_options": False})
+@click.argument("target", metavar="[SERVER|URL]", default="")
+@click.argument("command", metavar="[-- COMMAND…]", nargs=-1)
+@click.option(
+    "--token-from", "token", metavar="NAME", default="", help="The variable with a URL's token."
+)
+@JSON
+@at_organisation
+def lint(place: Place, *, target: str, command: tuple[str, ...], token: str, is_json: bool) -> None:
+    """Say how good tools are for models, each finding with what mends it; exit 1 on errors.
+
+    Of a server of the plane, or all of them, from what they were seen to list and from the record;
+    or of a URL or a command, which is asked for its tools now. No tool is ever called.
+    """
+    if command and target:
+        command, target = (target, *command), ""
+    with progress("reading tools"):
+        found = lint_target(place, target, command, token)
+    if is_json:
+        say_json(found)
+    else:
+        say(lines_of(found, Style.of(sys.stdout)))
+        kinds = ("error", "warning", "note")
+        counts = [sum(each.severity == kind for each in found.findings) for kind in kinds]
+        hint(f"{found.tools} tools: {counts[0]} errors, {counts[1]} warnings, {counts[2]} notes")
+    if found.has_errors:
         sys.exit(1)
