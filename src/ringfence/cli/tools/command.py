@@ -15,6 +15,7 @@ from ringfence.cli.tools.linting import lines_of, lint_target
 from ringfence.cli.tools.locking import Check, lock_tools, locked_elsewhere
 from ringfence.cli.usage import Group
 
+_COMMAND = "ringfence.command"
 NAME = click.argument("name", metavar="[SERVER__TOOL]", default="")
 
 
@@ -187,22 +188,32 @@ def _check(place: Place, *, is_json: bool) -> None:
         sys.exit(1)
 
 
-@tools.command("lint", context_settings={"ignore_unknown_options": False})
-@click.argument("target", metavar="[SERVER|URL]", default="")
-@click.argument("command", metavar="[-- COMMAND…]", nargs=-1)
+class _WithCommand(click.Command):
+    """Keeps what follows `--` apart: one word there is a program, and no name of a server."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_COMMAND], args = tuple(args[at + 1 :]), args[:at]
+        return super().parse_args(ctx, args)
+
+
+@tools.command("lint", cls=_WithCommand)
+@click.argument("target", metavar="[SERVER|URL|-- COMMAND…]", default="")
 @click.option(
     "--token-from", "token", metavar="NAME", default="", help="The variable with a URL's token."
 )
 @JSON
 @at_organisation
-def lint(place: Place, *, target: str, command: tuple[str, ...], token: str, is_json: bool) -> None:
+def lint(place: Place, *, target: str, token: str, is_json: bool) -> None:
     """Say how good tools are for models, each finding with what mends it; exit 1 on errors.
 
     Of a server of the plane, or all of them, from what they were seen to list and from the record;
     or of a URL or a command, which is asked for its tools now. No tool is ever called.
     """
+    command: tuple[str, ...] = click.get_current_context().meta.get(_COMMAND, ())
     if command and target:
-        command, target = (target, *command), ""
+        raise click.UsageError("name a server, a URL or a command, and only one of them")
     with progress("reading tools"):
         found = lint_target(place, target, command, token)
     if is_json:
