@@ -40,6 +40,7 @@ class Fault(StrEnum):
     REWRITTEN = "rewritten"
     UNWITNESSED = "unwitnessed"
     BODY_ALTERED = "body_altered"
+    ACCOUNT_ALTERED = "account_altered"
     OUTCOME_MISSING = "outcome_missing"
     OUTCOME_EXTRA = "outcome_extra"
     EXPORT_ALTERED = "export_altered"

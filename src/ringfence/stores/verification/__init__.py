@@ -2,6 +2,7 @@
 
 Read in this order: `report` (what comes of it), `leaf`, `trust` (what signatures vouch for),
 `installation` (keys and directory), `examination` (events against hashes, each other and bodies),
+`account` (sums against events),
 `outside` (what is known from elsewhere), `limit` (what stays open), `folder` (a data folder),
 `export` (a file to take away), `proof` (of one event).
 """
