@@ -146,8 +146,9 @@ def test_what_is_built_in_is_every_agents() -> None:
     async def story() -> None:
         workshop = Workshop(shop(scope=Scope()))
         key = replace(workshop.knock().key, server="ringfence", name="escalate")
-        ticket = workshop.begin(key=key, arguments={"question": "?"})
-        assert isinstance(ticket, ToolTicket)
+        held = workshop.path.begin(workshop.knock(key=key, arguments={"reason": "?"}))
+        assert isinstance(held, Holdable)
+        assert held.reasons == ("?",)
 
     asyncio.run(story())
 

@@ -6,6 +6,7 @@ from typing import Final, final
 
 import msgspec
 
+from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.action import ActionKind
 from ringfence.domain.approval import Binding
 from ringfence.domain.error import RingfenceError
@@ -15,7 +16,7 @@ from ringfence.enforcement.live import LiveInvocation
 
 _LOG = logging.getLogger(__name__)
 
-ESCALATE: Final = ToolKey(server="ringfence", name="escalate")
+ESCALATE: Final = ToolKey(server=BUILT_IN.name, name="escalate")
 """The built-in tool by which an agent itself asks for a person; a handover stands beside those."""
 _SAID_CHARACTERS: Final = 8_000
 

@@ -54,7 +54,7 @@ class HeldCalls:
             return Pending(approval)
         if approval.state is not ApprovalState.APPROVED:
             return path.turn_away(knock, rule.unusable(approval), held.live)
-        return await self._go_on(knock, held, approval, is_gone)
+        return await self.go_on(knock, held, approval, is_gone)
 
     async def _answered(self, approval: Approval, wait_s: float) -> Approval:
         """The held call once it is decided, or as it is after that time.
@@ -66,10 +66,10 @@ class HeldCalls:
         organisation = approval.binding.organisation
         return await self._approvals.wait(organisation, approval.id, wait_s) or approval
 
-    async def _go_on(
+    async def go_on(
         self, knock: ToolKnock, held: Holdable, approval: Approval, is_gone: Callable[[], bool]
     ) -> ToolTicket | RefusedAction:
-        """Decide everything anew, and use the approval up."""
+        """Decide everything anew, and use the approval up; whatever it says is obeyed."""
         knock = msgspec.structs.replace(knock, approval=approval.id)
         begun = self._path.begin(knock)
         if isinstance(begun, Lacking):

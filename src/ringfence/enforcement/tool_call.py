@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from ringfence.decisions import failure_rule, limit, reason
+from ringfence.decisions import failure_rule, limit, reason, scope
 from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.action import ActionKind
@@ -21,6 +21,7 @@ from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
 from ringfence.domain.verdict import Code, Deny, Reason, Refused
+from ringfence.enforcement import built_in
 from ringfence.enforcement.action_path import ActionPath, Knock, verdict
 from ringfence.enforcement.approval import Approvals, Asking
 from ringfence.enforcement.closing import Closing
@@ -72,6 +73,8 @@ class ToolKnock(Knock, frozen=True, kw_only=True):
     """Id of the approval that this attempt rests on."""
     consumed: str = ""
     """The action for which that approval has been used up; set by `supply` alone."""
+    answer: str = ""
+    """What the person said who approved it; likewise."""
     about: str = ""
     """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
 
@@ -280,9 +283,10 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
 
     def built_in(self, ticket: ToolTicket) -> bytes | None:
         """The result of a tool that the path answers itself; None if it is another's."""
-        if ticket.key != REST:
-            return None
-        return self._memory.rest(ticket.caller, ticket.arguments)
+        if ticket.key == REST:
+            return self._memory.rest(ticket.caller, ticket.arguments)
+        is_asking = ticket.key in built_in.PEOPLE
+        return built_in.answered(ticket.answer) if is_asking else None
 
     def postconditions(self, ticket: ToolTicket) -> list[Postcondition]:
         """What must be so after a call."""
@@ -328,7 +332,8 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             return self.turn_away(knock, Deny(reason=unheld(error)), lacking.live)
         if isinstance(used, Deny):
             return self.turn_away(knock, used, lacking.live)
-        return msgspec.structs.replace(knock, consumed=action)
+        said = [each.comment for each in used.votes if each.approves and each.comment]
+        return msgspec.structs.replace(knock, consumed=action, answer="\n".join(said))
 
     def _ask(
         self, knock: ToolKnock, live: LiveInvocation, quote: ToolQuote
@@ -350,7 +355,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             agent_name=runtime.agent.name,
             reasons=(*quote.decision.reasons, *live.tree.doubts.values()),
             seconds=rules.seconds,
-            quorum=rules.quorum,
+            quorum=1 if quote.server is scope.BUILT_IN else rules.quorum,
             escalate_to=runtime.agent.escalate_to,
         )
         return Holdable(asking=asking, live=live, quote=quote)
@@ -412,12 +417,13 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             deadline_s=_DEADLINE_S,
             settle=self._settle,
         )
+        ticket.answer = knock.answer
         live.is_recorded = True
         live.running.add(ticket)
         if self.watch.breakers.known:
             place = live.identity.organisation
             ticket.is_probe = self.breakers.departed(caller.runtime.agent, place, knock.key)
-        if knock.consumed:
+        if knock.consumed and quote.server is not scope.BUILT_IN:
             live.tree.doubts.clear()  # a person has seen them and said yes all the same
         return ticket
 

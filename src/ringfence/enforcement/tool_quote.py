@@ -15,6 +15,7 @@ from ringfence.domain.error import PeerError
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict
 from ringfence.domain.tool import PermissionTier, ToolKey, ToolServer, ToolState
 from ringfence.domain.verdict import Reason
+from ringfence.enforcement import built_in
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation
@@ -82,13 +83,10 @@ class ToolQuotes:
             if not isinstance(found, Registered):
                 return found
             tool, tier = found, found.tier
-            problems = self.check(tool.input_schema).problems(arguments)
-            if problems:
-                return reason.arguments_invalid(key.merged, [str(each) for each in problems])
-            try:
-                arguments = tool.inward(arguments)
-            except PeerError as error:
-                return reason.arguments_invalid(key.merged, [error.message])
+            inward = self._inward(tool, arguments)
+            if isinstance(inward, Reason):
+                return inward
+            arguments = inward
         question = question_of(
             live,
             ActionKind.TOOL_CALL,
@@ -101,9 +99,11 @@ class ToolQuotes:
         decision = self._policies.decide(question, None if tool is None else tool.facts)
         if decision.verdict is PolicyVerdict.DENY:
             return refusal_of(agent, question, decision)
-        return ToolQuote(
-            server=server, tool=tool, arguments=arguments, tier=tier, decision=decision
-        )
+        is_built_in = operation == CALL and server is scope.BUILT_IN
+        judged = built_in.judged(runtime, key, arguments, decision) if is_built_in else decision
+        if isinstance(judged, Reason):
+            return judged
+        return ToolQuote(server=server, tool=tool, arguments=arguments, tier=tier, decision=judged)
 
     def usable(
         self, caller: Caller, live: LiveInvocation | None, servers: Iterable[str], now_us: int
@@ -150,6 +150,17 @@ class ToolQuotes:
                 del self._checks[next(iter(self._checks))]
             known = self._checks[schema] = SchemaCheck(schema)
         return known
+
+    def _inward(self, tool: Registered, arguments: bytes) -> bytes | Reason:
+        """The arguments as the server takes them, or what is wrong with them."""
+        name = tool.key.merged
+        problems = self.check(tool.input_schema).problems(arguments)
+        if problems:
+            return reason.arguments_invalid(name, [str(each) for each in problems])
+        try:
+            return tool.inward(arguments)
+        except PeerError as error:
+            return reason.arguments_invalid(name, [error.message])
 
     def _found(self, runtime: AgentRuntime, key: ToolKey) -> Registered | Reason | Lacking:
         organisation = runtime.organisation.id

@@ -40,7 +40,7 @@ class ToolEnding(msgspec.Struct, kw_only=True):
 class ToolTicket(ActionTicket):
     """A tool call that may be dispatched once `durable` is done."""
 
-    __slots__ = ("_settle", "arguments", "deadline_s", "is_probe", "key", "quote")
+    __slots__ = ("_settle", "answer", "arguments", "deadline_s", "is_probe", "key", "quote")
 
     def __init__(  # noqa: PLR0913 (an action has these parts)
         self,
@@ -69,6 +69,8 @@ class ToolTicket(ActionTicket):
         self.started_us = started_us
         self.deadline_s = deadline_s
         """How long the call may take, from its dispatch."""
+        self.answer = ""
+        """What the person said who approved it."""
         self.is_probe = False
         """Whether it goes out to see if what failed works again."""
         self.is_open = True

@@ -29,14 +29,15 @@ from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.head import Head
 from ringfence.gateways.model.buffer import read_request, request_at_once
-from ringfence.gateways.tool import said
+from ringfence.gateways.tool import built_in, said
 from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.background import background
+from ringfence.gateways.tool.built_in import BuiltInCalls
 from ringfence.gateways.tool.call import Ask, Finish, Means, Target, ToolCall, owner_of
 from ringfence.gateways.tool.channel import Channel
 from ringfence.gateways.tool.courier import Courier, failed
 from ringfence.gateways.tool.greeting import Greetings
-from ringfence.gateways.tool.held import HeldCalls
+from ringfence.gateways.tool.held import HeldClients
 from ringfence.gateways.tool.listing import Lists, View, Way
 from ringfence.gateways.tool.outlet import JSON, Outlet
 from ringfence.gateways.tool.rounds import Suspended, Waiting
@@ -103,7 +104,8 @@ class ToolDoor:
         self._lists = Lists(path=path, registry=registry, sealer=sealer, clock=clock, nonce=nonce)
         self._subscriptions = Subscriptions(clock)
         self._greetings = Greetings()
-        self._held = HeldCalls(path, approvals, clock)
+        self._held = HeldClients(path, approvals, clock)
+        self._built_in = BuiltInCalls(path, self._held, authority, clock)
         self._sealer = sealer
         self._means = Means(
             path=path,
@@ -520,7 +522,9 @@ class ToolDoor:
         raise McpError(errors.INVALID_PARAMS, f"there is no `{asked.name[:100]}` here")
 
     def _link_of(self, post: "_Post", asked: Asked) -> ToolLink | None:
-        """The server that a request is for; None if that must be found out by asking."""
+        """The server that a request is for; None if that must be found out, or if it is us."""
+        if built_in.called_by(asked) is not None:
+            return None
         if post.server:
             return self._link(post, post.view[0])
         if asked.message.method in {"tools/call", "prompts/get"}:
@@ -554,7 +558,11 @@ class ToolDoor:
         await _until_gone(self._begin(post, ask, target))
 
     async def _seek(self, post: "_Post", ask: Ask) -> None:
-        """Find the server that a request of the merged view is for."""
+        """Find the server that a request of the merged view is for; what is ours, is done here."""
+        ours = built_in.called_by(ask.asked)
+        if ours is not None:
+            await self._built_in.call(ask, _knock(post, ask, ours))
+            return
         ways = await self._ways(post, ask.asked, ask.era, ask.session)
         way = await self._lists.home_of(ways, ask.asked)
         target = self._target(post, ask.asked, way.link, way.channel)
@@ -564,17 +572,7 @@ class ToolDoor:
         self, post: "_Post", ask: Ask, target: Target, resumed: Suspended | None = None
     ) -> Going:
         """Knock at the path."""
-        asked = ask.asked
-        method = asked.message.method
-        knock = ToolKnock(
-            caller=ask.caller,
-            key=target.key,
-            arguments=asked.arguments if method == "tools/call" else asked.part_of_params,
-            operation=method,
-            hints=(*post.head.hints, *asked.hints),
-            call_id=asked.call_id,
-            client=post.head.client,
-        )
+        knock = _knock(post, ask, target.key)
         begun = self._path.begin(knock)
 
         async def finish(ticket: ToolTicket, unfinished: Unfinished) -> Inspected:
@@ -723,6 +721,21 @@ class _Post(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     view: Sequence[ToolServer]
     hold: Hold
+
+
+def _knock(post: _Post, ask: Ask, key: ToolKey) -> ToolKnock:
+    """A request as the path takes it."""
+    asked = ask.asked
+    method = asked.message.method
+    return ToolKnock(
+        caller=ask.caller,
+        key=key,
+        arguments=asked.arguments if method == "tools/call" else asked.part_of_params,
+        operation=method,
+        hints=(*post.head.hints, *asked.hints),
+        call_id=asked.call_id,
+        client=post.head.client,
+    )
 
 
 def _era(post: "_Post", asked: Asked) -> Era:

@@ -5,7 +5,7 @@ a tool if the stream opens at once and something comes on it now and then. One t
 makes the same call again, and finds it where it stands.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, final
 
 import msgspec
@@ -14,6 +14,7 @@ from ringfence.domain.approval import Approval, ApprovalState
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Ask, Code, Reason
 from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.held_call import HeldCalls
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
 from ringfence.enforcement.tool_ticket import ToolTicket
@@ -23,19 +24,20 @@ from ringfence.transport.clock import Clock
 
 WAIT_S: Final = 600.0
 """How long a client is kept waiting; then it is told to ask again."""
-_LOOK_S: Final = 5.0
+LOOK_S: Final = 5.0
 """How often a waiting client hears that it still waits."""
 _RETRY_AFTER_S: Final = 30
 
 
 @final
-class HeldCalls:
+class HeldClients:
     """Keeps the clients of held calls; one for each door."""
 
     def __init__(self, path: ToolPath, approvals: Approvals | None, clock: Clock) -> None:
         """`approvals` is None where nothing can be held."""
         self._path = path
         self._approvals = approvals
+        self._calls = HeldCalls(path, approvals)
         self._clock = clock
 
     async def wait(
@@ -54,30 +56,21 @@ class HeldCalls:
         while found.state is ApprovalState.PENDING:
             if outlet.response.is_disconnected:
                 return None
-            if self._clock.monotonic_us() > until_us:
-                return _pending(found)
             steps += 1
             _tell_waiting(outlet, token, steps, found, self._clock.monotonic_us())
-            try:
-                looked = await self._approvals.wait(found.binding.organisation, found.id, _LOOK_S)
-            except UnavailableError:
-                continue
-            if looked is None:
-                break
-            found = looked
-        return await self._go_on(knock, found, lambda: outlet.response.is_disconnected)
+            found = await self._looked(self._approvals, found)
+            if found.state is ApprovalState.PENDING and self._clock.monotonic_us() > until_us:
+                return _pending(found)
+        return await self._calls.go_on(knock, held, found, lambda: outlet.response.is_disconnected)
 
-    async def _go_on(
-        self, knock: ToolKnock, approval: Approval, is_gone: Callable[[], bool]
-    ) -> ToolTicket | RefusedAction:
-        """Begin again with the approval: the path decides anew, and uses it up once."""
-        again = msgspec.structs.replace(knock, approval=approval.id)
-        begun = self._path.begin(again)
-        if not isinstance(begun, (ToolTicket, RefusedAction, Holdable)):
-            begun = await self._path.supply(again, begun, is_gone)
-        if isinstance(begun, Holdable):
-            return _pending(approval)
-        return begun
+    @staticmethod
+    async def _looked(approvals: Approvals, held: Approval) -> Approval:
+        """The held call a little later, or as soon as it is decided."""
+        try:
+            looked = await approvals.wait(held.binding.organisation, held.id, LOOK_S)
+        except UnavailableError:
+            return held
+        return looked or replace(held, state=ApprovalState.WITHDRAWN)
 
 
 def _tell_waiting(

@@ -13,6 +13,7 @@ from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import Refusable
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
+from ringfence.gateways.tool import built_in
 from ringfence.gateways.tool.asking import FailedError, Reply, ask
 from ringfence.gateways.tool.channel import Channel, Sending
 from ringfence.gateways.tool.server import ToolLink
@@ -91,6 +92,8 @@ class Lists:
                 continue
             first = first or found
             entries += self.shown(caller, way.link, is_merged=view.is_merged)
+        if view.is_merged:
+            entries += built_in.listed()
         page = entries[at : at + _PAGE]
         following = ""
         if at + _PAGE < len(entries):
