@@ -5,6 +5,8 @@ from typing import final
 
 import msgspec
 
+from ringfence.analysis.tool_join import Asked, askers
+from ringfence.domain.action import ActionKind
 from ringfence.domain.event import (
     AccountLine,
     AgentEvent,
@@ -67,6 +69,14 @@ class Step(msgspec.Struct, kw_only=True):
     tool_calls: list[str] = []
     approval: str = ""
     """The approval that it waits for (verdict `ask`), or that it has used up."""
+    permission: str = ""
+    """The permission tier of a tool."""
+    call_id: str = ""
+    """The model's own id of a tool call."""
+    asked_by: str = ""
+    """The model call that asked for this tool call, where that can be told."""
+    about: str = ""
+    """The action that this one stands in for, checks or undoes, if the plane itself made it."""
     reading: Reading | None = None
     earlier_messages: int = 0
 
@@ -134,7 +144,7 @@ def leave_out_repeated(steps: Iterable[Step]) -> None:
     """Shorten each context to what is new since the step before, and count what was left out."""
     before: list[object] = []
     for step in steps:
-        if step.reading is None:
+        if step.reading is None or step.kind == ActionKind.TOOL_CALL:
             continue
         context = list(step.reading.context)
         shared = _shared(before, context)
@@ -187,6 +197,8 @@ class _Grower:
             if branch is not top:
                 self._parent(branch, top).children.append(branch)
         _sum(top)
+        for branch in self._branches.values():
+            _join(branch.steps)
         return top
 
     def _parent(self, branch: Branch, top: Branch) -> Branch:
@@ -246,6 +258,9 @@ class _Grower:
             accounts=event.accounts,
             tools=event.tools,
             approval=event.approval,
+            permission=event.permission,
+            call_id=event.call_id,
+            about=event.about,
         )
         self._add(branch, step)
 
@@ -330,6 +345,24 @@ class _Grower:
             detail=event.detail,
         )
         branch.notes.append(note)
+
+
+def _join(steps: Sequence[Step]) -> None:
+    """Say of each tool call which model call of its invocation asked for it."""
+    asked = [
+        Asked(
+            action=step.action,
+            kind=step.kind,
+            resource=step.resource,
+            call_id=step.call_id,
+            reading=step.reading,
+            tool_calls=tuple(step.tool_calls),
+        )
+        for step in steps
+    ]
+    found = askers(asked)
+    for step in steps:
+        step.asked_by = found.get(step.action, "")
 
 
 def _sum(branch: Branch) -> None:

@@ -8,14 +8,16 @@ from ringfence.protocols.dialect import Reader
 from ringfence.protocols.gemini import GeminiReader
 from ringfence.protocols.messages import MessagesReader
 from ringfence.protocols.responses import ResponsesReader
+from ringfence.protocols.tool_exchange import ToolReader
 
 
 def readers() -> Mapping[str, Reader]:
-    """By the `operation` of an intent, which is the value of its dialect."""
+    """By the `operation` of an intent: the value of a dialect, or a method of MCP."""
     return {
         Dialect.CHAT.value: ChatReader(),
         Dialect.RESPONSES.value: ResponsesReader(),
         Dialect.MESSAGES.value: MessagesReader(),
         Dialect.COUNT_TOKENS.value: MessagesReader(),
         Dialect.GEMINI.value: GeminiReader(),
+        "tools/call": ToolReader(),
     }

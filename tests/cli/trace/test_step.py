@@ -5,7 +5,7 @@ from ringfence.cli.terminal.style import Style
 from ringfence.cli.trace.sheet import Sheet
 from ringfence.cli.trace.step import write_step
 from ringfence.domain.event import Attempt, Decision
-from ringfence.domain.exchange import Part
+from ringfence.domain.exchange import Part, Reading
 from ringfence.domain.usage import Usage
 
 CALL = Part(kind="tool_call", name="find", text='{"q": 1}', id="c1")
@@ -137,3 +137,28 @@ def test_messages_that_are_not_stored_are_said_to_be_missing() -> None:
 def test_media_are_named_not_shown() -> None:
     shown = written(step(reading=reading([message("user", Part(kind="image"))])))
     assert "user       [image]" in shown
+
+
+def test_a_tool_call_says_who_asked_for_it_with_what_and_what_came_back() -> None:
+    parts = (
+        Part(kind="tool_call", text='{"id":7}'),
+        Part(kind="tool_result", text="open"),
+    )
+    shown = written(
+        step(
+            kind="tool.call",
+            resource="crm__get_job",
+            permission="read",
+            asked_by="act_1",
+            decision=Decision(verdict="allow", facts={"policies": "scope:triage:tools:crm__*"}),
+            reading=Reading(answer=message("tool", *parts)),
+        )
+    )
+    for line in (
+        "tool       read · asked for by act_1",
+        'arguments  {"id":7}',
+        "result     open",
+        "policies   scope:triage:tools:crm__*",
+    ):
+        assert line in shown
+    assert "arguments  not stored" in written(step(kind="tool.call", reading=None))

@@ -5,6 +5,7 @@ from ringfence.cli.terminal.moment import show_duration, show_moment, show_time
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.trace.sheet import Sheet
 from ringfence.cli.trace.step import dollars, write_step
+from ringfence.domain.action import ActionKind
 from ringfence.domain.invocation import InvocationState
 
 _CHILD = "│ "
@@ -25,7 +26,8 @@ def _write(sheet: Sheet, branch: Branch, owner: str) -> None:
     for step in branch.steps:
         sheet.blank()
         write_step(sheet, step, before)
-        before = step if step.reading is not None else before
+        is_talk = step.reading is not None and step.kind != ActionKind.TOOL_CALL
+        before = step if is_talk else before
     _notes(sheet, branch)
     for child in branch.children:
         sheet.blank()

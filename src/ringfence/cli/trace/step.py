@@ -6,6 +6,7 @@ from ringfence.analysis.trace import Step
 from ringfence.cli.terminal.moment import show_duration, show_time
 from ringfence.cli.terminal.style import Paint
 from ringfence.cli.trace.sheet import Sheet
+from ringfence.domain.action import ActionKind
 from ringfence.domain.event import AccountLine
 from ringfence.domain.exchange import Message, Part
 from ringfence.domain.money import Money, format_usd
@@ -22,8 +23,11 @@ def write_step(sheet: Sheet, step: Step, before: Step | None) -> None:
     """Write a step. `before` is the last one whose messages are known; what it had is left out."""
     _heading(sheet, step)
     with sheet.indented(_INDENT):
-        _given(sheet, step, before)
-        _said(sheet, step)
+        if step.kind == ActionKind.TOOL_CALL:
+            _tool(sheet, step)
+        else:
+            _given(sheet, step, before)
+            _said(sheet, step)
         _decided(sheet, step)
         _settled(sheet, step)
 
@@ -52,6 +56,22 @@ def _heading(sheet: Sheet, step: Step) -> None:
     else:
         words.append((step.status or "still running", style.warning))
     sheet.line(*words)
+
+
+def _tool(sheet: Sheet, step: Step) -> None:
+    """A tool call: who asked for it, with what, and what came back."""
+    style = sheet.style
+    about = f"for {step.about}" if step.about else ""
+    asked = f"asked for by {step.asked_by}" if step.asked_by else ""
+    policies = step.decision.facts.get("policies", "")
+    sheet.text("tool", _joined(step.permission, asked, about), style.dim)
+    answer = None if step.reading is None else step.reading.answer
+    for part in () if answer is None else answer.parts:
+        is_result = part.kind == "tool_result"
+        sheet.text("result" if is_result else "arguments", part.text or "(empty)")
+    if answer is None and not step.is_refused:
+        sheet.text("arguments", "not stored", style.dim)
+    sheet.text("policies", policies, style.dim)
 
 
 def _given(sheet: Sheet, step: Step, before: Step | None) -> None:
