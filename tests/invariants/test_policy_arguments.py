@@ -38,6 +38,9 @@ _SETS = {
     "number": _policies("number"),
     "integer": _policies("integer"),
     "default": _policies("number", default=500),
+    "decimal": _policies(
+        "number", anyOf=[{"type": "number"}, {"type": "string", "pattern": r"^\d*\.?\d*$"}]
+    ),
 }
 
 _plain = st.decimals(-200, 200, places=2).map(str) | st.integers(-200, 200).map(str)

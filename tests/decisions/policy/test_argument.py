@@ -17,6 +17,7 @@ _SCHEMA = {
         "must": {"type": "integer"},
         "where": {"properties": {"city": {"type": "string"}, "zip": {"type": "string"}}},
         "any": {},
+        "price": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\d*\.?\d*$"}]},
     },
     "required": ["must"],
 }
@@ -187,3 +188,16 @@ def test_what_is_only_looked_for_is_read_no_further_than_its_parts() -> None:
     assert wanted(reads, tests) == Wanted({"a": Wanted({"b": Wanted()}), "c": Wanted()})
     assert wanted([("arguments", "a"), *reads], []) == Wanted({"a": Wanted()})
     assert wanted([("time", "hour")], []) is None
+
+
+@pytest.mark.parametrize("written", ["500", '"500"', '"500.00"', "5e2"])
+def test_a_number_that_tools_take_as_text_is_one_either_way(written: str) -> None:
+    assert _hold(f'{{"price": {written}}}', "price") == {"price": _decimal("500.0000")}
+
+
+@pytest.mark.parametrize(
+    "written", ['"+500"', '"0500"', '"5e2"', '" 500"', '"500."', '".5"', '"５00"', '"NaN"', '""']
+)
+def test_text_that_readers_could_take_for_other_numbers_is_refused(written: str) -> None:
+    with pytest.raises(Unheld):
+        _hold(f'{{"price": {written}}}', "price")

@@ -16,6 +16,7 @@ def _member(schema: object, *, required: bool = False) -> object:
     return found["attributes"].get("x")
 
 
+_PYDANTIC = {"type": "string", "pattern": r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"}
 _DECIMAL = {"type": "Extension", "name": "decimal"}
 
 
@@ -30,6 +31,8 @@ _DECIMAL = {"type": "Extension", "name": "decimal"}
         ({"type": "number"}, _DECIMAL),
         ({"type": ["integer", "number"]}, _DECIMAL),
         ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, _DECIMAL),
+        ({"anyOf": [{"type": "number"}, _PYDANTIC]}, _DECIMAL),
+        ({"anyOf": [{"type": "number"}, _PYDANTIC, {"type": "null"}]}, _DECIMAL),
         (
             {"type": "array", "items": {"type": "string"}},
             {"type": "Set", "element": {"type": "String"}},
@@ -55,6 +58,9 @@ def test_a_schema_has_one_type_in_cedar(schema: object, held: dict[str, object])
         {"$ref": "#/properties/x"},
         {"type": "unheard-of"},
         {"anyOf": []},
+        {"anyOf": [{"type": "boolean"}, _PYDANTIC]},
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[a-z]+$"}]},
+        {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[a-z]\\\\d$"}]},
     ],
 )
 def test_what_has_no_single_type_cannot_be_read(schema: object) -> None:

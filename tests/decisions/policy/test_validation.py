@@ -97,3 +97,12 @@ def test_one_tool_can_be_what_a_policy_cannot_judge() -> None:
     whole = b'{"properties": {"amount": {"type": "integer"}}}'
     assert problem_with([rule], shape_of(whole)) == ""
     assert "file.cedar:1" in problem_with([rule], shape_of(whole.replace(b"integer", b"number")))
+
+
+def test_an_argument_of_no_single_type_is_said_to_be_one() -> None:
+    known = tools(crm__refund={"properties": {"id": {"type": ["string", "integer"]}}})
+    text = _ON.format(
+        '== Tool::"crm__refund"', 'context.arguments has id && context.arguments.id == "a"'
+    )
+    faults = validate(read_source({"a.cedar": text}).rules, _CRM, known).faults
+    assert "argument `id` of `crm__refund` has no single type" in faults[0].what

@@ -6,6 +6,7 @@ hold, text where a number belongs, a name in another case.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -27,6 +28,8 @@ _FRACTION_DIGITS = 4
 """What Cedar's decimal holds after the point."""
 _MAX_DECIMAL = Decimal("922337203685477.5807")
 _SHOWN = 40
+_TEXT_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
+"""How a number may stand as text: as JSON would write it, so that no reader sees another one."""
 
 
 class Unheld(Exception):  # noqa: N818 (says what the value is; never leaves this package)
@@ -144,6 +147,8 @@ def _refuse_lookalikes(
 
 
 def _value(value: object, shape: Shape, parts: Wanted, where: str) -> object:
+    if shape.may_be_text and isinstance(value, str) and _TEXT_NUMBER.fullmatch(value):
+        value = Decimal(value)
     match shape.kind, value:
         case Kind.TEXT, str(text):
             return _text(text, where)

@@ -35,9 +35,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A type: `element` is that of a list, `members` are those of an object."""
+    """A type: `element` is that of a list, `members` are those of an object.
+
+    A number that `may_be_text` is one that tools take as `"12.50"`, too.
+    """
 
     kind: Kind
+    may_be_text: bool = False
     element: "Shape | None" = None
     members: Mapping[str, "Member"] = field(default_factory=dict)
 
@@ -58,8 +62,10 @@ class Member:
 
 
 OPAQUE = Shape(kind=Kind.OPAQUE)
+TEXT_NUMBER = Shape(kind=Kind.NUMBER, may_be_text=True)
 EMPTY = Shape(kind=Kind.RECORD)
 
+_NUMBERS = frozenset({Kind.NUMBER, Kind.WHOLE})
 _KINDS: Mapping[str, Kind] = {
     "string": Kind.TEXT,
     "boolean": Kind.FLAG,
@@ -165,9 +171,15 @@ class _Reader:
             return OPAQUE, False
         read = [self.read(each, depth + 1) for each in choices]
         is_nullable = any(nullable for _, nullable in read) or any(map(_is_null, choices))
-        shapes = [
-            shape for choice, (shape, _) in zip(choices, read, strict=True) if not _is_null(choice)
+        kept = [
+            (choice, shape)
+            for choice, (shape, _) in zip(choices, read, strict=True)
+            if not _is_null(choice)
         ]
+        shapes = [shape for choice, shape in kept if not _is_numeric_text(choice)]
+        if len(shapes) < len(kept) and shapes:
+            is_number = all(shape.kind in _NUMBERS for shape in shapes)
+            return (TEXT_NUMBER if is_number else OPAQUE), is_nullable
         return (_same(shapes) if shapes else OPAQUE), is_nullable
 
     def _joined(self, node: _Node, depth: int) -> tuple[Shape, bool]:
@@ -230,6 +242,19 @@ def _type_of(value: object) -> str:
             return "null"
         case _:
             return "any"
+
+
+def _is_numeric_text(choice: object) -> bool:
+    """Whether a schema is that of text which is a number, as pydantic writes a `Decimal`.
+
+    Only what its pattern looks like is judged: the pattern is a stranger's, and is never run.
+    """
+    if not isinstance(choice, dict) or choice.get("type") != "string":
+        return False
+    pattern = choice.get("pattern")
+    if not isinstance(pattern, str) or "\\d" not in pattern:
+        return False
+    return not any(each.isalpha() for each in pattern.replace("\\d", ""))
 
 
 def _is_null(choice: object) -> bool:

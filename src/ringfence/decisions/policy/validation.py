@@ -20,7 +20,7 @@ from ringfence.decisions.policy.rule import (
     entities_in,
 )
 from ringfence.decisions.policy.schema import METHODS, schema
-from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
+from ringfence.decisions.policy.shape import EMPTY, Shape, cedar_type, shape_of
 from ringfence.decisions.policy.text import Fault, Piece, line_of
 from ringfence.decisions.policy.vocabulary import WORDS, misspelt
 from ringfence.decisions.scope import BUILT_IN
@@ -115,11 +115,25 @@ def _unheard(rule: Rule, shapes: Mapping[str, Shape]) -> Iterator[Fault]:
     if not shapes:
         return
     for path in sorted(rule.reads | rule.tests):
+        opaque = [name for name, shape in shapes.items() if _is_opaque(shape, path[1:])]
+        if path[0] == ARGUMENTS and opaque:
+            name = ".".join(path[1:])
+            what = f"argument `{name}` of `{opaque[0]}` has no single type that a policy can read"
+            yield _fault(rule, what, path[-1], "say in the tool's schema what it is")
         if path[0] == ARGUMENTS and not any(_takes(each, path[1:]) for each in shapes.values()):
             name = ".".join(path[1:])
             known = {each for shape in shapes.values() for each in shape.members}
             what = f"no tool that this is about takes an argument `{name}`"
             yield _fault(rule, what, path[-1], known, path[1])
+
+
+def _is_opaque(shape: Shape, path: Path) -> bool:
+    for name in path:
+        member = shape.members.get(name)
+        if member is None:
+            return False
+        shape = member.shape
+    return cedar_type(shape) is None
 
 
 def _takes(shape: Shape, path: Path) -> bool:
