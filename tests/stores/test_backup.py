@@ -1,3 +1,4 @@
+import io
 import os
 import sqlite3
 import tarfile
@@ -195,6 +196,42 @@ def test_a_name_that_leads_outside_is_refused(tmp_path: Path, name: str) -> None
 def _named(info: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
     info.name = name
     return info
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"path": "a\0b"},
+        {"path": "a\nb"},
+        {"path": "./state.db"},
+        {"path": "ledger//log.db"},
+        # A terabyte of nothing in half a kilobyte.
+        {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(2**40), "GNU.sparse.name": "state.db"},
+    ],
+)
+def test_a_name_or_a_size_that_no_backup_has_is_refused(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:
+        info = tarfile.TarInfo("state.db")
+        info.size, info.pax_headers = 1, headers
+        file.addfile(info, io.BytesIO(b"x"))
+    with pytest.raises(UsageError, match="cannot be used") as caught:
+        restore(archive, tmp_path / "again", now_us=9)
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_file_that_comes_twice_is_refused(archive: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.tar"
+    with tarfile.open(archive) as before, tarfile.open(changed, "w") as after:
+        for info in before:
+            after.addfile(info, before.extractfile(info))
+            if info.name == "state.db":
+                after.addfile(info, before.extractfile(info))
+    with pytest.raises(UsageError, match="cannot be used"):
+        restore(changed, tmp_path / "again", now_us=9)
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:

@@ -197,6 +197,11 @@ def _copy_database(source: Path, target: Path) -> None:
             after.execute("PRAGMA journal_mode = WAL")
 
 
+_TYPES: Final = (tarfile.REGTYPE, tarfile.AREGTYPE)
+"""Plain files. One with holes could be of any size, however short the archive."""
+_UP: Final = ".."
+
+
 def _unpack(source: Path, folder: Path) -> Manifest:
     """Write every file of a backup and compare all with its manifest."""
     try:
@@ -223,9 +228,10 @@ def _extract_all(source: Path, folder: Path) -> tuple[dict[str, Entry], Manifest
     manifest: Manifest | None = None
     with tarfile.open(source, mode="r|") as archive:
         for info in archive:
-            member = archive.extractfile(info) if info.isreg() else None
-            if manifest is not None or member is None or not _is_inside(info.name):
-                raise _damaged(source, f"it holds `{info.name}`")
+            is_ours = info.type in _TYPES and not info.issparse() and _is_inside(info.name)
+            member = archive.extractfile(info) if is_ours else None
+            if manifest is not None or member is None or info.name in found:
+                raise _damaged(source, f"it holds {info.name!a}")
             if info.name == _MANIFEST:
                 manifest = msgspec.json.decode(member.read(), type=Manifest)
             else:
@@ -234,9 +240,9 @@ def _extract_all(source: Path, folder: Path) -> tuple[dict[str, Entry], Manifest
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name stays within the folder."""
+    """Whether a name stays within the folder, and is written as we write names."""
     parts = Path(name).parts
-    return bool(parts) and not Path(name).is_absolute() and ".." not in parts
+    return name.isprintable() and bool(parts) and "/".join(parts) == name and _UP not in parts
 
 
 def _extract(member: IO[bytes], name: str, folder: Path) -> Entry:
