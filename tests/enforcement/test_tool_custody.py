@@ -7,6 +7,7 @@ from tests.tools import Keeping, listing, tool
 
 from ringfence.domain.error import UsageError
 from ringfence.domain.tool import ToolServer, ToolState
+from ringfence.domain.tool_dialect import ToolDialect
 from ringfence.domain.tool_source import FIRST_USE, ToolSource
 
 _ACME = "org_acme"
@@ -162,3 +163,19 @@ def test_two_versions_of_a_client_that_come_in_turn_are_told_of_once() -> None:
         ("tool.first_seen", sdk),
         ("finding.tool_drift", f"{sdk}__a"),
     ]
+
+
+def test_tools_that_a_configured_provider_refuses_are_told_of_once() -> None:
+    plain = organisation()
+    house = replace(plain.providers["house"], tool_dialect=ToolDialect.ANTHROPIC)
+    acme = replace(plain, providers={"house": house})
+    keeping = Keeping(configuration=configuration(acme))
+    rootless, hopeless = tool("get", inputSchema={}), tool("put", inputSchema={"type": "string"})
+    for version in ("1", "2"):
+        keeping.custody.seen(listing(rootless, hopeless, tool("fine"), version=version))
+    refused = [note for note in keeping.notes if note[1] == "finding.tool_refused_by_provider"]
+    assert [(note[2], note[3]["provider"], note[3]["then"]) for note in refused] == [
+        ("crm__get", "anthropic", "mended on its way"),
+        ("crm__put", "anthropic", "left out of requests"),
+    ]
+    assert refused[0][3]["path"] == "schema"

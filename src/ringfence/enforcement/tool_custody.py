@@ -9,6 +9,8 @@ from typing import Final, Protocol, final
 
 import msgspec
 
+from ringfence.analysis.tool_dialect.check import objections
+from ringfence.analysis.tool_dialect.repair import repaired
 from ringfence.analysis.tool_difference import differences
 from ringfence.analysis.tool_drift import Standing, judge
 from ringfence.analysis.tool_pin import pin_of
@@ -16,6 +18,7 @@ from ringfence.domain.error import UsageError
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.policy import ToolFacts
 from ringfence.domain.tool import ToolDefinition, ToolState
+from ringfence.domain.tool_dialect import ToolDialect
 from ringfence.domain.tool_source import ToolListing, ToolPin, ToolSource
 from ringfence.enforcement.tool_registry import (
     elsewhere,
@@ -31,6 +34,7 @@ FIRST_SEEN: Final = "tool.first_seen"
 ACCEPTED: Final = "tool.accepted"
 DRIFT: Final = "finding.tool_drift"
 NO_TOOLS: Final = "finding.no_tools"
+REFUSED: Final = "finding.tool_refused_by_provider"
 _SHOWN: Final = 5
 _Place = tuple[str, str]
 
@@ -178,7 +182,10 @@ class ToolCustody:
             )
         if not listing.raw:
             self._note(listing.organisation, NO_TOOLS, listing.source, {"version": listing.version})
-        for name, each in self.standing(*place).items():
+        standing = self.standing(*place)
+        if not is_declared(listing.source):
+            self._note_refused(place, standing)
+        for name, each in standing.items():
             mark = "" if each.state is ToolState.OK else f"{each.state} {_mark(each)}"
             if is_declared(listing.source) and not mark:
                 continue  # two versions of a client come in turn: each is told of once
@@ -187,6 +194,36 @@ class ToolCustody:
                 if mark:
                     subject = f"{listing.source}__{name}"
                     self._note(listing.organisation, DRIFT, subject, _detail(each, listing))
+
+    def _note_refused(self, place: _Place, standing: Mapping[str, Standing]) -> None:
+        """Tell of each tool that a provider of the configuration would refuse, once."""
+        home = home_of(self._configuration(), place[0])
+        providers = home.providers.values() if home is not None else ()
+        for dialect in sorted({each.tool_dialect for each in providers if each.tool_dialect}):
+            for name, each in standing.items():
+                key, pin = (place, f"{name} {dialect}"), _mark(each)
+                if each.listed is None or self._noted.get(key) == pin:
+                    continue
+                self._noted[key] = pin
+                detail = _refused_detail(dialect, each.listed)
+                if detail is not None:
+                    self._note(place[0], REFUSED, f"{place[1]}__{name}", detail)
+
+
+def _refused_detail(dialect: ToolDialect, tool: ToolDefinition) -> dict[str, str] | None:
+    """What one provider has against a tool, and whether it is mended on its way there."""
+    name, schema = tool.key.name, msgspec.json.decode(tool.input_schema)
+    found = objections(dialect, name, schema)
+    if not found:
+        return None
+    is_mended = repaired(dialect, name, schema) is not None
+    return {
+        "provider": dialect.value,
+        "path": found[0].place,
+        "what": found[0].what,
+        "then": "mended on its way" if is_mended else "left out of requests",
+        "fix": found[0].help,
+    }
 
 
 def _mark(each: Standing) -> str:

@@ -7,7 +7,7 @@ from tests.tools import tool
 
 from ringfence.analysis import tool_lock
 from ringfence.cli.connection import Place
-from ringfence.cli.tools.locking import lock_tools, locked_elsewhere
+from ringfence.cli.tools.locking import check_seen, lock_tools
 from ringfence.config.settings import resolve
 from ringfence.domain.error import UsageError
 
@@ -36,7 +36,7 @@ def test_the_lock_is_written_whole_beside_the_configuration(place: Place) -> Non
         [],
         [".ringfence"],
     )
-    assert locked_elsewhere(place).drift == []
+    assert check_seen(place).drift == []
 
 
 def test_a_place_that_cannot_be_written_is_told(place: Place) -> None:

@@ -12,7 +12,8 @@ from ringfence.cli.terminal.style import Style
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.terminal.text import harmless
 from ringfence.cli.tools.linting import lines_of, lint_target
-from ringfence.cli.tools.locking import Check, lock_tools, locked_elsewhere
+from ringfence.cli.tools.locking import Check, check_seen, lock_tools
+from ringfence.cli.tools.watching import check_live
 from ringfence.cli.usage import Group
 
 _COMMAND = "ringfence.command"
@@ -139,10 +140,19 @@ def drift_lines(found: list[Drift], style: Style) -> list[str]:
 )
 @click.option("--pin", default="", help="With one --accept: only if it is still what you saw.")
 @click.option("--check", "is_check", is_flag=True, help="Change nothing; exit 1 on drift.")
+@click.option(
+    "--live", "is_live", is_flag=True, help="With --check: ask the servers now; needs no plane."
+)
 @JSON
 @at_organisation
-def lock(
-    place: Place, *, accepted: tuple[str, ...], pin: str, is_check: bool, is_json: bool
+def lock(  # noqa: PLR0913 (the options of one command)
+    place: Place,
+    *,
+    accepted: tuple[str, ...],
+    pin: str,
+    is_check: bool,
+    is_live: bool,
+    is_json: bool,
 ) -> None:
     """Write what is accepted of every tool to the lock file beside the configuration.
 
@@ -152,8 +162,12 @@ def lock(
         raise click.UsageError("--check changes nothing, so that --accept has no place beside it")
     if pin and len(accepted) != 1:
         raise click.UsageError("--pin belongs to exactly one --accept")
+    if is_live and not is_check:
+        raise click.UsageError("--live belongs to --check")
     if is_check:
-        _check(place, is_json=is_json)
+        with progress("asking the servers" if is_live else "looking at tools"):
+            found = check_live(place) if is_live else check_seen(place)
+        _tell_check(found, is_json=is_json)
         return
     done = lock_tools(place, accepted, pin)
     if is_json:
@@ -169,8 +183,7 @@ def lock(
             hint("`ringfence reload` puts it in force")
 
 
-def _check(place: Place, *, is_json: bool) -> None:
-    found: Check = locked_elsewhere(place)
+def _tell_check(found: Check, *, is_json: bool) -> None:
     if is_json:
         say_json(found)
     else:

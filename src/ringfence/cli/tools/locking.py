@@ -80,7 +80,7 @@ def lock_tools(place: Place, accepted: tuple[str, ...], pin: str) -> Locked:
     return _done(str(path), servers, taken, left_out, is_in_force=is_in_force)
 
 
-def locked_elsewhere(place: Place) -> Check:
+def check_seen(place: Place) -> Check:
     """How every tool that was seen stands to what is accepted. Raises RingfenceError."""
     with connect(place) as plane:
         tools = _all(plane)
