@@ -15,7 +15,7 @@ from tests.decisions.policy.asking import NOON_US, REFUND, organisation, questio
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.argument import Unheld, Wanted, hold
 from ringfence.decisions.policy.entity import entities_of, parties_of
-from ringfence.decisions.policy.fact import TYPES, facts
+from ringfence.decisions.policy.fact import TYPES, Surroundings, facts
 from ringfence.decisions.policy.policy_set import PolicySet
 from ringfence.decisions.policy.rule import ARGUMENTS, bodies
 from ringfence.decisions.policy.scope import SCOPE, compile_agent
@@ -87,7 +87,7 @@ def _reference(asked: Question) -> PolicyVerdict:
     agent = _ACME.agents[asked.agent]
     patterns = {pattern for rule in every for pattern in rule.patterns}
     parties = parties_of(agent, asked, _ACME, patterns)
-    context = facts(asked, ZoneInfo("UTC"), [(name,) for name in TYPES])
+    context = facts(asked, Surroundings(zone=ZoneInfo("UTC")), [(name,) for name in TYPES])
     context[ARGUMENTS] = {}
     if asked.resource == "crm__refund":
         parts = Wanted({"amount": Wanted(), "order": Wanted()})

@@ -164,6 +164,7 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
     return Organisation(
         name=heading.name,
         timezone=heading.timezone,
+        environment=heading.environment,
         budgets=heading.budgets,
         default_user=heading.default_user,
         retention=heading.retention,

@@ -81,6 +81,8 @@ class Organisation:
     name: str
     id: str = ""
     timezone: str = "UTC"
+    environment: str = ""
+    """What policies may ask: `production`, `staging` or whatever it is called here."""
     budgets: tuple[Budget, ...] = ()
     default_user: UserDefaults | None = None
     teams: Mapping[str, Team] = field(default_factory=dict)

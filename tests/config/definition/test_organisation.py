@@ -32,6 +32,7 @@ def test_all_parts_of_an_organisation_are_read(load_text: Callable[..., Loaded])
             organisation:
               name: acme
               timezone: Europe/Berlin
+              environment: production
               budget: {usd: 5000, per: month}
               default_user: {budget: {usd: 5, per: day}, calls_per_minute: 60}
               retention: {body_days: 90, event_days: 400}
@@ -42,6 +43,7 @@ def test_all_parts_of_an_organisation_are_read(load_text: Callable[..., Loaded])
             """)
     )
     assert organisation.timezone == "Europe/Berlin"
+    assert organisation.environment == "production"
     assert organisation.retention == RetentionRules(body_days=90, event_days=400)
     assert organisation.budgets == (Budget(limit=Money(5_000_000_000_000), per=Per.MONTH),)
     assert organisation.default_user is not None

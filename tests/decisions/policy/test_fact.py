@@ -2,10 +2,10 @@ from zoneinfo import ZoneInfo
 
 from tests.decisions.policy.asking import question
 
-from ringfence.decisions.policy.fact import TYPES, facts
+from ringfence.decisions.policy.fact import TYPES, Surroundings, facts
 from ringfence.domain.caller import CallerTier
 
-_BERLIN = ZoneInfo("Europe/Berlin")
+_BERLIN = Surroundings(zone=ZoneInfo("Europe/Berlin"), environment="staging")
 
 
 def test_time_is_told_in_the_organisations_zone() -> None:
@@ -53,3 +53,7 @@ def test_nobody_is_no_user() -> None:
 def test_every_fact_that_is_declared_can_be_told() -> None:
     asked = question(user="ann")
     assert facts(asked, _BERLIN, [(name,) for name in TYPES]).keys() == TYPES.keys()
+
+
+def test_where_it_takes_place_is_told() -> None:
+    assert facts(question(), _BERLIN, [("environment",)]) == {"environment": "staging"}

@@ -20,6 +20,7 @@ class Heading:
 
     name: str
     timezone: str = "UTC"
+    environment: str = ""
     budgets: tuple[Budget, ...] = ()
     default_user: UserDefaults | None = None
     retention: RetentionRules = field(default_factory=RetentionRules)
@@ -37,6 +38,7 @@ def read_heading(root: Section) -> Heading:
     heading = Heading(
         name=section.text("name"),
         timezone=_read_timezone(section),
+        environment=section.text("environment"),
         budgets=budget.read(section, ("organisation", "")),
         default_user=read_default_user(section, root),
         retention=_read_retention(section),

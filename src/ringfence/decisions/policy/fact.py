@@ -1,6 +1,7 @@
 """The facts of a question that are not its parties: what Cedar calls the context."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ TYPES: Json = {
     "depth": _WHOLE,
     "user": {**_TEXT, "required": False},
     "seen": _TEXTS,
+    "environment": _TEXT,
     "time": {
         "type": "Record",
         "attributes": {
@@ -42,7 +44,15 @@ _MINUTE_US = 60_000_000
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def facts(question: Question, zone: ZoneInfo, read: Collection[Path]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where everything of an organisation takes place: its time zone, and what it is called."""
+
+    zone: ZoneInfo
+    environment: str = ""
+
+
+def facts(question: Question, place: Surroundings, read: Collection[Path]) -> dict[str, object]:
     """The facts that are read, in Cedar's JSON format; without the arguments."""
     names = {path[0] for path in read} - {ARGUMENTS}
     found: dict[str, object] = {}
@@ -60,9 +70,11 @@ def facts(question: Question, zone: ZoneInfo, read: Collection[Path]) -> dict[st
                 found[name] = question.user
             case "seen":
                 found[name] = sorted(question.seen)
+            case "environment":
+                found[name] = place.environment
             case "time":
                 parts = {path[1] for path in read if path[0] == "time" and len(path) > 1}
-                known = _time(question.now_us // _MINUTE_US, zone)
+                known = _time(question.now_us // _MINUTE_US, place.zone)
                 found[name] = {part: known[part] for part in parts or known if part in known}
             case _:
                 pass  # validation has told whoever wrote it; Cedar finds nothing and says so

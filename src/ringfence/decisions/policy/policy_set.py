@@ -10,6 +10,7 @@ from ringfence.decisions.policy.entity import (
     parties_of,
     server_of,
 )
+from ringfence.decisions.policy.fact import Surroundings
 from ringfence.decisions.policy.rule import Parties, Rule, can_match
 from ringfence.decisions.policy.schema import ARGUMENTS_OF
 from ringfence.decisions.policy.scope import compile_agent
@@ -51,7 +52,9 @@ class PolicySet:
         self._organisation = organisation
         self._files = tuple(rules)
         self._tools = tools
-        self._zone = ZoneInfo(organisation.timezone)
+        self._place = Surroundings(
+            zone=ZoneInfo(organisation.timezone), environment=organisation.environment
+        )
         self._compilations = Compilations()
         self._unfit: dict[tuple[tuple[str, ...], bytes], str] = {}
         self._scopes: dict[str, tuple[Rule, ...]] = {}
@@ -161,7 +164,7 @@ class PolicySet:
         about = About(
             entities=entities_of(agent, parties, self._organisation, self._labels(question, tool)),
             shape=shape or EMPTY,
-            zone=self._zone,
+            place=self._place,
             tool=tool,
             compilations=self._compilations,
         )

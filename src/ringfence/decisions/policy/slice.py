@@ -5,12 +5,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import final
-from zoneinfo import ZoneInfo
 
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.argument import Unheld, hold, wanted
 from ringfence.decisions.policy.engine import Compiled, Json
-from ringfence.decisions.policy.fact import facts
+from ringfence.decisions.policy.fact import Surroundings, facts
 from ringfence.decisions.policy.rule import ARGUMENTS, Parties, Rule, bodies
 from ringfence.decisions.policy.scope import SCOPE
 from ringfence.decisions.policy.shape import Shape
@@ -43,11 +42,11 @@ class Compilations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What is known of the two parties: entities, the shape of the arguments, the time zone."""
+    """What is known of the two parties: entities, the shape of the arguments, where it is."""
 
     entities: Sequence[Json]
     shape: Shape
-    zone: ZoneInfo
+    place: Surroundings
     tool: ToolFacts | None = None
     """What the shape and the labels were read from."""
     compilations: Compilations
@@ -68,10 +67,10 @@ class Slice:
         "_facts",
         "_parts",
         "_permits",
+        "_place",
         "_request",
         "_rules",
         "_shape",
-        "_zone",
         "problem",
         "rules",
         "tool",
@@ -84,7 +83,7 @@ class Slice:
         self.rules = tuple(rules)
         self.problem = problem
         self._shape = about.shape
-        self._zone = about.zone
+        self._place = about.place
         self.tool = about.tool
         reads = frozenset[tuple[str, ...]]().union(*(rule.reads for rule in rules))
         tests = frozenset[tuple[str, ...]]().union(*(rule.tests for rule in rules))
@@ -130,7 +129,7 @@ class Slice:
         """The facts that are read, as JSON: what Cedar is given, and what is cached under."""
         if self._parts is None and not self._facts:
             return "{}"
-        context = facts(question, self._zone, self._facts)
+        context = facts(question, self._place, self._facts)
         if self._parts is not None:
             context[ARGUMENTS] = hold(question.arguments, self._shape, self._parts)
         return json.dumps(context)
