@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.telemetry.event import intent, outcome
 
-from ringfence.telemetry.metric import CallKey, Meter, RefusalKey, Spread, Stage, join
+from ringfence.telemetry.metric import CallKey, Meter, RefusalKey, Spread, Stage, ToolCallKey, join
 
 
 @given(st.lists(st.integers(min_value=-5, max_value=2**40)))
@@ -60,3 +60,26 @@ def test_workers_are_summed_and_keep_their_own_counts() -> None:
         assert whole.refusals == [(RefusalKey("org_1", "triage", "out_of_scope"), 2)]
         assert sum(whole.stages[Stage.DECIDE].counts) == 2
         assert (whole.totals, whole.gauges) == ({"ledger_events": 8}, {"waiting": 2})
+
+
+def test_tool_calls_are_counted_by_what_came_of_them() -> None:
+    meter = Meter()
+    meter.tool_ended(intent("crm__get"), outcome(cost=3, duration_us=10))
+    meter.tool_ended(intent("crm__get"), outcome(cost=4, duration_us=20))
+    failed = outcome(duration_us=5)
+    failed.error = "429"
+    meter.tool_ended(intent("crm__get"), failed)
+    counted = dict(join([meter.read(), meter.read()]).tools)
+    good = counted[ToolCallKey("org_1", "triage", "crm__get", "ok")]
+    assert (good.calls, good.duration_us, good.cost_nano) == (4, 60, 14)
+    assert counted[ToolCallKey("org_1", "triage", "crm__get", "429")].calls == 2
+    assert not meter.read().calls
+
+
+def test_made_up_tools_do_not_grow_without_bound() -> None:
+    meter = Meter()
+    for number in range(3_000):
+        meter.tool_ended(intent(f"own__{number}"), outcome())
+    counted = dict(meter.read().tools)
+    assert len(counted) <= 2_001
+    assert counted[ToolCallKey("org_1", "triage", "others", "ok")].calls == 1_000

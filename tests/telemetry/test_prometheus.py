@@ -42,6 +42,16 @@ def test_what_was_counted_is_what_prometheus_reads() -> None:
     assert read["ringfence_workers[]"] == 2
 
 
+def test_tool_calls_are_told_by_agent_tool_and_result() -> None:
+    meter = Meter()
+    meter.tool_ended(intent("crm__get"), outcome(cost=500_000_000, duration_us=2_000_000))
+    read = samples(meter)
+    agent, tool = "('agent', 'triage')", "('tool', 'crm__get')"
+    assert read[f"ringfence_tool_calls_total[{agent}, ('result', 'ok'), {tool}]"] == 1
+    assert read[f"ringfence_tool_seconds_total[{agent}, {tool}]"] == 2.0
+    assert read[f"ringfence_tool_cost_usd_total[{agent}, {tool}]"] == 0.5
+
+
 def test_names_cannot_break_the_format() -> None:
     read = samples(Meter(), BUDGET)
     labels = [("holder", 'tri"age\n'), ("per", "day"), ("scope", "agent")]

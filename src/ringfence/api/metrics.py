@@ -74,6 +74,7 @@ def _own(measured: Measured, organisation: Organisation) -> Measured:
     return msgspec.structs.replace(
         measured,
         calls=[each for each in measured.calls if each[0].organisation == organisation.id],
+        tools=[each for each in measured.tools if each[0].organisation == organisation.id],
         refusals=[each for each in measured.refusals if each[0].organisation == organisation.id],
     )
 

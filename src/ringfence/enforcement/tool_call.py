@@ -438,6 +438,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         outcome.reported_by = AGENT if ticket.intent.enforced else ""
         cost = ticket.reservation.amount if ending.was_sent else ZERO
         self.closing.close(ticket, outcome, cost, None, ending.result, now_us)
+        self._meter.tool_ended(ticket.intent, outcome)
         if ticket.is_probe:
             agent = ticket.caller.runtime.agent
             self.breakers.lapsed(agent, ticket.live.identity.organisation, ticket.key)

@@ -8,6 +8,9 @@ import msgspec
 
 from ringfence.domain.event import Intent, Outcome
 
+_TOOLS_MOST = 2_000
+"""How many series tools may have at one worker: agents can make up names of their own tools."""
+_OTHERS = "others"
 _SLOTS = 32
 """Powers of two of a microsecond: the last bound is over half an hour."""
 
@@ -52,6 +55,29 @@ class CallKey(msgspec.Struct, frozen=True, order=True):
     status: str
 
 
+class ToolCallKey(msgspec.Struct, frozen=True, order=True):
+    """Tool calls that are counted together. `result` is `ok`, or the class of the error."""
+
+    organisation: str
+    agent: str
+    tool: str
+    result: str
+
+
+class ToolCallCount(msgspec.Struct):
+    """How many tool calls, how long they took in all, and what they cost."""
+
+    calls: int = 0
+    duration_us: int = 0
+    cost_nano: int = 0
+
+    def join(self, other: "ToolCallCount") -> None:
+        """Count the other's calls too."""
+        self.calls += other.calls
+        self.duration_us += other.duration_us
+        self.cost_nano += other.cost_nano
+
+
 class RefusalKey(msgspec.Struct, frozen=True, order=True):
     """Refusals that are counted together. `code` is the reason's."""
 
@@ -84,6 +110,7 @@ class Measured(msgspec.Struct, kw_only=True):
     """
 
     calls: list[tuple[CallKey, CallCount]] = []
+    tools: list[tuple[ToolCallKey, ToolCallCount]] = []
     refusals: list[tuple[RefusalKey, int]] = []
     stages: dict[Stage, Spread] = {}
     totals: dict[str, int] = {}
@@ -97,6 +124,7 @@ class Meter:
     def __init__(self) -> None:
         """Nothing has been counted."""
         self._calls: dict[CallKey, CallCount] = {}
+        self._tools: dict[ToolCallKey, ToolCallCount] = {}
         self._refusals: dict[RefusalKey, int] = {}
         self._stages = {stage: Spread() for stage in Stage}
         self.decided = self._stages[Stage.DECIDE].add
@@ -120,6 +148,19 @@ class Meter:
         if outcome.first_byte_us:
             self._first_byte(outcome.first_byte_us)
 
+    def tool_ended(self, intent: Intent, outcome: Outcome) -> None:
+        """Count a tool call that has been settled."""
+        result = outcome.error or outcome.status
+        key = ToolCallKey(intent.organisation, intent.agent_name, intent.resource, result)
+        count = self._tools.get(key)
+        if count is None:
+            if len(self._tools) >= _TOOLS_MOST:
+                key = msgspec.structs.replace(key, tool=_OTHERS)
+            count = self._tools.setdefault(key, ToolCallCount())
+        count.calls += 1
+        count.duration_us += outcome.duration_us
+        count.cost_nano += int(outcome.cost_nano)
+
     def refused(self, organisation: str, agent: str, code: str) -> None:
         """Count one refusal, a repeat too."""
         key = RefusalKey(organisation, agent, code)
@@ -129,6 +170,7 @@ class Meter:
         """What has been counted so far. The lists are new; the counts in them go on."""
         return Measured(
             calls=list(self._calls.items()),
+            tools=list(self._tools.items()),
             refusals=list(self._refusals.items()),
             stages=dict(self._stages),
         )
@@ -137,11 +179,14 @@ class Meter:
 def join(parts: Iterable[Measured]) -> Measured:
     """Several workers as one."""
     calls: dict[CallKey, CallCount] = {}
+    tools: dict[ToolCallKey, ToolCallCount] = {}
     refusals: dict[RefusalKey, int] = {}
     whole = Measured(stages={}, totals={}, gauges={})
     for part in parts:
         for key, count in part.calls:
             calls.setdefault(key, CallCount()).join(count)
+        for tool, called in part.tools:
+            tools.setdefault(tool, ToolCallCount()).join(called)
         for refusal, number in part.refusals:
             refusals[refusal] = refusals.get(refusal, 0) + number
         for stage, spread in part.stages.items():
@@ -150,5 +195,6 @@ def join(parts: Iterable[Measured]) -> Measured:
             for name, value in more.items():
                 sums[name] = sums.get(name, 0) + value
     whole.calls = sorted(calls.items())
+    whole.tools = sorted(tools.items())
     whole.refusals = sorted(refusals.items())
     return whole

@@ -14,7 +14,16 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import generate_latest
 
-from ringfence.telemetry.metric import CallCount, CallKey, Measured, RefusalKey, Spread, Stage
+from ringfence.telemetry.metric import (
+    CallCount,
+    CallKey,
+    Measured,
+    RefusalKey,
+    Spread,
+    Stage,
+    ToolCallCount,
+    ToolCallKey,
+)
 
 _NANO = 1_000_000_000
 _US_PER_S = 1_000_000
@@ -37,6 +46,7 @@ def render(measured: Measured, budgets: Sequence[BudgetGauge]) -> bytes:
         _Families(
             [
                 *_calls(measured.calls),
+                *_tools(measured.tools),
                 _refusals(measured.refusals),
                 *_budgets(budgets),
                 _stages(measured.stages),
@@ -79,6 +89,28 @@ def _calls(counted: Iterable[tuple[CallKey, CallCount]]) -> Iterator[Metric]:
         tokens.add_metric([agent, model, "input"], count.input_tokens)
         tokens.add_metric([agent, model, "output"], count.output_tokens)
     yield from (calls, cost, tokens)
+
+
+def _tools(counted: Iterable[tuple[ToolCallKey, ToolCallCount]]) -> Iterator[Metric]:
+    calls = CounterMetricFamily(
+        "ringfence_tool_calls",
+        "Tool calls that ended, by what came of them.",
+        labels=["agent", "tool", "result"],
+    )
+    seconds = CounterMetricFamily(
+        "ringfence_tool_seconds", "What tool calls took in all.", labels=["agent", "tool"]
+    )
+    cost = CounterMetricFamily(
+        "ringfence_tool_cost_usd", "What tool calls were charged.", labels=["agent", "tool"]
+    )
+    by_tool: dict[tuple[str, str], ToolCallCount] = {}
+    for key, count in counted:
+        calls.add_metric([key.agent, key.tool, key.result], count.calls)
+        by_tool.setdefault((key.agent, key.tool), ToolCallCount()).join(count)
+    for (agent, tool), count in by_tool.items():
+        seconds.add_metric([agent, tool], count.duration_us / _US_PER_S)
+        cost.add_metric([agent, tool], count.cost_nano / _NANO)
+    yield from (calls, seconds, cost)
 
 
 def _refusals(counted: Iterable[tuple[RefusalKey, int]]) -> Metric:

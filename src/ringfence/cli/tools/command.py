@@ -13,6 +13,7 @@ from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.terminal.text import harmless
 from ringfence.cli.tools.linting import lines_of, lint_target
 from ringfence.cli.tools.locking import Check, check_seen, lock_tools
+from ringfence.cli.tools.stats import show_stats
 from ringfence.cli.tools.watching import check_live
 from ringfence.cli.usage import Group
 
@@ -62,10 +63,14 @@ def tools() -> None:
 @tools.command("list")
 @click.option("--server", default="", help="Only the tools of one server.")
 @click.option("--held", "is_held", is_flag=True, help="Only those that may not be called.")
+@click.option("--stats", "is_stats", is_flag=True, help="How the last seven days' calls fared.")
 @JSON
 @at_organisation
-def list_(place: Place, *, server: str, is_held: bool, is_json: bool) -> None:
+def list_(place: Place, *, server: str, is_held: bool, is_stats: bool, is_json: bool) -> None:
     """List every tool that a server was seen to offer, and how it stands."""
+    if is_stats:
+        show_stats(place, server, is_json=is_json)
+        return
     asked = {"server": server or None, "is_held": "true" if is_held else None}
     with connect(place) as plane:
         items = plane.listing("/tools", None, **asked)
