@@ -202,3 +202,34 @@ def test_a_known_array_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_source_is_an_agent_with_its_client(client: str, source: str) -> None:
     assert source_of("agt_1", client) == source
+
+
+def test_a_client_that_declares_other_tools_at_each_call_is_looked_at_now_and_then() -> None:
+    async def story() -> int:
+        world = World(_configured())
+        listings: list[ToolListing] = []
+        world.worker.tools.on_seen = listings.append
+        for at in range(60):
+            await world.ask(body=chat(tools=[_tool(f"t{at}")]), headers=_OLD)
+        seen = len(listings)
+        world.clock.advance(11_000_000)
+        await world.ask(body=chat(tools=[_tool("late")]), headers=_OLD)
+        assert len(listings) == seen + 1
+        return seen
+
+    assert asyncio.run(story()) == 50
+
+
+def test_an_agent_that_makes_up_clients_has_one_source_for_the_rest() -> None:
+    async def story() -> set[str]:
+        world = World(_configured())
+        listings: list[ToolListing] = []
+        world.worker.tools.on_seen = listings.append
+        for at in range(30):
+            tools = [_tool(f"t{at}")]
+            await world.ask(body=chat(tools=tools), headers={"user-agent": f"client{at}/1"})
+        return {each.source for each in listings}
+
+    sources = asyncio.run(story())
+    assert len(sources) == 21
+    assert "agent/agt_triage/others" in sources

@@ -179,3 +179,16 @@ def test_tools_that_a_configured_provider_refuses_are_told_of_once() -> None:
         ("crm__put", "anthropic", "left out of requests"),
     ]
     assert refused[0][3]["path"] == "schema"
+
+
+def test_a_tool_that_is_another_one_at_each_look_does_not_fill_the_record() -> None:
+    keeping = Keeping()
+    keeping.custody.seen(listing(tool("now")))
+    for at in range(50):
+        keeping.custody.seen(listing(tool("now", f"It is {at} o'clock.")))
+    told = [note for note in keeping.notes if note[1] == "finding.tool_drift"]
+    assert len(told) == 20
+    assert told[-1][3]["then"] == "it keeps changing; further changes are not told"
+    keeping.custody.accept(_ACME, "crm", "now", actor="user:ann", now_us=9)
+    keeping.custody.seen(listing(tool("now", "Else.")))
+    assert keeping.notes[-1][3]["state"] == "changed"

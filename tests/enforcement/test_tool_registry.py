@@ -5,6 +5,7 @@ from tests.enforcement.test_directory import configuration
 from tests.gateways.world import organisation
 
 from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolServer, ToolState
+from ringfence.domain.tool_rule import ToolRules
 from ringfence.domain.tool_source import FIRST_USE, ToolListing
 from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.enforcement.directory import Directory
@@ -218,3 +219,24 @@ def test_a_client_that_makes_up_names_is_known_in_bounds() -> None:
     source = known.source(_ACME, _SDK)
     assert source is not None
     assert len(source.pins) == len(source.listing.raw) == DECLARED_KEPT
+
+
+def test_a_tool_has_the_labels_of_its_server_s_lists() -> None:
+    directory = Directory()
+    rules = ToolRules(labels=(("get_*", frozenset({"untrusted"})),))
+    crm = ToolServer(name="crm", rules=rules)
+    directory.install(configuration(replace(organisation(), tools={"crm": crm})), {})
+    known = ToolRegistry(directory, ManualClock())
+    known.observe(_ACME, "crm", [tool("get_mail"), tool("put")], "", "")
+    labels = {each.key.name: each.labels for each in known.listed(_ACME, "crm")}
+    assert labels == {"get_mail": frozenset({"untrusted"}), "put": frozenset()}
+
+
+def test_the_same_listing_in_the_other_era_is_no_news() -> None:
+    sink = _Sink()
+    known = registry(sink)
+    known.observe(_ACME, "crm", [tool("get")], "crm 1", "2025-11-25")
+    known.observe(_ACME, "crm", [tool("get")], "crm 1", "2026-07-28")
+    assert len(sink.listings) == 1
+    known.observe(_ACME, "crm", [tool("get")], "crm 2", "2026-07-28")
+    assert len(sink.listings) == 2

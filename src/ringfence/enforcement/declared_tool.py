@@ -37,6 +37,12 @@ _STRICT: Final = {
     ToolDialect.ANTHROPIC: ToolDialect.ANTHROPIC_STRICT,
 }
 _CLIENT: Final = re.compile(r"[A-Za-z0-9.-]{1,40}")
+_ARRAYS_KEPT: Final = 32
+"""How many arrays of one organisation and dialect are remembered, with all that they hold."""
+_FREE_LOOKS: Final = 50
+_LOOK_EVERY_US: Final = 10_000_000
+_CLIENTS_KEPT: Final = 20
+_OTHERS: Final = "others"
 _CALLERS_KEPT: Final = 1000
 """How many agents with their clients are known to have declared one array."""
 
@@ -92,6 +98,7 @@ class Declarations:
         self._registry = registry
         self._findings = findings
         self._arrays: dict[tuple[str, Dialect], Memo[_Array]] = {}
+        self._clients: dict[str, dict[str, _Pace]] = {}
 
     def look(self, caller: Caller, client: str, request: ModelRequest) -> Amended | Reason | None:
         """What must be sent instead of a request, or why not; None to send it as it is.
@@ -137,20 +144,33 @@ class Declarations:
     def _memo(self, organisation: str, dialect: Dialect) -> Memo[_Array]:
         memo = self._arrays.get((organisation, dialect))
         if memo is None:
-            memo = self._arrays[organisation, dialect] = Memo(partial(_Array, dialect))
+            memo = self._arrays[organisation, dialect] = Memo(
+                partial(_Array, dialect), entries=_ARRAYS_KEPT
+            )
         return memo
 
     def _observe(self, organisation: str, agent: str, client: str, array: _Array) -> None:
+        pace = self._pace(agent, client)
+        if not pace.may_look(self._findings.clock.monotonic_us()):
+            return
         if len(array.callers) < _CALLERS_KEPT:
             array.callers.add((agent, client))
-        source = source_of(agent, client)
+        source = pace.source
         definitions = [each for one in array.declarations for each in _definition(source, one)]
         self._registry.observe(organisation, source, definitions, client[:120], array.dialect.value)
+
+    def _pace(self, agent: str, client: str) -> "_Pace":
+        """How often an agent's client is looked at; an agent with many has one for the rest."""
+        known = self._clients.setdefault(agent, {})
+        source = source_of(agent, client)
+        if source not in known and len(known) >= _CLIENTS_KEPT:
+            source = source_of(agent, _OTHERS)
+        return known.setdefault(source, _Pace(source))
 
     def _held(
         self, organisation: str, agent: Agent, agent_id: str, client: str, array: _Array
     ) -> Reason | None:
-        source = source_of(agent_id, client)
+        source = self._pace(agent_id, client).source
         accepted = self._registry.pins(organisation, source)
         for name, pin in array.pins().items():
             if accepted.get(name) != pin:
@@ -158,6 +178,28 @@ class Declarations:
                 why = "nobody has accepted it" if is_new else "it is not defined as it was accepted"
                 return reason.declared_tool_held(agent, f"{source}__{name}", why)
         return None
+
+
+@final
+class _Pace:
+    """Bounds what a client costs that declares other tools at each call.
+
+    The first arrays are all looked at; then one every few seconds is enough to see a change.
+    """
+
+    __slots__ = ("_last_us", "_looks", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._looks = 0
+        self._last_us = 0
+
+    def may_look(self, now_us: int) -> bool:
+        if self._looks >= _FREE_LOOKS and now_us - self._last_us < _LOOK_EVERY_US:
+            return False
+        self._looks += 1
+        self._last_us = now_us
+        return True
 
 
 def source_of(agent: str, client: str) -> str:

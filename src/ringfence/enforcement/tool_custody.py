@@ -36,6 +36,8 @@ DRIFT: Final = "finding.tool_drift"
 NO_TOOLS: Final = "finding.no_tools"
 REFUSED: Final = "finding.tool_refused_by_provider"
 _SHOWN: Final = 5
+_TOLD_MOST: Final = 20
+"""Of one tool, between two starts."""
 _Place = tuple[str, str]
 
 
@@ -74,6 +76,7 @@ class ToolCustody:
             (each.listing.organisation, each.listing.source): each for each in sources
         }
         self._noted: dict[tuple[_Place, str], str] = {}
+        self._told: dict[tuple[_Place, str], int] = {}
         self.on_known: Callable[[ToolSource], None] | None = None
         """Told whenever a source is known otherwise than before; spreads it to workers."""
 
@@ -113,9 +116,7 @@ class ToolCustody:
         """Take what a worker was told by a source; gives the truth about it."""
         place = (listing.organisation, listing.source)
         before = self._sources.get(place)
-        if before is not None and is_same(
-            before.listing, listing.raw, listing.version, listing.era
-        ):
+        if before is not None and is_same(before.listing, listing.raw, listing.version):
             return before
         known = known_after(before, listing, elsewhere(self._sources.values(), *place))
         self._put(known)
@@ -154,6 +155,7 @@ class ToolCustody:
                     pinned_by=actor,
                 )
             )
+        self._told.pop(((organisation, source), tool), None)
         accepted = msgspec.structs.replace(known, pins=tuple(kept))
         self._put(accepted)
         return accepted
@@ -192,8 +194,16 @@ class ToolCustody:
             if self._noted.get((place, name), "") != mark:
                 self._noted[place, name] = mark
                 if mark:
-                    subject = f"{listing.source}__{name}"
-                    self._note(listing.organisation, DRIFT, subject, _detail(each, listing))
+                    self._note_drift(place, name, _detail(each, listing))
+
+    def _note_drift(self, place: _Place, name: str, detail: dict[str, str]) -> None:
+        """Tell of a change, but not for ever of a tool that is another one at each look."""
+        told = self._told[place, name] = self._told.get((place, name), 0) + 1
+        if told > _TOLD_MOST:
+            return
+        if told == _TOLD_MOST:
+            detail["then"] = "it keeps changing; further changes are not told"
+        self._note(place[0], DRIFT, f"{place[1]}__{name}", detail)
 
     def _note_refused(self, place: _Place, standing: Mapping[str, Standing]) -> None:
         """Tell of each tool that a provider of the configuration would refuse, once."""

@@ -11,6 +11,7 @@ from ringfence.analysis.tool_pin import pin_of
 from ringfence.analysis.tool_text import skeleton
 from ringfence.analysis.tool_view import inward, outward
 from ringfence.analysis.tool_view import view as viewed
+from ringfence.decisions.failure_rule import labels_of
 from ringfence.decisions.permission import UNNAMED, tier_of
 from ringfence.domain.error import PeerError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
@@ -124,7 +125,7 @@ class ToolRegistry:
         place = (organisation, server)
         raw = tuple(each.raw for each in listing)
         before = self._sources.get(place)
-        if before is not None and is_same(before.listing, raw, version, era):
+        if before is not None and is_same(before.listing, raw, version):
             return
         seen = ToolListing(
             organisation=organisation,
@@ -202,15 +203,15 @@ def is_declared(source: str) -> bool:
     return "/" in source
 
 
-def is_same(listing: ToolListing, raw: tuple[bytes, ...], version: str, era: str) -> bool:
+def is_same(listing: ToolListing, raw: tuple[bytes, ...], version: str) -> bool:
     """Whether a listing says nothing new.
 
-    A client declares now these tools and now those, so that what is declared is new only if one of
-    its tools is.
+    A server of both eras lists the same in either. A client declares now these tools and now those,
+    so that what is declared is new only if one of its tools is.
     """
     if is_declared(listing.source):
         return set(raw) <= set(listing.raw)
-    return (listing.raw, listing.version, listing.era) == (raw, version, era)
+    return (listing.raw, listing.version) == (raw, version)
 
 
 def known_after(
@@ -317,6 +318,7 @@ def _registered(server: ToolServer | None, each: Standing, view: ToolView | None
         state=state,
         why=why,
         tier=UNNAMED if server is None else tier_of(server, key.name, own.key.name),
+        labels=frozenset() if server is None else labels_of(server.rules, own.key.name),
         view=view,
     )
 

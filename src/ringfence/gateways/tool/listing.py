@@ -215,11 +215,12 @@ class Lists:
         raws = tuple(reply.result for reply in replies)
         known = self._registry.source(link.organisation, link.server.name)
         if raws != link.listed or known is None:
-            self._observe(way, [entry for each in pages for entry in each.entries])
+            version = identity.server_of(raws[0], way.channel.greeting)
+            self._observe(way, [entry for each in pages for entry in each.entries], version)
             link.listed = raws
         return raws[0]
 
-    def _observe(self, way: Way, entries: Sequence[bytes]) -> None:
+    def _observe(self, way: Way, entries: Sequence[bytes], version: str) -> None:
         server = way.link.server.name
         found = []
         for entry in entries:
@@ -228,7 +229,7 @@ class Lists:
             except PeerError as error:
                 _LOG.warning("a tool of %s cannot be read and is not offered: %s", server, error)
         era = way.channel.era.value
-        self._registry.observe(way.link.organisation, server, found, way.channel.version, era)
+        self._registry.observe(way.link.organisation, server, found, version, era)
 
     async def _page(self, way: Way, method: str, cursor: str) -> Reply:
         """One page of a server. Raises FailedError, and McpError if it answers with an error."""
