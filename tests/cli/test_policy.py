@@ -98,3 +98,11 @@ def test_without_a_folder_it_is_said_what_to_do(stopped: Installation) -> None:
     assert result.code == 2
     assert "policies: policies/" in result.err
     assert stopped.call("policy", "check", "--organisation", "ghost").code == 2
+
+
+def test_the_schema_is_printed_for_editors(governed: Installation) -> None:
+    found = governed.call("policy", "schema").json()
+    assert "Agent" in found[""]["entityTypes"]
+    assert "tool.call" in found[""]["actions"]
+    unknown = governed.call("policy", "schema", "crm__refund")
+    assert (unknown.code, "tools list" in unknown.err) == (2, True)

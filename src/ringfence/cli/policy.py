@@ -164,6 +164,29 @@ def explain(place: Place, *, is_json: bool, **asked: str | None) -> None:
     say(_explained(msgspec.json.decode(answer, type=_Explained), Style.of(sys.stdout)))
 
 
+@policy.command("schema")
+@click.argument("tool", required=False)
+@at_organisation
+def schema(place: Place, tool: str | None) -> None:
+    """Print the Cedar schema that policies are validated against, as JSON, for editors.
+
+    With TOOL (server__tool), calls of tools have the arguments of this one.
+    """
+    shaping: Any = importlib.import_module("ringfence.decisions.policy.shape")
+    module: Any = importlib.import_module("ringfence.decisions.policy.schema")
+    shape = shaping.EMPTY
+    if tool is not None:
+        known = _known_tools(place)
+        if tool not in known:
+            raise UsageError(
+                "tool_unknown",
+                f"no tool `{tool}` has been listed",
+                help="`ringfence tools list` shows those that have",
+            )
+        shape = shaping.shape_of(known[tool].input_schema)
+    say_json(module.schema(shape))
+
+
 @policy.command("init")
 @click.argument("name", required=False)
 @click.option("--agent", help="The agent that it is about.", shell_complete=complete_agent)
