@@ -25,6 +25,7 @@ from ringfence.api import (
     tool_lint,
     tool_stats,
     trace,
+    undo,
     upstream,
     user,
 )
@@ -47,6 +48,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     *tool.ROUTES,
     *tool_lint.ROUTES,
     *tool_stats.ROUTES,
+    *undo.ROUTES,
     *trace.ROUTES,
     *reliability.ROUTES,
     *policy.ROUTES,

@@ -7,6 +7,7 @@ import msgspec
 
 from ringfence.analysis.reliability import Outlook
 from ringfence.analysis.trace import Branch
+from ringfence.analysis.undo import Undo
 from ringfence.cli.connection import Connection, Place, connect
 from ringfence.cli.option import JSON, at_organisation, complete_agent, segment
 from ringfence.cli.reliability import outlook_lines
@@ -16,6 +17,7 @@ from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.trace.rendering import render
 from ringfence.cli.trace.step import dollars
+from ringfence.cli.trace.undoing import undo_lines
 from ringfence.cli.usage import Group
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.invocation import InvocationState
@@ -125,6 +127,32 @@ def show(  # noqa: PLR0913 (one for each word of the command line)
     seen = msgspec.json.decode(expected, type=_Expected).outlook
     if seen is not None:
         say(["", *outlook_lines(seen, style)])
+
+
+@trace.command("undo")
+@click.argument("identifier", metavar="ID")
+@JSON
+@at_organisation
+def undo(place: Place, *, identifier: str, is_json: bool) -> None:
+    """Propose how to undo a trace, or one action: the last first, and what cannot be undone.
+
+    Nothing is done by this. Each call that it proposes is made like any other: policies decide
+    about it, and where they ask, a person.
+    """
+    with connect(place) as plane:
+        answer = plane.get(f"/traces/{segment(identifier)}/undo")
+    if is_json:
+        say_json(msgspec.Raw(answer))
+        return
+    found = msgspec.json.decode(answer, type=_Plan).steps
+    if not found:
+        hint("nothing that it did changed anything")
+        return
+    say(undo_lines(found, Style.of(sys.stdout)))
+
+
+class _Plan(msgspec.Struct):
+    steps: list[Undo]
 
 
 def _newest(plane: Connection, agent: str | None) -> str:
