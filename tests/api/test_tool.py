@@ -16,6 +16,9 @@ from ringfence.domain.tool_view import ToolView
 
 
 def see(plane: Plane, *tools: ToolDefinition, source: str = "crm", seen_us: int = 5) -> None:
+    known = plane.acme.tools
+    if source not in known:
+        plane.load(replace(plane.acme, tools={**known, source: ToolServer(name=source)}))
     plane.tools.seen(
         ToolListing(
             organisation=plane.acme.id,

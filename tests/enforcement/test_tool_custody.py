@@ -192,3 +192,12 @@ def test_a_tool_that_is_another_one_at_each_look_does_not_fill_the_record() -> N
     keeping.custody.accept(_ACME, "crm", "now", actor="user:ann", now_us=9)
     keeping.custody.seen(listing(tool("now", "Else.")))
     assert keeping.notes[-1][3]["state"] == "changed"
+
+
+def test_a_server_that_is_configured_no_more_is_not_shown_and_shadows_nobody() -> None:
+    acme = replace(organisation(), tools={"crm": ToolServer(name="crm")})
+    keeping = Keeping(configuration=configuration(acme))
+    keeping.custody.seen(listing(tool("refund", server="old")))
+    keeping.custody.seen(listing(tool("refund")))
+    assert _states(keeping) == {"refund": ToolState.OK}
+    assert [each.listing.source for each in keeping.custody.of(_ACME)] == ["crm"]

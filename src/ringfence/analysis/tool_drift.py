@@ -87,12 +87,12 @@ def _unpinned(
     beside: Mapping[str, ToolDefinition],
     elsewhere: Mapping[str, str],
 ) -> Standing:
-    before = former.get(content_of(listed))
-    if before is not None:
-        return _held(listed, ToolState.RENAMED, f"it has the content of `{before}`, which is gone")
     problem = unsafe(listed, beside)
     if problem:
         return _held(listed, ToolState.QUARANTINED, problem)
+    before = former.get(content_of(listed))
+    if before is not None:
+        return _held(listed, ToolState.RENAMED, f"it has the content of `{before}`, which is gone")
     first = elsewhere.get(skeleton(listed.key.name))
     if first is not None:
         return _held(listed, ToolState.SHADOWED, f"`{first}` had this name, or one like it, first")

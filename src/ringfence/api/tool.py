@@ -15,6 +15,7 @@ from ringfence.analysis.tool_text import visible
 from ringfence.analysis.tool_use import Use, usage
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.route import BUILDER, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
+from ringfence.decisions.failure_rule import labels_of
 from ringfence.decisions.permission import UNNAMED, tier_of
 from ringfence.domain.action import ActionKind
 from ringfence.domain.error import UsageError
@@ -77,6 +78,8 @@ class ToolLine(msgspec.Struct, frozen=True, kw_only=True):
     state: ToolState
     why: str
     tier: str
+    owner: str
+    labels: list[str]
     description: str
     pin: str
     listed_pin: str
@@ -239,6 +242,8 @@ def _line(
         state=each.state,
         why=visible(each.why),
         tier=(UNNAMED if server is None else tier_of(server, name)).name.lower(),
+        owner="" if server is None else server.owner,
+        labels=sorted(labels_of(server.rules, name)) if server is not None else [],
         description=visible(each.definition.description)[:_SHOWN],
         pin=each.pin,
         listed_pin=_listed_pin(each),

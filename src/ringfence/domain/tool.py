@@ -53,6 +53,8 @@ class ToolServer:
     call_timeout_s: float = 60.0
     tiers: tuple[tuple[str, PermissionTier], ...] = ()
     """Pattern of tool names and the tier they have, in the order of the file."""
+    owner: str = ""
+    """The user who answers for it; empty if nobody was named."""
     views: tuple[ToolView, ...] = ()
     """What clients see of its tools; a tool without a view is seen as it is."""
     rules: ToolRules = USUAL

@@ -85,8 +85,14 @@ class ToolCustody:
         return tuple(self._sources.values())
 
     def of(self, organisation: str) -> tuple[ToolSource, ...]:
-        """The sources of one organisation, by name."""
-        found = [each for place, each in self._sources.items() if place[0] == organisation]
+        """The sources of one organisation, by name; not servers that are configured no more."""
+        home = home_of(self._configuration(), organisation)
+        found = [
+            each
+            for place, each in self._sources.items()
+            if place[0] == organisation
+            and (home is None or is_declared(place[1]) or place[1] in home.tools)
+        ]
         return tuple(sorted(found, key=lambda each: each.listing.source))
 
     def find(self, organisation: str, source: str) -> ToolSource | None:
@@ -106,10 +112,11 @@ class ToolCustody:
         known = self.find(organisation, source)
         if known is None:
             return {}
+        home = home_of(self._configuration(), organisation)
         return judge(
             readable(source, known.listing.raw),
-            pinned(home_of(self._configuration(), organisation), known),
-            elsewhere(self._sources.values(), organisation, source),
+            pinned(home, known),
+            elsewhere(self._sources.values(), home, organisation, source),
         )
 
     def seen(self, listing: ToolListing) -> ToolSource:
@@ -118,7 +125,9 @@ class ToolCustody:
         before = self._sources.get(place)
         if before is not None and is_same(before.listing, listing.raw, listing.version):
             return before
-        known = known_after(before, listing, elsewhere(self._sources.values(), *place))
+        home = home_of(self._configuration(), listing.organisation)
+        others = elsewhere(self._sources.values(), home, *place)
+        known = known_after(before, listing, others)
         self._put(known)
         self._note_listing(known, is_first=before is None)
         return known

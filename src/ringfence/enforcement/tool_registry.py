@@ -195,7 +195,8 @@ class ToolRegistry:
         return _seen(home, standing)
 
     def _elsewhere(self, place: _Place) -> Mapping[str, str]:
-        return elsewhere(self._sources.values(), *place)
+        home = home_of(self._directory.configuration, place[0])
+        return elsewhere(self._sources.values(), home, *place)
 
 
 def is_declared(source: str) -> bool:
@@ -250,13 +251,19 @@ def pin_at(seen: ToolListing, each: ToolDefinition) -> ToolPin:
     )
 
 
-def elsewhere(sources: Iterable[ToolSource], organisation: str, source: str) -> dict[str, str]:
-    """What other sources of an organisation have pinned, by what the name looks like."""
+def elsewhere(
+    sources: Iterable[ToolSource], home: Organisation | None, organisation: str, source: str
+) -> dict[str, str]:
+    """What other servers of an organisation have pinned, by what the name looks like.
+
+    One that the configuration names no more takes no name from anybody.
+    """
     return {
         skeleton(pin.name): f"{each.listing.source}__{pin.name}"
         for each in sources
         if each.listing.organisation == organisation and each.listing.source != source
         if not is_declared(each.listing.source) and not is_declared(source)
+        if home is None or each.listing.source in home.tools
         for pin in each.pins
     }
 

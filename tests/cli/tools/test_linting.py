@@ -44,6 +44,9 @@ def test_a_command_is_judged_without_registering_it(stopped: Installation) -> No
 def test_a_server_of_the_plane_is_judged_from_what_it_was_seen_to_list(
     stopped: Installation,
 ) -> None:
+    path = stopped.folder / "ringfence.yaml"
+    servers = "tools:\n  crm: {url: https://crm.example/mcp}\n"
+    path.write_text(path.read_text(encoding="utf-8") + servers, encoding="utf-8")
     assert stopped.call("agent", "token", "triage").code == 0
     see(stopped, tool("find_it", "Finds one ticket by its number."))
     result = stopped.call("tools", "lint", "crm")

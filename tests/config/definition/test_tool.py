@@ -51,3 +51,9 @@ def test_a_server_under_a_url_has_a_credential_and_tiers(
             ("get_?", PermissionTier.READ),
         ),
     )
+
+
+def test_a_server_has_an_owner(load_text: Callable[..., Loaded]) -> None:
+    text = HEAD + "  t: {command: [run], owner: ann@acme.example}\nusers: {ann@acme.example: {}}\n"
+    servers = load_text(text).configuration.organisations["acme"].tools
+    assert servers["t"].owner == "ann@acme.example"

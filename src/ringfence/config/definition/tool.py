@@ -21,8 +21,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 def read_servers(root: Section) -> dict[str, ToolServer]:
     """Read `tools`."""
     definitions = root.named("tools", "tool server", pattern=_SERVER, rule=_SERVER_HELP)
-    servers = root.names("tools")
-    return {name: _read(name, section, servers) for name, section in definitions}
+    servers, users = root.names("tools"), root.names("users")
+    return {name: _read(name, section, servers, users) for name, section in definitions}
 
 
 def read_patterns(section: Section, servers: Mapping[str, object]) -> tuple[str, ...]:
@@ -43,7 +43,9 @@ def _judge_pattern(item: Item, section: Section, servers: Mapping[str, object]) 
         section.problem(item.place, what, nearest(item.written.partition("__")[0], servers))
 
 
-def _read(name: str, section: Section, servers: Mapping[str, object]) -> ToolServer:
+def _read(
+    name: str, section: Section, servers: Mapping[str, object], users: Mapping[str, object]
+) -> ToolServer:
     _judge_kind(section)
     server = ToolServer(
         name=name,
@@ -53,12 +55,18 @@ def _read(name: str, section: Section, servers: Mapping[str, object]) -> ToolSer
         is_run_by_agent=section.says("runs", "agent"),
         credential=section.credential(),
         tiers=_read_tiers(section),
+        owner=_read_owner(section, users),
         views=read_views(section),
         rules=read_rules(section, servers),
     )
     section.close()
     section.reading.unenforced.append(("tools", section.where, section.place))
     return server
+
+
+def _read_owner(section: Section, users: Mapping[str, object]) -> str:
+    item = section.item("owner")
+    return item.value if item is not None and section.reference(item, "user", users) else ""
 
 
 _KINDS = ("command", "url", "runs")
