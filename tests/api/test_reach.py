@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_what_the_rights_add_up_to_is_shown(reaching: Plane) -> None:
     assert "crm__send_offer" in away["does"]
     unused = [(each["key"], each["pattern"]) for each in found["unused"]]
     assert ("tools", "crm__*") in unused
+
+
+def test_an_agent_that_may_only_look_cannot_use_what_providers_run(reaching: Plane) -> None:
+    triage = replace(reaching.acme.agents["triage"], autonomy=Autonomy.OBSERVE)
+    reaching.load(replace(reaching.acme, agents={"triage": triage}))
+    found = reaching.ask("GET", "agents/triage/reach").json()["reach"]
+    gates = {each["name"]: each["gate"] for each in found["rights"]}
+    assert (gates["small: web_search"], gates["crm__erase"]) == ("deny", "deny")
+    assert found["ungated"] == []
 
 
 def test_uses_are_counted_since_a_time(reaching: Plane) -> None:

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from tests.gateways.world import (
+    RATES,
     World,
     agent,
     always,
@@ -10,12 +11,14 @@ from tests.gateways.world import (
     error_of,
     model,
     organisation,
+    respond,
     whole,
 )
 
-from ringfence.domain.agent import Scope
+from ringfence.domain.agent import Autonomy, Scope
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicySource
+from ringfence.domain.price import RateCard
 
 _FALLBACK = {"small": model("small", fallback=("other",)), "other": model("other", "spare")}
 
@@ -130,3 +133,36 @@ def test_without_policies_on_models_none_is_asked(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("ringfence.enforcement.policy.Policies.decide", fail)
     assert _ask('forbid (principal, action == Action::"tool.call", resource);')[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("autonomy", "tools", "status"),
+    [
+        (Autonomy.OBSERVE, [{"type": "web_search"}], 403),
+        (Autonomy.OBSERVE, [], 200),
+        (Autonomy.ASK_ALWAYS, [{"type": "web_search"}], 403),
+        (Autonomy.ASK_IRREVERSIBLE, [{"type": "web_search"}], 200),
+    ],
+)
+def test_the_providers_tools_need_an_autonomy_that_lets_them(
+    autonomy: Autonomy, tools: list[object], status: int
+) -> None:
+    searching = model(
+        "small",
+        price=RateCard(rates=RATES, hosted=(("web_search", 1),)),
+        hosted_tools=frozenset({"web_search"}),
+        hosted_uses=1,
+        hosted_tokens=0,
+    )
+
+    async def story() -> None:
+        whole_ = organisation(
+            models={"small": searching}, agents={"triage": agent(autonomy=autonomy)}
+        )
+        world = World(whole_)
+        response = await world.ask("/v1/responses", respond(tools=tools))
+        assert response.status == status
+        if status == 403:
+            assert code_of(response) == "policy_denied"
+
+    asyncio.run(story())

@@ -80,7 +80,8 @@ def _reach(
         _right(organisation, agent, policies, used, kind, name, now_us)
         for kind, name in _resources(organisation, agent, tools)
     ]
-    rights += _hosted(organisation, agent)
+    gate = DENY if policies.gates_hosted_tools(agent.name) else OPEN
+    rights += _hosted(organisation, agent, gate)
     scope = agent.scope
     lines = [
         *(("models", name) for name in sorted(scope.models)),
@@ -171,7 +172,7 @@ def _credential(organisation: Organisation, kind: ActionKind, name: str) -> str:
     return ""
 
 
-def _hosted(organisation: Organisation, agent: Agent) -> Iterator[Right]:
+def _hosted(organisation: Organisation, agent: Agent, gate: str) -> Iterator[Right]:
     """What providers run for the agent's models, out of our sight."""
     for model in sorted(agent.scope.models):
         for tool in sorted(organisation.models[model].hosted_tools):
@@ -179,7 +180,7 @@ def _hosted(organisation: Organisation, agent: Agent) -> Iterator[Right]:
                 kind=ActionKind.MODEL_CALL,
                 name=f"{model}: {tool}",
                 tier=HOSTED.name.lower(),
-                gate=OPEN,
+                gate=gate,
                 labels=("untrusted",),
             )
 

@@ -31,9 +31,14 @@ class ModelPolicies:
         A model call cannot wait for a person: where one would have to be asked, it is refused.
         """
         found = self._policies.of(live.runtime.organisation.id)
-        if found is None or not found.speaks_of_models:
+        if found is None:
             return route
-        arguments = _arguments(request) if found.reads_requests else b""
+        agent = live.runtime.agent.name
+        is_gated = bool(request.hosted_tools) and found.gates_hosted_tools(agent)
+        if not (is_gated or found.speaks_of_models):
+            return route
+        reads = is_gated or found.reads_requests or found.gates_hosted_tools(agent)
+        arguments = _arguments(request) if reads else b""
         allowed: set[str] = set()
         for leg in route.legs:
             question = question_of(
@@ -55,7 +60,7 @@ class ModelPolicies:
         """Whether a model is worth showing to an agent."""
         found = self._policies.of(runtime.organisation.id)
         if found is None or not found.speaks_of_models:
-            return True
+            return True  # whether it may use the provider's tools hides no model
         tier = PermissionTier.READ
         question = question_of(runtime, ActionKind.MODEL_CALL, model, tier=tier, now_us=now_us)
         return self._policies.may_list(question)

@@ -67,9 +67,31 @@ def test_asking_a_person_needs_no_person() -> None:
 
 
 def test_a_model_call_is_not_gated_by_autonomy() -> None:
-    asked = question("small", action=ActionKind.MODEL_CALL)
+    raw = '{"operation": "chat", "stream": true, "tools": ["a"], "hosted_tools": []}'
+    asked = question("small", raw, action=ActionKind.MODEL_CALL)
     for autonomy in (Autonomy.OBSERVE, Autonomy.ASK_ALWAYS):
         assert policies(autonomy=autonomy).decide(asked).verdict is _ALLOW
+
+
+@pytest.mark.parametrize(
+    ("autonomy", "hosted", "verdict"),
+    [
+        (Autonomy.OBSERVE, '["web_search"]', _DENY),
+        (Autonomy.OBSERVE, "[]", _ALLOW),
+        (Autonomy.ASK_ALWAYS, '["web_search"]', _DENY),
+        (Autonomy.ASK_IRREVERSIBLE, '["web_search"]', _ALLOW),
+        (Autonomy.ACT_IN_SCOPE, '["web_search"]', _ALLOW),
+    ],
+)
+def test_tools_that_the_provider_runs_need_an_autonomy_that_lets_them(
+    autonomy: Autonomy, hosted: str, verdict: PolicyVerdict
+) -> None:
+    raw = f'{{"operation": "chat", "stream": false, "tools": [], "hosted_tools": {hosted}}}'
+    asked = question("small", raw, action=ActionKind.MODEL_CALL)
+    whole = policies(autonomy=autonomy)
+    assert whole.decide(asked).verdict is verdict
+    gates = {Autonomy.OBSERVE, Autonomy.ASK_ALWAYS}
+    assert whole.gates_hosted_tools("triage") is (autonomy in gates)
 
 
 def test_compiled_policies_say_where_they_come_from() -> None:

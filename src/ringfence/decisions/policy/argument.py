@@ -160,7 +160,7 @@ def _value(value: object, shape: Shape, parts: Wanted, where: str) -> object:
             return _whole(_exact(value), where)
         case Kind.NUMBER, int() | float() | Decimal():
             return _decimal(_exact(value), where)
-        case Kind.SET, list(items):
+        case Kind.SET, (list() | tuple()) as items:
             element = shape.element or OPAQUE
             return [
                 _value(each, element, Wanted(), f"an element of {where}")

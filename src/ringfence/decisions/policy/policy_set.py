@@ -13,7 +13,7 @@ from ringfence.decisions.policy.entity import (
 from ringfence.decisions.policy.fact import Surroundings
 from ringfence.decisions.policy.rule import Parties, Rule, can_match
 from ringfence.decisions.policy.schema import ARGUMENTS_OF
-from ringfence.decisions.policy.scope import compile_agent
+from ringfence.decisions.policy.scope import compile_agent, gates_hosted_tools
 from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
 from ringfence.decisions.policy.slice import About, Compilations, Slice
 from ringfence.decisions.policy.validation import method_shape, problem_with
@@ -83,6 +83,11 @@ class PolicySet:
     def reads_requests(self) -> bool:
         """Whether any of these reads what such a call asks for."""
         return bool(self._read)
+
+    def gates_hosted_tools(self, agent: str) -> bool:
+        """Whether an agent's own autonomy has a say in its calls with tools of the provider."""
+        found = self._organisation.agents.get(agent)
+        return found is not None and gates_hosted_tools(found)
 
     def decide(self, question: Question, tool: ToolFacts | None = None) -> PolicyDecision:
         """What the policies in force say; anything they cannot say for sure is a denial.

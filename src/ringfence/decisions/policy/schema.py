@@ -24,8 +24,14 @@ def _record(*, certain: bool, **members: Shape) -> Shape:
 
 
 ARGUMENTS_OF: Mapping[ActionKind, Shape] = {
-    ActionKind.MODEL_CALL: _record(
-        certain=True, operation=_TEXT, stream=_FLAG, tools=_TEXTS, hosted_tools=_TEXTS
+    ActionKind.MODEL_CALL: Shape(
+        kind=Kind.RECORD,
+        members={
+            "operation": Member(shape=_TEXT, default="chat"),
+            "stream": Member(shape=_FLAG, default=False),
+            "tools": Member(shape=_TEXTS, default=()),
+            "hosted_tools": Member(shape=_TEXTS, default=()),
+        },
     ),
     ActionKind.TOOL_CALL: EMPTY,
     ActionKind.HTTP_REQUEST: _record(

@@ -33,9 +33,23 @@ _GATES: Mapping[Autonomy, tuple[str, str]] = {
 """For each level its annotation and when it holds. `act_in_scope` has no gate."""
 
 
+_HOSTED_REASONS: Mapping[Autonomy, str] = {
+    Autonomy.OBSERVE: "this agent may only look, and nobody sees what the provider's tools do",
+    Autonomy.ASK_ALWAYS: "this agent asks before everything, which the provider's tools cannot",
+}
+
+
 def compile_agent(agent: Agent) -> tuple[Rule, ...]:
     """Everything that the definition of one agent says, as policies."""
-    return (*_permits(agent), *_gate(agent))
+    return (*_permits(agent), *_gate(agent), *_hosted_gate(agent))
+
+
+def gates_hosted_tools(agent: Agent) -> bool:
+    """Whether its autonomy leaves no room for tools that a provider runs, out of our sight.
+
+    They have the tier `decisions.permission.HOSTED`, and a model call cannot wait for a person.
+    """
+    return agent.autonomy in _HOSTED_REASONS
 
 
 def _permits(agent: Agent) -> Iterable[Rule]:
@@ -66,6 +80,19 @@ def _gate(agent: Agent) -> Iterable[Rule]:
         f"unless {{ resource in Server::{quoted(BUILT_IN.name)} }};"
     )
     yield _rule(f"autonomy:{agent.name}:{agent.autonomy}", AUTONOMY, text)
+
+
+def _hosted_gate(agent: Agent) -> Iterable[Rule]:
+    reason = _HOSTED_REASONS.get(agent.autonomy)
+    if reason is None:
+        return
+    text = (
+        f"@reason({quoted(reason)})\n"
+        f"forbid (principal == Agent::{quoted(agent.name)}, {_action(ActionKind.MODEL_CALL)}, "
+        "resource)\n"
+        "unless { context.arguments.hosted_tools.isEmpty() };"
+    )
+    yield _rule(f"autonomy:{agent.name}:{agent.autonomy}:hosted", AUTONOMY, text)
 
 
 def _rule(name: str, source: str, text: str) -> Rule:
