@@ -38,6 +38,7 @@ WITHOUT_TEST = {
     "domain/user": "words",
     "domain/verdict": "words",
     "stores/body/place": "protocols without behaviour",
+    "stores/plane": "words and protocols without behaviour",
     "stores/postgresql/schema": "statements, proven where they are used",
     "protocols/dialect": "protocols without behaviour",
     "stores/ledger/backend": "a protocol and the value it takes, proven by each backend",

@@ -158,7 +158,7 @@ def test_an_end_is_answered_when_every_worker_that_knows_the_run_has_been_told()
             told = worker.heard[-1]
             assert isinstance(told, Ended)
             assert told.invocation == run
-        installed.shared.tidy()
+        await installed.shared.tidy()
 
     asyncio.run(story())
 

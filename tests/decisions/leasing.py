@@ -1,13 +1,27 @@
 """A broker and its workers with every message between them in a test's hands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from ringfence.decisions.budget import Count, Demand, Reservation, Shortfall
+import msgspec
+
+from ringfence.decisions.account import Account, Place
+from ringfence.decisions.budget import Count, Demand, Line, Reservation, Shortfall
 from ringfence.decisions.lease import Broker
 from ringfence.decisions.slab import LentBook, wants_of_run
 from ringfence.domain.budget import AccountKey
-from ringfence.domain.lease import Charged, Holder, Recall, Report, Take, Taken
+from ringfence.domain.lease import (
+    AccountState,
+    Charged,
+    Holder,
+    Recall,
+    Report,
+    Slab,
+    Take,
+    Taken,
+    Want,
+)
 from ringfence.domain.money import Money
 
 
@@ -61,7 +75,7 @@ class Post:
     """Delivers letters in whatever order it is told to."""
 
     def __init__(self) -> None:
-        self.broker = Broker()
+        self.broker: Broker | Pictures = Broker()
         self.letters: list[Letter] = []
         self.workers: dict[Holder, LeasedWorker] = {}
         self.recalling: list[Asking] = []
@@ -190,3 +204,122 @@ class Post:
         self.broker.died(worker.holder)
         for asking in list(self.recalling):
             self._answered(asking, worker.holder)
+
+
+Result = TypeVar("Result")
+
+
+class Pictures:
+    """The broker where several planes share their accounts: a picture of each, and the rows.
+
+    Everything is decided twice, the first time on a state that another plane has changed since:
+    what was not written has left no trace.
+    """
+
+    def __init__(self, planes: int = 2) -> None:
+        self.rows: dict[Place, AccountState] = {}
+        self.pictures = [Broker(is_shared=True) for _ in range(planes)]
+        self.homes: dict[Holder, Broker] = {}
+        self.gone: set[Holder] = set()
+        """Whose messages come from an earlier life, as `enforcement.shared_lending` knows."""
+
+    def take(self, holder: Holder, take: Take, now_us: int) -> Taken | Mapping[Holder, Recall]:
+        if holder in self.gone:
+            return Taken(slabs=(), is_short=True)
+        return self._do(holder, _places(take), lambda at: at.take(holder, take, now_us))
+
+    def take_again(self, holder: Holder, take: Take, now_us: int) -> Taken:
+        if holder in self.gone:
+            return Taken(slabs=(), is_short=True)
+        return self._do(holder, _places(take), lambda at: at.take_again(holder, take, now_us))
+
+    def lend_ahead(
+        self, holder: Holder, wants: Iterable[Want], epoch: int, now_us: int
+    ) -> tuple[Slab, ...]:
+        asked = tuple(wants)
+        places = [(each.key, each.window_start_us) for each in asked]
+        return self._do(holder, places, lambda at: at.lend_ahead(holder, asked, epoch, now_us))
+
+    def report(self, holder: Holder, report: Report) -> Mapping[Holder, Recall]:
+        if holder in self.gone:
+            return {}
+        known = [place for place in _said(report) if place in self.rows]
+        return self._do(holder, known, lambda at: at.report(holder, report))
+
+    def died(self, holder: Holder) -> None:
+        self.gone.add(holder)
+        self._home(holder).died(holder)
+
+    def prove(
+        self, holder: Holder, charged: Iterable[Charged], now_us: int
+    ) -> Mapping[Holder, Recall]:
+        rows = self.rows.items()
+        places = [place for place, row in rows if holder in Account.of(row).holders()]
+        said = tuple(charged)
+        # A plane that recovers another may die before it can say so: then it is done again.
+        self._do(holder, places, lambda at: at.prove(holder, said, now_us))
+        return self._do(holder, places, lambda at: at.prove(holder, said, now_us))
+
+    def grant(self, key: AccountKey, window_start_us: int, amount: int) -> None:
+        for picture in self.pictures:
+            picture.grant(key, window_start_us, amount)
+
+    def drop_past(self, now_us: int) -> int:
+        past = [place for place, row in self.rows.items() if Account.of(row).is_past(now_us)]
+        for place in past:
+            del self.rows[place]
+        return len(past)
+
+    def standing(self, organisation: str, now_us: int) -> tuple[Line, ...]:
+        accounts = map(Account.of, self.rows.values())
+        return tuple(
+            each.line()
+            for each in accounts
+            if each.key.organisation == organisation
+            and (each.end_us in {None, each.start_us} or (each.end_us or 0) > now_us)
+        )
+
+    def forget(self, invocation: str) -> None:
+        for place in [each for each in self.rows if each[0].holder == invocation]:
+            del self.rows[place]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def lent(self, holder: Holder) -> Mapping[Place, int]:
+        return {place: row.lent[holder] for place, row in self.rows.items() if holder in row.lent}
+
+    def _home(self, holder: Holder) -> Broker:
+        if holder not in self.homes:
+            self.homes[holder] = self.pictures[len(self.homes) % len(self.pictures)]
+        return self.homes[holder]
+
+    def _do(
+        self, holder: Holder, places: Iterable[Place], decide: Callable[[Broker], Result]
+    ) -> Result:
+        picture = self._home(holder)
+        touched = list(places)
+        result = None
+        for _ in range(2):
+            picture.drop(touched)
+            for place in touched:
+                picture.put(self.rows.get(place) or Account(*place).state())
+            result = decide(picture)
+        for place in touched:
+            text = msgspec.json.encode(picture.state(place))
+            self.rows[place] = msgspec.json.decode(text, type=AccountState)
+        picture.drop(touched)
+        assert result is not None
+        return result
+
+
+def _places(take: Take) -> list[Place]:
+    wanted = [(each.key, each.window_start_us) for each in take.wants]
+    return list(dict.fromkeys([*wanted, *_said(take.report)]))
+
+
+def _said(report: Report) -> list[Place]:
+    spent = [(each.key, each.window_start_us) for each in report.spent]
+    return list(
+        dict.fromkeys([*spent, *((each.key, each.window_start_us) for each in report.returned)])
+    )

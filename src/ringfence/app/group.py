@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ringfence.api.context import Workers
+from ringfence.app.sharing import Sharing
 from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
@@ -72,6 +73,8 @@ class Beginning:
     logs: tuple[str, ...] = ()
     signing_key: str = ""
     database: str = field(default=SQLITE, repr=False)
+    sharing: Sharing | None = None
+    """The plane's place among other planes, if there can be any."""
 
 
 class Group(Workers, Protocol):

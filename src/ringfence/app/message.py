@@ -39,7 +39,7 @@ from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+5"
+VERSION: Final = f"{__version__}+6"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
@@ -233,6 +233,12 @@ class Hurry(msgspec.Struct, frozen=True, tag="hurry"):
     """Do not wait for running answers any longer."""
 
 
+class PlaneTrouble(msgspec.Struct, frozen=True, tag="plane_trouble"):
+    """Why the whole plane should not be used, for `/readyz`; empty if it can."""
+
+    words: str
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """It has been done."""
 
@@ -290,6 +296,7 @@ Message = (
     | Standings
     | Drain
     | Hurry
+    | PlaneTrouble
     | Done
     | Pulse
     | Learned

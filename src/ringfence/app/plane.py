@@ -19,10 +19,12 @@ from ringfence.app.data_port import tls_of
 from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
+from ringfence.app.hearing import Hearing, keeps_journal
 from ringfence.app.policy import judge_all, known_tools
 from ringfence.app.readers import readers
 from ringfence.app.recovery import with_tokens
 from ringfence.app.retention import RetentionWork
+from ringfence.app.sharing import Sharing
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, attest_others, open_stores
 from ringfence.app.supervisor import Supervisor
@@ -31,7 +33,7 @@ from ringfence.app.user import StoredUsers
 from ringfence.app.warning import Warnings, sources
 from ringfence.app.witness import Witnesses
 from ringfence.config.loading import load
-from ringfence.config.settings import Settings
+from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.enforcement.approval import ApprovalDesk
@@ -74,6 +76,8 @@ class Plane:
         self._started_us = self._clock.now_us()
         self._close = contextlib.AsyncExitStack()
         self._configuration: Configuration | None = None
+        self._sharing: Sharing | None = None
+        self._logs: tuple[str, ...] = ()
         self.port = 0
         self.control_port = 0
 
@@ -99,7 +103,8 @@ class Plane:
 
     async def _start(self) -> Prepared:
         settings, now_us = self._settings, self._clock.now_us()
-        supervisor = self._supervisor()
+        seed = await asyncio.to_thread(self._storage.hash_seed)
+        supervisor = self._supervisor(seed)
         preparing = asyncio.create_task(
             asyncio.to_thread(prepare, settings, self._environment, now_us)
         )
@@ -141,7 +146,8 @@ class Plane:
             self.workers = Embedded(self._stores, self._clock, self._ids, self._readiness)
             self._close.push_async_callback(self.workers.close)
         prepared = await preparing
-        await self._begin(prepared)
+        sharing = await self._join(prepared)
+        await self._begin(prepared, sharing)
         await self._listen()
         witnesses.start()
         retention = RetentionWork(
@@ -150,7 +156,7 @@ class Plane:
         alerts = BudgetAlerts(
             self.workers.budgets, self._record, partial(alert.opened, self._pool, self._secret)
         )
-        watching = alerts.run(self._organisations, self._clock)
+        watching = alerts.run(self._alerted, self._clock)
         for work in (self._tidy(), watching, retention.run()):
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
@@ -174,7 +180,18 @@ class Plane:
                     raise
             await asyncio.sleep(_LOOK_S)
 
-    async def _begin(self, prepared: Prepared) -> None:
+    async def _join(self, prepared: Prepared) -> Sharing | None:
+        """Become one of the planes of the database, if this one has a database."""
+        self._logs = self._worker_logs()
+        shares = self._storage.shares(self._stores.log)
+        if shares is None:
+            return None
+        sharing = self._sharing = Sharing(shares, self._clock)
+        self._close.push_async_callback(sharing.close)
+        await sharing.join(self._logs, prepared.configuration.digest, self._storage.owns)
+        return sharing
+
+    async def _begin(self, prepared: Prepared, sharing: Sharing | None) -> None:
         self._pool = Pool(tls=client_context())
         self._close.push_async_callback(self._pool.close)
         self._secrets = prepared.secrets
@@ -183,7 +200,10 @@ class Plane:
         recovered = await asyncio.to_thread(
             with_tokens, self._stores.recovered, configuration, self._storage
         )
-        self.workers.install(self._beginning(configuration, prepared, recovered))
+        beginning = self._beginning(configuration, prepared, recovered, sharing)
+        self.workers.install(beginning)
+        if sharing is not None:
+            await self._share(sharing, beginning)
         self._warn_of_policies(configuration)
         await self._note_epoch(configuration, "plane")
         await self._note_restored(configuration)
@@ -196,8 +216,28 @@ class Plane:
         for problem in judge_all(configuration, facts, self._settings.config).found():
             _LOG.warning("a policy does not fit: %s", problem.render())
 
+    async def _share(self, sharing: Sharing, beginning: Beginning) -> None:
+        """Know what the other planes do from now on, and have them know what this one does."""
+        sharing.epoch = beginning.epoch.configuration.epoch
+        sharing.keeps_journal = keeps_journal(beginning.epoch.configuration)
+        hearing = Hearing(
+            sharing=sharing,
+            storage=self._storage,
+            state=self._stores.state,
+            keys=self._keys,
+            clock=self._clock,
+            beginning=beginning,
+        )
+        self._close.push_async_callback(hearing.close)
+        if isinstance(self.workers, Supervisor):
+            await self.workers.share(hearing.begin)
+
     def _beginning(
-        self, configuration: Configuration, prepared: Prepared, recovered: Recovered
+        self,
+        configuration: Configuration,
+        prepared: Prepared,
+        recovered: Recovered,
+        sharing: Sharing | None,
     ) -> Beginning:
         state = self._stores.state
         organisations = [each.id for each in configuration.organisations.values()]
@@ -211,18 +251,24 @@ class Plane:
             approvals=self._approvals,
             tools=state.tools.all(),
             tool_archive=self._tool_archive,
-            logs=self._worker_logs(),
+            logs=self._logs,
+            sharing=sharing,
             signing_key=str(self._settings.signing_key or ""),
             database=self._settings.database,
         )
 
-    def _supervisor(self) -> Supervisor | None:
+    @property
+    def _has_processes(self) -> bool:
+        """Whether workers are processes: where there are several, here or on other planes."""
+        return self._settings.workers > 1 or self._settings.database != SQLITE
+
+    def _supervisor(self, seed: str) -> Supervisor | None:
         """The group of a plane with several workers, whose processes are started first of all."""
         settings = self._settings
-        if settings.workers == 1:
+        if not self._has_processes:
             return None
         supervisor = Supervisor(
-            settings.data, settings.workers, self._clock, self._ids, self._environment
+            settings.data, settings.workers, self._clock, self._ids, self._environment, seed
         )
         supervisor.spawn()
         self.workers = supervisor
@@ -230,7 +276,7 @@ class Plane:
         return supervisor
 
     def _worker_logs(self) -> tuple[str, ...]:
-        if self._settings.workers == 1:
+        if not self._has_processes:
             return ()
         own = self._stores.log
         return self._storage.worker_logs(self._settings.workers, own, self._ids)
@@ -314,6 +360,10 @@ class Plane:
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
             before, self._configuration = self.configuration(), configuration
             self._secrets = prepared.secrets
+            if self._sharing is not None:
+                self._sharing.epoch = configuration.epoch
+                self._sharing.configuration = configuration.digest
+                self._sharing.keeps_journal = keeps_journal(configuration)
             # Read and sent in one turn: no suspension can come between and be overwritten.
             await self.workers.configuration_changed(self._epoch(configuration, prepared))
             await self._note_epoch(configuration, actor, before)
@@ -396,6 +446,11 @@ class Plane:
 
     def _organisations(self) -> list[Organisation]:
         return list(self.configuration().organisations.values())
+
+    def _alerted(self) -> list[Organisation]:
+        """Whose budgets this plane watches: of several planes one does."""
+        is_due = self._sharing is None or self._sharing.is_first
+        return self._organisations() if is_due else []
 
     def _secret(self, name: str) -> str:
         """The value that is in force now."""

@@ -9,14 +9,18 @@ from ringfence.stores.backup import read_restored
 from ringfence.stores.database import make_folder
 from ringfence.stores.ledger import HeldLog, Logs
 from ringfence.stores.ledger.journal import Journal
+from ringfence.stores.plane import DEAD_S, Shares
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.body import PostgresShelves
 from ringfence.stores.postgresql.ledger_logs import PostgresLogs
 from ringfence.stores.postgresql.legal_hold import PostgresHolds
+from ringfence.stores.postgresql.limit import PostgresLimits
+from ringfence.stores.postgresql.plane import PostgresMembership, read_seed
+from ringfence.stores.postgresql.run import PostgresRuns
 from ringfence.stores.postgresql.state import open_state
 from ringfence.stores.state.database import secure_folder
 from ringfence.stores.state.store import StateStore
-from ringfence.transport.entropy import Ids
+from ringfence.transport.entropy import Ids, hash_seed
 
 _LOGS = "logs"
 
@@ -62,6 +66,33 @@ class PostgreSql:
     def owns(self, log_id: str) -> bool:
         """Whether the folder remembers it."""
         return (self._folder / _LOGS / log_id).exists()
+
+    def hash_seed(self) -> str:
+        """What the first plane has drawn."""
+        return read_seed(self._address, hash_seed())
+
+    def running_logs(self) -> frozenset[str]:
+        """Those of planes of another folder that were heard of just now, or keep a journal."""
+        membership = PostgresMembership(self._address, "")
+        try:
+            members = membership.members()
+        finally:
+            membership.close()
+        return frozenset(
+            log
+            for member in members
+            if (member.silent_s < DEAD_S or member.keeps_journal) and not self.owns(member.plane)
+            for log in (member.plane, *member.logs)
+        )
+
+    def shares(self, plane: str) -> Shares:
+        """Through tables of the database."""
+        return Shares(
+            plane=plane,
+            membership=PostgresMembership(self._address, plane),
+            runs=PostgresRuns(self._address, plane),
+            limits=PostgresLimits(self._address, plane),
+        )
 
     def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
         """One of this plane's own that nobody writes, the newest first; else a new one."""

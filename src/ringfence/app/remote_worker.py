@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Mapping
 from typing import Final, Protocol, final
 
-from ringfence.app.message import VERSION, Drain, Hurry, Message, Pulse, Renewal
+from ringfence.app.message import VERSION, Drain, Hurry, Message, PlaneTrouble, Pulse, Renewal
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.enforcement.authority import LEASE_US
@@ -62,6 +62,7 @@ class RemoteWorker:
         self._process: asyncio.subprocess.Process | None = None
         self._link: Link[Message] | None = None
         self._is_draining = False
+        self._told_trouble = ""
 
     async def spawn(self, environment: Mapping[str, str]) -> None:
         """Start the process and greet it.
@@ -118,11 +119,22 @@ class RemoteWorker:
             raise UnavailableError("link_closed", f"worker {self.number} is not there")
         return self._link.ask(message)
 
-    def renew(self, change: int) -> None:
-        """Give authority for the next second, if the worker has taken that change by then."""
+    def renew(self, change: int, until_us: int | None = None) -> None:
+        """Give authority for the next second, if the worker has taken that change by then.
+
+        `until_us` is how far it may go at most: what the plane itself has not, it cannot give.
+        """
         if self.is_linked:
-            self.granted_until_us = self._clock.monotonic_us() + LEASE_US
-            self.tell(Renewal(self.granted_until_us, change))
+            second_us = self._clock.monotonic_us() + LEASE_US
+            until_us = second_us if until_us is None else min(until_us, second_us)
+            self.granted_until_us = max(self.granted_until_us, until_us)
+            self.tell(Renewal(until_us, change))
+
+    def trouble(self, words: str) -> None:
+        """Have it say on its own port why the whole plane should not be used; once is enough."""
+        if words != self._told_trouble:
+            self._told_trouble = words
+            self.tell(PlaneTrouble(words))
 
     async def obey(self, answer: asyncio.Future[Message]) -> None:
         """Return when a change has been taken, or can no longer be disobeyed (DESIGN §9).

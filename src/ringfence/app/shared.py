@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Container, Sequence
-from typing import Final, Protocol, final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -32,7 +32,7 @@ from ringfence.decisions.budget import MONEY, Line
 from ringfence.decisions.lease import Broker
 from ringfence.domain.budget import Unit
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.lease import Charged, Holder, Need, Recall, Report, Take
+from ringfence.domain.lease import Holder, Need, Recall, Report, Take, Taken
 from ringfence.domain.pacing import Enter, Entered, Left
 from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
 from ringfence.domain.tool_source import ToolListing, ToolSource
@@ -44,6 +44,7 @@ from ringfence.enforcement.lending import Lending
 from ringfence.enforcement.queueing import Queueing
 from ringfence.enforcement.registry import Registry
 from ringfence.enforcement.tool_custody import ToolCustody
+from ringfence.stores.ledger.charged import Totals, charged_since
 from ringfence.stores.state.grant import Grant
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
@@ -70,6 +71,22 @@ class Peer(Protocol):
         """Return when it has been taken, or can no longer be disobeyed."""
 
 
+class Lends(Protocol):
+    """Whoever lends slabs of limits: `Lending`, or `SharedLending` where planes share them."""
+
+    def take(self, holder: Holder, take: Take, /) -> Awaitable[Taken]:
+        """Answer a worker that asks for slabs."""
+
+    def report(self, holder: Holder, report: Report, /) -> None:
+        """Count what a worker has spent and gives back."""
+
+    def died(self, holder: Holder, /) -> None:
+        """A worker has ended: what it held counts as spent until that is proven."""
+
+    def totals(self) -> dict[str, int]:
+        """The traffic of leases, by the names that metrics have."""
+
+
 _REPORT_S: Final = 0.5
 """How long workers are waited for that are asked what they have spent."""
 
@@ -77,13 +94,14 @@ Workers = Callable[[], Sequence[Peer]]
 """Every worker that is told of changes now."""
 
 
-@final
 class Shared:
     """Answers workers as `remote_worker.Asked` says; used by the supervisor's loop alone.
 
     INVARIANT: what a worker is answered has been durably recorded, where a crash must not forget
     it, and every other worker that could be asked about it has been told.
     """
+
+    lending: Lends
 
     def __init__(self, beginning: Beginning, clock: Clock, ids: Ids, workers: Workers) -> None:
         """Take up what the record has left open."""
@@ -100,8 +118,6 @@ class Shared:
         epoch = beginning.epoch
         self._directory.install(epoch.configuration, epoch.states)
         self._directory.put_credentials(beginning.credentials)
-        self._broker = Broker()
-        self.lending = Lending(self._broker, clock, self._ask_back)
         self.tools = ToolCustody(
             configuration=lambda: self._directory.configuration,
             sources=beginning.tools,
@@ -111,11 +127,21 @@ class Shared:
             ).changed,
         )
         self.tools.on_known = self._known_tools
+        invocations = self._open(beginning, ids)
+        self.registry = Registry(
+            directory=self._directory, invocations=invocations, clock=clock, tell=self._tell
+        )
+
+    def _open(self, beginning: Beginning, ids: Ids) -> Invocations:
+        """The books and the runs as the record has left them."""
+        self._broker = Broker()
+        self._alone = Lending(self._broker, self._clock, self._ask_back)
+        self.lending = self._alone
         invocations = Invocations(
             directory=self._directory,
             book=self._broker,
             ledger=beginning.ledger,
-            clock=clock,
+            clock=self._clock,
             ids=ids,
         )
         invocations.restore_closed(beginning.recovered.closed)
@@ -123,10 +149,8 @@ class Shared:
         for key, start_us, spent in beginning.recovered.spent:
             self._broker.load(key, start_us, spent)
         for grant in beginning.grants:
-            self.grant(grant)
-        self.registry = Registry(
-            directory=self._directory, invocations=invocations, clock=clock, tell=self._tell
-        )
+            self._broker.grant(grant.account, grant.window_start_us, grant.amount)
+        return invocations
 
     def take(self, change: Configure | CredentialsChange | StateChange) -> None:
         """What workers are told of holds here too."""
@@ -154,14 +178,17 @@ class Shared:
         self.lending.died(worker.holder)
         self.queueing.died(worker.holder)
 
-    def prove(self, worker: Peer, charged: Sequence[Charged]) -> None:
-        """The log of a dead worker has been made whole, and this is what it charged."""
-        self.lending.prove(worker.holder, charged)
+    async def prove(self, worker: Peer, before: Totals, after: Totals) -> None:
+        """The log of a dead worker has been made whole: what it had charged, and has now.
 
-    def tidy(self) -> None:
-        """End what is over."""
+        Raises UnavailableError if that cannot be kept.
+        """
+        self._alone.prove(worker.holder, charged_since(before, after))
+
+    async def tidy(self) -> None:
+        """End what is over. Raises UnavailableError."""
         self.registry.tidy()
-        self.lending.tidy()
+        self._alone.tidy()
 
     def grant(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
@@ -169,11 +196,14 @@ class Shared:
 
     async def standing(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of an organisation, with what workers have spent until now."""
+        await self._have_reported()
+        turns = self._broker.standing_in_turns(organisation, self._clock.now_us(), units)
+        return await in_turns(turns)
+
+    async def _have_reported(self) -> None:
         asking = [self._reported(worker) for worker in self._workers()]
         if asking:
             await asyncio.wait(map(asyncio.ensure_future, asking), timeout=_REPORT_S)
-        turns = self._broker.standing_in_turns(organisation, self._clock.now_us(), units)
-        return await in_turns(turns)
 
     async def _reported(self, worker: Peer) -> None:
         with contextlib.suppress(UnavailableError):
@@ -231,17 +261,8 @@ class Shared:
     def asked(self, worker: Peer, message: Message, /) -> Message | Awaitable[Message]:
         """What a worker does not know; what it changes has changed when this returns."""
         match message:
-            case Resolve():
-                asked_us = self._clock.now_us()
-                resolved = self.registry.resolve(worker.number, message)
-                resolved = self._with_slabs(worker, message.need, resolved)
-                is_new = bool(resolved.cards) and resolved.cards[-1].identity.opened_us >= asked_us
-                return self._recorded(resolved) if is_new else resolved
-            case Declare():
-                return self._declared(worker, self.registry.declare(worker.number, message))
-            case End():
-                self.registry.end(message)
-                return self._told(Resolved())
+            case Resolve() | Declare() | End():
+                return self._decide(worker, message)
             case Take():
                 return self.lending.take(worker.holder, message)
             case Identify():
@@ -258,8 +279,22 @@ class Shared:
         wants = self.registry.wants(resolved.cards[-1].identity.id, need)
         configuration = self._directory.configuration
         epoch = configuration.epoch if configuration is not None else 0
-        slabs = self.lending.lend_ahead(worker.holder, wants, epoch)
+        slabs = self._alone.lend_ahead(worker.holder, wants, epoch)
         return msgspec.structs.replace(resolved, slabs=slabs)
+
+    def _decide(
+        self, worker: Peer, asked: Resolve | Declare | End, /
+    ) -> Message | Awaitable[Message]:
+        """Decide about runs, and see to it that all who must know do before this is answered."""
+        if isinstance(asked, End):
+            self.registry.end(asked)
+            return self._told(Resolved())
+        if isinstance(asked, Declare):
+            return self._declared(worker, self.registry.declare(worker.number, asked))
+        asked_us = self._clock.now_us()
+        resolved = self.registry.resolve(worker.number, asked)
+        resolved = self._with_slabs(worker, asked.need, resolved)
+        return self._recorded(resolved) if is_new(resolved, asked_us) else resolved
 
     def _declared(self, worker: Peer, resolved: Resolved) -> Awaitable[Message]:
         """A token is given out when it is on record and every worker knows it."""
@@ -319,3 +354,8 @@ class Shared:
 
     async def _identify(self, asked: Identify) -> Message:
         return Identified(await self._users.user_id(asked.organisation, asked.name))
+
+
+def is_new(resolved: Resolved, asked_us: int) -> bool:
+    """Whether a run was opened by that question."""
+    return bool(resolved.cards) and resolved.cards[-1].identity.opened_us >= asked_us

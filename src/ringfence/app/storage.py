@@ -11,6 +11,7 @@ from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.hold import FileHolds, Holds
 from ringfence.stores.ledger import HeldLog, Logs, SqliteLogs, log_ids
 from ringfence.stores.ledger.journal import Journal
+from ringfence.stores.plane import Shares
 from ringfence.stores.state.store import StateStore, open_state
 from ringfence.transport.entropy import Ids
 
@@ -39,6 +40,15 @@ class Storage(Protocol):
 
     def owns(self, log_id: str) -> bool:
         """Whether a log is this installation's, so that no other folder vouches for it."""
+
+    def hash_seed(self) -> str:
+        """How the workers of all planes hash; empty where no other plane can be."""
+
+    def running_logs(self) -> frozenset[str]:
+        """The logs of other planes that run: their own business, also when nobody holds them."""
+
+    def shares(self, plane: str) -> Shares | None:
+        """How the plane that writes this log shares with others; None where it shares nothing."""
 
     def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
         """The right to write this process's log: the newest there is, else a new one.
@@ -106,6 +116,18 @@ class Files:
         """Every log in the folder."""
         del log_id
         return True
+
+    def hash_seed(self) -> str:
+        """A plane of its own."""
+        return ""
+
+    def running_logs(self) -> frozenset[str]:
+        """None but this plane's."""
+        return frozenset()
+
+    def shares(self, plane: str) -> None:
+        """Nothing."""
+        del plane
 
     def take_log(self, logs: Logs, ids: Ids) -> HeldLog:
         """The folder is one plane's, so that the newest log is free unless the plane is running."""

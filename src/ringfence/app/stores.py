@@ -51,8 +51,8 @@ def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> 
         undo.callback(logs.close)
         held = storage.take_log(logs, ids)
         undo.callback(held.release)
-        recovered = recover(held, logs, clock.now_us(), storage.journal)
-        for log_id in recovered.held:
+        recovered = recover(held, logs, clock.now_us(), storage.journal, storage.running_logs())
+        for log_id in filter(storage.owns, recovered.held):
             # Whoever writes it may still be spending: what is left of budgets is not known yet.
             raise UsageError(
                 "log_in_use",
@@ -86,7 +86,8 @@ def attest_others(own: str, storage: Storage, keys: SigningKeys, now_us: int) ->
     logs = storage.logs()
     try:
         for log_id in logs.ids():
-            other = _take(logs, log_id) if log_id != own else None
+            is_due = log_id != own and storage.owns(log_id)
+            other = _take(logs, log_id) if is_due else None
             if other is not None:
                 try:
                     attest(log_id, storage.logs, keys, now_us)
@@ -107,7 +108,8 @@ def recover_log(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -
         held = logs.take(log_id)
         try:
             unknown = complete(held, logs, now_us, storage.journal(log_id))
-            attest(log_id, storage.logs, keys, now_us)
+            if storage.owns(log_id):  # its own plane's folder vouches for any other
+                attest(log_id, storage.logs, keys, now_us)
         finally:
             held.release()
     finally:

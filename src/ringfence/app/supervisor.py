@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -29,6 +29,8 @@ from ringfence.app.message import (
 )
 from ringfence.app.remote_worker import RemoteWorker, unexpected
 from ringfence.app.shared import Shared
+from ringfence.app.shared_across import SharedAcross
+from ringfence.app.sharing import Sharing
 from ringfence.app.slot import Slot
 from ringfence.app.storage import storage_at
 from ringfence.app.stores import charged_by, recover_log
@@ -38,13 +40,14 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError
+from ringfence.domain.lease import Holder
 from ringfence.domain.model import UpstreamStanding
 from ringfence.enforcement.authority import RENEW_S
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
-from ringfence.stores.ledger.charged import Totals, charged_since
+from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
@@ -68,15 +71,24 @@ class Supervisor:
     change is sent, so that a worker started later begins with exactly what the others have.
     """
 
-    def __init__(
-        self, folder: Path, count: int, clock: Clock, ids: Ids, environment: Mapping[str, str]
+    def __init__(  # noqa: PLR0913, PLR0917 (what a plane has, and what it shares with others)
+        self,
+        folder: Path,
+        count: int,
+        clock: Clock,
+        ids: Ids,
+        environment: Mapping[str, str],
+        seed: str = "",
     ) -> None:
-        """Nothing is started yet. Made inside the running loop."""
+        """Nothing is started yet. Made inside the running loop.
+
+        `seed` is how all planes of the database hash; empty if there can be no other.
+        """
         self._loop = asyncio.get_running_loop()
         self._folder = folder
         self._clock = clock
         # What conversations hash to is compared between workers.
-        self._environment = {**environment, "PYTHONHASHSEED": hash_seed()}
+        self._environment = {**environment, "PYTHONHASHSEED": seed or hash_seed()}
         self._slots = [Slot(number=at) for at in range(1, count + 1)]
         self._change = 0
         self._lives = itertools.count(1)
@@ -85,6 +97,7 @@ class Supervisor:
         self._recovered = Recovered()
         self._ids = ids
         self._shared: Shared | None = None
+        self._sharing: Sharing | None = None
         self._signing_key = ""
         self._database = SQLITE
         self._place: Place | None = None
@@ -116,9 +129,22 @@ class Supervisor:
         for slot, log in zip(self._slots, beginning.logs, strict=True):
             slot.log = log
         self._recovered = beginning.recovered
-        self._shared = Shared(beginning, self._clock, self._ids, self._told_workers)
+        self._shared = self._open(beginning)
         self._credentials = {each.id: each for each in beginning.credentials}
         self._configure = self._configured(beginning.epoch)
+
+    def _open(self, beginning: Beginning) -> Shared:
+        if beginning.sharing is None:
+            return Shared(beginning, self._clock, self._ids, self._told_workers)
+        self._sharing = beginning.sharing
+        return SharedAcross(
+            beginning, self._clock, self._ids, self._told_workers, beginning.sharing
+        )
+
+    async def share(self, across: Callable[["Supervisor", SharedAcross], Awaitable[None]]) -> None:
+        """Have the plane take its place among others, if there can be any."""
+        if isinstance(self._shared, SharedAcross):
+            await across(self, self._shared)
 
     async def listen(self, place: Place) -> int:
         """Reserve the port, let every worker listen on it, and return when all do."""
@@ -190,34 +216,65 @@ class Supervisor:
                 _LOG.error("worker %d does not answer and is ended", slot.number)
                 slot.worker.kill()
         if self._shared is not None:
-            self._shared.tidy()
+            await self._shared.tidy()
 
     def readiness(self) -> str:
         """Empty if every worker can do its work, else which cannot and why."""
+        if self._sharing is not None and (why := self._sharing.readiness()):
+            return why
         now_us = self._clock.monotonic_us()
         return next((why for slot in self._slots if (why := slot.trouble(now_us))), "")
 
     # `Workers`
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
-        """Take these credentials as new, or as replacing those with the same id."""
-        self._credentials.update({each.id: each for each in credentials})
-        await self._tell_all(
-            CredentialsChange(change=self._next_change(), credentials=tuple(credentials))
-        )
+        """Take these credentials as new, or as replacing those with the same id.
+
+        Where planes share, all of them read them in the state store, this one too: in one order.
+        """
+        if self._sharing is not None:
+            await self._sharing.settle()
+        else:
+            await self.send_credentials(credentials)
 
     async def agent_state_changed(self, organisation: str, agent: str, state: AgentState) -> None:
         """Admit, or refuse and stop, this agent from now on."""
-        if self._configure is not None:
-            self._configure.states[agent] = state
-        change = self._next_change()
-        await self._tell_all(
-            StateChange(change=change, organisation=organisation, agent=agent, state=state)
-        )
+        if self._sharing is not None:
+            await self._sharing.settle()
+        else:
+            await self.send_state(organisation, agent, state)
 
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
-        self._known().grant(grant)
+        if self._sharing is not None:
+            await self._sharing.settle()
+        else:
+            self._known().grant(grant)
+
+    def send_credentials(self, credentials: Sequence[AgentCredential]) -> Awaitable[None]:
+        """Send them in this turn; what this gives ends when every worker obeys."""
+        self._credentials.update({each.id: each for each in credentials})
+        return self._tell_all(
+            CredentialsChange(change=self._next_change(), credentials=tuple(credentials))
+        )
+
+    def send_state(self, organisation: str, agent: str, state: AgentState) -> Awaitable[None]:
+        """Send it in this turn; what this gives ends when every worker obeys."""
+        if self._configure is not None:
+            self._configure.states[agent] = state
+        change = self._next_change()
+        return self._tell_all(
+            StateChange(change=change, organisation=organisation, agent=agent, state=state)
+        )
+
+    def renew(self) -> None:
+        """Give every worker authority, for as long as this plane has it."""
+        sharing = self._sharing
+        until_us = None if sharing is None else sharing.until_us
+        trouble = "" if sharing is None else sharing.readiness()
+        for worker in self._told_workers():
+            worker.renew(self._change, until_us)
+            worker.trouble(trouble)
 
     async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
         """The books of every account of an organisation that was used in its present window."""
@@ -277,11 +334,11 @@ class Supervisor:
         self._change += 1
         return self._change
 
-    async def _tell_all(self, change: Change) -> None:
-        """Send in this turn; return when nobody can act on what was before."""
+    def _tell_all(self, change: Change) -> Awaitable[None]:
+        """Send in this turn; what this gives ends when nobody can act on what was before."""
         self._known().take(change)
         sent = [(worker, worker.ask(change)) for worker in self._told_workers()]
-        await asyncio.gather(*(worker.obey(answer) for worker, answer in sent))
+        return _all([worker.obey(answer) for worker, answer in sent])
 
     async def _ask_all(self, make: Callable[[], Message]) -> list[Message]:
         """The answers of those who answer soon."""
@@ -299,8 +356,7 @@ class Supervisor:
 
     async def _renew(self) -> None:
         while True:
-            for worker in self._told_workers():
-                worker.renew(self._change)
+            self.renew()
             await asyncio.sleep(RENEW_S)
 
     async def _keep(self, slot: Slot, first: asyncio.Future[None]) -> None:
@@ -339,6 +395,8 @@ class Supervisor:
         known = self._recovered
         if slot.charged is None:
             slot.charged = await asyncio.to_thread(self._charged, slot.log)
+        if self._sharing is not None:
+            worker.holder = Holder(slot.log)
         # From here to the ask, one turn: what changes later is told after this.
         start = Start(
             worker=slot.number,
@@ -362,7 +420,7 @@ class Supervisor:
             raise unexpected(started)
         slot.since_us = self._clock.monotonic_us()
         worker.is_serving = True
-        worker.renew(self._change)
+        self.renew()
         _LOG.info("worker %d serves", slot.number, extra={"worker_pid": worker.pid})
 
     def _charged(self, log: str) -> Totals:
@@ -382,15 +440,19 @@ class Supervisor:
         while not self._is_ending:
             try:
                 unknown, after = await asyncio.to_thread(self._recover, slot.log)
+                await self._known().prove(worker, slot.charged or {}, after)
             except RingfenceError as error:
                 _LOG.error("the log of worker %d cannot be recovered yet: %s", slot.number, error)
                 await asyncio.sleep(_RECOVER_EVERY_S)
                 continue
-            self._known().prove(worker, charged_since(slot.charged or {}, after))
             slot.charged = after
             for action in unknown:
                 _LOG.warning("an action has no known outcome", extra={"act": action})
             return
+
+
+async def _all(obeying: Sequence[Coroutine[None, None, None]]) -> None:
+    await asyncio.gather(*obeying)
 
 
 def _tell_of_end(slot: Slot, code: int, error: RingfenceError | None, pause_s: float) -> None:

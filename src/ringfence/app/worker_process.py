@@ -28,6 +28,7 @@ from ringfence.app.message import (
     Measure,
     Measurement,
     Message,
+    PlaneTrouble,
     Pulse,
     Renewal,
     ReportAction,
@@ -98,6 +99,7 @@ class WorkerProcess:
         self._finished = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._inquiries = Inquiries()
+        self._plane_trouble = ""
         self._early: list[tuple[_Change, asyncio.Future[Message]]] = []
         self._early_tools: list[ToolSource] = []
         self._link: Link[Message] | None = None
@@ -135,6 +137,8 @@ class WorkerProcess:
                 self._authority.renew(until_us, change)
             case Hurry():
                 self._hurry.set()
+            case PlaneTrouble(words):
+                self._plane_trouble = words
             case Learned():
                 self._serving_now().hear(message)
             case Entered():
@@ -301,7 +305,7 @@ class WorkerProcess:
             return "the ledger cannot be written"
         if not self._authority.is_fresh:
             return "the supervisor does not answer"
-        return ""
+        return self._plane_trouble
 
     async def _pulse(self, serving: "_Serving") -> None:
         beats = 0

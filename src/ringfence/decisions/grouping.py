@@ -198,6 +198,17 @@ class Groups:
         _advance(group, tip)
         return True
 
+    def tips(self, invocation: str) -> tuple[int, ...]:
+        """From where its conversations may be continued, the latest last."""
+        group = self._groups.get(invocation)
+        return () if group is None else tuple(group.tips)
+
+    def drop(self, invocation: str) -> None:
+        """Forget an open invocation as one that was left idle: what it was known by is free."""
+        group = self._groups.get(invocation)
+        if group is not None:
+            self._forget(group)
+
     def room(self, organisation: str, agent: Agent, now_us: int) -> Throttle | None:
         """Whether one more root may be open; the one idle longest gives way if it is quiet.
 

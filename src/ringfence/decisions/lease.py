@@ -6,13 +6,15 @@ held stays lent, which counts as spent, until the ledger proves less.
 """
 
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final, final
 
+from ringfence.decisions.account import Account, Place
 from ringfence.decisions.budget import LIVING, MINUTE_US, MONEY, Line, parts
-from ringfence.domain.budget import AccountKey, Per, Unit, Window
+from ringfence.domain.budget import AccountKey, Unit
 from ringfence.domain.lease import (
+    AccountState,
     Charged,
     Holder,
     Recall,
@@ -23,7 +25,6 @@ from ringfence.domain.lease import (
     Taken,
     Want,
 )
-from ringfence.domain.money import Money
 
 SHARE: Final = 100
 """A slab is about one part in so many of a limit, or what a few calls need if that is more.
@@ -32,89 +33,22 @@ Measured elsewhere (slab 0.25 % of a budget: 0.04 round trips per call, 2.5 %: 0
 leaves at most its slab unused until the ledger has been read.
 """
 _FORGOTTEN_KEPT: Final = 10_000
-_UNPROVEN: Final = frozenset({Unit.CALLS_PER_MINUTE, Unit.TOKENS})
-_ENDLESS: Final = frozenset({Per.INVOCATION, Per.TREE, Per.TOTAL})
-
-Place = tuple[AccountKey, int]
-"""An account and the start of its window."""
-
-
-class _Account:
-    """One limit in one window, and who holds which part of it."""
-
-    __slots__ = (
-        "end_us",
-        "epoch",
-        "granted",
-        "key",
-        "lent",
-        "overrun",
-        "reserved",
-        "spent",
-        "start_us",
-        "stated",
-        "times",
-        "told",
-        "waiting",
-    )
-
-    def __init__(self, key: AccountKey, start_us: int, end_us: int | None) -> None:
-        self.key = key
-        self.start_us = start_us
-        self.end_us = end_us
-        self.stated = 0
-        self.epoch = -1
-        self.granted = 0
-        self.spent = 0
-        self.overrun = 0
-        self.lent: dict[Holder, int] = {}
-        self.reserved: dict[Holder, int] = {}
-        self.told: dict[Holder, int] = {}
-        """What each holder has reported as spent in all."""
-        self.times: deque[int] = deque()
-        self.waiting = 0
-        """How many takes are recalling this account now."""
-
-    @property
-    def limit(self) -> int:
-        return self.stated + self.granted
-
-    @property
-    def free(self) -> int:
-        return self.stated + self.granted - self.spent - sum(self.lent.values())
-
-    def is_past(self, now_us: int) -> bool:
-        """Whether nothing that was counted here counts any longer, and nobody holds any of it."""
-        if self.lent or self.waiting:
-            return False
-        if self.key.unit is Unit.CALLS_PER_MINUTE:
-            self.fade(now_us)
-            return not self.times and not self.granted
-        return self.start_us < (self.end_us or 0) <= now_us
-
-    def fade(self, now_us: int) -> None:
-        while self.times and self.times[0] <= now_us - MINUTE_US:
-            self.times.popleft()
-            self.spent -= 1
-
-    def line(self) -> Line:
-        return Line(
-            self.key,
-            Window(self.start_us, self.end_us),
-            Money(self.limit),
-            Money(self.spent),
-            Money(sum(self.reserved.values())),
-            Money(self.overrun),
-        )
 
 
 @final
 class Broker:
-    """Every shared account of an installation; fed messages, gives values, never waits."""
+    """Every shared account of an installation; fed messages, gives values, never waits.
 
-    def __init__(self) -> None:
-        """Start without accounts; each opens at its first take, or by `load`."""
-        self._accounts: dict[Place, _Account] = {}
+    Where several planes share their accounts (`is_shared`), this is one plane's picture of some of
+    them: `put` and `drop` bring it up to date, `state` is what is written back. A holder is then
+    one log, whoever writes it, and what it has charged stays known for as long as the account.
+    """
+
+    def __init__(self, *, is_shared: bool = False) -> None:
+        """Start without accounts; each opens at its first take, by `load` or by `put`."""
+        self._is_shared = is_shared
+        self._granted: dict[Place, int] = {}
+        self._accounts: dict[Place, Account] = {}
         self._living: dict[str, list[Place]] = {}
         self._held: dict[Holder, set[Place]] = {}
         self._dead: set[Holder] = set()
@@ -132,7 +66,45 @@ class Broker:
 
     def grant(self, key: AccountKey, window_start_us: int, amount: int) -> None:
         """Raise the limit of that window."""
-        self._account(key, window_start_us).granted += amount
+        if self._is_shared:  # whoever takes next writes it down
+            place = (key, window_start_us)
+            self._granted[place] = self._granted.get(place, 0) + amount
+        else:
+            self._account(key, window_start_us).granted += amount
+
+    def put(self, state: AccountState) -> None:
+        """Know an account as another has written it."""
+        account = Account.of(state)
+        place = (account.key, account.start_us)
+        self.drop([place])
+        self._accounts[place] = account
+        if account.key.scope in LIVING:
+            self._living.setdefault(account.key.holder, []).append(place)
+        for holder in account.holders():
+            self._held.setdefault(holder, set()).add(place)
+
+    def drop(self, places: Iterable[Place]) -> None:
+        """Know nothing of these accounts any more."""
+        for place in places:
+            account = self._accounts.pop(place, None)
+            if account is None:
+                continue
+            for holder in account.holders():
+                self._held.get(holder, set()).discard(place)
+            if account.key.scope in LIVING:
+                self._living.get(account.key.holder, []).remove(place)
+
+    def knows(self, place: Place) -> bool:
+        """Whether an account is in the picture."""
+        return place in self._accounts
+
+    def state(self, place: Place) -> AccountState:
+        """An account as it stands. Raises KeyError."""
+        return self._accounts[place].state()
+
+    def held(self, holder: Holder) -> Collection[Place]:
+        """The accounts of the picture of which a holder has or had something."""
+        return tuple(self._held.get(holder, ()))
 
     def take(self, holder: Holder, take: Take, now_us: int) -> Taken | Mapping[Holder, Recall]:
         """Lend everything that is needed; else say which holders must be asked for idle slabs.
@@ -151,21 +123,21 @@ class Broker:
         if not recalls:
             return self._lend(holder, take.wants, accounts)
         for account in accounts:
-            account.waiting += 1
+            account.waiting[holder] = account.waiting.get(holder, 0) + 1
         return recalls
 
     def take_again(self, holder: Holder, take: Take, now_us: int) -> Taken:
         """Lend what is needed now that idle slabs are back, or what there is."""
         accounts = [self._wanted(want, take.epoch, now_us) for want in take.wants]
         for account in accounts:
-            account.waiting = max(0, account.waiting - 1)
+            account.waits_less(holder)
         return self._lend(holder, take.wants, accounts)
 
     def lend_ahead(
         self, holder: Holder, wants: Iterable[Want], epoch: int, now_us: int
     ) -> tuple[Slab, ...]:
         """Lend what nobody has asked for yet: of accounts that are ample, to who holds nothing."""
-        ample: list[tuple[Want, _Account]] = []
+        ample: list[tuple[Want, Account]] = []
         for want in wants:
             account = self._wanted(want, epoch, now_us)
             is_ample = account.free > want.need and not account.waiting
@@ -185,7 +157,7 @@ class Broker:
         for back in report.returned:
             account = self._accounts.get((back.key, back.window_start_us))
             if account is not None:
-                self._shorten(account, holder, back.amount)
+                account.shorten(holder, back.amount)
         overdrawn = [
             account
             for said in report.spent
@@ -213,26 +185,24 @@ class Broker:
         for each in charged:
             account = self._accounts.get((each.key, each.window_start_us))
             if account is not None:
-                account.spent += max(0, each.amount - account.told.get(holder, 0))
+                account.prove(holder, each.amount)
                 overdrawn.append(account)
         for place in self._held.pop(holder, ()):
             found = self._accounts.get(place)
             if found is not None:
-                held = found.lent.pop(holder, 0)
-                found.reserved.pop(holder, None)
-                found.told.pop(holder, None)
-                if found.key.unit in _UNPROVEN:
-                    found.spent += held
-                if found.key.unit is Unit.CALLS_PER_MINUTE:
-                    found.times.extend([now_us] * held)
+                found.let_go(holder, now_us)
+                if not self._is_shared:
+                    found.told.pop(holder, None)
+        if self._is_shared:  # the same log goes on, and what it charged is known
+            self._dead.discard(holder)
         return self._holders(holder, [account for account in overdrawn if account.free < 0])
 
     def forget(self, invocation: str) -> None:
         """Drop the accounts of a closed invocation or tree; nothing is lent to it again."""
         for place in self._living.pop(invocation, ()):
             account = self._accounts.pop(place)
-            for holder in {*account.lent, *account.told}:
-                self._held[holder].discard(place)
+            for holder in account.holders():
+                self._held.get(holder, set()).discard(place)
         self._forgotten[invocation] = None
         if len(self._forgotten) > _FORGOTTEN_KEPT:
             del self._forgotten[next(iter(self._forgotten))]
@@ -278,18 +248,21 @@ class Broker:
             if (account := self._accounts.get(place)) is not None and holder in account.lent
         }
 
-    def _wanted(self, want: Want, epoch: int, now_us: int) -> _Account:
+    def _wanted(self, want: Want, epoch: int, now_us: int) -> Account:
         """The account as it stands for this want, under the limit of the newest epoch."""
         if want.key.holder in self._forgotten and want.key.scope in LIVING:
-            return _Account(want.key, want.window_start_us, want.window_end_us)
+            return Account(want.key, want.window_start_us)
         account = self._account(want.key, want.window_start_us)
+        if self._granted:
+            granted = self._granted.get((want.key, want.window_start_us), 0)
+            account.granted = max(account.granted, granted)
         account.end_us = want.window_end_us
         if epoch >= account.epoch:
             account.stated, account.epoch = want.limit, epoch
         account.fade(now_us)
         return account
 
-    def _holders(self, holder: Holder, accounts: Iterable[_Account]) -> Mapping[Holder, Recall]:
+    def _holders(self, holder: Holder, accounts: Iterable[Account]) -> Mapping[Holder, Recall]:
         """Who else is alive and holds something of these accounts."""
         asked: dict[Holder, list[Place]] = {}
         for account in accounts:
@@ -298,7 +271,7 @@ class Broker:
                     asked.setdefault(other, []).append((account.key, account.start_us))
         return {other: Recall(tuple(places)) for other, places in asked.items()}
 
-    def _lend(self, holder: Holder, wants: Iterable[Want], accounts: list[_Account]) -> Taken:
+    def _lend(self, holder: Holder, wants: Iterable[Want], accounts: list[Account]) -> Taken:
         slabs = []
         is_short, frees_us = False, 0
         for want, account in zip(wants, accounts, strict=True):
@@ -307,6 +280,9 @@ class Broker:
                 is_short = True
                 if account.times:
                     frees_us = max(frees_us, account.times[0] + MINUTE_US)
+            if self._is_shared:
+                # Who holds nothing may charge all the same, if a bound was wrong: it is found so.
+                account.told.setdefault(holder, 0)
             if amount > 0:
                 account.lent[holder] = account.lent.get(holder, 0) + amount
                 self._held.setdefault(holder, set()).add((account.key, account.start_us))
@@ -333,30 +309,21 @@ class Broker:
         account.told[holder] = account.told.get(holder, 0) + said.amount
         account.reserved[holder] = said.reserved
         self._held.setdefault(holder, set()).add(place)
-        self._shorten(account, holder, said.amount - said.uncovered)
+        account.shorten(holder, said.amount - said.uncovered)
         if said.times_us:
             account.times = deque(sorted((*account.times, *said.times_us)))
 
-    @staticmethod
-    def _shorten(account: _Account, holder: Holder, amount: int) -> None:
-        left = account.lent.get(holder, 0) - amount
-        if left > 0:
-            account.lent[holder] = left
-        else:
-            account.lent.pop(holder, None)
-
-    def _account(self, key: AccountKey, start_us: int) -> _Account:
+    def _account(self, key: AccountKey, start_us: int) -> Account:
         place = (key, start_us)
         account = self._accounts.get(place)
         if account is None:
-            end_us = None if key.per in _ENDLESS else start_us
-            account = self._accounts[place] = _Account(key, start_us, end_us)
+            account = self._accounts[place] = Account(key, start_us)
             if key.scope in LIVING:
                 self._living.setdefault(key.holder, []).append(place)
         return account
 
 
-def _size(want: Want, account: _Account, holder: Holder) -> int:
+def _size(want: Want, account: Account, holder: Holder) -> int:
     """How much to lend: what is needed, and ahead of it a part that shrinks near the limit.
 
     Nothing ahead while others wait for this account: what lies idle here would be refused to them.

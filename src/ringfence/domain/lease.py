@@ -118,3 +118,21 @@ class Charged(msgspec.Struct, frozen=True):
     key: AccountKey
     window_start_us: int
     amount: int
+
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One account of the broker as planes hand it to each other: `decisions.account`."""
+
+    key: AccountKey
+    start_us: int
+    end_us: int | None
+    stated: int = 0
+    epoch: int = -1
+    granted: int = 0
+    spent: int = 0
+    overrun: int = 0
+    lent: dict[Holder, int] = {}
+    reserved: dict[Holder, int] = {}
+    told: dict[Holder, int] = {}
+    waiting: dict[Holder, int] = {}
+    times_us: tuple[int, ...] = ()

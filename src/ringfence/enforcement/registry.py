@@ -136,8 +136,25 @@ class Registry:
         cards: dict[str, Card] = {}
         for live in self._invocations.open():
             if live.token_digest is not None:
-                cards.update({card.identity.id: card for card in self._cards(live)})
+                cards.update({card.identity.id: card for card in self.cards(live)})
         return Opened(tuple(cards.values()))
+
+    def card(self, live: LiveInvocation) -> Card:
+        """All there is to know of one invocation."""
+        return Card(
+            identity=live.identity,
+            narrowing=self._narrowing.get(live.id) or written(None, live),
+            principal=live.runtime.principal,
+            token_digest=live.token_digest,
+            last_us=live.last_us,
+            state=live.state,
+            stopped=live.stopped,
+        )
+
+    def learned(self, card: Card) -> None:
+        """Another plane has opened an invocation; how it is narrower is told on as it was said."""
+        if card.narrowing:
+            self._narrowing[card.identity.id] = card.narrowing
 
     def gone(self, worker: Worker) -> None:
         """A worker is no more; whoever takes its place knows nothing."""
@@ -157,23 +174,14 @@ class Registry:
             refusal = Refusal.of(found.verdict, live.id if live is not None else "")
         elif not found.is_recorded:
             self._invocations.record_opening(found)
-        cards = () if live is None else self._cards(live)
+        cards = () if live is None else self.cards(live)
         self.known_to(worker, [card.identity.id for card in cards])
         return Resolved(cards=tuple(cards), refusal=refusal)
 
-    def _cards(self, live: LiveInvocation) -> Sequence[Card]:
+    def cards(self, live: LiveInvocation) -> Sequence[Card]:
         """An invocation after everything that it is part of."""
-        above = [] if live.parent is None else list(self._cards(live.parent))
-        card = Card(
-            identity=live.identity,
-            narrowing=self._narrowing.get(live.id) or written(None, live),
-            principal=live.runtime.principal,
-            token_digest=live.token_digest,
-            last_us=live.last_us,
-            state=live.state,
-            stopped=live.stopped,
-        )
-        return [*above, card]
+        above = [] if live.parent is None else list(self.cards(live.parent))
+        return [*above, self.card(live)]
 
     def _caller(self, who: Who) -> Caller | None:
         runtime = self._directory.agent(who.agent)

@@ -1,6 +1,6 @@
 """Make logs whole after a crash, and tell the plane what it must know to go on."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -57,12 +57,17 @@ class Recovered:
 
 
 def recover(
-    own: HeldLog, logs: Logs, now_us: int, journals: Callable[[str], Journal | None] = _no_journal
+    own: HeldLog,
+    logs: Logs,
+    now_us: int,
+    journals: Callable[[str], Journal | None] = _no_journal,
+    running: Container[str] = frozenset(),
 ) -> Recovered:
     """Write the missing outcomes of every log that no living process writes, then read what is so.
 
     The held log must exist already or is made. Call before it is opened for writing. `journals`
-    gives what this machine has kept of a log while that was away; it is merged first.
+    gives what this machine has kept of a log while that was away; it is merged first. The logs in
+    `running` are other planes' that live: they are read, and never taken.
     Raises UsageError `store_damaged`, `schema_newer`, UnavailableError `store_unavailable`.
     """
     recovered = Recovered()
@@ -72,7 +77,8 @@ def recover(
     invocations: dict[Key, InvocationRecord] = {}
     of_logs: dict[str, list[Key]] = {}
     for log_id in logs.ids():
-        _make_whole(own, logs, log_id, now_us, recovered, journals(log_id))
+        if log_id not in running:
+            _make_whole(own, logs, log_id, now_us, recovered, journals(log_id))
         with closing(logs.read(log_id)) as rows:
             of_logs[log_id] = _read_open(rows, invocations)
             # What was ended on purpose: its name must not open a fresh run with a fresh budget.
@@ -83,7 +89,7 @@ def recover(
             recovered.objects.extend(read_objects(rows))
     ended = _leave_out_ended(logs, invocations)
     for log_id, opened in of_logs.items():
-        if log_id not in recovered.held:
+        if log_id not in recovered.held and log_id not in running:
             _close(own, logs, log_id, {key: ended[key] for key in opened if key in ended})
     recovered.spent.extend(_spent(logs, now_us, invocations))
     recovered.invocations.extend(invocations.values())

@@ -7,7 +7,7 @@ from typing import Final
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.connection import Connection, connect, translated
 from ringfence.stores.postgresql.migration import versions
-from ringfence.stores.postgresql.schema import STORES
+from ringfence.stores.postgresql.schema import NOTING, STORES
 from ringfence.stores.state.schema import STEPS, schema_version
 
 _NOUN: Final = "database"
@@ -46,7 +46,8 @@ def look(address: Address) -> Condition:
     """Look at a database. Raises as `connect`."""
     with translated(_NOUN), connect(address) as connection:
         known = versions(connection)
-        schemas = {store: (known.get(store, 0), len(steps)) for store, steps in STORES.items()}
+        stores = {**STORES, **NOTING}
+        schemas = {store: (known.get(store, 0), len(steps)) for store, steps in stores.items()}
         schemas[_STATE] = (_state_version(connection), 1 + len(STEPS))
         return Condition(
             server=_setting(connection, "server_version").split(" ", maxsplit=1)[0],

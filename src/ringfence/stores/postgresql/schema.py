@@ -1,7 +1,8 @@
-"""The tables of ledger, bodies and budgets in PostgreSQL; the state store has its own.
+"""The tables of ledger, bodies and limits in PostgreSQL; the state store has its own.
 
 INVARIANT (I7): every primary key and unique index begins with the organisation, except those of
-logs and their segments, which belong to the installation as a log's file does.
+logs with their segments and of planes with what they tell each other, which belong to the
+installation as a log's file does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,9 +152,97 @@ _HOLDS_FIRST: Final = (
     )""",
 )
 
+_SHARED_FIRST: Final = (
+    # What is the same for all planes of the database.
+    """CREATE TABLE shared_installation (
+        is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
+        hash_seed text NOT NULL
+    )""",
+    # Grows with every change that planes tell each other. INVARIANT: drawn under the lock of the
+    # state store and held until the commit, so that who has read one has read all before it.
+    "CREATE SEQUENCE shared_numbers",
+    # Planes that run, or died and are not recovered yet. `id` is the log that the plane's own
+    # process writes, `logs` are those of its workers; `beat` is when it was last heard of, `taken`
+    # the last change that all of its workers obey, `batch` the last writing of limits;
+    # `keeps_journal` says that it may go on while the database is away.
+    """CREATE TABLE shared_planes (
+        id text COLLATE "C" PRIMARY KEY,
+        logs text[] NOT NULL,
+        epoch integer NOT NULL,
+        configuration text NOT NULL,
+        beat timestamptz NOT NULL,
+        taken bigint NOT NULL,
+        batch bigint NOT NULL DEFAULT 0,
+        keeps_journal boolean NOT NULL DEFAULT false
+    )""",
+    # What has changed in the state store; whoever reads this reads it there.
+    """CREATE TABLE shared_changes (
+        number bigint PRIMARY KEY,
+        kind text NOT NULL,
+        organisation text NOT NULL,
+        subject text NOT NULL
+    )""",
+    # Every open run, and the ended ones until all planes know; `card` is a `registry.Card`.
+    """CREATE TABLE shared_runs (
+        organisation text COLLATE "C" NOT NULL,
+        id text COLLATE "C" NOT NULL,
+        number bigint NOT NULL,
+        plane text COLLATE "C" NOT NULL,
+        is_open boolean NOT NULL,
+        depth integer NOT NULL,
+        tips bigint[] NOT NULL,
+        card bytea NOT NULL,
+        PRIMARY KEY (organisation, id)
+    )""",
+    "CREATE INDEX shared_runs_number ON shared_runs (number)",
+    # Every limit in its window, as `lease.AccountState`. `logs` are those whose writers have or had
+    # something of it; after `idle_us` the row means nothing any more.
+    """CREATE TABLE shared_limits (
+        organisation text COLLATE "C" NOT NULL,
+        holder text COLLATE "C" NOT NULL,
+        scope text NOT NULL,
+        per text NOT NULL,
+        unit text NOT NULL,
+        part text COLLATE "C" NOT NULL,
+        window_us bigint NOT NULL,
+        version bigint NOT NULL,
+        logs text[] NOT NULL,
+        idle_us bigint,
+        state jsonb NOT NULL,
+        PRIMARY KEY (organisation, holder, scope, per, unit, part, window_us)
+    ) WITH (fillfactor = 50)""",
+    "CREATE INDEX shared_limits_idle ON shared_limits (idle_us) WHERE idle_us IS NOT NULL",
+)
+
+CHANNEL: Final = "'ringfence:' || current_schema()"
+"""Where planes of one database wake each other; an expression of SQL."""
+
+_NOTING_FIRST: Final = (
+    # The state store's own tables tell of themselves: in the same transaction, whoever writes.
+    f"""CREATE FUNCTION shared_note() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO shared_changes
+            VALUES (nextval('shared_numbers'), TG_ARGV[0], NEW.organisation, NEW.id);
+        PERFORM pg_notify({CHANNEL}, '');
+        RETURN NULL;
+    END $$""",  # noqa: S608 (a constant)
+    """CREATE TRIGGER shared_note AFTER INSERT OR UPDATE ON agents
+        FOR EACH ROW EXECUTE FUNCTION shared_note('agent')""",
+    """CREATE TRIGGER shared_note AFTER INSERT OR UPDATE ON credentials
+        FOR EACH ROW EXECUTE FUNCTION shared_note('credential')""",
+    """CREATE TRIGGER shared_note AFTER INSERT OR UPDATE ON user_tokens
+        FOR EACH ROW EXECUTE FUNCTION shared_note('user_token')""",
+    """CREATE TRIGGER shared_note AFTER INSERT ON grants
+        FOR EACH ROW EXECUTE FUNCTION shared_note('grant')""",
+)
+
+NOTING: Final[Mapping[str, Sequence[Step]]] = {"noting": (_NOTING_FIRST,)}
+"""What is added to the tables of the state store once they are there."""
+
 STORES: Final[Mapping[str, Sequence[Step]]] = {
     "ledger": (_LEDGER_FIRST,),
     "bodies": (_BODIES_FIRST,),
     "holds": (_HOLDS_FIRST,),
+    "shared": (_SHARED_FIRST,),
 }
 """Every store's steps, by the name that the database knows it under."""

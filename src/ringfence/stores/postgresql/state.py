@@ -5,7 +5,9 @@ from typing import Final
 from sqlalchemy import Connection, create_engine, event
 
 from ringfence.stores.postgresql.address import Address
-from ringfence.stores.postgresql.connection import connect
+from ringfence.stores.postgresql.connection import connect, translated
+from ringfence.stores.postgresql.migration import migrate
+from ringfence.stores.postgresql.schema import NOTING, STORES
 from ringfence.stores.state.database import Database, is_reading
 from ringfence.stores.state.store import StateStore, state_on
 
@@ -13,8 +15,11 @@ _CONNECTIONS: Final = 4
 """Kept open by one process; a fifth thread at a time opens one for itself."""
 
 _READING: Final = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_NOUN: Final = "state"
+WRITING: Final = "state"
+"""The lock under which this store, and all that planes tell each other, is written."""
 _LOCK: Final = (
-    "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':ringfence:state', 0))"
+    f"SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ':ringfence:{WRITING}', 0))"
 )
 
 
@@ -34,10 +39,13 @@ def open_state(address: Address) -> StateStore:
     )
     event.listen(engine, "begin", _begin)
     try:
-        return state_on(Database(engine, reading=_READING))
+        state = state_on(Database(engine, reading=_READING))
+        with connect(address) as connection, translated(_NOUN):
+            migrate(connection, {**STORES, **NOTING})
     except BaseException:
         engine.dispose()
         raise
+    return state
 
 
 def _begin(connection: Connection) -> None:

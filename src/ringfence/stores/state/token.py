@@ -1,5 +1,6 @@
 """Agent tokens, known by their digest only."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,15 @@ class TokenRecords:
             rows = connection.execute(select(credentials)).all()
             users = connection.execute(select(user_tokens)).all()
         return (*map(_credential, rows), *map(user_credential, users))
+
+    def named(self, organisation: str, ids: Collection[str]) -> tuple[AgentCredential, ...]:
+        """These credentials of an organisation, user tokens too."""
+        found: list[AgentCredential] = []
+        with self._database.read() as connection:
+            for table, read in ((credentials, _credential), (user_tokens, user_credential)):
+                mine = (table.c.organisation == organisation, table.c.id.in_(ids))
+                found += map(read, connection.execute(select(table).where(*mine)))
+        return tuple(found)
 
     def find(self, digest: bytes) -> AgentCredential | None:
         """The credential with this digest, dead or alive."""

@@ -1,0 +1,137 @@
+"""Real planes on a real database: what one finds that comes after, or beside, another."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from tests.app.installation import Installation, plane, provider
+from tests.postgresql.server import execute
+
+from ringfence.app import hearing
+from ringfence.app.plane import Plane
+from ringfence.app.storage import storage_of
+from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.money import Money
+from ringfence.stores.postgresql import plane as membership
+from ringfence.stores.state.grant import Grant
+from ringfence.testing.model.script import parse
+
+SCRIPT = """\
+format: 1
+rules: [{answer: {text: a b c, usage: {input_tokens: 5, output_tokens: 50}}}]
+"""
+CALL_NANO = 500_000
+
+
+@pytest.fixture
+def installed(postgresql_url: str, tmp_path: Path) -> Installation:
+    return Installation(tmp_path, database=postgresql_url)
+
+
+async def spent(running: Plane) -> int:
+    acme = running.configuration().organisations["acme"]
+    lines = await running.workers.budgets(acme.id)
+    return sum(int(line.spent) for line in lines if line.key.per is Per.DAY)
+
+
+def test_a_database_from_before_limits_were_shared_keeps_what_was_spent(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            installed.configure(there.url, usd="0.004", input_usd="0")
+            installed.give_token()
+            run = {"ringfence-invocation": "ticket-7"}
+            async with plane(installed):
+                first = await installed.ask(headers=run)
+                assert first.status == 200
+            for table in ("limits", "runs", "changes"):
+                execute(installed.database, f"DELETE FROM shared_{table}")  # noqa: S608 (ours)
+            async with plane(installed) as running:
+                assert await spent(running) == CALL_NANO
+                answers = [await installed.ask(headers=run) for _ in range(8)]
+                name = "ringfence-invocation"
+                assert {each.headers[name] for each in answers} == {first.headers[name]}
+                assert [each.status for each in answers] == [200] * 7 + [402]
+            assert there.journal.total == 8
+
+    asyncio.run(story())
+
+
+def test_a_grant_raises_the_limit_on_every_plane_and_over_a_restart(
+    installed: Installation, postgresql_url: str, tmp_path: Path
+) -> None:
+    other = Installation(tmp_path / "other", database=postgresql_url)
+
+    async def grant(running: Plane) -> None:
+        acme = running.configuration().organisations["acme"]
+        agent = acme.agents["triage"].id
+        [line] = [
+            each
+            for each in await running.workers.budgets(acme.id)
+            if each.key.per is Per.DAY and each.key.scope is BudgetScope.AGENT
+        ]
+        made = Grant(
+            id="grt_1",
+            account=AccountKey(acme.id, BudgetScope.AGENT, agent, Per.DAY),
+            window_start_us=line.window.start_us,
+            amount=Money(3 * CALL_NANO),
+            created_us=time.time_ns() // 1000,
+            created_by="test",
+            reason="",
+        )
+        state = await asyncio.to_thread(storage_of(installed.settings).state)
+        await asyncio.to_thread(state.grants.add, made)
+        state.close()
+        await running.workers.grant_added(made)
+
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            other.folder.mkdir()
+            for each in (installed, other):
+                each.configure(there.url, usd="0.001", input_usd="0")
+            installed.give_token()
+            async with plane(installed) as running, plane(other):
+                assert [(await installed.ask(f"{n}")).status for n in range(3)] == [200, 200, 402]
+                await grant(running)
+                assert [(await other.ask(f"a{n}")).status for n in range(2)] == [200, 200]
+            async with plane(other):
+                assert [(await other.ask(f"b{n}")).status for n in range(2)] == [200, 402]
+
+    asyncio.run(story())
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plane counts as dead after a second."""
+    for module in (hearing, membership):
+        monkeypatch.setattr(module, "DEAD_S", 1.0)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_member_that_died_is_recovered_by_another_and_one_that_lives_is_not(
+    installed: Installation, postgresql_url: str, tmp_path: Path
+) -> None:
+    other = Installation(tmp_path / "other", database=postgresql_url)
+    dead = "INSERT INTO shared_planes VALUES ('log_dead', '{log_dead_1}', 1, 'c', now(), 0)"
+
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            other.folder.mkdir()
+            for each in (installed, other):
+                each.configure(there.url, usd="0.001", input_usd="0")
+            installed.give_token()
+            async with plane(installed), plane(other):
+                await asyncio.to_thread(execute, postgresql_url, dead)
+                async with asyncio.timeout(15):
+                    while await asyncio.to_thread(  # noqa: ASYNC110 (it tells nobody)
+                        execute, postgresql_url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
+                    ):
+                        await asyncio.sleep(0.1)
+                members = "SELECT count(*) FROM shared_planes"
+                assert await asyncio.to_thread(execute, postgresql_url, members) == [(2,)]
+                for each in (installed, other):
+                    assert (await each.ask()).status == 200
+
+    asyncio.run(story())
