@@ -163,3 +163,14 @@ def test_an_invocation_runs_up_to_its_deadline_and_not_beyond() -> None:
 
 def test_an_invocation_without_a_deadline_does_not_end() -> None:
     assert deadline(agent(Limits()), 0, None, 2**62) is None
+
+
+def test_what_a_tree_has_read_only_grows_and_doubts_can_be_cleared() -> None:
+    tree = TreeCounts()
+    tree.mark(["untrusted"], {"act_1": "a"}, is_cleared=False)
+    tree.mark(["personal"], {"act_2": "b"}, is_cleared=False)
+    assert tree.seen == {"untrusted", "personal"}
+    assert tree.doubts == {"act_1": "a", "act_2": "b"}
+    tree.mark([], {}, is_cleared=True)
+    assert tree.seen == {"untrusted", "personal"}
+    assert not tree.doubts

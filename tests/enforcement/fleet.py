@@ -11,7 +11,7 @@ from ringfence.decisions.lease import Broker
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Holder, Recall, Report, Take, Taken
 from ringfence.domain.organisation import Configuration, Organisation
-from ringfence.domain.registry import Declare, End, Ended, Heard, Opened, Resolve, Resolved
+from ringfence.domain.registry import Declare, End, Ended, Heard, Marked, Opened, Resolve, Resolved
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.invocation_view import RegistryWire
@@ -20,7 +20,7 @@ from ringfence.enforcement.registry import Registry
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
 
-_Message = Resolve | Declare | Resolved | End | Heard | Opened | Ended
+_Message = Resolve | Declare | Resolved | End | Heard | Marked | Opened | Ended
 
 
 def packed(message: _Message) -> _Message:
@@ -88,8 +88,8 @@ class Fleet:
         def ask(message: Resolve | Declare | End) -> Awaitable[Resolved]:
             return self._answer(number, packed(message))
 
-        def tell(message: Heard | End) -> None:
-            self._hear(packed(message))
+        def tell(message: Heard | End | Marked) -> None:
+            self._hear(number, packed(message))
 
         return World(
             self.config,
@@ -147,19 +147,24 @@ class Fleet:
         view.learn(opened.cards)
         self.registry.known_to(number, [card.identity.id for card in opened.cards])
 
-    def _hear(self, message: _Message) -> None:
+    def _hear(self, number: int, message: _Message) -> None:
         self.told.append(message)
         match message:
             case Heard():
                 self.registry.hear(message)
+            case Marked():
+                self.registry.mark(number, message)
             case End():
                 self.registry.end(message)
 
-    def _tell(self, worker: int, message: Ended) -> None:
+    def _tell(self, worker: int, message: Ended | Marked) -> None:
         arrived = packed(message)
         view = self.workers[worker].worker.view
-        assert isinstance(arrived, Ended)
         assert view is not None
+        if isinstance(arrived, Marked):
+            view.marked(arrived)
+            return
+        assert isinstance(arrived, Ended)
         view.ended(arrived)
 
     def tidy(self) -> None:

@@ -138,3 +138,32 @@ def test_calls_that_waited_for_an_answer_that_never_came_are_refused() -> None:
         assert (await fleet.workers[0].ask(headers=RUN)).status == 200
 
     asyncio.run(story())
+
+
+def test_what_a_tree_has_read_is_known_to_every_worker_and_to_those_that_learn_later() -> None:
+    async def story() -> None:
+        fleet = Fleet(3)
+        first = (await fleet.workers[0].ask(headers=RUN)).headers[b"ringfence-invocation"].decode()
+        second = (await fleet.workers[1].ask(headers=RUN)).headers[b"ringfence-invocation"].decode()
+        assert first == second
+        live = view_of(fleet, 0).find(first)
+        assert live is not None
+        live.tree.seen |= {"untrusted"}
+        live.tree.doubts["act_1"] = "it is not paid"
+        view_of(fleet, 0).mark(live)
+        await fleet.workers[2].ask(headers=RUN)
+        for number in (1, 2):
+            known = view_of(fleet, number).find(first)
+            assert known is not None
+            assert (known.tree.seen, known.tree.doubts) == (
+                frozenset({"untrusted"}),
+                {"act_1": "it is not paid"},
+            )
+        other = view_of(fleet, 1).find(first)
+        assert other is not None
+        other.tree.doubts.clear()
+        view_of(fleet, 1).mark(other, is_cleared=True)
+        assert not live.tree.doubts
+        assert live.tree.seen == {"untrusted"}
+
+    asyncio.run(story())

@@ -21,7 +21,7 @@ from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
 from ringfence.domain.pacing import Busy, Enter, Entered, Left
-from ringfence.domain.registry import Declare, End, Heard, Resolve, Resolved
+from ringfence.domain.registry import Declare, End, Heard, Marked, Resolve, Resolved
 from ringfence.domain.tool_source import ToolListing
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Asking, Held
@@ -146,7 +146,7 @@ class Inquiries:
         """Give places back, or wait for them no longer."""
         self.tell(left)
 
-    def tell(self, message: Heard | End | Report | Learned | Left | ToolListing) -> None:
+    def tell(self, message: Heard | End | Marked | Report | Learned | Left | ToolListing) -> None:
         """Say something that needs no answer, in order with everything else."""
         if self.link is not None:
             self.link.tell(message)

@@ -26,6 +26,7 @@ from ringfence.domain.registry import (
     End,
     Ended,
     Heard,
+    Marked,
     Opened,
     Resolve,
     Resolved,
@@ -271,6 +272,7 @@ Message = (
     | Resolved
     | End
     | Heard
+    | Marked
     | Opened
     | Ended
     | Start

@@ -34,7 +34,17 @@ from ringfence.domain.budget import Unit
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Holder, Need, Recall, Report, Take, Taken
 from ringfence.domain.pacing import Enter, Entered, Left
-from ringfence.domain.registry import Card, Declare, End, Ended, Heard, Opened, Resolve, Resolved
+from ringfence.domain.registry import (
+    Card,
+    Declare,
+    End,
+    Ended,
+    Heard,
+    Marked,
+    Opened,
+    Resolve,
+    Resolved,
+)
 from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Directory
@@ -231,6 +241,8 @@ class Shared:
                 self.lending.report(worker.holder, message)
             case Heard():
                 self.registry.hear(message)
+            case Marked():
+                self.registry.mark(worker.number, message)
             case End():
                 self.registry.end(message)
             case Learned():
@@ -315,12 +327,12 @@ class Shared:
             await asyncio.wait(tuple(self._spreading))
         return resolved
 
-    def _tell(self, number: int, ended: Ended) -> None:
+    def _tell(self, number: int, told: Ended | Marked) -> None:
         for worker in self._workers():
             if worker.number == number:
-                self._spread(worker, ended)
+                self._spread(worker, told)
 
-    def _spread(self, worker: Peer, message: Opened | Ended) -> None:
+    def _spread(self, worker: Peer, message: Opened | Ended | Marked) -> None:
         task = asyncio.create_task(worker.obey(worker.ask(message)))
         self._spreading.add(task)
         task.add_done_callback(self._spreading.discard)

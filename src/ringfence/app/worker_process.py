@@ -45,7 +45,7 @@ from ringfence.decisions.retry import Retried
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Recall, Report
 from ringfence.domain.pacing import Entered, Paused
-from ringfence.domain.registry import Ended, Opened
+from ringfence.domain.registry import Ended, Marked, Opened
 from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
@@ -75,7 +75,7 @@ _CATCH_UP_S: Final = 1.0
 _REPORT_EVERY: Final = 4
 """How many pulses pass between two reports of what was spent: one second."""
 
-_Change = Change | Opened | Ended
+_Change = Change | Opened | Ended | Marked
 
 
 @final
@@ -153,7 +153,7 @@ class WorkerProcess:
         match message:
             case Start():
                 return self._start(message)
-            case Configure() | CredentialsChange() | StateChange() | Opened() | Ended():
+            case Configure() | CredentialsChange() | StateChange() | Opened() | Ended() | Marked():
                 return self._change(message)
             case ReportAction(reported):
                 return ActionTaken(self._serving_now().worker.actions.take(reported))
@@ -290,6 +290,9 @@ class WorkerProcess:
                 return
             case Ended():
                 view.ended(change)
+                return
+            case Marked():
+                view.marked(change)
                 return
             case _ as never:
                 assert_never(never)

@@ -1,5 +1,6 @@
 """Counted limits of an invocation and everything below it: calls, sub-agents, depth, time."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 
@@ -29,6 +30,13 @@ class TreeCounts:
     alive: int = 0
     seen: frozenset[str] = frozenset()
     doubts: dict[str, str] = field(default_factory=dict)
+
+    def mark(self, seen: Iterable[str], doubts: Mapping[str, str], *, is_cleared: bool) -> None:
+        """Take what was noticed of the tree; labels only grow."""
+        self.seen = self.seen.union(seen)
+        if is_cleared:
+            self.doubts.clear()
+        self.doubts.update(doubts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

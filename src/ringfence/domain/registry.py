@@ -48,6 +48,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_us: int = 0
     state: InvocationState = InvocationState.OPEN
     stopped: Reason | None = None
+    seen: tuple[str, ...] = ()
+    """Labels of what its tree has read."""
+    doubts: tuple[tuple[str, str], ...] = ()
+    """By action what is not as it must be after it."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -129,6 +133,19 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
 
     touched: tuple[tuple[str, int], ...] = ()
     tips: tuple[tuple[str, int], ...] = ()
+
+
+class Marked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="registry.marked"):
+    """What a tree of runs has read, and what is in doubt in it: told by a worker, and passed on.
+
+    `seen` are labels and only grow. `doubts` say of an action what is not as it must be;
+    `is_cleared`: a person has approved what came next all the same.
+    """
+
+    root: str
+    seen: tuple[str, ...] = ()
+    doubts: tuple[tuple[str, str], ...] = ()
+    is_cleared: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True, tag="registry.opened"):

@@ -204,6 +204,9 @@ class Invocations:
         live.last_us = now_us
         self._groups.touch(live.root, now_us)
 
+    def mark(self, live: LiveInvocation, *, is_cleared: bool = False) -> None:
+        """What a tree has read or is in doubt has changed: tell whoever else must know."""
+
     def finish(self, live: LiveInvocation, now_us: int) -> None:
         """The agent says that it is done; everything below it ends too."""
         self._end(live, InvocationState.FINISHED, None, now_us)

@@ -14,7 +14,18 @@ from ringfence.decisions.grouping import Clues
 from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.invocation import Grouping, InvocationState
-from ringfence.domain.registry import Card, Clue, Declare, End, Ended, Heard, Resolve, Resolved, Who
+from ringfence.domain.registry import (
+    Card,
+    Clue,
+    Declare,
+    End,
+    Ended,
+    Heard,
+    Marked,
+    Resolve,
+    Resolved,
+    Who,
+)
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller, Directory, digest_of
 from ringfence.enforcement.invocation import Invocations
@@ -28,7 +39,7 @@ from ringfence.transport.entropy import Ids, secret
 
 Ask = Callable[[Resolve | Declare | End], Awaitable[Resolved]]
 """Asks the registry; raises UnavailableError if it does not answer in time."""
-Tell = Callable[[Heard | End], None]
+Tell = Callable[[Heard | End | Marked], None]
 """Tells the registry; in order, never waits."""
 
 
@@ -175,6 +186,24 @@ class InvocationView(Invocations):
             self._tell(Heard(touched=tuple(self._touched.items())))
             self._touched = {}
 
+    def mark(self, live: LiveInvocation, *, is_cleared: bool = False) -> None:
+        """Tell the registry, which tells every worker that knows the tree."""
+        tree = live.tree
+        self._tell(
+            Marked(
+                root=live.root,
+                seen=tuple(sorted(tree.seen)),
+                doubts=tuple(tree.doubts.items()),
+                is_cleared=is_cleared,
+            )
+        )
+
+    def marked(self, told: Marked) -> None:
+        """Another worker has noticed something of a tree."""
+        live = self.find(told.root)
+        if live is not None:
+            live.tree.mark(told.seen, dict(told.doubts), is_cleared=told.is_cleared)
+
     def touch(self, live: LiveInvocation, now_us: int) -> None:
         """A call of this invocation has just ended: it was not idle while the call ran."""
         super().touch(live, now_us)
@@ -193,6 +222,7 @@ class InvocationView(Invocations):
                 else Narrowing()
             )
             live = self._revive(identity, runtime, narrowing, card.last_us, card.principal)
+            live.tree.mark(card.seen, dict(card.doubts), is_cleared=False)
             live.token_digest = card.token_digest
             self._install_token(live)
             if card.state is not InvocationState.OPEN:

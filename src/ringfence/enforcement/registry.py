@@ -18,6 +18,7 @@ from ringfence.domain.registry import (
     End,
     Ended,
     Heard,
+    Marked,
     Opened,
     Refusal,
     Resolve,
@@ -33,7 +34,7 @@ from ringfence.enforcement.narrowing import Narrowing, group_of, written
 from ringfence.transport.clock import Clock
 
 Worker = int
-Tell = Callable[[Worker, Ended], None]
+Tell = Callable[[Worker, Ended | Marked], None]
 """Sends a message to one worker; never waits."""
 
 _UNKNOWN = Reason(
@@ -126,6 +127,16 @@ class Registry:
         for invocation, tip in heard.tips:
             self._invocations.advance(invocation, tip)
 
+    def mark(self, worker: Worker, marked: Marked) -> None:
+        """A worker has noticed something of a tree: every other one that knows it is told."""
+        live = self._invocations.find(marked.root)
+        if live is None:
+            return
+        live.tree.mark(marked.seen, dict(marked.doubts), is_cleared=marked.is_cleared)
+        for other in self._knowing.get(marked.root, ()):
+            if other != worker:
+                self._tell(other, marked)
+
     def known_to(self, worker: Worker, invocations: Iterable[str]) -> None:
         """A worker has been told of these, with all that is above them."""
         for invocation in invocations:
@@ -149,6 +160,8 @@ class Registry:
             last_us=live.last_us,
             state=live.state,
             stopped=live.stopped,
+            seen=tuple(sorted(live.tree.seen)),
+            doubts=tuple(live.tree.doubts.items()),
         )
 
     def learned(self, card: Card) -> None:

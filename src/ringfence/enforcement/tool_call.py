@@ -267,7 +267,11 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
 
     def look(self, ticket: ToolTicket, raw: bytes) -> Inspected | Failed:
         """The same without what follows; what it says of the tool's health is remembered."""
+        tree = ticket.live.tree
+        before = tree.seen
         looked = self.inspections.look(ticket, raw)
+        if tree.seen is not before:
+            self._invocations.mark(ticket.live)
         if isinstance(looked, Failed):
             self.failed(ticket, looked)
         elif self.watch.breakers.known:
@@ -299,6 +303,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         """What must be so after a call is not: the tree's next serious action is held."""
         live = ticket.live
         live.tree.doubts[ticket.action] = f"after `{ticket.key.merged}`: {told}"
+        self._invocations.mark(live)
         detail = {"tool": ticket.key.merged, "action": ticket.action, "told": told}
         self.findings.found(live, "postcondition", detail)
 
@@ -423,8 +428,9 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if self.watch.breakers.known:
             place = live.identity.organisation
             ticket.is_probe = self.breakers.departed(caller.runtime.agent, place, knock.key)
-        if knock.consumed and quote.server is not scope.BUILT_IN:
+        if live.tree.doubts and knock.consumed and quote.server is not scope.BUILT_IN:
             live.tree.doubts.clear()  # a person has seen them and said yes all the same
+            self._invocations.mark(live, is_cleared=True)
         return ticket
 
     def _settle(self, ticket: ToolTicket, ending: ToolEnding) -> None:
