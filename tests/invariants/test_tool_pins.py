@@ -119,3 +119,21 @@ def test_a_shadowing_name_in_a_second_server_is_held() -> None:
         Plan(name="crm", extra=(_extra("pay"),)),
         Plan(name="evil", suffix="_evil", extra=(_extra("Pay"),)),
     )
+
+
+def test_an_agent_of_whose_tools_none_is_left_is_told_and_not_given_an_empty_list() -> None:
+    async def scene(world: World) -> None:
+        for path in ("/mcp/crm", "/mcp"):
+            answer = await world.client(path).modern("tools/list")
+            assert "1 are held" in answer["error"]["message"]
+            assert "`ringfence tools diff`" in answer["error"]["message"]
+
+    play(scene, Plan(name="crm", extra=(_extra("pay\u200b"),)), tools=("crm__pa*",))
+
+
+def test_an_agent_whose_scope_matches_nothing_is_told_whom_to_ask() -> None:
+    async def scene(world: World) -> None:
+        answer = await world.client().modern("tools/list")
+        assert "none that is listed matches" in answer["error"]["message"]
+
+    play(scene, Plan(name="crm"), tools=("crm__nothing_like_it",))

@@ -1,6 +1,6 @@
 """Reasons for refusals, in words that a model can act on and a person understands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from math import ceil
 
@@ -603,6 +603,20 @@ def no_tools_left(agent: Agent, first: str) -> Reason:
         agent,
         f"{agent.name} declares no tool that the model's provider takes. {first}.",
         (("tool", first.partition(":")[0][:_QUOTED_CHARACTERS]),),
+    )
+
+
+def no_tools_resolved(agent: Agent, servers: Sequence[str], held: int) -> Reason:
+    """Nothing is left of what an agent may use of servers that answer; `held` tools are held."""
+    named = ", ".join(quoted(each) for each in servers[:_LISTED_NAMES])
+    why = f"{held} are held until somebody accepts them (`ringfence tools diff`)"
+    return _refusal(
+        Code.TOOL_UNAVAILABLE,
+        agent,
+        f"{agent.name} has no tool of {named} that it may use: "
+        + (why if held else "none that is listed matches its scope and policies")
+        + ".",
+        (("servers", ", ".join(servers)[:_QUOTED_CHARACTERS]), ("held", str(held))),
     )
 
 

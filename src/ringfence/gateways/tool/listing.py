@@ -8,7 +8,9 @@ from typing import Final, final
 
 import msgspec
 
+from ringfence.decisions import reason
 from ringfence.domain.error import PeerError, RingfenceError
+from ringfence.domain.tool import ToolState
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import Refusable
 from ringfence.enforcement.tool_call import ToolPath
@@ -92,6 +94,10 @@ class Lists:
                 continue
             first = first or found
             entries += self.shown(caller, way.link, is_merged=view.is_merged)
+        if not entries and caller.invocation is None:
+            answered = zip(view.ways, surveyed, strict=True)
+            links = [way.link for way, one in answered if not isinstance(one, BaseException)]
+            self._check_resolved(caller, links)
         if view.is_merged:
             entries += built_in.listed()
         page = entries[at : at + _PAGE]
@@ -111,6 +117,22 @@ class Lists:
         if not is_merged:
             return [each.shown() for each in found]
         return [listing.renamed(each.shown(), server) for each in found]
+
+    def _check_resolved(self, caller: Caller, links: Sequence[ToolLink]) -> None:
+        """An agent that may use tools of servers that answered must not silently have none."""
+        agent = caller.runtime.agent
+        declared = {pattern.partition("__")[0] for pattern in agent.scope.tools}
+        listed = {
+            link.server.name: self._registry.listed(link.organisation, link.server.name)
+            for link in links
+            if link.server.name in declared
+        }
+        servers = [name for name, tools in listed.items() if tools]
+        if servers:
+            every = (each for tools in listed.values() for each in tools)
+            held = sum(each.state is not ToolState.OK for each in every)
+            why = reason.no_tools_resolved(agent, servers, held)
+            raise McpError(errors.REFUSED, why.message)
 
     def named(self, link: ToolLink, name: str, *, is_merged: bool) -> Registered | None:
         """The tool that a client calls by this name."""
