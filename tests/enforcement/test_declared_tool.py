@@ -233,3 +233,92 @@ def test_an_agent_that_makes_up_clients_has_one_source_for_the_rest() -> None:
     sources = asyncio.run(story())
     assert len(sources) == 21
     assert "agent/agt_triage/others" in sources
+
+
+_NOTION = {"type": "object", "anyOf": [{"required": ["a"], "properties": {"a": {}}}]}
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "dialect", "sent"),
+    [
+        (
+            "/v1/messages",
+            {
+                "model": "claude",
+                "max_tokens": 50,
+                "messages": [{"role": "user", "content": "hi"}],
+                "tools": [
+                    {"name": "attach", "input_schema": _NOTION},
+                    {"name": "bad", "input_schema": _HOPELESS},
+                    {"type": "bash_20250124", "name": "bash"},
+                ],
+            },
+            ToolDialect.ANTHROPIC,
+            [
+                {
+                    "name": "attach",
+                    "input_schema": {
+                        "type": "object",
+                        "properties": {"a": {}},
+                        "required": ["a"],
+                    },
+                },
+                {"type": "bash_20250124", "name": "bash"},
+            ],
+        ),
+        (
+            "/v1beta/models/flash:generateContent",
+            {
+                "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+                "tools": [
+                    {"functionDeclarations": [{"name": "op", "parameters": _of_const}]}
+                    for _of_const in [{"type": "object", "properties": {"k": {"const": "x"}}}]
+                ],
+            },
+            ToolDialect.GEMINI,
+            [
+                {
+                    "functionDeclarations": [
+                        {
+                            "name": "op",
+                            "parametersJsonSchema": {
+                                "type": "object",
+                                "properties": {"k": {"const": "x"}},
+                            },
+                        }
+                    ]
+                }
+            ],
+        ),
+        (
+            "/v1/responses",
+            {
+                "model": "small",
+                "input": "hi",
+                "store": False,
+                "tools": [{"type": "function", "name": "search", "parameters": _ROOTLESS}],
+            },
+            ToolDialect.OPENAI,
+            [
+                {
+                    "type": "function",
+                    "name": "search",
+                    "parameters": {**_ROOTLESS, "type": "object"},
+                }
+            ],
+        ),
+    ],
+)
+def test_every_dialect_of_the_gateway_is_mended(
+    target: str, body: object, dialect: ToolDialect, sent: object
+) -> None:
+    async def story() -> object:
+        plain = organisation()
+        providers = {
+            name: replace(each, tool_dialect=dialect) for name, each in plain.providers.items()
+        }
+        world = World(replace(plain, providers=providers))
+        await world.ask(target, body)
+        return world.providers.sent[0].json["tools"]
+
+    assert asyncio.run(story()) == sent
