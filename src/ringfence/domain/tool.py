@@ -16,17 +16,25 @@ class PermissionTier(IntEnum):
     IRREVERSIBLE = 3
 
 
+class ServerEra(StrEnum):
+    """Which era of MCP a server is spoken to in."""
+
+    ANY = "any"
+    """The client's own, if the server speaks it: the server is asked."""
+    LEGACY = "legacy"
+    MODERN = "modern"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
     """How a token for a server is got: as this gateway itself (OAuth 2.1, client credentials).
 
-    `secret` names the credential of the client. Without a `token_url` the server's metadata says
-    where tokens are given out (RFC 9728, RFC 8414).
+    `secret` names the credential of the client; at `token_url` tokens are given out.
     """
 
     client: str
     secret: str
-    token_url: str | None = None
+    token_url: str
     scopes: tuple[str, ...] = ()
 
 
@@ -35,8 +43,7 @@ class ToolServer:
     """A group of tools: an MCP server (a command to run, a URL to call), or the agent's own.
 
     `is_stateful` says whether what one agent does may show to another that shares the server: then
-    each session, or each agent without sessions, has a process of its own. `era` is `legacy` or
-    `modern` where the server is not to be asked. Times are in seconds.
+    each session, or each agent without sessions, has a process of its own. Times are in seconds.
     """
 
     name: str
@@ -48,7 +55,7 @@ class ToolServer:
     credential: str | None = None
     oauth: OAuthClient | None = None
     is_stateful: bool = True
-    era: str = ""
+    era: ServerEra = ServerEra.ANY
     connect_timeout_s: float = 10.0
     call_timeout_s: float = 60.0
     tiers: tuple[tuple[str, PermissionTier], ...] = ()

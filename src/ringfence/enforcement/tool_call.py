@@ -47,8 +47,6 @@ from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
-_DEADLINE_S = 60.0
-"""How long a call may take, unless its server says otherwise: what MCP's SDKs wait by default."""
 _NAME_CHARACTERS = 200
 """How much of a name that somebody made up a refusal keeps."""
 _WORD_CHARACTERS = 200
@@ -419,7 +417,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
                 is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
             ),
             started_us=self._clock.monotonic_us(),
-            deadline_s=_DEADLINE_S,
+            deadline_s=quote.server.call_timeout_s,
             settle=self._settle,
         )
         ticket.answer = knock.answer

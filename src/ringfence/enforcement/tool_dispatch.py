@@ -1,5 +1,6 @@
 """Reaches tool servers: the only place where their credentials are read."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Final, final
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.credential import CredentialScan
+from ringfence.enforcement.oauth import ClientCredentials, Token
 from ringfence.enforcement.route import origin_of
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.transport.http import Client, Exchange, Headers, Prepared, Taker
@@ -44,15 +46,15 @@ class ToolDispatcher:
         self._secrets = secrets
         self._environment = environment
         self._scans: dict[str, CredentialScan] = {}
-        self.tokens: dict[ToolServer, str] = {}
-        """Access tokens that were got for servers (`enforcement.oauth`)."""
+        self._tokens: dict[ToolServer, Token] = {}
+        self._grants = ClientCredentials(client)
         self.generation = object()
         """Changes whenever a credential may have changed."""
 
     def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
         """Use these from now on."""
         self._secrets = secrets
-        self.tokens.clear()
+        self._tokens.clear()
         self.changed()
 
     def changed(self) -> None:
@@ -104,11 +106,23 @@ class ToolDispatcher:
         names = [name for _, text in server.environment for name in _TOKEN.findall(text) if name]
         return [self._secrets.get(name).reveal().encode() for name in names]
 
-    def client_secret(self, server: ToolServer) -> str:
-        """The secret of our client at the server's authorisation server; for `oauth` alone."""
+    def is_authorised(self, server: ToolServer) -> bool:
+        """Whether a request may be sent at once: nothing has to be got for it first."""
         if server.oauth is None:
-            return ""
-        return self._secrets.get(server.oauth.secret).reveal()
+            return True
+        token = self._tokens.get(server)
+        return token is not None and asyncio.get_running_loop().time() < token.until_s
+
+    async def authorise(self, server: ToolServer) -> None:
+        """Get what a request needs first. Raises UnavailableError `oauth_failed`."""
+        if server.oauth is not None and not self.is_authorised(server):
+            secret = self._secrets.get(server.oauth.secret).reveal()
+            self._tokens[server] = await self._grants.token(server, secret)
+            self.changed()
+
+    def unauthorised(self, server: ToolServer) -> bool:
+        """A server refuses the token that it was sent; whether it is worth getting another."""
+        return self._tokens.pop(server, None) is not None
 
     def _filled(self, text: str) -> str:
         def value(match: re.Match[str]) -> str:
@@ -118,7 +132,8 @@ class ToolDispatcher:
 
     def _value(self, server: ToolServer) -> str:
         if server.oauth is not None:
-            return self.tokens.get(server, "")
+            token = self._tokens.get(server)
+            return "" if token is None else token.value
         return self._secrets.get(server.credential).reveal() if server.credential else ""
 
     def _credential(self, server: ToolServer) -> Headers:

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 from ringfence.config.loading import Loaded
-from ringfence.domain.tool import PermissionTier, ToolServer
+from ringfence.domain.tool import OAuthClient, PermissionTier, ServerEra, ToolServer
 
 HEAD = """\
 format: 1
@@ -57,3 +57,26 @@ def test_a_server_has_an_owner(load_text: Callable[..., Loaded]) -> None:
     text = HEAD + "  t: {command: [run], owner: ann@acme.example}\nusers: {ann@acme.example: {}}\n"
     servers = load_text(text).configuration.organisations["acme"].tools
     assert servers["t"].owner == "ann@acme.example"
+
+
+def test_how_a_server_is_reached_is_read(load_text: Callable[..., Loaded]) -> None:
+    text = (
+        HEAD
+        + '  a: {url: "https://a/mcp", era: modern, timeouts: {connect: 2, call: 300},\n'
+        + '      oauth: {client: us, secret: "${CRM_TOKEN}", scopes: [x],\n'
+        + '              token_url: "https://b/token"}}\n'
+        + "  b: {command: [run], stateful: false}\n"
+    )
+    loaded = load_text(text)
+    tools = loaded.configuration.organisations["acme"].tools
+    oauth = OAuthClient(client="us", secret="CRM_TOKEN", token_url="https://b/token", scopes=("x",))
+    assert tools["a"] == ToolServer(
+        name="a",
+        url="https://a/mcp",
+        era=ServerEra.MODERN,
+        connect_timeout_s=2,
+        call_timeout_s=300,
+        oauth=oauth,
+    )
+    assert not tools["b"].is_stateful
+    assert loaded.secret_names == {"CRM_TOKEN"}

@@ -126,3 +126,9 @@ class Client:
                 if "method" in message and "id" in message:
                     assert await self.say({"id": message["id"], "result": answer}) == 202
         return found
+
+    async def close(self) -> None:
+        """End the session."""
+        asking = self._world.client(self._path)
+        status, _, _ = await asking.send(b"DELETE", [(b"mcp-session-id", self.session)], None)
+        assert status == 200

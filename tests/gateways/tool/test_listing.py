@@ -1,6 +1,7 @@
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import Json, World, play, text_of
 
+from ringfence.domain.tool import ServerEra
 from ringfence.testing.tools.plan import Plan
 
 
@@ -91,7 +92,7 @@ def test_where_there_is_but_one_server_its_failure_is_the_answer() -> None:
         assert failed["error"]["code"] == -32003
         assert "credential" in failed["error"]["message"]
 
-    play(scene, Plan(name="crm", token="wanted", eras="modern"), era="modern")
+    play(scene, Plan(name="crm", token="wanted", eras="modern"), era=ServerEra.MODERN)
 
 
 def test_a_cut_name_leads_to_its_tool() -> None:

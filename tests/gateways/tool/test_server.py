@@ -2,6 +2,7 @@ import pytest
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import World, play
 
+from ringfence.domain.tool import ServerEra
 from ringfence.protocols.mcp.version import Era
 from ringfence.testing.tools.plan import Plan
 
@@ -46,4 +47,4 @@ def test_a_server_is_not_asked_where_the_configuration_says() -> None:
         assert link is not None
         assert link.era_at_once(Era.MODERN) is Era.LEGACY
 
-    play(scene, era="legacy")
+    play(scene, era=ServerEra.LEGACY)

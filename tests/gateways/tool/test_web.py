@@ -3,6 +3,7 @@ import asyncio
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import SECRET, World, play, text_of
 
+from ringfence.domain.tool import ServerEra
 from ringfence.testing.tools.plan import Plan
 from ringfence.transport.http import Request, Response
 from ringfence.transport.server import Server
@@ -83,4 +84,4 @@ def test_one_handshake_serves_all_who_wait_for_it() -> None:
         greetings = [each for each in world.journal.requests if each["method"] == "initialize"]
         assert len(greetings) == 1
 
-    play(scene, Plan(name="crm", eras="legacy"), era="legacy")
+    play(scene, Plan(name="crm", eras="legacy"), era=ServerEra.LEGACY)

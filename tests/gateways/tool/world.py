@@ -54,7 +54,11 @@ class World:
 
     async def reload_server(self, name: str, url: str) -> None:
         """Have a server at another address from now on."""
-        tools = {**self.config.tools, name: replace(self.config.tools[name], url=url)}
+        await self.redefine(name, url=url)
+
+    async def redefine(self, name: str, **fields: Any) -> None:  # noqa: ANN401 (of a server)
+        """Have a server be another from now on."""
+        tools = {**self.config.tools, name: replace(self.config.tools[name], **fields)}
         self.config = replace(self.config, tools=tools)
         made = Configuration(organisations={"acme": self.config}, digest="sha256:2", epoch=2)
         await self.worker.configuration_changed(made, {})

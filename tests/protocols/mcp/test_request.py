@@ -94,3 +94,11 @@ def test_the_era_is_what_header_or_meta_say() -> None:
     assert request.era_of(plain, "2025-06-18") is Era.LEGACY
     assert request.era_of(plain, "2030-01-01") is Era.MODERN
     assert request.era_of(asked(None, "server/discover"), "") is Era.MODERN
+
+
+def test_a_legacy_server_does_not_hear_what_only_the_modern_era_says() -> None:
+    meta = {request.VERSION: "2026-07-28", request.CAPABILITIES: {}, "progressToken": 7}
+    found = asked({**CALL, "_meta": meta})
+    edits = request.without_era(found, {"new": b"1"})
+    assert edited(found, edits) == {**CALL, "_meta": {"progressToken": 7, "new": 1}}
+    assert request.without_era(asked(CALL), {}) == []

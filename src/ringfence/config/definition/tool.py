@@ -11,10 +11,12 @@ from ringfence.config.reading import Item
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Node, Text
 from ringfence.config.variable import references, sole_reference
-from ringfence.domain.tool import PermissionTier, ToolServer
+from ringfence.domain.tool import OAuthClient, PermissionTier, ServerEra, ToolServer
 
 _SERVER = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _SERVER_HELP = "use lower-case letters, digits and `-`, at most 20, a letter first"
+_CLIENT = re.compile(r"[!-~]{1,200}")
+_LONGEST_S = 3600.0
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -47,6 +49,7 @@ def _read(
     name: str, section: Section, servers: Mapping[str, object], users: Mapping[str, object]
 ) -> ToolServer:
     _judge_kind(section)
+    timeouts = _read_timeouts(section)
     server = ToolServer(
         name=name,
         command=_read_command(section),
@@ -54,13 +57,17 @@ def _read(
         url=read_url(section, "url", query=True) or None,
         is_run_by_agent=section.says("runs", "agent"),
         credential=section.credential(),
+        oauth=_read_oauth(section),
+        is_stateful=_read_stateful(section),
+        era=section.word("era", ServerEra.ANY),
+        connect_timeout_s=timeouts[0],
+        call_timeout_s=timeouts[1],
         tiers=_read_tiers(section),
         owner=_read_owner(section, users),
         views=read_views(section),
         rules=read_rules(section, servers),
     )
     section.close()
-    section.reading.unenforced.append(("tools", section.where, section.place))
     return server
 
 
@@ -70,7 +77,7 @@ def _read_owner(section: Section, users: Mapping[str, object]) -> str:
 
 
 _KINDS = ("command", "url", "runs")
-_ONLY_WITH = (("credential", "url"), ("env", "command"))
+_ONLY_WITH = (("credential", "url"), ("oauth", "url"), ("env", "command"))
 
 
 def _judge_kind(section: Section) -> None:
@@ -92,6 +99,45 @@ def _judge_kind(section: Section) -> None:
 
 
 _ONE = {"credential": "a "}
+
+
+def _read_timeouts(section: Section) -> tuple[float, float]:
+    """Seconds to connect, and for a call as a whole."""
+    plain = ToolServer(name="")
+    inner = section.section("timeouts", f"`timeouts` of {section.where}")
+    if inner is None:
+        return plain.connect_timeout_s, plain.call_timeout_s
+    connect = inner.ratio("connect", plain.connect_timeout_s, above=0, most=_LONGEST_S)
+    call = inner.ratio("call", plain.call_timeout_s, above=0, most=_LONGEST_S)
+    inner.close()
+    return connect, call
+
+
+def _read_stateful(section: Section) -> bool:
+    item = section.item("stateful")
+    if item is not None and item.value not in {"true", "false"}:
+        what = f"`stateful` in {section.where} must be true or false, not {shown(item.written)}"
+        section.problem(item.place, what, "true gives each session a process of its own")
+    return item is None or item.value != "false"
+
+
+def _read_oauth(section: Section) -> OAuthClient | None:
+    inner = section.section("oauth", f"`oauth` of {section.where}")
+    if inner is None:
+        return None
+    if "credential" in section:
+        what = f"{section.where} has both `credential` and `oauth`"
+        section.problem(section.at("oauth"), what, "give one of them")
+    inner.require("client", "secret", "token_url")
+    client = inner.text("client", pattern=_CLIENT, rule="printable characters without spaces")
+    found = OAuthClient(
+        client=client or "",
+        secret=inner.credential("secret") or "",
+        token_url=read_url(inner, "token_url", query=True),
+        scopes=tuple(item.value for item in inner.distinct("scopes")),
+    )
+    inner.close()
+    return found
 
 
 def _read_command(section: Section) -> tuple[str, ...]:

@@ -21,3 +21,11 @@ def _over(task: asyncio.Task[None]) -> None:
     _RUNNING.discard(task)
     if not task.cancelled() and task.exception() is not None:
         _LOG.error("what ran in the background failed", exc_info=task.exception())
+
+
+async def settled(timeout_s: float = 5.0) -> None:
+    """Wait for what was begun in this loop, for so long."""
+    loop = asyncio.get_running_loop()
+    running = [task for task in _RUNNING if task.get_loop() is loop]
+    if running:
+        await asyncio.wait(running, timeout=timeout_s)

@@ -114,6 +114,8 @@ def edits_of(ask: Ask, target: Target, ticket: ToolTicket, number: bytes) -> lis
         meta = translation.meta_of(session.introduction, session.level)
     if ticket.is_repeatable:
         meta = {**meta, IDEMPOTENCY_KEY: strict_json.encode(ticket.action)}
+    if target.channel.era is Era.LEGACY and ask.era is Era.MODERN:
+        return edits + request.without_era(asked, meta)
     return edits + request.with_meta(asked, meta) if meta else edits
 
 

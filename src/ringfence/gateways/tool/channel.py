@@ -96,6 +96,8 @@ class Channel(Protocol):
     """The raw result of `initialize` or `server/discover`; known once it is open."""
     is_shared: bool
     """Whether several clients use it, so that ids must be given out here."""
+    is_owned: bool
+    """Whether it is one session's alone, and ends with it."""
 
     @property
     def is_open(self) -> bool:

@@ -31,7 +31,7 @@ from ringfence.gateways.head import Head
 from ringfence.gateways.model.buffer import read_request, request_at_once
 from ringfence.gateways.tool import built_in, said
 from ringfence.gateways.tool.asking import FailedError
-from ringfence.gateways.tool.background import background
+from ringfence.gateways.tool.background import background, settled
 from ringfence.gateways.tool.built_in import BuiltInCalls
 from ringfence.gateways.tool.call import Ask, Finish, Means, Target, ToolCall, owner_of
 from ringfence.gateways.tool.channel import Channel
@@ -162,6 +162,7 @@ class ToolDoor:
             if session.outlet is not None:
                 session.outlet.keep_alive(now_us)
         self._subscriptions.keep_alive(now_us)
+        self._links.tidy(asyncio.get_running_loop().time())
 
     def drain(self) -> None:
         """The plane stops: end the streams that would last for ever; calls may still end."""
@@ -176,6 +177,7 @@ class ToolDoor:
         for session in self.sessions.all():
             await session.close()
         await self._links.close()
+        await settled()
 
     # What is in view
 
@@ -318,7 +320,9 @@ class ToolDoor:
             return self._guarded(post, asked, self._seek(post, ask))
         era = link.era_at_once(Era.MODERN)
         if era is Era.MODERN and self._is_known(link):
-            return self._begin(post, ask, self._target(post, asked, link, link.modern))
+            return self._begin(
+                post, ask, self._target(post, asked, link, link.modern(_key_of(post, asked)))
+            )
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
     def _resumed(self, ask: Ask) -> Suspended | None:
@@ -675,8 +679,9 @@ class ToolDoor:
             return Way(link=link, channel=known, meta=meta)
         meta = {key: asked.said(key) for key in asked.meta if key.startswith(request.META)}
         if await link.era(era) is Era.MODERN:
-            return Way(link=link, channel=link.modern, meta=meta)
-        channel: Channel = link.shared(_key_of(post, asked), translation.introduction_of(asked))
+            channel = link.modern(_key_of(post, asked))
+            return Way(link=link, channel=channel, meta=meta)
+        channel = link.shared(_key_of(post, asked), translation.introduction_of(asked))
         await channel.open()
         return Way(link=link, channel=channel)
 

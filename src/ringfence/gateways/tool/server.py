@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, final
 
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.tool import ToolServer
+from ringfence.domain.tool import ServerEra, ToolServer
 from ringfence.enforcement.tool_dispatch import ToolDispatcher
 from ringfence.gateways.tool.asking import FailedError, Reply, ask
 from ringfence.gateways.tool.background import background
 from ringfence.gateways.tool.channel import Channel, Sending
+from ringfence.gateways.tool.child import ChildChannel
 from ringfence.gateways.tool.web import WebChannel
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import identity, message
@@ -22,11 +23,17 @@ from ringfence.protocols.mcp.version import MODERN, Era
 _LOG = logging.getLogger(__name__)
 
 _PROBE_S: Final = 10.0
+_PROBE_PROCESS_S: Final = 3.0
+"""Some older servers that are processes say nothing at all before they were greeted."""
+_IDLE_S: Final = 600.0
 _SHARED_MOST: Final = 64
 """Sessions that modern clients have with a legacy server; the one idle longest makes room."""
 
 _NOT_KNOWN: Final = range(400, 500)
 """Statuses of HTTP by which a server says that it knows no such request."""
+
+_SPEAKS_MODERN: Final = {ServerEra.ANY: None, ServerEra.LEGACY: False, ServerEra.MODERN: True}
+_SPEAKS_LEGACY: Final = {ServerEra.ANY: None, ServerEra.LEGACY: True, ServerEra.MODERN: False}
 
 Key = tuple[str, ...]
 
@@ -40,11 +47,13 @@ class ToolLink:
         self.organisation = organisation
         self.server = server
         self._dispatcher = dispatcher
-        self._modern = self._web(Era.MODERN, b"", is_shared=False)
+        is_process = bool(server.command)
+        self._modern = self._channel(Era.MODERN, b"", is_shared=is_process)
+        self._is_apart = is_process and server.is_stateful
         self._shared: OrderedDict[Key, Channel] = OrderedDict()
         self._probing: asyncio.Task[bool] | None = None
-        self.speaks_modern: bool | None = {"legacy": False, "modern": True}.get(server.era)
-        self.speaks_legacy: bool | None = {"legacy": True, "modern": False}.get(server.era)
+        self.speaks_modern: bool | None = _SPEAKS_MODERN[server.era]
+        self.speaks_legacy: bool | None = _SPEAKS_LEGACY[server.era]
         self.listed: tuple[bytes, ...] = ()
         """The pages of its last listing of tools, as they came."""
         self.is_streaming = False
@@ -74,25 +83,51 @@ class ToolLink:
             self._probing.add_done_callback(self._probe_over)
         return await asyncio.shield(self._probing)
 
-    @property
-    def modern(self) -> Channel:
-        """The channel of the modern era; it has no state, so everybody shares it."""
-        return self._modern
+    def modern(self, key: Key = ()) -> Channel:
+        """The channel of the modern era: one for all, but for a process that keeps state.
+
+        `key` says whose requests they are.
+        """
+        if not self._is_apart or not key:
+            return self._modern
+        return self._kept(("modern", *key), Era.MODERN, b"")
 
     def session(self, introduction: bytes) -> Channel:
-        """A new session of the legacy era, for one client alone."""
-        return self._web(Era.LEGACY, introduction, is_shared=False)
+        """A session of the legacy era for one client alone, if what it does may show."""
+        if self.server.command and not self._is_apart:
+            return self._kept(("all",), Era.LEGACY, identity.INTRODUCTION)
+        return self._channel(Era.LEGACY, introduction, is_owned=True)
+
+    def own_modern(self) -> Channel:
+        """The channel of the modern era for one legacy client."""
+        if not self._is_apart:
+            return self._modern
+        return self._channel(Era.MODERN, b"", is_owned=True)
 
     def shared(self, key: Key, introduction: bytes) -> Channel:
         """The legacy session that modern requests of one kind share; `key` says whose they are."""
+        if self.server.command and not self._is_apart:
+            return self._kept(("all",), Era.LEGACY, identity.INTRODUCTION)
+        return self._kept(key, Era.LEGACY, introduction)
+
+    def _kept(self, key: Key, era: Era, introduction: bytes) -> Channel:
         known = self._shared.get(key)
         if known is None:
-            known = self._shared[key] = self._web(Era.LEGACY, introduction, is_shared=True)
+            known = self._shared[key] = self._channel(era, introduction, is_shared=True)
             if len(self._shared) > _SHARED_MOST:
                 _, oldest = self._shared.popitem(last=False)
                 background(oldest.close())
         self._shared.move_to_end(key)
         return known
+
+    def tidy(self, now_s: float) -> None:
+        """End processes that nobody has used for long; they are started again when needed."""
+        for key, channel in tuple(self._shared.items()):
+            if isinstance(channel, ChildChannel) and _is_idle(channel, now_s):
+                del self._shared[key]
+                background(channel.close())
+        if isinstance(self._modern, ChildChannel) and _is_idle(self._modern, now_s):
+            background(self._modern.close())
 
     async def discover(self, meta: Mapping[str, bytes]) -> Reply:
         """Ask a modern server what it is. Raises FailedError."""
@@ -106,19 +141,33 @@ class ToolLink:
         for channel in (self._modern, *self._shared.values()):
             await channel.close()
 
-    def _web(self, era: Era, introduction: bytes, *, is_shared: bool) -> Channel:
-        return WebChannel(self.server, self._dispatcher, era, introduction, is_shared=is_shared)
+    def _channel(
+        self, era: Era, introduction: bytes, *, is_shared: bool = False, is_owned: bool = False
+    ) -> Channel:
+        make = ChildChannel if self.server.command else WebChannel
+        return make(
+            self.server,
+            self._dispatcher,
+            era,
+            introduction,
+            is_shared=is_shared,
+            is_owned=is_owned,
+        )
 
     async def _probe(self) -> bool:
+        is_process = bool(self.server.command)
         try:
-            async with asyncio.timeout(_PROBE_S):
+            async with asyncio.timeout(_PROBE_PROCESS_S if is_process else _PROBE_S):
                 reply = await self.discover(identity.OWN)
         except TimeoutError:
+            self.speaks_modern = False if is_process else None
             return False
         except FailedError as error:
             failure = error.failure
             has_answered = failure.status in _NOT_KNOWN or isinstance(failure.error, PeerError)
-            self.speaks_modern = False if has_answered else None
+            # A process that ends at such a question is one that never heard of it.
+            is_old = has_answered or (is_process and failure.was_sent)
+            self.speaks_modern = False if is_old else None
             return False
         if reply.result:
             self.speaks_modern = any(each.encode() in reply.result for each in MODERN)
@@ -159,15 +208,22 @@ class ToolLinks:
         made = self._links[key] = ToolLink(organisation.id, server, self._dispatcher)
         return made
 
+    def tidy(self, now_s: float) -> None:
+        """End what nobody has used for long."""
+        for link in self._links.values():
+            link.tidy(now_s)
+
     async def close(self) -> None:
         """End every session with every server."""
         for link in self._links.values():
             await link.close()
 
 
-async def opened(
-    link: ToolLink, introduction: bytes, wrap: Callable[[Channel], None] | None = None
-) -> Channel:
+def _is_idle(channel: ChildChannel, now_s: float) -> bool:
+    return channel.pid != 0 and channel.is_idle and now_s - channel.used_s > _IDLE_S
+
+
+async def opened(link: ToolLink, introduction: bytes) -> Channel:
     """A channel for a legacy client, greeted, in whichever era the server speaks.
 
     Raises RingfenceError if it cannot be reached, McpError if it refuses the client.
@@ -177,13 +233,13 @@ async def opened(
         try:
             await channel.open()
         except (RingfenceError, McpError):
+            if channel.is_owned:
+                background(channel.close())
             if link.speaks_legacy is None and await link.probed():
                 link.speaks_legacy = False
             else:
                 raise
         else:
             link.speaks_legacy = True
-            if wrap is not None:
-                wrap(channel)
             return channel
-    return link.modern
+    return link.own_modern()

@@ -128,7 +128,8 @@ class Session:
         if self.outlet is not None:
             self.outlet.leave()
         for channel in self.channels.values():
-            await channel.close()
+            if channel.is_owned:
+                await channel.close()
 
 
 def answer_to(channel: Channel, number: bytes) -> Answered:

@@ -26,6 +26,7 @@ from ringfence.gateways.tool.standing import WebStanding, listen_params
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import head, message
 from ringfence.protocols.mcp.error import McpError
+from ringfence.protocols.mcp.greeting import read_greeting
 from ringfence.protocols.mcp.version import LATEST, NO_HEADER, Era
 from ringfence.transport.http import Exchange, Headers, UpstreamResponse
 
@@ -36,6 +37,7 @@ _BOTH: Final = (b"accept", b"application/json, text/event-stream")
 _STREAM: Final = (b"accept", b"text/event-stream")
 _FIRST_ERROR: Final = 400
 _GONE: Final = 404
+_UNAUTHORISED: Final = 401
 _KEPT_HEADS: Final = 256
 _IDLE_S: Final = 3600.0
 """Silence is no failure: a call has its own deadline, and a standing stream may say nothing."""
@@ -44,21 +46,11 @@ _RESUME_MS: Final = 1000
 _TELL_S: Final = 10.0
 
 
-class Greeted(msgspec.Struct):
-    """What is read of the result of `initialize`."""
-
-    protocolVersion: str = ""  # noqa: N815 (the protocol's name)
-    capabilities: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-_greeted: Final = msgspec.json.Decoder(Greeted)
-
-
 @final
 class WebChannel:
     """Implements `channel.Channel`. A legacy one greets first, and again when its session ended."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a channel has these parts)
         self,
         server: ToolServer,
         dispatcher: ToolDispatcher,
@@ -66,12 +58,14 @@ class WebChannel:
         introduction: bytes,
         *,
         is_shared: bool,
+        is_owned: bool,
     ) -> None:
         """`introduction` is the raw `params` of the legacy `initialize`; unused in the other."""
         self.server = server
         self.dispatcher = dispatcher
         self.era = era
         self.is_shared = is_shared
+        self.is_owned = is_owned
         self.version = LATEST if era is Era.MODERN else ""
         self.capabilities = b"{}"
         self.greeting = b""
@@ -86,7 +80,8 @@ class WebChannel:
     @property
     def is_open(self) -> bool:
         """Whether requests go out without a handshake."""
-        return self._is_greeted or self.era is Era.MODERN
+        is_greeted = self._is_greeted or self.era is Era.MODERN
+        return is_greeted and self.dispatcher.is_authorised(self.server)
 
     def number(self) -> bytes:
         """A raw id that no other request on this channel has."""
@@ -94,6 +89,7 @@ class WebChannel:
 
     async def open(self) -> None:
         """Greet the server, once for all who wait."""
+        await self.dispatcher.authorise(self.server)
         if self.is_open:
             return
         if self._opening is None:
@@ -194,13 +190,9 @@ class WebChannel:
         if reply.error:
             fault = errors.read(reply.error)
             raise McpError(fault.code, fault.message, status=reply.status)
-        try:
-            greeted = _greeted.decode(reply.result)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            what = "the tool server's greeting cannot be read"
-            raise PeerError("provider_malformed", what) from error
-        self.greeting, self.version = reply.result, greeted.protocolVersion
-        self.capabilities = bytes(greeted.capabilities)
+        greeted = read_greeting(reply.result)
+        self.greeting, self.version = reply.result, greeted.version
+        self.capabilities = greeted.capabilities
         self._heads.clear()
         (await self._post(message.notification("notifications/initialized"))).close()
         self._is_greeted = True
@@ -232,6 +224,7 @@ class WebCall:
         "_channel",
         "_exchange",
         "_is_over",
+        "_is_retried",
         "_reader",
         "_resumes",
         "_sending",
@@ -253,6 +246,7 @@ class WebCall:
         self._session = b""
         self._resumes = 0
         self._is_over = False
+        self._is_retried = False
 
     def begin(self) -> None:
         """Send it, after a handshake if there was none."""
@@ -297,6 +291,14 @@ class WebCall:
         elif upstream.status == _GONE and self._session and not self._resumes:
             upstream.close()
             self._again()
+        elif (
+            upstream.status == _UNAUTHORISED
+            and not self._is_retried
+            and self._channel.dispatcher.unauthorised(self._channel.server)
+        ):
+            upstream.close()
+            self._is_retried = True
+            self._task = asyncio.create_task(self._greet_first(), name="authorise again")
         elif upstream.status < _FIRST_ERROR or content_type(upstream) == b"application/json":
             reader = ReplyReader(upstream, self._sending.number, self._taker, self._ended)
             self._reader = reader

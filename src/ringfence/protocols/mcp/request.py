@@ -182,6 +182,21 @@ def with_meta(asked: Asked, members: dict[str, bytes]) -> list[Edit]:
     return edits
 
 
+def without_era(asked: Asked, members: dict[str, bytes]) -> list[Edit]:
+    """The edits that take out of `_meta` what only the modern era says there, and add these."""
+    at = asked.params.get("_meta")
+    if at is None or _OURS.isdisjoint(asked.meta):
+        return with_meta(asked, members) if members else []
+    raw = asked.message.raw
+    kept = {
+        name: raw[start:end] for name, (start, end) in asked.meta.items() if name not in _OURS
+    } | members
+    return [(*at, b"{%b}" % b",".join(strict_json.encode(k) + b":" + v for k, v in kept.items()))]
+
+
+_OURS: Final = frozenset({VERSION, CAPABILITIES, CLIENT, LOG_LEVEL})
+
+
 def with_text(asked: Asked, name: str, value: str) -> list[Edit]:
     """The edits that give a parameter another text; none if it is not there."""
     span = asked.params.get(name)

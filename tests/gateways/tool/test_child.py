@@ -1,0 +1,126 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from tests.gateways.tool.streaming import Client
+from tests.gateways.tool.world import World, play, text_of
+from tests.transport.test_process import is_there
+
+import ringfence
+from ringfence.testing.tools.plan import Plan
+
+SOURCE = str(Path(ringfence.__file__).parents[1])
+ASK = {"name": "ask", "arguments": {}}
+NAME = {"action": "accept", "content": {"name": "Ada"}}
+
+
+async def local(world: World, eras: str, **fields: object) -> None:
+    """Have the server be a process instead."""
+    command = (sys.executable, "-m", "ringfence.testing.tools", "--stdio", f"--eras={eras}")
+    environment = (("PYTHONPATH", SOURCE),)
+    await world.redefine("crm", url=None, command=command, environment=environment, **fields)
+
+
+@pytest.mark.parametrize("is_legacy", [True, False])
+@pytest.mark.parametrize("eras", ["legacy", "modern"])
+def test_clients_of_both_eras_use_processes_of_both(eras: str, is_legacy: bool) -> None:  # noqa: FBT001 (a parameter of the test)
+    async def scene(world: World) -> None:
+        await local(world, eras)
+        client = Client(world)
+        if is_legacy:
+            await client.begin(elicitation={})
+        names = [tool["name"] for tool in (await client.ask("tools/list"))[-1]["result"]["tools"]]
+        assert names[0] == "echo"
+        params = {
+            "name": "progress",
+            "arguments": {"steps": 2},
+            "_meta": {"progressToken": "mine"},
+        }
+        *steps, answer = await client.ask("tools/call", params)
+        assert [step["params"]["progressToken"] for step in steps] == ["mine", "mine"]
+        assert text_of(answer) == "2 steps"
+        if is_legacy:
+            *_, asked = await client.answering("tools/call", ASK, NAME)
+        else:
+            [round_] = await client.ask("tools/call", ASK)
+            [key] = round_["result"]["inputRequests"]
+            again = {
+                **ASK,
+                "inputResponses": {key: NAME},
+                "requestState": round_["result"]["requestState"],
+            }
+            [asked] = await client.ask("tools/call", again)
+        assert text_of(asked) == "accept: Ada"
+
+    play(scene)
+
+
+def test_each_session_has_a_process_of_its_own_where_there_is_state() -> None:
+    async def scene(world: World) -> None:
+        await local(world, "legacy")
+        one, two = Client(world), Client(world)
+        for client in (one, two):
+            await client.begin()
+        counts = [text_of((await one.ask("tools/call", {"name": "counter"}))[-1]) for _ in "ab"]
+        counts.append(text_of((await two.ask("tools/call", {"name": "counter"}))[-1]))
+        assert counts == ["1", "2", "1"]
+
+    play(scene)
+
+
+def test_one_process_serves_all_where_there_is_none() -> None:
+    async def scene(world: World) -> None:
+        await local(world, "legacy", is_stateful=False)
+        one, two = Client(world), Client(world)
+        for client in (one, two):
+            await client.begin()
+        counts = [
+            text_of((await client.ask("tools/call", {"name": "counter"}))[-1])
+            for client in (one, two)
+        ]
+        assert counts == ["1", "2"]
+        await one.close()
+        assert text_of((await two.ask("tools/call", {"name": "counter"}))[-1]) == "3"
+
+    play(scene)
+
+
+def test_a_process_that_dies_harms_only_the_call_that_it_died_of() -> None:
+    async def scene(world: World) -> None:
+        await local(world, "legacy")
+        client = Client(world)
+        await client.begin()
+        [answer] = await client.ask("tools/call", {"name": "fail", "arguments": {"how": "drop"}})
+        assert answer["result"]["isError"] is True
+        [again] = await client.ask("tools/call", {"name": "echo", "arguments": {"text": "x"}})
+        assert text_of(again) == "x"
+
+    play(scene)
+
+
+def test_sessions_take_their_processes_with_them() -> None:
+    async def scene(world: World) -> None:
+        await local(world, "legacy")
+        client = Client(world)
+        await client.begin()
+        [session] = world.worker.tooling.door.sessions.all()
+        [channel] = session.channels.values()
+        pid = getattr(channel, "pid", 0)
+        assert pid
+        await client.close()
+        await world.turns(lambda: not is_there(pid))
+        assert os.getpid() != pid
+
+    play(scene)
+
+
+def test_a_command_that_cannot_be_started_is_told_to_the_model() -> None:
+    async def scene(world: World) -> None:
+        await world.redefine("crm", url=None, command=("/no/such/program",))
+        client = Client(world)
+        [answer] = await client.ask("tools/call", {"name": "echo", "arguments": {"text": "x"}})
+        assert answer["result"]["structuredContent"]["code"] == "tool_unavailable"
+        assert "cannot be started" in text_of(answer)
+
+    play(scene, Plan(name="crm"))
