@@ -119,7 +119,7 @@ def test_a_call_whose_task_is_cancelled_gets_its_outcome(
         with pytest.raises(asyncio.CancelledError):
             await asking
         [outcome] = world.ledger.outcomes
-        assert (outcome.status, outcome.error) == (Status.FAILED, "interrupted")
+        assert (outcome.status, outcome.error) == (Status.CUT, "shutting_down")
         assert outcome.cost_nano == outcome.reserved_nano != "0"
         world.check_books()
 
