@@ -51,7 +51,7 @@ def test_the_policies_in_force_are_listed(governed: Plane) -> None:
 
 
 def test_what_is_known_of_tools_is_told(governed: Plane) -> None:
-    (found,) = governed.ask("GET", "policies/tools?organisation=acme").json()
+    (found,) = governed.ask("GET", "policies/tools?organisation=acme").json()["items"]
     assert found["name"] == "files__read"
     assert "bytes" in found["input_schema"]
 
@@ -112,4 +112,4 @@ def test_nothing_of_another_organisation_is_read(governed: Plane) -> None:
     governed.write((tool_call(governed, "act_1"), b'{"bytes": 500}'))
     found = governed.ask("GET", "policies/replay?organisation=other&since_us=0").json()
     assert found["decided"] == 0
-    assert governed.ask("GET", "policies/tools?organisation=other").json() == []
+    assert governed.ask("GET", "policies/tools?organisation=other").json()["items"] == []

@@ -9,7 +9,7 @@ import msgspec
 
 from ringfence.api.context import ControlContext
 from ringfence.api.policy_record import calls_since
-from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
+from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.decisions.policy.compilation import compile_policies
 from ringfence.decisions.policy.entity import kind_of, tier_in
 from ringfence.decisions.policy.replay import replay
@@ -134,13 +134,20 @@ async def list_policies(call: Call[Nothing, Nothing]) -> PoliciesView:
     return await asyncio.to_thread(_listed, organisation, tools)
 
 
-async def list_facts(call: Call[Nothing, Nothing]) -> list[ToolFactsView]:
-    """What policies know of tools."""
+async def list_facts(call: Call[Paging, Nothing]) -> Page[ToolFactsView]:
+    """What policies know of tools, by name."""
     facts = call.context.tools.facts(call.organisation.id)
-    return [
-        ToolFactsView(name=name, input_schema=each.input_schema.decode("utf-8", "replace"))
-        for name, each in sorted(facts.items())
-    ]
+    rest = sorted(name for name in facts if name > call.query.after)
+    shown = rest[: call.query.limit]
+    return Page(
+        items=[
+            ToolFactsView(
+                name=name, input_schema=facts[name].input_schema.decode("utf-8", "replace")
+            )
+            for name in shown
+        ],
+        next=shown[-1] if len(rest) > len(shown) else None,
+    )
 
 
 async def explain(call: Call[ExplainQuery, Nothing]) -> Explained:
@@ -289,9 +296,9 @@ ROUTES: tuple[AnyRoute, ...] = (
         path="/policies/tools",
         summary="What policies know of tools: the arguments in force.",
         roles=VIEWER,
-        query=Nothing,
+        query=Paging,
         body=Nothing,
-        answer=list[ToolFactsView],
+        answer=Page[ToolFactsView],
         handler=list_facts,
     ),
     Route(

@@ -244,11 +244,11 @@ def _known_tools(place: Place) -> dict[str, ToolFacts]:
         return {}
     try:
         with connect(place) as plane:
-            answer = plane.get("/policies/tools")
+            items = plane.listing("/policies/tools")
     except RingfenceError as error:
         hint(f"the tools that were listed cannot be read: {error.message}")
         return {}
-    found = msgspec.json.decode(answer, type=list[_Facts])
+    found = [msgspec.json.decode(item, type=_Facts) for item in items]
     return {each.name: ToolFacts(input_schema=each.input_schema.encode()) for each in found}
 
 
