@@ -78,6 +78,10 @@ def test_a_key_without_effect_is_noted_once(notes_of: Callable[..., list[str]]) 
     says = "is accepted but not enforced by this version:"
     notes = [note.split(" | ")[0] for note in notes_of(UNENFORCED)]
     assert notes == [
+        (
+            "4:14: tool server `crm` does not say what happens on 401, 403, 404, 429, 5xx, "
+            "timeout, malformed, empty, away"
+        ),
         f"6:21: `hosts` {says} agent `one` (and 1 more)",
         f"6:41: `commands` {says} agent `one`",
         f"6:77: `sandbox` {says} agent `one`",

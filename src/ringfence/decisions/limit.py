@@ -48,6 +48,8 @@ class Counted:
     tokens: Demand | None
     tool_calls: tuple[Count, ...] = ()
     """One each: of the tree's tool calls, and of the user's in this minute."""
+    of_tools: dict[str, tuple[Count, ...]] = field(default_factory=dict)
+    """The same with those of one tool (`server__tool`), once it has been called."""
 
     def of(self, tokens: int) -> tuple[Count, ...]:
         """The counts of a call that can use so many tokens."""
@@ -78,10 +80,16 @@ def counted(organisation: str, root: str, agent: Agent, user: User | None = None
     )
 
 
-def calls_of_tool(organisation: str, root: str, agent: Agent, tool: str) -> Count:
-    """What a tree's calls of one tool count against; `tool` is `server__tool`."""
-    key = tool_calls_key(organisation, root, tool)
-    return Count(_demand(key, agent.limits.calls_per_tool), 1)
+def of_tool(
+    counted: Counted, organisation: str, root: str, agent: Agent, tool: str
+) -> tuple[Count, ...]:
+    """What a tree's calls of one tool count against; `agent` is at the root."""
+    known = counted.of_tools.get(tool)
+    if known is None:
+        key = tool_calls_key(organisation, root, tool)
+        one = Count(_demand(key, agent.limits.calls_per_tool), 1)
+        known = counted.of_tools[tool] = (*counted.tool_calls, one)
+    return known
 
 
 def model_calls_key(organisation: str, root: str) -> AccountKey:

@@ -46,7 +46,10 @@ class ToolBreakers:
 
     def refusal(self, agent: Agent, organisation: str, key: ToolKey) -> Refused | None:
         """Why a call is not sent now; None if it may go, perhaps as a probe."""
-        known, now_us = self._breakers.known, self._clock.now_us()
+        known = self._breakers.known
+        if not known:
+            return None
+        now_us = self._clock.now_us()
         for at, upstream in enumerate(_keys(organisation, key, agent)):
             breaker = known.get(upstream)
             if breaker is None or breaker.passes(now_us):

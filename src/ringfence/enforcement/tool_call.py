@@ -179,15 +179,14 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             return quote
         if isinstance(quote, Reason):
             return self.turn_away(knock, verdict(quote), live)
-        of_tool = limit.calls_of_tool(
-            live.identity.organisation, live.root, live.top.runtime.agent, knock.key.merged
-        )
-        counts = (*live.counted.tool_calls, of_tool)
         agent, organisation = knock.caller.runtime.agent, live.identity.organisation
         refused = self.breakers.refusal(agent, organisation, knock.key)
         if refused is not None:
             return self.turn_away(knock, refused, live)
         price = Money(failure_rule.price_of(quote.server.rules, knock.key.name))
+        counts = limit.of_tool(
+            live.counted, organisation, live.root, live.top.runtime.agent, knock.key.merged
+        )
         reserved = self.reserved(knock, live, price, counts, now_us)
         if not isinstance(reserved, Reservation):
             return reserved

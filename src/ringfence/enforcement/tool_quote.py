@@ -77,8 +77,11 @@ class ToolQuotes:
         if isinstance(server, Reason):
             return server
         tool: Registered | None = None
-        tier = permission.tier_of(server, key.name) if operation == CALL else METHODS
-        if operation == CALL and server is not scope.BUILT_IN and not server.is_run_by_agent:
+        if operation != CALL:
+            tier = METHODS
+        elif server is scope.BUILT_IN or server.is_run_by_agent:
+            tier = permission.tier_of(server, key.name)
+        else:
             found = self._found(runtime, key)
             if not isinstance(found, Registered):
                 return found

@@ -101,3 +101,13 @@ def test_what_follows_from_a_call_is_read_with_its_paths(load_text: Callable[...
     )
     undo = FollowUp(call="crm__cancel_order", arguments=(("id", b'"$.result.items[0].id"'),))
     assert rules.compensations == (Compensation(pattern="create_*", undo=undo),)
+
+
+def test_a_server_that_leaves_failures_to_what_is_usual_is_noted(
+    notes_of: Callable[..., list[str]],
+) -> None:
+    every = "{401: tell, 403: tell, 404: tell, 429: retry, 5xx: tell, timeout: tell, "
+    whole = f"    on_failure: {every}malformed: tell, empty: tell, away: tell}}\n"
+    assert not [note for note in notes_of(HEAD + whole) if "what happens on" in note]
+    [note] = [note for note in notes_of(HEAD + "    on_failure: {401: tell}\n") if "on 403" in note]
+    assert note.startswith("5:5: tool server `crm` does not say what happens on 403, 404, 429")

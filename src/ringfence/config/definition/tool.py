@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.config.definition.address import read_url
-from ringfence.config.definition.tool_rule import PATTERN, read_rules
+from ringfence.config.definition.tool_rule import PATTERN, note_undeclared, read_rules
 from ringfence.config.definition.tool_view import read_views
 from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
 from ringfence.config.reading import Item
@@ -68,6 +68,8 @@ def _read(
         rules=read_rules(section, servers),
     )
     section.close()
+    if not server.is_run_by_agent:
+        note_undeclared(server.rules, section)
     return server
 
 

@@ -219,6 +219,15 @@ def _read_tool(section: Section, key: str, servers: Mapping[str, object]) -> str
     return item.value
 
 
+def note_undeclared(rules: ToolRules, section: Section) -> None:
+    """Note of a server for which failures nothing is said, so that what is usual holds."""
+    missing = undeclared(rules)
+    if missing:
+        what = f"{section.where} does not say what happens on {', '.join(missing)}"
+        help_ = "what is usual holds (docs/configuration.md); say so under `on_failure`"
+        section.reading.notes.add(section.place, what, help_)
+
+
 def undeclared(rules: ToolRules) -> tuple[str, ...]:
     """The failures for which nothing is said of all tools of a server, in order."""
     declared = {
