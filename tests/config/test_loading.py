@@ -409,7 +409,7 @@ def test_a_hundred_agents_load_in_a_blink(tmp_path: Path) -> None:
     assert len(load(path, environment).configuration.organisations["acme"].agents) == 100
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         load(path, environment)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     assert min(times) < 0.150

@@ -39,7 +39,7 @@ def test_a_person_sees_whose_task_it_is_and_whom_it_escalates_to(tmp_path: Path)
         approvals: Approvals = desk(clock, SequentialIds(), kept=records)
         world = World(organisation(agents={"triage": tasked}), clock=clock, approvals=approvals)
         await world.ask(body=chat("Which dosage?"))
-        await asyncio.sleep(0.05)
+        await world.worker.handovers.settled()
         [held] = records.list(world.config.id)
         assert (held.binding.resource, held.agent_name) == ("ringfence__escalate", "triage")
         assert held.escalate_to == "oncall@acme.example"
@@ -56,7 +56,7 @@ def test_what_cannot_be_handed_over_is_refused_all_the_same(
         away: Approvals = Away()  # type: ignore[assignment] # it never gives anything
         world = World(organisation(agents={"triage": tasked}), approvals=away)
         assert (await world.ask(body=chat("Which dosage?"))).status == 403
-        await asyncio.sleep(0.01)
+        await world.worker.handovers.settled()
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(story())

@@ -38,8 +38,7 @@ def test_a_call_whose_agent_has_gone_stays_held_though_it_was_approved(tmp_path:
         assert isinstance(held, Holdable)
         calls = HeldCalls(path, here.desk)
         going = asyncio.create_task(calls.pursue(knock, held, 30.0, lambda: True))
-        await asyncio.sleep(0.05)
-        await here.say(here.pending())
+        await here.say(await here.held())
         left = await going
         assert isinstance(left, Pending)
         assert here.world.ledger.intents == []

@@ -26,7 +26,7 @@ class Here:
 
     async def handed_over(self) -> list[dict[str, str]]:
         """What people are shown, once it has been put before them."""
-        await asyncio.sleep(0.05)
+        await self.world.worker.handovers.settled()
         held = self.records.list(self.world.config.id)
         return [msgspec.json.decode(each.binding.arguments) for each in held]
 

@@ -64,6 +64,15 @@ class Here:
         [held] = self.records.list(self.world.config.id)
         return held
 
+    async def held(self, arguments: bytes = b"") -> Approval:
+        """The call that is held, as soon as it is; with these arguments, if some are given."""
+        async with asyncio.timeout(5):
+            while True:
+                for each in self.records.open():
+                    if arguments in {b"", each.binding.arguments}:
+                        return each
+                await asyncio.sleep(0.01)
+
     async def say(self, held: Approval, *, yes: bool = True) -> None:
         vote = Vote(user="user:ann", approves=yes, at_us=self.world.clock.now_us())
         await self.desk.decide(held.binding.organisation, held.id, vote)
@@ -144,13 +153,10 @@ def test_an_agent_that_waits_goes_on_when_a_person_has_answered(tmp_path: Path) 
     async def story() -> None:
         here = Here(tmp_path)
         yes = asyncio.create_task(here.ask("claude__Bash", arguments={"a": 1}, wait_s=30))
-        await asyncio.sleep(0.05)
-        await here.say(here.pending())
+        await here.say(await here.held())
         assert (await yes).status == 201
         no = asyncio.create_task(here.ask("claude__Bash", arguments={"a": 2}, wait_s=30))
-        await asyncio.sleep(0.05)
-        [held] = [each for each in here.records.open() if each.binding.arguments == b'{"a":2}']
-        await here.say(held, yes=False)
+        await here.say(await here.held(b'{"a":2}'), yes=False)
         refused = await no
         assert (refused.status, code_of(refused)) == (403, "approval_denied")
 
@@ -173,8 +179,7 @@ def test_a_suspended_agent_gets_no_answer_though_a_person_approved(tmp_path: Pat
     async def story() -> None:
         here = Here(tmp_path)
         waiting = asyncio.create_task(here.ask("claude__Bash", arguments={"a": 1}, wait_s=30))
-        await asyncio.sleep(0.05)
-        held = here.pending()
+        held = await here.held()
         await here.world.suspend("triage", AgentState.SUSPENDED)
         await here.say(held)
         refused = await waiting

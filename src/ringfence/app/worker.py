@@ -156,11 +156,12 @@ class Worker:
         )
         supplier = Supplies(suppliers, around.supplier) if suppliers else around.supplier
         self.tools = ToolRegistry(self.directory, clock)
+        self.handovers = Handovers(around.approvals)
         path = self.path = ModelPath(
             declarations=Declarations(
                 self.tools, FindingLog(ledger=ledger, directory=self.directory, clock=clock)
             ),
-            handovers=Handovers(around.approvals),
+            handovers=self.handovers,
             directory=self.directory,
             invocations=self.invocations,
             book=self.book,

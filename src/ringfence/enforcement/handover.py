@@ -45,6 +45,11 @@ class Handovers:
         self._going.add(task)
         task.add_done_callback(self._going.discard)
 
+    async def settled(self) -> None:
+        """Wait until what was handed over so far is before a person, or has failed."""
+        if self._going:
+            await asyncio.wait(tuple(self._going))
+
     @staticmethod
     async def _hold(approvals: Approvals, live: LiveInvocation, why: str, said: str) -> None:
         runtime = live.runtime
