@@ -32,6 +32,11 @@ class DataPort:
         except OSError as error:
             raise port_taken(place, error) from error
 
+    async def listen_unix(self, path: Path) -> None:
+        """Accept other workers of the plane. The folder decides who that can be."""
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        await self._server.listen_unix(path)
+
     @property
     def connections(self) -> int:
         """How many connections are open."""

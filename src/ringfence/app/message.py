@@ -40,7 +40,7 @@ from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+6"
+VERSION: Final = f"{__version__}+7"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
@@ -78,6 +78,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     """
 
     worker: int
+    workers: int = 1
+    """How many there are."""
     data: str
     log: str
     signing_key: str = ""
@@ -91,6 +93,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     objects: tuple[ProviderObject, ...] = ()
     learned: Learned = Learned()
     """What workers have told since the plane started."""
+    seal_key: bytes = b""
+    """Seals what clients carry for the plane. INVARIANT (I5): it is a secret; see `__repr__`."""
     opened: tuple[Card, ...] = ()
     """Open runs that have a token."""
     tools: tuple[ToolSource, ...] = ()

@@ -45,13 +45,14 @@ from ringfence.domain.model import UpstreamStanding
 from ringfence.enforcement.authority import RENEW_S
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
+from ringfence.protocols.mcp.sealing import KEY_BYTES
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
-from ringfence.transport.entropy import Ids, hash_seed
+from ringfence.transport.entropy import Ids, hash_seed, random_bytes
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Supervisor:
         self._shared: Shared | None = None
         self._sharing: Sharing | None = None
         self._signing_key = ""
+        self._seal_key = random_bytes(KEY_BYTES)
         self._database = SQLITE
         self._place: Place | None = None
         self._installed = asyncio.Event()
@@ -400,6 +402,7 @@ class Supervisor:
         # From here to the ask, one turn: what changes later is told after this.
         start = Start(
             worker=slot.number,
+            workers=len(self._slots),
             data=str(self._folder),
             log=slot.log,
             signing_key=self._signing_key,
@@ -412,6 +415,7 @@ class Supervisor:
             learned=self._known().learning.all(),
             opened=self._known().begin(worker),
             tools=self._known().tools.all(),
+            seal_key=self._seal_key,
         )
         answer = worker.ask(start)
         worker.is_told = True

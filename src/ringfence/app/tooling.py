@@ -10,6 +10,7 @@ from ringfence.enforcement.tool_dispatch import ToolDispatcher
 from ringfence.enforcement.tool_finish import ToolFinish
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.gateways.tool.door import ToolDoor
+from ringfence.gateways.tool.neighbour import ALONE, Forwarder, Neighbours
 from ringfence.gateways.tool.server import ToolLinks
 from ringfence.protocols.mcp.sealing import NONCE_BYTES, Sealer
 from ringfence.stores.secret import EnvironmentSecrets
@@ -34,6 +35,7 @@ class Tooling:
         clock: Clock,
         authority: Authority,
         seal_key: bytes,
+        neighbours: Neighbours = ALONE,
         approvals: Approvals | None,
     ) -> None:
         """`seal_key` is shared by all workers of a plane."""
@@ -47,6 +49,7 @@ class Tooling:
             clock=clock,
             approvals=approvals,
             authority=authority,
+            forwarder=Forwarder(client, neighbours),
             sealer=Sealer(seal_key),
             secret=entropy.secret,
             nonce=lambda: entropy.random_bytes(NONCE_BYTES),

@@ -49,6 +49,7 @@ from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
 from ringfence.gateways.model.door import ModelDoor
 from ringfence.gateways.model.reading import Codecs
+from ringfence.gateways.tool.neighbour import ALONE, Neighbours
 from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.count_tokens import CountTokensCodec
 from ringfence.protocols.dialect import Codec
@@ -111,6 +112,8 @@ class Surroundings:
     """What masks messages before the ledger stores them."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The process's own environment, of which tool servers that are commands need a little."""
+    neighbours: Neighbours = ALONE
+    """Where the plane's other workers are."""
     seal_key: bytes = field(default=b"", repr=False)
     """Seals what clients carry for the plane: one for all its workers; empty for one of its own."""
 
@@ -215,6 +218,7 @@ class Worker:
             clock=clock,
             authority=self.authority,
             approvals=around.approvals,
+            neighbours=around.neighbours,
             seal_key=around.seal_key or entropy.random_bytes(KEY_BYTES),
         )
         proofs = Proofs(

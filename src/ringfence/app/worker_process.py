@@ -51,6 +51,7 @@ from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.provider_object import Kept
 from ringfence.enforcement.watch import Noticed
+from ringfence.gateways.tool.neighbour import Neighbours
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerWriter, Recovered
@@ -190,6 +191,9 @@ class WorkerProcess:
         self._closing.push_async_callback(_close_stores, ledger, bodies)
         pool = Pool(tls=client_context())
         self._closing.push_async_callback(pool.close)
+        folder = Path(start.data) / "workers"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        neighbours = Neighbours(number=start.worker, count=start.workers, folder=folder)
         worker = Worker(
             Surroundings(
                 ledger=ledger,
@@ -208,6 +212,8 @@ class WorkerProcess:
                 registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),
                 lender=self._inquiries,
                 environment=self._environment,
+                seal_key=start.seal_key,
+                neighbours=neighbours,
             ),
             Recovered(
                 evidence={
@@ -233,6 +239,7 @@ class WorkerProcess:
         for change, done in self._early:
             self._take(serving, change)
             done.set_result(Done())
+        await serving.port.listen_unix(neighbours.socket(start.worker))
         port = await serving.port.listen(start.place, is_shared=True)
         for work in (self._pulse(serving), self._tidy(serving)):
             task = asyncio.create_task(work)

@@ -44,6 +44,9 @@ class Dialer:
         self, origin: Origin, make: Callable[[], UpstreamConnection]
     ) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
+        if origin.scheme == "unix":
+            _, line = await loop.create_unix_connection(make, origin.host)
+            return line
         context = self._context() if origin.scheme == "https" else None
         failure: OSError | None = None
         for address in await self._resolver.addresses(origin.host, origin.port):

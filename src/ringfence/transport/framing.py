@@ -138,6 +138,8 @@ def _checked(first: bytes, lines: list[bytes], ends: int) -> bytes:
 
 def authority(origin: Origin) -> bytes:
     """The origin as a Host header says it: without the default port, IPv6 in brackets."""
+    if origin.scheme == "unix":
+        return b"localhost"
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     default = 443 if origin.scheme == "https" else 80
     return (host if origin.port == default else f"{host}:{origin.port}").encode("ascii")

@@ -118,7 +118,7 @@ class UpstreamResponse(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where to connect: scheme `http` or `https`, host and port."""
+    """Where to connect: scheme `http` or `https`, host and port; or `unix`, and a path as host."""
 
     scheme: str
     host: str

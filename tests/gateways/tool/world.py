@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tests.gateways.world import MemoryLedger, MemoryUsers, agent, organisation
@@ -15,6 +16,7 @@ from ringfence.domain.agent import Limits, Scope
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.tool import PermissionTier, ToolServer
 from ringfence.enforcement.approval import Approvals
+from ringfence.gateways.tool.neighbour import Neighbours
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.ids import SequentialIds
@@ -71,10 +73,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(
+async def world(  # noqa: PLR0913 (a world has these parts)
     *plans: Plan,
     tools: tuple[str, ...] = (),
     approvals: Approvals | None = None,
+    number: int = 1,
+    count: int = 1,
+    folder: Path = Path(),
+    url: str = "",
     **fields: Any,  # noqa: ANN401 (of the servers)
 ) -> AsyncIterator[World]:
     """A door in front of one server per plan, named after it."""
@@ -82,7 +88,7 @@ async def world(
     async with AsyncExitStack() as stack:
         running = {each.name: await stack.enter_async_context(serving(each)) for each in plans}
         servers = {
-            name: ToolServer(name=name, url=each.url, **{"tiers": TIERS, **fields})
+            name: ToolServer(name=name, url=url or each.url, **{"tiers": TIERS, **fields})
             for name, each in running.items()
         }
         scope = Scope(models=frozenset(), tools=tools or tuple(f"{name}__*" for name in servers))
@@ -108,6 +114,8 @@ async def world(
                 readiness=lambda: "",
                 users=MemoryUsers(),
                 approvals=approvals,
+                neighbours=Neighbours(number=number, count=count, folder=folder),
+                seal_key=b"k" * 32,
             ),
             Recovered(),
         )
@@ -115,10 +123,12 @@ async def world(
         worker.install(configuration, {}, [credential(each) for each in agents.values()], [])
         server = Server(worker.data_plane.handle)
         port = await server.listen("127.0.0.1", 0)
+        if count > 1:
+            await server.listen_unix(folder / f"worker-{number}.sock")
         stack.push_async_callback(server.close)
         stack.push_async_callback(worker.tooling.door.close)
-        url = f"http://127.0.0.1:{port}"
-        yield World(worker, ledger, running, pool, url, config)
+        where = f"http://127.0.0.1:{port}"
+        yield World(worker, ledger, running, pool, where, config)
 
 
 Scene = Callable[[World], Awaitable[None]]

@@ -64,6 +64,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     authority: Authority
     sealer: Sealer
     waiting: Waiting
+    number: int
+    """Of this worker: it stands in the names of suspended calls."""
     failed: Callable[[Failure], Failed]
     """A server that gave no answer, in the words of a tool's rules."""
     secret: Callable[[str], str]
@@ -520,7 +522,7 @@ class ToolCall:
         if self._pending is None or self._switch is None:
             return
         means, ask = self._means, self._ask
-        name = means.secret("")
+        name = means.secret(f"{means.number}.")
         owner = owner_of(ask)
         key = envelope.method.partition("/")[0]
         number = bytes(envelope.id)

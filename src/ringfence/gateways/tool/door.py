@@ -12,7 +12,7 @@ import msgspec
 
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.scope import servers_in_scope
-from ringfence.domain.error import PeerError, RingfenceError
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.tool import ToolKey, ToolServer
 from ringfence.domain.verdict import Code, Deny, Reason, Throttle
 from ringfence.enforcement.allowance import Allowance, Hold
@@ -39,6 +39,7 @@ from ringfence.gateways.tool.courier import Courier, failed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.held import HeldClients
 from ringfence.gateways.tool.listing import Lists, View, Way
+from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON, Outlet
 from ringfence.gateways.tool.rounds import Suspended, Waiting
 from ringfence.gateways.tool.server import ToolLink, ToolLinks, opened
@@ -86,6 +87,7 @@ class ToolDoor:
         clock: Clock,
         authority: Authority,
         sealer: Sealer,
+        forwarder: Forwarder,
         secret: Callable[[str], str],
         nonce: Callable[[], bytes],
         approvals: Approvals | None = None,
@@ -107,11 +109,13 @@ class ToolDoor:
         self._held = HeldClients(path, approvals, clock)
         self._built_in = BuiltInCalls(path, self._held, authority, clock)
         self._sealer = sealer
+        self._forwarder = forwarder
         self._means = Means(
             path=path,
             clock=clock,
             authority=authority,
             sealer=sealer,
+            number=forwarder.neighbours.number,
             waiting=self._waiting,
             failed=failed,
             secret=secret,
@@ -133,7 +137,32 @@ class ToolDoor:
         if isinstance(view, Reason):
             self._deny(caller, request, response, view)
             return None
+        named = (request.header(b"mcp-session-id") or b"").decode("latin-1")
+        owner = self._forwarder.neighbours.owner_of(named)
+        if self._forwarder.is_foreign(owner, request):
+            return self._hand_over_session(owner, request, response)
         return self._routed(caller, request, response, head, server, view)
+
+    async def _hand_over_session(self, owner: int, request: Request, response: Response) -> None:
+        """Let the worker answer whose session it is."""
+        body = await request.read(_REQUEST_BYTES)
+        if not await self._forwarder.forward(owner, request, response, body):
+            raw = errors.document(b"", errors.REFUSED, _OVER)
+            response.send(404, [JSON], raw)
+
+    async def _hand_over(self, post: "_Post", asked: Asked, owner: int) -> None:
+        """Let the worker answer that keeps what a modern request needs."""
+        raw = asked.message.raw
+        if not await self._forwarder.forward(owner, post.request, post.response, raw):
+            error = UnavailableError("link_closed", "the part of Ringfence that keeps it is away")
+            self._refuse(post, asked, _unavailable(error))
+
+    def _home(self, post: "_Post", asked: Asked, link: ToolLink) -> int:
+        """The worker that keeps a server's state for this client; 0 if that is this one."""
+        if not link.keeps_state:
+            return 0
+        home = self._forwarder.neighbours.home_of((link.server.name, *_key_of(post, asked)))
+        return home if self._forwarder.is_foreign(home, post.request) else 0
 
     def _routed(  # noqa: PLR0913, PLR0917 (a request and what is known of it)
         self,
@@ -311,6 +340,8 @@ class ToolDoor:
         if method in MEMBER:
             return self._guarded(post, asked, self._list(post, asked, Era.MODERN, None))
         resumed = self._resumed(ask)
+        if isinstance(resumed, int):
+            return self._guarded(post, asked, self._hand_over(post, asked, resumed))
         if resumed is not None:
             home = self._link(post, post.view[0]) if post.server else self._link_named(post, asked)
             target = self._target(post, asked, home, resumed.channel)
@@ -319,21 +350,28 @@ class ToolDoor:
         if link is None:
             return self._guarded(post, asked, self._seek(post, ask))
         era = link.era_at_once(Era.MODERN)
-        if era is Era.MODERN and self._is_known(link):
+        if era is Era.MODERN and self._is_known(link) and not self._home(post, asked, link):
             return self._begin(
                 post, ask, self._target(post, asked, link, link.modern(_key_of(post, asked)))
             )
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
-    def _resumed(self, ask: Ask) -> Suspended | None:
-        """The call that a modern client goes on with; None for a state that is not ours."""
+    def _resumed(self, ask: Ask) -> Suspended | int | None:
+        """The call that a modern client goes on with, or the worker that has it.
+
+        None for a state that is not ours.
+        """
         state = ask.asked.text("requestState")
         if not state or not Sealer.is_ours(state):
             return None
         owner = owner_of(ask)
         bound = "\n".join(owner).encode()
         opened_ = self._sealer.open(state, bound, self._clock.now_us())
-        found = None if opened_ is None else self._waiting.take(opened_.decode(), owner)
+        name = "" if opened_ is None else opened_.decode()
+        home = self._forwarder.neighbours.owner_of(name)
+        if self._forwarder.is_foreign(home, ask.request):
+            return home
+        found = self._waiting.take(name, owner)
         if found is None:
             what = "the request state is unknown, too old, or not of this request"
             raise McpError(errors.INVALID_PARAMS, what)
@@ -385,7 +423,7 @@ class ToolDoor:
         version = asked.text("protocolVersion")
         introduction = asked.message.part("params") or b"{}"
         session = Session(
-            name=self._secret(""),
+            name=self._secret(f"{self._forwarder.neighbours.number}."),
             caller=post.caller,
             server=post.server,
             introduction=introduction,
@@ -555,6 +593,12 @@ class ToolDoor:
 
     async def _begin_late(self, post: "_Post", ask: Ask, link: ToolLink) -> None:
         """Begin a request that must wait for its channel, or for the server's tools to be known."""
+        if ask.session is None:
+            await link.era(Era.MODERN)
+            home = self._home(post, ask.asked, link)
+            if home:
+                await self._hand_over(post, ask.asked, home)
+                return
         way = await self._way(post, ask.asked, link, ask.era, ask.session)
         if ask.asked.message.method == "tools/call":
             await self._lists.known(way)
@@ -782,4 +826,5 @@ def _unavailable(error: RingfenceError) -> Reason:
     return Reason(code=Code.TOOL_UNAVAILABLE, message=text, facts=(("cause", error.code),))
 
 
+_OVER: Final = "the session is over; initialize again"
 _FOREIGN: Final = "web pages of other places may not use this gateway"

@@ -67,6 +67,11 @@ class ToolLink:
             return None
         return Era.MODERN if self.speaks_modern else Era.LEGACY
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether modern requests of one client share something here, as far as is known."""
+        return self._is_apart or self.speaks_modern is False
+
     async def era(self, client: Era) -> Era:
         """The same, having asked. A server of both eras is spoken to in the client's own."""
         known = self.era_at_once(client)
