@@ -14,6 +14,7 @@ from ringfence.domain.budget import Per
 from ringfence.domain.event import Hold, Status
 from ringfence.domain.organisation import User
 from ringfence.domain.tool import PermissionTier
+from ringfence.domain.tool_rule import ToolRules
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Code, Reason, Stop, Throttle
 from ringfence.enforcement.directory import Caller
@@ -428,5 +429,28 @@ def test_where_the_conversation_is_seen_nothing_is_said_twice() -> None:
             assert isinstance(found, Inspected)
             assert found.result == RESULT
             ticket.settle(found.ending())
+
+    asyncio.run(story())
+
+
+def test_a_call_that_is_refused_again_and_again_ends_the_run() -> None:
+    async def story() -> None:
+        workshop = Workshop(shop(scope=Scope(tools=("crm__get_*",))))
+        codes = [refused(workshop.begin("refund")).code for _ in range(9)]
+        assert codes[:8] == [Code.TOOL_UNKNOWN] * 8
+        assert codes[8] is Code.LOOP_DETECTED
+        assert isinstance(workshop.begin("get_job", run="run-2"), ToolTicket)
+
+    asyncio.run(story())
+
+
+def test_the_record_says_what_a_result_is() -> None:
+    async def story() -> None:
+        rules = ToolRules(labels=(("get_*", frozenset({"untrusted", "personal"})),))
+        workshop = Workshop(shop({"crm": crm(rules=rules)}))
+        await workshop.call("get_job")
+        await workshop.call("add_job")
+        labels = [each.labels for each in workshop.ledger.outcomes]
+        assert labels == [["personal", "untrusted"], []]
 
     asyncio.run(story())

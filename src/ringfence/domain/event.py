@@ -178,6 +178,8 @@ class Outcome(AgentEvent, kw_only=True, omit_defaults=True, tag="outcome"):
     first_byte_us: int = 0
     tool_calls: list[str] = []
     """Names of the tools that the model asked for."""
+    labels: list[str] = []
+    """What is said of the tool's result, for example `untrusted`."""
     reported_by: str = ""
     """Empty for what Ringfence saw; `agent` for what the agent says of itself."""
     provider_object: str = ""

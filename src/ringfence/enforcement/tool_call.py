@@ -20,7 +20,7 @@ from ringfence.domain.exchange import ToolUse
 from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
-from ringfence.domain.verdict import Code, Deny, Reason, Refused
+from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import built_in
 from ringfence.enforcement.action_path import ActionPath, Knock, verdict
 from ringfence.enforcement.approval import Approvals, Asking
@@ -319,7 +319,16 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         )
 
     def noticed(self, knock: ToolKnock, live: LiveInvocation, verdict: Refused) -> None:
-        """A call of an invocation was refused; it is recorded next."""
+        """A call of an invocation was refused; one that is refused for ever is a circle too."""
+        if isinstance(verdict, Throttle | Stop):
+            return
+        use = ToolUse(knock.key.merged, knock.arguments, verdict.reason.code.encode())
+        circle = self.watch.loops.heard(live, use)
+        if circle is not None and circle.stops:
+            agent = live.runtime.agent
+            why = reason.loop_stopped(agent, circle.period, circle.times, circle.tools)
+            self.watch.loops.stopped(live, why)
+            self.end_run(live, why)
 
     async def supplied(self, knock: ToolKnock, lacking: Lacking) -> ToolKnock | RefusedAction:
         """The call with what it lacked, to begin again; or why it is not made."""
@@ -430,6 +439,13 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             self._invocations.mark(live, is_cleared=True)
         return ticket
 
+    def _has_read(self, ticket: ToolTicket, labels: frozenset[str]) -> None:
+        """A tree was given a result that no inspection has seen."""
+        live = ticket.live
+        if not labels <= live.tree.seen:
+            live.tree.seen |= labels
+            self._invocations.mark(live)
+
     def _settle(self, ticket: ToolTicket, ending: ToolEnding) -> None:
         """Charge the call, move its money from reserved to spent and record the outcome."""
         now_us = self._clock.now_us()
@@ -438,7 +454,12 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         outcome.http_status = ending.http_status
         outcome.error = ending.error[:_WORD_CHARACTERS]
         outcome.attempts = ending.attempts
-        outcome.reported_by = AGENT if ticket.intent.enforced else ""
+        labels = ticket.labels if ending.result else None
+        if labels:
+            outcome.labels = sorted(labels)
+        if ticket.intent.enforced:
+            outcome.reported_by = AGENT
+            self._has_read(ticket, labels or frozenset())
         cost = ticket.reservation.amount if ending.was_sent else ZERO
         self.closing.close(ticket, outcome, cost, None, ending.result, now_us)
         self._meter.tool_ended(ticket.intent, outcome)

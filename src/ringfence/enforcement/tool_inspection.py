@@ -4,7 +4,7 @@ from typing import final
 
 import msgspec
 
-from ringfence.decisions.failure_rule import Failed, cache_s, failure_of, labels_of
+from ringfence.decisions.failure_rule import Failed, cache_s, failure_of
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool_rule import ToolFailure
 from ringfence.domain.verdict import Reason
@@ -62,14 +62,10 @@ class Inspections:
 
     def look(self, ticket: ToolTicket, raw: bytes) -> Inspected | Failed:
         """What the agent gets of an answer, or in which way it is none."""
-        quote, rules = ticket.quote, ticket.quote.server.rules
-        name = ticket.key.name
+        rules, name = ticket.quote.server.rules, ticket.key.name
         if self._secrets.finds(raw):
             return _withheld(ticket)
-        labels = labels_of(rules, name)
-        if quote.tool is not None:
-            labels |= quote.tool.labels
-        tree = ticket.live.tree
+        tree, labels = ticket.live.tree, ticket.labels
         if not labels <= tree.seen:
             tree.seen |= labels
         if ticket.intent.operation != CALL:

@@ -8,7 +8,7 @@ import msgspec
 
 from ringfence.decisions import scope
 from ringfence.decisions.budget import Reservation
-from ringfence.decisions.failure_rule import is_idempotent
+from ringfence.decisions.failure_rule import is_idempotent, labels_of
 from ringfence.domain.event import Attempt, Intent, Status
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.verdict import Reason
@@ -85,6 +85,13 @@ class ToolTicket(ActionTicket):
         quote = self.quote
         tier, rules = quote.tier, quote.server.rules
         return tier is not PermissionTier.READ and is_idempotent(rules, tier, self.key.name)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What is said of its result, for example `untrusted`."""
+        quote = self.quote
+        own = labels_of(quote.server.rules, self.key.name)
+        return own if quote.tool is None else own | quote.tool.labels
 
     def settle(self, ending: ToolEnding) -> None:
         """Record the outcome of the call; later calls do nothing."""
