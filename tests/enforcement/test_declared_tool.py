@@ -4,7 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.gateways.world import World, agent, chat, code_of, error_of, organisation
+from tests.gateways.world import (
+    World,
+    agent,
+    chat,
+    code_of,
+    error_of,
+    model,
+    organisation,
+)
 
 from ringfence.domain.agent import DeclaredTools
 from ringfence.domain.event import Change
@@ -322,3 +330,32 @@ def test_every_dialect_of_the_gateway_is_mended(
         return world.providers.sent[0].json["tools"]
 
     assert asyncio.run(story()) == sent
+
+
+def test_what_is_sent_suits_every_provider_that_the_call_may_go_to() -> None:
+    large = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 2**40}}}
+
+    async def story() -> World:
+        plain = organisation()
+        house = replace(plain.providers["house"], tool_dialect=ToolDialect.OPENAI)
+        spare = replace(plain.providers["spare"], tool_dialect=ToolDialect.BEDROCK)
+        world = World(
+            replace(
+                plain,
+                providers={**plain.providers, "house": house, "spare": spare},
+                models={
+                    **plain.models,
+                    "small": model("small", fallback=("other",)),
+                    "other": model("other", "spare"),
+                },
+            )
+        )
+        await world.ask(body=chat(tools=[_tool("a", _ROOTLESS), _tool("b", large)]), headers=_OLD)
+        return world
+
+    world = asyncio.run(story())
+    first, second = (each["function"] for each in world.providers.sent[0].json["tools"])
+    assert first["parameters"]["type"] == "object"
+    assert "maximum" not in second["parameters"]["properties"]["n"]
+    assert "1099511627776" in second["parameters"]["properties"]["n"]["description"]
+    assert len(world.ledger.intents[0].decision.obligations) == 2

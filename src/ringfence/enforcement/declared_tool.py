@@ -32,6 +32,7 @@ from ringfence.protocols.request import LocatedRequest
 from ringfence.protocols.tool_declaration import Declaration, Mended, Place
 from ringfence.protocols.tool_definition import read_definition
 
+Dialects = tuple[ToolDialect, ...]
 _STRICT: Final = {
     ToolDialect.OPENAI: ToolDialect.OPENAI_STRICT,
     ToolDialect.ANTHROPIC: ToolDialect.ANTHROPIC_STRICT,
@@ -73,9 +74,9 @@ class _Array:
         self.dialect = dialect
         self.raw = raw
         self.declarations: tuple[Declaration, ...] = tool_declaration.read(dialect, raw)
-        self.repairs: dict[ToolDialect, Repairs | None] = {}
+        self.repairs: dict[Dialects, Repairs | None] = {}
         self.callers: set[tuple[str, str]] = set()
-        self.noticed: set[tuple[str, ToolDialect]] = set()
+        self.noticed: set[tuple[str, Dialects]] = set()
         self._pins: dict[str, str] | None = None
 
     def definitions(self, source: str) -> list[ToolDefinition]:
@@ -119,15 +120,17 @@ class Declarations:
                 if held is not None:
                     return held
         route = runtime.routes.get(request.model)
-        dialect = route.legs[0].provider.tool_dialect if route is not None else None
-        if dialect is None:
+        dialects = route.tool_dialects if route is not None else ()
+        if not dialects:
             return None
-        repairs = array.repairs[dialect] if dialect in array.repairs else _repair(array, dialect)
+        if dialects not in array.repairs:
+            array.repairs[dialects] = _repair_for_all(array, dialects)
+        repairs = array.repairs[dialects]
         if repairs is None:
             return None
         if len(repairs.left_out) == len(array.declarations) == len(request.tools):
             return reason.no_tools_left(agent, repairs.told[0])
-        mark = (runtime.id, dialect)
+        mark = (runtime.id, dialects)
         is_new = mark not in array.noticed and len(array.noticed) < _CALLERS_KEPT
         array.noticed.add(mark)
         sent = tool_declaration.with_tools(request, repairs.raw, repairs.left_out)
@@ -220,6 +223,21 @@ def _definition(source: str, each: Declaration) -> list[ToolDefinition]:
         return []
 
 
+def _repair_for_all(array: _Array, dialects: Dialects) -> Repairs | None:
+    """What suits every provider that the call may go to: mended for one after the other."""
+    told: list[str] = []
+    left_out: frozenset[str] = frozenset()
+    raw = array.raw
+    for dialect in dialects:
+        # What was mended for one provider is read again only where another one follows.
+        repairs = _repair(array if raw is array.raw else _Array(array.dialect, raw), dialect)
+        if repairs is not None:
+            told += repairs.told
+            left_out |= repairs.left_out
+            raw = repairs.raw
+    return Repairs(raw=raw, left_out=left_out, told=tuple(told)) if told else None
+
+
 def _repair(array: _Array, dialect: ToolDialect) -> Repairs | None:
     """What is sent to such a provider instead of an array; None for the array itself."""
     changes: dict[Place, Mended | None] = {}
@@ -240,8 +258,7 @@ def _repair(array: _Array, dialect: ToolDialect) -> Repairs | None:
                 dialect=repair.dialect, schema=repair.schema, told=repair.told
             )
             told += [f"{each.name}: {done}" for done in repair.done]
-    array.repairs[dialect] = _rewritten(array, changes, left_out, told) if changes else None
-    return array.repairs[dialect]
+    return _rewritten(array, changes, left_out, told) if changes else None
 
 
 def _rewritten(

@@ -15,6 +15,7 @@ from ringfence.domain.model import (
 )
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.price import RateCard
+from ringfence.domain.tool_dialect import ToolDialect
 from ringfence.transport.http import Origin
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -49,6 +50,8 @@ class Route:
     protocol: ProviderProtocol
     legs: tuple[Leg, ...]
     card: RateCard | None
+    tool_dialects: tuple[ToolDialect, ...] = ()
+    """What the providers of all legs refuse in tools: what is sent must suit each of them."""
 
 
 def compile_routes(organisation: Organisation) -> dict[str, Route]:
@@ -69,7 +72,11 @@ def _route(organisation: Organisation, model: Model) -> Route:
     models = [model, *(organisation.models[name] for name in model.fallback)]
     legs = tuple(_leg(organisation, each) for each in models)
     protocol = organisation.providers[model.provider].protocol
-    return Route(model=model, protocol=protocol, legs=legs, card=_card(legs))
+    known = [leg.provider.tool_dialect for leg in legs]
+    dialects = tuple(dict.fromkeys(each for each in known if each is not None))
+    return Route(
+        model=model, protocol=protocol, legs=legs, card=_card(legs), tool_dialects=dialects
+    )
 
 
 def _card(legs: Sequence[Leg]) -> RateCard | None:
