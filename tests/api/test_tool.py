@@ -151,7 +151,21 @@ def test_every_definition_that_a_tool_had_is_remembered(plane: Plane) -> None:
         ("2", "Other."),
         ("1", "Does it."),
     ]
+    first = plane.ask("GET", "tools/history?name=crm__get&limit=1").json()
+    rest = plane.ask("GET", f"tools/history?name=crm__get&limit=1&after={first['next']}").json()
+    assert first["items"] + rest["items"] == items
+    assert rest["next"] is None
     assert plane.ask("GET", "tools/history?name=crm__none").code == "tool_unknown"
+
+
+def test_changes_come_in_pages(plane: Plane) -> None:
+    see(plane, tool("get"), tool("find"))
+    see(plane, tool("get", "Other."), tool("find", "Other."))
+    whole = plane.ask("GET", "tools/changes").json()["items"]
+    first = plane.ask("GET", "tools/changes?limit=1").json()
+    rest = plane.ask("GET", f"tools/changes?limit=1&after={first['next']}").json()
+    assert (len(whole), first["items"] + rest["items"]) == (2, whole)
+    assert rest["next"] is None
 
 
 def test_tools_of_another_organisation_do_not_exist(plane: Plane) -> None:

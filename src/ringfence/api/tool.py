@@ -51,7 +51,7 @@ class ToolsQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     definitions: bool = False
 
 
-class ToolQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ToolQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One tool as `server__tool`; empty for all."""
 
     name: str = ""
@@ -152,12 +152,14 @@ async def changes(call: Call[ToolQuery, Nothing]) -> Page[ToolChange]:
     if call.query.name:
         _standing(call, call.query.name)
         held = {name: each for name, each in held.items() if name == call.query.name}
+    rest = sorted(name for name in held if name > call.query.after)
+    shown = rest[: call.query.limit]
     used: Mapping[str, Members] = {}
-    if held:
-        read = partial(_usage, call.context, home, frozenset(held))
+    if shown:
+        read = partial(_usage, call.context, home, frozenset(shown))
         used = await call.context.scan(home.id, read)
-    items = [_change(name, each, used.get(name, {})) for name, each in sorted(held.items())]
-    return Page(items=items)
+    items = [_change(name, held[name], used.get(name, {})) for name in shown]
+    return Page(items=items, next=shown[-1] if len(rest) > len(shown) else None)
 
 
 async def history(call: Call[ToolQuery, Nothing]) -> Page[VersionLine]:
@@ -166,7 +168,10 @@ async def history(call: Call[ToolQuery, Nothing]) -> Page[VersionLine]:
     source, name = _split(call.query.name)
     read = partial(call.context.state.tools.history, call.organisation.id, source, name)
     versions = await asyncio.to_thread(read)
+    begin = int(call.query.after) if call.query.after.isdecimal() else 0
+    end = begin + call.query.limit
     return Page(
+        next=str(end) if len(versions) > end else None,
         items=[
             VersionLine(
                 pin=each.pin,
@@ -175,8 +180,8 @@ async def history(call: Call[ToolQuery, Nothing]) -> Page[VersionLine]:
                 last_us=str(each.last_us),
                 definition=visible(each.raw.decode()),
             )
-            for each in versions
-        ]
+            for each in versions[begin:end]
+        ],
     )
 
 

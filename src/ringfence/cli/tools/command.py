@@ -104,20 +104,16 @@ def list_(place: Place, *, server: str, is_held: bool, is_stats: bool, is_json: 
 def diff(place: Place, *, name: str, is_json: bool) -> None:
     """Show what has changed of tools since they were accepted, and whom that affects."""
     with connect(place) as plane:
-        answer = plane.get("/tools/changes", name=name or None)
-    found = msgspec.json.decode(answer, type=_Drifts).items
+        items = plane.listing("/tools/changes", name=name or None)
+    found = [msgspec.json.decode(item, type=Drift) for item in items]
     if is_json:
-        say_json(msgspec.Raw(answer))
+        say_json({"items": items, "next": None})
     else:
         say(drift_lines(found, Style.of(sys.stdout)))
         if not found:
             hint("every tool is as it was accepted")
     if found:
         sys.exit(1)
-
-
-class _Drifts(msgspec.Struct):
-    items: list[Drift]
 
 
 def drift_lines(found: list[Drift], style: Style) -> list[str]:
