@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.app.installation import ENVIRONMENT, TOKEN, Installation, provider
 
+from ringfence.analysis.tool_pin import pin_of
 from ringfence.app.data_port import reserve
 from ringfence.app.group import Place
 from ringfence.app.message import (
@@ -27,7 +29,7 @@ from ringfence.app.message import (
     StateChange,
 )
 from ringfence.app.worker_process import WorkerProcess
-from ringfence.domain.agent import AgentState, Scope
+from ringfence.domain.agent import AgentState, DeclaredTools, Scope
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Outcome, Status
@@ -35,8 +37,10 @@ from ringfence.domain.invocation import Grouping, Invocation
 from ringfence.domain.lease import Slab, Take, Taken, Want
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Card, Resolve, Resolved
+from ringfence.domain.tool_source import ToolListing, ToolPin, ToolSource
 from ringfence.enforcement.authority import LEASE_US
 from ringfence.enforcement.directory import digest_of
+from ringfence.enforcement.tool_registry import readable
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.link import Link
 
@@ -51,12 +55,15 @@ class Over:
     configuration: Configuration
     place: Place
     pulses: list[Pulse] = field(default_factory=list)
+    listings: list[ToolListing] = field(default_factory=list)
     link: Link[Message] | None = None
     change: int = 0
 
     def told(self, message: Message) -> None:
         if isinstance(message, Pulse):
             self.pulses.append(message)
+        if isinstance(message, ToolListing):
+            self.listings.append(message)
 
     def asked(self, message: Message) -> Message | Awaitable[Message]:
         """One run for all calls, and all that is wanted of every limit."""
@@ -284,5 +291,38 @@ def test_when_the_supervisor_goes_nothing_more_is_written_and_all_is_recorded(
         [outcome] = [e for e in installed.events() if isinstance(e, Outcome)]
         assert outcome.status in {Status.CUT, Status.FAILED}
         assert outcome.cost_nano == outcome.reserved_nano
+
+    asyncio.run(story())
+
+
+def test_what_is_accepted_of_tools_is_known_from_the_start_and_whenever_it_changes(
+    installed: Installation,
+) -> None:
+    function = {"name": "get", "description": "Gets.", "parameters": {"type": "object"}}
+    tools = [{"type": "function", "function": function}]
+
+    async def story() -> None:
+        async with provider() as there, worker(installed, there.url) as (over, _):
+            acme = over.configuration.organisations["acme"]
+            holding = replace(acme.agents["triage"], declared_tools=DeclaredTools.HOLD)
+            held = {"acme": replace(acme, agents={"triage": holding})}
+            over.configuration = replace(over.configuration, organisations=held)
+            source = f"agent/{over.agent}/unnamed"
+            other = ToolPin(
+                name="get", pin="sha256:other", raw=b"{}", pinned_us=1, pinned_by="user:ann"
+            )
+            listing = ToolListing(organisation=acme.id, source=source, raw=())
+            known = ToolSource(listing=listing, pins=(other,))
+            await over.ask(msgspec.structs.replace(over.start(), tools=(known,)))
+            over.renew()
+            assert (await installed.ask(tools=tools)).code == "tool_changed"
+            [seen] = over.listings
+            assert (seen.source, len(seen.raw)) == (source, 1)
+            (definition,) = readable(source, seen.raw)
+            accepted = msgspec.structs.replace(other, pin=pin_of(definition), raw=definition.raw)
+            assert over.link is not None
+            over.link.tell(ToolSource(listing=seen, pins=(accepted,)))
+            await over.ask(Measure())
+            assert (await installed.ask(tools=tools)).status == 200
 
     asyncio.run(story())
