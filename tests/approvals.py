@@ -6,7 +6,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from ringfence.domain.approval import Approval
-from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.domain.verdict import Deny
+from ringfence.enforcement.approval import ApprovalDesk, Held
 from ringfence.stores.state.approval import ApprovalRecords
 from ringfence.stores.state.database import Database
 from ringfence.transport.clock import Clock
@@ -24,6 +25,12 @@ def records() -> ApprovalRecords:
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
     return ApprovalRecords(Database(engine))
+
+
+def taken(found: Held | Deny) -> Held:
+    """What a desk has held."""
+    assert isinstance(found, Held), found
+    return found
 
 
 def desk(

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from tests.api.plane import OWNER, Plane, organisation
+from tests.approvals import taken
 from tests.decisions.test_approval import BINDING
 
 from ringfence.domain.approval import Approval, Binding
@@ -25,7 +26,7 @@ def hold(plane: Plane, *, user: str = "", quorum: int = 1) -> Approval:
         seconds=600,
         quorum=quorum,
     )
-    return asyncio.run(plane.approvals.hold(asking)).approval
+    return taken(asyncio.run(plane.approvals.hold(asking))).approval
 
 
 def with_bob(plane: Plane) -> str:

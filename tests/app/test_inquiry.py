@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import pytest
 from tests.decisions.test_approval import BINDING, held
@@ -69,7 +70,9 @@ class Supervisor:
 def _of_action(message: Message) -> Message:
     match message:
         case HoldCall():
-            return HeldCall(Held(approval=held(), is_new=True))
+            is_much = len(message.asking.reasons) > 1
+            found = Held(approval=held(), is_new=True)
+            return HeldCall(refused=LAPSED) if is_much else HeldCall(held=found)
         case FindApproval():
             return FoundApproval(held())
         case ConsumeApproval(approval="apr_1"):
@@ -92,7 +95,9 @@ def test_held_calls_and_actions_are_asked_of_the_supervisor() -> None:
     async def story() -> None:
         inquiries, _, link = await linked()
         asking = Asking(binding=BINDING, agent_name="triage", reasons=("why",), seconds=9)
-        assert (await inquiries.hold(asking)).approval == held()
+        assert await inquiries.hold(asking) == Held(approval=held(), is_new=True)
+        much = replace(asking, reasons=("why", "and why"))
+        assert await inquiries.hold(much) == Deny(reason=LAPSED)
         assert await inquiries.find("org_1", "apr_1") == held()
         assert await inquiries.consume("apr_1", BINDING, "act_1") == held()
         assert await inquiries.consume("apr_2", BINDING, "act_1") == Deny(reason=LAPSED)

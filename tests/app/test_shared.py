@@ -258,6 +258,7 @@ def test_a_call_is_held_answered_and_used_for_whichever_worker_asks() -> None:
         asking = Asking(binding=BINDING, agent_name="triage", reasons=("why",), seconds=600)
         answer = await here.ask(HoldCall(asking))
         assert isinstance(answer, HeldCall)
+        assert answer.held is not None
         approval = answer.held.approval
         ballot = Vote(user="user:ann", approves=True, at_us=here.clock.now_us())
         await here.desk.decide(BINDING.organisation, approval.id, ballot)

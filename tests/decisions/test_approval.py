@@ -178,3 +178,39 @@ def test_nothing_leads_out_of_an_end() -> None:
 @pytest.mark.parametrize("state", sorted(frozenset(ApprovalState) - {ApprovalState.APPROVED}))
 def test_only_an_approved_call_can_be_used(state: ApprovalState) -> None:
     assert isinstance(rule.consume(held(state=state), BINDING, "act_1", EVERYBODY, 2), Deny)
+
+
+def test_people_are_not_flooded_with_the_calls_of_one_run_or_agent() -> None:
+    def others(count: int, **changes: str) -> list[Binding]:
+        return [replace(BINDING, **changes) for _ in range(count)]  # type: ignore[arg-type] # texts
+
+    assert rule.unholdable(BINDING, others(rule.OPEN_OF_RUN - 1)) is None
+    full = rule.unholdable(BINDING, others(rule.OPEN_OF_RUN))
+    assert full is not None
+    assert full.code is Code.RATE_EXCEEDED
+    assert rule.unholdable(replace(BINDING, root="inv_2"), others(rule.OPEN_OF_RUN)) is None
+    # A sub-agent asks for the same run.
+    assert rule.unholdable(replace(BINDING, agent="agt_2"), others(rule.OPEN_OF_RUN)) is not None
+    elsewhere = others(rule.OPEN_OF_AGENT, root="inv_2")
+    assert rule.unholdable(BINDING, elsewhere) is not None
+    assert rule.unholdable(BINDING, elsewhere[1:]) is None
+    # Neither another agent nor another organisation stands in its way.
+    assert rule.unholdable(BINDING, others(rule.OPEN_OF_AGENT, root="r", agent="agt_2")) is None
+    assert rule.unholdable(BINDING, others(rule.OPEN_OF_AGENT, organisation="org_2")) is None
+
+
+def test_nobody_is_asked_to_judge_arguments_that_nobody_can_read() -> None:
+    large = replace(BINDING, arguments=b"x" * rule.ARGUMENTS_BYTES)
+    assert rule.unholdable(large, ()) is None
+    refused_ = rule.unholdable(replace(large, arguments=large.arguments + b"x"), ())
+    assert refused_ is not None
+    assert refused_.code is Code.ARGUMENTS_INVALID
+
+
+def test_an_approval_counts_only_for_doubts_that_were_shown() -> None:
+    found = approved(reasons=("irreversible", "after `a`: it is not so"))
+    assert rule.unseen(found, ("after `a`: it is not so",)) is None
+    fresh = rule.unseen(found, ("after `a`: it is not so", "after `b`: nor this"))
+    assert fresh is not None
+    assert fresh.reason.code is Code.APPROVAL_MISMATCH
+    assert "after `b`: nor this" in fresh.reason.message

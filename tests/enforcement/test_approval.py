@@ -1,12 +1,14 @@
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.approvals import News, desk
+from tests.approvals import News, desk, taken
 from tests.decisions.test_approval import BINDING
 
+from ringfence.decisions import approval as rule
 from ringfence.decisions.approval import Objection
 from ringfence.domain.approval import Approval, ApprovalState, Vote
 from ringfence.domain.verdict import Code, Deny
@@ -40,7 +42,7 @@ class Place:
         return desk(self.clock, SequentialIds(), news=self.news, kept=self.kept)
 
     async def hold(self) -> Approval:
-        return (await self.desk.hold(ASKING)).approval
+        return taken(await self.desk.hold(ASKING)).approval
 
     async def say(self, approval: Approval, user: str = "ann", *, yes: bool = True) -> object:
         ballot = Vote(user=f"user:{user}", approves=yes, at_us=self.clock.now_us())
@@ -102,11 +104,11 @@ def test_the_same_call_asked_again_takes_up_what_nobody_waits_for_any_more(tmp_p
         first = await place.hold()
         waiting = asyncio.create_task(place.desk.wait("org_1", first.id, 60))
         await asyncio.sleep(0.01)
-        second = await place.desk.hold(ASKING)
+        second = taken(await place.desk.hold(ASKING))
         assert second.is_new
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        third = await place.desk.hold(ASKING)
+        third = taken(await place.desk.hold(ASKING))
         assert (third.is_new, third.approval.id) == (False, first.id)
 
     run(story())
@@ -119,8 +121,8 @@ def test_an_approval_survives_a_restart(tmp_path: Path) -> None:
         await place.say(held)
         place.desk = place.another()
         await place.desk.begin()
-        taken = await place.desk.hold(ASKING)
-        assert (taken.is_new, taken.approval.id) == (False, held.id)
+        again = taken(await place.desk.hold(ASKING))
+        assert (again.is_new, again.approval.id) == (False, held.id)
         assert isinstance(await place.desk.consume(held.id, BINDING, "act_1"), Approval)
 
     run(story())
@@ -201,5 +203,29 @@ def test_an_unknown_approval_is_refused_without_a_word_of_others(tmp_path: Path)
         assert found.reason.code is Code.APPROVAL_MISMATCH
         with pytest.raises(KeyError):
             await place.desk.decide("org_1", "apr_other", Vote(user="x", approves=True, at_us=1))
+
+    run(story())
+
+
+def test_an_agent_cannot_flood_people_however_fast_it_asks(tmp_path: Path) -> None:
+    async def story() -> None:
+        place = Place(tmp_path)
+        askings = [
+            replace(ASKING, binding=replace(BINDING, arguments=b'{"n":%d}' % number))
+            for number in range(rule.OPEN_OF_RUN + 10)
+        ]
+        found = await asyncio.gather(*(place.desk.hold(each) for each in askings))
+        refused = [each for each in found if isinstance(each, Deny)]
+        assert len(refused) == 10
+        assert {each.reason.code for each in refused} == {Code.RATE_EXCEEDED}
+        assert len(place.news) == rule.OPEN_OF_RUN
+        first = found[0]
+        assert not isinstance(first, Deny)
+        await place.say(first.approval, yes=False)
+        assert not isinstance(await place.desk.hold(askings[-1]), Deny)
+        # A restart forgets nothing of it.
+        other = place.another()
+        await other.begin()
+        assert isinstance(await other.hold(askings[0]), Deny)
 
     run(story())

@@ -1,5 +1,6 @@
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +17,14 @@ from ringfence.domain.organisation import User
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.tool_rule import ToolRules
 from ringfence.domain.user import Principal
-from ringfence.domain.verdict import Code, Reason, Stop, Throttle
+from ringfence.domain.verdict import Code, Deny, Reason, Stop, Throttle
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_registry import pin_at
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -293,6 +295,79 @@ def test_other_arguments_and_another_run_are_something_else() -> None:
         for changed in ({"arguments": more}, {"hints": hints}):
             assert refused(await place.again(held, **changed)).code is Code.APPROVAL_MISMATCH
         assert isinstance(await place.again(held), ToolTicket)
+
+    asyncio.run(story())
+
+
+def meanwhile(place: Held, happens: Callable[[], None]) -> None:
+    """Let something happen between the use of an approval and what it is used for."""
+    consume = place.desk.consume
+
+    async def used(*asked: Any) -> Approval | Deny:  # noqa: ANN401 (as it is)
+        found = await consume(*asked)
+        happens()
+        return found
+
+    place.desk.consume = used  # type: ignore[method-assign, assignment] # what a slow link does
+
+
+def test_what_changes_while_an_approval_is_used_ends_it() -> None:
+    async def story() -> None:
+        place = Held()
+        held = await place.hold()
+        await place.say(held)
+        tools = place.workshop.world.worker.tools
+
+        def accepted() -> None:
+            """Somebody accepts another definition of the tool."""
+            other = definition("refund", LISTED["refund"], description="Refunds to anybody.")
+            place.workshop.list(other)
+            source = tools.source("org_acme", "crm")
+            assert source is not None
+            tools.take(msgspec.structs.replace(source, pins=(pin_at(source.listing, other),)))
+
+        meanwhile(place, accepted)
+        assert refused(await place.again(held)).code is Code.APPROVAL_MISMATCH
+        assert place.workshop.ledger.intents == []
+
+    asyncio.run(story())
+
+
+def test_a_doubt_that_nobody_was_shown_is_not_answered_by_an_approval() -> None:
+    async def story() -> None:
+        place = Held()
+        held = await place.hold()
+        live = place.workshop.holdable("refund", arguments=REFUND).live
+        await place.say(held)
+        live.tree.doubts["act_0"] = "after `crm__add_job`: it is not there"
+        why = refused(await place.again(held))
+        assert why.code is Code.APPROVAL_MISMATCH
+        assert "it is not there" in why.message
+        assert live.tree.doubts
+        # Asked again, the person sees it; then it is answered.
+        second = await place.hold()
+        assert "after `crm__add_job`: it is not there" in second.reasons
+        await place.say(second)
+        assert isinstance(await place.again(second), ToolTicket)
+        assert not live.tree.doubts
+
+    asyncio.run(story())
+
+
+def test_an_agent_that_asks_too_much_of_people_is_refused_at_once() -> None:
+    async def story() -> None:
+        place = Held()
+        codes = []
+        for number in range(22):
+            refund = {"order": f"o{number}", "amount": 5}
+            knock = place.workshop.knock("refund", arguments=refund)
+            held = await place.workshop.path.hold(
+                knock, place.workshop.holdable("refund", arguments=refund)
+            )
+            codes.append(held if isinstance(held, Approval) else refused(held).code)
+        assert codes[20:] == [Code.RATE_EXCEEDED, Code.RATE_EXCEEDED]
+        assert all(isinstance(each, Approval) for each in codes[:20])
+        assert len([each for each in place.workshop.ledger.events if isinstance(each, Hold)]) == 20
 
     asyncio.run(story())
 

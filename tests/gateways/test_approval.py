@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.approvals import desk
+from tests.approvals import desk, taken
 from tests.decisions.test_approval import BINDING
 from tests.gateways.world import World, agent, code_of, organisation
 
@@ -31,7 +31,7 @@ class Here:
     async def hold(self, agent_id: str = "agt_triage") -> Approval:
         binding = replace(BINDING, organisation=self.world.config.id, agent=agent_id)
         asking = Asking(binding=binding, agent_name="triage", reasons=("why",), seconds=600)
-        return (await self.desk.hold(asking)).approval
+        return taken(await self.desk.hold(asking)).approval
 
     async def say(self, held: Approval, comment: str = "", *, yes: bool = True) -> None:
         now_us = self.world.clock.now_us()

@@ -74,12 +74,16 @@ class Inquiries:
             raise _unexpected(answer)
         return answer
 
-    async def hold(self, asking: Asking) -> Held:
+    async def hold(self, asking: Asking) -> Held | Deny:
         """Hold a call. Raises UnavailableError."""
         answer = await self._in_time(HoldCall(asking))
         if not isinstance(answer, HeldCall):
             raise _unexpected(answer)
-        return answer.held
+        if answer.held is not None:
+            return answer.held
+        if answer.refused is None:
+            raise _unexpected(answer)
+        return Deny(reason=answer.refused)
 
     async def find(self, organisation: str, approval: str) -> Approval | None:
         """A held call as it is. Raises UnavailableError."""

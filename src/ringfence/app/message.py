@@ -154,9 +154,10 @@ class HoldCall(msgspec.Struct, frozen=True, tag="hold_call"):
 
 
 class HeldCall(msgspec.Struct, frozen=True, tag="held_call"):
-    """The answer to `HoldCall`."""
+    """The answer to `HoldCall`: the held call, or why it is not put before people."""
 
-    held: Held
+    held: Held | None = None
+    refused: Reason | None = None
 
 
 class FindApproval(msgspec.Struct, frozen=True, kw_only=True, tag="find_approval"):

@@ -355,7 +355,10 @@ class Shared:
             case ReportAction():
                 return await self._reported_elsewhere(worker, asked)
             case HoldCall(asking):
-                return HeldCall(await approvals.hold(asking))
+                held = await approvals.hold(asking)
+                if isinstance(held, Deny):
+                    return HeldCall(refused=held.reason)
+                return HeldCall(held=held)
             case FindApproval(organisation=organisation, approval=approval, wait_s=wait_s):
                 return FoundApproval(await approvals.wait(organisation, approval, wait_s))
             case ConsumeApproval(approval=approval, binding=binding, action=action):

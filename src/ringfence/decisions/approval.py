@@ -4,7 +4,7 @@ A held call has the life in `TABLE`. Whatever is not in the table does not happe
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from enum import StrEnum
@@ -19,6 +19,12 @@ LONGEST_S = 7 * 24 * 3600
 KEPT_AFTER_US = 600_000_000
 """How long an approval can still be used after it was given: a client that asks again, asks within
 minutes, and what lies about for longer is approved in another situation."""
+OPEN_OF_RUN = 20
+"""How many calls of one run may wait for people at once, with the runs below it."""
+OPEN_OF_AGENT = 100
+"""How many calls of one agent may: what asks more is not answered with care by anybody."""
+ARGUMENTS_BYTES = 256 * 1024
+"""How large the arguments may be that a person is to judge."""
 OPERATOR = "cli"
 """How the name of somebody begins who answers on the plane's own machine, as its operator."""
 
@@ -85,6 +91,34 @@ def fingerprint(binding: Binding) -> str:
     return f"sha256:{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()}"
 
 
+def unholdable(binding: Binding, others: Collection[Binding]) -> Reason | None:
+    """Why a call is not put before people; `others` are the calls that wait for them already.
+
+    INVARIANT: an agent cannot flood the people who answer, nor the place where calls wait.
+    """
+    size = len(binding.arguments)
+    if size > ARGUMENTS_BYTES:
+        return Reason(
+            code=Code.ARGUMENTS_INVALID,
+            message=f"Ringfence did not let `{binding.resource}` be called: a person must approve "
+            f"it, and nobody can judge {size} bytes of arguments. Send at most {ARGUMENTS_BYTES}.",
+            facts=(("bytes", str(size)), ("limit", str(ARGUMENTS_BYTES))),
+        )
+    place = binding.organisation
+    asked = [each for each in others if (each.organisation, each.agent) == (place, binding.agent)]
+    of_run = sum((each.organisation, each.root) == (place, binding.root) for each in others)
+    if of_run < OPEN_OF_RUN and len(asked) < OPEN_OF_AGENT:
+        return None
+    whose, most = ("run", OPEN_OF_RUN) if of_run >= OPEN_OF_RUN else ("agent", OPEN_OF_AGENT)
+    return Reason(
+        code=Code.RATE_EXCEEDED,
+        message=f"Ringfence did not let `{binding.resource}` be called: a person must approve it, "
+        f"and {most} calls of this {whose} wait for people already. Go on with something else "
+        "until they are answered.",
+        facts=(("waiting_of", whose), ("limit", str(most))),
+    )
+
+
 def is_over(approval: Approval, now_us: int) -> bool:
     """Whether the time of a call that is still open has run out."""
     return approval.state in OPEN and now_us >= approval.expires_us
@@ -146,18 +180,35 @@ def consume(
         return _refused(Code.APPROVAL_EXPIRED, approval, "its time is over")
     if approval.state is not ApprovalState.APPROVED:
         return unusable(approval)
-    if fingerprint(binding) != approval.fingerprint:
-        return _refused(
-            Code.APPROVAL_MISMATCH,
-            approval,
-            "this is not exactly the call that was approved: the arguments, the run, the tool or "
-            "the policies differ",
-        )
+    other = differs(approval, binding)
+    if other is not None:
+        return other
     if len(standing(approval, approvers)) < approval.quorum:
         return _refused(
             Code.APPROVAL_MISMATCH, approval, "whoever approved it may not approve any more"
         )
     return replace(approval, state=ApprovalState.CONSUMED, action=action)
+
+
+def differs(approval: Approval, binding: Binding) -> Deny | None:
+    """Why an approval is not for this call; None if it is for exactly this one."""
+    if fingerprint(binding) == approval.fingerprint:
+        return None
+    return _refused(
+        Code.APPROVAL_MISMATCH,
+        approval,
+        "this is not exactly the call that was approved: the arguments, the run, the tool or "
+        "the policies differ",
+    )
+
+
+def unseen(approval: Approval, doubts: Collection[str]) -> Deny | None:
+    """Why an approval does not count: there are doubts that were not shown to who gave it."""
+    fresh = [each for each in doubts if each not in approval.reasons]
+    if not fresh:
+        return None
+    words = f"nobody who approved it knew this: {'; '.join(fresh)}"
+    return _refused(Code.APPROVAL_MISMATCH, approval, words)
 
 
 def standing(approval: Approval, approvers: AbstractSet[str]) -> tuple[Vote, ...]:

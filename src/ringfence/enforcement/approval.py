@@ -46,8 +46,8 @@ class Held:
 class Approvals(Protocol):
     """What the path needs of approvals; raises UnavailableError where they cannot be had."""
 
-    async def hold(self, asking: Asking) -> Held:
-        """Hold a call, durably.
+    async def hold(self, asking: Asking) -> Held | Deny:
+        """Hold a call, durably; a `Deny` if it is not put before people at all.
 
         The same call again takes up the one that is held and that nobody waits for any more; while
         somebody does, it is another call of its own.
@@ -94,6 +94,8 @@ class ApprovalDesk:
         self._open: dict[tuple[str, str], Approval] = {}
         self._waiting: dict[str, int] = {}
         self._handed_out: dict[str, int] = {}
+        self._arriving: list[Binding] = []
+        """Of calls that are being written down."""
         self._changed = asyncio.Condition()
 
     async def begin(self) -> None:
@@ -103,13 +105,17 @@ class ApprovalDesk:
 
     # `Approvals`
 
-    async def hold(self, asking: Asking) -> Held:
+    async def hold(self, asking: Asking) -> Held | Deny:
         """Hold a call; see `Approvals`."""
         print_ = rule.fingerprint(asking.binding)
         known = self._unattended(asking.binding.organisation, print_)
         if known is not None:
             self._handed_out[known.id] = self._clock.monotonic_us()
             return Held(approval=known, is_new=False)
+        waiting = [*(each.binding for each in self._open.values()), *self._arriving]
+        refused = rule.unholdable(asking.binding, waiting)
+        if refused is not None:
+            return Deny(reason=refused)
         now_us = self._clock.now_us()
         approval = Approval(
             id=self._ids.make("apr"),
@@ -123,8 +129,12 @@ class ApprovalDesk:
             escalate_to=asking.escalate_to,
         )
         self._handed_out[approval.id] = self._clock.monotonic_us()
-        await asyncio.to_thread(self._records.add, approval)
-        self._open[approval.binding.organisation, approval.id] = approval
+        self._arriving.append(approval.binding)
+        try:
+            await asyncio.to_thread(self._records.add, approval)
+            self._open[approval.binding.organisation, approval.id] = approval
+        finally:
+            self._arriving.remove(approval.binding)
         await self._tell("approval.requested", approval)
         return Held(approval=approval, is_new=True)
 

@@ -11,6 +11,7 @@ from ringfence.domain.action import ActionKind
 from ringfence.domain.approval import Binding
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.tool import ToolKey
+from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Approvals, Asking
 from ringfence.enforcement.live import LiveInvocation
 
@@ -75,6 +76,9 @@ class Handovers:
             escalate_to=runtime.agent.escalate_to,
         )
         try:
-            await approvals.hold(asking)
+            held = await approvals.hold(asking)
         except RingfenceError:
             _LOG.exception("a task could not be handed over")
+            return
+        if isinstance(held, Deny):
+            _LOG.warning("a task was not handed over: %s", held.reason.message)

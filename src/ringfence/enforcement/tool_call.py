@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from ringfence.decisions import approval as rule
 from ringfence.decisions import failure_rule, limit, reason, scope
 from ringfence.decisions.budget import Book, Reservation
 from ringfence.decisions.failure_rule import Failed
@@ -71,6 +72,8 @@ class ToolKnock(Knock, frozen=True, kw_only=True):
     """Id of the approval that this attempt rests on."""
     consumed: str = ""
     """The action for which that approval has been used up; set by `supply` alone."""
+    used: Approval | None = None
+    """That approval; likewise."""
     answer: str = ""
     """What the person said who approved it; likewise."""
     about: str = ""
@@ -180,7 +183,9 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if isinstance(quote, Reason):
             return self.turn_away(knock, verdict(quote), live)
         agent, organisation = knock.caller.runtime.agent, live.identity.organisation
-        refused = self.breakers.refusal(agent, organisation, knock.key)
+        refused = self.breakers.refusal(agent, organisation, knock.key) or _outdated(
+            knock, live, quote
+        )
         if refused is not None:
             return self.turn_away(knock, refused, live)
         price = Money(failure_rule.price_of(quote.server.rules, knock.key.name))
@@ -191,8 +196,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if not isinstance(reserved, Reservation):
             return reserved
         try:
-            doubts = live.tree.doubts and quote.tier >= PermissionTier.CONSEQUENTIAL
-            if knock.consumed or not (quote.asks or doubts):
+            if knock.consumed or not (quote.asks or _doubts(live, quote)):
                 return self._ticket(knock, live, quote, reserved, now_us)
         except BaseException:
             self._book.release(reserved)
@@ -207,6 +211,8 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             return self.turn_away(knock, Deny(reason=_nobody(knock)), live)
         try:
             found = await self._approvals.hold(held.asking)
+            if isinstance(found, Deny):
+                return self.turn_away(knock, found, live)
             if found.is_new:
                 if not live.is_recorded:
                     self._invocations.record_opening(live)
@@ -344,7 +350,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if isinstance(used, Deny):
             return self.turn_away(knock, used, lacking.live)
         said = [each.comment for each in used.votes if each.approves and each.comment]
-        return msgspec.structs.replace(knock, consumed=action, answer="\n".join(said))
+        return msgspec.structs.replace(knock, consumed=action, used=used, answer="\n".join(said))
 
     def _ask(
         self, knock: ToolKnock, live: LiveInvocation, quote: ToolQuote
@@ -434,9 +440,8 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if self.watch.breakers.known:
             place = live.identity.organisation
             ticket.is_probe = self.breakers.departed(caller.runtime.agent, place, knock.key)
-        if live.tree.doubts and knock.consumed and quote.server is not scope.BUILT_IN:
-            live.tree.doubts.clear()  # a person has seen them and said yes all the same
-            self._invocations.mark(live, is_cleared=True)
+        if knock.used is not None and quote.server is not scope.BUILT_IN:
+            self._answered(live, knock.used)
         return ticket
 
     def _has_read(self, ticket: ToolTicket, labels: frozenset[str]) -> None:
@@ -445,6 +450,15 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if not labels <= live.tree.seen:
             live.tree.seen |= labels
             self._invocations.mark(live)
+
+    def _answered(self, live: LiveInvocation, used: Approval) -> None:
+        """A person has seen these doubts and said yes all the same."""
+        doubts = live.tree.doubts
+        seen = [action for action, told in doubts.items() if told in used.reasons]
+        for action in seen:
+            del doubts[action]
+        if seen:
+            self._invocations.mark(live, is_cleared=not doubts)
 
     def _settle(self, ticket: ToolTicket, ending: ToolEnding) -> None:
         """Charge the call, move its money from reserved to spent and record the outcome."""
@@ -501,6 +515,24 @@ def _binding(knock: ToolKnock, live: LiveInvocation, quote: ToolQuote) -> Bindin
         policies=quote.decision.content,
         pin=quote.pin,
     )
+
+
+def _outdated(knock: ToolKnock, live: LiveInvocation, quote: ToolQuote) -> Deny | None:
+    """Why an approval that was used up does not count for what the call is by now.
+
+    Between its use and this decision a policy, a pin or a view may have changed.
+    """
+    if knock.used is None:
+        return None
+    differs = rule.differs(knock.used, _binding(knock, live, quote))
+    return differs or rule.unseen(knock.used, _doubts(live, quote))
+
+
+def _doubts(live: LiveInvocation, quote: ToolQuote) -> tuple[str, ...]:
+    """What a person must know before such a call: checks of the state that have failed."""
+    if quote.tier < PermissionTier.CONSEQUENTIAL:
+        return ()
+    return tuple(live.tree.doubts.values())
 
 
 def _body(held: Holdable) -> Body:

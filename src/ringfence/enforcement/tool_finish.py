@@ -157,6 +157,7 @@ class ToolFinish:
             operation="tools/call",
             approval="",
             consumed="",
+            used=None,
             call_id="",
             about=course.ticket.action,
         )

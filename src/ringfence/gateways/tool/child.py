@@ -389,8 +389,24 @@ class _Nobody:
 
 
 def _one_line(body: bytes) -> bytes:
-    """A message on one line. INVARIANT: in JSON an end of line is never part of a text."""
-    return body.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in body else body
+    """A message on one line, wherever its reader sees lines end.
+
+    INVARIANT: no part of a message reads as one of its own. Python's text streams end lines at a
+    carriage return too, Node's `readline` at two separators of Unicode; those stand in texts only.
+    """
+    for end, harmless in _LINE_ENDS:
+        if end in body:
+            body = body.replace(end, harmless)
+    return body
+
+
+_LINE_ENDS: Final = (
+    (b"\n", b" "),
+    (b"\r", b" "),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+    ("\u0085".encode(), b"\\u0085"),
+)
 
 
 def _plain(number: bytes) -> bytes:
