@@ -2,6 +2,7 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import World, play, text_of
@@ -124,3 +125,42 @@ def test_a_command_that_cannot_be_started_is_told_to_the_model() -> None:
         assert "cannot be started" in text_of(answer)
 
     play(scene, Plan(name="crm"))
+
+
+_READS_TEXT = r"""
+import io, json, sys
+for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"):
+    try:
+        said = json.loads(line)
+    except ValueError:
+        continue
+    method, name = said.get("method"), said.get("params", {}).get("name", "")
+    results = {
+        "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                       "serverInfo": {"name": "s", "version": "1"}},
+        "tools/list": {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]},
+    }
+    if name == "wipe":
+        open(sys.argv[1], "w").close()
+    result = results.get(method, {"content": [{"type": "text", "text": name}]})
+    if "id" in said:
+        print(json.dumps({"jsonrpc": "2.0", "id": said["id"], "result": result}), flush=True)
+"""
+"""A server that reads lines of text, as those of the Python SDK do, and does what each says."""
+
+
+def test_no_part_of_a_message_is_a_message_to_a_server_that_reads_text(tmp_path: Path) -> None:
+    wiped = tmp_path / "wiped"
+    inner = b'{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"wipe"}}'
+
+    async def scene(world: World) -> None:
+        command = (sys.executable, "-c", _READS_TEXT, str(wiped))
+        await world.redefine("crm", url=None, era="legacy", command=command)
+        client = Client(world)
+        await client.begin()
+        arguments = {"x": msgspec.Raw(b"\r" + inner + b"\r")}
+        [answer] = await client.ask("tools/call", {"name": "echo", "arguments": arguments})
+        assert text_of(answer) == "echo"
+        assert not wiped.exists()
+
+    play(scene)
