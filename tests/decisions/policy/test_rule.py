@@ -1,7 +1,7 @@
 import pytest
 from tests.decisions.policy.asking import rules
 
-from ringfence.decisions.policy.rule import Parties, can_act, can_match
+from ringfence.decisions.policy.rule import Parties, can_act, can_bind, can_concern
 from ringfence.domain.error import UsageError
 
 _PARTIES = Parties(
@@ -33,7 +33,9 @@ _PARTIES = Parties(
 )
 def test_a_head_fits_whom_it_names(head: str, *, fits: bool) -> None:
     (rule,) = rules(f"forbid ({head});")
-    assert can_match(rule, _PARTIES) is fits
+    groups = _PARTIES.resource_groups
+    found = can_bind(rule, _PARTIES) and can_concern(rule, _PARTIES.resource, groups)
+    assert found is fits
 
 
 def test_a_head_without_an_action_is_about_all() -> None:

@@ -11,7 +11,7 @@ from ringfence.decisions.policy.entity import (
     server_of,
 )
 from ringfence.decisions.policy.fact import Surroundings
-from ringfence.decisions.policy.rule import Parties, Rule, can_match
+from ringfence.decisions.policy.rule import Parties, Rule, can_bind, can_concern
 from ringfence.decisions.policy.schema import ARGUMENTS_OF
 from ringfence.decisions.policy.scope import compile_agent, gates_hosted_tools
 from ringfence.decisions.policy.shape import EMPTY, Shape, shape_of
@@ -56,6 +56,7 @@ class PolicySet:
             zone=ZoneInfo(organisation.timezone), environment=organisation.environment
         )
         self._compilations = Compilations()
+        self._bound: dict[tuple[str, ActionKind], Sequence[Rule]] = {}
         self._unfit: dict[tuple[tuple[str, ...], bytes], str] = {}
         self._scopes: dict[str, tuple[Rule, ...]] = {}
         self._slices: dict[tuple[str, ActionKind, str], Slice] = {}
@@ -142,10 +143,21 @@ class PolicySet:
         if question.agent not in self._organisation.agents:
             return None
         parties = self._parties(question)
-        every = (*self.rules_of(question.agent), *self._files)
-        rules = [rule for rule in every if can_match(rule, parties)]
+        resource, groups = parties.resource, parties.resource_groups
+        bound = self._bound_to(question, parties)
+        rules = [rule for rule in bound if can_concern(rule, resource, groups)]
         known = tool or self._tools.get(question.resource)
         return self._kept(self._slices, key, self._cut(question, rules, known))
+
+    def _bound_to(self, question: Question, parties: Parties) -> Sequence[Rule]:
+        """The policies about an agent and a kind of action, whatever the resource."""
+        key = (question.agent, question.action)
+        known = self._bound.get(key)
+        if known is None:
+            every = (*self.rules_of(question.agent), *self._files)
+            known = [rule for rule in every if can_bind(rule, parties)]
+            self._bound[key] = known
+        return known
 
     def _kept(
         self,
@@ -165,7 +177,8 @@ class PolicySet:
     def _cut(self, question: Question, rules: Sequence[Rule], tool: ToolFacts | None) -> Slice:
         agent = self._organisation.agents[question.agent]
         parties = self._parties(question)
-        shape = self._shape(question, tool)
+        is_read = any(rule.reads_arguments for rule in rules)
+        shape = self._shape(question, tool) if is_read else EMPTY
         about = About(
             entities=entities_of(agent, parties, self._organisation, self._labels(question, tool)),
             shape=shape or EMPTY,

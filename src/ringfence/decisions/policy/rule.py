@@ -89,12 +89,10 @@ def read_rule(body: Json, *, name: str, source: str, line: int, text: str) -> Ru
     )
 
 
-def can_match(rule: Rule, parties: Parties) -> bool:
-    """Whether the head of a policy fits; its conditions may still say no."""
-    return can_act(rule, parties.action) and (
-        _fits(rule.body["principal"], parties.principal, parties.principal_groups)
-        and _fits(rule.body["resource"], parties.resource, parties.resource_groups)
-    )
+def can_bind(rule: Rule, parties: Parties) -> bool:
+    """Whether the head of a policy names this principal and this action."""
+    principal, groups = parties.principal, parties.principal_groups
+    return can_act(rule, parties.action) and _fits(rule.body["principal"], principal, groups)
 
 
 def can_concern(rule: Rule, resource: Uid, groups: frozenset[Uid]) -> bool:
