@@ -1,6 +1,7 @@
 import json
+import time
 
-from ringfence.analysis.tool_drift import Standing, judge
+from ringfence.analysis.tool_drift import Standing, judge, trusted
 from ringfence.domain.tool import ToolDefinition, ToolKey, ToolState
 
 
@@ -82,3 +83,12 @@ def test_a_name_that_another_server_had_first_is_held() -> None:
     found = _judged([tool("refund", "Mine.")], elsewhere="pay__refund")["refund"]
     assert found.state is ToolState.SHADOWED
     assert "`pay__refund`" in found.why
+
+
+def test_a_long_listing_is_judged_in_time_that_grows_with_it() -> None:
+    tools = [tool(f"tool_{at}", f"Does {at}.") for at in range(1500)]
+    started = time.process_time()
+    assert len(trusted(tools, {})) == 1500
+    assert set(_states(_judged(tools, *tools)).values()) == {ToolState.OK}
+    assert set(_states(_judged(tools)).values()) == {ToolState.NEW}
+    assert time.process_time() - started < 3

@@ -9,7 +9,7 @@ from ringfence.domain.tool_rule import ToolRules
 from ringfence.domain.tool_source import FIRST_USE, ToolListing
 from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.enforcement.directory import Directory
-from ringfence.enforcement.tool_registry import DECLARED_KEPT, ToolRegistry
+from ringfence.enforcement.tool_registry import DECLARED_KEPT, SERVER_KEPT, ToolRegistry
 from ringfence.protocols.tool_definition import read_definition
 from ringfence.testing.clock import ManualClock
 
@@ -240,3 +240,9 @@ def test_the_same_listing_in_the_other_era_is_no_news() -> None:
     assert len(sink.listings) == 1
     known.observe(_ACME, "crm", [tool("get")], "crm 2", "2026-07-28")
     assert len(sink.listings) == 2
+
+
+def test_a_server_that_never_stops_listing_is_known_in_bounds() -> None:
+    known = registry()
+    known.observe(_ACME, "crm", [tool(f"t{at}") for at in range(SERVER_KEPT + 3)], "", "")
+    assert len(known.listed(_ACME, "crm")) == SERVER_KEPT

@@ -40,6 +40,7 @@ def judge(
     gone = {name: each for name, each in pinned.items() if name not in listed}
     former = {content_of(each): name for name, each in gone.items()}
     twice = _repeated(listing)
+    looks = _looks(listing)
     found: dict[str, Standing] = {}
     for name, each in listed.items():
         if name in twice:
@@ -47,7 +48,7 @@ def judge(
         elif name in pinned:
             found[name] = _against(pinned[name], each)
         else:
-            found[name] = _unpinned(each, former, listed, elsewhere)
+            found[name] = _unpinned(each, former, looks, elsewhere)
     later = {
         former[content_of(each.definition)]: name
         for name, each in found.items()
@@ -84,10 +85,10 @@ def _against(pinned: ToolDefinition, listed: ToolDefinition) -> Standing:
 def _unpinned(
     listed: ToolDefinition,
     former: Mapping[str, str],
-    beside: Mapping[str, ToolDefinition],
+    looks: Mapping[str, Sequence[str]],
     elsewhere: Mapping[str, str],
 ) -> Standing:
-    problem = unsafe(listed, beside)
+    problem = _unsafe(listed, looks)
     if problem:
         return _held(listed, ToolState.QUARANTINED, problem)
     before = former.get(content_of(listed))
@@ -107,30 +108,34 @@ def trusted(
     listing: Sequence[ToolDefinition], elsewhere: Mapping[str, str]
 ) -> tuple[ToolDefinition, ...]:
     """What of a source's first listing is trusted: all but what speaks against itself."""
-    beside = {each.key.name: each for each in listing}
+    looks = _looks(listing)
     twice = _repeated(listing)
     return tuple(
         each
         for each in listing
         if each.key.name not in twice
-        and not unsafe(each, beside)
+        and not _unsafe(each, looks)
         and skeleton(each.key.name) not in elsewhere
     )
 
 
-def unsafe(tool: ToolDefinition, beside: Mapping[str, ToolDefinition]) -> str:
-    """Why a tool must not be trusted at first sight; empty if nothing speaks against it.
+def _looks(listing: Sequence[ToolDefinition]) -> dict[str, list[str]]:
+    """The names of a listing by what they look like."""
+    found: dict[str, list[str]] = {}
+    for each in listing:
+        found.setdefault(skeleton(each.key.name), []).append(each.key.name)
+    return found
 
-    `beside` are the tools listed with it, by name.
-    """
+
+def _unsafe(tool: ToolDefinition, looks: Mapping[str, Sequence[str]]) -> str:
+    """Why a tool must not be trusted at first sight; empty if nothing speaks against it."""
     signs = tuple(
         dict.fromkeys(sign for text in texts_of(json.loads(tool.raw)) for sign in hidden(text))
     )
     if signs:
         return f"it holds characters that people do not see ({', '.join(signs[:3])})"
-    mine = skeleton(tool.key.name)
-    for name in beside:
-        if name != tool.key.name and skeleton(name) == mine:
+    for name in looks.get(skeleton(tool.key.name), ()):
+        if name != tool.key.name:
             return f"its name looks like `{name}`, which its server lists too"
     if not tool.key.name.isascii():
         return "its name has letters that are not Latin"

@@ -91,6 +91,8 @@ class Registered:
         return text if self.view is None else outward(self.view, text)
 
 
+SERVER_KEPT: Final = 2000
+"""How many tools of one server are known; what it lists beyond them does not exist."""
 DECLARED_KEPT: Final = 500
 """How many tools of one client are known; a client that makes up names has no more."""
 _Place = tuple[str, str]
@@ -123,7 +125,7 @@ class ToolRegistry:
     ) -> None:
         """Take the whole of what a server lists now; drift is judged before this returns."""
         place = (organisation, server)
-        raw = tuple(each.raw for each in listing)
+        raw = tuple(each.raw for each in listing[:SERVER_KEPT])
         before = self._sources.get(place)
         if before is not None and is_same(before.listing, raw, version):
             return
