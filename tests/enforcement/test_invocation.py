@@ -362,3 +362,19 @@ def test_what_has_ended_is_remembered_without_what_calls_need() -> None:
         assert refused.status == 402
 
     asyncio.run(story())
+
+
+def test_what_a_tree_had_read_is_known_after_a_restart() -> None:
+    async def story() -> None:
+        runs = [
+            record("inv_1", seen=("untrusted",), doubts=(("act_1", "not paid"),)),
+            record("inv_2", parent="inv_1", root="inv_1"),
+        ]
+        world = World(recovered=Recovered(invocations=runs))
+        for name in ("inv_1", "inv_2"):
+            live = world.worker.invocations.find(name)
+            assert live is not None
+            assert live.tree.seen == {"untrusted"}
+            assert live.tree.doubts == {"act_1": "not paid"}
+
+    asyncio.run(story())

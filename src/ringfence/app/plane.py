@@ -22,7 +22,7 @@ from ringfence.app.health import LedgerHealth
 from ringfence.app.hearing import Hearing, keeps_journal
 from ringfence.app.policy import judge_all, known_tools
 from ringfence.app.readers import readers
-from ringfence.app.recovery import with_tokens
+from ringfence.app.recovery import remembered
 from ringfence.app.retention import RetentionWork
 from ringfence.app.sharing import Sharing
 from ringfence.app.storage import storage_of
@@ -198,7 +198,7 @@ class Plane:
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
         recovered = await asyncio.to_thread(
-            with_tokens, self._stores.recovered, configuration, self._storage
+            remembered, self._stores.recovered, configuration, self._storage
         )
         beginning = self._beginning(configuration, prepared, recovered, sharing)
         self.workers.install(beginning)

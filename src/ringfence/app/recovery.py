@@ -1,5 +1,6 @@
 """What only the record and the configuration together tell when a plane starts."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 
@@ -9,12 +10,52 @@ from ringfence.decisions.limit import model_calls_key, tokens_key
 from ringfence.domain.budget import Unit
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration
-from ringfence.stores.ledger import LedgerReader, Recovered
+from ringfence.stores.ledger import InvocationRecord, LedgerReader, Recovered
 from ringfence.stores.ledger.charged import Totals
+from ringfence.stores.ledger.marks import Marks, marks
 from ringfence.stores.ledger.used import tokens_used
 
 _BEFORE = "before"
 """Stands for all logs together where they were not told apart."""
+
+
+def remembered(recovered: Recovered, configuration: Configuration, storage: Storage) -> Recovered:
+    """The same with everything of open runs that only their events tell; blocks."""
+    return with_marks(with_tokens(recovered, configuration, storage), configuration, storage)
+
+
+def with_marks(recovered: Recovered, configuration: Configuration, storage: Storage) -> Recovered:
+    """The same with what open runs have read and what is in doubt in them; blocks.
+
+    Read only of runs that have called tools, in organisations that label or check what tools do.
+    """
+    marking = {
+        organisation.id
+        for organisation in configuration.organisations.values()
+        if any(
+            each.rules.labels or each.rules.postconditions for each in organisation.tools.values()
+        )
+    }
+    calling = {
+        (key.organisation, key.holder)
+        for key, _, _ in recovered.spent
+        if key.unit is Unit.TOOL_CALLS and key.organisation in marking
+    }
+    roots = {
+        (each.invocation.organisation, each.invocation.id)
+        for each in recovered.invocations
+        if each.invocation.parent is None
+    }
+    if not calling & roots:
+        return recovered
+    with closing(LedgerReader(storage.logs())) as reader:
+        found = {root: marks(reader, *root) for root in calling & roots}
+    return replace(recovered, invocations=[_marked(each, found) for each in recovered.invocations])
+
+
+def _marked(record: InvocationRecord, found: Mapping[tuple[str, str], Marks]) -> InvocationRecord:
+    known = found.get((record.invocation.organisation, record.invocation.id))
+    return record if known is None else replace(record, seen=known.seen, doubts=known.doubts)
 
 
 def with_tokens(recovered: Recovered, configuration: Configuration, storage: Storage) -> Recovered:

@@ -271,6 +271,7 @@ class Invocations:
                 continue
             live = self._revive(identity, runtime, narrowing_of(record), record.last_us)
             live.steps = record.steps
+            live.tree.mark(record.seen, dict(record.doubts), is_cleared=False)
             calls = limit.model_calls_key(identity.organisation, live.root)
             self._book.load(calls, 0, Money(record.steps))
             live.tree.sub_agents += parent is not None

@@ -37,6 +37,10 @@ class InvocationRecord:
     refusals: int
     token_digest: bytes | None
     narrowing: str
+    seen: tuple[str, ...] = ()
+    """Labels of what its tree has read, where that was looked up."""
+    doubts: tuple[tuple[str, str], ...] = ()
+    """By action what is not as it must be after it, where that was looked up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
