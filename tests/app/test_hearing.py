@@ -1,6 +1,8 @@
 """Real planes on a real database: what one finds that comes after, or beside, another."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -133,5 +135,30 @@ def test_a_member_that_died_is_recovered_by_another_and_one_that_lives_is_not(
                 assert await asyncio.to_thread(execute, postgresql_url, members) == [(2,)]
                 for each in (installed, other):
                     assert (await each.ask()).status == 200
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_charged_nothing_twice(
+    installed: Installation,
+) -> None:
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            installed.configure(there.url, usd="1", input_usd="0")
+            installed.give_token()
+            async with plane(installed) as running:
+                assert [(await installed.ask(f"{n}")).status for n in range(3)] == [200] * 3
+                killed: set[int] = set()
+                async with asyncio.timeout(30):
+                    while len(killed) < 3:  # the one that serves, and two that are starting
+                        [status] = await running.workers.status()
+                        if status.pid and status.pid not in killed:
+                            os.kill(status.pid, signal.SIGKILL)
+                            killed.add(status.pid)
+                        await asyncio.sleep(0.02)
+                    while running.workers.readiness():  # noqa: ASYNC110 (it tells nobody)
+                        await asyncio.sleep(0.05)
+                assert [(await installed.ask(f"a{n}")).status for n in range(20)] == [200] * 20
+                assert await spent(running) == 23 * CALL_NANO
 
     asyncio.run(story())

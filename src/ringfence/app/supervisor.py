@@ -380,6 +380,7 @@ class Supervisor:
                 error = UnavailableError("worker_failed", f"a worker cannot be started: {caught}")
                 worker.kill()
             code = await worker.ended()
+            self._name(slot, worker)  # also one that ended before it had begun
             if self._shared is not None:
                 self._shared.died(worker)
             pause_s = slot.ended(self._clock.monotonic_us(), in_order=code == 0 and error is None)
@@ -397,8 +398,7 @@ class Supervisor:
         known = self._recovered
         if slot.charged is None:
             slot.charged = await asyncio.to_thread(self._charged, slot.log)
-        if self._sharing is not None:
-            worker.holder = Holder(slot.log)
+        self._name(slot, worker)
         # From here to the ask, one turn: what changes later is told after this.
         start = Start(
             worker=slot.number,
@@ -426,6 +426,11 @@ class Supervisor:
         worker.is_serving = True
         self.renew()
         _LOG.info("worker %d serves", slot.number, extra={"worker_pid": worker.pid})
+
+    def _name(self, slot: Slot, worker: RemoteWorker) -> None:
+        """Where planes share limits, who holds a part of one is known by the log that it writes."""
+        if self._sharing is not None:
+            worker.holder = Holder(slot.log)
 
     def _charged(self, log: str) -> Totals:
         return charged_by(storage_at(self._folder, self._database), log, self._clock.now_us())

@@ -120,10 +120,13 @@ class SharedLending:
         UnavailableError.
         """
         named = [(each.key, each.window_start_us) for each in charged]
+        places = {*await self.shared.places_of(holder), *(named if begins else ())}
+        # What else is in the picture may be there for others, and would not be written.
+        said = [each for each in charged if (each.key, each.window_start_us) in places]
         recalls = await self.shared.decide(
             named if begins else (),
-            lambda: self.shared.broker.prove(holder, charged, self._clock.now_us()),
-            await self.shared.places_of(holder),
+            lambda: self.shared.broker.prove(holder, said, self._clock.now_us()),
+            places,
         )
         self._recall(recalls)
 
