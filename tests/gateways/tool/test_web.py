@@ -61,6 +61,7 @@ def test_a_stream_that_its_server_leaves_is_left_and_taken_up_again() -> None:  
         assert mark.retry_ms == 10
         async with client.open("", verb=b"GET", last=mark.id) as (_, stream):
             [answer] = await stream.rest()
+        await world.turns(lambda: not world.works())
         assert (answer["id"], resumed) == (5, [b"e1"])
         await world.turns(lambda: world.ledger.outcomes)
         assert str(world.ledger.outcomes[0].status) == "ok"

@@ -41,6 +41,11 @@ class World:
     pool: Pool
     url: str
     config: Organisation
+    server: Server
+
+    def works(self) -> int:
+        """How many requests are being answered."""
+        return len(self.server._service.works)  # noqa: SLF001 (what is left is what is asked)
 
     @property
     def journal(self) -> Journal:
@@ -128,7 +133,7 @@ async def world(  # noqa: PLR0913 (a world has these parts)
         stack.push_async_callback(server.close)
         stack.push_async_callback(worker.tooling.door.close)
         where = f"http://127.0.0.1:{port}"
-        yield World(worker, ledger, running, pool, where, config)
+        yield World(worker, ledger, running, pool, where, config, server)
 
 
 Scene = Callable[[World], Awaitable[None]]

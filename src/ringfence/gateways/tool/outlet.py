@@ -93,6 +93,7 @@ class Outlet:
             self.response.end()
         else:
             self.response.send(status, [JSON, *self._headers], raw)
+        self._ended()
 
     def leave(self) -> None:
         """End a stream without an answer; it is fetched later, or nobody wants it any more."""
@@ -129,7 +130,7 @@ class Outlet:
         self.response.on_disconnect(tell)
 
     def on_end(self, tell: Callable[[], None]) -> None:
-        """Call back once if the stream is ended from here without an answer."""
+        """Call back once when it is ended from here."""
         self._on_end = tell
 
     def _ended(self) -> None:
