@@ -4,6 +4,7 @@ Every `if` about permission is a question to `decisions`.
 """
 
 from copy import copy
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -284,6 +285,8 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
 
     def failed(self, ticket: ToolTicket, failed: Failed) -> Unfinished:
         """An attempt has failed; say so for every one that brought no result to `inspect`."""
+        if failed.said and self.inspections.shows_secret(failed.said.encode()):
+            failed = replace(failed, said="")
         agent, place = ticket.caller.runtime.agent, ticket.live.identity.organisation
         self.breakers.failed(agent, place, ticket.key, failed)
         return Unfinished(what=failed)

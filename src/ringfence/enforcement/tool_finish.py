@@ -174,8 +174,9 @@ class ToolFinish:
         try:
             answer = await course.send(begun)
             if isinstance(answer, Failed):
-                path.failed(begun, answer)
-            looked = answer if isinstance(answer, Failed) else path.look(begun, answer)
+                looked = path.failed(begun, answer).what
+            else:
+                looked = path.look(begun, answer)
             found = looked if isinstance(looked, Inspected) else failure(begun, looked)
         finally:
             if found is None:

@@ -60,6 +60,10 @@ class Inspections:
         self._memory = memory
         self._clock = clock
 
+    def shows_secret(self, raw: bytes) -> bool:
+        """Whether what a server says, in whatever it says it, shows one of our credentials (I5)."""
+        return self._secrets.finds(raw)
+
     def look(self, ticket: ToolTicket, raw: bytes) -> Inspected | Failed:
         """What the agent gets of an answer, or in which way it is none."""
         rules, name = ticket.quote.server.rules, ticket.key.name

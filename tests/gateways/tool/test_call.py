@@ -73,6 +73,10 @@ def test_a_state_that_was_changed_opens_nothing() -> None:
         other = {**again, "name": "sample", "requestState": state}
         [foreign] = await client.ask("tools/call", other)
         assert foreign["error"]["code"] == -32602
+        # Nor does it go on with other arguments than those that were decided on and are recorded.
+        altered = {**again, "requestState": state, "arguments": {"amount": 1}}
+        [altered_] = await client.ask("tools/call", altered)
+        assert altered_["error"]["code"] == -32602
 
     play(scene, Plan(name="crm", eras="legacy"))
 

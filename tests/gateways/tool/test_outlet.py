@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from ringfence.gateways.tool.outlet import COMMENT_EVERY_US, OPEN_AFTER_US, Outlet
 from ringfence.testing.http import MemoryResponse
 
@@ -56,3 +58,26 @@ def test_nothing_is_said_to_a_client_that_has_left() -> None:
     outlet.say(b"{}")
     outlet.answer(b"{}")
     assert response.writes == []
+
+
+def test_a_message_of_several_lines_stays_one_event() -> None:
+    response, outlet = made()
+    outlet.say(b'{\n\n"a":1\r}')
+    assert response.writes == [b'event: message\ndata: {  "a":1 }\n\n']
+
+
+def test_what_a_client_does_not_read_is_not_kept_without_bounds() -> None:
+    paused: list[Callable[[], None]] = []
+
+    class Slow(MemoryResponse):
+        def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+            del resume
+            paused.append(pause)
+
+    response = Slow()
+    outlet = Outlet(response, (), 0)
+    outlet.open()
+    paused[0]()
+    for _ in range(9):
+        outlet.say(b"x" * 1024 * 1024, may_drop=True)
+    assert len(response.writes) == 4

@@ -5,7 +5,7 @@ from tests.gateways.tool.test_reply import Noting
 
 from ringfence.domain.error import PeerError
 from ringfence.gateways.tool import rounds
-from ringfence.gateways.tool.channel import Failure
+from ringfence.gateways.tool.channel import Failure, How
 from ringfence.gateways.tool.rounds import Posed, Suspended, Switch, Waiting
 from ringfence.protocols.mcp.message import Envelope
 from ringfence.protocols.mcp.translation import Round
@@ -93,3 +93,24 @@ def test_a_round_is_over_when_every_question_is_answered() -> None:
     Posed(Round(requests=asked, state=None), pose, done.append, lambda m, _: refused.append(m))
     posed[2](b"", b'{"code":1}')  # type: ignore[operator] # (a callback)
     assert refused == ["roots/list"]
+
+
+def test_a_server_that_talks_while_nobody_listens_is_heard_within_bounds() -> None:
+    class Listener:
+        def __init__(self) -> None:
+            self.heard: list[bytes] = []
+
+        def said(self, raw: bytes, _envelope: Envelope) -> None:
+            self.heard.append(raw)
+
+        def replied(self, raw: bytes, _envelope: Envelope, _how: How) -> None:
+            self.heard.append(raw)
+
+    switch, listener = Switch(Listener()), Listener()  # type: ignore[arg-type] # as far as it is used
+    switch.leave()
+    for _ in range(100):
+        switch.said(b"x" * 100_000, Envelope())
+    switch.replied(b"answer", Envelope(), How(200, is_stream=False))
+    switch.listen(listener)  # type: ignore[arg-type] # as far as it is used
+    assert len(listener.heard) == 11
+    assert listener.heard[-1] == b"answer"

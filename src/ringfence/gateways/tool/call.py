@@ -5,6 +5,7 @@ server passes as its bytes came; only where the eras of client and server differ
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias, final
@@ -31,7 +32,7 @@ from ringfence.gateways.tool.outlet import Outlet
 from ringfence.gateways.tool.reply import failure_of
 from ringfence.gateways.tool.rounds import ROUNDS_MOST, Posed, Suspended, Switch, Waiting
 from ringfence.gateways.tool.server import ToolLink
-from ringfence.gateways.tool.session import Session, answer_to
+from ringfence.gateways.tool.session import UNASKABLE, Session, answer_to
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import message, request, translation
@@ -50,6 +51,9 @@ CLIENT_REFUSED: Final = "client_refused"
 _INTENT_S: Final = 5.0
 _SECOND_US: Final = 1_000_000
 _FIRST_ERROR: Final = 400
+_KEPT_BYTES: Final = 1024 * 1024
+"""Of what a server says besides its answer, for a client that has left its stream; more is dropped,
+as the protocol allows."""
 
 
 Finish: TypeAlias = Callable[[ToolTicket, Unfinished], Coroutine[Any, Any, Inspected]]
@@ -332,21 +336,28 @@ class ToolCall:
         self._take(self._said, raw, envelope)
 
     def _said(self, raw: bytes, envelope: Envelope) -> None:
+        if self._means.path.inspections.shows_secret(raw):
+            return
         if envelope.kind is Kind.NOTIFICATION:
             if said.may_pass(envelope, self._ask.asked, self._ask.era):
                 self._act(self._pass, raw)
         elif self._ask.session is not None:
             answered = answer_to(self._target.channel, bytes(envelope.id))
-            self._act(self._pass, self._ask.session.pose(raw, answered))
-        else:
+            if self._ask.session.may_be_asked(envelope.method):
+                self._act(self._pass, self._ask.session.pose(raw, answered))
+            else:
+                answered(b"", UNASKABLE)
+        elif translation.may_ask(self._ask.asked.said(request.CAPABILITIES), envelope.method):
             self._suspend(envelope)
+        else:
+            answer_to(self._target.channel, bytes(envelope.id))(b"", UNASKABLE)
 
     def _pass(self, raw: bytes) -> None:
         outlet = self._outlet
-        if outlet is None or outlet.response.is_disconnected:
-            self._kept.append(raw)
-        else:
+        if outlet is not None and not outlet.response.is_disconnected:
             outlet.say(raw, may_drop=True)
+        elif sum(map(len, self._kept)) + len(raw) <= _KEPT_BYTES:
+            self._kept.append(raw)
 
     def marked(self, event_id: bytes, retry_ms: int | None, *, is_alone: bool) -> None:
         """The server names a place to go on from: so do we, to a client that has a session."""
@@ -366,9 +377,10 @@ class ToolCall:
 
     def replied(self, raw: bytes, envelope: Envelope, how: How) -> None:
         """The server's answer."""
-        self._take(self._replied, raw, envelope, how)
+        del raw  # what is passed on is written anew, from what was looked at
+        self._take(self._replied, envelope, how)
 
-    def _replied(self, raw: bytes, envelope: Envelope, how: How) -> None:
+    def _replied(self, envelope: Envelope, how: How) -> None:
         if self.is_over:
             return
         status = how.status
@@ -376,12 +388,12 @@ class ToolCall:
             self._act(self._outlet.open)
         fault = bytes(envelope.error)
         if fault:
-            self._pass_error(raw, fault, status)
+            self._pass_error(fault, status)
             return
         result = bytes(envelope.result)
         if self._ask.session is not None and self._target.channel.era is Era.MODERN:
             asked = translation.round_of(result)
-            if asked is not None:
+            if asked is not None and not self._means.path.inspections.shows_secret(result):
                 self._act(self._pose, asked)
                 return
         looked = self._means.path.inspect(self._ticket, result)
@@ -394,9 +406,8 @@ class ToolCall:
         given = looked.result
         if self._ask.era is Era.MODERN and self._target.channel.era is Era.LEGACY:
             given = translation.completed(given, self._ask.asked.message.method)
-        is_same = given is result and bytes(envelope.id) == self._ask.number
-        answer = raw if is_same else message.response(self._ask.number, given)
-        self._act(self._answer, answer, 200)
+        # Written anew: of two members of one name the client could read the one that we did not.
+        self._act(self._answer, message.response(self._ask.number, given), 200)
 
     def _go_to_end(self, unfinished: Unfinished) -> None:
         """What its rules say of a failure, or a check of the state after it, takes a task."""
@@ -420,7 +431,9 @@ class ToolCall:
             given = translation.completed(given, "tools/call")
         self._act(self._answer, message.response(self._ask.number, given), 200)
 
-    def _pass_error(self, raw: bytes, fault: bytes, status: int) -> None:
+    def _pass_error(self, fault: bytes, status: int) -> None:
+        if self._means.path.inspections.shows_secret(fault):
+            fault = said.WITHHELD
         read = errors.read(fault)
         self._settle(
             ToolEnding(
@@ -435,14 +448,10 @@ class ToolCall:
         if code != read.code:
             data = read.data if bytes(read.data) else None
             raw = errors.document(self._ask.number, code, read.message, data)
-        elif self._number_differs():
+        else:
             raw = b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (self._ask.number, fault)
         is_modern = self._ask.era is Era.MODERN and status >= _FIRST_ERROR
         self._act(self._answer, raw, status if is_modern else 200)
-
-    def _number_differs(self) -> bool:
-        channel = self._target.channel
-        return channel.is_shared or channel.era is not self._ask.era
 
     def _answer(self, raw: bytes, status: int) -> None:
         outlet = self._outlet
@@ -647,6 +656,7 @@ def owner_of(ask: Ask) -> tuple[str, ...]:
         "" if principal is None else repr(principal),
         method,
         ask.asked.name,
+        hashlib.sha256(ask.asked.arguments).hexdigest(),
     )
 
 

@@ -70,6 +70,10 @@ _REMOVED: Final = frozenset(
 """Methods that the modern era does not have."""
 _LOCAL: Final = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 
+_NOTED: Final = frozenset({"notifications/progress", "notifications/roots/list_changed"})
+"""Notifications of a client that its servers get. INVARIANT: what the protocol does not know goes
+to no server, since nobody has decided on it and no record would show it."""
+
 Going = Work | Coroutine[Any, Any, None] | None
 
 
@@ -104,7 +108,7 @@ class ToolDoor:
         self.sessions = Sessions()
         self._waiting = Waiting()
         self._lists = Lists(path=path, registry=registry, sealer=sealer, clock=clock, nonce=nonce)
-        self._subscriptions = Subscriptions(clock)
+        self._subscriptions = Subscriptions(clock, path.inspections.shows_secret)
         self._greetings = Greetings()
         self._held = HeldClients(path, approvals, clock)
         self._built_in = BuiltInCalls(path, self._held, authority, clock)
@@ -292,8 +296,18 @@ class ToolDoor:
             self._say_error(post, number, error)
             return None
 
+    def _shown(self, asked: Asked, result: bytes) -> bytes:
+        """The answer around a server's result. Raises McpError for one that shows a secret (I5)."""
+        if self._path.inspections.shows_secret(result):
+            fault = errors.read(said.WITHHELD)
+            raise McpError(fault.code, fault.message)
+        return message.response(asked.message.id, result)
+
     def _say_error(self, post: "_Post", number: bytes, error: McpError) -> None:
         raw = errors.document(number, error.code, error.message, error.data)
+        if self._path.inspections.shows_secret(raw):
+            fault = errors.read(said.WITHHELD)
+            raw = errors.document(number, fault.code, fault.message)
         status = error.status if error.status != 200 else 200  # noqa: PLR2004 (a status)
         if not post.response.is_started and not post.response.is_disconnected:
             post.response.send(status, [JSON], raw)
@@ -314,7 +328,7 @@ class ToolDoor:
             call = session.calls.get(asked.part("requestId"))
             if call is not None:
                 call.give_up()
-        elif said_.method != "notifications/initialized":
+        elif said_.method in _NOTED:
             for channel in session.channels.values():
                 background(channel.tell(said_.raw))
         post.response.send(202, (), b"")
@@ -381,7 +395,7 @@ class ToolDoor:
         ways = await self._ways(post, asked, Era.MODERN, None)
         meta = {key: asked.said(key) for key in asked.meta}
         result = await self._greetings.discovered(ways, meta, is_merged=not post.server)
-        post.response.send(200, [JSON], message.response(asked.message.id, result))
+        post.response.send(200, [JSON], self._shown(asked, result))
 
     async def _subscribe(self, post: "_Post", asked: Asked) -> None:
         ways = await self._ways(post, asked, Era.MODERN, None)
@@ -440,7 +454,7 @@ class ToolDoor:
         if dropped is not None:
             background(dropped.close())
         headers = [JSON, (b"mcp-session-id", session.name.encode())]
-        post.response.send(200, headers, message.response(asked.message.id, result))
+        post.response.send(200, headers, self._shown(asked, result))
 
     async def _set_level(self, post: "_Post", asked: Asked, session: Session) -> None:
         session.level = asked.part("level")
@@ -449,7 +463,7 @@ class ToolDoor:
             if way.channel.era is Era.LEGACY and b'"logging"' in way.channel.capabilities:
                 reply = await self._lists.forwarded(way, asked)
                 result = reply.result
-        post.response.send(200, [JSON], message.response(asked.message.id, result))
+        post.response.send(200, [JSON], self._shown(asked, result))
 
     async def _watch(self, post: "_Post", asked: Asked, session: Session) -> None:
         uri = asked.text("uri")
@@ -473,7 +487,7 @@ class ToolDoor:
             break
         if not result:
             raise fault
-        post.response.send(200, [JSON], message.response(asked.message.id, result))
+        post.response.send(200, [JSON], self._shown(asked, result))
 
     def _listen(self, caller: Caller, request: Request, response: Response, server: str) -> Going:
         """A legacy client's standing stream, or the rest of one that was left."""
@@ -630,6 +644,8 @@ class ToolDoor:
         if isinstance(begun, ToolTicket):
             return ToolCall(self._means, ask, target, begun, finish, resumed)
         if isinstance(begun, RefusedAction):
+            if resumed is not None:
+                resumed.pending.cancel("it was refused")
             self._say_refused(ask, begun)
             return None
         return self._begun_late(ask, target, knock, begun, finish, resumed)
@@ -658,6 +674,8 @@ class ToolDoor:
         finally:
             if not isinstance(found, ToolTicket):
                 ask.hold.leave()
+                if resumed is not None:
+                    resumed.pending.cancel("it was refused")
         if isinstance(found, ToolTicket):
             await until_over(ToolCall(self._means, ask, target, found, finish, resumed, outlet))
         elif isinstance(found, RefusedAction):
@@ -686,7 +704,7 @@ class ToolDoor:
         outlet = Outlet(post.response, (), self._clock.monotonic_us())
         if session is not None and any(way.link.is_streaming for way in ways):
             outlet.open()
-        outlet.answer(message.response(asked.message.id, result))
+        outlet.answer(self._shown(asked, result))
 
     async def _ways(
         self, post: "_Post", asked: Asked, era: Era, session: Session | None

@@ -16,8 +16,8 @@ OPEN_AFTER_US: Final = 5_000_000
 """A client without a head gives up sooner than one with an open stream; measured: Claude Code
 after 60 s, and none before 5."""
 COMMENT_EVERY_US: Final = 15_000_000
-_QUEUED_MOST: Final = 1000
-"""Notifications for a client that does not read; more are dropped, as the protocol allows."""
+_QUEUED_BYTES: Final = 4 * 1024 * 1024
+"""Of notifications for a client that does not read; more are dropped, as the protocol allows."""
 
 
 @final
@@ -67,11 +67,11 @@ class Outlet:
         if self.is_over or self.response.is_disconnected:
             return
         if self._is_paused and may_drop:
-            self._queued += 1
-            if self._queued > _QUEUED_MOST:
+            self._queued += len(raw)
+            if self._queued > _QUEUED_BYTES:
                 return
         self.open()
-        self.response.write(sse.write(raw, b"message"))
+        self.response.write(sse.write(_one_line(raw), b"message"))
 
     def mark(self, event_id: bytes, retry_ms: int | None) -> None:
         """Name a place from which the client can go on (2025-11-25, Transports, SEP-1699)."""
@@ -89,7 +89,7 @@ class Outlet:
         if self.response.is_disconnected:
             return
         if self.is_stream:
-            self.response.write(sse.write(raw, b"message"))
+            self.response.write(sse.write(_one_line(raw), b"message"))
             self.response.end()
         else:
             self.response.send(status, [JSON, *self._headers], raw)
@@ -144,3 +144,11 @@ class Outlet:
     def _resume(self) -> None:
         self._is_paused = False
         self._queued = 0
+
+
+def _one_line(raw: bytes) -> bytes:
+    """A message for a stream, where an end of line would end its event.
+
+    In JSON one is never part of a text.
+    """
+    return raw.replace(b"\n", b" ").replace(b"\r", b" ")

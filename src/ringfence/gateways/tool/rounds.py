@@ -22,6 +22,7 @@ ROUNDS_MOST: Final = 20
 SUSPENDED_S: Final = 600.0
 """How long a legacy server is left waiting for a modern client's answer."""
 SUSPENDED_MOST: Final = 1000
+_KEPT_BYTES: Final = 1024 * 1024
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Switch:
         """Begin with this listener."""
         self._taker: Taker | None = taker
         self._kept: list[_Said] = []
+        self._kept_bytes = 0
 
     def leave(self) -> None:
         """Nobody listens for now."""
@@ -46,12 +48,16 @@ class Switch:
     def listen(self, taker: Taker) -> None:
         """Go on with another listener, beginning with what was kept."""
         self._taker = taker
-        kept, self._kept = self._kept, []
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
         for said in kept:
             self._tell(said)
 
     def said(self, raw: bytes, envelope: Envelope) -> None:
-        """As `Taker`."""
+        """As `Taker`; what a server says besides its answer is kept in bounds."""
+        if self._taker is None:
+            self._kept_bytes += len(raw)
+            if self._kept_bytes > _KEPT_BYTES:
+                return
         self._tell(_Said(lambda taker: taker.said(raw, envelope)))
 
     def marked(self, event_id: bytes, retry_ms: int | None, *, is_alone: bool) -> None:

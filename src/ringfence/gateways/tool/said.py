@@ -13,6 +13,11 @@ from ringfence.protocols.mcp.message import Envelope
 from ringfence.protocols.mcp.request import Asked
 from ringfence.protocols.mcp.version import Era
 
+WITHHELD: Final = (
+    b'{"code":-32603,"message":"Ringfence withheld what the tool server said: it shows a '
+    b"credential of Ringfence's. Do not retry; tell whoever runs Ringfence.\"}"
+)
+"""The error in place of one that may not be shown."""
 SUSPENDED_US: Final = int(SUSPENDED_S * 1e6)
 _UNAUTHORISED: Final = frozenset({401, 403})
 
@@ -40,7 +45,7 @@ def failed(server: str, failure: Failure) -> Reason:
     facts = [("server", server), ("cause", error.code)]
     if failure.status:
         facts.append(("status", str(failure.status)))
-    if failure.retry_after:
+    if failure.retry_after.isdecimal():  # whatever else it holds was chosen by the server
         facts.append(("retry_after", failure.retry_after))
     if failure.status in _UNAUTHORISED:
         text = (

@@ -8,7 +8,7 @@ from ringfence.enforcement.directory import Caller
 from ringfence.gateways.tool.background import background
 from ringfence.gateways.tool.channel import Channel, Standing
 from ringfence.gateways.tool.outlet import Outlet
-from ringfence.protocols.mcp import message
+from ringfence.protocols.mcp import message, translation
 from ringfence.protocols.mcp.message import Envelope, Kind, Message
 
 MOST_OF_ONE: Final = 256
@@ -17,6 +17,11 @@ IDLE_US: Final = 3_600_000_000
 _STREAMS_MOST: Final = 100
 _WAITING_MOST: Final = 100
 """Messages kept for a client that has no stream open."""
+_WAITING_BYTES: Final = 64 * 1024
+"""Of one of them."""
+_QUESTIONS_MOST: Final = 1000
+
+UNASKABLE: Final = b'{"code":-32601,"message":"this client does not answer such questions"}'
 
 Answered = Callable[[bytes, bytes], None]
 """Told of the client's answer: raw result, raw error; one of them is empty."""
@@ -44,6 +49,7 @@ class Session:
         self.owner = _owner(caller)
         self.server = server
         self.introduction = introduction
+        self.capabilities = translation.capabilities_of(introduction)
         self.version = version
         self.level = b""
         """The raw log level that the client has asked for."""
@@ -86,6 +92,8 @@ class Session:
         """Give a server's question an id of this session; `answered` is told once."""
         number = b'"rf-q%d"' % self.next_number()
         self._questions[number] = answered
+        if len(self._questions) > _QUESTIONS_MOST:
+            del self._questions[next(iter(self._questions))]
         return message.replace_id(raw, number)
 
     def take(self, answer: Message) -> bool:
@@ -100,15 +108,23 @@ class Session:
         """Tell the client on its standing stream, or as soon as it opens one."""
         outlet = self.outlet
         if outlet is None or outlet.is_over or outlet.response.is_disconnected:
-            self._waiting.append(raw)
+            if len(raw) <= _WAITING_BYTES:
+                self._waiting.append(raw)
         else:
             outlet.say(raw, may_drop=True)
 
     def heard(self, channel: Channel, raw: bytes, envelope: Envelope) -> None:
         """A server says something that belongs to no call."""
         if envelope.kind is Kind.REQUEST:
+            if not self.may_be_asked(envelope.method):
+                answer_to(channel, bytes(envelope.id))(b"", UNASKABLE)
+                return
             raw = self.pose(raw, answer_to(channel, bytes(envelope.id)))
         self.say(raw)
+
+    def may_be_asked(self, method: str) -> bool:
+        """Whether its client has said that it answers such questions of a server."""
+        return translation.may_ask(self.capabilities, method)
 
     def attach(self, outlet: Outlet) -> None:
         """The client listens, here and no longer where it did before."""

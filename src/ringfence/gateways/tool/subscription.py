@@ -50,9 +50,10 @@ _updated: Final = msgspec.json.Decoder(_Updated)
 class Subscriptions:
     """Joins the streams of servers to those of clients, whichever era either is of."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Nobody listens yet."""
+    def __init__(self, clock: Clock, shows_secret: Callable[[bytes], bool]) -> None:
+        """Nobody listens yet. What `shows_secret` is passed to nobody (I5)."""
         self._clock = clock
+        self._shows_secret = shows_secret
         self._outlets: set[Outlet] = set()
 
     # Modern clients
@@ -64,7 +65,8 @@ class Subscriptions:
 
         def heard(way: Way, raw: bytes, envelope: Envelope) -> None:
             _note(way.link, envelope)
-            if envelope.kind is Kind.NOTIFICATION and _wants(wanted, envelope):
+            is_wanted = envelope.kind is Kind.NOTIFICATION and _wants(wanted, envelope)
+            if is_wanted and not self._shows_secret(raw):
                 outlet.say(translation.tagged(raw, number), may_drop=True)
 
         standing: list[Standing] = []
@@ -121,9 +123,12 @@ class Subscriptions:
         if name in session.standing:
             return
         uris = frozenset(uri for uri, server in session.uris.items() if server == name)
-        session.standing[name] = channel.listen(
-            Wanted(uris=uris), lambda raw, envelope: session.heard(channel, raw, envelope)
-        )
+
+        def heard(raw: bytes, envelope: Envelope) -> None:
+            if not self._shows_secret(raw):
+                session.heard(channel, raw, envelope)
+
+        session.standing[name] = channel.listen(Wanted(uris=uris), heard)
 
 
 @final

@@ -128,6 +128,11 @@ def meta_of(introduction: bytes, level: bytes) -> dict[str, bytes]:
     return meta
 
 
+def capabilities_of(introduction: bytes) -> bytes:
+    """What a legacy client says of itself, from its raw `initialize` params."""
+    return _parts(introduction).get("capabilities", b"{}")
+
+
 def introduction_of(asked: Asked) -> bytes:
     """The raw `initialize` params for whoever makes a modern request."""
     client = asked.said(requests.CLIENT) or b'{"name":"unknown","version":"0"}'
@@ -137,6 +142,19 @@ def introduction_of(asked: Asked) -> bytes:
         capabilities,
         client,
     )
+
+
+_ASKED_OF: Final = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+
+
+def may_ask(capabilities: bytes, method: str) -> bool:
+    """Whether a client that says this of itself can be asked so by a server."""
+    needed = _ASKED_OF.get(method)
+    return method == "ping" or (needed is not None and needed in _parts(capabilities))
 
 
 # A server's answer
