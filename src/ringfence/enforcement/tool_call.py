@@ -229,15 +229,26 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         What is held, hidden, out of scope, or allowed by no policy whatever its arguments, is not
         among them.
         """
-        live: LiveInvocation | None = None
-        if caller.invocation is not None:
-            found = self.acting_in(caller, caller.invocation)
-            if isinstance(found, Refusable):
-                return found
-            live = found
+        live = self._acting(caller)
+        if isinstance(live, Refusable):
+            return live
         organisation = caller.runtime.organisation
         names = organisation.tools if server is None else (server,)
         return self.quotes.usable(caller, live, names, self._clock.now_us())
+
+    def may_ask(self, caller: Caller, server: str, method: str) -> bool:
+        """Whether a caller could ask a server by a method: who may not, is not shown its lists."""
+        live = self._acting(caller)
+        if isinstance(live, Refusable):
+            return False
+        key = ToolKey(server=server, name=method)
+        return self.quotes.may_ask(caller, live, key, self._clock.now_us())
+
+    def _acting(self, caller: Caller) -> LiveInvocation | Refusable | None:
+        """The invocation of a caller's own token, if it has one."""
+        if caller.invocation is None:
+            return None
+        return self.acting_in(caller, caller.invocation)
 
     def inspect(self, ticket: ToolTicket, raw: bytes) -> Inspected | Unfinished:
         """Look at the raw result of a call before the agent gets it.

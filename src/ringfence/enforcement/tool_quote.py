@@ -123,27 +123,37 @@ class ToolQuotes:
             and self._may_list(runtime, live, tool, bounds, now_us)
         ]
 
+    def may_ask(
+        self, caller: Caller, live: LiveInvocation | None, key: ToolKey, now_us: int
+    ) -> bool:
+        """Whether a server could be asked by that method, whatever about: `key` names both."""
+        runtime = caller.runtime
+        bounds = (*runtime.tools, *(live.tools if live is not None else ()))
+        return self._may_list(runtime, live, key, bounds, now_us)
+
     def _may_list(
         self,
         runtime: AgentRuntime,
         live: LiveInvocation | None,
-        tool: Registered,
+        tool: Registered | ToolKey,
         bounds: Sequence[Patterns | None],
         now_us: int,
     ) -> bool:
-        found = scope.tool_in_scope(runtime.agent, runtime.organisation, tool.key, bounds)
+        key = tool.key if isinstance(tool, Registered) else tool
+        found = scope.tool_in_scope(runtime.agent, runtime.organisation, key, bounds)
         if isinstance(found, Reason):
             return False
-        name, seen = tool.key.merged, _NOTHING if live is None else live.tree.seen
+        name, seen = key.merged, _NOTHING if live is None else live.tree.seen
         question = question_of(
             live or runtime,
             ActionKind.TOOL_CALL,
             name,
-            tier=tool.tier,
+            tier=tool.tier if isinstance(tool, Registered) else METHODS,
             now_us=now_us,
             seen=seen,
         )
-        return self._policies.may_list(question, tool.facts)
+        facts = tool.facts if isinstance(tool, Registered) else None
+        return self._policies.may_list(question, facts)
 
     def check(self, schema: bytes) -> SchemaCheck:
         """A schema, compiled once while it is in use."""

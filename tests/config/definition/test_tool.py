@@ -80,3 +80,10 @@ def test_how_a_server_is_reached_is_read(load_text: Callable[..., Loaded]) -> No
     )
     assert not tools["b"].is_stateful
     assert loaded.secret_names == {"CRM_TOKEN"}
+
+
+def test_no_server_takes_the_place_of_the_tools_that_are_built_in(
+    problems_of: Callable[..., list[str]],
+) -> None:
+    [problem] = problems_of(HEAD + "  ringfence: {url: https://crm.example/mcp}\n")
+    assert "no tool server can be called `ringfence`" in problem

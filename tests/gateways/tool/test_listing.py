@@ -109,3 +109,26 @@ def test_a_cut_name_leads_to_its_tool() -> None:
         assert intent.resource == f"crm__{long}"
 
     play(scene, Plan(name="crm", extra=(tool,)))
+
+
+def test_who_may_use_one_tool_is_shown_nothing_else_of_its_server() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        for path in ("/mcp/crm", "/mcp"):
+            client = Client(world, path)
+            await client.begin()
+            for method, member in (
+                ("resources/list", "resources"),
+                ("resources/templates/list", "resourceTemplates"),
+                ("prompts/list", "prompts"),
+            ):
+                [answer] = await client.ask(method)
+                assert answer["result"][member] == []
+            [refused] = await client.ask("resources/subscribe", {"uri": "test://note"})
+            assert refused["error"]["code"] == -32602
+            [tools] = await client.ask("tools/list")
+            names = [tool["name"].rpartition("__")[2] for tool in tools["result"]["tools"]]
+            assert names[0] == "echo"
+
+    play(scene, tools=("crm__echo",))

@@ -11,6 +11,7 @@ from ringfence.config.reading import Item
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Node, Text
 from ringfence.config.variable import references, sole_reference
+from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.tool import OAuthClient, PermissionTier, ServerEra, ToolServer
 
 _SERVER = re.compile(r"[a-z][a-z0-9-]{0,19}")
@@ -48,6 +49,9 @@ def _judge_pattern(item: Item, section: Section, servers: Mapping[str, object]) 
 def _read(
     name: str, section: Section, servers: Mapping[str, object], users: Mapping[str, object]
 ) -> ToolServer:
+    if name == BUILT_IN.name:
+        what = f"no tool server can be called `{name}`: that is where Ringfence's own tools are"
+        section.problem(section.place, what, "give it another name")
     _judge_kind(section)
     timeouts = _read_timeouts(section)
     server = ToolServer(

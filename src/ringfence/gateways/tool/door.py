@@ -469,6 +469,7 @@ class ToolDoor:
         uri = asked.text("uri")
         is_begun = asked.message.method == "resources/subscribe"
         ways = await self._ways(post, asked, Era.LEGACY, session)
+        ways = self._lists.open_to(post.caller, ways, asked.message.method)
         result, fault = b"", McpError(errors.INVALID_PARAMS, "no server has this resource")
         for way in ways:
             if way.channel.era is Era.MODERN:

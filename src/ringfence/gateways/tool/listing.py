@@ -35,6 +35,14 @@ _LOG = logging.getLogger(__name__)
 
 _PAGE: Final = 500
 """Tools on one page of ours; few clients ask for a second one."""
+_LISTS: Final = {
+    "resources/list": "resources/read",
+    "resources/templates/list": "resources/read",
+    "resources/subscribe": "resources/read",
+    "resources/unsubscribe": "resources/read",
+    "prompts/list": "prompts/get",
+}
+"""What a method tells of: who may not have that, is not told of it either."""
 _CURSOR_US: Final = 3_600_000_000
 
 
@@ -149,7 +157,8 @@ class Lists:
 
     async def others(self, caller: Caller, view: View, method: str, cursor: str) -> bytes:
         """Resources, their templates or prompts: the servers' own pages, server after server."""
-        if not view.is_merged:
+        view = msgspec.structs.replace(view, ways=self.open_to(caller, view.ways, method))
+        if not view.is_merged and view.ways:
             (way,) = view.ways
             reply = await self._page(way, method, cursor)
             own = _own(view.era)
@@ -173,6 +182,11 @@ class Lists:
                 continue
             return self._merged_page(view, method, at, page, bound)
         return listing.write(b"", method, (), "", _own(view.era))
+
+    def open_to(self, caller: Caller, ways: Sequence[Way], method: str) -> list[Way]:
+        """The servers which an agent could ask for what a method lists or listens to."""
+        asks = _LISTS.get(method, method)
+        return [way for way in ways if self._path.may_ask(caller, way.link.server.name, asks)]
 
     async def forwarded(self, way: Way, asked: Asked) -> Reply:
         """Ask a legacy server what its client asked. Raises FailedError, McpError."""
