@@ -17,8 +17,10 @@ from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
+from ringfence.enforcement.closing import Closing
 from ringfence.enforcement.declared_tool import Declarations
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
@@ -154,50 +156,47 @@ class Worker:
         else:
             self.invocations = self.view
             suppliers[Lack.INVOCATION] = self.view
-        self.watch = Watch(
-            FindingLog(ledger=ledger, directory=self.directory, clock=clock), around.pace_wire
-        )
-        supplier = Supplies(suppliers, around.supplier) if suppliers else around.supplier
-        self.tools = ToolRegistry(self.directory, clock)
-        self.handovers = Handovers(around.approvals)
-        path = self.path = ModelPath(
-            declarations=Declarations(
-                self.tools, FindingLog(ledger=ledger, directory=self.directory, clock=clock)
-            ),
-            handovers=self.handovers,
+        findings = FindingLog(ledger=ledger, directory=self.directory, clock=clock)
+        self.watch = Watch(findings, around.pace_wire)
+        parts = PathParts(
             directory=self.directory,
             invocations=self.invocations,
             book=self.book,
             ledger=ledger,
             refusals=self.refusals,
+            findings=findings,
+            watch=self.watch,
+            closing=Closing(
+                directory=self.directory,
+                invocations=self.invocations,
+                book=self.book,
+                ledger=ledger,
+                clock=clock,
+            ),
+            meter=self._meter,
             clock=clock,
             ids=ids,
+            supplier=Supplies(suppliers, around.supplier) if suppliers else around.supplier,
+        )
+        self.tools = ToolRegistry(self.directory, clock)
+        self.handovers = Handovers(around.approvals)
+        path = self.path = ModelPath(
+            parts,
             bounds=self.bounds,
             objects=self.objects,
-            supplier=supplier,
-            watch=self.watch,
-            meter=self._meter,
             policies=self.policies,
+            handovers=self.handovers,
+            declarations=Declarations(self.tools, findings),
         )
         self.secret_scans = SecretScans(around.secrets)
         memory = ToolMemory()
         self.tool_path = ToolPath(
+            parts,
             tools=self.tools,
             policies=self.policies,
             secrets=self.secret_scans,
             memory=memory,
             approvals=around.approvals,
-            closing=path.closing,
-            directory=self.directory,
-            invocations=self.invocations,
-            book=self.book,
-            ledger=ledger,
-            refusals=self.refusals,
-            clock=clock,
-            ids=ids,
-            supplier=supplier,
-            watch=self.watch,
-            meter=self._meter,
         )
         self.actions = ActionDoor(
             path=self.tool_path,

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
@@ -74,43 +74,42 @@ B = TypeVar("B")
 """What a call becomes that is not refused: a ticket, or something that waits to become one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathParts:
+    """What the paths of one worker have in common."""
+
+    directory: Directory
+    invocations: Invocations
+    book: Book
+    ledger: Ledger
+    refusals: Refusals
+    findings: FindingLog
+    watch: Watch
+    closing: Closing
+    meter: Meter
+    clock: Clock
+    ids: Ids
+    supplier: Supplier | None
+    """Whoever can be asked for what another process holds; None where all is held here."""
+
+
 class ActionPath(ABC, Generic[K, B]):
     """Decides calls of one kind and keeps their books; one for each worker."""
 
-    def __init__(  # noqa: PLR0913 (the parts that the path joins)
-        self,
-        *,
-        directory: Directory,
-        invocations: Invocations,
-        book: Book,
-        ledger: Ledger,
-        refusals: Refusals,
-        clock: Clock,
-        ids: Ids,
-        supplier: Supplier | None = None,
-        meter: Meter | None = None,
-        watch: Watch | None = None,
-        closing: Closing | None = None,
-    ) -> None:
-        """Without a `supplier` everything is held here."""
-        self._directory = directory
-        self._invocations = invocations
-        self._book = book
-        self._ledger = ledger
-        self._refusals = refusals
-        self._clock = clock
-        self._ids = ids
-        self._supplier = supplier
-        self._meter = meter or Meter()
-        self.closing = closing or Closing(
-            directory=directory,
-            invocations=invocations,
-            book=book,
-            ledger=ledger,
-            clock=clock,
-        )
-        self.findings = FindingLog(ledger=ledger, directory=directory, clock=clock)
-        self.watch = watch or Watch(self.findings)
+    def __init__(self, parts: PathParts) -> None:
+        """Join the parts."""
+        self._directory = parts.directory
+        self._invocations = parts.invocations
+        self._book = parts.book
+        self._ledger = parts.ledger
+        self._refusals = parts.refusals
+        self._clock = parts.clock
+        self._ids = parts.ids
+        self._supplier = parts.supplier
+        self._meter = parts.meter
+        self.closing = parts.closing
+        self.findings = parts.findings
+        self.watch = parts.watch
         """What is watched besides money; calls on their way tell it how they fare."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from copy import copy
 
 import msgspec
 
-from ringfence.decisions.budget import Book, Reservation
+from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import LoweredBy
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.budget import Unit
@@ -15,32 +15,26 @@ from ringfence.domain.event import Decision, Intent
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop
-from ringfence.enforcement.action_path import ActionPath, Knock, verdict
-from ringfence.enforcement.closing import Closing
+from ringfence.enforcement.action_path import ActionPath, Knock, PathParts, verdict
 from ringfence.enforcement.declared_tool import Amended, Declarations
-from ringfence.enforcement.directory import Caller, Directory
+from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.handover import Handovers
 from ringfence.enforcement.input_bound import InputBounds
-from ringfence.enforcement.invocation import Invocations
-from ringfence.enforcement.lack import Lacking, Supplier
+from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.loop import Hinted
 from ringfence.enforcement.model_policy import ModelPolicies
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.quote import Quote, Quotes
-from ringfence.enforcement.record import Ledger
-from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
+from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ticket
 from ringfence.enforcement.topic import Topics
-from ringfence.enforcement.watch import Passage, Watch
+from ringfence.enforcement.watch import Passage
 from ringfence.stores.body import Body
-from ringfence.telemetry.metric import Meter
-from ringfence.transport.clock import Clock
-from ringfence.transport.entropy import Ids
 
 
 class ModelKnock(Knock, frozen=True, kw_only=True):
@@ -55,49 +49,23 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
 
     def __init__(  # noqa: PLR0913 (the parts that the path joins)
         self,
+        parts: PathParts,
         *,
-        directory: Directory,
-        invocations: Invocations,
-        book: Book,
-        ledger: Ledger,
-        refusals: Refusals,
-        clock: Clock,
-        ids: Ids,
-        bounds: InputBounds | None = None,
-        objects: ProviderObjects | None = None,
-        supplier: Supplier | None = None,
-        meter: Meter | None = None,
-        watch: Watch | None = None,
-        closing: Closing | None = None,
-        policies: Policies | None = None,
-        handovers: Handovers | None = None,
-        declarations: Declarations | None = None,
+        bounds: InputBounds,
+        objects: ProviderObjects,
+        policies: Policies,
+        handovers: Handovers,
+        declarations: Declarations,
     ) -> None:
-        """`bounds` and `objects` hold what earlier calls have shown.
-
-        Without a `supplier` everything is held here, without `policies` the scope alone counts.
-        """
-        super().__init__(
-            directory=directory,
-            invocations=invocations,
-            book=book,
-            ledger=ledger,
-            refusals=refusals,
-            clock=clock,
-            ids=ids,
-            supplier=supplier,
-            meter=meter,
-            watch=watch,
-            closing=closing,
-        )
-        bounds, objects = bounds or InputBounds(), objects or ProviderObjects()
+        """`bounds` and `objects` hold what earlier calls have shown."""
+        super().__init__(parts)
         self._declarations = declarations
-        self._topics = Topics(handovers or Handovers(None))
-        self._policies = ModelPolicies(policies or Policies())
-        self._quotes = Quotes(book=book, bounds=bounds, objects=objects)
+        self._topics = Topics(handovers)
+        self._policies = ModelPolicies(policies)
+        self._quotes = Quotes(book=parts.book, bounds=bounds, objects=objects)
         self._settle = Settlements(
             closing=self.closing,
-            clock=clock,
+            clock=parts.clock,
             bounds=bounds,
             objects=objects,
             meter=self._meter,
@@ -134,7 +102,7 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         """Price the call in its invocation, find a way for it and reserve."""
         request = knock.request if hint is None else hint.request
         amended: Amended | None = None
-        if request.tools and self._declarations is not None:
+        if request.tools:
             looked = self._declarations.look(knock.caller, knock.client, request)
             if isinstance(looked, Reason):
                 return self.turn_away(knock, Deny(reason=looked), live)

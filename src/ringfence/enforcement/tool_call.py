@@ -11,7 +11,7 @@ import msgspec
 
 from ringfence.decisions import approval as rule
 from ringfence.decisions import failure_rule, limit, reason, scope
-from ringfence.decisions.budget import Book, Reservation
+from ringfence.decisions.budget import Reservation
 from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
@@ -24,17 +24,15 @@ from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import built_in
-from ringfence.enforcement.action_path import ActionPath, Knock, verdict
+from ringfence.enforcement.action_path import ActionPath, Knock, PathParts, verdict
 from ringfence.enforcement.approval import Approvals, Asking
-from ringfence.enforcement.closing import Closing
-from ringfence.enforcement.directory import Caller, Directory
+from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.form import account_lines, forms_of
-from ringfence.enforcement.invocation import Invocations
-from ringfence.enforcement.lack import Lack, Lacking, Supplier
+from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.policy import Policies
-from ringfence.enforcement.record import Ledger, heading
-from ringfence.enforcement.refusal import Attempted, Refusals, RefusedAction
+from ringfence.enforcement.record import heading
+from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.tool_breaker import ToolBreakers
 from ringfence.enforcement.tool_inspection import Inspected, Inspections, stopped
 from ringfence.enforcement.tool_memory import REST, ToolMemory
@@ -42,12 +40,8 @@ from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes, facts_
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
-from ringfence.enforcement.watch import Watch
 from ringfence.protocols import tool_result
 from ringfence.stores.body import Body
-from ringfence.telemetry.metric import Meter
-from ringfence.transport.clock import Clock
-from ringfence.transport.entropy import Ids
 
 _NAME_CHARACTERS = 200
 """How much of a name that somebody made up a refusal keeps."""
@@ -120,44 +114,22 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
 
     def __init__(  # noqa: PLR0913 (the parts that the path joins)
         self,
+        parts: PathParts,
         *,
-        directory: Directory,
-        invocations: Invocations,
-        book: Book,
-        ledger: Ledger,
-        refusals: Refusals,
-        clock: Clock,
-        ids: Ids,
         tools: ToolRegistry,
         policies: Policies,
         secrets: SecretScans,
         memory: ToolMemory,
-        approvals: Approvals | None = None,
-        supplier: Supplier | None = None,
-        meter: Meter | None = None,
-        watch: Watch | None = None,
-        closing: Closing | None = None,
+        approvals: Approvals | None,
     ) -> None:
         """Without `approvals` nobody can be asked, which denies."""
-        super().__init__(
-            directory=directory,
-            invocations=invocations,
-            book=book,
-            ledger=ledger,
-            refusals=refusals,
-            clock=clock,
-            ids=ids,
-            supplier=supplier,
-            meter=meter,
-            watch=watch,
-            closing=closing,
-        )
+        super().__init__(parts)
         self._approvals = approvals
         self.quotes = ToolQuotes(tools=tools, policies=policies)
         self._memory = memory
-        self.breakers = ToolBreakers(self.watch.breakers, clock)
+        self.breakers = ToolBreakers(self.watch.breakers, parts.clock)
         self.inspections = Inspections(
-            quotes=self.quotes, secrets=secrets, memory=memory, clock=clock
+            quotes=self.quotes, secrets=secrets, memory=memory, clock=parts.clock
         )
 
     def decide(self, knock: ToolKnock) -> ToolTicket | Holdable | RefusedAction | Lacking:
