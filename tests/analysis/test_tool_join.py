@@ -1,3 +1,5 @@
+import msgspec
+
 from ringfence.analysis.tool_join import Asked, askers
 from ringfence.domain.exchange import Message, Part, Reading
 
@@ -54,3 +56,9 @@ def test_where_the_answer_is_not_kept_the_name_must_do() -> None:
 
 def test_a_call_that_no_model_asked_for_has_no_asker() -> None:
     assert askers([tool("t1"), model("m1", ("", "other", "{}")), tool("t2")]) == {}
+
+
+def test_a_call_that_waits_for_a_person_is_joined_and_so_is_what_comes_of_it() -> None:
+    asked = model("m1", ("toolu_1", "crm__get_job", "{}"))
+    held = msgspec.structs.replace(tool("t1"), is_held=True)
+    assert askers([asked, held, tool("t2"), tool("t3")]) == {"t1": "m1", "t2": "m1"}

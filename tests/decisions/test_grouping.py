@@ -510,3 +510,32 @@ def test_an_agent_may_have_a_shorter_idle_time_and_a_reload_may_change_it() -> N
     assert script.call(header("run-2"), AGENT) == "inv_2 header"
     script.now += 10_000_000
     assert script.groups.expire(script.now) == ()
+
+
+def named(run: str) -> Clues:
+    return Clues(credential="crd_1", client=run)
+
+
+TOOL = Clues(credential="crd_1", is_tool=True)
+
+
+def test_a_tool_call_belongs_to_the_only_run_that_its_client_names_to_the_model() -> None:
+    script = Script()
+    assert script.call(named("session-1")) == "inv_1 client opened"
+    assert script.call(TOOL) == "inv_1 time"
+    assert script.call(BARE) == "inv_2 time opened"
+    assert script.call(TOOL) == "inv_2 time"
+
+
+def test_a_tool_call_is_given_to_neither_of_two_runs_that_their_clients_name() -> None:
+    script = Script()
+    script.call(named("session-1"))
+    script.call(named("session-2"))
+    assert script.call(TOOL) == "inv_3 time opened"
+
+
+def test_a_tool_call_does_not_join_a_named_run_of_long_ago() -> None:
+    script = Script()
+    script.call(named("session-1"))
+    script.now += WINDOW_US + 1
+    assert script.call(TOOL) == "inv_2 time opened"

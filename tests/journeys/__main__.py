@@ -6,10 +6,14 @@ import dataclasses
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from tests.journeys.calling.case import Case
+from tests.journeys.calling.journey import CALLERS
+from tests.journeys.calling.run import run_calls
 from tests.journeys.case import CASES, DIRECT, does
 from tests.journeys.claims import Driven
 from tests.journeys.direct import Direct
@@ -121,30 +125,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every claim held."""
     options = _parser().parse_args(arguments)
     if options.list:
-        for journey in JOURNEYS:
-            print(journey.name)
+        for each in (*JOURNEYS, *CALLERS):
+            print(f"{'calls' if each in CALLERS else 'models':8}{each.name}")
         return 0
-    cases = [case for case in CASES if not options.case or case in options.case]
-    chosen = [journey for journey in JOURNEYS if not options.only or journey.name in options.only]
-    if not chosen:
-        print("no such journey; try --list", file=sys.stderr)
-        return 2
     try:
-        if options.direct:
-            run = run_direct(chosen, [case for case in cases if case in DIRECT])
-            reports = asyncio.run(run)
-        else:
-            with database(options.database) as url:
-                run = run_through(chosen, cases, workers=options.workers, database=url)
-                reports = asyncio.run(run)
+        with database(options.database) as url:
+            reports = [report for run in _chosen(options, url) for report in asyncio.run(run)]
     except (InstallError, PlaneError) as error:
         print(f"cannot begin: {error}", file=sys.stderr)
+        return 2
+    if not reports:
+        print("no such journey; try --list", file=sys.stderr)
         return 2
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(report) for report in reports]))
     failed = sum(1 for report in reports if report.failures)
     print(f"{len(reports) - failed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def _chosen(options: argparse.Namespace, url: str) -> Iterator[Coroutine[Any, Any, list[Report]]]:
+    """The runs that the options name: of calls of models, and of calls of tools."""
+    named = options.only or ()
+    journeys = [each for each in JOURNEYS if not named or each.name in named]
+    callers = [each for each in CALLERS if not named or each.name in named]
+    cases = [case for case in CASES if not options.case or case in options.case]
+    calls = [case for case in Case if not options.case or case.value in options.case]
+    is_wanted = options.kind in {"", "models"} and journeys and cases
+    if is_wanted and options.direct:
+        yield run_direct(journeys, [case for case in cases if case in DIRECT])
+    elif is_wanted:
+        yield run_through(journeys, cases, workers=options.workers, database=url)
+    if options.kind in {"", "calls"} and callers and calls and not options.direct:
+        yield run_calls(
+            callers,
+            calls,
+            show,
+            workers=options.workers,
+            database=url,
+            held_s=options.held,
+        )
 
 
 @contextmanager
@@ -162,7 +182,11 @@ def database(given: str) -> Iterator[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.journeys", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", help="may be repeated")
-    parser.add_argument("--case", action="append", choices=CASES, help="may be repeated")
+    parser.add_argument("--case", action="append", choices=[*CASES, *Case], help="may be repeated")
+    parser.add_argument("--kind", choices=("models", "calls"), default="", help="of journeys")
+    parser.add_argument(
+        "--held", type=int, default=8, metavar="SECONDS", help="until a person answers a held call"
+    )
     parser.add_argument("--list", action="store_true", help="name the journeys")
     parser.add_argument("--direct", action="store_true", help="without the plane")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="of the plane")

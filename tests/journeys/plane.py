@@ -78,6 +78,15 @@ class Plane:
         """What `audit verify` says of a record that holds. Raises PlaneError."""
         return await self._ringfence("audit", "verify")
 
+    async def held(self, agent: str) -> list[dict[str, Any]]:
+        """The calls of an agent that wait for a person. Raises PlaneError."""
+        listed = json.loads(await self._ringfence("approval", "list", "--json"))
+        return [each for each in listed if each["agent_name"] == agent]
+
+    async def answer(self, approval: str, answer: str, comment: str) -> None:
+        """Let a person answer; `answer` is `approve` or `deny`. Raises PlaneError."""
+        await self._ringfence("approval", answer, approval, "--comment", comment)
+
     async def status(self) -> dict[str, Any]:
         """What `status` says. Raises PlaneError."""
         found: dict[str, Any] = json.loads(await self._ringfence("status", "--json"))

@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.journeys.environment import CLIENTS, Environment
-from tests.journeys.journey import Journey
 
 _MARK = "JOURNEY "
 
@@ -20,11 +19,28 @@ class DriverError(Exception):
     """A driver said nothing, or took too long."""
 
 
+class Driven(Protocol):
+    """What must be known of a journey to start its driver."""
+
+    @property
+    def folder(self) -> str:
+        """Where manifest and drivers lie."""
+
+    @property
+    def mode(self) -> str:
+        """The driver's own word for the way it is to go."""
+
+    @property
+    def timeout_s(self) -> float:
+        """After so long it is ended."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a driver is to do: where, as whom, with which prompts and headers of ours.
 
-    `kind` is `talk`, `turns` or `tool`; `case` names the home folder of this run.
+    `kind` is `talk`, `turns` or `tool`; `case` names the home folder of this run. `driver` is the
+    program; `server` the tool server that it is to use, if it calls tools through the plane.
     """
 
     case: str
@@ -34,9 +50,11 @@ class Order:
     model: str
     prompts: dict[str, str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    driver: str = "driver.py"
+    server: str = ""
 
 
-async def drive(journey: Journey, environment: Environment, order: Order) -> dict[str, Any]:
+async def drive(journey: Driven, environment: Environment, order: Order) -> dict[str, Any]:
     """What the client's user saw. Raises DriverError."""
     variables = environment.variables(order.case) | {
         "JOURNEY_URL": order.url,
@@ -44,10 +62,11 @@ async def drive(journey: Journey, environment: Environment, order: Order) -> dic
         "JOURNEY_MODEL": order.model,
         "JOURNEY_MODE": journey.mode,
         "JOURNEY_CASE": order.kind,
+        "JOURNEY_SERVER": order.server,
         "JOURNEY_PROMPTS": json.dumps(order.prompts),
         "JOURNEY_HEADERS": json.dumps(dict(order.headers)),
     }
-    command = [str(environment.python), str(CLIENTS / journey.folder / "driver.py")]
+    command = [str(environment.python), str(CLIENTS / journey.folder / order.driver)]
     output, errors = await _bounded(command, variables, journey.timeout_s)
     for line in output.splitlines():
         if line.startswith(_MARK):

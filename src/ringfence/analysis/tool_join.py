@@ -19,6 +19,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     reading: Reading | None
     tool_calls: tuple[str, ...] = ()
     """Names of the tools that a model asked for, where its answer is not kept."""
+    is_held: bool = False
+    """It waits for a person: the same call comes again when it is carried out."""
 
 
 def askers(steps: Sequence[Asked]) -> dict[str, str]:
@@ -34,7 +36,9 @@ def askers(steps: Sequence[Asked]) -> dict[str, str]:
         elif step.kind == ActionKind.TOOL_CALL:
             at = _match(step, open_calls)
             if at is not None:
-                found[step.action] = open_calls.pop(at)[0]
+                found[step.action] = open_calls[at][0]
+                if not step.is_held:
+                    del open_calls[at]
     return found
 
 

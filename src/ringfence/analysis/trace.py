@@ -43,6 +43,8 @@ class Step(msgspec.Struct, kw_only=True):
     operation: str
     decision: Decision
     number: int = 0
+    is_held: bool = False
+    """It was made to wait for a person; if it was carried out, that is a step of its own."""
     is_refused: bool = False
     repeats: int = 0
     provider: str = ""
@@ -316,6 +318,7 @@ class _Grower:
             decision=event.decision,
             approval=event.approval,
             client=event.client,
+            is_held=True,
         )
         self._add(branch, step)
 
@@ -357,6 +360,7 @@ def _join(steps: Sequence[Step]) -> None:
             call_id=step.call_id,
             reading=step.reading,
             tool_calls=tuple(step.tool_calls),
+            is_held=step.is_held,
         )
         for step in steps
     ]

@@ -25,6 +25,7 @@ _CALLERS_KEPT = 10_000
 """Of one agent: each credential, with each user for whom it acts."""
 """Closed invocations, and what they were known by, that an agent is still told of."""
 
+_WITHOUT_ID = (Grouping.CONVERSATION, Grouping.TIME)
 _NEVER = ("", 0)
 _ID_CHARACTERS = 200
 _OUR_IDS = "inv_"
@@ -39,7 +40,8 @@ class Clues(msgspec.Struct, frozen=True, kw_only=True):
 
     `invocation` comes from the credential, all else from the request. `client` joins every id by
     which a known client names its run. `messages` is the conversation so far, as raw JSON; `chain`
-    stands for it between processes, which then hash alike.
+    stands for it between processes, which then hash alike. `is_tool` if a tool is called: known
+    clients name their run to the model alone.
     """
 
     credential: str
@@ -49,6 +51,7 @@ class Clues(msgspec.Struct, frozen=True, kw_only=True):
     client: str = ""
     messages: tuple[bytes, ...] = ()
     chain: tuple[int, ...] = ()
+    is_tool: bool = False
 
     def hashed(self) -> "Clues":
         """The same with the hashes of the conversation in its place."""
@@ -157,7 +160,7 @@ class Groups:
         elif clues.messages or clues.chain:
             found = self._by_conversation(caller, agent, _chain(clues), now_us)
         else:
-            found = self._by_time(caller, now_us)
+            found = self._by_time(caller, clues, now_us)
         if isinstance(found, Open):
             return self.room(organisation, agent, now_us) or found
         return found
@@ -187,7 +190,7 @@ class Groups:
                 if group is not None:
                     return self._join(group, Grouping.CONVERSATION, now_us)
             return None
-        found = self._by_time(caller, now_us)
+        found = self._by_time(caller, clues, now_us)
         return found if isinstance(found, Join) else None
 
     def advance(self, invocation: str, tip: int) -> bool:
@@ -346,9 +349,15 @@ class Groups:
             return self._join(recent[0], Grouping.TIME, now_us)
         return Open(Grouping.CONVERSATION)
 
-    def _by_time(self, caller: _Caller, now_us: int) -> Join | Open:
-        """A call without messages: the only recent invocation, else the one for such calls."""
+    def _by_time(self, caller: _Caller, clues: Clues, now_us: int) -> Join | Open:
+        """A call without messages: the only recent invocation, else the one for such calls.
+
+        A tool call can belong to a run that its client names to the model alone (Claude Code): to
+        the only recent one, if nothing nearer is there.
+        """
         recent = self._recent(caller, now_us)
+        if not recent and clues.is_tool:
+            recent = self._recent(caller, now_us, (Grouping.CLIENT,))
         if len(recent) == 1:
             return self._join(recent[0], Grouping.TIME, now_us)
         for group in recent:
@@ -356,13 +365,15 @@ class Groups:
                 return self._join(group, Grouping.TIME, now_us)
         return Open(Grouping.TIME)
 
-    def _recent(self, caller: _Caller, now_us: int) -> list[_Group]:
-        """What this credential used within the window, without what has an id of its own."""
+    def _recent(
+        self, caller: _Caller, now_us: int, by: tuple[Grouping, ...] = _WITHOUT_ID
+    ) -> list[_Group]:
+        """What this credential used within the window, grouped in one of these ways."""
         recent = []
         for group in reversed(caller.groups.values()):
             if group.last_us < now_us - self._window_us:
                 break
-            if group.grouping in (Grouping.CONVERSATION, Grouping.TIME):
+            if group.grouping in by:
                 recent.append(group)
         return recent
 

@@ -32,6 +32,7 @@ class Clue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace: str = ""
     client: str = ""
     chain: tuple[int, ...] = ()
+    is_tool: bool = False
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -97,7 +97,7 @@ class Invocations:
         self, caller: Caller, hints: tuple[tuple[str, str], ...], now_us: int
     ) -> LiveInvocation | Refusable | Lacking:
         """The same for a call that shows no conversation."""
-        return self.join_by(caller, clues_of(caller, hints), now_us)
+        return self.join_by(caller, clues_of(caller, hints, is_tool=True), now_us)
 
     def join_by(
         self, caller: Caller, clues: Clues, now_us: int

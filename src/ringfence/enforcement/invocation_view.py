@@ -134,7 +134,13 @@ class InvocationView(Invocations):
         return answer
 
     def _lacking(self, caller: Caller, clues: Clues) -> Lacking:
-        clue = Clue(header=clues.header, trace=clues.trace, client=clues.client, chain=clues.chain)
+        clue = Clue(
+            header=clues.header,
+            trace=clues.trace,
+            client=clues.client,
+            chain=clues.chain,
+            is_tool=clues.is_tool,
+        )
         need = None if self._slabs is None else self._slabs.needs.get(caller.runtime.id)
         return Lacking(
             lack=Lack.INVOCATION,

@@ -109,7 +109,11 @@ def _deadline_us(
 
 
 def clues_of(
-    caller: Caller, hints: tuple[tuple[str, str], ...], messages: tuple[bytes, ...] = ()
+    caller: Caller,
+    hints: tuple[tuple[str, str], ...],
+    messages: tuple[bytes, ...] = (),
+    *,
+    is_tool: bool = False,
 ) -> Clues:
     """What a call shows of the run that it belongs to."""
     header = trace = client = ""
@@ -128,4 +132,5 @@ def clues_of(
         trace=trace,
         client=client,
         messages=messages,
+        is_tool=is_tool,
     )

@@ -79,6 +79,7 @@ class Registry:
             trace=clue.trace,
             client=clue.client,
             chain=clue.chain,
+            is_tool=clue.is_tool,
         )
         return self._answer(worker, self._invocations.join_by(caller, clues, self._clock.now_us()))
 

@@ -248,6 +248,13 @@ def client_ids(headers: Headers) -> tuple[tuple[str, str], ...]:
     return tuple(ids)
 
 
+def turn_hints(metadata: bytes) -> tuple[tuple[str, str], ...]:
+    """The turn that Codex names in raw turn metadata, as `client_ids` gives it."""
+    turn = _turn({b"x-codex-turn-metadata": metadata})
+    named = "" if turn is None else turn.root_turn_id or turn.turn_id
+    return (("codex-turn", named),) if named else ()
+
+
 def grouping(source: str) -> Grouping:
     """What a source of `client_ids` groups by."""
     known = {"ringfence-invocation": Grouping.HEADER, "traceparent": Grouping.TRACEPARENT}

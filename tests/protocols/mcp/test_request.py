@@ -102,3 +102,19 @@ def test_a_legacy_server_does_not_hear_what_only_the_modern_era_says() -> None:
     edits = request.without_era(found, {"new": b"1"})
     assert edited(found, edits) == {**CALL, "_meta": {"progressToken": 7, "new": 1}}
     assert request.without_era(asked(CALL), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "turn"),
+    [
+        ({"turn_id": "turn-1", "session_id": "s"}, (("codex-turn", "turn-1"),)),
+        (json.dumps({"root_turn_id": "turn-0", "turn_id": "turn-1"}), (("codex-turn", "turn-0"),)),
+        ("no document", ()),
+        (7, ()),
+    ],
+)
+def test_codex_names_its_turn_in_meta(written: object, turn: tuple[tuple[str, str], ...]) -> None:
+    meta = {"x-codex-turn-metadata": written}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    raw = json.dumps(body | {"params": {"name": "t", "_meta": meta}}).encode()
+    assert request.read(message.read(raw)).hints == turn

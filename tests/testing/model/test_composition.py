@@ -133,3 +133,9 @@ def test_the_answer_may_name_another_model() -> None:
 
 def test_four_bytes_are_a_token_rounded_up() -> None:
     assert [input_tokens(size) for size in (0, 1, 4, 5)] == [0, 1, 1, 2]
+
+
+def test_a_call_of_a_tool_in_a_namespace_names_it() -> None:
+    answer = ScriptedAnswer(tool_calls=(ScriptedCall(name="find"),))
+    question = asked(tools=(Tool(name="find", namespace="crm"),))
+    assert emit(answer, question, None, 1).tool_calls[0].namespace == "crm"

@@ -52,13 +52,15 @@ def test_responses_are_read() -> None:
             {"type": "function", "name": "w", "parameters": {}},
             {"type": "custom", "name": "patch"},
             {"type": "web_search"},
+            {"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "find"}]},
         ],
     )
     assert question.conversation == Conversation(user="weather?", tool_results=("rain",), turn=2)
     assert question.output_limit == 9
-    assert [(tool.name, tool.is_custom) for tool in question.tools] == [
-        ("w", False),
-        ("patch", True),
+    assert [(tool.name, tool.is_custom, tool.namespace) for tool in question.tools] == [
+        ("w", False, ""),
+        ("patch", True, ""),
+        ("find", False, "crm"),
     ]
 
 

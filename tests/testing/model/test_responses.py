@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from ringfence.domain.model import Dialect
 from ringfence.domain.usage import Usage
 from ringfence.testing.model import responses
-from ringfence.testing.model.emission import Call, Emission, split
+from ringfence.testing.model.emission import Call, Emission, Tokens, split
 from ringfence.testing.model.question import Conversation, Question
 
 QUESTION = Question(dialect=Dialect.RESPONSES, model="m", conversation=Conversation())
@@ -107,3 +108,11 @@ def test_an_empty_answer_is_an_empty_message() -> None:
 
 def test_an_error_in_the_stream_is_an_event() -> None:
     assert responses.stream_error("no").startswith(b'event: error\ndata: {"type":"error"')
+
+
+def test_a_namespace_stands_beside_the_name_of_a_call() -> None:
+    call = replace(CALL, namespace="crm")
+    (item,) = responses.whole(replace(FULL, reasoning=Tokens(), text=Tokens(), tool_calls=(call,)))[
+        "output"
+    ]
+    assert (item["name"], item["namespace"]) == ("w", "crm")

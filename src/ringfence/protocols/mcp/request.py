@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from ringfence.domain.error import PeerError
-from ringfence.protocols import strict_json
+from ringfence.protocols import headers, strict_json
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import version as versions
 from ringfence.protocols.mcp.error import McpError
@@ -23,6 +23,7 @@ SERVER: Final = f"{META}serverInfo"
 
 _CALL_IDS: Final = ("claudecode/toolUseId", "callId")
 """Where clients put the model's id of a tool call; measured for Claude Code and Codex."""
+_CODEX_TURN: Final = "x-codex-turn-metadata"
 _NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Methods whose name stands in the header `Mcp-Name`, and where the body says it."""
 _READ: Final = frozenset({"name", "arguments", "_meta", "uri", "cursor", "inputresponses"})
@@ -85,7 +86,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """Ids in `_meta` that name the run, as `headers.client_ids` gives them."""
         trace = _text(self.said("traceparent")).split("-")
         is_trace = len(trace) == 4 and len(trace[1]) == 32 and trace[1].strip("0")  # noqa: PLR2004 (W3C Trace Context)
-        return (("traceparent", trace[1]),) if is_trace else ()
+        named = (("traceparent", trace[1]),) if is_trace else ()
+        return (*named, *headers.turn_hints(_document(self.said(_CODEX_TURN))))
 
 
 def read(message: Message) -> Asked:
@@ -140,6 +142,16 @@ def _text(raw: bytes) -> str:
     except PeerError:
         return ""
     return found if len(found) <= _ID_CHARACTERS and found.isprintable() else ""
+
+
+def _document(raw: bytes) -> bytes:
+    """A JSON object that stands as it is, or written as text; empty if it is neither."""
+    if raw[:1] != b'"':
+        return raw
+    try:
+        return strict_json.text(raw, "metadata").encode()
+    except (PeerError, UnicodeEncodeError):
+        return b""
 
 
 def with_arguments(asked: Asked, arguments: bytes) -> list[Edit]:

@@ -42,9 +42,14 @@ def emit(answer: ScriptedAnswer, question: Question, asked: Tool | None, number:
 
 
 def _call(number: int, place: int, name: str, arguments: str, question: Question) -> Call:
-    is_custom = any(tool.is_custom for tool in question.tools if tool.name == name)
-    identifier = f"{number:06d}{place:02d}"
-    return Call(id=identifier, name=name, arguments=arguments, is_custom=is_custom)
+    tool = next((tool for tool in question.tools if tool.name == name), Tool(name=name))
+    return Call(
+        id=f"{number:06d}{place:02d}",
+        name=name,
+        arguments=arguments,
+        is_custom=tool.is_custom,
+        namespace=tool.namespace,
+    )
 
 
 def _finish(scripted: Finish | None, fitted: Fitted) -> Finish:

@@ -54,6 +54,7 @@ class Call:
     name: str
     arguments: str
     is_custom: bool = False
+    namespace: str = ""
 
     @property
     def pieces(self) -> Tokens:

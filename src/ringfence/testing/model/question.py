@@ -32,6 +32,8 @@ class Tool:
     schema: Json = field(default_factory=dict)
     is_custom: bool = False
     """Responses only: takes free text and no JSON."""
+    namespace: str = ""
+    """Responses only: the common name under which it is declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +144,16 @@ def _responses(document: Json, call: _Call) -> Question:
     )
 
 
-def _responses_tools(tools: Iterable[Json]) -> Iterator[Tool]:
+def _responses_tools(tools: Iterable[Json], namespace: str = "") -> Iterator[Tool]:
     for tool in tools:
-        if tool.get("type") in {"function", "custom"}:
+        if tool.get("type") == "namespace":
+            yield from _responses_tools(tool.get("tools") or [], tool["name"])
+        elif tool.get("type") in {"function", "custom"}:
             yield Tool(
                 name=tool["name"],
                 schema=tool.get("parameters") or {},
                 is_custom=tool["type"] == "custom",
+                namespace=namespace,
             )
 
 

@@ -109,6 +109,8 @@ def _text_part(text: str) -> Item:
 
 def _call(call: Call, arguments: str, status: str) -> Item:
     item = {"id": f"fc_{call.id}", "call_id": f"call_{call.id}", "name": call.name}
+    if call.namespace:
+        item["namespace"] = call.namespace
     if call.is_custom:
         return {"type": "custom_tool_call", **item, "status": status, "input": arguments}
     return {"type": "function_call", **item, "status": status, "arguments": arguments}

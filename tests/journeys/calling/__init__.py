@@ -1,0 +1,1 @@
+"""Real clients that call tools of real servers through the plane (docs/journeys.md)."""

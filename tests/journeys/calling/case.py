@@ -1,0 +1,18 @@
+"""The cases of tool calls."""
+
+from enum import StrEnum
+
+
+class Case(StrEnum):
+    """What happens to a call."""
+
+    CALL = "call"
+    FORBIDDEN = "forbidden"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    STATE = "state"
+
+
+HELD = frozenset({Case.APPROVED, Case.DENIED, Case.EXPIRED})
+"""Those in which a person is asked."""
