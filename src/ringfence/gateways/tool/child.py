@@ -8,12 +8,12 @@ from typing import Final, final
 
 import msgspec
 
-from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.tool_dispatch import ToolDispatcher
-from ringfence.gateways.tool.asking import FailedError, ask
 from ringfence.gateways.tool.background import background
 from ringfence.gateways.tool.channel import Failure, Heard, How, Sending, Taker, Wanted
+from ringfence.gateways.tool.handshake import Opening, greet, not_opened
 from ringfence.gateways.tool.standing import listen_params
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
@@ -64,7 +64,7 @@ class ChildChannel:
         self._numbers = itertools.count(1)
         self._child: Child | None = None
         self._pace = Pace()
-        self._opening: asyncio.Task[None] | None = None
+        self._opening = Opening(self._begin)
         self._is_greeted = False
         self._calls: dict[bytes, ChildCall] = {}
         self._tokens: dict[bytes, ChildCall] = {}
@@ -94,14 +94,15 @@ class ChildChannel:
         """Start its process and greet it, once for all who wait."""
         if self._is_greeted:
             return
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._begin(), name="begin")
-            self._opening.add_done_callback(self._opened)
-        await asyncio.shield(self._opening)
+        await self._opening.wait()
+
+    def unsent(self, sending: Sending, taker: Taker) -> "ChildCall":
+        """A request that waits for no greeting."""
+        return ChildCall(self, sending, taker)
 
     def call(self, sending: Sending, taker: Taker) -> "ChildCall":
         """Send a request."""
-        call = ChildCall(self, sending, taker)
+        call = self.unsent(sending, taker)
         call.begin()
         return call
 
@@ -120,8 +121,7 @@ class ChildChannel:
 
     async def close(self) -> None:
         """End its process; it is started again if it is needed again."""
-        if self._opening is not None:
-            self._opening.cancel()
+        self._opening.cancel()
         child, self._child = self._child, None
         self._is_greeted = False
         if child is not None:
@@ -214,13 +214,7 @@ class ChildChannel:
         self._is_greeted = True
 
     async def _greet(self) -> None:
-        number = self.number()
-        body = message.request(number, "initialize", self._introduction)
-        sending = Sending(body=body, number=number, method="initialize")
-        try:
-            reply = await ask(_Greeting(self), sending, self.server.call_timeout_s)
-        except FailedError as error:
-            raise error.failure.error from error
+        reply = await greet(self, self._introduction, self.server.call_timeout_s)
         if reply.error:
             fault = errors.read(reply.error)
             raise McpError(fault.code, fault.message)
@@ -228,24 +222,6 @@ class ChildChannel:
         self.greeting, self.version = reply.result, greeted.version
         self.capabilities = greeted.capabilities
         await self.tell(message.notification("notifications/initialized"))
-
-    def _opened(self, done: asyncio.Task[None]) -> None:
-        self._opening = None
-        if not done.cancelled():
-            done.exception()  # whoever waits is told
-
-
-@final
-class _Greeting:
-    """The channel as it is before its greeting: what is sent here needs none."""
-
-    def __init__(self, channel: ChildChannel) -> None:
-        self._channel = channel
-
-    def call(self, sending: Sending, taker: Taker) -> "ChildCall":
-        call = ChildCall(self._channel, sending, taker)
-        call.send()
-        return call
 
 
 @final
@@ -325,17 +301,13 @@ class ChildCall:
             self._taker.lost(failure)
 
     async def _open_first(self) -> None:
-        try:
-            await self._channel.open()
-        except McpError as error:
-            what = f"the tool server refused the session: {error.message}"
-            self.lose(Failure(error=PeerError("provider_malformed", what), was_sent=False))
-        except RingfenceError as error:
-            self.lose(Failure(error=error, was_sent=False))
-        else:
-            self._task = None
-            if not self._is_over:
-                self.send()
+        failure = await not_opened(self._channel.open())
+        if failure is not None:
+            self.lose(failure)
+            return
+        self._task = None
+        if not self._is_over:
+            self.send()
 
 
 @final

@@ -8,12 +8,12 @@ from typing import Final, final
 
 import msgspec
 
-from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.tool_dispatch import ToolDispatch, ToolDispatcher
-from ringfence.gateways.tool.asking import FailedError, ask
 from ringfence.gateways.tool.background import background
 from ringfence.gateways.tool.channel import Failure, Heard, Sending, Standing, Taker, Wanted
+from ringfence.gateways.tool.handshake import Opening, greet, not_opened
 from ringfence.gateways.tool.reply import (
     Ended,
     ReplyReader,
@@ -72,7 +72,7 @@ class WebChannel:
         self.session = b""
         self._introduction = introduction
         self._numbers = itertools.count(1)
-        self._opening: asyncio.Task[None] | None = None
+        self._opening = Opening(self._greet)
         self._is_greeted = False
         self._is_closed = False
         self._heads: dict[tuple[object, ...], ToolDispatch] = {}
@@ -92,10 +92,7 @@ class WebChannel:
         await self.dispatcher.authorise(self.server)
         if self.is_open:
             return
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._greet(), name="greet")
-            self._opening.add_done_callback(self._opened)
-        await asyncio.shield(self._opening)
+        await self._opening.wait()
 
     def expired(self, session: bytes) -> None:
         """The server does not know our session any more: greet again."""
@@ -104,9 +101,13 @@ class WebChannel:
             self.session = b""
             self._heads.clear()
 
+    def unsent(self, sending: Sending, taker: Taker) -> "WebCall":
+        """A request that waits for no greeting."""
+        return WebCall(self, sending, taker)
+
     def call(self, sending: Sending, taker: Taker) -> "WebCall":
         """Send a request."""
-        call = WebCall(self, sending, taker)
+        call = self.unsent(sending, taker)
         call.begin()
         return call
 
@@ -114,7 +115,7 @@ class WebChannel:
         """Send a notification, or the client's answer to a question; a failure is only logged."""
         if self.era is Era.MODERN or self._is_closed:
             return
-        with contextlib.suppress(RingfenceError, McpError, FailedError, TimeoutError):
+        with contextlib.suppress(RingfenceError, McpError, TimeoutError):
             await self.open()
             async with asyncio.timeout(_TELL_S):
                 upstream = await self._post(body)
@@ -132,8 +133,7 @@ class WebChannel:
     async def close(self) -> None:
         """End the session."""
         self._is_closed = True
-        if self._opening is not None:
-            self._opening.cancel()
+        self._opening.cancel()
         if self.era is Era.LEGACY and self.session:
             with contextlib.suppress(RingfenceError, TimeoutError):
                 async with asyncio.timeout(_TELL_S):
@@ -180,13 +180,7 @@ class WebChannel:
 
     async def _greet(self) -> None:
         self.session, self.version = b"", ""
-        number = self.number()
-        body = message.request(number, "initialize", self._introduction)
-        sending = Sending(body=body, number=number, method="initialize")
-        try:
-            reply = await ask(_Greeting(self), sending, self.server.call_timeout_s)
-        except FailedError as error:
-            raise error.failure.error from error
+        reply = await greet(self, self._introduction, self.server.call_timeout_s)
         if reply.error:
             fault = errors.read(reply.error)
             raise McpError(fault.code, fault.message, status=reply.status)
@@ -196,24 +190,6 @@ class WebChannel:
         self._heads.clear()
         (await self._post(message.notification("notifications/initialized"))).close()
         self._is_greeted = True
-
-    def _opened(self, done: asyncio.Task[None]) -> None:
-        self._opening = None
-        if not done.cancelled():
-            done.exception()  # whoever waits is told
-
-
-@final
-class _Greeting:
-    """The channel as it is before its greeting: what is sent here needs none."""
-
-    def __init__(self, channel: WebChannel) -> None:
-        self._channel = channel
-
-    def call(self, sending: Sending, taker: Taker) -> "WebCall":
-        call = WebCall(self._channel, sending, taker)
-        call.send()
-        return call
 
 
 @final
@@ -323,14 +299,9 @@ class WebCall:
         self._task = asyncio.create_task(self._greet_first(), name="greet again")
 
     async def _greet_first(self) -> None:
-        try:
-            await self._channel.open()
-        except McpError as error:
-            what = f"the tool server refused the session: {error.message}"
-            self._lose(Failure(error=PeerError("provider_malformed", what), was_sent=False))
-            return
-        except RingfenceError as error:
-            self._lose(Failure(error=error, was_sent=False))
+        failure = await not_opened(self._channel.open())
+        if failure is not None:
+            self._lose(failure)
             return
         self._task = None
         if not self._is_over:
