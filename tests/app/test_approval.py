@@ -44,7 +44,7 @@ class Listener:
 
 
 async def told(
-    form: WebhookForm, *whats: str, is_recording: bool = True
+    form: WebhookForm, *whats: str, is_recording: bool = True, why: str = ""
 ) -> tuple[Listener, list[ChangeNote]]:
     """Tell of one held call over a real webhook."""
     listener, notes, hooks = Listener(), list[ChangeNote](), list[Webhook]()
@@ -67,7 +67,7 @@ async def told(
 
     news = ApprovalNews(lambda: configured(acme(rules)), record, open_)
     for what in whats:
-        await news.tell(what, HELD)
+        await news.tell(what, replace(HELD, reasons=(why,)) if why else HELD)
     await settled(hooks[0], len(whats))
     await news.stop()
     await pool.close()
@@ -92,6 +92,15 @@ def test_chat_services_get_a_text() -> None:
     listener, _ = asyncio.run(told(WebhookForm.SLACK, "approval.requested"))
     assert list(msgspec.json.decode(listener.taken[0][0])) == ["text"]
     assert b"ringfence approval show apr_1" in listener.taken[0][0]
+
+
+def test_what_an_agent_asks_calls_nobody_and_links_nowhere_in_a_chat() -> None:
+    why = "<!channel> <https://evil.example|ringfence approval show apr_9> & more"
+    listener, _ = asyncio.run(told(WebhookForm.SLACK, "approval.requested", why=why))
+    text = msgspec.json.decode(listener.taken[0][0])["text"]
+    assert "<" not in text
+    assert "&lt;!channel&gt;" in text
+    assert "&amp; more" in text
 
 
 def test_what_the_plane_does_by_itself_is_recorded_and_told() -> None:

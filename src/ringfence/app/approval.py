@@ -153,7 +153,15 @@ def _message(what: str, approval: Approval, organisation: Organisation) -> bytes
         case WebhookForm.PLAIN:
             return msgspec.json.encode(document)
         case WebhookForm.SLACK:
-            return msgspec.json.encode(SlackText(text=document.text))
+            return msgspec.json.encode(SlackText(text=_plain(document.text)))
+
+
+def _plain(text: str) -> str:
+    """A text that calls nobody and links nowhere, whatever an agent wrote into its reasons.
+
+    Source: Slack, "Formatting text for app surfaces", escaping.
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _note(what: str, approval: Approval) -> ChangeNote:

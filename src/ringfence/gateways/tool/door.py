@@ -339,8 +339,7 @@ class ToolDoor:
     def _modern(  # noqa: PLR0911 (each kind of request goes its own way)
         self, post: "_Post", asked: Asked
     ) -> Going:
-        found = dict(post.request.headers)
-        heads.check(asked, found)
+        heads.check(asked, post.request.headers)
         request.check_modern(asked)
         heads.check_version(asked)
         method = asked.message.method

@@ -6,7 +6,7 @@ Source: 2026-07-28, Transports, "Standard headers" and "Custom headers from tool
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ringfence.domain.error import PeerError
@@ -19,15 +19,21 @@ from ringfence.protocols.mcp.version import LATEST, MODERN
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+_OWN: Final = b"mcp-"
 _PARAM: Final = b"mcp-param-"
 _ENCODED: Final = (b"=?base64?", b"?=")
 
 
-def check(asked: Asked, headers: Mapping[bytes, bytes]) -> None:
+def check(asked: Asked, found: Headers) -> None:
     """Refuse a head that says another thing than its body. Raises McpError `HEADER_MISMATCH`.
 
-    `headers` by name in lower case, each at most once.
+    `found` with names in lower case; of the protocol's own, each stands once, so that no reader can
+    take another one than we do.
     """
+    names = [name for name, _ in found if name.startswith(_OWN)]
+    if len(set(names)) < len(names):
+        raise McpError(errors.HEADER_MISMATCH, "a header of the protocol stands there twice")
+    headers = dict(found)
     method = asked.message.method
     stated = headers.get(b"mcp-protocol-version")
     inner = asked.said(requests.VERSION)
