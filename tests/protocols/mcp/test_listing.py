@@ -36,8 +36,3 @@ def test_an_entry_gets_its_merged_name_and_keeps_the_rest() -> None:
 def test_what_is_no_list_is_the_servers_fault(raw: bytes) -> None:
     with pytest.raises(PeerError, match="list"):
         listing.read(raw, "tools/list")
-
-
-def test_of_two_entries_with_one_address_the_first_counts() -> None:
-    entries = (b'{"uri":"a","n":1}', b'{"uri":"a","n":2}', b'{"uri":"b"}')
-    assert listing.first_of(entries, "uri") == (entries[0], entries[2])

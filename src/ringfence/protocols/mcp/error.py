@@ -18,8 +18,6 @@ REFUSED: Final = -32003
 HEADER_MISMATCH: Final = -32020
 CAPABILITY_MISSING: Final = -32021
 VERSION_UNSUPPORTED: Final = -32022
-URL_ELICITATION: Final = -32042
-"""Until 2025-11-25: the user must visit an address first."""
 
 _STATUS: Final = {
     PARSE: 400,
@@ -31,7 +29,6 @@ _STATUS: Final = {
 }
 MODERN_ANSWERS: Final = frozenset({HEADER_MISMATCH, CAPABILITY_MISSING, VERSION_UNSUPPORTED})
 """Only a server of the modern era gives these."""
-CACHE_MS: Final = 0
 
 
 class McpError(Exception):

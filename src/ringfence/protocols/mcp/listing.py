@@ -1,6 +1,6 @@
 """Lists of tools, resources and prompts: read, filtered, renamed and put together again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -69,14 +69,6 @@ def member(entry: bytes, name: str) -> str:
     """A text of an entry; empty if it has none."""
     span = strict_json.spans(entry).get(name)
     return "" if span is None else _text(entry[span[0] : span[1]])
-
-
-def first_of(entries: Sequence[bytes], key: str) -> tuple[bytes, ...]:
-    """The entries without those whose `key` stands before already."""
-    seen: dict[str, bytes] = {}
-    for entry in entries:
-        seen.setdefault(member(entry, key), entry)
-    return tuple(seen.values())
 
 
 def _text(raw: bytes) -> str:

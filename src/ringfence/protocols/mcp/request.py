@@ -209,12 +209,6 @@ def without_era(asked: Asked, members: dict[str, bytes]) -> list[Edit]:
 _OURS: Final = frozenset({VERSION, CAPABILITIES, CLIENT, LOG_LEVEL})
 
 
-def with_text(asked: Asked, name: str, value: str) -> list[Edit]:
-    """The edits that give a parameter another text; none if it is not there."""
-    span = asked.params.get(name)
-    return [] if span is None else [(*span, strict_json.encode(value))]
-
-
 def _added(asked: Asked, member: bytes) -> list[Edit]:
     """Add a member at the front of the parameters. Once only where there are none yet."""
     raw = asked.message.raw
