@@ -6,6 +6,8 @@ from ringfence.config.loading import load
 from ringfence.config.starter import TEXT, write_starter
 from ringfence.domain.error import UsageError
 
+_COMMENTED = ("  # ", "    # ", "# tools:")
+
 
 def test_the_starter_is_valid_as_it_is_without_any_variable(tmp_path: Path) -> None:
     path = tmp_path / "ringfence.yaml"
@@ -19,17 +21,25 @@ def test_the_starter_is_valid_as_it_is_without_any_variable(tmp_path: Path) -> N
 def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     """Every `# ` before something that looks like YAML is taken away."""
     lines = [
-        line.replace("# ", "", 1) if line.startswith("  # ") and ":" in line else line
+        line.replace("# ", "", 1) if line.startswith(_COMMENTED) and ":" in line else line
         for line in TEXT.splitlines()
         if not line.startswith("  # A model server")
     ]
     path = tmp_path / "ringfence.yaml"
     path.write_text("\n".join(lines))
-    keys = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AZURE_OPENAI_API_KEY")
+    keys = (
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "GEMINI_API_KEY",
+        "AZURE_OPENAI_API_KEY",
+        "CRM_TOKEN",
+    )
     loaded = load(path, dict.fromkeys(keys, "x"))
     organisation = loaded.configuration.organisations["my-organisation"]
     assert set(organisation.providers) == {"house", "openai", "anthropic", "gemini", "azure"}
     assert len(organisation.models) == 4
+    assert set(organisation.tools) == {"crm", "files"}
+    assert organisation.agents["assistant"].scope.tools == ("crm__*", "files__read_*")
     assert loaded.secret_names == set(keys)
 
 

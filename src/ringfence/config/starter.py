@@ -55,6 +55,15 @@ models:
   # claude-sonnet-4-5: {provider: anthropic}
   # gemini-2.5-flash: {provider: gemini}
 
+# MCP servers, reached at /mcp/NAME. What is irreversible waits for a person: `ringfence approval`.
+# tools:
+  # crm:
+  #   url: https://crm.example/mcp
+  #   credential: "${CRM_TOKEN}"
+  #   read: [get_*, list_*]
+  #   irreversible: [delete_*, refund]
+  # files: {command: [npx, --no-install, mcp-server-filesystem, /srv/shared]}
+
 # Your agents. Each gets a token with `ringfence agent token NAME`.
 agents:
   assistant:
@@ -64,6 +73,7 @@ agents:
     category: bounded
     purpose: Answer questions of customers.
     models: [house-model]
+    # tools: ["crm__*", "files__read_*"]
     budget: [{usd: 5, per: day}, {usd: 0.50, per: invocation}]
     limits: {model_calls: 50, output_tokens: 4000, seconds: 900}
 """
