@@ -105,10 +105,12 @@ class _NoUsers:
         raise ValueError(organisation, name)
 
 
-def worker(folder: Path, client: Client, ledger: _NoLedger | None = None) -> Worker:
-    """A worker that knows one agent, with a ledger that only says yes."""
+def worker(
+    folder: Path, client: Client, ledger: _NoLedger | None = None, settings_of: str = ""
+) -> Worker:
+    """A worker that knows one agent, `bench`, with a ledger that only says yes."""
     settings = folder / "ringfence.yaml"
-    settings.write_text(settings_text(1))
+    settings.write_text(settings_of or settings_text(1))
     clock = SystemClock()
     prepared = prepare(resolve({}, config=str(settings)), os.environ, clock.now_us())
     name, organisation = next(iter(prepared.configuration.organisations.items()))

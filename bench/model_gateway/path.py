@@ -13,6 +13,7 @@ import asyncio
 import cProfile
 import gc
 import pstats
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from bench.model_gateway.scenario import Answer, Scenario, body_of
 from bench.model_gateway.subject import interpreter
 from bench.model_gateway.upstream import FRAMES, LAST, STREAM_HEAD, WHOLE, length_of
 
+from ringfence.gateways.data_plane import DataPlane
 from ringfence.transport.client import Pool
 from ringfence.transport.connection import Connection
 from ringfence.transport.deadline import Sweeper
@@ -34,6 +36,9 @@ from ringfence.transport.limits import ServerLimits
 from ringfence.transport.server import render_json
 from ringfence.transport.service import Service
 from ringfence.transport.upstream import UpstreamConnection
+
+_QUIET, _OTHER = socket.socketpair()
+"""What the pool may ask whether its peer has left: it never does."""
 
 
 class Wire(asyncio.Transport):
@@ -56,7 +61,7 @@ class Wire(asyncio.Transport):
         return 0
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        return ("127.0.0.1", 1) if name == "peername" else default
+        return {"peername": ("127.0.0.1", 1), "socket": _QUIET}.get(name, default)
 
     def pause_reading(self) -> None:
         """Nothing comes unasked."""
@@ -68,8 +73,9 @@ class Wire(asyncio.Transport):
 class Provider:
     """The far end of upstream connections; answers when the whole request has come."""
 
-    def __init__(self, pieces: list[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, pieces_of: Callable[[bytes], list[bytes]]) -> None:
+        """`pieces_of` is given the last bytes of a request."""
+        self._pieces_of = pieces_of
         self._loop = asyncio.get_running_loop()
 
     async def open(
@@ -85,7 +91,7 @@ class Provider:
                 missing = len(head) + 4 + length_of(head)
             missing -= len(data)
             if not missing:
-                for piece in self._pieces:
+                for piece in self._pieces_of(data):
                     self._loop.call_soon(line.data_received, piece)
 
         line.connection_made(Wire(take))
@@ -148,33 +154,44 @@ async def measure(options: argparse.Namespace) -> None:
         pieces = [b"".join(pieces)]
     with tempfile.TemporaryDirectory() as folder:
         pool = Pool()
-        pool._dialer = Provider(pieces)  # type: ignore[assignment] # noqa: SLF001 (no sockets here)
+        pool._dialer = Provider(lambda _asked: pieces)  # type: ignore[assignment] # noqa: SLF001 (no sockets here)
         plane = worker(Path(folder), pool).data_plane
-        loop = asyncio.get_running_loop()
-        service = Service(
-            handle=plane.handle,
-            render_refusal=render_json,
-            on_error=_fail,
-            limits=ServerLimits(),
-            loop=loop,
-            sweeper=Sweeper(loop),
-        )
+        service = service_of(plane)
         run, request = Run(), _request(body_of(scenario).whole)
         clients = [Client(service, request, end, run) for _ in range(options.connections)]
         profile = cProfile.Profile() if options.profile else None
         calls = options.calls or (500 if options.stream else 3_000)
-        await _run_us(run, clients, calls, None)
+        await run_us(run, clients, calls, None)
         gc.collect()
         gc.freeze()  # as the plane does when it has started
-        taken_us = [await _run_us(run, clients, calls, profile) for _ in range(options.runs)]
-        print(f"{min(taken_us):6.1f} µs a call, median {median(taken_us):.1f}, {interpreter()}")
-        if profile is not None:
-            pstats.Stats(profile).sort_stats("tottime").print_stats(options.profile)
+        taken_us = [await run_us(run, clients, calls, profile) for _ in range(options.runs)]
+        tell(taken_us, profile, options.profile)
 
 
-async def _run_us(
+def service_of(plane: DataPlane) -> Service:
+    """What connections to a data plane share."""
+    loop = asyncio.get_running_loop()
+    return Service(
+        handle=plane.handle,
+        render_refusal=render_json,
+        on_error=_fail,
+        limits=ServerLimits(),
+        loop=loop,
+        sweeper=Sweeper(loop),
+    )
+
+
+def tell(taken_us: list[float], profile: cProfile.Profile | None, functions: int) -> None:
+    """Print what runs have taken, and where."""
+    print(f"{min(taken_us):6.1f} µs a call, median {median(taken_us):.1f}, {interpreter()}")
+    if profile is not None:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(functions)
+
+
+async def run_us(
     run: Run, clients: list[Client], calls: int, profile: cProfile.Profile | None
 ) -> float:
+    """CPU time of this thread for a call."""
     began = time.thread_time_ns()
     if profile is not None:
         profile.enable()

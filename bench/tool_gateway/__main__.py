@@ -57,7 +57,7 @@ def main() -> None:
         for scenario in scenarios:
             for _ in range(options.rounds):
                 for subject, standing, running in started:
-                    _measure(subject, standing, running, scenario, options.seconds, run)
+                    _measure(subject, standing, running, scenario, options.seconds, run, port)
             _tell(scenario, standings)
     text = report.tables(standings, scenarios, options, "bench.tool_gateway")
     print(text)
@@ -92,6 +92,7 @@ def _measure(  # noqa: PLR0913, PLR0917 (a turn has these parts)
     scenario: Scenario,
     seconds: int,
     folder: Path,
+    upstream: int,
 ) -> None:
     process = running.process
     body = body_of(scenario, subject.dialect)
@@ -100,9 +101,12 @@ def _measure(  # noqa: PLR0913, PLR0917 (a turn has these parts)
         process.resume()
     try:
         _check(running.target, scenario, body, headers)
+        before = _count(upstream)
         began_s = process.weigh().cpu_s if process is not None else 0.0
         figures = _press(running.target, scenario, body, headers, seconds, folder)
         ended_s = process.weigh().cpu_s if process is not None else 0.0
+        if scenario.method is Method.CALL:
+            _check_reached(figures, _count(upstream) - before)
         turn = Turn(figures, (ended_s - began_s) / figures.requests * 1e6)
         standing.turns.setdefault(scenario.name, []).append(turn)
     except (ValueError, OSError) as error:
@@ -111,6 +115,17 @@ def _measure(  # noqa: PLR0913, PLR0917 (a turn has these parts)
         if process is not None:
             standing.rss_end_mb = process.weigh().rss_mb
             process.pause()
+
+
+def _check_reached(figures: Figures, reached: int) -> None:
+    """Raise ValueError if calls were answered that the server never got."""
+    if reached < figures.requests:
+        raise ValueError(f"the server got {reached} of {figures.requests} calls")
+
+
+def _count(upstream: int) -> int:
+    """How many calls the server has answered so far: a refusal, too, is an answer of status 200."""
+    return int(get(upstream, "/count")[1])
 
 
 def _check(target: Target, scenario: Scenario, body: bytes, headers: dict[str, str]) -> None:

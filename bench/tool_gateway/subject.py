@@ -45,7 +45,11 @@ agents:
     team: support
     purpose: Be measured.
     tools: ["bench__*"]
-    limits: {{tool_calls: unlimited, calls_per_tool: unlimited, seconds: unlimited}}
+    limits:
+      tool_calls: unlimited
+      calls_per_tool: unlimited
+      seconds: unlimited
+    loops: {{hint: unlimited, stop: unlimited, no_progress: unlimited}}
 policies: policies/
 """
 
@@ -103,10 +107,8 @@ class Ringfence:
     def start(self, place: Place) -> Running:
         port, console = free_port(), free_port()
         folder = place.run
-        (folder / "policies").mkdir()
-        (folder / "policies/bench.cedar").write_text("\n".join(map(_rule, range(_RULES))))
         settings = folder / "ringfence.yaml"
-        settings.write_text(_SETTINGS.format(upstream=place.upstream_port))
+        settings.write_text(prepared_in(folder, place.upstream_port))
         command = [PYTHON, "-m", "ringfence", "up", "--config", str(settings)]
         command += ["--data", str(folder / "data"), "--port", str(port)]
         command += ["--console-port", str(console)]
@@ -116,6 +118,13 @@ class Ringfence:
         headers = (("authorization", f"Bearer {token_of(folder / 'data')}"),)
         target = Target(port=port, path="/mcp/bench", headers=headers)
         return Running(target=target, process=process, ready_s=ready_s)
+
+
+def prepared_in(folder: Path, upstream: int) -> str:
+    """Write the twenty policies to a folder; gives the settings that use them."""
+    (folder / "policies").mkdir()
+    (folder / "policies/bench.cedar").write_text("\n".join(map(_rule, range(_RULES))))
+    return _SETTINGS.format(upstream=upstream)
 
 
 class FastMCP:

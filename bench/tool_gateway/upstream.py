@@ -13,7 +13,7 @@ import uvloop
 from bench.model_gateway.upstream import length_of
 from bench.tool_gateway.scenario import LEGACY, MODERN, TEXT, TOOLS
 
-_HEAD: Final = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+HEAD: Final = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 _ID: Final = re.compile(rb'"id"\s*:\s*("[^"]*"|[0-9]+)')
 _METHOD: Final = re.compile(rb'"method"\s*:\s*"([^"]+)"')
 _VERSION: Final = re.compile(rb'"protocolVersion"\s*:\s*"([^"]+)"')
@@ -111,7 +111,7 @@ class Server(asyncio.Protocol):
         self._send(b"200 OK", b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (number[1], result))
 
     def _send(self, status: bytes, body: bytes) -> None:
-        self._transport.write(_HEAD % (status, len(body)) + body)
+        self._transport.write(HEAD % (status, len(body)) + body)
 
 
 async def serve(port: int) -> None:

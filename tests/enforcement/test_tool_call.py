@@ -436,7 +436,7 @@ def test_a_listing_shows_what_could_be_called_and_nothing_else() -> None:
         assert not isinstance(tools, Refusable)
         # `get_job` has changed, and who may only look adds nothing.
         assert [tool.key.name for tool in tools] == ["get_client"]
-        assert workshop.path.usable(workshop.caller(), "mail") == []
+        assert not workshop.path.usable(workshop.caller(), "mail")
 
     asyncio.run(story())
 

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,7 @@ from tests.enforcement.workshop import NUMBER, Workshop, crm, definition, shop
 
 from ringfence.analysis.schema_check import SchemaCheck
 from ringfence.domain.agent import Autonomy, Scope
-from ringfence.domain.policy import PolicyDecision, PolicyVerdict
+from ringfence.domain.policy import PolicyDecision, PolicySource, PolicyVerdict
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.domain.verdict import Code, Reason
@@ -14,6 +15,7 @@ from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import Holdable
 from ringfence.enforcement.tool_quote import facts_of
+from ringfence.enforcement.tool_registry import Registered
 from ringfence.enforcement.tool_ticket import ToolTicket
 
 
@@ -168,3 +170,37 @@ def test_the_record_says_which_policies_decided() -> None:
     decision = PolicyDecision(verdict=PolicyVerdict.ALLOW, policies=("a", "b"), content="sha256:1")
     assert facts_of(decision) == {"policies": "a, b", "content": "sha256:1"}
     assert facts_of(PolicyDecision(verdict=PolicyVerdict.ALLOW)) == {}
+
+
+def test_what_may_be_listed_is_one_object_until_something_changes() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        now_us = workshop.world.clock.now_us()
+
+        def found(at_us: int = now_us) -> Sequence[Registered]:
+            return workshop.path.quotes.settled(workshop.caller(), "crm", at_us)
+
+        before = found()
+        assert "get_client" in [tool.key.name for tool in before]
+        assert found() is before
+        assert found(now_us + 120_000_000) is before  # judged anew, with the same outcome
+        workshop.list(definition("get_client", {"id": {"type": "string"}}))
+        assert "get_client" not in [tool.key.name for tool in found()]
+
+    asyncio.run(story())
+
+
+def test_a_policy_about_the_time_is_asked_again_when_it_has_come() -> None:
+    async def story() -> None:
+        day_us = 86_400_000_000
+        night = "forbid (principal, action, resource is Tool) when { context.time.hour < 6 };"
+        given = PolicySource(files={"night.cedar": night}, digest="sha256:1")
+        workshop = Workshop(replace(shop(), policies=given))
+        caller = workshop.caller()
+        noon_us, midnight_us = day_us + day_us // 2, 2 * day_us
+        quotes = workshop.path.quotes
+        assert quotes.settled(caller, "crm", noon_us)
+        assert not quotes.settled(caller, "crm", midnight_us)
+        assert quotes.settled(caller, "crm", noon_us)
+
+    asyncio.run(story())

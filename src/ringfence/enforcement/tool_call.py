@@ -3,6 +3,7 @@
 Every `if` about permission is a question to `decisions`.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -195,15 +196,17 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             return self.turn_away(knock, Deny(reason=unheld(error)), live)
         return found.approval
 
-    def usable(self, caller: Caller, server: str | None = None) -> list[Registered] | Refusable:
+    def usable(self, caller: Caller, server: str | None = None) -> Sequence[Registered] | Refusable:
         """The tools of one server, or of all, that a caller may use: for a listing.
 
         What is held, hidden, out of scope, or allowed by no policy whatever its arguments, is not
-        among them.
+        among them. Those of one server are the same object while nothing changes.
         """
         live = self._acting(caller)
         if isinstance(live, Refusable):
             return live
+        if live is None and server is not None:
+            return self.quotes.settled(caller, server, self._clock.now_us())
         organisation = caller.runtime.organisation
         names = organisation.tools if server is None else (server,)
         return self.quotes.usable(caller, live, names, self._clock.now_us())

@@ -1,7 +1,9 @@
 """What a tool call comes to before it is counted: in scope, as pinned, well-formed, and allowed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -26,6 +28,7 @@ from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 CALL = "tools/call"
 """The method that calls a tool; everything else of a server is read by a method of its own."""
 _CHECKS_KEPT = 4_096
+_MINUTE_US = 60_000_000
 
 
 class ToolQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +53,23 @@ class ToolQuote(msgspec.Struct, frozen=True, kw_only=True):
         return self.decision.verdict is PolicyVerdict.ASK
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settled:
+    """The tools of a server that an agent may use outside of any run.
+
+    `basis` is everything that the answer was found with, `minute` when: policies know the time to
+    the minute (`decisions.policy.fact`).
+    """
+
+    basis: tuple[object, ...]
+    minute: int
+    tools: tuple[Registered, ...]
+
+
+def _are_same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return all(a is b for a, b in zip(one, other, strict=True))
+
+
 @final
 class ToolQuotes:
     """Finds what governs a tool call; counts and reserves nothing."""
@@ -59,6 +79,7 @@ class ToolQuotes:
         self._tools = tools
         self._policies = policies
         self._checks: dict[bytes, SchemaCheck] = {}
+        self._settled: WeakKeyDictionary[AgentRuntime, dict[str, _Settled]] = WeakKeyDictionary()
 
     def quote(  # noqa: PLR0913, PLR0917 (a call has these parts)
         self,
@@ -113,15 +134,55 @@ class ToolQuotes:
     ) -> list[Registered]:
         """The tools of these servers that a call could be allowed of, in their own order."""
         runtime = caller.runtime
-        bounds = (*runtime.tools, *(live.tools if live is not None else ()))
-        return [
-            tool
-            for server in servers
-            for tool in self._tools.listed(runtime.organisation.id, server)
-            if tool.state is ToolState.OK
-            and not tool.is_hidden
-            and self._may_list(runtime, live, tool, bounds, now_us)
-        ]
+        if live is not None:
+            bounds = (*runtime.tools, *live.tools)
+            return [
+                tool
+                for server in servers
+                for tool in self._listable(runtime, live, server, bounds, now_us)
+            ]
+        return [tool for server in servers for tool in self.settled(caller, server, now_us)]
+
+    def settled(self, caller: Caller, server: str, now_us: int) -> Sequence[Registered]:
+        """The tools of one server for a caller outside of any run.
+
+        One object as long as nothing changes that the answer depends on, so that whoever writes it
+        out need not do it twice.
+        """
+        runtime = caller.runtime
+        organisation = runtime.organisation
+        basis = (
+            runtime.agent,
+            organisation,
+            runtime.tools,
+            self._policies.of(organisation.id),
+            self._tools.standing(organisation.id, server),
+        )
+        minute = now_us // _MINUTE_US
+        kept = self._settled.get(runtime)
+        if kept is None:
+            kept = self._settled[runtime] = {}
+        known = kept.get(server)
+        if known is not None and known.minute == minute and _are_same(known.basis, basis):
+            return known.tools
+        tools = tuple(self._listable(runtime, None, server, runtime.tools, now_us))
+        if known is not None and known.tools == tools:
+            tools = known.tools
+        kept[server] = _Settled(basis=basis, minute=minute, tools=tools)
+        return tools
+
+    def _listable(
+        self,
+        runtime: AgentRuntime,
+        live: LiveInvocation | None,
+        server: str,
+        bounds: Sequence[Patterns | None],
+        now_us: int,
+    ) -> Iterator[Registered]:
+        for tool in self._tools.listed(runtime.organisation.id, server):
+            is_there = tool.state is ToolState.OK and not tool.is_hidden
+            if is_there and self._may_list(runtime, live, tool, bounds, now_us):
+                yield tool
 
     def may_ask(
         self, caller: Caller, live: LiveInvocation | None, key: ToolKey, now_us: int

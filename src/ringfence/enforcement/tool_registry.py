@@ -160,6 +160,10 @@ class ToolRegistry:
         """Every tool of a server, in its own order, also those that are held."""
         return tuple(self._of(organisation, server).values())
 
+    def standing(self, organisation: str, server: str) -> Mapping[str, Registered]:
+        """The same by name: one object as long as nothing about any of them changes."""
+        return self._of(organisation, server)
+
     def source(self, organisation: str, server: str) -> ToolSource | None:
         """What is known of a server; None if it was never listed."""
         return self._sources.get((organisation, server))

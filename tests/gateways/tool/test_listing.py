@@ -1,7 +1,9 @@
+import pytest
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import Json, World, play, text_of
 
 from ringfence.domain.tool import ServerEra
+from ringfence.domain.tool_view import ToolView
 from ringfence.testing.tools.plan import Plan
 
 
@@ -132,3 +134,30 @@ def test_who_may_use_one_tool_is_shown_nothing_else_of_its_server() -> None:
             assert names[0] == "echo"
 
     play(scene, tools=("crm__echo",))
+
+
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_a_list_that_was_kept_gives_way_to_what_changes(is_legacy: bool) -> None:  # noqa: FBT001 (a case)
+    async def scene(world: World) -> None:
+        client = Client(world)
+        if is_legacy:
+            await client.begin()
+
+        async def listed() -> Json:
+            [page] = await client.ask("tools/list")
+            result: Json = page["result"]
+            return result
+
+        first = await listed()
+        assert await listed() == first
+        names = [tool["name"] for tool in first["tools"]]
+        assert "echo" in names
+        hidden = ToolView(tool="echo", is_hidden=True)
+        await world.redefine("crm", views=(hidden,))
+        after = await listed()
+        assert [tool["name"] for tool in after["tools"]] == [n for n in names if n != "echo"]
+        assert await listed() == after
+        await world.redefine("crm", views=())
+        assert await listed() == first
+
+    play(scene)

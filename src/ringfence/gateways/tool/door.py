@@ -699,8 +699,6 @@ class ToolDoor:
             result = await self._lists.tools(post.caller, view, cursor)
         else:
             result = await self._lists.others(post.caller, view, method, cursor)
-        if era is Era.MODERN:
-            result = translation.completed(result, method)
         outlet = Outlet(post.response, (), self._clock.monotonic_us())
         if session is not None and any(way.link.is_streaming for way in ways):
             outlet.open()

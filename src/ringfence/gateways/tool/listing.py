@@ -21,7 +21,7 @@ from ringfence.gateways.tool.channel import Channel, Sending
 from ringfence.gateways.tool.server import ToolLink
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
-from ringfence.protocols.mcp import identity, listing, message
+from ringfence.protocols.mcp import identity, listing, message, translation
 from ringfence.protocols.mcp import name as names
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.listing import Page
@@ -44,6 +44,8 @@ _LISTS: Final = {
 }
 """What a method tells of: who may not have that, is not told of it either."""
 _CURSOR_US: Final = 3_600_000_000
+_KEPT_MOST: Final = 64
+"""Lists that are kept as they were written; each is as long as its server's own."""
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     ways: Sequence[Way]
     is_merged: bool
     era: Era
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written of these tools, under the page of the server that begins with `first`."""
+
+    usable: Sequence[Registered]
+    first: bytes
+    whole: bytes
 
 
 @final
@@ -82,6 +92,7 @@ class Lists:
         self._sealer = sealer
         self._clock = clock
         self._nonce = nonce
+        self._kept: dict[tuple[int, Era], _Kept] = {}
 
     async def tools(self, caller: Caller, view: View, cursor: str) -> bytes:
         """The tools that the agent may use, as the result of `tools/list`.
@@ -91,9 +102,17 @@ class Lists:
         """
         bound = self._bound(caller, "tools/list")
         at = 0 if not cursor else int(self._opened(cursor, bound))
-        surveyed = await asyncio.gather(
-            *(self._survey(way) for way in view.ways), return_exceptions=True
-        )
+        surveyed: Sequence[bytes | BaseException]
+        if view.is_merged:
+            surveyed = await asyncio.gather(
+                *(self._survey(way) for way in view.ways), return_exceptions=True
+            )
+        else:
+            (way,) = view.ways
+            surveyed = (await self._survey(way),)
+            usable = self._path.usable(caller, way.link.server.name)
+            if not at and not isinstance(usable, Refusable) and 0 < len(usable) <= _PAGE:
+                return self._whole(usable, surveyed[0], view.era)
         entries: list[bytes] = []
         first = b""
         for way, found in zip(view.ways, surveyed, strict=True):
@@ -112,9 +131,28 @@ class Lists:
         following = ""
         if at + _PAGE < len(entries):
             following = self._sealed(b"%d" % (at + _PAGE), bound)
-        return listing.write(
+        whole = listing.write(
             b"" if view.is_merged else first, "tools/list", page, following, _own(view.era)
         )
+        return _completed_for(view.era, whole, "tools/list")
+
+    def _whole(self, usable: Sequence[Registered], first: bytes, era: Era) -> bytes:
+        """A list that is one page of one server; not written again while nothing changes.
+
+        INVARIANT: the tools are kept with what was written of them, so that no others can have
+        their `id`.
+        """
+        key = (id(usable), era)
+        known = self._kept.get(key)
+        if known is not None and known.first == first:
+            return known.whole
+        entries = [each.shown() for each in usable]
+        whole = listing.write(first, "tools/list", entries, "", _own(era))
+        whole = _completed_for(era, whole, "tools/list")
+        if len(self._kept) >= _KEPT_MOST:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = _Kept(usable=usable, first=first, whole=whole)
+        return whole
 
     def shown(self, caller: Caller, link: ToolLink, *, is_merged: bool) -> list[bytes]:
         """The tools of one server that the agent may use, as it sees them."""
@@ -165,7 +203,8 @@ class Lists:
             if not own:
                 return reply.result
             page = listing.read(reply.result, method)
-            return listing.write(reply.result, method, page.entries, page.cursor, own)
+            whole = listing.write(reply.result, method, page.entries, page.cursor, own)
+            return _completed_for(view.era, whole, method)
         bound = self._bound(caller, method)
         at, inner = 0, ""
         if cursor:
@@ -180,8 +219,10 @@ class Lists:
                 _left_out(way, error, is_only=False)
                 at, inner = at + 1, ""
                 continue
-            return self._merged_page(view, method, at, page, bound)
-        return listing.write(b"", method, (), "", _own(view.era))
+            whole = self._merged_page(view, method, at, page, bound)
+            return _completed_for(view.era, whole, method)
+        whole = listing.write(b"", method, (), "", _own(view.era))
+        return _completed_for(view.era, whole, method)
 
     def open_to(self, caller: Caller, ways: Sequence[Way], method: str) -> list[Way]:
         """The servers which an agent could ask for what a method lists or listens to."""
@@ -242,6 +283,9 @@ class Lists:
         """Ask for all of a server's tools and tell the registry; gives the first page."""
         link = way.link
         replies = [await self._page(way, "tools/list", "")]
+        known = self._registry.source(link.organisation, link.server.name)
+        if known is not None and link.listed == (replies[0].result,):
+            return link.listed[0]  # it was read when it came first, and is the only page
         page = listing.read(replies[0].result, "tools/list")
         pages = [page]
         while page.cursor and len(pages) < listing.PAGES_MOST:
@@ -249,7 +293,6 @@ class Lists:
             page = listing.read(replies[-1].result, "tools/list")
             pages.append(page)
         raws = tuple(reply.result for reply in replies)
-        known = self._registry.source(link.organisation, link.server.name)
         if raws != link.listed or known is None:
             version = identity.server_of(raws[0], way.channel.greeting)
             self._observe(way, [entry for each in pages for entry in each.entries], version)
@@ -337,6 +380,10 @@ def _own(era: Era) -> bytes:
     if era is Era.LEGACY:
         return b""
     return b'"cacheScope":"private"'
+
+
+def _completed_for(era: Era, result: bytes, method: str) -> bytes:
+    return translation.completed(result, method) if era is Era.MODERN else result
 
 
 def _left_out(way: Way, error: BaseException, *, is_only: bool) -> None:
