@@ -1,12 +1,15 @@
 import asyncio
+from dataclasses import replace
 
 from tests.gateways.tool.world import World, play
 
 from ringfence.enforcement.directory import Caller
 from ringfence.gateways.tool import session as sessions
+from ringfence.gateways.tool.child import ChildChannel
 from ringfence.gateways.tool.outlet import Outlet
 from ringfence.gateways.tool.session import IDLE_US, Session, Sessions
 from ringfence.protocols.mcp import message
+from ringfence.protocols.mcp.version import Era
 from ringfence.testing.http import MemoryResponse
 
 
@@ -59,6 +62,23 @@ def test_of_too_many_sessions_of_one_credential_an_idle_one_makes_room() -> None
         dropped = [kept.add(made(world, str(n)), n) for n in range(1, sessions.MOST_OF_ONE + 1)]
         assert [each.name for each in dropped if each is not None] == ["1"]
         assert len(kept) == sessions.MOST_OF_ONE + 1
+
+    play(scene)
+
+
+def test_sessions_of_one_credential_have_only_so_many_processes_to_themselves() -> None:
+    async def scene(world: World) -> None:
+        kept = Sessions()
+        dispatcher = world.worker.tooling.dispatcher
+        server = replace(world.config.tools["crm"], url=None, command=("run",))
+        dropped = []
+        for number in range(sessions.PROCESSES_OF_ONE + 1):
+            session = made(world, str(number))
+            session.channels["crm"] = ChildChannel(
+                server, dispatcher, Era.LEGACY, b"{}", is_shared=False, is_owned=True
+            )
+            dropped.append(kept.add(session, number))
+        assert [each.name for each in dropped if each is not None] == ["0"]
 
     play(scene)
 

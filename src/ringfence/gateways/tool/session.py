@@ -7,12 +7,15 @@ from typing import Final, Protocol, final
 from ringfence.enforcement.directory import Caller
 from ringfence.gateways.tool.background import background
 from ringfence.gateways.tool.channel import Channel, Standing
+from ringfence.gateways.tool.child import ChildChannel
 from ringfence.gateways.tool.outlet import Outlet
 from ringfence.protocols.mcp import message, translation
 from ringfence.protocols.mcp.message import Envelope, Kind, Message
 
 MOST_OF_ONE: Final = 256
 """Open sessions of one credential; the one that was idle longest makes room."""
+PROCESSES_OF_ONE: Final = 32
+"""Processes of tool servers that the sessions of one credential may have to themselves here."""
 IDLE_US: Final = 3_600_000_000
 _STREAMS_MOST: Final = 100
 _WAITING_MOST: Final = 100
@@ -70,6 +73,12 @@ class Session:
     def belongs_to(self, caller: Caller) -> bool:
         """Whether it is this caller's. INVARIANT (I7): no other can use it or learn of it."""
         return self.owner == _owner(caller)
+
+    @property
+    def processes(self) -> int:
+        """How many processes of servers are its own."""
+        channels = self.channels.values()
+        return sum(each.is_owned and isinstance(each, ChildChannel) for each in channels)
 
     @property
     def is_busy(self) -> bool:
@@ -179,7 +188,9 @@ class Sessions:
         self._sessions[session.name] = session
         owned = [each for each in self._sessions.values() if each.owner == session.owner]
         if len(owned) <= MOST_OF_ONE:
-            return None
+            if sum(each.processes for each in owned) <= PROCESSES_OF_ONE:
+                return None
+            owned = [each for each in owned if each.processes]
         oldest = next((each for each in owned if not each.is_busy), owned[0])
         return self._sessions.pop(oldest.name)
 
