@@ -62,3 +62,8 @@ def test_a_call_that_waits_for_a_person_is_joined_and_so_is_what_comes_of_it() -
     asked = model("m1", ("toolu_1", "crm__get_job", "{}"))
     held = msgspec.structs.replace(tool("t1"), is_held=True)
     assert askers([asked, held, tool("t2"), tool("t3")]) == {"t1": "m1", "t2": "m1"}
+
+
+def test_a_client_may_write_an_underscore_for_a_hyphen() -> None:
+    steps = [model("m1", ("", "srv-get_sum", "{}")), tool("t1", name="srv__get-sum")]
+    assert askers(steps) == {"t1": "m1"}

@@ -66,9 +66,10 @@ def _match(step: Asked, open_calls: Sequence[tuple[str, Part]]) -> int | None:
 
 
 def _is_named(name: str, resource: str) -> bool:
-    """Clients put a prefix of theirs before a tool's name, or know it by its own name alone."""
+    """Clients put a prefix before a tool's name, know it by that alone, write `_` for `-`."""
+    resource, name = resource.replace("-", "_"), name.replace("-", "_")
     own = resource.partition("__")[2]
-    return name in {resource, own} or name.endswith((f"__{own}", f"_{own}", f"-{own}", f".{own}"))
+    return name in {resource, own} or name.endswith((f"_{own}", f".{own}"))
 
 
 def _arguments(step: Asked) -> str:

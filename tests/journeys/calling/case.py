@@ -12,6 +12,7 @@ class Case(StrEnum):
     DENIED = "denied"
     EXPIRED = "expired"
     STATE = "state"
+    PROCESS = "process"
 
 
 HELD = frozenset({Case.APPROVED, Case.DENIED, Case.EXPIRED})

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.journeys.calling.case import Case
 from tests.journeys.calling.journey import Caller
-from tests.journeys.calling.play import DELETED, ECHOED, SAID, SERVER
+from tests.journeys.calling.play import DELETED, ECHOED, PROCESSES, SAID, SERVER
 from tests.journeys.calling.world import DENIED_BECAUSE, WHY
 from tests.journeys.report import Report
 
@@ -45,9 +45,11 @@ def _is_call(step: dict[str, Any]) -> bool:
     return is_call and not step["is_held"]
 
 
-def check(report: Report, caller: Caller, case: Case, run: Run) -> None:
+def check(  # noqa: C901 (a case for each)
+    report: Report, caller: Caller, case: Case, run: Run
+) -> None:
     """Everything that a case claims."""
-    report.claim("said" in run.seen, f"the client failed: {run.seen.get('error')}")
+    report.claim("error" not in run.seen, f"the client failed: {run.seen.get('error')}")
     said = str(run.seen.get("said", ""))
     report.figures["said"] = said[-600:]
     if caller.dialect is not None:
@@ -73,6 +75,12 @@ def check(report: Report, caller: Caller, case: Case, run: Run) -> None:
             report.equal("executed", len(run.calls), 0)
         case Case.STATE:
             _counted(report, caller, run)
+        case Case.PROCESS:
+            for asked in PROCESSES:
+                report.contains(asked.server, said, asked.told)
+            recorded = [step["resource"] for step in run.tools if step["status"] == "ok"]
+            expected = [f"{asked.server}__{asked.tool}" for asked in PROCESSES]
+            report.equal("recorded", recorded, expected)
     if case in {Case.APPROVED, Case.DENIED, Case.EXPIRED}:
         report.equal("held", run.answers, 1)
 

@@ -14,8 +14,8 @@ class Caller:
     stateful counter tells it when called twice in one run. `has_ids`: it sends the model's id of
     each call. `requests` are its model calls when one tool is called, `posts` the messages that it
     sends to the tool server's address meanwhile. `tool` is what it calls a tool before its model,
-    of `{server}` and `{tool}`. `is_joined`: what it sends is enough to put its model calls and its
-    tool calls into one trace.
+    of `{server}` and `{tool}`, `hyphen` what it makes of one in a tool's name. `is_joined`: what it
+    sends is enough to put its model calls and its tool calls into one trace.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Caller:
     requests: int = 2
     posts: int = 4
     tool: str = "{tool}"
+    hyphen: str = "-"
     is_joined: bool = True
     timeout_s: float = 60.0
 
@@ -45,6 +46,7 @@ CALLERS = (
     Caller(name="pydantic-ai", folder="pydantic_ai", dialect=Dialect.CHAT, posts=3),
     Caller(
         name="crewai",
+        hyphen="_",
         folder="crewai",
         dialect=Dialect.CHAT,
         posts=5,
@@ -66,6 +68,7 @@ CALLERS = (
     ),
     Caller(
         name="codex",
+        hyphen="_",
         folder="codex",
         dialect=Dialect.RESPONSES,
         has_ids=True,

@@ -45,8 +45,11 @@ async def run_calls(  # noqa: PLR0913 (what a run is made of, given once)
         )
         wire = await stack.enter_async_context(listening())
         world.write_policies(folder)
+        servers = await prepare("tool_servers")
+        packages = servers.folder / "npm/node_modules/@modelcontextprotocol"
         text = world.configuration(
             callers,
+            processes=world.processes(folder, packages),
             provider=provider.url,
             servers={play.SERVER: tools.url, play.COUNTING: counting.url},
             held_s=held_s + _GRACE_S,

@@ -70,12 +70,19 @@ class Through:
     async def _drive(self, agents: Sequence[str]) -> list[dict[str, Any]]:
         person = asyncio.create_task(self._answer(agents[0]))
         try:
-            return await asyncio.gather(*(self._one(agent) for agent in agents))
+            return await asyncio.gather(*(self._all(agent) for agent in agents))
         finally:
             person.cancel()
             await asyncio.gather(person, return_exceptions=True)
 
-    async def _one(self, agent: str) -> dict[str, Any]:
+    async def _all(self, agent: str) -> dict[str, Any]:
+        """Every run of the case, one after the other; what was said in the end is joined."""
+        found = [await self._one(agent, wanted) for wanted in play.asked(self._case)]
+        said = [str(seen["said"]) for seen in found if "said" in seen]
+        errors = [str(seen["error"]) for seen in found if "error" in seen]
+        return {**found[-1], "said": "\n".join(said), **({"error": errors} if errors else {})}
+
+    async def _one(self, agent: str, wanted: play.Asked) -> dict[str, Any]:
         everything = self._world
         caller = replace(self._caller, timeout_s=self._caller.timeout_s + everything.held_s)
         order = Order(
@@ -84,9 +91,9 @@ class Through:
             url=everything.wire.url,
             token=await everything.plane.token(agent),
             model=world.model_of(caller),
-            prompts={"1": play.prompt(caller, self._case)},
+            prompts={"1": play.prompt(caller, self._case, wanted)},
             driver="caller.py",
-            server=play.COUNTING if self._case is Case.STATE else play.SERVER,
+            server=wanted.server,
         )
         return await drive(caller, self._environment, order)
 

@@ -1,5 +1,6 @@
 """The plane's configuration for tool calls: two servers, a policy, an agent for each run."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -7,7 +8,7 @@ from typing import Any, Final
 import yaml
 from tests.journeys.calling.case import Case
 from tests.journeys.calling.journey import Caller
-from tests.journeys.calling.play import COUNTING, FORBIDDEN, HERE, SERVER
+from tests.journeys.calling.play import COUNTING, FORBIDDEN, HERE, NOTE, PROCESSES, SERVER
 
 from ringfence.domain.model import Dialect
 
@@ -34,7 +35,12 @@ when {{ context.arguments.text == "{FORBIDDEN}" }};
 
 
 def configuration(
-    callers: Sequence[Caller], *, provider: str, servers: dict[str, str], held_s: int
+    callers: Sequence[Caller],
+    *,
+    provider: str,
+    servers: dict[str, str],
+    processes: dict[str, Any],
+    held_s: int,
 ) -> str:
     """`servers` are URLs by name; a call is held for `held_s` seconds."""
     bases = {"openai": f"{provider}/v1", "anthropic": provider}
@@ -55,12 +61,29 @@ def configuration(
             }
             for name in bases
         },
-        "tools": {name: _server(url) for name, url in servers.items()},
+        "tools": {name: _server(url) for name, url in servers.items()} | processes,
         "policies": "policies/",
         "approvals": {"seconds": held_s},
         "agents": agents,
     }
     return yaml.safe_dump(document, sort_keys=False)
+
+
+def processes(folder: Path, packages: Path) -> dict[str, Any]:
+    """The published servers as processes of the plane; `folder` gets what they may read."""
+    files = folder / "files"
+    files.mkdir()
+    (files / NOTE).touch()
+    arguments = {"everything": [], "filesystem": [str(files)], "memory": []}
+    node = shutil.which("node") or "node"
+    return {
+        name: {
+            "command": [node, str(packages / f"server-{name}/dist/index.js"), *more],
+            "env": {"MEMORY_FILE_PATH": str(folder / "memory.json")},
+            "read": ["get-sum", "list_directory", "search_nodes"],
+        }
+        for name, more in arguments.items()
+    }
 
 
 def agents_of(caller: Caller) -> list[str]:
@@ -95,6 +118,10 @@ def _agent(caller: Caller) -> dict[str, Any]:
         "category": "bounded",
         "purpose": "Call tools as a real client.",
         "models": [model_of(caller)] if caller.dialect else [],
-        "tools": [*tools, f"{COUNTING}__counter{HERE}"],
+        "tools": [
+            *tools,
+            f"{COUNTING}__counter{HERE}",
+            *(f"{asked.server}__{asked.tool}" for asked in PROCESSES),
+        ],
         "budget": {"usd": 1, "per": "day"},
     }

@@ -18,7 +18,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 LONGEST_S = 300
 """Given to clients that must be told how long a tool may take."""
 
-_CALL = re.compile(r"the tool (\w+) with ")
+_CALL = re.compile(r"the tool ([\w-]+) with ")
 
 
 @dataclass(frozen=True)
