@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
@@ -195,7 +195,7 @@ def parse(raw: bytes) -> object:
         refuse(f"a part of the body holds more than {MAX_BUILT} values")
     _decode(_RAW, raw, "JSON")
     try:
-        return json.loads(raw, object_pairs_hook=_unique)
+        return _STRICT.decode(raw.decode())
     except (ValueError, RecursionError) as error:
         refuse(f"the body is not usable JSON: {_reason(error)}")
 
@@ -348,6 +348,10 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
                 refuse(f"duplicate name {quote(name)}")
             seen.add(name)
     return found
+
+
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_unique)
+"""Made once: `json.loads` makes one for each text that it is given a hook for."""
 
 
 def encode(value: str | int) -> bytes:

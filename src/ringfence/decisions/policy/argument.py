@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from ringfence.decisions.policy.rule import ARGUMENTS, Path
 from ringfence.decisions.policy.shape import OPAQUE, Kind, Member, Shape
@@ -83,12 +83,7 @@ def _parse(raw: bytes) -> Mapping[str, object]:
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_VALUES:
         _refuse("the arguments hold too many values to be judged")
     try:
-        found = json.loads(
-            raw.decode(),
-            parse_float=Decimal,
-            parse_constant=_constant,
-            object_pairs_hook=_unique,
-        )
+        found = _STRICT.decode(raw.decode())
     except (ValueError, RecursionError, ArithmeticError):
         _refuse("the arguments are not usable JSON")
     if not isinstance(found, dict):
@@ -105,6 +100,12 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         _refuse("a name stands twice in the arguments")
     return found
+
+
+_STRICT: Final = json.JSONDecoder(
+    parse_float=Decimal, parse_constant=_constant, object_pairs_hook=_unique
+)
+"""Made once: `json.loads` makes one for each text that it is given a hook for."""
 
 
 def _record(
