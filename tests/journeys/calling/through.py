@@ -135,7 +135,8 @@ class Through:
         end = asyncio.get_running_loop().time() + _SETTLE_S
         while True:
             steps = await self._world.plane.steps(agent)
-            if all(step["status"] or step["is_refused"] for step in steps) and steps:
+            ended = ("status", "is_refused", "is_held")
+            if steps and all(any(step[key] for key in ended) for step in steps):
                 return steps
             if asyncio.get_running_loop().time() > end:
                 return steps
