@@ -17,7 +17,7 @@ from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said
-from ringfence.gateways.tool.call import Ask
+from ringfence.gateways.tool.ask import Ask
 from ringfence.gateways.tool.held import HeldClients
 from ringfence.gateways.tool.outlet import Outlet
 from ringfence.protocols.mcp import listing, message, translation

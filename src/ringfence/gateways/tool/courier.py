@@ -10,8 +10,8 @@ from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import ToolFailure
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.tool import asking
+from ringfence.gateways.tool.ask import Ask, Target, edits_of
 from ringfence.gateways.tool.asking import FailedError
-from ringfence.gateways.tool.call import Ask, Target, edits_of
 from ringfence.gateways.tool.channel import Failure, Sending
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors

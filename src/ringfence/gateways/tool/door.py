@@ -30,10 +30,11 @@ from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.head import Head
 from ringfence.gateways.model.buffer import read_request, request_at_once
 from ringfence.gateways.tool import built_in, said
+from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, owner_of
 from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.background import background, settled
 from ringfence.gateways.tool.built_in import BuiltInCalls
-from ringfence.gateways.tool.call import Ask, Finish, Means, Target, ToolCall, owner_of
+from ringfence.gateways.tool.call import ToolCall
 from ringfence.gateways.tool.channel import Channel
 from ringfence.gateways.tool.courier import Courier, failed
 from ringfence.gateways.tool.greeting import Greetings
