@@ -8,14 +8,12 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, final
 
-import msgspec
-
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.scope import servers_in_scope
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.tool import ToolKey, ToolServer
 from ringfence.domain.verdict import Code, Deny, Reason, Throttle
-from ringfence.enforcement.allowance import Allowance, Hold
+from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
@@ -42,6 +40,7 @@ from ringfence.gateways.tool.held import HeldClients
 from ringfence.gateways.tool.listing import Lists, View, Way
 from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON, Outlet
+from ringfence.gateways.tool.post import Post, era_of, key_of, knock_of
 from ringfence.gateways.tool.rounds import Suspended, Waiting
 from ringfence.gateways.tool.server import ToolLink, ToolLinks, opened
 from ringfence.gateways.tool.session import Session, Sessions
@@ -155,18 +154,18 @@ class ToolDoor:
             raw = errors.document(b"", errors.REFUSED, _OVER)
             response.send(404, [JSON], raw)
 
-    async def _hand_over(self, post: "_Post", asked: Asked, owner: int) -> None:
+    async def _hand_over(self, post: Post, asked: Asked, owner: int) -> None:
         """Let the worker answer that keeps what a modern request needs."""
         raw = asked.message.raw
         if not await self._forwarder.forward(owner, post.request, post.response, raw):
             error = UnavailableError("link_closed", "the part of Ringfence that keeps it is away")
             self._refuse(post, asked, _unavailable(error))
 
-    def _home(self, post: "_Post", asked: Asked, link: ToolLink) -> int:
+    def _home(self, post: Post, asked: Asked, link: ToolLink) -> int:
         """The worker that keeps a server's state for this client; 0 if that is this one."""
         if not link.keeps_state:
             return 0
-        home = self._forwarder.neighbours.home_of((link.server.name, *_key_of(post, asked)))
+        home = self._forwarder.neighbours.home_of((link.server.name, *key_of(post, asked)))
         return home if self._forwarder.is_foreign(home, post.request) else 0
 
     def _routed(  # noqa: PLR0913, PLR0917 (a request and what is known of it)
@@ -242,7 +241,7 @@ class ToolDoor:
         if isinstance(hold, Throttle):
             self._answer(request, response, RefusedAction(verdict=hold, action=""))
             return None
-        post = _Post(
+        post = Post(
             caller=caller,
             request=request,
             response=response,
@@ -262,7 +261,7 @@ class ToolDoor:
                 hold.leave()
         return going
 
-    async def _read_late(self, post: "_Post") -> None:
+    async def _read_late(self, post: Post) -> None:
         going: Going = None
         try:
             async with asyncio.timeout(_BODY_S):
@@ -279,7 +278,7 @@ class ToolDoor:
                 post.hold.leave()
         await _until_gone(going)
 
-    def _read(self, post: "_Post", body: bytes | Throttle) -> Going:
+    def _read(self, post: Post, body: bytes | Throttle) -> Going:
         if isinstance(body, Throttle):
             self._answer(post.request, post.response, RefusedAction(verdict=body, action=""))
             return None
@@ -290,7 +289,7 @@ class ToolDoor:
             if said_.kind is not Kind.REQUEST:
                 return self._take(post, said_)
             asked = request.read(said_)
-            if _era(post, asked) is Era.MODERN:
+            if era_of(post, asked) is Era.MODERN:
                 return self._modern(post, asked)
             return self._legacy(post, asked)
         except McpError as error:
@@ -304,7 +303,7 @@ class ToolDoor:
             raise McpError(fault.code, fault.message)
         return message.response(asked.message.id, result)
 
-    def _say_error(self, post: "_Post", number: bytes, error: McpError) -> None:
+    def _say_error(self, post: Post, number: bytes, error: McpError) -> None:
         raw = errors.document(number, error.code, error.message, error.data)
         if self._path.inspections.shows_secret(raw):
             fault = errors.read(said.WITHHELD)
@@ -313,7 +312,7 @@ class ToolDoor:
         if not post.response.is_started and not post.response.is_disconnected:
             post.response.send(status, [JSON], raw)
 
-    def _take(self, post: "_Post", said_: Message) -> Going:
+    def _take(self, post: Post, said_: Message) -> Going:
         """A notification, or the client's answer to a question."""
         session = self._session(post)
         if session is None:
@@ -338,7 +337,7 @@ class ToolDoor:
     # The modern era
 
     def _modern(  # noqa: PLR0911 (each kind of request goes its own way)
-        self, post: "_Post", asked: Asked
+        self, post: Post, asked: Asked
     ) -> Going:
         heads.check(asked, post.request.headers)
         request.check_modern(asked)
@@ -366,7 +365,7 @@ class ToolDoor:
         era = link.era_at_once(Era.MODERN)
         if era is Era.MODERN and self._is_known(link) and not self._home(post, asked, link):
             return self._begin(
-                post, ask, self._target(post, asked, link, link.modern(_key_of(post, asked)))
+                post, ask, self._target(post, asked, link, link.modern(key_of(post, asked)))
             )
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
@@ -391,13 +390,13 @@ class ToolDoor:
             raise McpError(errors.INVALID_PARAMS, what)
         return found
 
-    async def _discover(self, post: "_Post", asked: Asked) -> None:
+    async def _discover(self, post: Post, asked: Asked) -> None:
         ways = await self._ways(post, asked, Era.MODERN, None)
         meta = {key: asked.said(key) for key in asked.meta}
         result = await self._greetings.discovered(ways, meta, is_merged=not post.server)
         post.response.send(200, [JSON], self._shown(asked, result))
 
-    async def _subscribe(self, post: "_Post", asked: Asked) -> None:
+    async def _subscribe(self, post: Post, asked: Asked) -> None:
         ways = await self._ways(post, asked, Era.MODERN, None)
         outlet = Outlet(post.response, (), self._clock.monotonic_us())
         await self._subscriptions.run(asked, ways, outlet)
@@ -405,7 +404,7 @@ class ToolDoor:
     # The legacy era
 
     def _legacy(  # noqa: PLR0911 (each kind of request goes its own way)
-        self, post: "_Post", asked: Asked
+        self, post: Post, asked: Asked
     ) -> Going:
         method = asked.message.method
         if method == "initialize":
@@ -433,7 +432,7 @@ class ToolDoor:
             return self._begin(post, ask, self._target(post, asked, link, channel))
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
-    async def _initialize(self, post: "_Post", asked: Asked) -> None:
+    async def _initialize(self, post: Post, asked: Asked) -> None:
         version = asked.text("protocolVersion")
         introduction = asked.message.part("params") or b"{}"
         session = Session(
@@ -456,7 +455,7 @@ class ToolDoor:
         headers = [JSON, (b"mcp-session-id", session.name.encode())]
         post.response.send(200, headers, self._shown(asked, result))
 
-    async def _set_level(self, post: "_Post", asked: Asked, session: Session) -> None:
+    async def _set_level(self, post: Post, asked: Asked, session: Session) -> None:
         session.level = asked.part("level")
         result = b"{}"
         for way in await self._ways(post, asked, Era.LEGACY, session):
@@ -465,7 +464,7 @@ class ToolDoor:
                 result = reply.result
         post.response.send(200, [JSON], self._shown(asked, result))
 
-    async def _watch(self, post: "_Post", asked: Asked, session: Session) -> None:
+    async def _watch(self, post: Post, asked: Asked, session: Session) -> None:
         uri = asked.text("uri")
         is_begun = asked.message.method == "resources/subscribe"
         ways = await self._ways(post, asked, Era.LEGACY, session)
@@ -524,14 +523,14 @@ class ToolDoor:
         response.send(200, (), b"")
         return None
 
-    def _session(self, post: "_Post") -> Session | None:
+    def _session(self, post: Post) -> Session | None:
         name = (post.request.header(b"mcp-session-id") or b"").decode("latin-1")
         now_us = self._clock.monotonic_us()
         return self.sessions.find(name, post.caller, post.server, now_us)
 
     # Both
 
-    def _ask(self, post: "_Post", asked: Asked, era: Era, session: Session | None) -> Ask:
+    def _ask(self, post: Post, asked: Asked, era: Era, session: Session | None) -> Ask:
         return Ask(
             request=post.request,
             response=post.response,
@@ -544,7 +543,7 @@ class ToolDoor:
         )
 
     def _guarded(
-        self, post: "_Post", asked: Asked, work: Coroutine[Any, Any, None]
+        self, post: Post, asked: Asked, work: Coroutine[Any, Any, None]
     ) -> Coroutine[Any, Any, None]:
         """Work that answers by itself; what it raises is answered here, and its room given back."""
 
@@ -564,13 +563,13 @@ class ToolDoor:
 
         return guarded()
 
-    def _link(self, post: "_Post", server: ToolServer) -> ToolLink:
+    def _link(self, post: Post, server: ToolServer) -> ToolLink:
         link = self._links.find(post.caller.runtime.organisation, server.name)
         if link is None:
             raise McpError(errors.INTERNAL, "the tool server was removed")
         return link
 
-    def _link_named(self, post: "_Post", asked: Asked) -> ToolLink:
+    def _link_named(self, post: Post, asked: Asked) -> ToolLink:
         """The server of a merged name. Raises McpError for one that is not in view."""
         name = names.server_of(asked.name)
         for server in post.view:
@@ -578,7 +577,7 @@ class ToolDoor:
                 return self._link(post, server)
         raise McpError(errors.INVALID_PARAMS, f"there is no `{asked.name[:100]}` here")
 
-    def _link_of(self, post: "_Post", asked: Asked) -> ToolLink | None:
+    def _link_of(self, post: Post, asked: Asked) -> ToolLink | None:
         """The server that a request is for; None if that must be found out, or if it is us."""
         if built_in.called_by(asked) is not None:
             return None
@@ -590,7 +589,7 @@ class ToolDoor:
             return self._link(post, post.view[0])
         return None
 
-    def _target(self, post: "_Post", asked: Asked, link: ToolLink, channel: Channel) -> Target:
+    def _target(self, post: Post, asked: Asked, link: ToolLink, channel: Channel) -> Target:
         """What a request is about, as its server and as the path know it."""
         method, server = asked.message.method, link.server.name
         name = asked.name
@@ -606,7 +605,7 @@ class ToolDoor:
     def _is_known(self, link: ToolLink) -> bool:
         return bool(link.listed)
 
-    async def _begin_late(self, post: "_Post", ask: Ask, link: ToolLink) -> None:
+    async def _begin_late(self, post: Post, ask: Ask, link: ToolLink) -> None:
         """Begin a request that must wait for its channel, or for the server's tools to be known."""
         if ask.session is None:
             await link.era(Era.MODERN)
@@ -620,11 +619,11 @@ class ToolDoor:
         target = self._target(post, ask.asked, link, way.channel)
         await _until_gone(self._begin(post, ask, target))
 
-    async def _seek(self, post: "_Post", ask: Ask) -> None:
+    async def _seek(self, post: Post, ask: Ask) -> None:
         """Find the server that a request of the merged view is for; what is ours, is done here."""
         ours = built_in.called_by(ask.asked)
         if ours is not None:
-            await self._built_in.call(ask, _knock(post, ask, ours))
+            await self._built_in.call(ask, knock_of(post, ask, ours))
             return
         ways = await self._ways(post, ask.asked, ask.era, ask.session)
         way = await self._lists.home_of(ways, ask.asked)
@@ -632,10 +631,10 @@ class ToolDoor:
         await _until_gone(self._begin(post, ask, target))
 
     def _begin(
-        self, post: "_Post", ask: Ask, target: Target, resumed: Suspended | None = None
+        self, post: Post, ask: Ask, target: Target, resumed: Suspended | None = None
     ) -> Going:
         """Knock at the path."""
-        knock = _knock(post, ask, target.key)
+        knock = knock_of(post, ask, target.key)
         begun = self._path.begin(knock)
 
         async def finish(ticket: ToolTicket, unfinished: Unfinished) -> Inspected:
@@ -682,7 +681,7 @@ class ToolDoor:
         elif isinstance(found, RefusedAction):
             self._say_refused(ask, found, outlet)
 
-    async def _reach(self, post: "_Post", ask: Ask, key: ToolKey) -> Target:
+    async def _reach(self, post: Post, ask: Ask, key: ToolKey) -> Target:
         """The way to another tool, for the client of a call that needs it."""
         link = self._links.find(post.caller.runtime.organisation, key.server)
         if link is None:
@@ -692,7 +691,7 @@ class ToolDoor:
         name = key.name if found is None else found.dispatched
         return Target(link=link, channel=way.channel, name=name, key=key)
 
-    async def _list(self, post: "_Post", asked: Asked, era: Era, session: Session | None) -> None:
+    async def _list(self, post: Post, asked: Asked, era: Era, session: Session | None) -> None:
         ways = await self._ways(post, asked, era, session)
         view = View(ways=ways, is_merged=not post.server, era=era)
         method, cursor = asked.message.method, asked.text("cursor")
@@ -705,9 +704,7 @@ class ToolDoor:
             outlet.open()
         outlet.answer(self._shown(asked, result))
 
-    async def _ways(
-        self, post: "_Post", asked: Asked, era: Era, session: Session | None
-    ) -> list[Way]:
+    async def _ways(self, post: Post, asked: Asked, era: Era, session: Session | None) -> list[Way]:
         """The channels to every server in view; of several, those that can be reached."""
         links = [self._link(post, server) for server in post.view]
         if post.server:
@@ -727,7 +724,7 @@ class ToolDoor:
         return ways
 
     async def _way(
-        self, post: "_Post", asked: Asked, link: ToolLink, era: Era, session: Session | None
+        self, post: Post, asked: Asked, link: ToolLink, era: Era, session: Session | None
     ) -> Way:
         """The channel of this client to a server."""
         name = link.server.name
@@ -740,15 +737,15 @@ class ToolDoor:
             return Way(link=link, channel=known, meta=meta)
         meta = {key: asked.said(key) for key in asked.meta if key.startswith(request.META)}
         if await link.era(era) is Era.MODERN:
-            channel = link.modern(_key_of(post, asked))
+            channel = link.modern(key_of(post, asked))
             return Way(link=link, channel=channel, meta=meta)
-        channel = link.shared(_key_of(post, asked), translation.introduction_of(asked))
+        channel = link.shared(key_of(post, asked), translation.introduction_of(asked))
         await channel.open()
         return Way(link=link, channel=channel)
 
     # Refusals
 
-    def _refuse(self, post: "_Post", asked: Asked, why: Reason) -> None:
+    def _refuse(self, post: Post, asked: Asked, why: Reason) -> None:
         if post.response.is_started or post.response.is_disconnected:
             return
         attempted = Attempted(
@@ -757,7 +754,7 @@ class ToolDoor:
             client=post.head.client,
         )
         refused = self._path.refuse(post.caller, Deny(reason=why), attempted)
-        raw, status = said.refusal(asked, refused, _era(post, asked))
+        raw, status = said.refusal(asked, refused, era_of(post, asked))
         post.response.send(status, [JSON], raw)
 
     def _say_refused(self, ask: Ask, refused: RefusedAction, outlet: Outlet | None = None) -> None:
@@ -777,38 +774,6 @@ class ToolDoor:
         answer_refusal(request, response, None, refused)
 
 
-class _Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST and what is known of it."""
-
-    caller: Caller
-    request: Request
-    response: Response
-    head: Head
-    server: str
-    view: Sequence[ToolServer]
-    hold: Hold
-
-
-def _knock(post: _Post, ask: Ask, key: ToolKey) -> ToolKnock:
-    """A request as the path takes it."""
-    asked = ask.asked
-    method = asked.message.method
-    return ToolKnock(
-        caller=ask.caller,
-        key=key,
-        arguments=asked.arguments if method == "tools/call" else asked.part_of_params,
-        operation=method,
-        hints=(*post.head.hints, *asked.hints),
-        call_id=asked.call_id,
-        client=post.head.client,
-    )
-
-
-def _era(post: "_Post", asked: Asked) -> Era:
-    stated = post.request.header(b"mcp-protocol-version") or b""
-    return request.era_of(asked, stated.decode("latin-1"))
-
-
 def is_foreign(origin: bytes | None) -> bool:
     """Whether a web page of another place asks (2025-11-25, Transports, security warning)."""
     if origin is None:
@@ -816,19 +781,6 @@ def is_foreign(origin: bytes | None) -> bool:
     host = origin.partition(b"://")[2]
     name = host.rpartition(b":")[0] if host.rpartition(b":")[2].isdigit() else host
     return name not in _LOCAL
-
-
-def _key_of(post: "_Post", asked: Asked) -> tuple[str, ...]:
-    """Whose requests share a legacy session: one credential's, for one user and one run."""
-    caller = post.caller
-    run = caller.invocation or dict(post.head.hints).get("ringfence-invocation", "")
-    principal = caller.runtime.principal
-    return (
-        caller.credential,
-        "" if principal is None else repr(principal),
-        run,
-        asked.said(request.CAPABILITIES).decode("utf-8", "replace"),
-    )
 
 
 async def _until_gone(going: Going) -> None:

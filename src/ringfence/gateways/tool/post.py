@@ -1,0 +1,62 @@
+"""One POST to the tool gateway: what is known of it, and what the path and a server get of it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ringfence.domain.tool import ToolKey, ToolServer
+from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.gateways.head import Head
+from ringfence.gateways.tool.ask import Ask
+from ringfence.protocols.mcp import request
+from ringfence.protocols.mcp.request import Asked
+from ringfence.protocols.mcp.version import Era
+from ringfence.transport.http import Request, Response
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """One POST and what is known of it."""
+
+    caller: Caller
+    request: Request
+    response: Response
+    head: Head
+    server: str
+    view: Sequence[ToolServer]
+    hold: Hold
+
+
+def knock_of(post: Post, ask: Ask, key: ToolKey) -> ToolKnock:
+    """A request as the path takes it."""
+    asked = ask.asked
+    method = asked.message.method
+    return ToolKnock(
+        caller=ask.caller,
+        key=key,
+        arguments=asked.arguments if method == "tools/call" else asked.part_of_params,
+        operation=method,
+        hints=(*post.head.hints, *asked.hints),
+        call_id=asked.call_id,
+        client=post.head.client,
+    )
+
+
+def era_of(post: Post, asked: Asked) -> Era:
+    """The era that its head and its body state together."""
+    stated = post.request.header(b"mcp-protocol-version") or b""
+    return request.era_of(asked, stated.decode("latin-1"))
+
+
+def key_of(post: Post, asked: Asked) -> tuple[str, ...]:
+    """Whose requests share a legacy session: one credential's, for one user and one run."""
+    caller = post.caller
+    run = caller.invocation or dict(post.head.hints).get("ringfence-invocation", "")
+    principal = caller.runtime.principal
+    return (
+        caller.credential,
+        "" if principal is None else repr(principal),
+        run,
+        asked.said(request.CAPABILITIES).decode("utf-8", "replace"),
+    )
