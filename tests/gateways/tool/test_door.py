@@ -58,26 +58,6 @@ def test_a_tool_out_of_scope_is_not_listed_and_its_call_tells_the_model_why() ->
     play(scene, tools=("crm__echo", "crm__add"))
 
 
-def test_two_clients_never_see_each_others_state() -> None:
-    async def scene(world: World) -> None:
-        one, two = world.client(), world.client()
-        await one.begin()
-        await two.begin()
-        assert [text_of(await one.legacy("tools/call", called("counter"))) for _ in "ab"] == [
-            "1",
-            "2",
-        ]
-        assert text_of(await two.legacy("tools/call", called("counter"))) == "1"
-        stranger = world.client(name="other")
-        stranger.session = one.session
-        assert (await stranger.legacy("tools/list"))["status"] == 404
-        away = world.client("/mcp")
-        away.session = one.session
-        assert (await away.legacy("tools/list"))["status"] == 404
-
-    play(scene)
-
-
 def test_a_session_that_the_server_has_forgotten_is_begun_again_and_only_that_one() -> None:
     async def scene(world: World) -> None:
         client = world.client("/mcp")
@@ -127,17 +107,6 @@ def test_a_web_page_of_another_place_may_not_ask() -> None:
     play(scene)
     assert not is_foreign(b"http://[::1]:80")
     assert is_foreign(b"null")
-
-
-def test_a_server_that_is_not_the_agents_is_refused_like_one_that_there_is_not() -> None:
-    async def scene(world: World) -> None:
-        foreign = await world.client("/mcp/files").begin()
-        unknown = await world.client("/mcp/none").begin()
-        assert (foreign["status"], unknown["status"]) == (403, 403)
-        said = [str(each["error"]["message"]) for each in (foreign, unknown)]
-        assert said[0].replace("files", "none") == said[1]
-
-    play(scene, Plan(name="crm"), Plan(name="files"), tools=("crm__*",))
 
 
 def test_a_modern_head_that_does_not_fit_its_body_is_refused() -> None:

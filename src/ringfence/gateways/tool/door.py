@@ -4,14 +4,11 @@ It translates and decides nothing: what may happen is asked of `ToolPath` and th
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, final
 
-from ringfence.decisions import reason as reasons
-from ringfence.decisions.scope import servers_in_scope
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
-from ringfence.domain.tool import ToolKey, ToolServer
+from ringfence.domain.tool import ToolServer
 from ringfence.domain.verdict import Code, Deny, Reason, Throttle
 from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.approval import Approvals
@@ -33,22 +30,21 @@ from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.background import background, settled
 from ringfence.gateways.tool.built_in import BuiltInCalls
 from ringfence.gateways.tool.call import ToolCall
-from ringfence.gateways.tool.channel import Channel
 from ringfence.gateways.tool.courier import Courier, failed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.held import HeldClients
-from ringfence.gateways.tool.listing import Lists, View, Way
+from ringfence.gateways.tool.listing import Lists, View
 from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON, Outlet
 from ringfence.gateways.tool.post import Post, era_of, key_of, knock_of
+from ringfence.gateways.tool.reach import Reach, in_view
 from ringfence.gateways.tool.rounds import Suspended, Waiting
-from ringfence.gateways.tool.server import ToolLink, ToolLinks, opened
+from ringfence.gateways.tool.server import ToolLink, ToolLinks
 from ringfence.gateways.tool.session import Session, Sessions
 from ringfence.gateways.tool.subscription import Open, Subscriptions
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import message, request, translation
-from ringfence.protocols.mcp import name as names
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.listing import MEMBER
 from ringfence.protocols.mcp.message import Kind, Message
@@ -58,8 +54,6 @@ from ringfence.protocols.mcp.version import LEGACY, Era
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Request, Response, Work
 from ringfence.transport.work import until_over
-
-_LOG = logging.getLogger(__name__)
 
 PATH: Final = b"/mcp"
 _REQUEST_BYTES: Final = 16 * 1024 * 1024
@@ -100,7 +94,6 @@ class ToolDoor:
         """`secret` makes unguessable names and `nonce` random bytes for a seal."""
         self._path = path
         self._links = links
-        self._registry = registry
         self._finish = finish
         self._clock = clock
         self._allowance = allowance or Allowance()
@@ -109,6 +102,9 @@ class ToolDoor:
         self._waiting = Waiting()
         self._lists = Lists(path=path, registry=registry, sealer=sealer, clock=clock, nonce=nonce)
         self._subscriptions = Subscriptions(clock, path.inspections.shows_secret)
+        self._reach = Reach(
+            links=links, lists=self._lists, registry=registry, subscriptions=self._subscriptions
+        )
         self._greetings = Greetings()
         self._held = HeldClients(path, approvals, clock)
         self._built_in = BuiltInCalls(path, self._held, authority, clock)
@@ -137,7 +133,7 @@ class ToolDoor:
             response.send(403, [JSON], errors.document(b"", errors.REFUSED, _FOREIGN))
             return None
         server = request.path[len(PATH) + 1 :].decode("latin-1")
-        view = self._in_view(caller, server)
+        view = in_view(caller, server)
         if isinstance(view, Reason):
             self._deny(caller, request, response, view)
             return None
@@ -211,20 +207,6 @@ class ToolDoor:
             await session.close()
         await self._links.close()
         await settled()
-
-    # What is in view
-
-    def _in_view(self, caller: Caller, server: str) -> Sequence[ToolServer] | Reason:
-        """The servers that an address shows to this agent."""
-        runtime = caller.runtime
-        found = servers_in_scope(runtime.organisation, runtime.tools)
-        if not server:
-            return found
-        view = [each for each in found if each.name == server]
-        if not view:
-            known = [each.name for each in found]
-            return reasons.out_of_scope(runtime.agent, "tool server", server, known)
-        return view
 
     # Messages
 
@@ -356,16 +338,20 @@ class ToolDoor:
         if isinstance(resumed, int):
             return self._guarded(post, asked, self._hand_over(post, asked, resumed))
         if resumed is not None:
-            home = self._link(post, post.view[0]) if post.server else self._link_named(post, asked)
-            target = self._target(post, asked, home, resumed.channel)
+            home = (
+                self._reach.link(post, post.view[0])
+                if post.server
+                else self._reach.link_named(post, asked)
+            )
+            target = self._reach.target(post, asked, home, resumed.channel)
             return self._begin(post, ask, target, resumed)
-        link = self._link_of(post, asked)
+        link = self._reach.link_of(post, asked)
         if link is None:
             return self._guarded(post, asked, self._seek(post, ask))
         era = link.era_at_once(Era.MODERN)
         if era is Era.MODERN and self._is_known(link) and not self._home(post, asked, link):
             return self._begin(
-                post, ask, self._target(post, asked, link, link.modern(key_of(post, asked)))
+                post, ask, self._reach.target(post, asked, link, link.modern(key_of(post, asked)))
             )
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
@@ -391,13 +377,13 @@ class ToolDoor:
         return found
 
     async def _discover(self, post: Post, asked: Asked) -> None:
-        ways = await self._ways(post, asked, Era.MODERN, None)
+        ways = await self._reach.ways(post, asked, Era.MODERN, None)
         meta = {key: asked.said(key) for key in asked.meta}
         result = await self._greetings.discovered(ways, meta, is_merged=not post.server)
         post.response.send(200, [JSON], self._shown(asked, result))
 
     async def _subscribe(self, post: Post, asked: Asked) -> None:
-        ways = await self._ways(post, asked, Era.MODERN, None)
+        ways = await self._reach.ways(post, asked, Era.MODERN, None)
         outlet = Outlet(post.response, (), self._clock.monotonic_us())
         await self._subscriptions.run(asked, ways, outlet)
 
@@ -424,12 +410,12 @@ class ToolDoor:
         if method in {"resources/subscribe", "resources/unsubscribe"}:
             return self._guarded(post, asked, self._watch(post, asked, session))
         ask = self._ask(post, asked, Era.LEGACY, session)
-        link = self._link_of(post, asked)
+        link = self._reach.link_of(post, asked)
         if link is None:
             return self._guarded(post, asked, self._seek(post, ask))
         channel = session.channels.get(link.server.name)
         if channel is not None and self._is_known(link):
-            return self._begin(post, ask, self._target(post, asked, link, channel))
+            return self._begin(post, ask, self._reach.target(post, asked, link, channel))
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
     async def _initialize(self, post: Post, asked: Asked) -> None:
@@ -444,10 +430,12 @@ class ToolDoor:
         )
         meta = translation.meta_of(introduction, b"")
         if post.server:
-            way = await self._way(post, asked, self._link(post, post.view[0]), Era.LEGACY, session)
+            way = await self._reach.way(
+                post, asked, self._reach.link(post, post.view[0]), Era.LEGACY, session
+            )
             result = await self._greetings.of_one(way, meta, session)
         else:
-            ways = await self._ways(post, asked, Era.LEGACY, session)
+            ways = await self._reach.ways(post, asked, Era.LEGACY, session)
             result = await self._greetings.of_many(ways, meta, session)
         dropped = self.sessions.add(session, self._clock.monotonic_us())
         if dropped is not None:
@@ -458,7 +446,7 @@ class ToolDoor:
     async def _set_level(self, post: Post, asked: Asked, session: Session) -> None:
         session.level = asked.part("level")
         result = b"{}"
-        for way in await self._ways(post, asked, Era.LEGACY, session):
+        for way in await self._reach.ways(post, asked, Era.LEGACY, session):
             if way.channel.era is Era.LEGACY and b'"logging"' in way.channel.capabilities:
                 reply = await self._lists.forwarded(way, asked)
                 result = reply.result
@@ -467,7 +455,7 @@ class ToolDoor:
     async def _watch(self, post: Post, asked: Asked, session: Session) -> None:
         uri = asked.text("uri")
         is_begun = asked.message.method == "resources/subscribe"
-        ways = await self._ways(post, asked, Era.LEGACY, session)
+        ways = await self._reach.ways(post, asked, Era.LEGACY, session)
         ways = self._lists.open_to(post.caller, ways, asked.message.method)
         result, fault = b"", McpError(errors.INVALID_PARAMS, "no server has this resource")
         for way in ways:
@@ -563,45 +551,6 @@ class ToolDoor:
 
         return guarded()
 
-    def _link(self, post: Post, server: ToolServer) -> ToolLink:
-        link = self._links.find(post.caller.runtime.organisation, server.name)
-        if link is None:
-            raise McpError(errors.INTERNAL, "the tool server was removed")
-        return link
-
-    def _link_named(self, post: Post, asked: Asked) -> ToolLink:
-        """The server of a merged name. Raises McpError for one that is not in view."""
-        name = names.server_of(asked.name)
-        for server in post.view:
-            if server.name == name:
-                return self._link(post, server)
-        raise McpError(errors.INVALID_PARAMS, f"there is no `{asked.name[:100]}` here")
-
-    def _link_of(self, post: Post, asked: Asked) -> ToolLink | None:
-        """The server that a request is for; None if that must be found out, or if it is us."""
-        if built_in.called_by(asked) is not None:
-            return None
-        if post.server:
-            return self._link(post, post.view[0])
-        if asked.message.method in {"tools/call", "prompts/get"}:
-            return self._link_named(post, asked)
-        if len(post.view) == 1:
-            return self._link(post, post.view[0])
-        return None
-
-    def _target(self, post: Post, asked: Asked, link: ToolLink, channel: Channel) -> Target:
-        """What a request is about, as its server and as the path know it."""
-        method, server = asked.message.method, link.server.name
-        name = asked.name
-        if method == "tools/call":
-            found = self._lists.named(link, name, is_merged=not post.server)
-            if found is not None:
-                return Target(link=link, channel=channel, name=found.dispatched, key=found.key)
-        if not post.server and method in {"tools/call", "prompts/get"}:
-            name = names.own(name, ())
-        key = ToolKey(server=server, name=name if method == "tools/call" else method)
-        return Target(link=link, channel=channel, name=name, key=key)
-
     def _is_known(self, link: ToolLink) -> bool:
         return bool(link.listed)
 
@@ -613,10 +562,10 @@ class ToolDoor:
             if home:
                 await self._hand_over(post, ask.asked, home)
                 return
-        way = await self._way(post, ask.asked, link, ask.era, ask.session)
+        way = await self._reach.way(post, ask.asked, link, ask.era, ask.session)
         if ask.asked.message.method == "tools/call":
             await self._lists.known(way)
-        target = self._target(post, ask.asked, link, way.channel)
+        target = self._reach.target(post, ask.asked, link, way.channel)
         await _until_gone(self._begin(post, ask, target))
 
     async def _seek(self, post: Post, ask: Ask) -> None:
@@ -625,9 +574,9 @@ class ToolDoor:
         if ours is not None:
             await self._built_in.call(ask, knock_of(post, ask, ours))
             return
-        ways = await self._ways(post, ask.asked, ask.era, ask.session)
+        ways = await self._reach.ways(post, ask.asked, ask.era, ask.session)
         way = await self._lists.home_of(ways, ask.asked)
-        target = self._target(post, ask.asked, way.link, way.channel)
+        target = self._reach.target(post, ask.asked, way.link, way.channel)
         await _until_gone(self._begin(post, ask, target))
 
     def _begin(
@@ -638,7 +587,7 @@ class ToolDoor:
         begun = self._path.begin(knock)
 
         async def finish(ticket: ToolTicket, unfinished: Unfinished) -> Inspected:
-            courier = Courier(ask, target, lambda key: self._reach(post, ask, key))
+            courier = Courier(ask, target, lambda key: self._reach.other(post, ask, key))
             return await self._finish.finish(knock, ticket, unfinished, courier)
 
         if isinstance(begun, ToolTicket):
@@ -681,18 +630,8 @@ class ToolDoor:
         elif isinstance(found, RefusedAction):
             self._say_refused(ask, found, outlet)
 
-    async def _reach(self, post: Post, ask: Ask, key: ToolKey) -> Target:
-        """The way to another tool, for the client of a call that needs it."""
-        link = self._links.find(post.caller.runtime.organisation, key.server)
-        if link is None:
-            raise McpError(errors.INTERNAL, "the tool server was removed")
-        way = await self._way(post, ask.asked, link, ask.era, ask.session)
-        found = self._registry.find(post.caller.runtime.organisation.id, key)
-        name = key.name if found is None else found.dispatched
-        return Target(link=link, channel=way.channel, name=name, key=key)
-
     async def _list(self, post: Post, asked: Asked, era: Era, session: Session | None) -> None:
-        ways = await self._ways(post, asked, era, session)
+        ways = await self._reach.ways(post, asked, era, session)
         view = View(ways=ways, is_merged=not post.server, era=era)
         method, cursor = asked.message.method, asked.text("cursor")
         if method == "tools/list":
@@ -703,45 +642,6 @@ class ToolDoor:
         if session is not None and any(way.link.is_streaming for way in ways):
             outlet.open()
         outlet.answer(self._shown(asked, result))
-
-    async def _ways(self, post: Post, asked: Asked, era: Era, session: Session | None) -> list[Way]:
-        """The channels to every server in view; of several, those that can be reached."""
-        links = [self._link(post, server) for server in post.view]
-        if post.server:
-            return [await self._way(post, asked, links[0], era, session)]
-        found = await asyncio.gather(
-            *(self._way(post, asked, link, era, session) for link in links),
-            return_exceptions=True,
-        )
-        ways: list[Way] = []
-        for link, way in zip(links, found, strict=True):
-            if isinstance(way, (RingfenceError, McpError, FailedError)):
-                _LOG.warning("%s is left out of the view: %s", link.server.name, way)
-            elif isinstance(way, BaseException):
-                raise way
-            else:
-                ways.append(way)
-        return ways
-
-    async def _way(
-        self, post: Post, asked: Asked, link: ToolLink, era: Era, session: Session | None
-    ) -> Way:
-        """The channel of this client to a server."""
-        name = link.server.name
-        if session is not None:
-            meta = translation.meta_of(session.introduction, session.level)
-            known = session.channels.get(name)
-            if known is None:
-                known = session.channels[name] = await opened(link, session.introduction)
-                self._subscriptions.joined(session, link, known)
-            return Way(link=link, channel=known, meta=meta)
-        meta = {key: asked.said(key) for key in asked.meta if key.startswith(request.META)}
-        if await link.era(era) is Era.MODERN:
-            channel = link.modern(key_of(post, asked))
-            return Way(link=link, channel=channel, meta=meta)
-        channel = link.shared(key_of(post, asked), translation.introduction_of(asked))
-        await channel.open()
-        return Way(link=link, channel=channel)
 
     # Refusals
 
