@@ -14,23 +14,20 @@ from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, Unfinished
+from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_finish import ToolFinish
-from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_registry import ToolRegistry
-from ringfence.enforcement.tool_ticket import ToolTicket
-from ringfence.gateways.answer import answer_refusal, client_of, own_headers
+from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.head import Head
 from ringfence.gateways.model.buffer import read_request, request_at_once
 from ringfence.gateways.tool import built_in, said
-from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, owner_of
+from ringfence.gateways.tool.ask import Ask, Means, owner_of
 from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.background import background, settled
+from ringfence.gateways.tool.begin import Beginning, Going
 from ringfence.gateways.tool.built_in import BuiltInCalls
-from ringfence.gateways.tool.call import ToolCall
-from ringfence.gateways.tool.courier import Courier, failed
+from ringfence.gateways.tool.courier import failed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.held import HeldClients
 from ringfence.gateways.tool.listing import Lists, View
@@ -52,7 +49,7 @@ from ringfence.protocols.mcp.request import Asked
 from ringfence.protocols.mcp.sealing import Sealer
 from ringfence.protocols.mcp.version import LEGACY, Era
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Request, Response, Work
+from ringfence.transport.http import Request, Response
 from ringfence.transport.work import until_over
 
 PATH: Final = b"/mcp"
@@ -67,8 +64,6 @@ _LOCAL: Final = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _NOTED: Final = frozenset({"notifications/progress", "notifications/roots/list_changed"})
 """Notifications of a client that its servers get. INVARIANT: what the protocol does not know goes
 to no server, since nobody has decided on it and no record would show it."""
-
-Going = Work | Coroutine[Any, Any, None] | None
 
 
 @final
@@ -94,7 +89,6 @@ class ToolDoor:
         """`secret` makes unguessable names and `nonce` random bytes for a seal."""
         self._path = path
         self._links = links
-        self._finish = finish
         self._clock = clock
         self._allowance = allowance or Allowance()
         self._secret = secret
@@ -110,7 +104,7 @@ class ToolDoor:
         self._built_in = BuiltInCalls(path, self._held, authority, clock)
         self._sealer = sealer
         self._forwarder = forwarder
-        self._means = Means(
+        means = Means(
             path=path,
             clock=clock,
             authority=authority,
@@ -121,6 +115,7 @@ class ToolDoor:
             secret=secret,
             nonce=nonce,
         )
+        self._beginning = Beginning(means=means, finish=finish, held=self._held, reach=self._reach)
 
     @staticmethod
     def serves(path: bytes) -> bool:
@@ -344,13 +339,13 @@ class ToolDoor:
                 else self._reach.link_named(post, asked)
             )
             target = self._reach.target(post, asked, home, resumed.channel)
-            return self._begin(post, ask, target, resumed)
+            return self._beginning.begin(post, ask, target, resumed)
         link = self._reach.link_of(post, asked)
         if link is None:
             return self._guarded(post, asked, self._seek(post, ask))
         era = link.era_at_once(Era.MODERN)
         if era is Era.MODERN and self._is_known(link) and not self._home(post, asked, link):
-            return self._begin(
+            return self._beginning.begin(
                 post, ask, self._reach.target(post, asked, link, link.modern(key_of(post, asked)))
             )
         return self._guarded(post, asked, self._begin_late(post, ask, link))
@@ -415,7 +410,7 @@ class ToolDoor:
             return self._guarded(post, asked, self._seek(post, ask))
         channel = session.channels.get(link.server.name)
         if channel is not None and self._is_known(link):
-            return self._begin(post, ask, self._reach.target(post, asked, link, channel))
+            return self._beginning.begin(post, ask, self._reach.target(post, asked, link, channel))
         return self._guarded(post, asked, self._begin_late(post, ask, link))
 
     async def _initialize(self, post: Post, asked: Asked) -> None:
@@ -566,7 +561,7 @@ class ToolDoor:
         if ask.asked.message.method == "tools/call":
             await self._lists.known(way)
         target = self._reach.target(post, ask.asked, link, way.channel)
-        await _until_gone(self._begin(post, ask, target))
+        await _until_gone(self._beginning.begin(post, ask, target))
 
     async def _seek(self, post: Post, ask: Ask) -> None:
         """Find the server that a request of the merged view is for; what is ours, is done here."""
@@ -577,58 +572,7 @@ class ToolDoor:
         ways = await self._reach.ways(post, ask.asked, ask.era, ask.session)
         way = await self._lists.home_of(ways, ask.asked)
         target = self._reach.target(post, ask.asked, way.link, way.channel)
-        await _until_gone(self._begin(post, ask, target))
-
-    def _begin(
-        self, post: Post, ask: Ask, target: Target, resumed: Suspended | None = None
-    ) -> Going:
-        """Knock at the path."""
-        knock = knock_of(post, ask, target.key)
-        begun = self._path.begin(knock)
-
-        async def finish(ticket: ToolTicket, unfinished: Unfinished) -> Inspected:
-            courier = Courier(ask, target, lambda key: self._reach.other(post, ask, key))
-            return await self._finish.finish(knock, ticket, unfinished, courier)
-
-        if isinstance(begun, ToolTicket):
-            return ToolCall(self._means, ask, target, begun, finish, resumed)
-        if isinstance(begun, RefusedAction):
-            if resumed is not None:
-                resumed.pending.cancel("it was refused")
-            self._say_refused(ask, begun)
-            return None
-        return self._begun_late(ask, target, knock, begun, finish, resumed)
-
-    async def _begun_late(  # noqa: PLR0913, PLR0917 (a call has these parts)
-        self,
-        ask: Ask,
-        target: Target,
-        knock: ToolKnock,
-        begun: Holdable | Lacking,
-        finish: Finish,
-        resumed: Suspended | None,
-    ) -> None:
-        """Go on with a call that lacks something, or that a person must approve."""
-        outlet: Outlet | None = None
-        found: ToolTicket | Holdable | RefusedAction | None = None
-        try:
-            if isinstance(begun, Lacking):
-                found = await self._path.supply(knock, begun, lambda: ask.response.is_disconnected)
-            else:
-                found = begun
-            if isinstance(found, Holdable):
-                outlet = Outlet(ask.response, (), self._clock.monotonic_us())
-                token = ask.asked.said("progressToken")
-                found = await self._held.wait(knock, found, outlet, token)
-        finally:
-            if not isinstance(found, ToolTicket):
-                ask.hold.leave()
-                if resumed is not None:
-                    resumed.pending.cancel("it was refused")
-        if isinstance(found, ToolTicket):
-            await until_over(ToolCall(self._means, ask, target, found, finish, resumed, outlet))
-        elif isinstance(found, RefusedAction):
-            self._say_refused(ask, found, outlet)
+        await _until_gone(self._beginning.begin(post, ask, target))
 
     async def _list(self, post: Post, asked: Asked, era: Era, session: Session | None) -> None:
         ways = await self._reach.ways(post, asked, era, session)
@@ -656,13 +600,6 @@ class ToolDoor:
         refused = self._path.refuse(post.caller, Deny(reason=why), attempted)
         raw, status = said.refusal(asked, refused, era_of(post, asked))
         post.response.send(status, [JSON], raw)
-
-    def _say_refused(self, ask: Ask, refused: RefusedAction, outlet: Outlet | None = None) -> None:
-        if not ask.response.is_disconnected:
-            headers = own_headers(refused.invocation, refused.action)
-            (outlet or Outlet(ask.response, headers, 0)).answer(
-                *said.refusal(ask.asked, refused, ask.era)
-            )
 
     def _deny(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
         path = request.path[:200].decode("latin-1")
