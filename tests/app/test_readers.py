@@ -22,4 +22,4 @@ def test_a_stored_request_of_each_dialect_is_readable(dialect: Dialect) -> None:
 
 
 def test_only_embeddings_have_nothing_to_read() -> None:
-    assert set(Dialect) - {Dialect(name) for name in readers()} == {Dialect.EMBEDDINGS}
+    assert {each.value for each in Dialect} - readers().keys() == {Dialect.EMBEDDINGS.value}

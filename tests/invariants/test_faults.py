@@ -310,8 +310,8 @@ def test_while_a_shared_store_is_away_an_agent_goes_on_only_if_its_rule_says_so(
         # With a database it is a worker's, also of a plane with one.
         assert ("warning.raised", "worker_failing") in warned(events)
         text = "\n".join(installed.lines)
-        # Once for each of the two processes.
-        assert text.count("the ledger cannot be written; calls are refused") == 2
+        # Once for each process that has tried to write meanwhile: the worker, perhaps the plane.
+        assert 1 <= text.count("the ledger cannot be written; calls are refused") <= 2
 
     asyncio.run(story())
 
@@ -336,7 +336,7 @@ def test_what_a_journal_kept_is_on_record_also_if_the_process_is_killed_meanwhil
                 postgresql.start()
             made = there.journal.total
         async with plane(installed) as again:
-            assert again.workers.readiness() == ""
+            await until(lambda: again.workers.readiness() == "")
         events = whole(installed)
         outcomes = [each for each in events if isinstance(each, Outcome)]
         assert len(outcomes) == made == 3

@@ -374,6 +374,15 @@ QUERIES = [
     "agents/triage/tokens",
     "agents/triage",
     "agents/triage/reliability",
+    "agents/triage/reach",
+    "policies",
+    "policies/tools",
+    "policies/explain?agent=triage&resource=small",
+    "policies/replay?since_us=0",
+    "tools",
+    "tools/changes",
+    "tools/lint",
+    "tools/stats",
     "approvals",
     "approvals?after=apr_acme2",
     "approvals?state=pending",
@@ -424,8 +433,18 @@ def test_no_listing_search_or_figure_holds_anything_of_the_other(shared: Plane, 
 def test_every_listing_of_the_api_is_in_that_matrix() -> None:
     asked = {re.sub(r"triage|viewer", "{name}", each.partition("?")[0]) for each in QUERIES}
     reading = {each for each in ROUTES if each.method == "GET" and "{id}" not in each.path}
-    asked.add("audit/proof")  # of one event; see below
+    asked |= {"audit/proof", "tools/history"}  # of one event and of one tool; see below
     assert {each.path.removeprefix("/") for each in reading} == {each.lstrip("/") for each in asked}
+
+
+def test_no_history_is_given_of_a_foreign_tool(shared: Plane) -> None:
+    key_ = shared.key(Role.ADMIN, organisation="evil")
+    foreign, nobodys = (
+        shared.ask("GET", f"tools/history?name={name}", key=key_)
+        for name in ("crm__acme1", "crm__nobody1")
+    )
+    assert foreign.code == "tool_unknown"
+    same(foreign, nobodys, "crm__acme1", "crm__nobody1")
 
 
 def test_no_proof_is_given_of_a_foreign_event(shared: Plane) -> None:

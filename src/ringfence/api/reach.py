@@ -97,7 +97,7 @@ def _resources(
 ) -> Iterator[tuple[ActionKind, str]]:
     """Everything in scope by name; hosts and commands as the patterns that they are."""
     scope = agent.scope
-    yield from ((ActionKind.MODEL_CALL, each) for each in sorted(scope.models))
+    yield from ((ActionKind.MODEL_CALL, each) for each in _models(organisation, agent))
     for name in sorted(tools):
         if server_of(name) in organisation.tools and within(name, [scope.tools]):
             yield ActionKind.TOOL_CALL, name
@@ -172,9 +172,13 @@ def _credential(organisation: Organisation, kind: ActionKind, name: str) -> str:
     return ""
 
 
+def _models(organisation: Organisation, agent: Agent) -> list[str]:
+    return sorted(agent.scope.models & organisation.models.keys())
+
+
 def _hosted(organisation: Organisation, agent: Agent, gate: str) -> Iterator[Right]:
     """What providers run for the agent's models, out of our sight."""
-    for model in sorted(agent.scope.models):
+    for model in _models(organisation, agent):
         for tool in sorted(organisation.models[model].hosted_tools):
             yield Right(
                 kind=ActionKind.MODEL_CALL,
