@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+from tests.enforcement.test_lack import LACKING, ScriptedSupplier
 from tests.enforcement.workshop import Workshop, shop
 from tests.gateways.world import code_of
 
@@ -7,6 +9,7 @@ from ringfence.domain.agent import Limits
 from ringfence.domain.verdict import Code, Deny, Reason, Stop
 from ringfence.enforcement.action_path import verdict
 from ringfence.enforcement.refusal import RefusedAction
+from ringfence.enforcement.tool_ticket import ToolTicket
 
 
 def test_calls_of_every_door_share_one_run_and_its_end() -> None:
@@ -35,6 +38,25 @@ def test_a_refusal_of_a_tool_is_recorded_in_its_run_with_what_was_asked() -> Non
         assert refusal.invocation == refused.invocation != ""
         assert workshop.ledger.bodies[f"Refusal {refusal.action}"] == b'{"id":1}'
         assert workshop.ledger.changes == ["invocation.opened"]
+
+    asyncio.run(story())
+
+
+def test_who_may_wait_begins_once_what_was_lacking_is_supplied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        supplier = ScriptedSupplier()
+        workshop = Workshop(supplier=supplier)
+        assert isinstance(await workshop.path.begun(workshop.knock()), ToolTicket)
+        assert supplier.asked == []
+        invocations = workshop.world.worker.invocations
+        join, lacking = invocations.join_tool, iter([LACKING])
+        monkeypatch.setattr(
+            invocations, "join_tool", lambda *facts: next(lacking, None) or join(*facts)
+        )
+        assert isinstance(await workshop.path.begun(workshop.knock()), ToolTicket)
+        assert supplier.asked == [LACKING]
 
     asyncio.run(story())
 

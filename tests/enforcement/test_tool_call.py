@@ -19,7 +19,6 @@ from ringfence.domain.tool_rule import ToolRules
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Code, Deny, Reason, Stop, Throttle
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.refusal import RefusedAction
@@ -55,10 +54,7 @@ class Held:
     async def again(self, held: Approval, **more: Any) -> object:  # noqa: ANN401 (fields)
         """The same call with its approval, as a door makes it."""
         knock = msgspec.structs.replace(self.knock, approval=held.id, **more)
-        lacking = self.workshop.path.begin(knock)
-        if not isinstance(lacking, Lacking):
-            return lacking
-        return await self.workshop.path.supply(knock, lacking)
+        return await self.workshop.path.begun(knock)
 
 
 def refused(found: object) -> Reason:

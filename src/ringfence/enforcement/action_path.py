@@ -138,6 +138,13 @@ class ActionPath(ABC, Generic[K, B]):
         self._meter.decided(self._clock.monotonic_us() - began_us)
         return begun
 
+    async def begun(
+        self, knock: K, is_gone: Callable[[], bool] = lambda: False
+    ) -> B | RefusedAction:
+        """Begin, and supply what is lacking: `begin` for a door that may wait."""
+        begun = self.begin(knock)
+        return await self.supply(knock, begun, is_gone) if isinstance(begun, Lacking) else begun
+
     async def supply(
         self, knock: K, lacking: Lacking, is_gone: Callable[[], bool] = lambda: False
     ) -> B | RefusedAction:

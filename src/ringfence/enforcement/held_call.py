@@ -10,7 +10,6 @@ from ringfence.domain.approval import Approval, ApprovalState
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Approvals
-from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, unheld
 from ringfence.enforcement.tool_ticket import ToolTicket
@@ -71,9 +70,7 @@ class HeldCalls:
     ) -> ToolTicket | RefusedAction:
         """Decide everything anew, and use the approval up; whatever it says is obeyed."""
         knock = msgspec.structs.replace(knock, approval=approval.id)
-        begun = self._path.begin(knock)
-        if isinstance(begun, Lacking):
-            begun = await self._path.supply(knock, begun, is_gone)
+        begun = await self._path.begun(knock, is_gone)
         if isinstance(begun, Holdable):  # what was approved asks for more by now
             return self._path.turn_away(knock, rule.unusable(approval), held.live)
         return begun

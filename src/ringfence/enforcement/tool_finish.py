@@ -18,7 +18,6 @@ from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import FollowUp, Postcondition, Remedy, ToolFailure
 from ringfence.domain.verdict import Code
-from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, Unfinished
 from ringfence.enforcement.tool_inspection import Inspected, stopped
@@ -162,9 +161,7 @@ class ToolFinish:
             about=course.ticket.action,
         )
         path = self._path
-        begun = path.begin(knock)
-        if isinstance(begun, Lacking):
-            begun = await path.supply(knock, begun)
+        begun = await path.begun(knock)
         if isinstance(begun, RefusedAction | Holdable):
             return None
         await asyncio.wait((begun.durable,))

@@ -20,7 +20,6 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.held_call import HeldCalls, Pending
-from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
@@ -200,9 +199,7 @@ class ActionDoor:
     async def _begun(
         self, knock: ToolKnock, wait_s: float, is_gone: Callable[[], bool]
     ) -> ToolTicket | RefusedAction | Pending:
-        begun = self._path.begin(knock)
-        if isinstance(begun, Lacking):
-            begun = await self._path.supply(knock, begun, is_gone)
+        begun = await self._path.begun(knock, is_gone)
         if not isinstance(begun, Holdable):
             return begun
         return await self._held.pursue(knock, begun, wait_s, is_gone)

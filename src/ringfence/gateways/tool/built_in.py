@@ -10,7 +10,6 @@ from ringfence.domain.tool import ToolKey
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.built_in import DEFINITIONS
-from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
@@ -69,9 +68,7 @@ class BuiltInCalls:
     async def _begun(
         self, ask: Ask, knock: ToolKnock, outlet: Outlet
     ) -> ToolTicket | RefusedAction | None:
-        begun = self._path.begin(knock)
-        if isinstance(begun, Lacking):
-            begun = await self._path.supply(knock, begun, lambda: ask.response.is_disconnected)
+        begun = await self._path.begun(knock, lambda: ask.response.is_disconnected)
         if not isinstance(begun, Holdable):
             return begun
         return await self._held.wait(knock, begun, outlet, ask.asked.said("progressToken"))
