@@ -97,3 +97,11 @@ class Beginning:
             (outlet or Outlet(ask.response, headers, 0)).answer(
                 *said.refusal(ask.asked, refused, ask.era)
             )
+
+
+async def until_gone(going: Going) -> None:
+    """Wait until an answer that was begun has ended."""
+    if isinstance(going, Coroutine):
+        await going
+    elif going is not None:
+        await until_over(going)

@@ -10,6 +10,8 @@ from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.tool_call import ToolKnock
 from ringfence.gateways.head import Head
 from ringfence.gateways.tool.ask import Ask
+from ringfence.gateways.tool.session import Session
+from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import request
 from ringfence.protocols.mcp.request import Asked
 from ringfence.protocols.mcp.version import Era
@@ -26,6 +28,20 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     view: Sequence[ToolServer]
     hold: Hold
+
+
+def ask_of(post: Post, asked: Asked, era: Era, session: Session | None = None) -> Ask:
+    """A request as the rest of the door takes it."""
+    return Ask(
+        request=post.request,
+        response=post.response,
+        caller=post.caller,
+        asked=asked,
+        era=era,
+        session=session,
+        hold=post.hold,
+        mirrored=heads.mirrored(post.request.headers) if era is Era.MODERN else (),
+    )
 
 
 def knock_of(post: Post, ask: Ask, key: ToolKey) -> ToolKnock:

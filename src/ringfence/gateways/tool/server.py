@@ -68,6 +68,11 @@ class ToolLink:
         return Era.MODERN if self.speaks_modern else Era.LEGACY
 
     @property
+    def is_known(self) -> bool:
+        """Whether its tools were ever listed here."""
+        return bool(self.listed)
+
+    @property
     def keeps_state(self) -> bool:
         """Whether modern requests of one client share something here, as far as is known."""
         return self._is_apart or self.speaks_modern is False
