@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-Prefix = Literal["org", "team", "user", "agt", "crd", "key", "inv", "act", "log", "apr", "grt", "sbx"]
+Prefix = Literal[
+    "org", "team", "user", "agt", "crd", "key", "inv", "act", "log", "apr", "grt", "sbx"
+]
 
 _VERSION_7 = 0x7 << 76
 _VARIANT_RFC = 0b10 << 62
