@@ -6,10 +6,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 from tests.api.event import intent
-from tests.api.plane import Answer, Plane
+from tests.api.plane import OWNER, Answer, Plane
+from tests.decisions.test_approval import BINDING
+from tests.decisions.test_approval import held as call_held
 
 from ringfence.api.application import create_app
 from ringfence.api.erasure import EraseOrder, HoldOrder
+from ringfence.domain.approval import ApprovalState
 from ringfence.stores.hold import FileHolds, Hold
 
 
@@ -57,8 +60,8 @@ def test_a_hold_within_a_tree_covers_what_is_below_it(told: Plane) -> None:
     assert held(told, "invocation:inv_2") == 204
     for meant in ({"action": "act_3"}, {"invocation": "inv_3"}, {"invocation": "inv_1"}):
         assert erased(told, **meant).code == "legal_hold"
-    assert erased(told, action="act_4").json() == {"actions": 1, "bodies": 1}
-    assert erased(told, action="act_1").json() == {"actions": 1, "bodies": 1}
+    assert erased(told, action="act_4").json() == {"actions": 1, "bodies": 1, "held_calls": 0}
+    assert erased(told, action="act_1").json() == {"actions": 1, "bodies": 1, "held_calls": 0}
 
 
 def test_a_hold_that_is_placed_while_an_erasure_is_prepared_still_holds(told: Plane) -> None:
@@ -81,3 +84,61 @@ def test_a_hold_that_is_placed_while_an_erasure_is_prepared_still_holds(told: Pl
     assert [note.what for note in told.notes] == []
     told.app = create_app(told.context)
     assert told.ask("GET", "audit/holds").json()["items"] != []
+
+
+@pytest.fixture
+def asked(told: Plane) -> Plane:
+    """Calls of the tree that were held: one is still open, one was carried out as `act_4`."""
+    acme, triage = told.acme, told.acme.agents["triage"].id
+    for number, (invocation, user, state) in enumerate(
+        [
+            ("inv_1", "usr_jane", ApprovalState.DENIED),
+            ("inv_3", "", ApprovalState.PENDING),
+            ("inv_9", acme.users[OWNER].id, ApprovalState.EXPIRED),
+            ("inv_8", "", ApprovalState.CONSUMED),
+        ],
+        start=1,
+    ):
+        binding = replace(
+            BINDING,
+            organisation=acme.id,
+            agent=triage,
+            chain=(user, triage) if user else (triage,),
+            user=user,
+            invocation=invocation,
+            root="inv_1" if invocation == "inv_3" else invocation,
+        )
+        made = call_held(id=f"apr_{number}", binding=binding, state=state, expires_us=2**60)
+        told.state.approvals.add(made)
+    used = intent(told, "act_8", invocation="inv_8")
+    used.approval = "apr_4"
+    told.write((used, b"eight"))
+    return told
+
+
+def calls_of(plane: Plane) -> list[str]:
+    return sorted(each.id for each in plane.state.approvals.every(plane.acme.id))
+
+
+def test_held_calls_of_a_tree_are_erased_and_what_is_open_is_withdrawn_first(asked: Plane) -> None:
+    found = erased(asked, invocation="inv_1").json()
+    assert found == {"actions": 4, "bodies": 4, "held_calls": 2}
+    assert calls_of(asked) == ["apr_3", "apr_4"]
+    assert asked.news == [("approval.withdrawn", "apr_2")]
+    assert asked.notes[0].detail["held_calls"] == "2"
+
+
+def test_held_calls_of_a_user_and_of_an_action_are_erased(asked: Plane) -> None:
+    assert erased(asked, user=OWNER).json()["held_calls"] == 1
+    assert calls_of(asked) == ["apr_1", "apr_2", "apr_4"]
+    assert erased(asked, action="act_8").json() == {"actions": 1, "bodies": 1, "held_calls": 1}
+    assert calls_of(asked) == ["apr_1", "apr_2"]
+
+
+def test_a_held_call_on_legal_hold_is_not_erased_and_then_nothing_is(asked: Plane) -> None:
+    holder = asked.context.holds(asked.acme.id)
+    # Nothing but the held call itself belongs to this run.
+    holder.place(Hold(subject="invocation:inv_9", reason="case", actor="user:a", time_us="1"))
+    assert erased(asked, user=OWNER).code == "legal_hold"
+    assert calls_of(asked) == ["apr_1", "apr_2", "apr_3", "apr_4"]
+    assert asked.notes == []

@@ -229,3 +229,34 @@ def test_an_agent_cannot_flood_people_however_fast_it_asks(tmp_path: Path) -> No
         assert isinstance(await other.hold(askings[0]), Deny)
 
     run(story())
+
+
+def test_what_is_erased_is_told_to_who_waits_and_asked_anew(tmp_path: Path) -> None:
+    async def story() -> None:
+        place = Place(tmp_path)
+        held = await place.hold()
+        waiting = asyncio.create_task(place.desk.wait("org_1", held.id, 60))
+        await asyncio.sleep(0.01)
+        assert await place.desk.forget([held]) == 1
+        found = await waiting
+        assert found is None or found.state is ApprovalState.WITHDRAWN
+        assert place.news[-1] == ("approval.withdrawn", held.id)
+        assert place.kept.find("org_1", held.id) is None
+        again = taken(await place.desk.hold(ASKING))
+        assert again.is_new
+
+    run(story())
+
+
+def test_what_was_decided_or_erased_at_another_plane_is_not_taken_up_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        place = Place(tmp_path)
+        first = await place.hold()
+        other = desk(place.clock, SequentialIds(), news=place.news, kept=place.kept)
+        await other.begin()
+        assert await other.forget([first]) == 1
+        assert await place.desk.wait("org_1", first.id, 0) is None
+        place.clock.advance(MINUTE_US)
+        assert taken(await place.desk.hold(ASKING)).is_new
+
+    run(story())

@@ -1,7 +1,7 @@
 """Routes about deleting what was stored: erase bodies, and hold what must not be deleted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from typing import NamedTuple
@@ -12,9 +12,12 @@ from msgspec.structs import replace
 from ringfence.api.audit import user_id
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, Paging, Route
+from ringfence.domain.approval import Approval
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import Change
+from ringfence.domain.event import Change, Intent
+from ringfence.domain.event import Hold as HeldEvent
 from ringfence.domain.organisation import Organisation
+from ringfence.stores.approval import is_held_call
 from ringfence.stores.hold import Hold, Holds, is_held, require_subject, widened
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.query import Filter, Stored
@@ -46,6 +49,8 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 
     actions: int
     bodies: int
+    held_calls: int = 0
+    """Calls that were put before people, with their arguments."""
 
 
 class Subject(NamedTuple):
@@ -54,6 +59,13 @@ class Subject(NamedTuple):
     agent: str
     invocation: str
     root: str
+
+
+class Meant(NamedTuple):
+    """What an order is about: actions in order, each with all whom a hold could name for it."""
+
+    actions: Mapping[str, list[Subject]]
+    calls: Sequence[Approval]
 
 
 class HoldOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,18 +85,23 @@ async def erase_bodies(call: Call[Nothing, EraseOrder]) -> Erased:
     order = call.body
     if order.user is not None:
         order = replace(order, user=await user_id(call.context, organisation.id, order.user))
-    actions = await call.context.scan(
-        organisation.id, partial(_actions, call.context, organisation.id, order)
+    meant = await call.context.scan(
+        organisation.id, partial(_meant, call.context, organisation.id, order)
     )
     subject = call.body.action or call.body.invocation or f"user:{call.body.user}"
-    detail = {"actions": str(len(actions)), "reason": call.body.reason}
+    detail = {
+        "actions": str(len(meant.actions)),
+        "held_calls": str(len(meant.calls)),
+        "reason": call.body.reason,
+    }
     note = _note(call.person.actor, organisation, "bodies.erased", subject, detail)
     async with _still(call.context.holds(organisation.id)) as holds:
-        await asyncio.to_thread(_require_free, call.context, organisation.id, actions, holds)
+        await asyncio.to_thread(_require_free, call.context, organisation.id, meant, holds)
         await call.context.record(note)
-        erase = partial(_erase, call.context, organisation.id, list(actions))
+        calls = await call.context.approvals.forget(meant.calls)
+        erase = partial(_erase, call.context, organisation.id, list(meant.actions))
         bodies = await asyncio.to_thread(erase)
-    return Erased(actions=len(actions), bodies=bodies)
+    return Erased(actions=len(meant.actions), bodies=bodies, held_calls=calls)
 
 
 @asynccontextmanager
@@ -137,26 +154,38 @@ async def list_holds(call: Call[Paging, Nothing]) -> Page[Hold]:
     return Page(items=shown, next=shown[-1].subject if len(rest) > len(shown) else None)
 
 
-def _actions(
-    context: ControlContext, organisation: str, order: EraseOrder
-) -> dict[str, list[Subject]]:
-    """The actions meant, in order and once each, with all whom a hold could name for them."""
+def _meant(context: ControlContext, organisation: str, order: EraseOrder) -> Meant:
+    """What is to be erased."""
     found: dict[str, list[Subject]] = {}
+    named: set[str] = set()
     reader = context.open_ledger()
     try:
         stored = list(_stored(reader, organisation, order))
     finally:
         reader.close()
     for event in (decode(one.leaf) for one in stored):
-        if not isinstance(event, Change):
-            subject = Subject(event.agent, event.invocation, event.root)
-            found.setdefault(event.action, []).append(subject)
-    return found
+        if isinstance(event, Change):
+            continue
+        subject = Subject(event.agent, event.invocation, event.root)
+        found.setdefault(event.action, []).append(subject)
+        if isinstance(event, HeldEvent | Intent) and event.approval:
+            named.add(event.approval)
+    records = context.state.approvals
+    calls = [each for each in records.every(organisation) if _is_meant(each, order, named)]
+    return Meant(actions=found, calls=calls)
 
 
-def _require_free(
-    context: ControlContext, organisation: str, actions: Mapping[str, list[Subject]], holds: Holds
-) -> None:
+def _is_meant(approval: Approval, order: EraseOrder, named: Container[str]) -> bool:
+    """Whether a held call is about what was named, or an event of that says so."""
+    binding = approval.binding
+    if order.user is not None:
+        is_it = order.user in {binding.user, *binding.chain}
+    else:
+        is_it = order.invocation in {binding.invocation, binding.root}
+    return is_it or approval.id in named
+
+
+def _require_free(context: ControlContext, organisation: str, meant: Meant, holds: Holds) -> None:
     """Raises UsageError `legal_hold` if anything of it is held now."""
     reader = context.open_ledger()
     try:
@@ -168,8 +197,9 @@ def _require_free(
             is_held(held, agent=each.agent, invocation=each.invocation, root=each.root)
             for each in subjects
         )
-        for subjects in actions.values()
+        for subjects in meant.actions.values()
     )
+    count += sum(is_held_call(held, each) for each in meant.calls)
     if count:
         raise UsageError(
             "legal_hold",

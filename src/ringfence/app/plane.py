@@ -37,6 +37,7 @@ from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.stores.approval import EndedApprovals
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
@@ -151,7 +152,11 @@ class Plane:
         await self._listen()
         witnesses.start()
         retention = RetentionWork(
-            Retention(self._keys, self._storage), self._clock, self._organisations, self._record
+            Retention(self._keys, self._storage),
+            EndedApprovals(self._stores.state.approvals, self._storage),
+            self._clock,
+            self._organisations,
+            self._record,
         )
         alerts = BudgetAlerts(
             self.workers.budgets, self._record, partial(alert.opened, self._pool, self._secret)

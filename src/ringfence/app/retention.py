@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, final
 
 from ringfence.api.context import ChangeNote
+from ringfence.domain.event import PLANE
 from ringfence.domain.organisation import Organisation
+from ringfence.stores.approval import EndedApprovals
 from ringfence.stores.retention import Deleted, Retention, Term
 from ringfence.transport.clock import Clock
 
@@ -29,12 +31,14 @@ class RetentionWork:
     def __init__(
         self,
         retention: Retention,
+        approvals: EndedApprovals,
         clock: Clock,
         organisations: Callable[[], Sequence[Organisation]],
         record: Record,
     ) -> None:
         """Nothing runs before `run`."""
         self._retention = retention
+        self._approvals = approvals
         self._clock = clock
         self._began_us = clock.now_us() - clock.monotonic_us()
         self._organisations = organisations
@@ -50,11 +54,16 @@ class RetentionWork:
                 _LOG.exception("retention failed; it is tried again")
 
     async def pass_over(self, *, rest_s: float = _REST_S) -> None:
-        """Go over all logs once."""
+        """Go over all logs and held calls once."""
         terms = _terms(self._organisations())
         if not terms or self._has_jumped():
             return
-        steps = self._retention.run(terms, self._clock.now_us())
+        now_us = self._clock.now_us()
+        forgetting = self._approvals.run(terms, now_us)
+        while (forgotten := await asyncio.to_thread(next, forgetting, None)) is not None:
+            await self._tell_forgotten(*forgotten)
+            await asyncio.sleep(rest_s)
+        steps = self._retention.run(terms, now_us)
         while (deleted := await asyncio.to_thread(next, steps, None)) is not None:
             await self._tell(deleted)
             await asyncio.sleep(rest_s)
@@ -71,21 +80,26 @@ class RetentionWork:
         )
         return True
 
+    async def _tell_forgotten(self, organisation: str, count: int) -> None:
+        if count:
+            await self._note(organisation, "approvals", {"held_calls": str(count)})
+
     async def _tell(self, deleted: Mapping[str, Deleted]) -> None:
         for organisation, one in deleted.items():
             spans = ",".join(f"{span.first}-{span.last}" for span in one.events)
             detail = {"bodies": str(one.bodies), "events": spans}
-            await self._record(
-                ChangeNote(
-                    organisation=organisation,
-                    actor="plane",
-                    what="retention.deleted",
-                    subject=one.log,
-                    detail={
-                        name: value for name, value in detail.items() if value not in {"", "0"}
-                    },
-                )
-            )
+            said = {name: value for name, value in detail.items() if value not in {"", "0"}}
+            await self._note(organisation, one.log, said)
+
+    async def _note(self, organisation: str, subject: str, detail: Mapping[str, str]) -> None:
+        note = ChangeNote(
+            organisation=organisation,
+            actor=PLANE,
+            what="retention.deleted",
+            subject=subject,
+            detail=detail,
+        )
+        await self._record(note)
 
 
 def _terms(organisations: Sequence[Organisation]) -> dict[str, Term]:

@@ -213,7 +213,8 @@ def erase(
     with connect(place) as plane:
         answer = plane.post("/audit/erase", {**order, "reason": reason})
     erased = msgspec.json.decode(answer, type=_Erased)
-    hint(f"erased {erased.bodies} messages of {erased.actions} actions")
+    calls = f" and {erased.held_calls} held calls" if erased.held_calls else ""
+    hint(f"erased {erased.bodies} messages of {erased.actions} actions{calls}")
 
 
 @audit.command("hold")
@@ -251,6 +252,7 @@ def hold(
 class _Erased(msgspec.Struct):
     actions: int
     bodies: int
+    held_calls: int
 
 
 @audit.command("rotate-key")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
@@ -157,6 +157,8 @@ class ApprovalDesk:
         found = await asyncio.to_thread(self._records.find, organisation, approval)
         if found is not None and rule.is_over(found, self._clock.now_us()):
             return await self._happen(found, ApprovalEvent.EXPIRE, "approval.expired")
+        if found is None or found.state not in rule.OPEN:
+            await self._ended((organisation, approval))  # elsewhere, perhaps at another plane
         return found
 
     async def consume(self, approval: str, binding: Binding, action: str) -> Approval | Deny:
@@ -174,7 +176,7 @@ class ApprovalDesk:
         if not said:
             return _unknown(approval)
         if isinstance(said[0], Approval):
-            await self._ended(said[0])
+            await self._ended((organisation, approval))
         return said[0]
 
     # For people
@@ -200,6 +202,21 @@ class ApprovalDesk:
         """End every open one that rests on something which is gone."""
         for each in [each for each in self._open.values() if is_void(each)]:
             await self._happen(each, ApprovalEvent.WITHDRAW, "approval.withdrawn")
+
+    async def forget(self, approvals: Collection[Approval]) -> int:
+        """Drop held calls for good, whatever has become of them; how many there were.
+
+        Those that are open are withdrawn first, so that whoever waits is told.
+        """
+        kept: dict[str, list[str]] = {}
+        for each in approvals:
+            if each.state in rule.OPEN:
+                await self._happen(each, ApprovalEvent.WITHDRAW, "approval.withdrawn")
+            kept.setdefault(each.binding.organisation, []).append(each.id)
+        found = 0
+        for organisation, ids in kept.items():
+            found += await asyncio.to_thread(self._records.forget, organisation, ids)
+        return found
 
     async def tidy(self) -> None:
         """Let expire what nobody has answered, and ask the next one to answer what is left."""
@@ -279,11 +296,13 @@ class ApprovalDesk:
             async with self._changed:
                 self._changed.notify_all()
         else:
-            await self._ended(approval)
+            await self._ended(key)
 
-    async def _ended(self, approval: Approval) -> None:
-        self._open.pop((approval.binding.organisation, approval.id), None)
-        self._handed_out.pop(approval.id, None)
+    async def _ended(self, key: tuple[str, str]) -> None:
+        """Know it as open no more; whoever waits for it looks."""
+        self._handed_out.pop(key[1], None)
+        if self._open.pop(key, None) is None:
+            return
         async with self._changed:
             self._changed.notify_all()
 

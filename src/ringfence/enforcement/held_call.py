@@ -1,6 +1,7 @@
 """A tool call that a person must approve, from being held to going on, for every door."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import final
 
 import msgspec
@@ -63,7 +64,9 @@ class HeldCalls:
         if self._approvals is None:
             return approval
         organisation = approval.binding.organisation
-        return await self._approvals.wait(organisation, approval.id, wait_s) or approval
+        found = await self._approvals.wait(organisation, approval.id, wait_s)
+        # What was erased meanwhile can never be approved.
+        return found or replace(approval, state=ApprovalState.WITHDRAWN)
 
     async def go_on(
         self, knock: ToolKnock, held: Holdable, approval: Approval, is_gone: Callable[[], bool]

@@ -36,6 +36,12 @@ class Term:
     body_us: int | None = None
     event_us: int | None = None
 
+    @property
+    def shortest_us(self) -> int | None:
+        """How long what was said is kept: it goes with its event, too."""
+        kept = (self.body_us, self.event_us)
+        return min((each for each in kept if each is not None), default=None)
+
 
 @dataclass(slots=True, kw_only=True)
 class Deleted:
@@ -141,8 +147,7 @@ class _Rules:
 
     def _is_body_past(self, head: _Head) -> bool:
         term = self._terms.get(head.organisation)
-        kept = (term.body_us, term.event_us) if term is not None else ()
-        shortest = min((each for each in kept if each is not None), default=None)
+        shortest = term.shortest_us if term is not None else None
         return shortest is not None and int(head.time_us) < self._now_us - shortest
 
     def _is_held(self, head: _Head) -> bool:

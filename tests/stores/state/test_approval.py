@@ -59,12 +59,29 @@ def test_of_many_who_change_it_at_once_one_is_first(state: StateStore) -> None:
     assert won == [int(found.action)]
 
 
-def test_what_has_ended_long_ago_is_forgotten_and_what_is_open_is_not(state: StateStore) -> None:
-    for number in (1, 2):
+def test_what_has_ended_is_forgotten_and_what_is_open_is_not(state: StateStore) -> None:
+    for number in range(1, 5):
         state.approvals.add(made(number))
-    state.approvals.change("org_1", "apr_1", lambda found: replace(found, state=_DENIED))
-    assert state.approvals.forget(before_us=2) == 1
-    assert [each.id for each in state.approvals.list("org_1")] == ["apr_2"]
+    state.approvals.add(made(1, "org_2"))
+    for number in (1, 3):
+        state.approvals.change(
+            "org_1", f"apr_{number}", lambda found: replace(found, state=_DENIED)
+        )
+    assert [each.id for each in state.approvals.ended("org_1", 3)] == ["apr_1"]
+    assert [each.id for each in state.approvals.ended("org_1", 9, after="apr_1")] == ["apr_3"]
+    assert state.approvals.forget("org_1", ["apr_1", "apr_2", "apr_x"]) == 1
+    assert [each.id for each in state.approvals.every("org_1")] == ["apr_4", "apr_3", "apr_2"]
+    assert state.approvals.find("org_2", "apr_1") is not None
+
+
+def test_many_are_forgotten_and_read_in_pages(state: StateStore) -> None:
+    numbers = range(100, 100 + 450)
+    for number in numbers:
+        state.approvals.add(replace(made(number), state=_DENIED))
+    ids = [f"apr_{number}" for number in numbers]
+    assert [each.id for each in state.approvals.every("org_1")] == ids[::-1]
+    assert state.approvals.forget("org_1", ids) == len(ids)
+    assert list(state.approvals.every("org_1")) == []
 
 
 _DENIED = ApprovalState.DENIED

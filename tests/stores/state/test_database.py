@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.stores.state.database import FILE, Database, open_sqlite
@@ -125,3 +125,27 @@ def test_processes_that_start_together_share_one_store(tmp_path: Path) -> None:
         for database in pool.map(lambda _: open_sqlite(tmp_path), range(8)):
             database.ping()
             database.close()
+
+
+def test_what_is_deleted_is_overwritten_in_the_file_and_beside_it(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path)
+    add_organisation(database, "org_secret_of_jane")
+    with database.write() as connection:
+        connection.execute(delete(organisations))
+    assert b"org_secret_of_jane" in (tmp_path / f"{FILE}-wal").read_bytes()
+    database.overwrite()
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"org_secret_of_jane" not in kept
+    database.close()
+
+
+def test_a_reader_in_its_way_does_not_stop_what_is_deleted(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path)
+    with database.read() as connection:
+        connection.execute(select(organisations)).all()
+        add_organisation(database, "org_1")
+        database.overwrite()
+    add_organisation(database, "org_2")
+    with database.read() as connection:
+        assert len(connection.execute(select(organisations)).all()) == 2
+    database.close()

@@ -1,6 +1,7 @@
 """Approvals: calls that are held until a person has answered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
@@ -9,6 +10,11 @@ from ringfence.decisions.approval import OPEN
 from ringfence.domain.approval import Approval, ApprovalState
 from ringfence.stores.state.database import Database
 from ringfence.stores.state.schema import approvals
+
+_ENDED: Final = sorted(set(ApprovalState) - OPEN)
+
+_AT_ONCE: Final = 200
+"""Rows in one statement."""
 
 Advance = Callable[[Approval], Approval | None]
 """What becomes of a held call; None leaves it as it is."""
@@ -54,6 +60,13 @@ class ApprovalRecords:
             rows = connection.execute(query.order_by(approvals.c.id.desc()).limit(limit)).all()
         return tuple(_read(row) for row in rows)
 
+    def every(self, organisation: str) -> Iterator[Approval]:
+        """All of an organisation, the newest first, a page at a time."""
+        before = ""
+        while some := self.list(organisation, before=before, limit=_AT_ONCE):
+            yield from some
+            before = some[-1].id
+
     def open(self) -> tuple[Approval, ...]:
         """Every held call out of which something can still become, of all organisations."""
         query = select(approvals.c.document).where(approvals.c.state.in_(sorted(OPEN)))
@@ -77,13 +90,36 @@ class ApprovalRecords:
             _write(connection, changed)
             return changed
 
-    def forget(self, before_us: int) -> int:
-        """Drop ended ones that were made before then; how many there were."""
-        gone = delete(approvals).where(
-            approvals.c.created_us < before_us, approvals.c.state.not_in(sorted(OPEN))
+    def ended(self, organisation: str, before_us: int, *, after: str = "") -> tuple[Approval, ...]:
+        """Some of those that have ended and were made before then, by id; `after` is for paging."""
+        query = select(approvals.c.document).where(
+            approvals.c.organisation == organisation,
+            approvals.c.state.in_(_ENDED),
+            approvals.c.created_us < before_us,
+            approvals.c.id > after,
         )
-        with self._database.write() as connection:
-            return connection.execute(gone).rowcount
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(approvals.c.id).limit(_AT_ONCE)).all()
+        return tuple(_read(row) for row in rows)
+
+    def forget(self, organisation: str, ids: Collection[str]) -> int:
+        """Drop those of them that have ended, for good; how many there were.
+
+        INVARIANT: one out of which something can still become is never dropped.
+        """
+        found = 0
+        asked = sorted(ids)
+        for at in range(0, len(asked), _AT_ONCE):
+            gone = delete(approvals).where(
+                approvals.c.organisation == organisation,
+                approvals.c.id.in_(asked[at : at + _AT_ONCE]),
+                approvals.c.state.in_(_ENDED),
+            )
+            with self._database.write() as connection:
+                found += connection.execute(gone).rowcount
+        if found:
+            self._database.overwrite()
+        return found
 
 
 def _one(organisation: str, approval: str) -> Select[tuple[bytes]]:

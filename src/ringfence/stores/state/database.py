@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,10 @@ from ringfence.stores.state import schema
 FILE = "state.db"
 
 _NOUN = "state store"
-_BUSY_S = 5.0
+_BUSY_S = 5
+_OVERWRITING_S = 1
+"""Nobody else can write while SQLite waits for the last reader of an older state."""
+_PATIENCE = "PRAGMA busy_timeout = {}"
 _READS = "ringfence_reads"
 
 
@@ -55,6 +58,24 @@ class Database:
         """Return if the store answers. Raises UnavailableError `store_unavailable`."""
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+
+    def overwrite(self) -> None:
+        """Let go of what was deleted where it still stands beside the tables, as far as we can.
+
+        SQLite's write-ahead log holds older pages until somebody starts it anew. A reader that is
+        in its way leaves them until the next time; a server does this by itself.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        connection = self._engine.raw_connection()
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(_PATIENCE.format(_OVERWRITING_S * 1000))
+                with suppress(sqlite3.OperationalError):
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                cursor.execute(_PATIENCE.format(_BUSY_S * 1000))
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close every connection."""
@@ -154,6 +175,7 @@ def _configure(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> 
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
 
 
 def _begin(connection: Connection) -> None:
