@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from tests.approvals import desk, taken
 from tests.decisions.test_approval import BINDING
 from tests.gateways.world import World, agent, code_of, organisation
@@ -28,8 +29,10 @@ class Here:
         config = organisation(agents={"triage": agent(), "spy": agent("spy")})
         self.world = World(config, clock=clock, approvals=self.desk)
 
-    async def hold(self, agent_id: str = "agt_triage") -> Approval:
-        binding = replace(BINDING, organisation=self.world.config.id, agent=agent_id)
+    async def hold(self, agent_id: str = "agt_triage", chain: tuple[str, ...] = ()) -> Approval:
+        binding = replace(
+            BINDING, organisation=self.world.config.id, agent=agent_id, chain=chain or (agent_id,)
+        )
         asking = Asking(binding=binding, agent_name="triage", reasons=("why",), seconds=600)
         return taken(await self.desk.hold(asking)).approval
 
@@ -83,6 +86,19 @@ def test_the_held_call_of_another_agent_does_not_exist(tmp_path: Path) -> None:
             assert (response.status, code_of(response)) == (404, "not_found")
         [told] = {refusal.decision.message for refusal in here.world.ledger.refusals}
         assert "no held call" in told
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("chain", [("usr_ann", "agt_triage"), ("agt_root", "agt_triage")])
+def test_what_is_held_for_another_user_or_chain_does_not_exist(
+    tmp_path: Path, chain: tuple[str, ...]
+) -> None:
+    async def story() -> None:
+        here = Here(tmp_path)
+        held = await here.hold(chain=chain)
+        response = await here.world.ask(f"{PATH}{held.id}", b"", method="GET")
+        assert (response.status, code_of(response)) == (404, "not_found")
 
     asyncio.run(story())
 

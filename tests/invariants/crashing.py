@@ -47,6 +47,8 @@ POINTS = (
     HASHED,
     HALF_SIGNED,
 )
+APPROVAL_USED = "approval used up, intent not written"
+APPROVED_DURABLE = "approved call durable, not dispatched"
 IN_RECOVERY = (DERIVING, RECOVERING, RECOVERED)
 
 DISPATCHED_S = 0.1
@@ -116,8 +118,11 @@ def install() -> None:
     from ringfence.enforcement.dispatch import Dispatcher  # noqa: PLC0415 (only in that process)
     from ringfence.enforcement.model_call import ModelPath  # noqa: PLC0415 (the same)
     from ringfence.enforcement.settlement import Settlements  # noqa: PLC0415 (the same)
+    from ringfence.enforcement.tool_call import ToolPath  # noqa: PLC0415 (the same)
     from ringfence.stores.ledger.writer import LedgerWriter  # noqa: PLC0415 (the same)
 
+    _before(ToolPath, "_ticket", _approved)
+    _before(ToolPath, "written", lambda _self, ticket: _durable(ticket))
     _before(ModelPath, "_ticket", lambda *_: at(RESERVED))
     _before(ModelPath, "written", lambda *_: at(INTENT_DURABLE))
     _after(Dispatcher, "send", _soon)
@@ -152,6 +157,16 @@ def _install_stores() -> None:
 def _recording(_self: object, event: object, *_: object) -> None:
     if type(event).__name__ == "Outcome":
         at(SETTLED)
+
+
+def _approved(_self: object, knock: Any, *_: object) -> None:  # noqa: ANN401 (a ToolKnock)
+    if knock.consumed:
+        at(APPROVAL_USED)
+
+
+def _durable(ticket: Any) -> None:  # noqa: ANN401 (a ToolTicket)
+    if ticket.intent.approval:
+        at(APPROVED_DURABLE)
 
 
 def _committing(_self: object, batch: Any) -> None:  # noqa: ANN401 (a Batch)

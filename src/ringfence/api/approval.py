@@ -168,6 +168,8 @@ def _objected(objection: Objection, approval: Approval) -> UsageError:
         Objection.OVER: f"this call is {approval.state.value}: nothing can be said to it any more",
         Objection.REQUESTER: "the agent acts for you: somebody else must approve this",
         Objection.AGAIN: "you have approved this already; it needs somebody else too",
+        Objection.NAMELESS: f"{approval.quorum} different people must approve this, each with a "
+        "user key of his own: the operator of this machine may be one of them",
     }
     return UsageError(objection.value, words[objection])
 

@@ -38,6 +38,7 @@ STATUSES = {
     "approval_own": HTTPStatus.FORBIDDEN,
     "approval_again": HTTPStatus.CONFLICT,
     "approval_changed": HTTPStatus.CONFLICT,
+    "approval_nameless": HTTPStatus.FORBIDDEN,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "agent_state": HTTPStatus.CONFLICT,
     "token_revoked": HTTPStatus.CONFLICT,

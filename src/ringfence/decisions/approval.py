@@ -6,7 +6,7 @@ A held call has the life in `TABLE`. Whatever is not in the table does not happe
 import hashlib
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import msgspec
@@ -23,6 +23,8 @@ OPEN_OF_RUN = 20
 """How many calls of one run may wait for people at once, with the runs below it."""
 OPEN_OF_AGENT = 100
 """How many calls of one agent may: what asks more is not answered with care by anybody."""
+OPEN_OF_ORGANISATION = 1_000
+"""How many calls of one organisation may, whatever agents and planes it has."""
 ARGUMENTS_BYTES = 256 * 1024
 """How large the arguments may be that a person is to judge."""
 OPERATOR = "cli"
@@ -68,6 +70,8 @@ class Objection(StrEnum):
     """Nobody approves what is done for himself."""
     AGAIN = "approval_again"
     """One person is one vote."""
+    NAMELESS = "approval_nameless"
+    """Several people are needed, and an operator cannot be told apart from the users."""
 
 
 def fingerprint(binding: Binding) -> str:
@@ -91,8 +95,18 @@ def fingerprint(binding: Binding) -> str:
     return f"sha256:{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()}"
 
 
-def unholdable(binding: Binding, others: Collection[Binding]) -> Reason | None:
-    """Why a call is not put before people; `others` are the calls that wait for them already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How many calls wait for people already, wherever in the installation they were held."""
+
+    of_run: int = 0
+    """Of the same run, with the runs below it."""
+    of_agent: int = 0
+    of_organisation: int = 0
+
+
+def unholdable(binding: Binding, waiting: Waiting) -> Reason | None:
+    """Why a call is not put before people.
 
     INVARIANT: an agent cannot flood the people who answer, nor the place where calls wait.
     """
@@ -104,12 +118,15 @@ def unholdable(binding: Binding, others: Collection[Binding]) -> Reason | None:
             f"it, and nobody can judge {size} bytes of arguments. Send at most {ARGUMENTS_BYTES}.",
             facts=(("bytes", str(size)), ("limit", str(ARGUMENTS_BYTES))),
         )
-    place = binding.organisation
-    asked = [each for each in others if (each.organisation, each.agent) == (place, binding.agent)]
-    of_run = sum((each.organisation, each.root) == (place, binding.root) for each in others)
-    if of_run < OPEN_OF_RUN and len(asked) < OPEN_OF_AGENT:
+    bounds = (
+        ("run", waiting.of_run, OPEN_OF_RUN),
+        ("agent", waiting.of_agent, OPEN_OF_AGENT),
+        ("organisation", waiting.of_organisation, OPEN_OF_ORGANISATION),
+    )
+    reached = next(((whose, most) for whose, count, most in bounds if count >= most), None)
+    if reached is None:
         return None
-    whose, most = ("run", OPEN_OF_RUN) if of_run >= OPEN_OF_RUN else ("agent", OPEN_OF_AGENT)
+    whose, most = reached
     return Reason(
         code=Code.RATE_EXCEEDED,
         message=f"Ringfence did not let `{binding.resource}` be called: a person must approve it, "
@@ -157,12 +174,12 @@ def _objection(approval: Approval, ballot: Vote, voter: str) -> Objection | None
         return Objection.REQUESTER
     if any(each.user == ballot.user for each in approval.votes):
         return Objection.AGAIN
-    return None
+    return Objection.NAMELESS if _is_operator(ballot) and approval.quorum > 1 else None
 
 
 def _approve(approval: Approval, ballot: Vote) -> Approval:
     voted = _with(approval, ballot)
-    if len(voted.votes) < voted.quorum:
+    if sum(each.approves for each in voted.votes) < voted.quorum:
         return voted
     usable_us = max(voted.expires_us, ballot.at_us + KEPT_AFTER_US)
     return replace(voted, state=ApprovalState.APPROVED, expires_us=usable_us)
@@ -212,11 +229,16 @@ def unseen(approval: Approval, doubts: Collection[str]) -> Deny | None:
 
 
 def standing(approval: Approval, approvers: AbstractSet[str]) -> tuple[Vote, ...]:
-    """The votes for it that count now."""
+    """The votes for it that count now.
+
+    INVARIANT: a quorum is of different people. An operator is nobody by name and may be one of the
+    users as well, so his vote is enough alone and counts for nothing among several.
+    """
     return tuple(
         each
         for each in approval.votes
-        if each.approves and (each.user in approvers or each.user.startswith(OPERATOR))
+        if each.approves
+        and (each.user in approvers or (_is_operator(each) and approval.quorum == 1))
     )
 
 
@@ -242,6 +264,11 @@ _PENDING = (
     "a person must approve it first and has not answered yet. Go on with something else, or make "
     "exactly the same call again later"
 )
+
+
+def _is_operator(ballot: Vote) -> bool:
+    """Whether somebody votes on the plane's own machine, without a key of a user."""
+    return ballot.user == OPERATOR or ballot.user.startswith(f"{OPERATOR}:")
 
 
 def _with(approval: Approval, ballot: Vote) -> Approval:

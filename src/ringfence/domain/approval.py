@@ -61,7 +61,8 @@ class Vote:
 class Approval:
     """A held call. `id` is random and unguessable; `fingerprint` is SHA-256 over the binding.
 
-    `quorum` is how many different people must approve; one denial denies.
+    `quorum` is how many different people must approve, each with a key of his own where it is more
+    than one; one denial denies.
     """
 
     id: str

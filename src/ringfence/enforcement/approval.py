@@ -94,8 +94,6 @@ class ApprovalDesk:
         self._open: dict[tuple[str, str], Approval] = {}
         self._waiting: dict[str, int] = {}
         self._handed_out: dict[str, int] = {}
-        self._arriving: list[Binding] = []
-        """Of calls that are being written down."""
         self._changed = asyncio.Condition()
 
     async def begin(self) -> None:
@@ -112,10 +110,6 @@ class ApprovalDesk:
         if known is not None:
             self._handed_out[known.id] = self._clock.monotonic_us()
             return Held(approval=known, is_new=False)
-        waiting = [*(each.binding for each in self._open.values()), *self._arriving]
-        refused = rule.unholdable(asking.binding, waiting)
-        if refused is not None:
-            return Deny(reason=refused)
         now_us = self._clock.now_us()
         approval = Approval(
             id=self._ids.make("apr"),
@@ -128,13 +122,11 @@ class ApprovalDesk:
             quorum=asking.quorum,
             escalate_to=asking.escalate_to,
         )
+        refused = await asyncio.to_thread(self._records.add, approval, rule.unholdable)
+        if refused is not None:
+            return Deny(reason=refused)
         self._handed_out[approval.id] = self._clock.monotonic_us()
-        self._arriving.append(approval.binding)
-        try:
-            await asyncio.to_thread(self._records.add, approval)
-            self._open[approval.binding.organisation, approval.id] = approval
-        finally:
-            self._arriving.remove(approval.binding)
+        self._open[approval.binding.organisation, approval.id] = approval
         await self._tell("approval.requested", approval)
         return Held(approval=approval, is_new=True)
 

@@ -80,12 +80,12 @@ class ApprovalDoor:
             response.send(200, _JSON, msgspec.json.encode(_standing(found)))
 
     async def _find(self, caller: Caller, named: str, wait_s: int) -> Approval | None:
-        """The held call, if it is this agent's."""
+        """The held call, if it is this agent's, for whom it acts now and on the same chain."""
         if self._approvals is None:
             return None
         organisation = caller.runtime.organisation.id
         found = await self._approvals.find(organisation, named)
-        if found is None or found.binding.agent != caller.runtime.id:
+        if found is None or _is_another(found, caller):
             return None
         if wait_s and found.state is ApprovalState.PENDING:
             return await self._approvals.wait(organisation, named, wait_s)
@@ -97,6 +97,11 @@ class ApprovalDoor:
         )
         refused = self._path.refuse(caller, Deny(reason=why), attempted)
         answer_refusal(request, response, None, refused)
+
+
+def _is_another(found: Approval, caller: Caller) -> bool:
+    """Whether a call was held for somebody else: what people said of it is for that one alone."""
+    return found.binding.agent != caller.runtime.id or found.binding.chain != caller.chain
 
 
 def _standing(approval: Approval) -> ApprovalStanding:

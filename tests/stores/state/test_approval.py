@@ -3,7 +3,9 @@ from dataclasses import replace
 
 from tests.decisions.test_approval import BINDING, held
 
-from ringfence.domain.approval import Approval, ApprovalState, Vote
+from ringfence.decisions.approval import Waiting
+from ringfence.domain.approval import Approval, ApprovalState, Binding, Vote
+from ringfence.domain.verdict import Code, Reason
 from ringfence.stores.state.store import StateStore
 
 
@@ -16,6 +18,50 @@ def made(number: int, organisation: str = "org_1") -> Approval:
 def test_a_held_call_is_read_back_to_the_byte(state: StateStore) -> None:
     state.approvals.add(made(1))
     assert state.approvals.find("org_1", "apr_1") == made(1)
+
+
+def test_what_waits_already_is_counted_by_run_agent_and_organisation(state: StateStore) -> None:
+    seen: list[Waiting] = []
+
+    def look(_: Binding, waiting: Waiting) -> Reason | None:
+        seen.append(waiting)
+        return None
+
+    def add(number: int, **changes: str) -> None:
+        binding = replace(BINDING, **changes)  # type: ignore[arg-type] # all of them texts
+        state.approvals.add(held(id=f"apr_{number}", binding=binding), look)
+
+    add(1)
+    add(2, root="inv_2")
+    add(3, agent="agt_2")
+    add(4, organisation="org_2")
+    state.approvals.change("org_1", "apr_1", lambda found: replace(found, state=_DENIED))
+    add(5)
+    assert [(each.of_run, each.of_agent, each.of_organisation) for each in seen] == [
+        (0, 0, 0),
+        (0, 1, 1),
+        (1, 0, 2),
+        (0, 0, 0),
+        (1, 1, 2),
+    ]
+
+
+def test_of_two_planes_that_hold_at_once_one_is_too_late(state: StateStore) -> None:
+    why = Reason(code=Code.RATE_EXCEEDED, message="enough")
+    found: list[Reason | None] = []
+
+    def hold(number: int) -> None:
+        def refuse(_: Binding, waiting: Waiting) -> Reason | None:
+            return why if waiting.of_agent >= 3 else None
+
+        found.append(state.approvals.add(made(number), refuse))
+
+    threads = [threading.Thread(target=hold, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found.count(None) == len(state.approvals.list("org_1")) == 3
 
 
 def test_held_calls_of_another_organisation_do_not_exist(state: StateStore) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
 
-from ringfence.decisions.approval import OPEN
-from ringfence.domain.approval import Approval, ApprovalState
+from ringfence.decisions.approval import OPEN, Waiting
+from ringfence.domain.approval import Approval, ApprovalState, Binding
+from ringfence.domain.verdict import Reason
 from ringfence.stores.state.database import Database
 from ringfence.stores.state.schema import approvals
 
@@ -18,6 +19,8 @@ _AT_ONCE: Final = 200
 
 Advance = Callable[[Approval], Approval | None]
 """What becomes of a held call; None leaves it as it is."""
+Refuse = Callable[[Binding, Waiting], Reason | None]
+"""Why a call is not held, by what waits for people already; None if it is."""
 
 
 class ApprovalRecords:
@@ -31,10 +34,16 @@ class ApprovalRecords:
         """Keep the database."""
         self._database = database
 
-    def add(self, approval: Approval) -> None:
-        """Keep a held call."""
+    def add(self, approval: Approval, refuse: Refuse = lambda *_: None) -> Reason | None:
+        """Keep a held call, unless what waits already refuses it; then why.
+
+        Counted and kept in one transaction, so that no two processes keep one more than may wait.
+        """
         with self._database.write() as connection:
-            connection.execute(insert(approvals).values(_row(approval)))
+            refused = refuse(approval.binding, _waiting(connection, approval.binding))
+            if refused is None:
+                connection.execute(insert(approvals).values(_row(approval)))
+            return refused
 
     def find(self, organisation: str, approval: str) -> Approval | None:
         """The held call with that id, whatever has become of it."""
@@ -122,6 +131,21 @@ class ApprovalRecords:
         return found
 
 
+def _waiting(connection: Connection, binding: Binding) -> Waiting:
+    """What of the same run, agent and organisation can still become something."""
+
+    def count(*more: ColumnElement[bool]) -> int:
+        place = approvals.c.organisation == binding.organisation
+        of = select(func.count()).where(place, approvals.c.state.in_(sorted(OPEN)), *more)
+        return connection.execute(of).scalar_one()
+
+    return Waiting(
+        of_run=count(approvals.c.root == binding.root),
+        of_agent=count(approvals.c.agent == binding.agent),
+        of_organisation=count(),
+    )
+
+
 def _one(organisation: str, approval: str) -> Select[tuple[bytes]]:
     return select(approvals.c.document).where(
         approvals.c.organisation == organisation, approvals.c.id == approval
@@ -145,6 +169,7 @@ def _row(approval: Approval) -> dict[str, object]:
         "id": approval.id,
         "state": approval.state.value,
         "agent": approval.binding.agent,
+        "root": approval.binding.root,
         "created_us": approval.created_us,
         "document": msgspec.json.encode(approval),
     }

@@ -149,6 +149,7 @@ approvals = Table(
     Column("id", String, nullable=False),
     Column("state", String, nullable=False),
     Column("agent", String, nullable=False),
+    Column("root", String, nullable=False, server_default=""),  # empty if held by version 4
     Column("created_us", BigInteger, nullable=False),
     Column("document", LargeBinary, nullable=False),  # JSON of `domain.approval.Approval`
     PrimaryKeyConstraint("organisation", "id"),
@@ -215,7 +216,15 @@ def _add_tools(connection: Connection) -> None:
     tool_versions.create(connection)
 
 
-STEPS: Sequence[Step] = (_add_users, _add_approvals, _add_tools)
+def _add_roots(connection: Connection) -> None:
+    """Version 5: held calls are counted by the run at the root of theirs."""
+    if "root" in {each["name"] for each in inspect(connection).get_columns(approvals.name)}:
+        return  # made by the step before, which makes the table as it is now
+    root = "ALTER TABLE approvals ADD COLUMN root VARCHAR DEFAULT '' NOT NULL"
+    connection.execute(text(root))
+
+
+STEPS: Sequence[Step] = (_add_users, _add_approvals, _add_tools, _add_roots)
 """Step n brings version n + 1 to n + 2. A new database is made at the newest version at once."""
 
 
