@@ -25,6 +25,7 @@ WITHOUT_TEST = {
     "domain/issuer": "words",
     "domain/lease": "words",
     "domain/model": "words",
+    "domain/monitoring": "words",
     "domain/organisation": "words",
     "domain/pacing": "words",
     "domain/policy": "words",

@@ -65,3 +65,8 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
 def at_least(tier: SandboxTier, minimum: SandboxTier) -> bool:
     """Whether `tier` isolates as much as `minimum` asks for."""
     return TIER_ORDER.index(tier) >= TIER_ORDER.index(minimum)
+
+
+def is_sandbox(credential: str) -> bool:
+    """Whether a credential is that of a sandbox, which bears the sandbox's id."""
+    return credential.startswith("sbx_")

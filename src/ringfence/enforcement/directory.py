@@ -151,6 +151,12 @@ class Directory:
             if len(self._dropped) > DROPPED_KEPT:
                 del self._entries[self._dropped.popitem(last=False)[0]]
 
+    def drop_credential(self, credential: str) -> None:
+        """Forget a credential that was never stored; tokens narrowed from it are revoked."""
+        known = self._credentials.pop(credential, None)
+        if known is not None:
+            self._entries.pop(known.digest, None)
+
     def agent(self, agent_id: str) -> AgentRuntime | None:
         """The agent with that id."""
         return self._agents.get(agent_id)

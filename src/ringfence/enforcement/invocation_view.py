@@ -244,8 +244,10 @@ class InvocationView(Invocations):
         """The registry has recorded it."""
 
     def _ended(self, live: LiveInvocation) -> None:
-        """The registry records it."""
+        """The registry records it; who watches here is told."""
         self._touched.pop(live.id, None)
+        if self.on_end is not None:
+            self.on_end(live)
 
     def _found_by(self, grouping: Grouping) -> Grouping:
         """As it was opened: whoever asked knows its conversation."""

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
+from ringfence.decisions import sandbox as sandboxes
 from ringfence.domain.error import PeerError
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Code, Deny, Reason
@@ -13,6 +15,7 @@ from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, reason_of
+from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.gateways import head as heads
 from ringfence.gateways.action import ActionDoor
 from ringfence.gateways.answer import answer_refusal, client_of
@@ -25,7 +28,7 @@ from ringfence.gateways.model.door import ModelDoor
 from ringfence.gateways.tool.door import ToolDoor
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Request, Response, Work
+from ringfence.transport.http import Handle, Request, Response, Work
 from ringfence.transport.work import until_over
 
 _LOG = logging.getLogger(__name__)
@@ -80,27 +83,43 @@ class DataPlane:
 
     def handle(self, request: Request, response: Response) -> Going | None:
         """Answer one request; whatever is unexpected denies and is recorded (DESIGN I4)."""
+        return self._handle(request, response, None)
+
+    def within(self, sandbox: LiveSandbox) -> Handle:
+        """What answers the requests on a sandbox's own listener: for its invocation alone."""
+        return partial(self._handle, sandbox=sandbox)
+
+    def _handle(
+        self, request: Request, response: Response, sandbox: LiveSandbox | None
+    ) -> Going | None:
         if request.path in _OPEN_PATHS:
             self._health(request, response)
             return None
         if self._is_shut:
-            return self._take_in(request, response, SHUTTING_DOWN)
+            return self._take_in(request, response, sandbox, SHUTTING_DOWN)
         if not self._authority.is_fresh:
-            return self._handle_late(request, response)
-        return self._take_in(request, response)
+            return self._handle_late(request, response, sandbox)
+        return self._take_in(request, response, sandbox)
 
-    async def _handle_late(self, request: Request, response: Response) -> None:
+    async def _handle_late(
+        self, request: Request, response: Response, sandbox: LiveSandbox | None
+    ) -> None:
         """The same once authority is renewed, or will not be."""
         is_fresh = await self._authority.renewed()
-        await _wait_for(self._take_in(request, response, None if is_fresh else LAPSED))
+        closed = None if is_fresh else LAPSED
+        await _wait_for(self._take_in(request, response, sandbox, closed))
 
     def _take_in(
-        self, request: Request, response: Response, closed: Reason | None = None
+        self,
+        request: Request,
+        response: Response,
+        sandbox: LiveSandbox | None,
+        closed: Reason | None = None,
     ) -> Going | None:
         caller: Caller | None = None
         going: Going | None = None
         try:
-            caller = self._identify(request, response)
+            caller = self._identify(request, response, sandbox)
             if caller is not None and closed is None:
                 going = self._admit(caller, request, response)
             elif caller is not None and closed is not None:
@@ -129,21 +148,34 @@ class DataPlane:
             _LOG.exception("a request failed unexpectedly")
             self._failed(caller, request, response)
 
-    def _identify(self, request: Request, response: Response) -> Caller | None:
+    def _identify(
+        self, request: Request, response: Response, sandbox: LiveSandbox | None
+    ) -> Caller | None:
         """Whose request it is; None if it was refused because nobody's."""
+        # Who a sandbox's listener belongs to is known before any credential is.
+        known = None if sandbox is None else sandbox.caller
         try:
             digest = heads.digest(request)
         except PeerError as error:
-            self._answer(request, response, reason_of(error))
+            self._turn_away(known, request, response, reason_of(error))
             return None
         found = self._directory.identify(digest, self._clock.now_us())
         if isinstance(found, Caller):
-            return found
-        if found.caller is not None:
-            self._refuse(found.caller, request, response, found.verdict.reason)
-        else:
-            self._answer(request, response, found.verdict.reason)
+            why = sandboxes.misplaced(found.credential, None if sandbox is None else sandbox.id)
+            if why is None:
+                return found
+            self._refuse(known or found, request, response, why)
+            return None
+        self._turn_away(known or found.caller, request, response, found.verdict.reason)
         return None
+
+    def _turn_away(
+        self, caller: Caller | None, request: Request, response: Response, why: Reason
+    ) -> None:
+        if caller is None:
+            self._answer(request, response, why)
+        else:
+            self._refuse(caller, request, response, why)
 
     def _admit(self, caller: Caller, request: Request, response: Response) -> Going | None:
         """Whether the agent may act at all, before anything of the body is read."""

@@ -1,0 +1,61 @@
+"""How isolated an agent is run, and whether its sandbox could reach anything at all."""
+
+from typing import Final
+
+from ringfence.domain.agent import Agent, SandboxTier
+from ringfence.domain.error import UsageError
+from ringfence.domain.sandbox import at_least, is_sandbox
+from ringfence.domain.verdict import Code, Reason
+
+
+def tier(agent: Agent, asked: SandboxTier | None) -> SandboxTier:
+    """The tier to run in: what is asked for, which may only raise the agent's own minimum.
+
+    Raises UsageError `sandbox_tier`; nothing ever steps down by itself (DESIGN §8).
+    """
+    if asked is None:
+        return agent.sandbox
+    if at_least(asked, agent.sandbox):
+        return asked
+    raise UsageError(
+        "sandbox_tier",
+        f"agent `{agent.name}` is not run in the `{asked}` tier: its least is `{agent.sandbox}`",
+        help=f"leave out --sandbox, or have its owner change `sandbox` of `{agent.name}`",
+    )
+
+
+def check_reach(agent: Agent) -> None:
+    """An empty allow-list allows nothing: say so before anything starts.
+
+    Raises UsageError `allow_list_empty`.
+    """
+    scope = agent.scope
+    if scope.models or scope.tools or scope.hosts:
+        return
+    raise UsageError(
+        "allow_list_empty",
+        f"agent `{agent.name}` may use no model, no tool and no host; an empty list allows nothing",
+        help=f"name what it may use under `models`, `tools` or `hosts` of `{agent.name}`",
+    )
+
+
+def misplaced(credential: str, sandbox: str | None) -> Reason | None:
+    """Why a credential is no good on the listener that it came to; None if it is.
+
+    A sandbox's tokens work on its own listener alone, and no others do there; `sandbox` is whose
+    listener it is, None for a port that is nobody's own.
+    """
+    if sandbox is None:
+        return _OUTSIDE if is_sandbox(credential) else None
+    return None if credential == sandbox else _FOREIGN
+
+
+_OUTSIDE: Final = Reason(
+    code=Code.CREDENTIAL_UNKNOWN,
+    message="This token belongs to a sandbox and works only inside it. Do not retry.",
+)
+_FOREIGN: Final = Reason(
+    code=Code.CREDENTIAL_UNKNOWN,
+    message="Only this sandbox's own token works here; it is in RINGFENCE_TOKEN. Do not retry "
+    "with another.",
+)

@@ -1,0 +1,155 @@
+"""One sandbox as the worker that owns it knows it, and what it is ordered and granted with."""
+
+import socket
+from collections.abc import Sequence
+from typing import Protocol, final
+
+import msgspec
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.monitoring import Close, Ended
+from ringfence.domain.sandbox import ListenerKind, Sandbox, SandboxEnd
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.live import LiveInvocation
+
+Listeners = Sequence[tuple[ListenerKind, socket.socket]]
+"""What was made inside a sandbox and is served by the plane, each a listening or UDP socket."""
+
+
+class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks for: one agent's command in isolation.
+
+    `agent` is the agent's id, `actor` whoever asks; `workspace` and `directory` are absolute.
+    """
+
+    organisation: str
+    agent: str
+    tier: SandboxTier
+    command: tuple[str, ...]
+    workspace: str
+    directory: str
+    actor: str
+    is_interactive: bool = False
+    seconds: int | None = None
+
+
+class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitor needs to make the sandbox and to join its worker.
+
+    `ticket` is good once and for a short time, on the Unix socket `socket`. `token` is that of the
+    invocation, good on the sandbox's own listener alone. `environment` holds placeholders of
+    secrets by the name of their variable. `passes` are hosts that nobody looks into. INVARIANT
+    (I5): no secret is in it but these two; see `__repr__`.
+    """
+
+    id: str
+    ticket: str
+    socket: str
+    invocation: str
+    token: str
+    tier: SandboxTier
+    environment: dict[str, str] = {}
+    ca_pem: str = ""
+    passes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    """The models that the agent may use, by the names to call them by."""
+    servers: tuple[str, ...] = ()
+    """The tool servers of which it may use something."""
+    seconds: int | None = None
+    """How long it may run."""
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        return f"SandboxGrant(id={self.id!r}, tier={self.tier!r})"
+
+
+class Authority(Protocol):
+    """The certificate authority of one sandbox; `transport.certificate` has one."""
+
+    @property
+    def pem(self) -> bytes:
+        """Its certificate."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of that certificate in hexadecimal."""
+
+
+class Holders(Protocol):
+    """The placeholders that a sandbox holds in the place of secrets."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The placeholders by the name of their variable."""
+
+
+class Monitor(Protocol):
+    """The way to the process beside a sandbox."""
+
+    async def end(self, close: Close, /) -> Ended | None:
+        """Have it end every process of the sandbox; None if it does not say that it has."""
+
+
+class SandboxDoor(Protocol):
+    """A door that serves some of a sandbox's listeners."""
+
+    async def serve(self, sandbox: "LiveSandbox", listeners: Listeners, /) -> None:
+        """Accept on those that are this door's."""
+
+    async def stop(self, sandbox: "LiveSandbox", /) -> None:
+        """Accept no more and cut what is open; harmless if it does not serve it."""
+
+
+@final
+class LiveSandbox:
+    """A sandbox from its grant to its end. `is_open` is true between its start and its end.
+
+    INVARIANT: what comes on its listeners is its invocation's and nobody else's.
+    """
+
+    __slots__ = (
+        "announced",
+        "authority",
+        "caller",
+        "end",
+        "is_open",
+        "live",
+        "monitor",
+        "order",
+        "passes",
+        "placeholders",
+        "sandbox",
+    )
+
+    def __init__(
+        self, sandbox: Sandbox, order: SandboxOrder, caller: Caller, live: LiveInvocation
+    ) -> None:
+        """Granted, not started. `caller` is that of the invocation's token."""
+        self.sandbox = sandbox
+        self.order = order
+        self.caller = caller
+        self.live = live
+        self.authority: Authority | None = None
+        self.placeholders: Holders | None = None
+        self.passes: tuple[str, ...] = ()
+        self.monitor: Monitor | None = None
+        self.announced: set[int] = set()
+        self.is_open = False
+        self.end: SandboxEnd | None = None
+
+    @property
+    def id(self) -> str:
+        """The sandbox's id."""
+        return self.sandbox.id
+
+    def announce(self, port: int) -> None:
+        """Its monitor has made a connection from this port of loopback for it."""
+        self.announced.add(port)
+
+    def owns(self, port: int) -> bool:
+        """Whether a connection that comes from this port is the sandbox's.
+
+        In the strict tier nobody else can reach its listeners; in the reduced tier they are on
+        loopback, where others are, so only connections that its monitor made count.
+        """
+        return self.sandbox.tier is not SandboxTier.REDUCED or port in self.announced
