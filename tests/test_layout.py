@@ -26,6 +26,7 @@ WITHOUT_TEST = {
     "domain/lease": "words",
     "domain/model": "words",
     "domain/monitoring": "words",
+    "domain/observation": "words",
     "domain/organisation": "words",
     "domain/pacing": "words",
     "domain/policy": "words",

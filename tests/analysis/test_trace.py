@@ -7,6 +7,7 @@ from ringfence.domain.event import (
     Change,
     Decision,
     Intent,
+    Observation,
     Outcome,
     Refusal,
     Status,
@@ -98,6 +99,32 @@ def refusal(action: str, *, time: int = 3, repeats: int = 0, first: str = "") ->
         invocation="inv_root",
         root="inv_root",
         decision=Decision(verdict="deny", code="out_of_scope", message="Not yours."),
+        repeats=repeats,
+        first_action=first,
+    )
+
+
+def observation(
+    action: str, what: str = "dns.query", *, time: int = 2, repeats: int = 0, first: str = ""
+) -> Observation:
+    return Observation(
+        format=1,
+        organisation="org_1",
+        time_us=str(time),
+        epoch=1,
+        configuration="sha256:1",
+        agent="agt_1",
+        agent_name="triage",
+        agent_version="1",
+        credential="crd_1",
+        chain=["agt_1"],
+        tier="api",
+        action=action,
+        what=what,
+        sandbox="sbx_1",
+        invocation="inv_root",
+        root="inv_root",
+        subject="api.example.com",
         repeats=repeats,
         first_action=first,
     )
@@ -272,3 +299,20 @@ def test_what_the_step_before_had_is_left_out() -> None:
     kept = [step.reading and [m.parts[0].text for m in step.reading.context] for step in tree.steps]
     assert kept == [["a"], None, ["b", "c"], ["x", "b"]]
     assert [step.earlier_messages for step in tree.steps] == [0, 0, 1, 0]
+
+
+def test_what_was_seen_of_a_sandbox_keeps_its_place_between_the_steps() -> None:
+    branch = grown(
+        observation("s1", "sandbox.started"), intent("1"), observation("s2"), refusal("2")
+    )
+    assert [(sight.what, sight.after) for sight in branch.sights] == [
+        ("sandbox.started", 0),
+        ("dns.query", 1),
+    ]
+    assert [step.number for step in branch.steps] == [1, 2]
+
+
+def test_what_was_seen_again_is_counted_where_it_was_first_seen() -> None:
+    branch = grown(observation("s1"), intent("1"), observation("s2", repeats=4, first="s1"))
+    (sight,) = branch.sights
+    assert (sight.action, sight.repeats, sight.after) == ("s1", 4, 0)

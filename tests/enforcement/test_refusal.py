@@ -10,11 +10,11 @@ from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.refusal import (
     CAUSES_PER_MINUTE,
     KEPT_BODY_BYTES,
-    REPEAT_WINDOW_US,
     Attempted,
     Refusals,
     decision_of,
 )
+from ringfence.enforcement.repeat import REPEAT_WINDOW_US
 from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.stores.body import Body
 from ringfence.testing.clock import ManualClock

@@ -16,6 +16,7 @@ from ringfence.domain.event import (
     Decision,
     Hold,
     Intent,
+    Observation,
     Outcome,
     Refusal,
 )
@@ -83,6 +84,24 @@ class Step(msgspec.Struct, kw_only=True):
     earlier_messages: int = 0
 
 
+class Sight(msgspec.Struct, kw_only=True):
+    """Something seen of a sandbox of the invocation, in its place between the steps.
+
+    `after` is the number of the last step before it; 0 for what came before all.
+    """
+
+    action: str
+    time_us: str
+    what: str
+    sandbox: str
+    after: int
+    subject: str = ""
+    detail: dict[str, str] = {}
+    reported_by: str = ""
+    repeats: int = 0
+    body_bytes: int = 0
+
+
 class Note(msgspec.Struct, kw_only=True, frozen=True):
     """Something that a person or the plane did to the invocation."""
 
@@ -124,6 +143,7 @@ class Branch(msgspec.Struct, kw_only=True):
     opened_us: str = ""
     last_us: str = ""
     steps: list[Step] = []
+    sights: list[Sight] = []
     notes: list[Note] = []
     children: list["Branch"] = []
     totals: Totals = msgspec.field(default_factory=Totals)
@@ -179,6 +199,7 @@ class _Grower:
         self._readings = readings
         self._branches: dict[str, Branch] = {}
         self._steps: dict[str, Step] = {}
+        self._sights: dict[str, Sight] = {}
 
     def take(self, event: AnyEvent) -> None:
         match event:
@@ -190,6 +211,8 @@ class _Grower:
                 self._refuse(event)
             case Hold():
                 self._hold(event)
+            case Observation():
+                self._see(event)
             case Change():
                 self._change(event)
 
@@ -321,6 +344,27 @@ class _Grower:
             is_held=True,
         )
         self._add(branch, step)
+
+    def _see(self, event: Observation) -> None:
+        branch = self._touch(event, event.invocation)
+        first = self._sights.get(event.first_action)
+        if event.repeats and first is not None:
+            first.repeats += event.repeats
+            return
+        sight = Sight(
+            action=event.action,
+            time_us=event.time_us,
+            what=event.what,
+            sandbox=event.sandbox,
+            after=len(branch.steps),
+            subject=event.subject,
+            detail=event.detail,
+            reported_by=event.reported_by,
+            repeats=event.repeats,
+            body_bytes=event.body_bytes,
+        )
+        branch.sights.append(sight)
+        self._sights[event.action] = sight
 
     def _change(self, event: Change) -> None:
         noun, _, verb = event.what.partition(".")

@@ -110,6 +110,7 @@ class Embedded:
             self._worker.data_plane.shut()
             await self._port.drain(grace_s, hurry, is_answering=True)
             self._worker.refusals.flush(everything=True)
+            self._worker.observations.flush(everything=True)
 
     async def close(self) -> None:
         """Close the connections to providers."""

@@ -33,6 +33,7 @@ from ringfence.enforcement.issuer_keys import FetchedKeys
 from ringfence.enforcement.lack import Lack, Supplier, Supplies
 from ringfence.enforcement.lease import Lender, Slabs
 from ringfence.enforcement.model_call import ModelPath
+from ringfence.enforcement.observation import Observations
 from ringfence.enforcement.pacing import PaceWire
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.proof import Proofs, UserRegistry
@@ -129,8 +130,7 @@ class Worker:
     def __init__(self, around: Surroundings, recovered: Recovered) -> None:
         """Wire the parts; `install` lets agents in."""
         clock, ids, ledger = around.clock, around.ids, around.ledger
-        self._clock = clock
-        self._masking = around.masking
+        self._clock, self._masking = clock, around.masking
         self.authority = around.authority or Authority(clock)
         self.directory = Directory()
         self.policies = Policies()
@@ -156,6 +156,13 @@ class Worker:
         else:
             self.invocations = self.view
             suppliers[Lack.INVOCATION] = self.view
+        self.observations = Observations(
+            ledger=ledger,
+            directory=self.directory,
+            invocations=self.invocations,
+            clock=clock,
+            ids=ids,
+        )
         findings = FindingLog(ledger=ledger, directory=self.directory, clock=clock)
         self.watch = Watch(findings, around.pace_wire)
         parts = PathParts(
@@ -313,6 +320,7 @@ class Worker:
         """End and drop what is over and write out what was counted; call every few seconds."""
         now_us = self._clock.now_us()
         self.refusals.flush()
+        self.observations.flush()
         self.actions.tidy()
         self.invocations.expire(now_us)
         self.invocations.end_calls(now_us)  # of tokens whose time for rotation has passed

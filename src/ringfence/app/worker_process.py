@@ -354,6 +354,7 @@ class WorkerProcess:
             port = self._serving.port
             await port.drain(grace_s, self._hurry, is_answering=not is_alone)
             self._serving.worker.refusals.flush(everything=True)
+            self._serving.worker.observations.flush(everything=True)
         for task in tuple(self._tasks):
             task.cancel()
         await self._closing.aclose()

@@ -28,14 +28,23 @@ from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.usage import Group
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import FINDING, AnyEvent, Change, Hold, Intent, Outcome, Refusal
+from ringfence.domain.event import (
+    FINDING,
+    AnyEvent,
+    Change,
+    Hold,
+    Intent,
+    Observation,
+    Outcome,
+    Refusal,
+)
 from ringfence.domain.money import Money, format_usd
 from ringfence.transport.clock import SystemClock
 
 _LISTED = 50
 _DOES_NOT_HOLD = 1
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-_KINDS = ("intent", "outcome", "refusal", "change", "finding")
+_KINDS = ("intent", "outcome", "refusal", "hold", "observation", "change", "finding")
 
 
 @click.group(cls=Group)
@@ -346,6 +355,11 @@ def _what(event: AnyEvent) -> str:
         case Hold():
             why = event.decision.message
             return f"{event.resource}: held as {event.approval}{': ' + why if why else ''}"
-        case Change():
+        case Change() | Observation():
             detail = ", ".join(f"{name} {value}" for name, value in event.detail.items())
-            return f"{event.what} {event.subject}{': ' + detail if detail else ''}"
+            more = (
+                f" ×{event.repeats} more"
+                if isinstance(event, Observation) and event.repeats
+                else ""
+            )
+            return f"{event.what} {event.subject}{more}{': ' + detail if detail else ''}"

@@ -50,6 +50,8 @@ class Counted:
     """One each: of the tree's tool calls, and of the user's in this minute."""
     of_tools: dict[str, tuple[Count, ...]] = field(default_factory=dict)
     """The same with those of one tool (`server__tool`), once it has been called."""
+    commands: tuple[Count, ...] = ()
+    """One, of the tree's commands."""
 
     def of(self, tokens: int) -> tuple[Count, ...]:
         """The counts of a call that can use so many tokens."""
@@ -73,10 +75,12 @@ def counted(organisation: str, root: str, agent: Agent, user: User | None = None
         tokens = _demand(tokens_key(organisation, root), limits.tokens)
     model_calls = _demand(model_calls_key(organisation, root), limits.model_calls)
     tool_calls = _demand(tool_calls_key(organisation, root), limits.tool_calls)
+    commands = _demand(call_key(organisation, root, Unit.COMMANDS), limits.commands)
     return Counted(
         calls=(Count(model_calls, 1), *per_minute),
         tokens=tokens,
         tool_calls=(Count(tool_calls, 1), *per_minute),
+        commands=(Count(commands, 1),),
     )
 
 
@@ -99,7 +103,12 @@ def model_calls_key(organisation: str, root: str) -> AccountKey:
 
 def tool_calls_key(organisation: str, root: str, tool: str = "") -> AccountKey:
     """The account of a tree's tool calls, or of those of one tool (`server__tool`)."""
-    return AccountKey(organisation, BudgetScope.TREE, root, Per.TREE, Unit.TOOL_CALLS, tool)
+    return call_key(organisation, root, Unit.TOOL_CALLS, tool)
+
+
+def call_key(organisation: str, root: str, unit: Unit, part: str = "") -> AccountKey:
+    """The account of a tree's actions of one kind, or of those of one tool or host."""
+    return AccountKey(organisation, BudgetScope.TREE, root, Per.TREE, unit, part)
 
 
 def tokens_key(organisation: str, root: str) -> AccountKey:
@@ -124,6 +133,9 @@ def used_up(agent: Agent, user: User | None, shortfall: Shortfall, now_us: int) 
         return Deny(reason=reason.limit(agent, "tokens", line.limit, words))
     if line.key.unit is Unit.TOOL_CALLS:
         return Deny(reason=_tool_calls(agent, line.key.part, line.limit))
+    if line.key.unit is Unit.COMMANDS:
+        words = f"run {line.limit} commands per invocation, and they are used up"
+        return Deny(reason=reason.limit(agent, "commands", line.limit, words))
     words = f"make {line.limit} model calls per invocation, and they are used up"
     return Deny(reason=reason.limit(agent, "model_calls", line.limit, words))
 

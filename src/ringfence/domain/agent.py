@@ -104,6 +104,7 @@ class Limits:
     model_calls: int | None = None
     tool_calls: int | None = None
     calls_per_tool: int | None = None
+    commands: int | None = None
     output_tokens: int | None = None
     default_output_tokens: int = 4096
     tokens: int | None = None
@@ -122,6 +123,7 @@ CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
         model_calls=50,
         tool_calls=100,
         calls_per_tool=50,
+        commands=5_000,
         default_output_tokens=2048,
         seconds=900,
     ),
@@ -129,6 +131,7 @@ CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
         model_calls=200,
         tool_calls=400,
         calls_per_tool=200,
+        commands=20_000,
         default_output_tokens=4096,
         seconds=3600,
     ),
@@ -136,6 +139,7 @@ CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
         model_calls=2000,
         tool_calls=4000,
         calls_per_tool=2000,
+        commands=500_000,
         default_output_tokens=16_384,
         depth=3,
         sub_agents=50,

@@ -45,6 +45,8 @@ class Unit(StrEnum):
     """Nano-dollars."""
     MODEL_CALLS = "model_calls"
     TOOL_CALLS = "tool_calls"
+    COMMANDS = "commands"
+    HTTP_REQUESTS = "http_requests"
     TOKENS = "tokens"
     """Of input and output together."""
     CALLS_PER_MINUTE = "calls_per_minute"

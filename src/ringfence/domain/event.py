@@ -142,6 +142,12 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """`sha256:…` of the tool's definition in force."""
     about: str = ""
     """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
+    sandbox: str = ""
+    """The sandbox that it comes from, by way of one of its own doors."""
+    process: int = 0
+    """Of a command: its process, as the sandbox's own monitor numbers it."""
+    within: str = ""
+    """Of a command: the one whose process began it; empty for the first, or if not known."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -189,6 +195,21 @@ class Outcome(AgentEvent, kw_only=True, omit_defaults=True, tag="outcome"):
     """Commitment to the answer as the agent received it, or as it was masked."""
     body_bytes: int = 0
     masked: dict[str, int] = {}
+    exit_code: int | None = None
+    """Of a command that ended by itself; None if it did not, or if nobody could tell."""
+    signal: str = ""
+    """The signal that ended a command, for example `SIGKILL`."""
+    address: str = ""
+    """The address that a request was sent to, after every check of it."""
+    sent_bytes: int = 0
+    """Of a request's body, or of what went up a tunnel; `received_bytes` came back."""
+    received_bytes: int = 0
+    secrets: list[str] = []
+    """Names of the secrets that were put into a request."""
+    redactions: int = 0
+    """How often a secret was taken out of the answer."""
+    uninspected: bool = False
+    """Whether nobody looked into what passed: the host is one of those that pass through."""
 
 
 class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
@@ -208,6 +229,7 @@ class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
     body: str = ""
     masked: dict[str, int] = {}
     client: str = ""
+    sandbox: str = ""
 
 
 class Hold(AgentEvent, kw_only=True, omit_defaults=True, tag="hold"):
@@ -231,6 +253,35 @@ class Hold(AgentEvent, kw_only=True, omit_defaults=True, tag="hold"):
     """Commitment to the arguments that the person sees."""
     masked: dict[str, int] = {}
     client: str = ""
+    sandbox: str = ""
+
+
+class Observation(AgentEvent, kw_only=True, omit_defaults=True, tag="observation"):
+    """Something seen of an agent's sandbox that is no action.
+
+    Its start and end, a name that was looked up, a connection, evidence (`domain.observation`).
+    What was seen again and again is counted in further events: `repeats` is 0 for the first, else
+    how many more of the same came since, and `first_action` names the first.
+    """
+
+    action: str
+    """Its own id, under which its body is kept."""
+    what: str
+    """Dotted name, for example `sandbox.started`, `dns.query`, `evidence.transcript`."""
+    sandbox: str
+    invocation: str
+    root: str
+    subject: str = ""
+    """What it is about: a host name, an address, a kind of evidence."""
+    detail: dict[str, str] = {}
+    reported_by: str = ""
+    """Empty for what Ringfence saw; `agent` for what the agent's own processes say."""
+    repeats: int = 0
+    first_action: str = ""
+    body: str = ""
+    """Commitment to what was kept of it, or to that as it was masked."""
+    body_bytes: int = 0
+    masked: dict[str, int] = {}
 
 
 class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
@@ -251,4 +302,4 @@ class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
     root: str = ""
 
 
-AnyEvent = Intent | Outcome | Refusal | Hold | Change
+AnyEvent = Intent | Outcome | Refusal | Hold | Observation | Change

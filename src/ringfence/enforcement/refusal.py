@@ -1,6 +1,5 @@
 """Refusals on the record: the first at once, its repeats counted in one further event."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from ringfence.domain.action import ActionKind
@@ -9,6 +8,7 @@ from ringfence.domain.event import Decision, Refusal
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.record import Ledger, heading
+from ringfence.enforcement.repeat import Counted, Repeats
 from ringfence.stores.body import Body
 from ringfence.telemetry.metric import Meter
 from ringfence.transport.clock import Clock
@@ -20,8 +20,6 @@ INTERNAL = Reason(
 )
 """What is unexpected denies (DESIGN I4)."""
 
-REPEAT_WINDOW_US = 20_000_000
-"""A refusal with the same cause within this time of the last is a repeat."""
 REMEMBERED_MAX = 10_000
 """How many causes are counted at once; beyond that the oldest is written out early."""
 CAUSES_PER_MINUTE = 20
@@ -31,8 +29,6 @@ KEPT_BODY_BYTES = 16 * 1024
 """How much of a refused body is kept: refusals cost an agent nothing, but the disk is ours."""
 OTHERS = "others"
 """The resource and the operation of refusals that are counted together."""
-
-_MINUTE_US = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +42,7 @@ class Attempted:
     root: str = ""
     client: str = ""
     body: Body | None = None
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +54,13 @@ class RefusedAction:
     invocation: str = ""
 
 
-@dataclass(slots=True)
-class _Minute:
-    """What one credential has put on the record since `start_us`."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A refusal that is on the record, without its body."""
 
-    start_us: int
-    causes: int = 0
-
-
-@dataclass(slots=True)
-class _Counter:
     caller: Caller
     attempted: Attempted
     decision: Decision
-    first_action: str
-    last_us: int
-    repeats: int = 0
 
 
 _Cause = tuple[str, str, str, str, str]
@@ -100,8 +88,9 @@ class Refusals:
         self._clock = clock
         self._ids = ids
         self._meter = meter or Meter()
-        self._counters: OrderedDict[_Cause, _Counter] = OrderedDict()
-        self._minutes: dict[str, _Minute] = {}
+        self._repeats: Repeats[_Cause, _Written] = Repeats(
+            clock, self._write_repeats, most=REMEMBERED_MAX, per_minute=CAUSES_PER_MINUTE
+        )
 
     def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
         """Put a refusal on the record; a repeat has the action id of the first, which is there."""
@@ -116,64 +105,36 @@ class Refusals:
             attempted.resource,
             code,
         )
-        counter = self._counting(cause, now_us)
-        invocation = attempted.invocation
-        if counter is None and not self._may_add(caller.credential, now_us):
+        invocation, repeats = attempted.invocation, self._repeats
+        action = repeats.again(cause, now_us)
+        if action is None and not repeats.may_add(caller.credential, now_us):
             cause = (caller.credential, "", OTHERS, OTHERS, "")
-            counter = self._counting(cause, now_us)
-            attempted = Attempted(kind=attempted.kind, resource=OTHERS, operation=OTHERS)
-        if counter is not None:
-            counter.repeats += 1
-            counter.last_us = now_us
-            action = counter.first_action
-        else:
+            action = repeats.again(cause, now_us)
+            attempted = Attempted(
+                kind=attempted.kind, resource=OTHERS, operation=OTHERS, sandbox=attempted.sandbox
+            )
+        if action is None:
             decision = decision_of(verdict)
             action = self._ids.make("act")
             self._write(caller, attempted, decision, action=action, now_us=now_us)
-            counted = replace(attempted, body=None)
-            self._counters[cause] = _Counter(caller, counted, decision, action, now_us)
-            if len(self._counters) > REMEMBERED_MAX:
-                self._write_repeats(self._counters.popitem(last=False)[1], now_us)
+            written = _Written(caller, replace(attempted, body=None), decision)
+            repeats.add(cause, written, action, now_us)
         return RefusedAction(verdict=verdict, action=action, invocation=invocation)
-
-    def _counting(self, cause: _Cause, now_us: int) -> _Counter | None:
-        """The counter of a cause; one whose time is over is written out."""
-        counter = self._counters.get(cause)
-        if counter is None or now_us - counter.last_us < REPEAT_WINDOW_US:
-            return counter
-        self._write_repeats(self._counters.pop(cause), now_us)
-        return None
-
-    def _may_add(self, credential: str, now_us: int) -> bool:
-        """Whether a credential may put one more cause on the record in this minute."""
-        minute = self._minutes.get(credential)
-        if minute is None or now_us - minute.start_us >= _MINUTE_US:
-            minute = self._minutes[credential] = _Minute(now_us)
-        minute.causes += 1
-        return minute.causes <= CAUSES_PER_MINUTE
 
     def flush(self, *, everything: bool = False) -> None:
         """Write out the counts whose time has passed, or all of them before the plane stops."""
-        now_us = self._clock.now_us()
-        for cause, counter in list(self._counters.items()):
-            if everything or now_us - counter.last_us >= REPEAT_WINDOW_US:
-                del self._counters[cause]
-                self._write_repeats(counter, now_us)
-        for credential, minute in list(self._minutes.items()):
-            if now_us - minute.start_us >= _MINUTE_US:
-                del self._minutes[credential]
+        self._repeats.flush(everything=everything)
 
-    def _write_repeats(self, counter: _Counter, now_us: int) -> None:
-        if counter.repeats:
-            self._write(
-                counter.caller,
-                counter.attempted,
-                counter.decision,
-                action=self._ids.make("act"),
-                now_us=now_us,
-                repeats=counter.repeats,
-                first_action=counter.first_action,
-            )
+    def _write_repeats(self, counted: Counted[_Written]) -> None:
+        self._write(
+            counted.what.caller,
+            counted.what.attempted,
+            counted.what.decision,
+            action=self._ids.make("act"),
+            now_us=self._clock.now_us(),
+            repeats=counted.repeats,
+            first_action=counted.action,
+        )
 
     def _write(  # noqa: PLR0913 (an event has these parts)
         self,
@@ -199,6 +160,7 @@ class Refusals:
                 repeats=repeats,
                 first_action=first_action,
                 client=attempted.client,
+                sandbox=attempted.sandbox,
             ),
             None if repeats else _kept(attempted.body),
         )

@@ -8,6 +8,7 @@ from ringfence.domain.event import (
     Change,
     Decision,
     Intent,
+    Observation,
     Outcome,
     Refusal,
     Status,
@@ -102,6 +103,31 @@ def outcome(
         cost_nano=str(cost),
         reserved_nano=of.reserved_nano,
         accounts=of.accounts,
+    )
+
+
+def observation(  # noqa: PLR0913 (a builder)
+    action: str,
+    *,
+    organisation: str = "org_a",
+    invocation: str = "inv_1",
+    time_us: int = START_US,
+    what: str = "dns.query",
+    subject: str = "api.example.com",
+    repeats: int = 0,
+    first_action: str = "",
+) -> Observation:
+    return Observation(
+        **heading(organisation, time_us),
+        action=action,
+        what=what,
+        sandbox="sbx_1",
+        invocation=invocation,
+        root=invocation,
+        subject=subject,
+        detail={"verdict": "deny"},
+        repeats=repeats,
+        first_action=first_action,
     )
 
 

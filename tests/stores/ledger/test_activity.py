@@ -1,7 +1,7 @@
 import sqlite3
 
 import pytest
-from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
+from tests.stores.ledger.event import START_US, change, intent, observation, outcome, refusal
 from tests.stores.ledger.writing import write
 
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
@@ -80,3 +80,11 @@ def test_a_change_ends_an_invocation(log: sqlite3.Connection, state: str) -> Non
     assert invocation(log, "inv_1").state is InvocationState(state)
     assert invocation(log, "inv_1").last_us == START_US + 5
     assert invocation(log, "inv_2").state is InvocationState.OPEN
+
+
+def test_what_is_seen_of_a_sandbox_is_activity_and_neither_step_nor_refusal(
+    log: sqlite3.Connection,
+) -> None:
+    write(log, [[intent("act_1")], [observation("act_2", time_us=START_US + 50)]])
+    found = invocation(log, "inv_1")
+    assert (found.steps, found.refusals, found.last_us) == (1, 0, START_US + 50)

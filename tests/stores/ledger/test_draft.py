@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
+from tests.stores.ledger.event import START_US, change, intent, observation, outcome, refusal
 
 from ringfence.stores.body import Body, BodyStore
 from ringfence.stores.ledger.draft import Drafter
@@ -96,3 +96,15 @@ def test_the_room_of_a_body_is_given_back_with_its_event(tmp_path: Path) -> None
     bodies.close()
     assert one.body
     assert bodies.not_stored == 0
+
+
+def test_a_body_of_what_was_seen_is_committed_to_like_any_other(tmp_path: Path) -> None:
+    bodies = BodyStore.open(tmp_path)
+    try:
+        drafter = Drafter("log_1", [], bodies)
+        seen = observation("act_1")
+        drafter.keep(drafter.draft([(seen, Body(b"$ make\n"))], 1))
+        assert seen.body
+        assert seen.body_bytes == 7
+    finally:
+        bodies.close()

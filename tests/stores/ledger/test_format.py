@@ -1,5 +1,5 @@
 import pytest
-from tests.stores.ledger.event import intent, refusal
+from tests.stores.ledger.event import intent, observation, refusal
 
 from ringfence.domain.error import UsageError
 from ringfence.protocols import canonical
@@ -22,7 +22,7 @@ def test_a_leaf_of_version_1_reads_and_is_written_the_same() -> None:
 
 
 def test_events_come_back_as_they_were_written() -> None:
-    for event in (intent("act_1"), refusal("act_2", repeats=3)):
+    for event in (intent("act_1"), refusal("act_2", repeats=3), observation("act_3")):
         assert decode(canonical.encode(event)) == event
 
 

@@ -1,5 +1,5 @@
 import pytest
-from tests.stores.ledger.event import START_US, change, intent, outcome, refusal
+from tests.stores.ledger.event import START_US, change, intent, observation, outcome, refusal
 
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import AnyEvent
@@ -12,17 +12,20 @@ EVENTS: dict[str, AnyEvent] = {
     "outcome": outcome(ONE, time_us=START_US + 1),
     "refusal": refusal("act_2", invocation="inv_2", time_us=START_US + 2),
     "change": change("invocation.stopped", "agt_1", time_us=START_US + 3),
+    "sight": observation("act_3", invocation="inv_3", time_us=START_US + 9),
 }
 
 
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        (Filter(organisation="org_a"), "intent outcome refusal change"),
+        (Filter(organisation="org_a"), "intent outcome refusal change sight"),
+        (Filter(organisation="org_a", kind="observation"), "sight"),
+        (Filter(organisation="org_a", code="dns.query"), "sight"),
         (Filter(organisation="org_b"), ""),
         (Filter(organisation="org_a", kind="outcome"), "outcome"),
-        (Filter(organisation="org_a", agent="agt_1"), "intent outcome refusal change"),
-        (Filter(organisation="org_a", agent="name_1"), "intent outcome refusal"),
+        (Filter(organisation="org_a", agent="agt_1"), "intent outcome refusal change sight"),
+        (Filter(organisation="org_a", agent="name_1"), "intent outcome refusal sight"),
         (Filter(organisation="org_a", agent="agt_2"), ""),
         (Filter(organisation="org_a", verdict="allow"), "intent"),
         (Filter(organisation="org_a", verdict="deny"), "refusal"),
@@ -31,7 +34,7 @@ EVENTS: dict[str, AnyEvent] = {
         (Filter(organisation="org_a", code="invocation.stopped"), "change"),
         (Filter(organisation="org_a", invocation="inv_2"), "refusal"),
         (Filter(organisation="org_a", action="act_1"), "intent outcome"),
-        (Filter(organisation="org_a", since_us=START_US + 2), "refusal change"),
+        (Filter(organisation="org_a", since_us=START_US + 2), "refusal change sight"),
         (Filter(organisation="org_a", until_us=START_US + 2), "intent outcome"),
         (
             Filter(organisation="org_a", since_us=START_US + 1, until_us=START_US + 2),

@@ -18,6 +18,7 @@ def read_limits(section: Section, default: Limits) -> Limits:
         model_calls=inner.limit("model_calls", default.model_calls),
         tool_calls=inner.limit("tool_calls", default.tool_calls),
         calls_per_tool=inner.limit("calls_per_tool", default.calls_per_tool),
+        commands=inner.limit("commands", default.commands),
         output_tokens=output_tokens,
         default_output_tokens=written or output_tokens or default.default_output_tokens,
         tokens=inner.limit("tokens", default.tokens),

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from ringfence.domain.event import Change, Hold, Intent, Outcome, Refusal
+from ringfence.domain.event import Change, Hold, Intent, Observation, Outcome, Refusal
 from ringfence.stores.ledger.invocation import ENDINGS, OPENED, Opening, read_opening
 
 Key = tuple[str, str]
@@ -60,8 +60,8 @@ class Activity:
         """One refusal, or as many more as came since."""
         self._touch_by_agent(event).refusals += event.repeats or 1
 
-    def add_hold(self, event: Hold) -> None:
-        """A call that waits for a person: the run goes on."""
+    def add_sight(self, event: Hold | Observation) -> None:
+        """A call that waits for a person, or something seen: the run goes on."""
         self._touch_by_agent(event)
 
     def add_change(self, event: Change) -> None:
@@ -75,7 +75,7 @@ class Activity:
             return
         self._touch(key, event.root or event.subject, int(event.time_us))
 
-    def _touch_by_agent(self, event: Intent | Outcome | Refusal | Hold) -> Touch:
+    def _touch_by_agent(self, event: Intent | Outcome | Refusal | Hold | Observation) -> Touch:
         key = (event.organisation, event.invocation)
         touch = self._touch(key, event.root, int(event.time_us))
         if not touch.agent:

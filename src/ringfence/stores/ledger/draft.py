@@ -4,7 +4,15 @@ from collections.abc import Iterable
 from typing import final
 
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome, Refusal
+from ringfence.domain.event import (
+    AnyEvent,
+    Change,
+    Hold,
+    Intent,
+    Observation,
+    Outcome,
+    Refusal,
+)
 from ringfence.protocols import canonical
 from ringfence.stores.body import Body, BodyStore, Part
 from ringfence.stores.body.shelf import Entry
@@ -135,10 +143,10 @@ class Drafter:
             self._pending.add(key)
 
     def _commit_to(
-        self, event: Intent | Outcome | Refusal | Hold, part: Part, body: Body
+        self, event: Intent | Outcome | Refusal | Hold | Observation, part: Part, body: Body
     ) -> Entry | None:
         """Put the commitment to a body into its event, if the body will be stored."""
-        if isinstance(event, Intent | Outcome):
+        if isinstance(event, Intent | Outcome | Observation):
             event.body_bytes = len(body.whole)
         entry = None
         if self._bodies is not None:

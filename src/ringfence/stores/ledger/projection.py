@@ -8,8 +8,8 @@ gathered again from the segments.
 from collections.abc import Mapping
 from typing import Final, Self, final
 
-from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome
-from ringfence.stores.ledger import tool_count
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Observation, Outcome
+from ringfence.stores.ledger import call_count
 from ringfence.stores.ledger.activity import Activity, Key
 
 _MOST_EVENTS: Final = 4096
@@ -74,14 +74,14 @@ class Projection:
         if isinstance(event, Intent):
             self.opened[event.organisation, event.action] = sequence
             self.activity.add_intent(event)
-            for place in tool_count.places(event):
+            for place in call_count.places(event):
                 self.spent[place] = self.spent.get(place, 0) + 1
         elif isinstance(event, Outcome):
             self._apply_outcome(event)
         elif isinstance(event, Change):
             self.activity.add_change(event)
-        elif isinstance(event, Hold):
-            self.activity.add_hold(event)
+        elif isinstance(event, Hold | Observation):
+            self.activity.add_sight(event)
         elif event.invocation:
             self.activity.add_refusal(event)
 

@@ -8,12 +8,21 @@ from typing import Final, Literal, final
 import msgspec
 
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import FINDING, AnyEvent, Change, Hold, Intent, Outcome, Refusal
+from ringfence.domain.event import (
+    FINDING,
+    AnyEvent,
+    Change,
+    Hold,
+    Intent,
+    Observation,
+    Outcome,
+    Refusal,
+)
 from ringfence.domain.invocation import InvocationState
 from ringfence.stores.ledger.format import decode
 from ringfence.stores.ledger.invocation import InvocationRecord
 
-Kind = Literal["intent", "outcome", "refusal", "hold", "change", "finding"]
+Kind = Literal["intent", "outcome", "refusal", "hold", "observation", "change", "finding"]
 """A finding is a change whose `what` begins with `finding.`; asking for changes gives both."""
 
 _KINDS: Final = {
@@ -21,6 +30,7 @@ _KINDS: Final = {
     Outcome: "outcome",
     Refusal: "refusal",
     Hold: "hold",
+    Observation: "observation",
     Change: "change",
 }
 
@@ -223,5 +233,5 @@ def _codes(event: AnyEvent) -> Sequence[str]:
             return (event.status.value, event.error)
         case Intent() | Refusal() | Hold():
             return (event.decision.code,)
-        case Change():
+        case Change() | Observation():
             return (event.what,)

@@ -9,7 +9,7 @@ from typing import Final, Self, final
 
 from ringfence.domain.budget import AccountKey
 from ringfence.stores.database import open_readable, translated
-from ringfence.stores.ledger import derived, segment, tool_count
+from ringfence.stores.ledger import call_count, derived, segment
 from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.invocation import InvocationRecord, select
 from ringfence.stores.ledger.projection import Projection
@@ -144,7 +144,7 @@ class SqliteRows:
             rows = self._connection.execute(_LASTING, (since_us,)).fetchall()
             for run in runs:
                 rows += self._connection.execute(_OF_RUN, run)
-        yield from tool_count.read(rows)
+        yield from call_count.read(rows)
 
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""

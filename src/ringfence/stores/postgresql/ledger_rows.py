@@ -8,7 +8,7 @@ from psycopg.rows import dict_row
 
 from ringfence.domain.budget import AccountKey
 from ringfence.stores.compression import decompress
-from ringfence.stores.ledger import segment, tool_count
+from ringfence.stores.ledger import call_count, segment
 from ringfence.stores.ledger.activity import Key
 from ringfence.stores.ledger.invocation import COLUMNS, InvocationRecord, from_row
 from ringfence.stores.ledger.rows import InvocationPage, RawSegment
@@ -151,7 +151,7 @@ class PostgresRows:
         """What may still matter of the accounts."""
         ids = [run for _, run in runs]
         found = self._all(_SPENT, since=since_us, ids=ids)
-        yield from tool_count.read(found)
+        yield from call_count.read(found)
 
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""
