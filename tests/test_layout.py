@@ -31,6 +31,7 @@ WITHOUT_TEST = {
     "domain/pacing": "words",
     "domain/policy": "words",
     "domain/price": "words",
+    "domain/secret": "words",
     "domain/tool": "words",
     "domain/topic": "words",
     "domain/tool_dialect": "words",

@@ -180,6 +180,23 @@ tool_versions = Table(
     PrimaryKeyConstraint("organisation", "source", "name", "pin"),
 )
 
+stored_secrets = Table(
+    "stored_secrets",
+    metadata,
+    Column("organisation", String, nullable=False),
+    Column("space", String, nullable=False),  # which part of the plane stores it
+    Column("name", String, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("key", String, nullable=False),  # the id of the key that `wrapped` is encrypted with
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("meta", LargeBinary, nullable=False),  # JSON; authenticated, not secret
+    Column("created_us", BigInteger, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("changed_by", String, nullable=False),
+    PrimaryKeyConstraint("organisation", "space", "name"),
+)
+
 epochs = Table(
     "epochs",
     metadata,
@@ -224,7 +241,12 @@ def _add_roots(connection: Connection) -> None:
     connection.execute(text(root))
 
 
-STEPS: Sequence[Step] = (_add_users, _add_approvals, _add_tools, _add_roots)
+def _add_secrets(connection: Connection) -> None:
+    """Version 6: secrets, encrypted."""
+    stored_secrets.create(connection)
+
+
+STEPS: Sequence[Step] = (_add_users, _add_approvals, _add_tools, _add_roots, _add_secrets)
 """Step n brings version n + 1 to n + 2. A new database is made at the newest version at once."""
 
 

@@ -9,6 +9,7 @@ from ringfence.stores.state.configuration import ConfigurationRecords
 from ringfence.stores.state.database import Database, open_sqlite
 from ringfence.stores.state.grant import GrantRecords
 from ringfence.stores.state.key import KeyRecords
+from ringfence.stores.state.secret import SecretRecords
 from ringfence.stores.state.token import TokenRecords
 from ringfence.stores.state.tool import ToolRecords
 from ringfence.stores.state.user import UserRecords
@@ -27,6 +28,7 @@ class StateStore:
     users: UserRecords
     tools: ToolRecords
     approvals: ApprovalRecords
+    secrets: SecretRecords
 
     def close(self) -> None:
         """Close every connection."""
@@ -53,4 +55,5 @@ def state_on(database: Database) -> StateStore:
         users=UserRecords(database),
         tools=ToolRecords(database),
         approvals=ApprovalRecords(database),
+        secrets=SecretRecords(database),
     )

@@ -1,0 +1,110 @@
+"""The values of secrets in memory: read by enforcement alone, never printed."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, final
+
+from ringfence.domain.error import UsageError
+from ringfence.domain.secret import SecretValue
+
+
+@final
+class Secret:
+    """A value that shows itself only when asked for by name of this method."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Keep the value."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value; call this only where it is written to the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Never the value."""
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+
+class Secrets:
+    """Every secret by name: variables by their own, others as `organisation/name`.
+
+    Never changed: when a value changes there is another of these.
+    """
+
+    def __init__(self, values: Mapping[str, Secret]) -> None:
+        """Keep the values."""
+        self._values = dict(values)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Which secrets there are."""
+        return frozenset(self._values)
+
+    def get(self, name: str) -> Secret:
+        """The secret of that name. Raises UsageError `secret_missing`."""
+        try:
+            return self._values[name]
+        except KeyError:
+            raise UsageError("secret_missing", f"no secret named `{name}`") from None
+
+    def named(self, organisation: str, name: str) -> Secret | None:
+        """A secret that an organisation (by its name) names in its configuration, if it is there.
+
+        INVARIANT (I7): one organisation's name never reaches another's secret.
+        """
+        return self._values.get(key_of(organisation, name))
+
+    def variables(self) -> frozenset[str]:
+        """The names that are variables of the environment."""
+        return frozenset(name for name in self._values if _APART not in name)
+
+    def others(self) -> tuple[SecretValue, ...]:
+        """The values that are not of the environment, for other processes of the plane."""
+        found: list[SecretValue] = []
+        for key in sorted(self._values):
+            organisation, apart, name = key.partition(_APART)
+            if apart:
+                value = self._values[key].reveal()
+                found.append(SecretValue(organisation=organisation, name=name, value=value))
+        return tuple(found)
+
+    def __repr__(self) -> str:
+        """Names only."""
+        return f"{type(self).__name__}({sorted(self._values)})"
+
+
+class EnvironmentSecrets(Secrets):
+    """Secrets referred to by the name of an environment variable, read once, and others."""
+
+    def __init__(
+        self,
+        names: frozenset[str],
+        environment: Mapping[str, str],
+        others: Iterable[SecretValue] = (),
+    ) -> None:
+        """Take the named values. Raises UsageError `secret_missing` if one is absent or empty."""
+        values: dict[str, Secret] = {}
+        for name in sorted(names):
+            value = environment.get(name, "")
+            if not value:
+                raise UsageError(
+                    "secret_missing",
+                    f"environment variable `{name}` is not set",
+                    help=f"export {name}=… before starting Ringfence",
+                )
+            values[name] = Secret(value)
+        for each in others:
+            values[key_of(each.organisation, each.name)] = Secret(each.value)
+        super().__init__(values)
+
+
+_APART: Final = "/"
+"""Neither the name of a variable nor that of an organisation can hold it."""
+
+
+def key_of(organisation: str, name: str) -> str:
+    """How an organisation's secret stands among the variables."""
+    return f"{organisation}{_APART}{name}"
