@@ -94,6 +94,8 @@ class Repetition:
 
         A round that has not come again is a cycle of one, once.
         """
+        if not any(self._runs):
+            return PERIODS[0], 1
         times = [run // period + 1 for run, period in zip(self._runs, PERIODS, strict=True)]
         most = max(times)
         return PERIODS[times.index(most)], most
@@ -107,19 +109,21 @@ class Repetition:
 def decide(limits: LoopLimits, found: Repetition) -> Loop | None:
     """Whether a conversation has come to a threshold; None while it may simply go on."""
     period, times = found.cycle()
-    tools = found.tools(period)
-    threshold = threshold_of(limits, tools)
+    usual = limits.usual
+    threshold = threshold_of(limits, found.tools(period)) if limits.tools else usual
     if threshold.stop is not None and times >= threshold.stop:
-        return _loop(LoopKind.SAME_CALLS, period, times, tools, stops=True)
+        return _loop(LoopKind.SAME_CALLS, period, times, found.tools(period), stops=True)
     stale, allowed = found.stale, limits.no_progress
-    everything = found.tools(PERIODS[-1])
-    may_stall = allowed is None or threshold_of(limits, everything).stop is None
+    if allowed is not None and limits.tools:
+        may_stall = threshold_of(limits, found.tools(PERIODS[-1])).stop is None
+    else:
+        may_stall = allowed is None or usual.stop is None
     if not may_stall and allowed is not None and stale >= allowed:
-        return _loop(LoopKind.NO_PROGRESS, 0, stale, everything, stops=True)
+        return _loop(LoopKind.NO_PROGRESS, 0, stale, found.tools(PERIODS[-1]), stops=True)
     if threshold.hint is not None and times >= threshold.hint:
-        return _loop(LoopKind.SAME_CALLS, period, times, tools, stops=False)
+        return _loop(LoopKind.SAME_CALLS, period, times, found.tools(period), stops=False)
     if not may_stall and allowed is not None and stale >= max(1, allowed // 2):
-        return _loop(LoopKind.NO_PROGRESS, 0, stale, everything, stops=False)
+        return _loop(LoopKind.NO_PROGRESS, 0, stale, found.tools(PERIODS[-1]), stops=False)
     return None
 
 

@@ -7,6 +7,7 @@ user), so that every action is judged by what holds when it is asked for.
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from ringfence.domain.agent import Agent, Limits
@@ -52,6 +53,14 @@ def within(name: str, bounds: Iterable[Patterns | None]) -> bool:
     Each of `bounds` is a list of patterns of which one must match (`*` any characters, `?` one), or
     None for somebody who takes nothing away; whatever is added to them can only narrow.
     """
-    return all(
-        bound is None or any(fnmatchcase(name, pattern) for pattern in bound) for bound in bounds
-    )
+    matches = _matches if len(name) <= _USUAL_NAME else _matches.__wrapped__
+    return all(bound is None or matches(name, bound) for bound in bounds)
+
+
+@lru_cache(maxsize=16_384)
+def _matches(name: str, patterns: Patterns) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+_USUAL_NAME = 200
+"""Characters; what is longer was made up by somebody, and is not worth keeping."""

@@ -5,7 +5,7 @@ from typing import final
 from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
-from ringfence.decisions import rights
+from ringfence.decisions import rights, scope
 from ringfence.decisions.charge import Plan, compile_plan, user_of
 from ringfence.domain.agent import Agent, AgentState
 from ringfence.domain.caller import CallerTier
@@ -38,6 +38,7 @@ class AgentRuntime:
         "plan",
         "principal",
         "routes",
+        "servers",
         "tiers",
         "tools",
         "user",
@@ -77,6 +78,7 @@ class AgentRuntime:
         self.agent = rights.narrowed(agent, self.tiers, self.user)
         # Of each list of patterns one must match: `rights.within`.
         self.tools = (agent.scope.tools, self.user.tools if self.user is not None else None)
+        self.servers = scope.servers_in_scope(organisation, self.tools)
         names = self.agent.scope.models
         # A fallback out of scope is none for this caller (DESIGN §8).
         self.routes = {name: within(each, names) for name, each in routes.items() if name in names}

@@ -274,7 +274,7 @@ def subagent_id(headers: Headers) -> str:
 
 def _turn(given: dict[bytes, bytes]) -> _CodexTurn | None:
     metadata = given.get(b"x-codex-turn-metadata")
-    if metadata is None:
+    if not metadata:
         return None
     try:
         turn = _codex_turn.decode(metadata)

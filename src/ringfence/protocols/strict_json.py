@@ -183,6 +183,8 @@ def refuse_lookalikes(names: Iterable[str], known: Collection[str]) -> None:
     Source: https://pkg.go.dev/encoding/json#Unmarshal, "preferring exact matches but also accepting
     case-insensitive matches"; several servers of models are written in Go.
     """
+    if isinstance(known, frozenset) and known.issuperset(names):
+        return
     for name in names:
         if name not in known and name.casefold() in known:
             refuse(f"{quote(name)} is `{name.casefold()}` in another case")

@@ -17,7 +17,7 @@ def asked(version: str = "2026-07-28", name: str = "echo") -> Asked:
 
 def test_headers_that_are_written_fit_their_request() -> None:
     for name in ("echo", "schöne grüße", " spaced ", "=?base64?x?="):
-        head.check(asked(name=name), head.written("tools/call", name))
+        head.check(asked(name=name), head.read(head.written("tools/call", name)))
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_headers_that_are_written_fit_their_request() -> None:
 def test_headers_that_say_another_thing_are_refused(change: dict[bytes, bytes]) -> None:
     headers = dict(head.written("tools/call", "echo"))
     with pytest.raises(McpError) as refused:
-        head.check(asked(), list((headers | change).items()))
+        head.check(asked(), head.read(list((headers | change).items())))
     assert refused.value.code == -32020
     for name in change:
         with pytest.raises(McpError):
-            head.check(asked(), [each for each in headers.items() if each[0] != name])
+            head.check(asked(), head.read([each for each in headers.items() if each[0] != name]))
 
 
 @given(st.text())
@@ -55,8 +55,8 @@ def test_an_unknown_revision_is_told_what_is_spoken() -> None:
 
 
 def test_headers_made_of_parameters_pass_as_they_are() -> None:
-    found = head.mirrored([(b"mcp-param-region", b"eu"), (b"mcp-name", b"x")])
-    assert found == [(b"mcp-param-region", b"eu")]
+    found = head.read([(b"mcp-param-region", b"eu"), (b"mcp-name", b"x")])
+    assert found.mirrored == [(b"mcp-param-region", b"eu")]
 
 
 @pytest.mark.parametrize("name", [b"mcp-name", b"mcp-method", b"mcp-protocol-version"])
@@ -64,5 +64,5 @@ def test_a_header_that_stands_there_twice_is_refused(name: bytes) -> None:
     headers = head.written("tools/call", "echo")
     twice = [(name, b"other"), *headers]
     with pytest.raises(McpError) as refused:
-        head.check(asked(), twice)
+        head.check(asked(), head.read(twice))
     assert refused.value.code == -32020

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from ringfence.decisions.policy.rule import ARGUMENTS, Path
@@ -120,15 +121,14 @@ def _record(
     held: dict[str, object] = {}
     for name, inner in names.items():
         member, given = shape.members.get(name), value.get(name)
-        place = _named(where, name)
         if given is None and name not in value and member is not None:
             given = member.default
         if given is not None:
             if member is None:
-                _refuse(f"{place} is not in the tool's schema")
-            held[name] = _value(given, member.shape, inner, place)
+                _refuse(f"{_named(where, name)} is not in the tool's schema")
+            held[name] = _value(given, member.shape, inner, _place(where, name))
         elif member is not None and not _may_lack(member, is_null=name in value):
-            _refuse(f"{place} is {'null' if name in value else 'missing'}")
+            _refuse(f"{_named(where, name)} is {'null' if name in value else 'missing'}")
     return held
 
 
@@ -140,10 +140,13 @@ def _refuse_lookalikes(
     value: Mapping[str, object], names: Iterable[str], shape: Shape, where: str
 ) -> None:
     """A reader that ignores case would take `Amount` for `amount` (Go's `encoding/json` does)."""
-    folded = {name.casefold(): name for name in names}
+    folded: Mapping[str, str] | None = None
     for name in value:
+        if name in shape.members:
+            continue
+        folded = folded or {name.casefold(): name for name in names}
         known = folded.get(name.casefold())
-        if known is not None and known != name and name not in shape.members:
+        if known is not None and known != name:
             _refuse(f"{_named(where, name)} is `{known}` in another case")
 
 
@@ -221,6 +224,10 @@ def _named(where: str, name: str) -> str:
     shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "…"
     shown = "".join(each if each.isprintable() and each != "`" else "�" for each in shown)
     return f"`{shown}`" if not where else f"{where[:-1]}.{shown}`"
+
+
+_place = lru_cache(maxsize=4096)(_named)
+"""For names of schemas and policies, which come again; a caller's own are not kept."""
 
 
 def _refuse(why: str) -> NoReturn:

@@ -1,10 +1,11 @@
 """The policies that can matter to one agent, action and resource, and what they have decided."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.argument import Unheld, hold, wanted
@@ -129,10 +130,10 @@ class Slice:
         """The facts that are read, as JSON: what Cedar is given, and what is cached under."""
         if self._parts is None and not self._facts:
             return "{}"
-        context = facts(question, self._place, self._facts)
+        context = facts(question, self._place, self._facts) if self._facts else {}
         if self._parts is not None:
             context[ARGUMENTS] = hold(question.arguments, self._shape, self._parts)
-        return json.dumps(context)
+        return msgspec.json.encode(context).decode()
 
     def _ask(self, context: str) -> PolicyDecision:
         if self._rules is None:

@@ -56,7 +56,7 @@ class ModernEra:
 
     def take(self, post: Post, asked: Asked) -> Going:  # noqa: PLR0911 (each kind its own way)
         """Begin to answer one request. Raises McpError."""
-        heads.check(asked, post.request.headers)
+        heads.check(asked, post.stated)
         request.check_modern(asked)
         heads.check_version(asked)
         method = asked.message.method

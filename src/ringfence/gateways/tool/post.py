@@ -29,6 +29,18 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     view: Sequence[ToolServer]
     hold: Hold
 
+    @property
+    def stated(self) -> heads.Stated:
+        """What the protocol's own headers state; read once for a head that is repeated."""
+        memo = self.request.memo
+        known = None if memo is None else memo.get("mcp")
+        if isinstance(known, heads.Stated):
+            return known
+        found = heads.read(self.request.headers)
+        if memo is not None:
+            memo["mcp"] = found
+        return found
+
 
 def ask_of(post: Post, asked: Asked, era: Era, session: Session | None = None) -> Ask:
     """A request as the rest of the door takes it."""
@@ -40,7 +52,7 @@ def ask_of(post: Post, asked: Asked, era: Era, session: Session | None = None) -
         era=era,
         session=session,
         hold=post.hold,
-        mirrored=heads.mirrored(post.request.headers) if era is Era.MODERN else (),
+        mirrored=post.stated.mirrored if era is Era.MODERN else (),
     )
 
 
@@ -61,8 +73,7 @@ def knock_of(post: Post, ask: Ask, key: ToolKey) -> ToolKnock:
 
 def era_of(post: Post, asked: Asked) -> Era:
     """The era that its head and its body state together."""
-    stated = post.request.header(b"mcp-protocol-version") or b""
-    return request.era_of(asked, stated.decode("latin-1"))
+    return request.era_of(asked, post.stated.version or "")
 
 
 def key_of(post: Post, asked: Asked) -> tuple[str, ...]:

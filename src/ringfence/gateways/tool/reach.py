@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import final
 
 from ringfence.decisions import reason as reasons
-from ringfence.decisions.scope import servers_in_scope
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.tool import ToolKey, ToolServer
 from ringfence.domain.verdict import Reason
@@ -34,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 def in_view(caller: Caller, server: str) -> Sequence[ToolServer] | Reason:
     """The servers that an address shows to this agent."""
     runtime = caller.runtime
-    found = servers_in_scope(runtime.organisation, runtime.tools)
+    found = runtime.servers
     if not server:
         return found
     view = [each for each in found if each.name == server]

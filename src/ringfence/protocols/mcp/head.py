@@ -9,6 +9,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from ringfence.domain.error import PeerError
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
@@ -24,42 +26,55 @@ _PARAM: Final = b"mcp-param-"
 _ENCODED: Final = (b"=?base64?", b"?=")
 
 
-def check(asked: Asked, found: Headers) -> None:
-    """Refuse a head that says another thing than its body. Raises McpError `HEADER_MISMATCH`.
+class Stated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the protocol's own headers of a request state; None for one that is not there."""
 
-    `found` with names in lower case; of the protocol's own, each stands once, so that no reader can
-    take another one than we do.
-    """
-    names = [name for name, _ in found if name.startswith(_OWN)]
-    if len(set(names)) < len(names):
+    version: str | None
+    method: str | None
+    name: bytes | None
+    """As it stands there (`decoded`)."""
+    mirrored: Headers
+    """The `Mcp-Param-…` headers; they pass as they are, the server checks them."""
+    is_twofold: bool
+    """Whether one stands there twice, so that two readers could take different ones."""
+
+
+def read(found: Headers) -> Stated:
+    """Read a head; names are in lower case."""
+    own = [(name, value) for name, value in found if name.startswith(_OWN)]
+    headers = dict(own)
+    version, method = headers.get(b"mcp-protocol-version"), headers.get(b"mcp-method")
+    return Stated(
+        version=None if version is None else version.decode("latin-1"),
+        method=None if method is None else method.decode("utf-8", "replace"),
+        name=headers.get(b"mcp-name"),
+        mirrored=[header for header in own if header[0].startswith(_PARAM)],
+        is_twofold=len(headers) < len(own),
+    )
+
+
+def check(asked: Asked, stated: Stated) -> None:
+    """Refuse a head that says another thing than its body. Raises McpError `HEADER_MISMATCH`."""
+    if stated.is_twofold:
         raise McpError(errors.HEADER_MISMATCH, "a header of the protocol stands there twice")
-    headers = dict(found)
     method = asked.message.method
-    stated = headers.get(b"mcp-protocol-version")
     inner = asked.said(requests.VERSION)
-    if inner and (stated is None or stated != _word(inner)):
+    if inner and stated.version != _word(inner):
         raise _mismatch("MCP-Protocol-Version", "params._meta")
-    if headers.get(b"mcp-method") != method.encode():
+    if stated.method != method:
         raise _mismatch("Mcp-Method", "the method")
     where = requests.named_in_head(method)
-    if where:
-        said = headers.get(b"mcp-name")
-        if said is None or decoded(said) != asked.text(where):
-            raise _mismatch("Mcp-Name", f"`params.{where}`")
+    if where and (stated.name is None or decoded(stated.name) != asked.text(where)):
+        raise _mismatch("Mcp-Name", f"`params.{where}`")
 
 
 def check_version(asked: Asked) -> None:
     """Refuse a modern revision that is not spoken here. Raises McpError `VERSION_UNSUPPORTED`."""
-    asked_for = _word(asked.said(requests.VERSION)).decode("utf-8", "replace")
+    asked_for = _word(asked.said(requests.VERSION))
     if asked_for not in MODERN:
         data = {"supported": [LATEST], "requested": asked_for}
         what = f"this gateway does not speak {strict_json.quote(asked_for)}"
         raise McpError(errors.VERSION_UNSUPPORTED, what, data)
-
-
-def mirrored(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """The `Mcp-Param-…` headers of a request; they pass as they are, the server checks them."""
-    return [header for header in headers if header[0].startswith(_PARAM)]
 
 
 def written(method: str, name: str, version: str = LATEST) -> list[tuple[bytes, bytes]]:
@@ -90,11 +105,11 @@ def decoded(value: bytes) -> str:
     return value.decode("latin-1")
 
 
-def _word(raw: bytes) -> bytes:
+def _word(raw: bytes) -> str:
     try:
-        return strict_json.text(raw, "version").encode()
+        return strict_json.text(raw, "version")
     except PeerError:
-        return b""
+        return ""
 
 
 def _mismatch(header: str, body: str) -> McpError:

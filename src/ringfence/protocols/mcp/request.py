@@ -36,6 +36,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     message: Message
     params: dict[str, Span]
     meta: dict[str, Span]
+    name: str = ""
+    """What the request is about: a tool, a prompt, or the address of a resource."""
 
     def text(self, name: str) -> str:
         """A text among the parameters; empty if it is not there. Raises McpError."""
@@ -56,11 +58,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """The raw JSON of a member of `_meta`; empty if it is not there."""
         span = self.meta.get(name)
         return b"" if span is None else self.message.raw[span[0] : span[1]]
-
-    @property
-    def name(self) -> str:
-        """What the request is about: a tool, a prompt, or the address of a resource."""
-        return self.text(_NAMED[self.message.method]) if self.message.method in _NAMED else ""
 
     @property
     def arguments(self) -> bytes:
@@ -84,10 +81,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hints(self) -> tuple[tuple[str, str], ...]:
         """Ids in `_meta` that name the run, as `headers.client_ids` gives them."""
-        trace = _text(self.said("traceparent")).split("-")
+        at, turn = self.said("traceparent"), self.said(_CODEX_TURN)
+        if not at and not turn:
+            return ()
+        trace = _text(at).split("-")
         is_trace = len(trace) == 4 and len(trace[1]) == 32 and trace[1].strip("0")  # noqa: PLR2004 (W3C Trace Context)
         named = (("traceparent", trace[1]),) if is_trace else ()
-        return (*named, *headers.turn_hints(_document(self.said(_CODEX_TURN))))
+        return (*named, *headers.turn_hints(_document(turn)))
 
 
 def read(message: Message) -> Asked:
@@ -107,9 +107,12 @@ def read(message: Message) -> Asked:
         arguments = params.get("arguments")
         if arguments is not None:
             _check_arguments(raw[arguments[0] : arguments[1]])
+        named = _NAMED.get(message.method, "")
+        at = params.get(named)
+        name = "" if at is None else strict_json.text(raw[at[0] : at[1]], named)
     except PeerError as error:
         raise McpError(errors.INVALID_PARAMS, error.message, status=400) from error
-    return Asked(message=message, params=params, meta=meta)
+    return Asked(message=message, params=params, meta=meta, name=name)
 
 
 _OPEN: Final = ord("{")
