@@ -48,6 +48,8 @@ class ApprovalDocument(msgspec.Struct, kw_only=True, frozen=True):
     """Who should look at it: the agent's escalation contact once nobody else has answered."""
     fingerprint: str
     expires_us: str
+    page: str = ""
+    """Where people look at it, if the configuration names a page."""
 
 
 class SlackText(msgspec.Struct, kw_only=True, frozen=True):
@@ -131,11 +133,12 @@ def describe(what: str, approval: Approval, organisation: Organisation) -> Appro
     is_late = what == ESCALATED
     agent = organisation.agents.get(approval.agent_name)
     notify = approval.escalate_to if is_late else (agent.owner if agent is not None else "")
+    page = organisation.approvals.page.replace("{id}", approval.id)
     why = f" ({'; '.join(approval.reasons)})" if approval.reasons else ""
     return ApprovalDocument(
         type=what,
         text=f"agent `{approval.agent_name}`: `{binding.resource}` {_NEWS[what]}{why}. "
-        f"See: ringfence approval show {approval.id}",
+        f"See: {page or f'ringfence approval show {approval.id}'}",
         organisation=organisation.name,
         approval=approval.id,
         agent=approval.agent_name,
@@ -144,6 +147,7 @@ def describe(what: str, approval: Approval, organisation: Organisation) -> Appro
         notify=notify,
         fingerprint=approval.fingerprint,
         expires_us=str(approval.expires_us),
+        page=page,
     )
 
 

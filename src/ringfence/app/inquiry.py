@@ -17,7 +17,7 @@ from ringfence.app.message import (
     Message,
     ReportAction,
 )
-from ringfence.domain.approval import Approval, Binding
+from ringfence.domain.approval import Approval, ApprovalState, Binding
 from ringfence.domain.error import PeerError, UnavailableError
 from ringfence.domain.lease import Report, Take, Taken
 from ringfence.domain.pacing import Busy, Enter, Entered, Left
@@ -29,6 +29,8 @@ from ringfence.gateways.action import Reported
 from ringfence.transport.link import Link
 
 _ANSWER_S: Final = 2.0
+_TURN_S: Final = 1.0
+"""For so long somebody who has gone may still seem to wait for a held call."""
 _USERS_KEPT: Final = 10_000
 
 
@@ -90,12 +92,21 @@ class Inquiries:
         return await self.wait(organisation, approval, 0.0)
 
     async def wait(self, organisation: str, approval: str, timeout_s: float) -> Approval | None:
-        """A held call once it is decided, or after that time. Raises UnavailableError."""
-        question = FindApproval(organisation=organisation, approval=approval, wait_s=timeout_s)
-        answer = await self._in_time(question, timeout_s + _ANSWER_S)
-        if not isinstance(answer, FoundApproval):
-            raise _unexpected(answer)
-        return answer.approval
+        """A held call once it is decided, or after that time. Raises UnavailableError.
+
+        Asked in short turns: who stops waiting is soon known not to wait any more.
+        """
+        left_s = timeout_s
+        while True:
+            turn_s = min(left_s, _TURN_S)
+            question = FindApproval(organisation=organisation, approval=approval, wait_s=turn_s)
+            answer = await self._in_time(question, turn_s + _ANSWER_S)
+            if not isinstance(answer, FoundApproval):
+                raise _unexpected(answer)
+            left_s -= turn_s
+            found = answer.approval
+            if found is None or found.state is not ApprovalState.PENDING or left_s <= 0:
+                return found
 
     async def consume(self, approval: str, binding: Binding, action: str) -> Approval | Deny:
         """Use an approval. Raises UnavailableError; then it may have been used."""

@@ -95,6 +95,7 @@ class ApprovalRules:
 
     `seconds` is how long one is held before it is denied, `quorum` how many different people must
     approve. `webhook` is told of every one; a message is a pointer and never an answer.
+    `page` is where people look at one, with `{id}` in place of its id; empty if there is none.
     `credential` and `signing_key` name secrets: a bearer token, and the key of an HMAC over the
     message.
     """
@@ -105,3 +106,4 @@ class ApprovalRules:
     form: WebhookForm = WebhookForm.PLAIN
     credential: str | None = None
     signing_key: str | None = None
+    page: str = ""

@@ -20,7 +20,8 @@ def test_what_is_wrong_with_approvals_is_named_with_its_place(
 def test_all_parts_of_approvals_are_read(load_text: Callable[..., Loaded]) -> None:
     text = (
         '  {seconds: 90, quorum: 2, webhook: "https://a.example/h?x=1", form: slack, '
-        'credential: "${CRM_TOKEN}", signing_key: "${CRM_TOKEN}"}\n'
+        'credential: "${CRM_TOKEN}", signing_key: "${CRM_TOKEN}", '
+        'page: "https://plane.example/approvals/{id}"}\n'
     )
     loaded = load_text(HEAD + text)
     assert loaded.configuration.organisations["acme"].approvals == ApprovalRules(
@@ -30,6 +31,7 @@ def test_all_parts_of_approvals_are_read(load_text: Callable[..., Loaded]) -> No
         form=WebhookForm.SLACK,
         credential="CRM_TOKEN",
         signing_key="CRM_TOKEN",
+        page="https://plane.example/approvals/{id}",
     )
     assert loaded.secret_names == {"CRM_TOKEN"}
 

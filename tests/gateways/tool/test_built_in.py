@@ -6,6 +6,7 @@ import pytest
 from tests.approvals import desk
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import World, play, text_of
+from tests.testing.tools.asking import SILENT
 
 from ringfence.domain.approval import Approval, Vote
 from ringfence.domain.event import Hold, Intent, Outcome
@@ -62,7 +63,9 @@ def test_a_question_is_put_before_a_person_and_the_answer_comes_back(
     people = People(tmp_path)
 
     async def scene(world: World) -> None:
-        asking = asyncio.create_task(world.client(path).modern("tools/call", **QUESTION))
+        asking = asyncio.create_task(
+            world.client(path).modern("tools/call", **QUESTION, meta=SILENT)
+        )
         found = await people.say("the second one")
         assert found.reasons == ("Which account?",)
         assert found.binding.resource == "ringfence__ask_user"
@@ -80,7 +83,7 @@ def test_a_question_that_a_person_will_not_answer_is_told_so(tmp_path: Path) -> 
     people = People(tmp_path)
 
     async def scene(world: World) -> None:
-        asking = asyncio.create_task(world.client().modern("tools/call", **QUESTION))
+        asking = asyncio.create_task(world.client().modern("tools/call", **QUESTION, meta=SILENT))
         await people.say("ask the customer", yes=False)
         answer = await asking
         assert answer["result"]["isError"] is True
@@ -98,12 +101,12 @@ def test_an_escalation_stays_with_the_person_when_nobody_answers_in_time(
 
     async def scene(world: World) -> None:
         call: dict[str, Any] = {"name": "ringfence__escalate", "arguments": {"reason": "not mine"}}
-        answer = await world.client().modern("tools/call", **call)
+        answer = await world.client().modern("tools/call", **call, meta=SILENT)
         assert answer["result"]["isError"] is True
         found = await people.held()
         assert found.id in text_of(answer)
         await people.say("I take it")
-        again = await world.client().modern("tools/call", **call)
+        again = await world.client().modern("tools/call", **call, meta=SILENT)
         assert text_of(again) == "I take it"
 
     play(scene, approvals=people.desk)
@@ -152,7 +155,7 @@ def test_what_is_no_question_is_told_in_words(
 
 def test_where_nobody_can_be_asked_the_model_is_told() -> None:
     async def scene(world: World) -> None:
-        answer = await world.client().modern("tools/call", **QUESTION)
+        answer = await world.client().modern("tools/call", **QUESTION, meta=SILENT)
         assert answer["result"]["isError"] is True
         assert "nobody can be asked" in text_of(answer)
 

@@ -149,3 +149,37 @@ def test_a_call_of_an_agent_that_is_suspended_ends() -> None:
         assert answer["result"]["structuredContent"]["code"] == "agent_suspended"
 
     play(scene)
+
+
+VISIT = {"name": "fail", "arguments": {"how": "visit"}}
+
+
+def _declaring(**capabilities: object) -> dict[str, object]:
+    return {**VISIT, "_meta": {"io.modelcontextprotocol/clientCapabilities": capabilities}}
+
+
+def test_a_page_that_an_older_server_wants_visited_is_asked_for_in_the_words_of_the_era() -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        [shown] = await client.ask("tools/call", _declaring(elicitation={"url": {}}))
+        assert shown["result"]["resultType"] == "input_required"
+        [asked] = shown["result"]["inputRequests"].values()
+        assert asked["params"]["url"] == "https://tools.example/login"
+        again = _declaring(elicitation={"url": {}}) | {
+            "inputResponses": {"page-1": {"action": "accept"}},
+            "name": "echo",
+            "arguments": {"text": "there"},
+        }
+        [answer] = await client.ask("tools/call", again)
+        assert text_of(answer) == "there"
+        assert "inputResponses" not in str(world.journal.requests)
+        # Who cannot open pages is told in words that a model can pass on.
+        [told] = await client.ask("tools/call", _declaring())
+        assert told["result"]["isError"] is True
+        assert "https://tools.example/login" in text_of(told)
+        # In its own era the error stays what it is.
+        await client.begin(elicitation={"url": {}})
+        [fault] = await client.ask("tools/call", VISIT)
+        assert fault["error"]["code"] == -32042
+
+    play(scene, Plan(name="crm", eras="legacy"))

@@ -1,19 +1,30 @@
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from tests.approvals import desk as desk_of
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import World, play, text_of
+from tests.testing.tools.asking import SILENT
 
 from ringfence.decisions import approval as rule
-from ringfence.domain.approval import Approval, ApprovalState, Binding
+from ringfence.domain.approval import Approval, ApprovalRules, ApprovalState, Binding, Vote
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.approval import Asking, Held
+from ringfence.enforcement.approval import ApprovalDesk, Asking, Held
 from ringfence.gateways.tool import held
+from ringfence.testing.ids import SequentialIds
+from ringfence.transport.clock import SystemClock
 
 TIERS = (("delete_*", PermissionTier.IRREVERSIBLE), ("*", PermissionTier.READ))
-CALL = {"name": "delete_all", "arguments": {}, "_meta": {"progressToken": "p"}}
+CALL: dict[str, Any] = {
+    "name": "delete_all",
+    "arguments": {},
+    "_meta": {"progressToken": "p"},
+}
+QUIET: dict[str, Any] = {**CALL, "_meta": {"progressToken": "p", **SILENT}}
+PAGES = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"url": {}}}}
 
 
 class Desk:
@@ -91,7 +102,7 @@ def test_a_held_call_that_is_denied_tells_the_model_so() -> None:
 
     async def scene(world: World) -> None:
         client = Client(world)
-        async with client.open("tools/call", CALL) as (_, stream):
+        async with client.open("tools/call", QUIET) as (_, stream):
             await stream.next()
             desk.decide(ApprovalState.DENIED)
             said = (await stream.rest())[-1]
@@ -126,7 +137,7 @@ def test_a_client_that_leaves_while_it_waits_has_nothing_done_for_it() -> None:
 
     async def scene(world: World) -> None:
         client = Client(world)
-        async with client.open("tools/call", CALL) as (_, stream):
+        async with client.open("tools/call", QUIET) as (_, stream):
             await stream.next()
         await asyncio.sleep(0.1)
         desk.decide(ApprovalState.APPROVED)
@@ -134,3 +145,170 @@ def test_a_client_that_leaves_while_it_waits_has_nothing_done_for_it() -> None:
         assert world.journal.calls == []
 
     play(scene, approvals=desk, tiers=TIERS)
+
+
+async def waiting(place: ApprovalDesk, count: int = 1) -> list[Approval]:
+    """The calls that wait, once there are so many."""
+    async with asyncio.timeout(5):
+        while len(place._open) < count:  # noqa: ASYNC110, SLF001 (a desk tells nobody)
+            await asyncio.sleep(0.005)
+    return list(place._open.values())  # noqa: SLF001 (the same)
+
+
+async def approve(place: ApprovalDesk, found: Approval) -> None:
+    ballot = Vote(user="user:ann", approves=True, at_us=SystemClock().now_us())
+    await place.decide(found.binding.organisation, found.id, ballot)
+
+
+def real() -> ApprovalDesk:
+    return desk_of(SystemClock(), SequentialIds())
+
+
+@pytest.mark.parametrize("action", ["accept", "decline", "cancel", "an error"])
+def test_a_legacy_client_is_pointed_to_the_approval_and_no_answer_of_it_is_a_vote(
+    action: str,
+) -> None:
+    place = real()
+
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin(elicitation={})
+        async with client.open("tools/call", CALL) as (_, stream):
+            asked = await stream.next()
+            assert asked is not None
+            assert asked["method"] == "elicitation/create"
+            [found] = await waiting(place)
+            assert found.id in asked["params"]["message"]
+            assert asked["params"]["requestedSchema"]["properties"] == {}
+            answer: dict[str, Any] = {"result": {"action": action, "content": {"approve": True}}}
+            if action == "an error":
+                answer = {"error": {"code": -32601, "message": "no"}}
+            assert await client.say({"id": asked["id"], **answer}) == 202
+            await asyncio.sleep(0.05)
+            assert (await waiting(place))[0].state is ApprovalState.PENDING
+            assert world.journal.calls == []
+            await approve(place, found)
+            *_, said = await stream.rest()
+        assert text_of(said) == "delete_all"
+
+    play(scene, approvals=place, tiers=TIERS)
+
+
+def test_a_pointer_that_nobody_has_answered_is_taken_back_when_it_is_of_no_use() -> None:
+    place = real()
+
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin(elicitation={"form": {}})
+        async with client.open("tools/call", CALL) as (_, stream):
+            asked = await stream.next()
+            assert asked is not None
+            [found] = await waiting(place)
+            await approve(place, found)
+            rest = await stream.rest()
+        [taken_back] = [each for each in rest if each.get("method") == "notifications/cancelled"]
+        assert taken_back["params"]["requestId"] == asked["id"]
+        assert text_of(rest[-1]) == "delete_all"
+
+    play(scene, approvals=place, tiers=TIERS)
+
+
+def test_a_modern_client_is_pointed_once_and_its_second_asking_waits_for_the_same_call() -> None:
+    place = real()
+
+    async def scene(world: World) -> None:
+        client = Client(world)
+        [pointed] = await client.ask("tools/call", CALL)
+        assert pointed["result"]["resultType"] == "input_required"
+        [question] = pointed["result"]["inputRequests"].values()
+        [found] = await waiting(place)
+        assert found.id in question["params"]["message"]
+        again = {
+            **CALL,
+            "requestState": pointed["result"]["requestState"],
+            "inputResponses": {"approval": {"action": "decline"}},
+        }
+        async with client.open("tools/call", again) as (_, stream):
+            assert await stream.next()
+            assert [each.id for each in await waiting(place)] == [found.id]
+            await approve(place, found)
+            *_, said = await stream.rest()
+        assert text_of(said) == "delete_all"
+        assert [each.arguments for each in world.journal.calls] == [{}]
+
+    play(scene, approvals=place, tiers=TIERS)
+
+
+@pytest.mark.parametrize("change", [{"name": "echo"}, {"arguments": {"text": "x"}}])
+def test_the_state_of_a_pointer_is_good_for_that_call_alone(change: dict[str, Any]) -> None:
+    async def scene(world: World) -> None:
+        client = Client(world)
+        [pointed] = await client.ask("tools/call", CALL)
+        state = {"requestState": pointed["result"]["requestState"]}
+        [refused] = await client.ask("tools/call", {**CALL, **change, **state})
+        assert refused["error"]["code"] == -32602
+        assert world.journal.calls == []
+
+    play(scene, approvals=real(), tiers=TIERS)
+
+
+def test_a_client_that_opens_pages_is_sent_to_the_one_that_is_configured() -> None:
+    place = real()
+
+    async def scene(world: World) -> None:
+        rules = ApprovalRules(page="https://plane.example/held/{id}")
+        world.config = replace(world.config, approvals=rules)
+        await world.redefine("crm")
+        client = Client(world)
+        asked = {**CALL, "_meta": PAGES}
+        [pointed] = await client.ask("tools/call", asked)
+        [question] = pointed["result"]["inputRequests"].values()
+        [found] = await waiting(place)
+        assert question["params"]["mode"] == "url"
+        assert question["params"]["url"] == f"https://plane.example/held/{found.id}"
+
+    play(scene, approvals=place, tiers=TIERS)
+
+
+def test_who_gives_up_waiting_makes_room_at_once_for_the_same_call_again() -> None:
+    place = real()
+
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        for leave in ("cancelled", "left"):
+            async with client.open("tools/call", CALL) as (_, stream):
+                assert await stream.next()
+                [found] = await waiting(place)
+                if leave == "cancelled":
+                    told = {"method": "notifications/cancelled", "params": {"requestId": 5}}
+                    assert await client.say(told) == 202
+                    assert await stream.rest() == []
+            await asyncio.sleep(0.1)
+        async with client.open("tools/call", CALL) as (_, stream):
+            assert await stream.next()
+            assert [each.id for each in await waiting(place)] == [found.id]
+            await approve(place, found)
+            *_, said = await stream.rest()
+        assert text_of(said) == "delete_all"
+        assert len(world.journal.calls) == 1
+
+    play(scene, approvals=place, tiers=TIERS)
+
+
+def test_an_approval_given_just_as_its_client_leaves_is_kept_for_the_next_asking() -> None:
+    place = real()
+
+    async def scene(world: World) -> None:
+        client = Client(world)
+        await client.begin()
+        async with client.open("tools/call", CALL) as (_, stream):
+            assert await stream.next()
+            [found] = await waiting(place)
+        await approve(place, found)
+        await asyncio.sleep(0.1)
+        assert [each.state for each in await waiting(place)] == [ApprovalState.APPROVED]
+        *_, said = await client.ask("tools/call", CALL)
+        assert text_of(said) == "delete_all"
+
+    play(scene, approvals=place, tiers=TIERS)

@@ -118,3 +118,32 @@ def test_codex_names_its_turn_in_meta(written: object, turn: tuple[tuple[str, st
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
     raw = json.dumps(body | {"params": {"name": "t", "_meta": meta}}).encode()
     assert request.read(message.read(raw)).hints == turn
+
+
+_STATE = {"requestState": "s, 1", "inputResponses": {"a": {"action": "accept", "content": {}}}}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["requestState", "name", "inputResponses"],
+        ["requestState", "inputResponses", "name", "arguments"],
+        ["name", "arguments", "requestState", "inputResponses"],
+        ["name", "inputResponses"],
+        ["inputResponses", "requestState"],
+        ["name"],
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_what_answers_a_round_is_taken_out_and_nothing_else(
+    order: list[str], indent: int | None
+) -> None:
+    every = {"name": "echo", "arguments": {"text": "a,b"}, **_STATE}
+    params = {name: every[name] for name in order}
+    document = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    found = request.read(message.read(json.dumps(document, indent=indent).encode()))
+    kept = {name: value for name, value in params.items() if name not in _STATE}
+    assert edited(found, request.without_input(found)) == kept
+    if "arguments" in kept:
+        changed = [*request.without_input(found), *request.with_arguments(found, b"{}")]
+        assert edited(found, changed) == kept | {"arguments": {}}

@@ -21,6 +21,7 @@ def read_approvals(root: Section) -> ApprovalRules:
         form=section.word("form", usual.form),
         credential=section.credential(),
         signing_key=section.credential("signing_key"),
+        page=read_url(section, "page", query=True),
     )
     section.close()
     for key, value in (("credential", rules.credential), ("signing_key", rules.signing_key)):

@@ -58,6 +58,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     session: Session | None
     hold: Hold
     mirrored: Headers = ()
+    is_pointed: bool = False
+    """Whether its client was pointed to the approval that it waits for, and asks again."""
 
     @property
     def number(self) -> bytes:
@@ -85,13 +87,16 @@ def edits_of(ask: Ask, target: Target, ticket: ToolTicket, number: bytes) -> lis
         edits += request.with_name(asked, target.name)
     if asked.message.method == "tools/call" and ticket.arguments != asked.arguments:
         edits += request.with_arguments(asked, ticket.arguments)
+    is_older = target.channel.era is Era.LEGACY and ask.era is Era.MODERN
+    if ask.is_pointed or is_older:
+        edits += request.without_input(asked)
     meta: dict[str, bytes] = {}
     if target.channel.era is Era.MODERN and ask.session is not None:
         session = ask.session
         meta = translation.meta_of(session.introduction, session.level)
     if ticket.is_repeatable:
         meta = {**meta, IDEMPOTENCY_KEY: strict_json.encode(ticket.action)}
-    if target.channel.era is Era.LEGACY and ask.era is Era.MODERN:
+    if is_older:
         return edits + request.without_era(asked, meta)
     return edits + request.with_meta(asked, meta) if meta else edits
 

@@ -79,8 +79,7 @@ class Beginning:
                 found = begun
             if isinstance(found, Holdable):
                 outlet = Outlet(ask.response, (), self._means.clock.monotonic_us())
-                token = ask.asked.said("progressToken")
-                found = await self._held.wait(knock, found, outlet, token)
+                found = await self._held.wait(ask, knock, found, outlet)
         finally:
             if not isinstance(found, ToolTicket):
                 ask.hold.leave()

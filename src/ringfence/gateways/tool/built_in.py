@@ -71,7 +71,7 @@ class BuiltInCalls:
         begun = await self._path.begun(knock, lambda: ask.response.is_disconnected)
         if not isinstance(begun, Holdable):
             return begun
-        return await self._held.wait(knock, begun, outlet, ask.asked.said("progressToken"))
+        return await self._held.wait(ask, knock, begun, outlet)
 
     async def _carried_out(
         self, ask: Ask, ticket: ToolTicket, outlet: Outlet

@@ -361,14 +361,7 @@ class ToolCall:
                 http_status=status,
             )
         )
-        code = translation.error_code(read.code, is_modern=self._ask.era is Era.MODERN)
-        if code != read.code:
-            data = read.data if bytes(read.data) else None
-            raw = errors.document(self._ask.number, code, read.message, data)
-        else:
-            raw = b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (self._ask.number, fault)
-        is_modern = self._ask.era is Era.MODERN and status >= _FIRST_ERROR
-        self._act(self._answer, raw, status if is_modern else 200)
+        self._act(self._answer, *said.fault(self._ask.asked, self._ask.era, fault, status))
 
     def _answer(self, raw: bytes, status: int) -> None:
         outlet = self._outlet

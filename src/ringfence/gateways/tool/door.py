@@ -89,7 +89,6 @@ class ToolDoor:
         reach = Reach(
             links=links, lists=lists, registry=registry, subscriptions=self._subscriptions
         )
-        held = HeldClients(path, approvals, clock)
         number = forwarder.neighbours.number
         means = Means(
             path=path,
@@ -102,6 +101,7 @@ class ToolDoor:
             secret=secret,
             nonce=nonce,
         )
+        held = HeldClients(means, approvals)
         beginning = Beginning(means=means, finish=finish, held=held, reach=reach)
         greetings = Greetings()
         late = Late(

@@ -2,6 +2,8 @@
 
 from typing import Final, final
 
+import msgspec
+
 from ringfence.gateways.tool.answering import Answering
 from ringfence.gateways.tool.ask import Ask, Means, owner_of
 from ringfence.gateways.tool.begin import Beginning, Going
@@ -11,7 +13,7 @@ from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON, Outlet
 from ringfence.gateways.tool.post import Post, ask_of, key_of
 from ringfence.gateways.tool.reach import Reach
-from ringfence.gateways.tool.rounds import Suspended
+from ringfence.gateways.tool.rounds import POINTED, Pointed, Suspended
 from ringfence.gateways.tool.subscription import Subscriptions
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import head as heads
@@ -70,6 +72,8 @@ class ModernEra:
         if method in MEMBER:
             return self._answering.guarded(post, asked, self._late.list(post, asked, Era.MODERN))
         resumed = self._resumed(ask)
+        if isinstance(resumed, Pointed):
+            ask, resumed = msgspec.structs.replace(ask, is_pointed=True), None
         if isinstance(resumed, int):
             return self._answering.guarded(post, asked, self._late.hand_over(post, asked, resumed))
         if resumed is not None:
@@ -90,7 +94,7 @@ class ModernEra:
             )
         return self._answering.guarded(post, asked, self._late.begin(post, ask, link))
 
-    def _resumed(self, ask: Ask) -> Suspended | int | None:
+    def _resumed(self, ask: Ask) -> Suspended | Pointed | int | None:
         """The call that a modern client goes on with, or the worker that has it.
 
         None for a state that is not ours.
@@ -102,6 +106,8 @@ class ModernEra:
         bound = "\n".join(owner).encode()
         opened_ = self._means.sealer.open(state, bound, self._means.clock.now_us())
         name = "" if opened_ is None else opened_.decode()
+        if name == POINTED.name:
+            return POINTED
         home = self._forwarder.neighbours.owner_of(name)
         if self._forwarder.is_foreign(home, ask.request):
             return home

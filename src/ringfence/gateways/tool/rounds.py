@@ -100,6 +100,18 @@ class Suspended(msgspec.Struct, frozen=True, kw_only=True):
         return message.response(self.number, given)
 
 
+class Pointed(msgspec.Struct, frozen=True):
+    """What the state of a modern client says that was pointed to an approval.
+
+    It holds nothing: the call itself finds the one that is held, by all that binds it.
+    """
+
+    name: str = "approval"
+
+
+POINTED: Final = Pointed()
+
+
 @final
 class Waiting:
     """All suspended calls of one worker, by a name that only their client knows."""

@@ -2,13 +2,15 @@
 
 from typing import Final
 
+import msgspec
+
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.gateways.tool.channel import Failure
 from ringfence.gateways.tool.rounds import SUSPENDED_S
+from ringfence.protocols.mcp import elicitation, message, request, translation
 from ringfence.protocols.mcp import error as errors
-from ringfence.protocols.mcp import message, request, translation
 from ringfence.protocols.mcp.message import Envelope
 from ringfence.protocols.mcp.request import Asked
 from ringfence.protocols.mcp.version import Era
@@ -19,6 +21,9 @@ WITHHELD: Final = (
 )
 """The error in place of one that may not be shown."""
 SUSPENDED_US: Final = int(SUSPENDED_S * 1e6)
+_FIRST_ERROR: Final = 400
+_MAY_ASK: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""Methods whose modern results may ask for input (2026-07-28, MRTR)."""
 _UNAUTHORISED: Final = frozenset({401, 403})
 
 
@@ -37,6 +42,34 @@ def refusal(asked: Asked, refused: RefusedAction, era: Era) -> tuple[bytes, int]
     data = errors.refused_data(refused.verdict)
     text = refused.verdict.reason.message
     return errors.document(number, errors.REFUSED, text, data), 200
+
+
+def fault(asked: Asked, era: Era, raw: bytes, status: int) -> tuple[bytes, int]:
+    """A server's error in the words of its client's era: message and status of HTTP."""
+    number = asked.message.id
+    read = errors.read(raw)
+    if era is Era.LEGACY:
+        return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (number, raw), 200
+    if read.code == elicitation.URL_REQUIRED and asked.message.method in _MAY_ASK:
+        return message.response(number, _visit(asked, bytes(read.data))), 200
+    code = translation.error_code(read.code, is_modern=True)
+    status = status if status >= _FIRST_ERROR else 200
+    if code == read.code:
+        return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (number, raw), status
+    data = read.data if bytes(read.data) else None
+    return errors.document(number, code, read.message, data), status
+
+
+def _visit(asked: Asked, data: bytes) -> bytes:
+    """What a modern client gets for a page that its user must visit before the call is made."""
+    can = elicitation.modes(asked.said(request.CAPABILITIES))
+    wanted = elicitation.required(data) if elicitation.URL in can else b""
+    if wanted:
+        return wanted
+    told = {"type": "text", "text": elicitation.in_words(data)}
+    return translation.completed(
+        msgspec.json.encode({"content": [told], "isError": True}), asked.message.method
+    )
 
 
 def failed(server: str, failure: Failure) -> Reason:

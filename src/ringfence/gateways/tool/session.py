@@ -113,6 +113,10 @@ class Session:
         answered(answer.part("result"), answer.part("error"))
         return True
 
+    def forget(self, number: bytes) -> bool:
+        """Wait for an answer to a question no longer; whether there was none yet."""
+        return self._questions.pop(number, None) is not None
+
     def say(self, raw: bytes) -> None:
         """Tell the client on its standing stream, or as soon as it opens one."""
         outlet = self.outlet

@@ -171,6 +171,27 @@ def with_name(asked: Asked, name: str) -> list[Edit]:
     return [(*span, strict_json.encode(name))]
 
 
+def without_input(asked: Asked) -> list[Edit]:
+    """The edits that take out what a client brings along when it asks again (2026-07-28, MRTR)."""
+    if _INPUT.isdisjoint(asked.params):
+        return []
+    edits: list[Edit] = []
+    start, is_first = asked.message.parts["params"][0] + 1, True
+    for at, (name, (_, end)) in enumerate(asked.params.items(), 1):
+        stop = end
+        if name not in _INPUT:
+            is_first = False
+        else:
+            if is_first and at < len(asked.params):  # the comma after it goes with it
+                stop = asked.message.raw.index(b",", end) + 1
+            edits.append((start, stop, b""))
+        start = stop
+    return edits
+
+
+_INPUT: Final = frozenset({"inputResponses", "requestState"})
+
+
 def with_id(asked: Asked, number: bytes) -> list[Edit]:
     """The edits that give it another id."""
     return [(*asked.message.parts["id"], number)]

@@ -1,6 +1,7 @@
 """What the tools of the scripted tool server do when they are called."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 from ringfence.testing.tools.plan import Json
@@ -14,6 +15,24 @@ _ASK: Json = {
         "required": ["name"],
     },
 }
+ERRORS: Mapping[str, Json] = {
+    "rpc": {"code": -32050, "message": "a failure of the protocol"},
+    "visit": {
+        "code": -32042,
+        "message": "URL elicitation required",
+        "data": {
+            "elicitations": [
+                {
+                    "mode": "url",
+                    "elicitationId": "visit-1",
+                    "url": "https://tools.example/login",
+                    "message": "Log in first.",
+                }
+            ]
+        },
+    },
+}
+"""Errors of JSON-RPC that `fail` orders; `visit` is of 2025-11-25 alone."""
 _LONGEST_S = 600.0
 
 

@@ -6,6 +6,7 @@ from typing import final
 
 import msgspec
 
+from ringfence.testing.tools import behaviour
 from ringfence.testing.tools.behaviour import FaultError
 from ringfence.testing.tools.dialogue import Dialogue, Offer, RpcError
 from ringfence.testing.tools.plan import Json
@@ -70,7 +71,7 @@ class StdioTools:
         if how == "malformed":
             self._writer.write(b"this is no JSON\n")
         elif how != "empty":
-            error = {"code": -32050, "message": "a failure of the protocol"}
+            error = behaviour.ERRORS.get(how, behaviour.ERRORS["rpc"])
             await self._send({"jsonrpc": "2.0", "id": number, "error": error})
 
     async def _send(self, message: Json) -> None:

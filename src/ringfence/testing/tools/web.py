@@ -8,6 +8,7 @@ from typing import Final, final
 import msgspec
 
 from ringfence.protocols import sse
+from ringfence.testing.tools import behaviour
 from ringfence.testing.tools.behaviour import FaultError
 from ringfence.testing.tools.dialogue import Dialogue, Offer, RpcError
 from ringfence.testing.tools.plan import LEGACY, Json
@@ -221,8 +222,8 @@ class _Exchange:
                 response.send(200, [_JSON], b'{"jsonrpc":"2.0","id":')
             case "empty":
                 response.send(200, [_JSON], b"")
-            case "rpc":
-                error = {"code": -32050, "message": "a failure of the protocol"}
+            case "rpc" | "visit":
+                error = behaviour.ERRORS[how]
                 _send(response, 200, {"jsonrpc": "2.0", "id": number, "error": error})
             case _:
                 retry: Headers = ((b"retry-after", b"1"),)
