@@ -13,7 +13,7 @@ META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
 }
-SILENT = {"io.modelcontextprotocol/clientCapabilities": {}}
+SILENT: Json = {"io.modelcontextprotocol/clientCapabilities": {}}
 """A client that can show its user nothing."""
 _NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
