@@ -148,6 +148,8 @@ class Intent(AgentEvent, kw_only=True, omit_defaults=True, tag="intent"):
     """Of a command: its process, as the sandbox's own monitor numbers it."""
     within: str = ""
     """Of a command: the one whose process began it; empty for the first, or if not known."""
+    target: str = ""
+    """Of a request through egress: `scheme://host/path?query` as it was decided, cut."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -230,6 +232,8 @@ class Refusal(AgentEvent, kw_only=True, omit_defaults=True, tag="refusal"):
     masked: dict[str, int] = {}
     client: str = ""
     sandbox: str = ""
+    target: str = ""
+    """As in `Intent`, as far as it was understood."""
 
 
 class Hold(AgentEvent, kw_only=True, omit_defaults=True, tag="hold"):

@@ -51,6 +51,7 @@ class Code(StrEnum):
     APPROVAL_EXPIRED = "approval_expired"
     APPROVAL_MISMATCH = "approval_mismatch"
     POSTCONDITION_FAILED = "postcondition_failed"
+    DESTINATION_REFUSED = "destination_refused"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
 

@@ -145,6 +145,9 @@ ROWS: Final[Mapping[Code, Row]] = {
     Code.POSTCONDITION_FAILED: Row(
         403, *_PERMISSION, "an earlier call did not do what it said: a person has to look"
     ),
+    Code.DESTINATION_REFUSED: Row(
+        403, *_PERMISSION, "it is not certain where it goes, or it leads where agents do not go"
+    ),
     Code.SHUTTING_DOWN: Row(503, *_AWAY, "another worker or the next start will answer", 1.0),
     Code.INTERNAL: Row(500, *_BROKEN, "a fault of ours denies; the provider may have charged"),
 }

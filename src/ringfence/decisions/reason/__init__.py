@@ -14,6 +14,13 @@ from ringfence.decisions.reason.caller import (
     suspended,
     user_unknown,
 )
+from ringfence.decisions.reason.destination import (
+    address_refused,
+    destination_uncertain,
+    host_unknown,
+    not_forwarded,
+    secret_misplaced,
+)
 from ringfence.decisions.reason.loop import (
     loop_hint,
     loop_stopped,
@@ -65,6 +72,7 @@ from ringfence.decisions.reason.upstream import (
 from ringfence.decisions.reason.words import quoted, whom_to_ask
 
 __all__ = [
+    "address_refused",
     "arguments_invalid",
     "behind_a_door",
     "budget",
@@ -72,6 +80,8 @@ __all__ = [
     "credential_held",
     "credential_shown",
     "declared_tool_held",
+    "destination_uncertain",
+    "host_unknown",
     "hosted_tool",
     "intent_late",
     "invocation_closed",
@@ -86,6 +96,7 @@ __all__ = [
     "no_tools_left",
     "no_tools_resolved",
     "nobody_to_ask",
+    "not_forwarded",
     "off_topic",
     "out_of_scope",
     "output_passed",
@@ -103,6 +114,7 @@ __all__ = [
     "retired",
     "retried_too_soon",
     "retries_stopped",
+    "secret_misplaced",
     "suspended",
     "too_many_answers",
     "too_many_at_once",
