@@ -7,8 +7,9 @@ from tests.gateways.test_action import BASH, Here
 
 from ringfence.domain.verdict import Code
 from ringfence.enforcement.held_call import HeldCalls, Pending
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock
+from ringfence.enforcement.tool_call import ToolKnock
 
 
 def knock_of(here: Here) -> ToolKnock:

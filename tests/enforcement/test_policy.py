@@ -16,7 +16,7 @@ from ringfence.domain.policy import (
     Question,
     ToolFacts,
 )
-from ringfence.enforcement.policy import Policies
+from ringfence.enforcement.policy import Policies, facts_of
 
 
 def _configuration(autonomy: Autonomy = Autonomy.ACT_IN_SCOPE) -> Configuration:
@@ -94,10 +94,16 @@ def test_who_only_calls_models_never_loads_cedar(more: str, *, is_loaded: bool) 
     program = (
         "import sys\n"
         "from ringfence.domain.organisation import Configuration, Organisation\n"
-        "from ringfence.enforcement.policy import Policies\n"
+        "from ringfence.enforcement.policy import Policies, facts_of\n"
         f"acme = Organisation(name='acme', {more})\n"
         "Policies().install(Configuration(organisations={'acme': acme}, digest=''))\n"
         "sys.exit('cedarpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 (ours)
     assert done.returncode == is_loaded
+
+
+def test_the_record_says_which_policies_decided() -> None:
+    decision = PolicyDecision(verdict=PolicyVerdict.ALLOW, policies=("a", "b"), content="sha256:1")
+    assert facts_of(decision) == {"policies": "a, b", "content": "sha256:1"}
+    assert facts_of(PolicyDecision(verdict=PolicyVerdict.ALLOW)) == {}

@@ -350,24 +350,6 @@ def test_a_doubt_that_nobody_was_shown_is_not_answered_by_an_approval() -> None:
     asyncio.run(story())
 
 
-def test_an_agent_that_asks_too_much_of_people_is_refused_at_once() -> None:
-    async def story() -> None:
-        place = Held()
-        codes = []
-        for number in range(22):
-            refund = {"order": f"o{number}", "amount": 5}
-            knock = place.workshop.knock("refund", arguments=refund)
-            held = await place.workshop.path.hold(
-                knock, place.workshop.holdable("refund", arguments=refund)
-            )
-            codes.append(held if isinstance(held, Approval) else refused(held).code)
-        assert codes[20:] == [Code.RATE_EXCEEDED, Code.RATE_EXCEEDED]
-        assert all(isinstance(each, Approval) for each in codes[:20])
-        assert len([each for each in place.workshop.ledger.events if isinstance(each, Hold)]) == 20
-
-    asyncio.run(story())
-
-
 def test_a_suspended_agent_gets_nothing_for_its_approval() -> None:
     async def story() -> None:
         place = Held()
@@ -382,42 +364,11 @@ def test_a_suspended_agent_gets_nothing_for_its_approval() -> None:
     asyncio.run(story())
 
 
-def test_an_approval_whose_approver_lost_the_role_is_of_no_use() -> None:
-    async def story() -> None:
-        place = Held(approvers=frozenset())
-        held = await place.hold()
-        await place.say(held)
-        assert refused(await place.again(held)).code is Code.APPROVAL_MISMATCH
-
-    asyncio.run(story())
-
-
 def test_who_has_used_up_a_limit_is_not_asked_about() -> None:
     async def story() -> None:
         workshop = Workshop(shop(limits=Limits(calls_per_tool=0)))
         found = refused(workshop.begin("refund", arguments=REFUND))
         assert found.code is Code.LIMIT_REACHED
-
-    asyncio.run(story())
-
-
-def test_without_a_desk_what_must_be_asked_is_denied() -> None:
-    async def story() -> None:
-        workshop = Workshop()
-        knock = workshop.knock("refund", arguments=REFUND)
-        held = workshop.holdable("refund", arguments=REFUND)
-        assert refused(await workshop.path.hold(knock, held)).code is Code.POLICY_DENIED
-
-    asyncio.run(story())
-
-
-def test_a_hold_that_is_not_on_record_is_none() -> None:
-    async def story() -> None:
-        place = Held()
-        held = place.workshop.holdable("refund", arguments=REFUND)
-        place.workshop.ledger.is_failing = True
-        unheld = refused(await place.workshop.path.hold(place.knock, held))
-        assert unheld.code is Code.STORE_UNAVAILABLE
 
     asyncio.run(story())
 

@@ -19,9 +19,10 @@ from ringfence.domain.tool_rule import (
     ToolRules,
 )
 from ringfence.domain.verdict import Code, Stop
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable, Unfinished
+from ringfence.enforcement.tool_call import Unfinished
 from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.testing.clock import ManualClock

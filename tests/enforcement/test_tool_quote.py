@@ -7,14 +7,13 @@ from tests.enforcement.workshop import NUMBER, Workshop, crm, definition, shop
 
 from ringfence.analysis.schema_check import SchemaCheck
 from ringfence.domain.agent import Autonomy, Scope
-from ringfence.domain.policy import PolicyDecision, PolicySource, PolicyVerdict
+from ringfence.domain.policy import PolicySource
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.domain.verdict import Code, Reason
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable
-from ringfence.enforcement.tool_quote import facts_of
 from ringfence.enforcement.tool_registry import Registered
 from ringfence.enforcement.tool_ticket import ToolTicket
 
@@ -123,7 +122,7 @@ def test_what_cannot_be_undone_asks_a_person_last() -> None:
         assert isinstance(held, Holdable)
         assert held.reasons == ("this cannot be undone",)
         assert held.asking.binding.arguments == b'{"amount":5}'
-        assert held.quote.tier is PermissionTier.IRREVERSIBLE
+        assert held.decision.policies[0] == "autonomy:triage:ask_irreversible"
         assert not workshop.ledger.events
         workshop.world.check_books()
 
@@ -164,12 +163,6 @@ def test_a_schema_is_compiled_once() -> None:
         assert workshop.path.quotes.check(bytes(bytearray(schema))) is check
 
     asyncio.run(story())
-
-
-def test_the_record_says_which_policies_decided() -> None:
-    decision = PolicyDecision(verdict=PolicyVerdict.ALLOW, policies=("a", "b"), content="sha256:1")
-    assert facts_of(decision) == {"policies": "a, b", "content": "sha256:1"}
-    assert facts_of(PolicyDecision(verdict=PolicyVerdict.ALLOW)) == {}
 
 
 def test_what_may_be_listed_is_one_object_until_something_changes() -> None:

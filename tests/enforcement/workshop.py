@@ -14,9 +14,10 @@ from ringfence.domain.tool import PermissionTier, ToolDefinition, ToolKey, ToolS
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.directory import Caller, digest_of
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock
+from ringfence.enforcement.tool_call import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.protocols.tool_definition import read_definition
 from ringfence.testing.clock import ManualClock

@@ -1,8 +1,8 @@
-"""A tool call that a person must approve, from being held to going on, for every door."""
+"""A call that a person must approve, from being held to going on, for every door."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import final
+from typing import Generic, final
 
 import msgspec
 
@@ -11,9 +11,8 @@ from ringfence.domain.approval import Approval, ApprovalState
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.holding import HK, Holdable, HoldingPath, T, unheld
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, unheld
-from ringfence.enforcement.tool_ticket import ToolTicket
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -23,21 +22,21 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 @final
-class HeldCalls:
-    """Takes calls through their approval; one for each worker."""
+class HeldCalls(Generic[HK, T]):
+    """Takes calls of one kind through their approval; one for each worker."""
 
-    def __init__(self, path: ToolPath, approvals: Approvals | None) -> None:
-        """`approvals` is None where nobody can be asked: then `ToolPath.hold` denies."""
+    def __init__(self, path: HoldingPath[HK, T], approvals: Approvals | None) -> None:
+        """`approvals` is None where nobody can be asked: then `HoldingPath.hold` denies."""
         self._path = path
         self._approvals = approvals
 
     async def pursue(
         self,
-        knock: ToolKnock,
+        knock: HK,
         held: Holdable,
         wait_s: float,
         is_gone: Callable[[], bool] = lambda: False,
-    ) -> ToolTicket | RefusedAction | Pending:
+    ) -> T | RefusedAction | Pending:
         """Hold a call, wait so long for a person, and begin it again if one has approved it.
 
         A call whose agent `is_gone` does not begin: it stays held for when the agent comes again.
@@ -69,8 +68,8 @@ class HeldCalls:
         return found or replace(approval, state=ApprovalState.WITHDRAWN)
 
     async def go_on(
-        self, knock: ToolKnock, held: Holdable, approval: Approval, is_gone: Callable[[], bool]
-    ) -> ToolTicket | RefusedAction:
+        self, knock: HK, held: Holdable, approval: Approval, is_gone: Callable[[], bool]
+    ) -> T | RefusedAction:
         """Decide everything anew, and use the approval up; whatever it says is obeyed."""
         knock = msgspec.structs.replace(knock, approval=approval.id)
         begun = await self._path.begun(knock, is_gone)

@@ -1,6 +1,7 @@
 """The policies of every organisation in force in this process, and who is asked about an action."""
 
 import logging
+from collections.abc import Mapping
 
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.compilation import compile_policies
@@ -69,6 +70,12 @@ def _names(where: LiveInvocation | AgentRuntime) -> tuple[str, ...]:
     user = runtime.principal
     above = () if user is None else (user.name or user.id,)
     return (*above, runtime.agent.name)
+
+
+def facts_of(decision: PolicyDecision) -> Mapping[str, str]:
+    """What the record says of the policies that decided."""
+    facts = {"policies": ", ".join(decision.policies), "content": decision.content}
+    return {name: value for name, value in facts.items() if value}
 
 
 class Policies:

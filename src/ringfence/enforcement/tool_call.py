@@ -10,34 +10,39 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from ringfence.decisions import approval as rule
 from ringfence.decisions import failure_rule, limit, reason, scope
 from ringfence.decisions.budget import Reservation
 from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Approval, Binding
-from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import AGENT, BY_CALLER, Decision, Hold, Intent
+from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent
 from ringfence.domain.exchange import ToolUse
 from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
-from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
+from ringfence.domain.verdict import Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import built_in
-from ringfence.enforcement.action_path import ActionPath, Knock, PathParts, verdict
-from ringfence.enforcement.approval import Approvals, Asking
+from ringfence.enforcement.action_path import PathParts, verdict
+from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.form import account_lines, forms_of
-from ringfence.enforcement.lack import Lack, Lacking
+from ringfence.enforcement.holding import (
+    HeldKnock,
+    Holdable,
+    HoldingPath,
+    LackingApproval,
+    binding_of,
+    outdated,
+)
+from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
-from ringfence.enforcement.policy import Policies
-from ringfence.enforcement.record import heading
+from ringfence.enforcement.policy import Policies, facts_of
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.tool_breaker import ToolBreakers
 from ringfence.enforcement.tool_inspection import Inspected, Inspections, stopped
 from ringfence.enforcement.tool_memory import REST, ToolMemory
-from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes, facts_of
+from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
@@ -49,7 +54,7 @@ _NAME_CHARACTERS = 200
 _WORD_CHARACTERS = 200
 
 
-class ToolKnock(Knock, frozen=True, kw_only=True):
+class ToolKnock(HeldKnock, frozen=True, kw_only=True):
     """One tool call as it comes to the path.
 
     What is not a tool (resources, prompts, completion) passes too: its key names the server and
@@ -64,29 +69,8 @@ class ToolKnock(Knock, frozen=True, kw_only=True):
     """The method of the protocol."""
     call_id: str = ""
     """The model's id of this call, if the client tells it: joins it to the model call."""
-    approval: str = ""
-    """Id of the approval that this attempt rests on."""
-    consumed: str = ""
-    """The action for which that approval has been used up; set by `supply` alone."""
-    used: Approval | None = None
-    """That approval; likewise."""
-    answer: str = ""
-    """What the person said who approved it; likewise."""
     about: str = ""
     """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
-
-
-class Holdable(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that a person must approve, and nothing else forbids; `ToolPath.hold` holds it."""
-
-    asking: Asking
-    live: LiveInvocation
-    quote: ToolQuote
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why a person is asked."""
-        return self.asking.reasons
 
 
 class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,15 +82,7 @@ class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
     what: Failed | Inspected
 
 
-class LackingApproval(Lacking, frozen=True, kw_only=True):
-    """The use of an approval, for exactly this call."""
-
-    approval: str
-    binding: Binding
-    live: LiveInvocation
-
-
-class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
+class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
     """Decides tool calls and keeps their books; one for each worker.
 
     A call that a person must approve becomes a `Holdable`. With the id of its approval it begins
@@ -124,8 +100,7 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         approvals: Approvals | None,
     ) -> None:
         """Without `approvals` nobody can be asked, which denies."""
-        super().__init__(parts)
-        self._approvals = approvals
+        super().__init__(parts, approvals)
         self.quotes = ToolQuotes(tools=tools, policies=policies)
         self._memory = memory
         self.breakers = ToolBreakers(self.watch.breakers, parts.clock)
@@ -157,9 +132,9 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
         if isinstance(quote, Reason):
             return self.turn_away(knock, verdict(quote), live)
         agent, organisation = knock.caller.runtime.agent, live.identity.organisation
-        refused = self.breakers.refusal(agent, organisation, knock.key) or _outdated(
-            knock, live, quote
-        )
+        refused = self.breakers.refusal(agent, organisation, knock.key)
+        if refused is None and knock.used is not None:
+            refused = outdated(knock, _binding(knock, live, quote), _doubts(live, quote))
         if refused is not None:
             return self.turn_away(knock, refused, live)
         price = Money(failure_rule.price_of(quote.server.rules, knock.key.name))
@@ -177,24 +152,6 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             raise
         self._book.release(reserved)
         return self._ask(knock, live, quote)
-
-    async def hold(self, knock: ToolKnock, held: Holdable) -> Approval | RefusedAction:
-        """Hold a call for a person; it is on record before this returns."""
-        live = held.live
-        if self._approvals is None:
-            return self.turn_away(knock, Deny(reason=_nobody(knock)), live)
-        try:
-            found = await self._approvals.hold(held.asking)
-            if isinstance(found, Deny):
-                return self.turn_away(knock, found, live)
-            if found.is_new:
-                if not live.is_recorded:
-                    self._invocations.record_opening(live)
-                self._ledger.record(self._hold(knock, held, found.approval), _body(held))
-                await self._ledger.flush()
-        except UnavailableError as error:
-            return self.turn_away(knock, Deny(reason=unheld(error)), live)
-        return found.approval
 
     def usable(self, caller: Caller, server: str | None = None) -> Sequence[Registered] | Refusable:
         """The tools of one server, or of all, that a caller may use: for a listing.
@@ -325,67 +282,18 @@ class ToolPath(ActionPath[ToolKnock, ToolTicket | Holdable]):
             self.watch.loops.stopped(live, why)
             self.end_run(live, why)
 
-    async def supplied(self, knock: ToolKnock, lacking: Lacking) -> ToolKnock | RefusedAction:
-        """The call with what it lacked, to begin again; or why it is not made."""
-        if not isinstance(lacking, LackingApproval):
-            return await super().supplied(knock, lacking)
-        if self._approvals is None:
-            return self.turn_away(knock, Deny(reason=_nobody(knock)), lacking.live)
-        action = self._ids.make("act")
-        try:
-            used = await self._approvals.consume(lacking.approval, lacking.binding, action)
-        except UnavailableError as error:
-            return self.turn_away(knock, Deny(reason=unheld(error)), lacking.live)
-        if isinstance(used, Deny):
-            return self.turn_away(knock, used, lacking.live)
-        said = [each.comment for each in used.votes if each.approves and each.comment]
-        return msgspec.structs.replace(knock, consumed=action, used=used, answer="\n".join(said))
-
     def _ask(
         self, knock: ToolKnock, live: LiveInvocation, quote: ToolQuote
     ) -> Holdable | LackingApproval:
         """Nothing but a person stands in its way."""
-        runtime = live.runtime
-        binding = _binding(knock, live, quote)
-        if knock.approval:
-            return LackingApproval(
-                lack=Lack.APPROVAL,
-                organisation=binding.organisation,
-                approval=knock.approval,
-                binding=binding,
-                live=live,
-            )
-        rules = runtime.organisation.approvals
-        asking = Asking(
-            binding=binding,
-            agent_name=runtime.agent.name,
-            reasons=(*quote.decision.reasons, *live.tree.doubts.values()),
-            seconds=rules.seconds,
-            quorum=1 if quote.server is scope.BUILT_IN else rules.quorum,
-            escalate_to=runtime.agent.escalate_to,
-        )
-        return Holdable(asking=asking, live=live, quote=quote)
-
-    def _hold(self, knock: ToolKnock, held: Holdable, approval: Approval) -> Hold:
-        message = "; ".join(held.reasons)
-        return Hold(
-            **heading(knock.caller, self._directory, self._clock.now_us()),
-            action=self._ids.make("act"),
-            action_kind=ActionKind.TOOL_CALL.value,
-            resource=knock.key.merged,
-            operation=knock.operation,
-            invocation=held.live.id,
-            root=held.live.root,
-            decision=Decision(
-                verdict="ask",
-                code=Code.APPROVAL_PENDING.value,
-                message=message,
-                facts=dict(facts_of(held.quote.decision)),
-            ),
-            approval=approval.id,
-            fingerprint=approval.fingerprint,
-            expires_us=str(approval.expires_us),
-            client=knock.client,
+        is_ours = quote.server is scope.BUILT_IN
+        return self.asked(
+            knock,
+            live,
+            _binding(knock, live, quote),
+            quote.decision,
+            tuple(live.tree.doubts.values()),
+            quorum=1 if is_ours else None,
         )
 
     def _ticket(
@@ -489,32 +397,8 @@ def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:
 
 
 def _binding(knock: ToolKnock, live: LiveInvocation, quote: ToolQuote) -> Binding:
-    runtime = live.runtime
-    principal = runtime.principal
-    return Binding(
-        organisation=runtime.organisation.id,
-        chain=knock.caller.chain,
-        agent=runtime.id,
-        user="" if principal is None else principal.id,
-        invocation=live.id,
-        root=live.root,
-        action=ActionKind.TOOL_CALL,
-        resource=knock.key.merged,
-        arguments=quote.arguments,
-        policies=quote.decision.content,
-        pin=quote.pin,
-    )
-
-
-def _outdated(knock: ToolKnock, live: LiveInvocation, quote: ToolQuote) -> Deny | None:
-    """Why an approval that was used up does not count for what the call is by now.
-
-    Between its use and this decision a policy, a pin or a view may have changed.
-    """
-    if knock.used is None:
-        return None
-    differs = rule.differs(knock.used, _binding(knock, live, quote))
-    return differs or rule.unseen(knock.used, _doubts(live, quote))
+    kind, name = ActionKind.TOOL_CALL, knock.key.merged
+    return binding_of(knock, live, kind, name, quote.arguments, quote.decision, quote.pin)
 
 
 def _doubts(live: LiveInvocation, quote: ToolQuote) -> tuple[str, ...]:
@@ -522,21 +406,3 @@ def _doubts(live: LiveInvocation, quote: ToolQuote) -> tuple[str, ...]:
     if quote.tier < PermissionTier.CONSEQUENTIAL:
         return ()
     return tuple(live.tree.doubts.values())
-
-
-def _body(held: Holdable) -> Body:
-    return Body(held.asking.binding.arguments)
-
-
-def _nobody(knock: ToolKnock) -> Reason:
-    return reason.nobody_to_ask(knock.caller.runtime.agent, knock.key.merged)
-
-
-def unheld(error: UnavailableError) -> Reason:
-    """Held calls cannot be reached."""
-    return Reason(
-        code=Code.STORE_UNAVAILABLE,
-        message="Ringfence could not reach the place where calls wait for a person, so this call "
-        "was not made.",
-        facts=(("cause", error.code),),
-    )

@@ -18,8 +18,9 @@ from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import FollowUp, Postcondition, Remedy, ToolFailure
 from ringfence.domain.verdict import Code
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath, Unfinished
+from ringfence.enforcement.tool_call import ToolKnock, ToolPath, Unfinished
 from ringfence.enforcement.tool_inspection import Inspected, stopped
 from ringfence.enforcement.tool_memory import ToolMemory
 from ringfence.enforcement.tool_ticket import ToolTicket

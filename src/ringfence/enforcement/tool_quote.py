@@ -1,6 +1,6 @@
 """What a tool call comes to before it is counted: in scope, as pinned, well-formed, and allowed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 from weakref import WeakKeyDictionary
@@ -249,9 +249,3 @@ class ToolQuotes:
 
 
 _NOTHING: frozenset[str] = frozenset()
-
-
-def facts_of(decision: PolicyDecision) -> Mapping[str, str]:
-    """What the record says of the policies that decided."""
-    facts = {"policies": ", ".join(decision.policies), "content": decision.content}
-    return {name: value for name, value in facts.items() if value}

@@ -20,9 +20,10 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.held_call import HeldCalls, Pending
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import Attempted, RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
+from ringfence.enforcement.tool_call import ToolKnock, ToolPath
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.head import Head

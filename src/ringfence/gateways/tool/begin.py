@@ -3,9 +3,10 @@
 from collections.abc import Coroutine
 from typing import Any, final
 
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, Unfinished
+from ringfence.enforcement.tool_call import ToolKnock, Unfinished
 from ringfence.enforcement.tool_finish import ToolFinish
 from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_ticket import ToolTicket

@@ -10,9 +10,10 @@ from ringfence.domain.tool import ToolKey
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.built_in import DEFINITIONS
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
-from ringfence.enforcement.tool_call import Holdable, ToolKnock, ToolPath
+from ringfence.enforcement.tool_call import ToolKnock, ToolPath
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said
