@@ -378,6 +378,10 @@ class TestReference:
         )
         text = FULL.replace("models:\n", f"models:\n  more: {more}\n", 1)
         text = text.replace("house: {", "house: {timeouts: {}, ")
+        vault = 'vault: {url: "https://v.example", path: a, field: b, token: "${CRM_TOKEN}"}'
+        minting = 'token_url: "https://idp.example", grant: token_exchange'
+        binding = "{host: a.example, as: {header: X-Key}}"
+        text += f"secrets:\n  a: {{{vault}, bind: {binding}, mint: {{{minting}}}}}\n"
         load(write(tmp_path, text), {"OPENAI_API_KEY": "x", "CRM_TOKEN": "y"})
         named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", self.TEXT))))
         assert len(asked) > 70

@@ -16,6 +16,7 @@ from ringfence.config.definition.model import read_models
 from ringfence.config.definition.organisation import read_heading, read_teams
 from ringfence.config.definition.policy import judge_policies, read_policies
 from ringfence.config.definition.provider import read_providers
+from ringfence.config.definition.secret import check_use, read_secrets
 from ringfence.config.definition.tool import read_servers
 from ringfence.config.definition.user import read_users
 from ringfence.config.problem import Place, Problem, Problems, shown
@@ -161,6 +162,9 @@ def _is_this_format(root: Section) -> bool:
 
 def _read_organisation(root: Section, folder: Path) -> Organisation:
     heading = read_heading(root)
+    secrets = read_secrets(root, folder)
+    agents = read_agents(root)
+    check_use(agents.values(), secrets, root)
     return Organisation(
         name=heading.name,
         timezone=heading.timezone,
@@ -172,10 +176,11 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         teams=read_teams(root),
         users=read_users(root),
         issuers=read_issuers(root, folder),
+        secrets=secrets,
         providers=read_providers(root),
         models=read_models(root),
         tools=read_servers(root),
-        agents=read_agents(root),
+        agents=agents,
         policies=read_policies(root, folder),
         alerts=read_alerts(root),
         approvals=read_approvals(root),

@@ -194,6 +194,8 @@ class Agent:
     on_store_failure: StoreFailure = StoreFailure.CLOSED
     invocations: InvocationRule = InvocationRule.OPEN
     provider_storage: str | None = None
+    secrets: frozenset[str] = frozenset()
+    """Names of the secrets that are added to its requests."""
     declared_tools: DeclaredTools = DeclaredTools.OBSERVE
     escalate_to: str = ""
     topics: TopicRules | None = None

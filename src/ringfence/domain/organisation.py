@@ -12,6 +12,7 @@ from ringfence.domain.issuer import Issuer
 from ringfence.domain.masking import MaskingRules
 from ringfence.domain.model import Model, Provider
 from ringfence.domain.policy import PolicySource
+from ringfence.domain.secret import SecretDefinition
 from ringfence.domain.tool import ToolServer
 
 
@@ -88,6 +89,7 @@ class Organisation:
     teams: Mapping[str, Team] = field(default_factory=dict)
     users: Mapping[str, User] = field(default_factory=dict)
     issuers: Mapping[str, Issuer] = field(default_factory=dict)
+    secrets: Mapping[str, SecretDefinition] = field(default_factory=dict)
     providers: Mapping[str, Provider] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
     tools: Mapping[str, ToolServer] = field(default_factory=dict)

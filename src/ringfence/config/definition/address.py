@@ -83,6 +83,17 @@ def _is_host(text: str) -> bool:
     return True
 
 
+def is_exact_host(text: str) -> bool:
+    """Whether a text is one host's name or IPv4 address in lower case: no pattern, no port."""
+    return (
+        text == text.lower()
+        and not text.startswith("*")
+        and ":" not in text
+        and not text.endswith(".")
+        and _is_host(text)
+    )
+
+
 def read_commands(section: Section, key: str) -> tuple[str, ...]:
     """Read names or absolute paths of programs, without arguments."""
     items = section.distinct(key)

@@ -8,6 +8,7 @@ from ringfence.config.definition import budget
 from ringfence.config.definition.address import read_commands, read_hosts
 from ringfence.config.definition.limit import read_limits
 from ringfence.config.definition.loop import read_loops
+from ringfence.config.definition.secret import read_use
 from ringfence.config.definition.tier import read_tiers
 from ringfence.config.definition.tool import read_patterns
 from ringfence.config.definition.topic import read_topics
@@ -54,6 +55,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         on_store_failure=section.word("on_store_failure", StoreFailure.CLOSED),
         invocations=section.word("invocations", InvocationRule.OPEN),
         provider_storage=section.text("provider_storage") or None,
+        secrets=read_use(section, root.names("secrets")),
         declared_tools=section.word("declared_tools", DeclaredTools.OBSERVE),
         escalate_to=_read_declared(section, "escalate_to", "user", users) or owner,
         topics=read_topics(section),

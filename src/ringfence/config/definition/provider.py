@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"[!-~]{1,128}")
 _TOKEN_HELP = "use visible ASCII characters without spaces"  # noqa: S105 (a help text)
 _LONGEST_S = 3600
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-_NOT_FOR_CREDENTIALS = frozenset(
+NOT_FOR_CREDENTIALS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade"}
 )
 _NEWER_LIMIT_HOSTS = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com")
@@ -103,7 +103,7 @@ def _judge(provider: Provider, section: Section) -> None:
 def _read_header(section: Section) -> str | None:
     help_ = "write the name of one header, for example api-key"
     name = section.text("credential_header", pattern=_HEADER, rule=help_).lower()
-    if name in _NOT_FOR_CREDENTIALS:
+    if name in NOT_FOR_CREDENTIALS:
         what = f"`credential_header` of {section.where} cannot be `{name}`"
         section.problem(section.at("credential_header"), what, help_)
     return name or None

@@ -1,0 +1,161 @@
+"""Which of an agent's secrets belong to a request: exact host and port, method, path prefix."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from ringfence.domain.secret import (
+    AsBasic,
+    InHeader,
+    InQuery,
+    SecretBinding,
+    SecretDefinition,
+    SecretLocation,
+)
+
+_AMBIGUOUS: Final = re.compile(
+    rb"%(?:2[ef]|5c|25|00|3b|3f|23)|//|\\|;|/\.{1,2}(?:/|$)|[\x00-\x20\x7f-\xff?#]",
+    re.IGNORECASE,
+)
+"""What servers read in different ways: an encoded slash, dot or percent sign, empty and dot
+segments, parameters. No secret is added to such a path, whatever it would mean."""
+
+_USUAL_HEADERS: Final = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "api-key",
+        "apikey",
+        "x-goog-api-key",
+        "x-auth-token",
+        "x-access-token",
+        "x-amz-security-token",
+        "private-token",
+        "job-token",
+        "ocp-apim-subscription-key",
+    }
+)
+_USUAL_PARAMETERS: Final = frozenset(
+    {
+        "access_token",
+        "oauth_token",
+        "auth_token",
+        "private_token",
+        "job_token",
+        "api_key",
+        "api-key",
+        "apikey",
+        "x-api-key",
+        "client_secret",
+        "x-amz-signature",
+        "x-amz-security-token",
+    }
+)
+"""Names under which well-known APIs take what proves somebody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One secret, and where in the request it goes."""
+
+    secret: SecretDefinition
+    location: SecretLocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injected:
+    """What happens to a request to a host that some secret of the agent is bound to.
+
+    No `parts` means that nothing is added. What an agent sends under the names of `headers` and
+    `parameters` (both lower case) is taken away in any case.
+    """
+
+    parts: tuple[Part, ...]
+    headers: frozenset[str]
+    parameters: frozenset[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the secrets that are added."""
+        return tuple(part.secret.name for part in self.parts)
+
+
+def choose(
+    secrets: Iterable[SecretDefinition], host: str, port: int, method: bytes, path: bytes
+) -> Injected | None:
+    """What to add to a request of an agent that may use these secrets; None for a foreign host.
+
+    `host` is canonical, `path` raw and without its query. Where several secrets go to the same
+    place, the one with the longest path is meant; the configuration lets no two be equal.
+    """
+    here = [
+        (secret, binding)
+        for secret in secrets
+        for binding in secret.bindings
+        if binding.host == host and binding.port == port
+    ]
+    if not here:
+        return None
+    chosen: dict[str, tuple[int, Part]] = {}
+    for secret, binding in here:
+        if covers(binding, method, path):
+            slot, length = slot_of(binding.location), len(binding.path)
+            if slot not in chosen or chosen[slot][0] < length:
+                chosen[slot] = (length, Part(secret=secret, location=binding.location))
+    return Injected(
+        parts=tuple(part for _, part in chosen.values()),
+        headers=_USUAL_HEADERS | _named(here, InHeader),
+        parameters=_USUAL_PARAMETERS | _named(here, InQuery),
+    )
+
+
+def covers(binding: SecretBinding, method: bytes, path: bytes) -> bool:
+    """Whether a request to the binding's host is one that it speaks of."""
+    if binding.methods and method.decode("latin-1") not in binding.methods:
+        return False
+    return is_plain(path) and _is_under(binding.path.encode(), path)
+
+
+def is_plain(path: bytes) -> bool:
+    """Whether every server reads a path alike."""
+    return path.startswith(b"/") and _AMBIGUOUS.search(path) is None
+
+
+def _is_under(prefix: bytes, path: bytes) -> bool:
+    bare = prefix.rstrip(b"/")
+    return path in {prefix, bare} or path.startswith(bare + b"/")
+
+
+def slot_of(location: SecretLocation) -> str:
+    """The place in a request that only one value can take."""
+    match location:
+        case InHeader(name=name):
+            return f"header {name}"
+        case InQuery(name=name):
+            return f"query {name.lower()}"
+        case AsBasic():
+            return "header authorization"
+        case _ as never:
+            assert_never(never)
+
+
+def is_bound(secrets: Mapping[str, SecretDefinition], name: str, host: str, port: int) -> bool:
+    """Whether a secret belongs to a host at all."""
+    known = secrets.get(name)
+    bindings = () if known is None else known.bindings
+    return any(binding.host == host and binding.port == port for binding in bindings)
+
+
+def _named(
+    here: Iterable[tuple[SecretDefinition, SecretBinding]], kind: type[InHeader | InQuery]
+) -> frozenset[str]:
+    """The names that the bindings of a host use or strip, which may be headers or parameters."""
+    names: set[str] = set()
+    for _, binding in here:
+        names.update(name.lower() for name in binding.strip)
+        if isinstance(binding.location, kind):
+            names.add(binding.location.name.lower())
+    return frozenset(names)

@@ -1,0 +1,162 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ringfence.config.loading import Loaded
+from ringfence.domain.secret import (
+    AsBasic,
+    FromCommand,
+    FromEnvironment,
+    FromFile,
+    FromStore,
+    FromVault,
+    Grant,
+    InHeader,
+    InQuery,
+    Minting,
+    SecretBinding,
+    SecretDefinition,
+)
+
+HEAD = "format: 1\norganisation: acme\nusers: {a@b.example: {}}\nsecrets:\n"
+AGENT = "agents:\n  triage: {owner: a@b.example, purpose: x, secrets: [%s]}\n"
+
+
+def secrets_of(loaded: Loaded) -> dict[str, SecretDefinition]:
+    return dict(loaded.configuration.organisations["acme"].secrets)
+
+
+def test_a_whole_definition_is_read(load_text: Callable[..., Loaded]) -> None:
+    text = """\
+  crm:
+    environment: CRM_TOKEN
+    placeholder: CRM_API_KEY
+    bind:
+      - {host: API.crm.example, port: 8443, methods: [POST, GET], path: /v1,
+         as: {header: X-Crm-Key, prefix: "Token "}, strip: [X-Own]}
+      - {host: b.example, as: {query: key}}
+      - {host: c.example, as: {basic: x-access-token}}
+      - {host: d.example, as: bearer}
+"""
+    assert secrets_of(load_text(HEAD + text + AGENT % "crm")) == {
+        "crm": SecretDefinition(
+            name="crm",
+            origin=FromEnvironment("CRM_TOKEN"),
+            placeholder="CRM_API_KEY",
+            bindings=(
+                SecretBinding(
+                    host="api.crm.example",
+                    port=8443,
+                    methods=("GET", "POST"),
+                    path="/v1",
+                    location=InHeader(name="x-crm-key", prefix="Token "),
+                    strip=("x-own",),
+                ),
+                SecretBinding(host="b.example", location=InQuery(name="key")),
+                SecretBinding(host="c.example", location=AsBasic(user="x-access-token")),
+                SecretBinding(host="d.example", location=InHeader(prefix="Bearer ")),
+            ),
+        )
+    }
+
+
+def test_every_origin_is_read(load_text: Callable[..., Loaded], tmp_path: Path) -> None:
+    text = """\
+  a: {environment: "${CRM_TOKEN}"}
+  b: {file: run/key}
+  c: {command: [pass, show, crm], refresh: 900}
+  d: {stored: true}
+  e: {vault: {url: "https://vault.example:8200", path: crm/prod, field: token,
+      token: "${CRM_TOKEN}", namespace: team}}
+"""
+    loaded = load_text(HEAD + text)
+    assert {name: each.origin for name, each in secrets_of(loaded).items()} == {
+        "a": FromEnvironment("CRM_TOKEN"),
+        "b": FromFile(str(tmp_path / "run/key")),
+        "c": FromCommand(command=("pass", "show", "crm"), refresh_s=900),
+        "d": FromStore(),
+        "e": FromVault(
+            url="https://vault.example:8200",
+            mount="secret",
+            path="crm/prod",
+            field="token",
+            token="CRM_TOKEN",
+            namespace="team",
+        ),
+    }
+    assert loaded.secret_names == {"CRM_TOKEN"}
+
+
+def test_what_is_minted_is_read(load_text: Callable[..., Loaded]) -> None:
+    text = """\
+  a: {stored: true, mint: {token_url: "https://idp.example/token", client: ringfence,
+      scopes: [read], audience: crm}}
+  b: {stored: true, mint: {grant: token_exchange, token_url: "https://idp.example/token",
+      client: ringfence, client_secret: a, resource: "https://api.example"}}
+"""
+    found = secrets_of(load_text(HEAD + text))
+    assert found["a"].minting == Minting(
+        grant=Grant.CLIENT_CREDENTIALS,
+        token_url="https://idp.example/token",
+        client="ringfence",
+        scopes=("read",),
+        audience="crm",
+    )
+    assert found["b"].minting == Minting(
+        grant=Grant.TOKEN_EXCHANGE,
+        token_url="https://idp.example/token",
+        client="ringfence",
+        client_secret="a",
+        resource="https://api.example",
+    )
+
+
+def test_an_agent_names_what_it_may_use(load_text: Callable[..., Loaded]) -> None:
+    loaded = load_text(HEAD + "  crm: {stored: true}\n" + AGENT % "crm")
+    agent = loaded.configuration.organisations["acme"].agents["triage"]
+    assert agent.secrets == {"crm"}
+
+
+def test_a_refusal_says_where_and_what(
+    problems_of: Callable[..., list[str]], refusal: tuple[str, list[str]]
+) -> None:
+    text, expected = refusal
+    assert problems_of(HEAD + text) == expected
+
+
+def test_a_value_in_the_wrong_place_is_not_repeated(
+    problems_of: Callable[..., list[str]],
+) -> None:
+    value = "sk-proj-0123456789abcdefghij"
+    for text in (
+        f"  crm: {{environment: {value}}}\n",
+        f"  crm: {{stored: {value}}}\n",
+        f"  crm: {{vault: {{url: 'https://v.example', path: a, field: b, token: {value}}}}}\n",
+    ):
+        found = problems_of(HEAD + text)
+        assert found
+        assert "0123456789" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("second", "is_refused"),
+    [
+        ("{host: a.example, as: bearer}", True),
+        ("{host: a.example, path: /, methods: [GET], as: {basic: me}}", True),
+        ("{host: a.example, path: /v2, as: bearer}", False),
+        ("{host: a.example, port: 444, as: bearer}", False),
+        ("{host: a.example, as: {header: X-Other}}", False),
+        ("{host: b.example, as: bearer}", False),
+    ],
+)
+def test_an_agent_cannot_have_two_secrets_for_one_place(
+    problems_of: Callable[..., list[str]], second: str, *, is_refused: bool
+) -> None:
+    text = (
+        "  one: {stored: true, bind: {host: a.example, as: bearer}}\n"
+        f"  two: {{stored: true, bind: {second}}}\n"
+    )
+    found = problems_of(HEAD + text + AGENT % "one, two")
+    assert any("two secrets for the same requests" in each for each in found) is is_refused
+    assert problems_of(HEAD + text + AGENT % "two") == []

@@ -1,0 +1,132 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.decisions.injection import Injected, choose, is_bound, is_plain
+from ringfence.domain.secret import (
+    AsBasic,
+    FromStore,
+    InHeader,
+    InQuery,
+    SecretBinding,
+    SecretDefinition,
+    SecretLocation,
+)
+
+BEARER = InHeader(prefix="Bearer ")
+
+
+def secret(name: str, *bindings: SecretBinding) -> SecretDefinition:
+    return SecretDefinition(name=name, origin=FromStore(), bindings=bindings)
+
+
+def bound(
+    location: SecretLocation = BEARER,
+    host: str = "api.example",
+    path: str = "/",
+    methods: tuple[str, ...] = (),
+) -> SecretBinding:
+    return SecretBinding(host=host, path=path, methods=methods, location=location)
+
+
+def names(found: Injected | None) -> tuple[str, ...] | None:
+    return None if found is None else tuple(sorted(found.names))
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("api.example", 443, ("crm",)),
+        ("api.example", 8443, None),
+        ("www.api.example", 443, None),
+        ("api.example.evil", 443, None),
+        ("example", 443, None),
+    ],
+)
+def test_only_the_exact_host_and_port_get_a_secret(
+    host: str, port: int, expected: tuple[str, ...] | None
+) -> None:
+    assert names(choose([secret("crm", bound())], host, port, b"GET", b"/")) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        (b"GET", b"/v1", ("crm",)),
+        (b"GET", b"/v1/", ("crm",)),
+        (b"GET", b"/v1/deals", ("crm",)),
+        (b"POST", b"/v1/deals", ()),
+        (b"get", b"/v1/deals", ()),
+        (b"TRACE", b"/v1/deals", ()),
+        (b"GET", b"/v10", ()),
+        (b"GET", b"/v2", ()),
+        (b"GET", b"/", ()),
+        (b"GET", b"/v1/../v2", ()),
+        (b"GET", b"/v1/%2e%2e/v2", ()),
+        (b"GET", b"/v1/%2E%2E%2fv2", ()),
+        (b"GET", b"/v1/%252e%252e/v2", ()),
+        (b"GET", b"/v1//v2", ()),
+        (b"GET", b"/v1/.", ()),
+        (b"GET", b"/v1;/v2", ()),
+        (b"GET", b"/v1\\..\\v2", ()),
+        (b"GET", b"/%76%31/x", ()),
+        (b"GET", b"v1/x", ()),
+        (b"GET", b"*", ()),
+    ],
+)
+def test_method_and_path_prefix_decide(
+    method: bytes, path: bytes, expected: tuple[str, ...]
+) -> None:
+    crm = secret("crm", bound(path="/v1", methods=("GET",)))
+    found = choose([crm], "api.example", 443, method, path)
+    assert names(found) == expected
+    assert found is not None
+    assert "authorization" in found.headers  # taken away, added to or not
+
+
+def test_the_longest_path_is_meant() -> None:
+    wide, narrow = secret("wide", bound()), secret("narrow", bound(path="/admin"))
+    for secrets in ([wide, narrow], [narrow, wide]):
+        assert names(choose(secrets, "api.example", 443, b"GET", b"/admin/x")) == ("narrow",)
+        assert names(choose(secrets, "api.example", 443, b"GET", b"/x")) == ("wide",)
+
+
+def test_two_places_take_two_secrets() -> None:
+    key = secret("key", bound(InHeader(name="dd-api-key")))
+    application = secret("application", bound(InHeader(name="dd-application-key")))
+    query = secret("query", bound(InQuery(name="Signature")))
+    found = choose([key, application, query], "api.example", 443, b"GET", b"/")
+    assert names(found) == ("application", "key", "query")
+    assert found is not None
+    assert {"dd-api-key", "dd-application-key", "authorization", "cookie"} <= found.headers
+    assert {"signature", "access_token"} <= found.parameters
+
+
+def test_basic_and_bearer_take_the_same_place() -> None:
+    user = secret("user", bound(AsBasic(user="git"), path="/repo.git"))
+    found = choose([secret("crm", bound()), user], "api.example", 443, b"GET", b"/repo.git/info")
+    assert names(found) == ("user",)
+
+
+def test_what_a_binding_strips_is_taken_away_wherever_it_stands() -> None:
+    binding = SecretBinding(host="api.example", location=BEARER, strip=("x-own",))
+    found = choose([secret("crm", binding)], "api.example", 443, b"GET", b"/")
+    assert found is not None
+    assert "x-own" in found.headers
+    assert "x-own" in found.parameters
+
+
+def test_a_secret_is_bound_to_its_hosts_alone() -> None:
+    secrets = {"crm": secret("crm", bound())}
+    assert is_bound(secrets, "crm", "api.example", 443)
+    assert not is_bound(secrets, "crm", "api.example", 80)
+    assert not is_bound(secrets, "crm", "evil.example", 443)
+    assert not is_bound(secrets, "other", "api.example", 443)
+
+
+@given(st.lists(st.sampled_from(["a", "b", ".", "..", "%2e", "%2f", ";", ""]), max_size=6))
+def test_a_plain_path_cannot_leave_its_prefix(segments: list[str]) -> None:
+    path = "/v1/" + "/".join(segments)
+    if is_plain(path.encode()):
+        assert not {".", "..", "%2e", "%2f", ";"} & set(segments)
+        assert "//" not in path
