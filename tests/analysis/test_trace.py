@@ -270,6 +270,12 @@ def test_opening_and_ending_are_told_by_changes() -> None:
     assert [note.what for note in tree.notes] == ["invocation.opened", "invocation.finished"]
 
 
+def test_a_task_is_what_was_stored_of_it() -> None:
+    opened = change("invocation.opened", "inv_root", agent="agt_1")
+    assert build("inv_root", [opened], tasks={"inv_root": "Sort"}).task == "Sort"
+    assert build("inv_root", [opened]).task == ""
+
+
 def test_an_unknown_change_is_noted_and_harms_nothing() -> None:
     tree = grown(change("invocation.renamed", "inv_root"), change("approval.given", "apr_1"))
     assert tree.state is InvocationState.OPEN

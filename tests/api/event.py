@@ -2,7 +2,7 @@
 
 from tests.api.plane import Plane
 
-from ringfence.domain.event import FORMAT, Decision, Intent, Outcome, Refusal, Status
+from ringfence.domain.event import FORMAT, Change, Decision, Intent, Outcome, Refusal, Status
 from ringfence.enforcement.record import Heading
 
 
@@ -69,4 +69,21 @@ def refusal(plane: Plane, action: str, code: str = "out_of_scope") -> Refusal:
         invocation="inv_1",
         root="inv_1",
         decision=Decision(verdict="deny", code=code),
+    )
+
+
+def change(plane: Plane, invocation: str) -> Change:
+    """That an agent opened a run because it asked for it."""
+    return Change(
+        format=FORMAT,
+        organisation=plane.acme.id,
+        time_us=str(plane.clock.now_us()),
+        epoch=1,
+        configuration="sha256:c",
+        actor="agent:x",
+        what="invocation.opened",
+        subject=invocation,
+        invocation=invocation,
+        root=invocation,
+        detail={"agent": plane.acme.agents["triage"].id, "grouping": "token"},
     )

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.api.event import intent, outcome, refusal
-from tests.api.plane import Plane
+from tests.api.event import change, intent, outcome, refusal
+from tests.api.plane import OWNER, Plane
 
 from ringfence.api.application import create_app
 from ringfence.protocols.chat.reading import ChatReader
@@ -90,6 +90,56 @@ def test_a_stored_chat_exchange_is_shown_as_the_model_had_it(plane: Plane) -> No
     assert reading["tools"] == ["close"]
     (asked,) = reading["answer"]["parts"]
     assert (asked["kind"], asked["name"]) == ("tool_call", "close")
+
+
+def opened_with_task(plane: Plane) -> None:
+    """As this release writes it (inv_new) and as earlier ones did (inv_old)."""
+    new, old = change(plane, "inv_new"), change(plane, "inv_old")
+    old.detail["task"] = "sort the mail"
+    plane.write((new, b"call Jane"), old)
+
+
+def test_the_task_of_a_run_is_shown_until_it_is_erased(plane: Plane) -> None:
+    opened_with_task(plane)
+
+    def tasks() -> tuple[dict[str, str], list[str]]:
+        listed = {each["id"]: each["task"] for each in plane.ask("GET", "traces").json()["items"]}
+        return listed, [plane.ask("GET", f"traces/{each}").json()["task"] for each in listed]
+
+    assert tasks()[0] == {"inv_new": "call Jane", "inv_old": "sort the mail"}
+    assert sorted(tasks()[1]) == ["call Jane", "sort the mail"]
+    order = {"invocation": "inv_new", "reason": "asked for"}
+    erased = plane.ask("POST", "audit/erase", body=order).json()
+    assert erased == {"actions": 1, "bodies": 1, "held_calls": 0}
+    assert tasks()[0] == {"inv_new": "", "inv_old": "sort the mail"}
+    assert sorted(tasks()[1]) == ["", "sort the mail"]
+    kept = b"".join(path.read_bytes() for path in plane.folder.rglob("*") if path.is_file())
+    assert b"call Jane" not in kept
+
+
+def test_a_task_is_erased_with_all_that_was_done_for_a_user(plane: Plane) -> None:
+    opened = change(plane, "inv_new")
+    opened.detail["user"] = plane.acme.users[OWNER].id
+    plane.write((opened, b"call Jane"))
+    order = {"user": OWNER, "reason": "asked for"}
+    assert plane.ask("POST", "audit/erase", body=order).json()["bodies"] == 1
+    assert plane.ask("GET", "traces/inv_new").json()["task"] == ""
+
+
+@pytest.mark.parametrize("subject", ["agent:triage", "invocation:inv_new", "organisation"])
+def test_a_task_on_legal_hold_is_not_erased(plane: Plane, subject: str) -> None:
+    opened_with_task(plane)
+    body = {"subject": subject, "reason": "case 7"}
+    assert plane.ask("POST", "audit/holds", body=body).status == 204
+    order = {"invocation": "inv_new", "reason": "asked for"}
+    assert plane.ask("POST", "audit/erase", body=order).code == "legal_hold"
+    assert plane.ask("GET", "traces/inv_new").json()["task"] == "call Jane"
+
+
+def test_a_run_is_found_by_the_words_of_its_task(plane: Plane) -> None:
+    opened_with_task(plane)
+    (found,) = plane.ask("GET", "audit/events?text=jane").json()["items"]
+    assert (found["what"], found["subject"]) == ("invocation.opened", "inv_new")
 
 
 @pytest.mark.parametrize("identifier", ["inv_2", "act_1", "act_2", "act_4"])

@@ -120,6 +120,25 @@ async def written(made: Record, *, first: int = 0, calls: int = CALLS) -> None:
     logs.close()
 
 
+async def told(made: Record, *, time_us: int = START_US, later: int = 3) -> None:
+    """One more run, whose task is a message, as an agent declares it."""
+    logs = made.storage.logs()
+    held = made.storage.take_log(logs, IDS)
+    log = AttestedLog.open(held, made.storage.logs, made.keys, lambda: START_US)
+    bodies = BodyStore.open(made.storage.shelves())
+    writer = LedgerWriter(log, bodies)
+    opened_ = change("invocation.opened", "inv_said", time_us=time_us)
+    opened_.invocation = opened_.root = "inv_said"
+    opened_.detail = {"agent": "agt_said"}
+    await writer.append(opened_, Body(b"call Joan"))
+    for number in range(later):
+        await writer.append(change("agent.suspended", f"agt_{number}", time_us=START_US + 900))
+    await writer.settle()
+    await writer.close()
+    bodies.close()
+    logs.close()
+
+
 def said(made: Record, action: str) -> bytes | None:
     with closing(BodyReader(made.storage.shelves())) as reader:
         return reader.get("org_a", action, Part.REQUEST)
@@ -183,6 +202,46 @@ def test_events_past_their_term_go_and_the_rest_verifies(record: Record) -> None
     assert record.verified().holds
     record.run("DELETE FROM ledger_segments WHERE first = 62")
     assert Fault.MISSING in record.faults()
+
+
+def test_a_task_is_a_message_that_verifies_and_can_be_erased(record: Record) -> None:
+    asyncio.run(told(record))
+    assert said(record, "inv_said") == b"call Joan"
+    assert b"Joan" not in b"\n".join(record.leaves())
+    report = record.verified()
+    assert (report.holds, report.bodies, report.bodies_absent) == (True, 2 * CALLS + 1, 0)
+    with closing(record.storage.shelves()) as shelves:
+        assert shelves.erase("org_a", ["inv_said"]) == 1
+    report = record.verified()
+    assert (report.holds, report.bodies_absent) == (True, 1)
+
+
+def test_a_task_that_was_altered_is_named(record: Record) -> None:
+    asyncio.run(told(record))
+    with closing(record.storage.shelves()) as shelves:
+        shelves.erase("org_a", ["inv_said"])
+    forged = BodyStore.open(record.storage.shelves())
+    entry = forged.admit("org_a", "inv_said", Part.REQUEST, "inv_said", Body(b"call John"))
+    assert entry is not None
+    forged.put([entry])
+    forged.close()
+    (finding,) = record.verified().findings
+    assert (finding.fault, finding.id) == (Fault.BODY_ALTERED, "change inv_said")
+
+
+@pytest.mark.parametrize("subject", ["agent:agt_said", "invocation:inv_said"])
+def test_a_task_goes_with_its_term_unless_it_is_held(record: Record, subject: str) -> None:
+    asyncio.run(told(record))
+    holds = record.storage.holds("org_a")
+    holds.place(Hold(subject=subject, reason="case", actor="user:a", time_us="1"))
+    record.delete(Term(body_us=20, event_us=30), START_US + 500)
+    assert said(record, "inv_said") == b"call Joan"
+    assert b"inv_said" in b"\n".join(record.leaves())
+    holds.release(subject)
+    record.delete(Term(body_us=20), START_US + 500)
+    assert said(record, "inv_said") is None
+    assert b"inv_said" in b"\n".join(record.leaves())
+    assert record.verified().holds
 
 
 def test_what_is_held_stays_until_it_is_released(record: Record) -> None:

@@ -22,7 +22,7 @@ def caller(*, seconds: int | None = None, ends_us: int | None = None) -> Caller:
 
 
 def asked(**narrowing: object) -> Asked:
-    return Asked(id="inv_2", task="Sort.", narrowing=Narrowing(**narrowing))  # type: ignore[arg-type] # its fields
+    return Asked(id="inv_2", narrowing=Narrowing(**narrowing))  # type: ignore[arg-type] # its fields
 
 
 def opened(by: Caller) -> LiveInvocation:

@@ -38,6 +38,9 @@ def test_an_agent_token_opens_a_root_and_its_token_only_children() -> None:
         world = deep()
         root = await opened(world, {"task": "sort the tickets"})
         assert (root["root"], root["parent"], root["depth"]) == (root["id"], None, 0)
+        # What an agent says of its task is a message: no event holds it.
+        assert world.ledger.bodies == {f"Change {root['id']}": b"sort the tickets"}
+        assert "sort the tickets" not in repr(world.ledger.events)
         child = await opened(world, token=root["token"])
         assert (child["root"], child["parent"], child["depth"]) == (root["id"], root["id"], 1)
         grandchild = await opened(world, token=child["token"])

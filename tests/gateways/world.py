@@ -13,7 +13,7 @@ from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
-from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal
+from ringfence.domain.event import AnyEvent, Change, Intent, Outcome, Refusal, spoken_in
 from ringfence.domain.model import Model, Provider, ProviderProtocol
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
@@ -84,8 +84,8 @@ class MemoryLedger:
             assert event.action in self.actions(Intent), "an outcome without its intent"
             assert event.action not in self.actions(Outcome), "a second outcome"
         self.events.append(event)
-        if body is not None and not isinstance(event, Change):
-            self.bodies[f"{type(event).__name__} {event.action}"] = body.whole
+        if body is not None:
+            self.bodies[f"{type(event).__name__} {spoken_in(event)}"] = body.whole
         self._lingering.append(event)
         if not self.is_lingering:
             self.write()

@@ -150,13 +150,18 @@ class Branch(msgspec.Struct, kw_only=True):
 
 
 def build(
-    root: str, events: Sequence[AnyEvent], readings: Mapping[str, Reading] | None = None
+    root: str,
+    events: Sequence[AnyEvent],
+    readings: Mapping[str, Reading] | None = None,
+    tasks: Mapping[str, str] | None = None,
 ) -> Branch:
-    """The tree of a root invocation from its events, oldest first; `readings` is by action.
+    """The tree of a root invocation from its events, oldest first.
+
+    `readings` is by action, `tasks` by invocation.
 
     An invocation whose parent is not among the events hangs from the root.
     """
-    grower = _Grower(readings or {})
+    grower = _Grower(readings or {}, tasks or {})
     for event in events:
         grower.take(event)
     return grower.grow(root)
@@ -195,8 +200,9 @@ def _shared(before: Sequence[object], now: Sequence[object]) -> int:
 class _Grower:
     """Gathers branches and steps; `grow` puts them together."""
 
-    def __init__(self, readings: Mapping[str, Reading]) -> None:
+    def __init__(self, readings: Mapping[str, Reading], tasks: Mapping[str, str]) -> None:
         self._readings = readings
+        self._tasks = tasks
         self._branches: dict[str, Branch] = {}
         self._steps: dict[str, Step] = {}
         self._sights: dict[str, Sight] = {}
@@ -379,7 +385,7 @@ class _Grower:
             branch.agent = detail.get("agent", branch.agent)
             branch.parent = detail.get("parent", branch.parent)
             branch.depth = int(detail.get("depth", branch.depth))
-            branch.task = detail.get("task", "")
+            branch.task = self._tasks.get(invocation) or detail.get("task", "")
             branch.grouping = detail.get("grouping", branch.grouping)
             branch.external_id = detail.get("external_id", branch.external_id)
         elif noun == "invocation":

@@ -14,7 +14,7 @@ from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.route import ADMIN, AUDITOR, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.approval import Approval
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import Change, Intent
+from ringfence.domain.event import Change, Intent, spoken_in
 from ringfence.domain.event import Hold as HeldEvent
 from ringfence.domain.organisation import Organisation
 from ringfence.stores.approval import is_held_call
@@ -62,7 +62,11 @@ class Subject(NamedTuple):
 
 
 class Meant(NamedTuple):
-    """What an order is about: actions in order, each with all whom a hold could name for it."""
+    """What an order is about.
+
+    `actions`, in order, also has invocations that were opened with a task; each comes with all
+    whom a hold could name for it.
+    """
 
     actions: Mapping[str, list[Subject]]
     calls: Sequence[Approval]
@@ -164,10 +168,11 @@ def _meant(context: ControlContext, organisation: str, order: EraseOrder) -> Mea
     finally:
         reader.close()
     for event in (decode(one.leaf) for one in stored):
-        if isinstance(event, Change):
+        if isinstance(event, Change) and not event.body:
             continue
-        subject = Subject(event.agent, event.invocation, event.root)
-        found.setdefault(event.action, []).append(subject)
+        agent = event.detail.get("agent", "") if isinstance(event, Change) else event.agent
+        subject = Subject(agent, event.invocation, event.root)
+        found.setdefault(spoken_in(event), []).append(subject)
         if isinstance(event, HeldEvent | Intent) and event.approval:
             named.add(event.approval)
     records = context.state.approvals

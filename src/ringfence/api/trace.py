@@ -13,9 +13,9 @@ from ringfence.analysis.trace import Branch
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Hold, Intent, Refusal
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Refusal
 from ringfence.domain.exchange import Reading
-from ringfence.domain.invocation import InvocationState
+from ringfence.domain.invocation import Grouping, InvocationState
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader, Part
 from ringfence.stores.ledger import InvocationRecord
@@ -107,9 +107,11 @@ def read_trace(
     bodies = context.open_bodies()
     try:
         readings = {} if content == "none" else dict(_read(context.readers, bodies, events))
+        opened = [each for each in events if isinstance(each, Change) and each.body]
+        tasks = {each.subject: _task(bodies, organisation, each.subject) for each in opened}
     finally:
         bodies.close()
-    branch = trace.build(root, events, readings)
+    branch = trace.build(root, events, readings, tasks)
     if content == "new":
         for each in trace.walk(branch):
             trace.leave_out_repeated(each.steps)
@@ -121,10 +123,27 @@ def _list(
 ) -> list[TraceLine]:
     ledger = context.open_ledger()
     try:
-        roots = list(ledger.invocations(asked))
-        return [_line(record, _tree(ledger, record), names) for record in roots]
+        roots = [(each, _tree(ledger, each)) for each in ledger.invocations(asked)]
     finally:
         ledger.close()
+    bodies = context.open_bodies()
+    try:
+        return [_line(record, tree, names, task=_task_of(bodies, record)) for record, tree in roots]
+    finally:
+        bodies.close()
+
+
+def _task_of(bodies: BodyReader, record: InvocationRecord) -> str:
+    """What the agent said it is about; earlier releases kept that with the invocation itself."""
+    found = record.invocation
+    if found.task or found.grouping is not Grouping.TOKEN:
+        return found.task
+    return _task(bodies, found.organisation, found.id)
+
+
+def _task(bodies: BodyReader, organisation: str, invocation: str) -> str:
+    said = bodies.get(organisation, invocation, Part.REQUEST)
+    return "" if said is None else said.decode("utf-8", "replace")
 
 
 def _tree(ledger: LedgerReader, record: InvocationRecord) -> list[InvocationRecord]:
@@ -134,7 +153,11 @@ def _tree(ledger: LedgerReader, record: InvocationRecord) -> list[InvocationReco
 
 
 def _line(
-    record: InvocationRecord, tree: list[InvocationRecord], names: Mapping[str, str]
+    record: InvocationRecord,
+    tree: list[InvocationRecord],
+    names: Mapping[str, str],
+    *,
+    task: str,
 ) -> TraceLine:
     invocation = record.invocation
     return TraceLine(
@@ -149,7 +172,7 @@ def _line(
         refusals=sum(each.refusals for each in tree),
         cost_nano=str(sum(each.cost for each in tree)),
         grouping=invocation.grouping.value if record.is_identified else "",
-        task=invocation.task,
+        task=task,
         external_id=invocation.external_id,
     )
 

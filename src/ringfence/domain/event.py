@@ -304,6 +304,17 @@ class Change(Event, kw_only=True, omit_defaults=True, tag="change"):
     detail: dict[str, str] = {}
     invocation: str = ""
     root: str = ""
+    body: str = ""
+    """Commitment to what an agent said with it, stored under `subject`: the task of an invocation.
+
+    Earlier releases wrote the task into `detail`.
+    """
+    masked: dict[str, int] = {}
 
 
 AnyEvent = Intent | Outcome | Refusal | Hold | Observation | Change
+
+
+def spoken_in(event: AnyEvent) -> str:
+    """Under which id what was said with an event is stored: its action, or what it changed."""
+    return event.subject if isinstance(event, Change) else event.action

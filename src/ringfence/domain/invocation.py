@@ -39,4 +39,5 @@ class Invocation:
     grouping: Grouping
     external_id: str | None = None
     task: str = ""
+    """As earlier releases wrote it down; by now it is a message, stored and erased like others."""
     deadline_us: int | None = None

@@ -35,6 +35,7 @@ from ringfence.enforcement.narrowing import (
 from ringfence.enforcement.opening import Asked, clues_of
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.runtime import AgentRuntime
+from ringfence.stores.body import Body
 from ringfence.stores.ledger import InvocationRecord, opening_detail
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids, secret
@@ -174,17 +175,25 @@ class Invocations:
             ) or rate.new_invocation(agent, self._rate(agent.id), now_us)
             if throttle is not None:
                 return Refusable(verdict=throttle)
-        live = self._declared(caller, parent, task, narrowing, now_us)
+        live = self._declared(caller, parent, narrowing, now_us)
         live.token_digest = digest
         self._install_token(live)
-        self.record_opening(live, narrowing)
+        self.record_opening(live, narrowing, task)
         return live
 
-    def record_opening(self, live: LiveInvocation, narrowing: Narrowing | None = None) -> None:
-        """Tell the ledger of an invocation that no intent has opened."""
-        text = written(narrowing, live)
+    def record_opening(
+        self, live: LiveInvocation, narrowing: Narrowing | None = None, task: str = ""
+    ) -> None:
+        """Tell the ledger of an invocation that no intent has opened.
+
+        What the agent says of its task is a message like any other: it can be masked and erased.
+        """
+        text, principal = written(narrowing, live), live.runtime.principal
         detail = opening_detail(live.identity, token_digest=live.token_digest, narrowing=text)
-        self._record(live, "invocation.opened", detail)
+        if principal is not None:
+            detail["user"] = principal.id
+        said = Body(task.encode("utf-8", "replace")) if task else None
+        self._record(live, "invocation.opened", detail, said)
         live.is_recorded = True
 
     def find(self, invocation: str) -> LiveInvocation | None:
@@ -319,11 +328,10 @@ class Invocations:
         self,
         caller: Caller,
         parent: LiveInvocation | None,
-        task: str,
         narrowing: Narrowing,
         now_us: int,
     ) -> LiveInvocation:
-        asked = Asked(id=self._ids.make("inv"), task=task, narrowing=narrowing)
+        asked = Asked(id=self._ids.make("inv"), narrowing=narrowing)
         live = self._add(opening.declared(caller, parent, asked, now_us))
         if parent is None:
             self._group(live, Open(Grouping.TOKEN), now_us)
@@ -429,7 +437,9 @@ class Invocations:
             known = self._rates[agent] = Rate()
         return known
 
-    def _record(self, live: LiveInvocation, what: str, detail: dict[str, str]) -> None:
+    def _record(
+        self, live: LiveInvocation, what: str, detail: dict[str, str], said: Body | None = None
+    ) -> None:
         configuration = self._directory.configuration
         self._ledger.record(
             Change(
@@ -445,5 +455,6 @@ class Invocations:
                 detail=detail,
                 invocation=live.id,
                 root=live.root,
-            )
+            ),
+            said,
         )

@@ -240,7 +240,9 @@ class InvocationView(Invocations):
         if live is not None:
             self._end(live, told.state, told.cause, self._clock.now_us())
 
-    def record_opening(self, live: LiveInvocation, narrowing: Narrowing | None = None) -> None:
+    def record_opening(
+        self, live: LiveInvocation, narrowing: Narrowing | None = None, task: str = ""
+    ) -> None:
         """The registry has recorded it."""
 
     def _ended(self, live: LiveInvocation) -> None:

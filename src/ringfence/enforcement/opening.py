@@ -15,10 +15,9 @@ _SECOND_US = 1_000_000
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent declares of a run, and the id that it gets."""
+    """How an agent narrows a run, and the id that it gets."""
 
     id: str
-    task: str
     narrowing: Narrowing
 
 
@@ -56,7 +55,6 @@ def declared(
         credential=caller.credential,
         opened_us=now_us,
         grouping=Grouping.TOKEN,
-        task=asked.task,
         deadline_us=_deadline_us(caller, runtime, parent, asked.narrowing, now_us),
     )
     return LiveInvocation(

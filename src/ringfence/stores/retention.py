@@ -61,8 +61,20 @@ class _Head(msgspec.Struct):
     invocation: str = ""
     root: str = ""
     action: str = ""
+    subject: str = ""
     body: str = ""
     what: str = ""
+    detail: dict[str, str] = {}
+
+    @property
+    def about(self) -> str:
+        """What the event is about; under this its body is stored."""
+        return self.action or self.subject
+
+    @property
+    def whose(self) -> str:
+        """The agent's id; the change that opens an invocation names it among its details."""
+        return self.agent or self.detail.get("agent", "")
 
 
 _read: Final = msgspec.json.Decoder(_Head).decode
@@ -152,7 +164,7 @@ class _Rules:
 
     def _is_held(self, head: _Head) -> bool:
         held = self._holds.get(head.organisation, [])
-        return is_held(held, agent=head.agent, invocation=head.invocation, root=head.root)
+        return is_held(held, agent=head.whose, invocation=head.invocation, root=head.root)
 
 
 class Place(Protocol):
@@ -305,7 +317,7 @@ class _Log:
         actions: dict[str, dict[str, None]] = {}
         for head in heads:
             if head.body and self._rules.is_body_over(head):
-                actions.setdefault(head.organisation, {})[head.action] = None
+                actions.setdefault(head.organisation, {})[head.about] = None
         for organisation, some in actions.items():
             erased = self._shelves.erase(organisation, list(some))
             if erased:

@@ -49,6 +49,7 @@ def test_a_change_opens_an_invocation_with_all_it_says(log: sqlite3.Connection) 
         deadline_us=START_US + 60,
     )
     detail = opening_detail(opened, token_digest=b"d" * 32, narrowing='{"models":["a"]}')
+    detail["task"] = "sort"  # as earlier releases wrote it
     write(log, [[change("invocation.opened", "inv_1", detail=detail)], [intent("act_1")]])
     found = invocation(log, "inv_1")
     assert found.invocation == opened

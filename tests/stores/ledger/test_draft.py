@@ -2,7 +2,7 @@ from pathlib import Path
 
 from tests.stores.ledger.event import START_US, change, intent, observation, outcome, refusal
 
-from ringfence.stores.body import Body, BodyStore
+from ringfence.stores.body import Body, BodyReader, BodyStore, Part
 from ringfence.stores.ledger.draft import Drafter
 from ringfence.stores.ledger.format import decode
 
@@ -45,10 +45,18 @@ def test_a_draft_spans_the_times_of_its_events() -> None:
     assert (draft.batch.low_us, draft.batch.high_us) == (START_US, START_US + 9)
 
 
-def test_a_change_takes_no_body() -> None:
-    drafter = Drafter("log_1", [], None)
-    draft = drafter.draft([(change("agent.suspended", "agt_1"), Body(b"x"))], 1)
-    assert len(draft.refused) == 1
+def test_what_is_said_with_a_change_is_stored_under_what_it_changes(tmp_path: Path) -> None:
+    bodies = BodyStore.open(tmp_path)
+    drafter = Drafter("log_1", [], bodies)
+    opened = change("invocation.opened", "inv_1")
+    draft = drafter.draft([(opened, Body(b"call jane"))], 1)
+    drafter.keep(draft)
+    bodies.close()
+    reader = BodyReader(tmp_path)
+    assert reader.holds("org_a", "inv_1", Part.REQUEST, opened.body)
+    assert reader.get("org_a", "inv_1", Part.REQUEST) == b"call jane"
+    reader.close()
+    assert b"jane" not in draft.batch.data
 
 
 def test_without_a_body_store_a_body_leaves_only_its_size() -> None:

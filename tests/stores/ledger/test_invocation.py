@@ -47,7 +47,11 @@ def test_an_opening_says_all_that_must_be_known_again(
     assert opening.deadline_us == deadline_us
     assert opening.parent == parent
     assert (opening.agent, opening.depth, opening.grouping) == ("agt_1", 1, "header")
-    assert (opening.external_id, opening.task) == ("run-7", "sort the tickets")
+    assert (opening.external_id, opening.task) == ("run-7", "")
+
+
+def test_what_earlier_releases_wrote_of_a_task_is_still_read() -> None:
+    assert read_opening(change(OPENED, "inv_2", detail={"task": "sort"})).task == "sort"
 
 
 def record(**changes: object) -> InvocationRecord:

@@ -4,15 +4,7 @@ from collections.abc import Iterable
 from typing import final
 
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import (
-    AnyEvent,
-    Change,
-    Hold,
-    Intent,
-    Observation,
-    Outcome,
-    Refusal,
-)
+from ringfence.domain.event import AnyEvent, Intent, Observation, Outcome, spoken_in
 from ringfence.protocols import canonical
 from ringfence.stores.body import Body, BodyStore, Part
 from ringfence.stores.body.shelf import Entry
@@ -98,12 +90,8 @@ class Drafter:
                 raise ValueError("it was written before")
             entry = None if body is None else self._commit_to(event, Part.REQUEST, body)
             draft.opened.add(key)
-        elif body is None:
-            entry = None
-        elif isinstance(event, Change):
-            raise TypeError("a change has no body")
         else:
-            entry = self._commit_to(event, Part.REQUEST, body)
+            entry = None if body is None else self._commit_to(event, Part.REQUEST, body)
         event.log = self._log_id
         event.sequence = draft.batch.first + len(draft.events)
         draft.events.append(event)
@@ -142,17 +130,14 @@ class Drafter:
             draft.closed.remove(key)
             self._pending.add(key)
 
-    def _commit_to(
-        self, event: Intent | Outcome | Refusal | Hold | Observation, part: Part, body: Body
-    ) -> Entry | None:
+    def _commit_to(self, event: AnyEvent, part: Part, body: Body) -> Entry | None:
         """Put the commitment to a body into its event, if the body will be stored."""
         if isinstance(event, Intent | Outcome | Observation):
             event.body_bytes = len(body.whole)
         entry = None
         if self._bodies is not None:
-            entry = self._bodies.admit(
-                event.organisation, event.action, part, event.invocation, body
-            )
+            said = spoken_in(event)
+            entry = self._bodies.admit(event.organisation, said, part, event.invocation, body)
         event.body = committed(entry) if entry is not None else ""
         return entry
 

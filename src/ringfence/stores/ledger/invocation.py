@@ -73,13 +73,12 @@ def opening_detail(
         "deadline_us": "" if invocation.deadline_us is None else str(invocation.deadline_us),
         "token_digest": token_digest.hex() if token_digest else "",
         "narrowing": narrowing,
-        "task": invocation.task,
     }
     return {name: value for name, value in detail.items() if value}
 
 
 def read_opening(change: Change) -> Opening:
-    """The inverse of `opening_detail`."""
+    """The inverse of `opening_detail`; earlier releases wrote the task there, too."""
     detail = change.detail
     deadline = detail.get("deadline_us")
     digest = detail.get("token_digest")

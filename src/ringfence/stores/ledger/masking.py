@@ -8,14 +8,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import final
 
-from ringfence.domain.event import AnyEvent, Change
+from ringfence.domain.event import AnyEvent
 from ringfence.stores.body import Body
 
 FAILED = "failed"
 """Counted where masking itself failed; nothing of that message is kept."""
-
-TASK = "task"
-"""The detail of a change that an agent writes in its own words."""
 
 Mask = Callable[[Body], tuple[Body, dict[str, int]]]
 """A body with marks, and how many of each name; runs in the thread."""
@@ -42,14 +39,14 @@ class Masking:
 
     def concerns(self, event: AnyEvent | None, body: Body | None) -> bool:
         """Whether an event must go through here before it is written."""
-        if event is None or not self._masks or event.organisation not in self._masks:
+        if event is None or body is None or not self._masks:
             return False
-        return body is not None or (isinstance(event, Change) and TASK in event.detail)
+        return event.organisation in self._masks
 
     def start(
         self, event: AnyEvent, body: Body | None, then: Callable[[AnyEvent, Body | None], None]
     ) -> None:
-        """Mask what an event says and its body; then go on with it, in the loop."""
+        """Mask the body of an event; then go on with it, in the loop."""
         mask = self._masks[event.organisation]
         loop = asyncio.get_running_loop()
         if self._thread is None:
@@ -61,12 +58,12 @@ class Masking:
             self._running -= 1
             if not self._running:
                 self._idle.set()
-            then(event, _told(event, masked))
+            said, event.masked = masked
+            then(event, said)
 
         def work() -> None:
-            said = Body(event.detail[TASK].encode()) if isinstance(event, Change) else body
             try:
-                masked: tuple[Body | None, dict[str, int]] = mask(said) if said else (said, {})
+                masked: tuple[Body | None, dict[str, int]] = mask(body) if body else (body, {})
             except Exception:  # noqa: BLE001 (what cannot be masked is not kept)
                 masked = None, {FAILED: 1}
             loop.call_soon_threadsafe(ended, masked)
@@ -82,14 +79,3 @@ class Masking:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
-
-
-def _told(event: AnyEvent, masked: tuple[Body | None, dict[str, int]]) -> Body | None:
-    """Let the event say what was masked; gives the body to store."""
-    body, counts = masked
-    if isinstance(event, Change):
-        said = body.whole.decode("utf-8", "replace") if body is not None else ""
-        event.detail = {**event.detail, TASK: said}
-        return None
-    event.masked = counts
-    return body

@@ -17,6 +17,7 @@ from ringfence.domain.event import (
     Observation,
     Outcome,
     Refusal,
+    spoken_in,
 )
 from ringfence.domain.invocation import InvocationState
 from ringfence.stores.ledger.format import decode
@@ -173,6 +174,7 @@ class Matcher:
     def _accepts(self, event: AnyEvent) -> bool:
         asked, time_us = self._asked, int(event.time_us)
         action = getattr(event, "action", None)
+        said = self._actions is None or spoken_in(event) in self._actions
         return (
             event.organisation == asked.organisation
             and (asked.since_us is None or time_us >= asked.since_us)
@@ -180,7 +182,7 @@ class Matcher:
             and (asked.kind is None or _is_of(event, asked.kind))
             and (asked.invocation is None or event.invocation == asked.invocation)
             and (asked.action is None or action == asked.action)
-            and (self._actions is None or action in self._actions)
+            and said
             and (asked.agent is None or asked.agent in _agents(event))
             and (asked.user is None or asked.user in _users(event))
             and (asked.verdict is None or asked.verdict == _verdict(event))

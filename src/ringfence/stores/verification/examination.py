@@ -134,7 +134,7 @@ class Examination:
                     self._report.add_unknown(head.action)
             if place > signed and (head.sequence, head.log) != (place, log):
                 text = f"it says that it is event {head.sequence} of log `{head.log}`"
-                name = f"{head.kind} {head.action or head.subject}"
+                name = f"{head.kind} {head.about}"
                 self._add(Fault.REORDERED, log, Span(place, place), text, name)
             if head.body and self._bodies is not None:
                 self._examine_body(log, place, head)
@@ -163,7 +163,7 @@ class Examination:
         self._report.bodies += 1
         if not fits:
             text = f"the stored {head.part.name.lower()} is not the one that was committed to"
-            name = f"{head.kind} {head.action}"
+            name = f"{head.kind} {head.about}"
             self._add(Fault.BODY_ALTERED, log, Span(place, place), text, name)
 
     def _remark(self, vouched: Vouched, comparison: Comparison) -> None:

@@ -177,7 +177,7 @@ class _StoredBodies:
 
     def fits(self, head: Head) -> bool | None:
         """Whether the stored body is the one that was committed to."""
-        return self._reader.fits(head.organisation, head.action, head.part, head.body)
+        return self._reader.fits(head.organisation, head.about, head.part, head.body)
 
     def close(self) -> None:
         self._reader.close()

@@ -21,6 +21,11 @@ class Head(msgspec.Struct):
     status: str = ""
 
     @property
+    def about(self) -> str:
+        """What the event is about; under this its body is stored."""
+        return self.action or self.subject
+
+    @property
     def part(self) -> Part:
         """Which side of the action its body is."""
         return Part.RESPONSE if self.kind == "outcome" else Part.REQUEST
@@ -35,4 +40,4 @@ def describe(leaf: bytes) -> tuple[str, int]:
         head = read_head(leaf)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return "", 0
-    return f"{head.kind} {head.action or head.subject}", head.sequence
+    return f"{head.kind} {head.about}", head.sequence
