@@ -26,8 +26,10 @@ _WITH_PARENTS: Final = b"""WITH RECURSIVE chain (id, parent, chunk) AS (
             ON node.organisation = %(organisation)s AND node.id = chain.parent
     )
     SELECT id, parent, chunk FROM chain"""
-_ENDS: Final = b"""SELECT DISTINCT node FROM bodies
-    WHERE organisation = %(organisation)s AND node = ANY(%(nodes)s)"""
+# One user is enough: an envelope may be that of every call an agent ever made.
+_ENDS: Final = b"""SELECT asked.id FROM unnest(%(nodes)s::bigint[]) AS asked (id)
+    WHERE EXISTS (SELECT 1 FROM bodies
+        WHERE organisation = %(organisation)s AND node = asked.id)"""
 _CHILDREN: Final = b"""SELECT id, parent FROM body_nodes
     WHERE organisation = %(organisation)s AND parent = ANY(%(nodes)s)"""
 _DELETE_NODES: Final = b"DELETE FROM body_nodes WHERE organisation = %s AND id = ANY(%s)"

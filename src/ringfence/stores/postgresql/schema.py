@@ -141,6 +141,14 @@ _BODIES_FIRST: Final = (
     )""",
 )
 
+# Who still uses a piece or a chain. A file makes these when something is erased for the first time;
+# here that would keep all writers waiting for as long as it takes.
+_BODIES_USERS: Final = (
+    "CREATE INDEX bodies_envelope ON bodies (organisation, envelope)",
+    "CREATE INDEX bodies_node ON bodies (organisation, node)",
+    "CREATE INDEX body_nodes_chunk ON body_nodes (organisation, chunk)",
+)
+
 _HOLDS_FIRST: Final = (
     """CREATE TABLE legal_holds (
         organisation text COLLATE "C" NOT NULL,
@@ -241,7 +249,7 @@ NOTING: Final[Mapping[str, Sequence[Step]]] = {"noting": (_NOTING_FIRST,)}
 
 STORES: Final[Mapping[str, Sequence[Step]]] = {
     "ledger": (_LEDGER_FIRST,),
-    "bodies": (_BODIES_FIRST,),
+    "bodies": (_BODIES_FIRST, _BODIES_USERS),
     "holds": (_HOLDS_FIRST,),
     "shared": (_SHARED_FIRST,),
 }
