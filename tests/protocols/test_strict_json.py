@@ -57,6 +57,24 @@ def test_members_stand_where_the_spans_say(written: tuple[bytes, list[tuple[str,
     assert [(name, json.loads(body[start:end])) for name, start, end in found] == pairs
 
 
+@given(st.lists(st.tuples(_NAMES, _VALUES), max_size=6), st.binary(max_size=3))
+def test_an_object_without_spaces_is_read_as_one_with_them(
+    pairs: list[tuple[str, object]], before: bytes
+) -> None:
+    written = [
+        json.dumps(pair[0]).encode() + b":" + json.dumps(pair[1], separators=(",", ":")).encode()
+        for pair in pairs
+    ]
+    compact = before + b"{" + b",".join(written) + b"}" + before
+    start, end = len(before), len(compact) - len(before)
+    if len(dict(pairs)) < len(pairs):
+        with pytest.raises(PeerError):
+            strict_json.spans_within(compact, start, end)
+        return
+    found = strict_json.spans_within(compact, start, end)
+    assert [(name, json.loads(compact[slice(*at)])) for name, at in found.items()] == pairs
+
+
 @given(written_objects())
 def test_first_wins_and_last_wins_parsers_agree_on_what_is_accepted(
     written: tuple[bytes, list[tuple[str, object]]],

@@ -62,6 +62,8 @@ _SHORTEST_VALUE = 2
 """Bytes, with its comma."""
 _SHORTEST_MEMBER = 5
 """Bytes, with its comma."""
+_AROUND = 4
+"""Bytes of a member beside its name and value: quotes, a colon, a comma or the closing brace."""
 _SHOWN_CHARACTERS = 60
 _USUAL_NAME = 40
 _NUMBER_DIGITS = 18
@@ -127,6 +129,14 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     """Read like `members_within`, as a mapping from name to where the value stands."""
     whole = start == 0 and end == len(body)
     values = _raw_members(body if whole else body[start:end])
+    shortest = 1 + sum(map(len, values)) + sum(map(len, values.values())) + _AROUND * len(values)
+    if shortest == end - start:
+        return _placed(values, start + 1)
+    return _sought(body, start, values)
+
+
+def _sought(body: bytes, start: int, values: Mapping[str, bytes]) -> dict[str, Span]:
+    """Where the values stand of an object that begins at `start` or after some space."""
     found: dict[str, Span] = {}
     at = body.index(b"{", start) + 1
     for name, raw in values.items():
@@ -154,6 +164,21 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
             at = _skip_space(body, at)
     if found:  # a comma came after the last name that is new
         refuse(f"duplicate name {quote(_name_at(body, at))}")
+    return found
+
+
+def _placed(values: Mapping[str, bytes], at: int) -> dict[str, Span]:
+    """Where the values stand of an object without any space, whose first name begins at `at`.
+
+    INVARIANT: only for an object that is as long as these members written in the shortest way.
+    Space, an escape in a name or a member that stands twice would have made it longer.
+    """
+    found: dict[str, Span] = {}
+    for name, raw in values.items():
+        at += len(name) + _AROUND - 1
+        stop = at + len(raw)
+        found[name] = (at, stop)
+        at = stop + 1
     return found
 
 
