@@ -101,6 +101,7 @@ class Reply:
             carrier.write(head)
             carrier.write(body)
         self._is_ended = True
+        self._on_disconnect = None  # who is called back often leads here
         carrier.reply_ended(keep=keep)
 
     def start(self, status: int, headers: Headers, *, content_length: int | None = None) -> None:
@@ -154,7 +155,7 @@ class Reply:
         """Close without finishing; harmless after the end."""
         if not self._is_ended:
             self._is_started = self._is_ended = True
-            self._on_disconnect = None
+            self._on_disconnect = self._on_pause = self._on_resume = None
             self._carrier.cut()
 
     async def drain(self) -> None:

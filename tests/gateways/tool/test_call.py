@@ -1,10 +1,16 @@
 import asyncio
+import gc
 
 import pytest
 from tests.gateways.tool.streaming import Client
 from tests.gateways.tool.world import World, play, text_of
 
 from ringfence.domain.agent import AgentState
+from ringfence.enforcement.tool_ticket import ToolTicket
+from ringfence.gateways.tool.asking import Waiter
+from ringfence.gateways.tool.call import ToolCall
+from ringfence.gateways.tool.reply import ReplyReader
+from ringfence.gateways.tool.web import WebCall
 from ringfence.testing.tools.plan import Plan
 
 NAME = {"action": "accept", "content": {"name": "Ada"}}
@@ -183,3 +189,35 @@ def test_a_page_that_an_older_server_wants_visited_is_asked_for_in_the_words_of_
         assert fault["error"]["code"] == -32042
 
     play(scene, Plan(name="crm", eras="legacy"))
+
+
+@pytest.mark.parametrize("eras", ["legacy", "modern"])
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_a_call_that_is_over_is_freed_at_once(eras: str, *, is_legacy: bool) -> None:
+    """A cycle would keep its bodies until the next collection, hundreds of calls later."""
+    kinds = (ToolCall, ToolTicket, WebCall, ReplyReader, Waiter)
+
+    def count() -> int:
+        return sum(isinstance(each, kinds) for each in gc.get_objects())
+
+    async def scene(world: World) -> None:
+        client = world.client()
+        await client.begin()
+        call: dict[str, object] = {"name": "add", "arguments": {"a": 1, "b": 2}}
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                asked = (
+                    client.legacy("tools/call", call)
+                    if is_legacy
+                    else client.modern("tools/call", **call)
+                )
+                assert text_of(await asked) == "3"
+            await (client.legacy("tools/list") if is_legacy else client.modern("tools/list"))
+            await world.turns(lambda: len(world.ledger.outcomes) == 5)
+            await world.turns(lambda: count() == 0)
+        finally:
+            gc.enable()
+
+    play(scene, Plan(name="crm", eras=eras))

@@ -201,7 +201,6 @@ class WebCall:
         "_exchange",
         "_is_over",
         "_is_retried",
-        "_reader",
         "_resumes",
         "_sending",
         "_session",
@@ -217,7 +216,6 @@ class WebCall:
         self._taker = taker
         self._exchange: Exchange | None = None
         self._upstream: UpstreamResponse | None = None
-        self._reader: ReplyReader | None = None
         self._task: asyncio.Task[None] | asyncio.TimerHandle | None = None
         self._session = b""
         self._resumes = 0
@@ -276,9 +274,7 @@ class WebCall:
             self._is_retried = True
             self._task = asyncio.create_task(self._greet_first(), name="authorise again")
         elif upstream.status < _FIRST_ERROR or content_type(upstream) == b"application/json":
-            reader = ReplyReader(upstream, self._sending.number, self._taker, self._ended)
-            self._reader = reader
-            upstream.pipe(reader)
+            upstream.pipe(ReplyReader(upstream, self._sending.number, self._taker, self._ended))
         else:
             upstream.close()
             self._lose(refused_with(upstream))
@@ -310,6 +306,7 @@ class WebCall:
     def _ended(self, why: Exception | None) -> None:
         if why is None:
             self._is_over = True
+            self._upstream = None  # it leads back here
         elif isinstance(why, Ended) and self._resumes < _RESUMES_MOST:
             self._taker.paused()
             pause_s = (why.retry_ms if why.retry_ms is not None else _RESUME_MS) / 1000
@@ -337,6 +334,7 @@ class WebCall:
     def _lose(self, failure: Failure) -> None:
         if not self._is_over:
             self._is_over = True
+            self._upstream = None
             self._taker.lost(failure)
 
 
