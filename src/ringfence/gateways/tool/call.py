@@ -20,9 +20,11 @@ from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said
-from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, edits_of, owner_of
+from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, edits_of
 from ringfence.gateways.tool.channel import Failure, How, Pending, Sending
+from ringfence.gateways.tool.client_side import ClientSide
 from ringfence.gateways.tool.outlet import Outlet
+from ringfence.gateways.tool.question import suspended
 from ringfence.gateways.tool.reply import failure_of
 from ringfence.gateways.tool.rounds import ROUNDS_MOST, Posed, Suspended, Switch
 from ringfence.gateways.tool.session import UNASKABLE, answer_to
@@ -41,9 +43,6 @@ CLIENT_REFUSED: Final = "client_refused"
 _INTENT_S: Final = 5.0
 _SECOND_US: Final = 1_000_000
 _FIRST_ERROR: Final = 400
-_KEPT_BYTES: Final = 1024 * 1024
-"""Of what a server says besides its answer, for a client that has left its stream; more is dropped,
-as the protocol allows."""
 
 
 @final
@@ -56,14 +55,12 @@ class ToolCall:
 
     __slots__ = (
         "_ask",
+        "_client",
         "_finish",
         "_finishing",
         "_is_sent",
         "_is_stopped",
-        "_kept",
         "_means",
-        "_name",
-        "_outlet",
         "_pending",
         "_resumed",
         "_rounds",
@@ -96,9 +93,6 @@ class ToolCall:
         self._pending: Pending | None = None
         self._switch: Switch | None = None
         self._tell: Callable[[Work], None] | None = None
-        self._kept: list[bytes] = []
-        """What the client missed while its stream was left."""
-        self._name = b""
         self._rounds = 0
         self._sent_us = 0
         self._is_sent = False
@@ -106,13 +100,8 @@ class ToolCall:
         self.is_over = False
         now_us = means.clock.monotonic_us()
         headers = own_headers(ticket.live.id, ticket.action)
-        session = ask.session
-        if session is not None:
-            self._name = b"%d" % session.next_number()
-            session.calls[ask.number] = self
-        out = outlet or Outlet(ask.response, headers, now_us, self._name)
-        self._outlet: Outlet | None = out
-        out.on_gone(self._gone)
+        self._client = ClientSide(ask, self, headers, now_us, outlet)
+        ask.response.on_disconnect(self._gone)
         ticket.on_check = self.check
         ticket.durable.add_done_callback(self._written)
 
@@ -148,8 +137,8 @@ class ToolCall:
         deadline_s = ticket.deadline_s
         if self._is_sent and now_us - self._sent_us > deadline_s * _SECOND_US:
             self.lost(said.late(deadline_s))
-        elif self._outlet is not None:
-            self._outlet.keep_alive(now_us)
+        else:
+            self._client.keep_alive(now_us)
 
     # As a call of a session
 
@@ -159,21 +148,12 @@ class ToolCall:
             return
         self._drop("the client cancelled it")
         self._settle(ToolEnding(status=Status.CLIENT_GONE, error="cancelled"))
-        if self._outlet is not None:
-            self._outlet.leave()
+        self._client.leave()
         self.end()
 
     def resume(self, outlet: Outlet) -> None:
         """The client has come back for the rest."""
-        self._outlet = outlet
-        outlet.open()
-        kept, self._kept = self._kept, []
-        for raw in kept:
-            outlet.say(raw)
-        if self.is_over:
-            outlet.leave()
-            if self._ask.session is not None:
-                self._ask.session.streams.pop(self._name, None)
+        self._client.resume(outlet, is_over=self.is_over)
 
     def _gone(self) -> None:
         """The client has left: in the modern era, and before anything was sent, that is the end."""
@@ -202,7 +182,7 @@ class ToolCall:
     def _dispatch(self) -> None:
         refused = self._means.path.written(self._ticket)
         if refused is not None:
-            self._say_refused(refused)
+            self._client.refuse(refused)
             self.end()
             return
         self._ticket.on_stop = self.stop
@@ -257,11 +237,11 @@ class ToolCall:
             return
         if envelope.kind is Kind.NOTIFICATION:
             if said.may_pass(envelope, self._ask.asked, self._ask.era):
-                self._act(self._pass, raw)
+                self._act(self._client.say, raw)
         elif self._ask.session is not None:
             answered = answer_to(self._target.channel, bytes(envelope.id))
             if self._ask.session.may_be_asked(envelope.method):
-                self._act(self._pass, self._ask.session.pose(raw, answered))
+                self._act(self._client.say, self._ask.session.pose(raw, answered))
             else:
                 answered(b"", UNASKABLE)
         elif translation.may_ask(self._ask.asked.said(request.CAPABILITIES), envelope.method):
@@ -269,28 +249,15 @@ class ToolCall:
         else:
             answer_to(self._target.channel, bytes(envelope.id))(b"", UNASKABLE)
 
-    def _pass(self, raw: bytes) -> None:
-        outlet = self._outlet
-        if outlet is not None and not outlet.response.is_disconnected:
-            outlet.say(raw, may_drop=True)
-        elif sum(map(len, self._kept)) + len(raw) <= _KEPT_BYTES:
-            self._kept.append(raw)
-
     def marked(self, event_id: bytes, retry_ms: int | None, *, is_alone: bool) -> None:
         """The server names a place to go on from: so do we, to a client that has a session."""
-        session = self._ask.session
-        if session is not None and is_alone and self._outlet is not None and not self.is_over:
-            session.may_resume(self._name, self)
-            self._outlet.mark(event_id, retry_ms)
+        if is_alone and not self.is_over:
+            self._client.mark(self, event_id, retry_ms)
 
     def paused(self) -> None:
         """The server wants the stream left: so we leave ours, if the client can come back."""
-        session, outlet = self._ask.session, self._outlet
-        if self._finishing is not None:
-            return  # it has answered
-        if outlet is not None and session is not None and self._name in session.streams:
-            self._outlet = None
-            outlet.leave()
+        if self._finishing is None:  # else it has answered
+            self._client.pause()
 
     def replied(self, raw: bytes, envelope: Envelope, how: How) -> None:
         """The server's answer."""
@@ -301,8 +268,8 @@ class ToolCall:
         if self.is_over:
             return
         status = how.status
-        if how.is_stream and self._outlet is not None and self._target.channel.era is self._ask.era:
-            self._act(self._outlet.open)
+        if how.is_stream and self._target.channel.era is self._ask.era:
+            self._act(self._client.open)
         fault = bytes(envelope.error)
         if fault:
             self._pass_error(fault, status)
@@ -364,11 +331,7 @@ class ToolCall:
         self._act(self._answer, *said.fault(self._ask.asked, self._ask.era, fault, status))
 
     def _answer(self, raw: bytes, status: int) -> None:
-        outlet = self._outlet
-        if outlet is None or outlet.response.is_disconnected:
-            self._kept.append(raw)  # for a client that comes back
-        else:
-            outlet.answer(raw, status)
+        self._client.answer(raw, status)
         self.end()
 
     def lost(self, failure: Failure) -> None:
@@ -392,14 +355,14 @@ class ToolCall:
                 was_sent=failure.was_sent,
             )
         )
-        if self._outlet is not None:
+        if self._client.is_there:
             self._refuse(said.failed(self._target.link.server.name, failure))
         self.end()
 
     def _may_finish(self, error: RingfenceError) -> bool:
         """Whether the tool's rules say what happens: not once the agent has left or refused."""
         is_call = self._ask.asked.message.method == "tools/call"
-        is_there = self._ticket.is_open and self._outlet is not None
+        is_there = self._ticket.is_open and self._client.is_there
         return is_call and is_there and error.code != CLIENT_REFUSED
 
     # Questions between the eras
@@ -415,7 +378,7 @@ class ToolCall:
         self._is_sent = False
 
         def pose(raw: bytes, answered: Callable[[bytes, bytes], None]) -> None:
-            self._pass(session.pose(raw, answered))
+            self._client.say(session.pose(raw, answered))
 
         def done(answers: dict[str, bytes]) -> None:
             if not self.is_over:
@@ -440,29 +403,13 @@ class ToolCall:
         """Leave a legacy server waiting, and give its question to the client as a result."""
         if self._pending is None or self._switch is None:
             return
-        means, ask = self._means, self._ask
-        name = means.secret(f"{means.number}.")
-        owner = owner_of(ask)
-        key = envelope.method.partition("/")[0]
-        number = bytes(envelope.id)
-        suspended = Suspended(
-            channel=self._target.channel,
-            pending=self._pending,
-            switch=self._switch,
-            number=number,
-            key=key,
-            owner=owner,
-        )
         self._switch.leave()
-        means.waiting.add(name, suspended)
-        expires_us = means.clock.now_us() + said.SUSPENDED_US
-        state = means.sealer.seal(
-            name.encode(), "\n".join(owner).encode(), expires_us, means.nonce()
+        result = suspended(
+            self._means, self._ask, self._target.channel, self._pending, self._switch, envelope
         )
-        result = translation.asking(key, envelope.method, bytes(envelope.params), state)
         self._pending = self._switch = None
         self._settle(ToolEnding(status=Status.OK, result=result))
-        self._act(self._answer, message.response(ask.number, result), 200)
+        self._act(self._answer, message.response(self._ask.number, result), 200)
 
     # Its end
 
@@ -513,13 +460,9 @@ class ToolCall:
 
     def _refuse(self, why: Reason) -> None:
         ticket = self._ticket
-        self._say_refused(
+        self._client.refuse(
             RefusedAction(verdict=Deny(reason=why), action=ticket.action, invocation=ticket.live.id)
         )
-
-    def _say_refused(self, refused: RefusedAction) -> None:
-        if self._outlet is not None:
-            self._outlet.answer(*said.refusal(self._ask.asked, refused, self._ask.era))
 
     def end(self) -> None:
         """Nothing more will happen; harmless a second time."""
@@ -528,13 +471,8 @@ class ToolCall:
         self.is_over = True
         self._settle(ToolEnding(status=Status.FAILED, error="interrupted"))
         self._pending = self._switch = None  # they lead back here
-        ask = self._ask
-        session = ask.session
-        if session is not None:
-            session.calls.pop(ask.number, None)
-            if not self._kept:
-                session.streams.pop(self._name, None)
-        ask.hold.leave()
+        self._client.end()
+        self._ask.hold.leave()
         tell, self._tell = self._tell, None
         if tell is not None:
             tell(self)
@@ -542,8 +480,7 @@ class ToolCall:
     def _interrupt(self) -> None:
         """End a call of a plane that stops: its agent sees a cut."""
         self._drop("the gateway stops")
-        if self._outlet is not None:
-            self._outlet.abort()
+        self._client.abort()
         self.end()
 
     def _drop(self, reason: str) -> None:
