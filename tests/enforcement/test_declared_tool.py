@@ -359,3 +359,32 @@ def test_what_is_sent_suits_every_provider_that_the_call_may_go_to() -> None:
     assert "maximum" not in second["parameters"]["properties"]["n"]
     assert "1099511627776" in second["parameters"]["properties"]["n"]["description"]
     assert len(world.ledger.intents[0].decision.obligations) == 2
+
+
+@pytest.mark.parametrize(
+    ("choice", "status"),
+    [
+        ("auto", 200),
+        ("required", 200),
+        ({"type": "function", "function": {"name": "get"}}, 200),
+        ({"type": "function", "function": {"name": "broken"}}, 403),
+    ],
+)
+def test_a_request_that_insists_on_a_tool_that_is_left_out_is_refused_and_not_rewritten(
+    choice: object, status: int
+) -> None:
+    async def story() -> None:
+        world = World(_configured())
+        tools = [_tool("broken", _HOPELESS), _tool("get")]
+        answer = await world.ask(body=chat(tools=tools, tool_choice=choice))
+        assert answer.status == status
+        if status == 200:
+            [sent] = world.providers.sent
+            assert sent.json["tools"] == [_tool("get")]
+            assert sent.json["tool_choice"] == choice
+        else:
+            assert code_of(answer) == "field_refused"
+            assert "insists on a tool" in error_of(answer)["message"]
+            assert "broken: left out" in error_of(answer)["message"]
+
+    asyncio.run(story())

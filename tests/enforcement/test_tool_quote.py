@@ -7,8 +7,10 @@ from tests.enforcement.workshop import NUMBER, Workshop, crm, definition, shop
 
 from ringfence.analysis.schema_check import SchemaCheck
 from ringfence.domain.agent import Autonomy, Scope
+from ringfence.domain.event import Change
 from ringfence.domain.policy import PolicySource
 from ringfence.domain.tool import PermissionTier
+from ringfence.domain.tool_rule import ToolRules
 from ringfence.domain.tool_view import ParameterView, ToolView
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.holding import Holdable
@@ -195,5 +197,52 @@ def test_a_policy_about_the_time_is_asked_again_when_it_has_come() -> None:
         assert quotes.settled(caller, "crm", noon_us)
         assert not quotes.settled(caller, "crm", midnight_us)
         assert quotes.settled(caller, "crm", noon_us)
+
+    asyncio.run(story())
+
+
+_BROKEN = {"type": "object", "properties": {"id": {"type": "no-such-type"}}}
+
+
+def _findings(workshop: Workshop) -> list[str]:
+    changes = [each for each in workshop.ledger.events if isinstance(each, Change)]
+    return [each.detail["told"] for each in changes if each.what == "finding.schema_unusable"]
+
+
+def test_a_schema_that_cannot_be_used_denies_and_is_found_once() -> None:
+    async def story() -> None:
+        workshop = Workshop(is_listed=False)
+        workshop.list(definition("get_job", inputSchema=_BROKEN))
+        for _ in range(2):
+            found = why(workshop.begin("get_job", arguments={"id": 1}))
+            assert found.code is Code.TOOL_UNAVAILABLE
+            assert dict(found.facts)["cause"] == "schema_unusable"
+        [told] = _findings(workshop)
+        assert "its schema cannot be used" in told
+
+    asyncio.run(story())
+
+
+def test_who_says_so_may_call_a_tool_without_a_check_and_the_finding_stays() -> None:
+    async def story() -> None:
+        server = crm(rules=ToolRules(unchecked=("get_*",)))
+        workshop = Workshop(shop({"crm": server}), is_listed=False)
+        workshop.list(
+            definition("get_job", inputSchema=_BROKEN), definition("add_job", inputSchema=_BROKEN)
+        )
+        assert isinstance(workshop.begin("get_job", arguments={"id": 1}), ToolTicket)
+        assert why(workshop.begin("add_job")).code is Code.TOOL_UNAVAILABLE
+        assert len(_findings(workshop)) == 2
+
+    asyncio.run(story())
+
+
+def test_results_that_cannot_be_checked_are_passed_and_found() -> None:
+    async def story() -> None:
+        workshop = Workshop(is_listed=False)
+        workshop.list(definition("get_job", outputSchema=_BROKEN))
+        assert isinstance(workshop.begin("get_job"), ToolTicket)
+        [told] = _findings(workshop)
+        assert told.startswith("of its results:")
 
     asyncio.run(story())

@@ -127,3 +127,27 @@ def test_a_status_is_found_where_servers_say_it(said: str, status: int) -> None:
 def test_every_failure_has_its_words() -> None:
     for failure in ToolFailure:
         assert failure_text("crm__get", failure, "why").endswith("It said: why")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"content":[],"content":[{"type":"text","text":"b"}]}',
+        b'{"content":[{"type":"text","text":"a"}],"isError":false,"isError":true}',
+        b'{"content":[{"type":"text","text":"a","text":"b"}]}',
+        b'{"content":[{"type":"text","te\\u0078t":"a","text":"b"}]}',
+        b'{"content":[],"structuredContent":{"a":1},"structuredContent":{"a":2}}',
+        b'{"content":[{"type":"text","text":"\\ud800"}]}',
+        b'{"content":[{"type":"text","text":"\xff"}]}',
+    ],
+)
+def test_a_result_that_two_readers_could_read_in_two_ways_is_none(document: bytes) -> None:
+    assert read(document) is None
+
+
+def test_what_is_structured_is_read_at_every_level_where_it_is_judged() -> None:
+    twice = b'{"content":[],"structuredContent":{"a":{"b":1,"b":2}}}'
+    assert read(twice) is not None
+    assert read(twice, is_judged=True) is None
+    once = b'{"content":[],"structuredContent":{"a":{"b":1},"c":{"b":2}}}'
+    assert read(once, is_judged=True) is not None

@@ -106,6 +106,8 @@ class ToolRules:
     labels: tuple[tuple[str, frozenset[str]], ...] = ()
     postconditions: tuple[Postcondition, ...] = ()
     compensations: tuple[Compensation, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    """Tools that may be called though their schema of arguments cannot be used to check them."""
 
 
 USUAL = ToolRules()

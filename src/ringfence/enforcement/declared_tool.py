@@ -26,7 +26,7 @@ from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.tool_registry import ToolRegistry
-from ringfence.protocols import tool_declaration
+from ringfence.protocols import tool_choice, tool_declaration
 from ringfence.protocols.memo import Memo
 from ringfence.protocols.request import LocatedRequest
 from ringfence.protocols.tool_declaration import Declaration, Mended, Place
@@ -128,8 +128,9 @@ class Declarations:
         repairs = array.repairs[dialects]
         if repairs is None:
             return None
-        if len(repairs.left_out) == len(array.declarations) == len(request.tools):
-            return reason.no_tools_left(agent, repairs.told[0])
+        impossible = _impossible(agent, array, repairs, request)
+        if impossible is not None:
+            return impossible
         mark = (runtime.id, dialects)
         is_new = mark not in array.noticed and len(array.noticed) < _CALLERS_KEPT
         array.noticed.add(mark)
@@ -181,6 +182,22 @@ class Declarations:
                 why = "nobody has accepted it" if is_new else "it is not defined as it was accepted"
                 return reason.declared_tool_held(agent, f"{source}__{name}", why)
         return None
+
+
+def _impossible(
+    agent: Agent, array: _Array, repairs: Repairs, request: LocatedRequest
+) -> Reason | None:
+    """Why nothing sensible is left of a request without the tools that are left out."""
+    if not repairs.left_out:
+        return None
+    if len(repairs.left_out) == len(array.declarations) == len(request.tools):
+        return reason.no_tools_left(agent, repairs.told[0])
+    gone = repairs.left_out & tool_choice.chosen(request)
+    if not gone:
+        return None
+    name = min(gone)
+    told = next((told for told in repairs.told if told.startswith(f"{name}:")), name)
+    return reason.chosen_tool_refused(agent, told)
 
 
 @final

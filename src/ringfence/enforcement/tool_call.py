@@ -13,6 +13,7 @@ import msgspec
 from ringfence.decisions import failure_rule, limit, reason, scope
 from ringfence.decisions.budget import Reservation
 from ringfence.decisions.failure_rule import Failed
+from ringfence.decisions.reason.tool import SCHEMA_UNUSABLE
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Approval, Binding
@@ -49,6 +50,7 @@ from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.protocols import tool_result
 from ringfence.stores.body import Body
 
+_TOLD_MOST = 1_000
 _NAME_CHARACTERS = 200
 """How much of a name that somebody made up a refusal keeps."""
 _WORD_CHARACTERS = 200
@@ -103,6 +105,8 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         super().__init__(parts, approvals)
         self.quotes = ToolQuotes(tools=tools, policies=policies)
         self._memory = memory
+        self._told: set[tuple[str, ToolKey, str]] = set()
+        """Schemas that check nothing and that a finding tells of."""
         self.breakers = ToolBreakers(self.watch.breakers, parts.clock)
         self.inspections = Inspections(
             quotes=self.quotes, secrets=secrets, memory=memory, clock=parts.clock
@@ -130,7 +134,10 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         if isinstance(quote, Lacking):
             return quote
         if isinstance(quote, Reason):
-            return self.turn_away(knock, verdict(quote), live)
+            refused_ = self.turn_away(knock, verdict(quote), live)
+            if ("cause", SCHEMA_UNUSABLE) in quote.facts:
+                self._unchecked(knock.key, live, quote.message)
+            return refused_
         agent, organisation = knock.caller.runtime.agent, live.identity.organisation
         refused = self.breakers.refusal(agent, organisation, knock.key)
         if refused is None and knock.used is not None:
@@ -146,12 +153,24 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             return reserved
         try:
             if knock.consumed or not (quote.asks or _doubts(live, quote)):
-                return self._ticket(knock, live, quote, reserved, now_us)
+                ticket = self._ticket(knock, live, quote, reserved, now_us)
+                if quote.unusable:
+                    self._unchecked(knock.key, live, quote.unusable)
+                return ticket
         except BaseException:
             self._book.release(reserved)
             raise
         self._book.release(reserved)
         return self._ask(knock, live, quote)
+
+    def _unchecked(self, key: ToolKey, live: LiveInvocation, why: str) -> None:
+        """A schema checks nothing: a finding, once for each tool and reason."""
+        mark = (live.identity.organisation, key, why)
+        if mark not in self._told:
+            if len(self._told) >= _TOLD_MOST:
+                self._told.clear()
+            self._told.add(mark)
+            self.findings.found(live, SCHEMA_UNUSABLE, {"tool": key.merged, "told": why})
 
     def usable(self, caller: Caller, server: str | None = None) -> Sequence[Registered] | Refusable:
         """The tools of one server, or of all, that a caller may use: for a listing.

@@ -74,7 +74,10 @@ class Inspections:
             tree.seen |= labels
         if ticket.intent.operation != CALL:
             return Inspected(result=raw)
-        result = tool_result.read(raw)
+        tool = ticket.quote.tool
+        has_schema = tool is not None and bool(tool.definition.output_schema)
+        is_judged = has_schema or bool(rules.postconditions or rules.compensations)
+        result = tool_result.read(raw, is_judged=is_judged)
         if result is None:
             return Failed(failure=ToolFailure.MALFORMED)
         if result.is_error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import final
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from ringfence.decisions.permission import METHODS
 from ringfence.decisions.policy.refusal import refusal_of
 from ringfence.decisions.rights import Patterns
 from ringfence.domain.action import ActionKind
+from ringfence.domain.agent import Agent
 from ringfence.domain.error import PeerError
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict
 from ringfence.domain.tool import PermissionTier, ToolKey, ToolServer, ToolState
@@ -41,6 +43,8 @@ class ToolQuote(msgspec.Struct, frozen=True, kw_only=True):
     """What is dispatched, and what policies and approvals are about."""
     tier: PermissionTier
     decision: PolicyDecision
+    unusable: str = ""
+    """Why a schema of the tool checks nothing; empty if its schemas are as they should be."""
 
     @property
     def pin(self) -> str:
@@ -107,7 +111,7 @@ class ToolQuotes:
             if not isinstance(found, Registered):
                 return found
             tool, tier = found, found.tier
-            inward = self._inward(tool, arguments)
+            inward = self._inward(agent, server, tool, arguments)
             if isinstance(inward, Reason):
                 return inward
             arguments = inward
@@ -127,7 +131,14 @@ class ToolQuotes:
         judged = built_in.judged(runtime, key, arguments, decision) if is_built_in else decision
         if isinstance(judged, Reason):
             return judged
-        return ToolQuote(server=server, tool=tool, arguments=arguments, tier=tier, decision=judged)
+        return ToolQuote(
+            server=server,
+            tool=tool,
+            arguments=arguments,
+            tier=tier,
+            decision=judged,
+            unusable="" if tool is None else self._unusable(tool),
+        )
 
     def usable(
         self, caller: Caller, live: LiveInvocation | None, servers: Iterable[str], now_us: int
@@ -225,10 +236,23 @@ class ToolQuotes:
             known = self._checks[schema] = SchemaCheck(schema)
         return known
 
-    def _inward(self, tool: Registered, arguments: bytes) -> bytes | Reason:
+    def _unusable(self, tool: Registered) -> str:
+        """What is wrong with the schemas of a tool, for people."""
+        why = self.check(tool.input_schema).unusable
+        output = tool.definition.output_schema
+        if why or not output:
+            return f"of its arguments: {why}" if why else ""
+        why = self.check(output).unusable
+        return f"of its results: {why}" if why else ""
+
+    def _inward(
+        self, agent: Agent, server: ToolServer, tool: Registered, arguments: bytes
+    ) -> bytes | Reason:
         """The arguments as the server takes them, or what is wrong with them."""
-        name = tool.key.merged
-        problems = self.check(tool.input_schema).problems(arguments)
+        name, check = tool.key.merged, self.check(tool.input_schema)
+        if check.unusable and not _is_unchecked(server, tool):
+            return reason.schema_unusable(agent, name, check.unusable)
+        problems = check.problems(arguments)
         if problems:
             return reason.arguments_invalid(name, [str(each) for each in problems])
         try:
@@ -246,6 +270,11 @@ class ToolQuotes:
         if tool.state is not ToolState.OK:
             return reason.tool_held(runtime.agent, key.merged, tool.state.value, tool.why)
         return tool
+
+
+def _is_unchecked(server: ToolServer, tool: Registered) -> bool:
+    """Whether somebody has said that a tool may be called without a check of its arguments."""
+    return any(fnmatchcase(tool.key.name, each) for each in server.rules.unchecked)
 
 
 _NOTHING: frozenset[str] = frozenset()

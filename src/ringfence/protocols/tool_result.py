@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ringfence.domain.error import PeerError
 from ringfence.domain.tool_rule import ToolFailure
+from ringfence.protocols import strict_json
 
 NOTE = "[Note from Ringfence, not part of the result: {}]"
 
@@ -52,13 +54,21 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(_Result)
 
 
-def read(raw: bytes) -> ToolResult | None:
-    """Read a result; None if it is none."""
+def read(raw: bytes, *, is_judged: bool = False) -> ToolResult | None:
+    """Read a result; None if it is none, or if two readers could read two things of it.
+
+    INVARIANT (I8): no name that governance reads stands there twice; where what is structured
+    `is_judged`, at no level of it.
+    """
     try:
+        strict_json.check_text(raw)
         found = _decoder.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        structured = bytes(found.structured)
+        _refuse_doubles(raw)
+        if structured and is_judged:
+            strict_json.parse(structured)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, PeerError):
         return None
-    structured = bytes(found.structured)
     is_whole = found.kind == "complete"
     if found.content is None and not structured and is_whole:
         return None
@@ -75,6 +85,16 @@ def read(raw: bytes) -> ToolResult | None:
     )
 
 
+def _refuse_doubles(raw: bytes) -> None:
+    """Raises PeerError if a member of the result, or of a part of its content, is there twice."""
+    span = strict_json.spans_within(raw, 0, len(raw)).get("content")
+    if span is None or raw[span[0]] != _LIST:
+        return
+    for start, end in strict_json.elements(raw, *span):
+        strict_json.spans_within(raw, start, end)
+
+
+_LIST = ord("[")
 _NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 
 

@@ -77,9 +77,11 @@ def test_bounds_prices_and_labels_are_read_in_the_order_of_the_file(
     result_bytes: 4096
     price_usd: {search_*: 0.001, "*": 0.0001}
     labels: {get_mail: [untrusted, personal]}
+    unchecked: [legacy_*]
 """
     rules = server(text, load_text).rules
     assert rules.result_bytes == 4096
+    assert rules.unchecked == ("legacy_*",)
     assert rules.prices == (("search_*", 1_000_000), ("*", 100_000))
     assert rules.labels == (("get_mail", frozenset({"untrusted", "personal"})),)
     assert server("    price_usd: 0.5\n", load_text).rules.prices == (("*", 500_000_000),)

@@ -1,6 +1,7 @@
 from tests.gateways.tool.world import World, play, text_of
 
-from ringfence.testing.tools.plan import Plan
+from ringfence.domain.tool_view import ParameterView, ToolView
+from ringfence.testing.tools.plan import Json, Plan
 
 
 def test_two_clients_never_see_each_others_state() -> None:
@@ -36,3 +37,37 @@ def test_a_server_that_is_not_the_agents_is_refused_like_one_that_there_is_not()
 
 def called(tool: str, **given: object) -> dict[str, object]:
     return {"name": tool, "arguments": given}
+
+
+_REGION: Json = {
+    "name": "region",
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "place": {"type": "string", "x-mcp-header": "Place"},
+            "deep": {"type": "boolean"},
+        },
+    },
+}
+
+
+def test_headers_of_parameters_follow_what_a_view_makes_of_the_arguments() -> None:
+    place = ParameterView(parameter="place", name="where", choices=(b'"eu"', b'"us"'))
+    deep = ParameterView(parameter="deep", is_hidden=True, default=b"true")
+    seen = ToolView(tool="region", parameters=(place, deep))
+
+    async def scene(world: World) -> None:
+        call: Json = {"name": "region", "arguments": {"where": "eu"}}
+        good = world.client("/mcp/crm", (b"mcp-param-place", b"eu"))
+        assert (await good.modern("tools/call", **call))["status"] == 200
+        bad = world.client("/mcp/crm", (b"mcp-param-place", b"us"))
+        refused = await bad.modern("tools/call", **call)
+        assert (refused["status"], refused["error"]["code"]) == (400, -32020)
+        legacy = world.client()
+        await legacy.begin()
+        # The server refuses what its head does not repeat.
+        assert text_of(await legacy.legacy("tools/call", call)) == "region"
+        [first, second] = world.journal.calls
+        assert first.arguments == second.arguments == {"place": "eu", "deep": True}
+
+    play(scene, Plan(name="crm", eras="modern", extra=(_REGION,)), views=(seen,))

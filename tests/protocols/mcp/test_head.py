@@ -66,3 +66,36 @@ def test_a_header_that_stands_there_twice_is_refused(name: bytes) -> None:
     with pytest.raises(McpError) as refused:
         head.check(asked(), head.read(twice))
     assert refused.value.code == -32020
+
+
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"},
+            "count": {"type": "integer", "x-mcp-header": "Count"},
+            "body": {"type": "string"},
+        },
+    }
+).encode()
+
+
+def test_headers_are_made_of_the_arguments_that_a_schema_wants_repeated() -> None:
+    arguments = json.dumps({"region": "zürich", "count": 7, "body": "b"}).encode()
+    found = dict(head.mirrored(SCHEMA, arguments))
+    assert {name: head.decoded(value) for name, value in found.items()} == {
+        b"mcp-param-region": "zürich",
+        b"mcp-param-count": "7",
+    }
+    assert head.mirrored(SCHEMA, b'{"region":null}') == []
+    assert head.mirrored(b'{"type":"object"}', arguments) == []
+    assert head.mirrored(b'{"x-mcp-header": 7, "properties": []}', arguments) == []
+
+
+def test_headers_that_contradict_the_arguments_are_refused() -> None:
+    arguments = b'{"region":"eu","count":1}'
+    head.check_mirrored(SCHEMA, arguments, [(b"mcp-param-region", b"eu"), (b"mcp-param-x", b"y")])
+    head.check_mirrored(SCHEMA, arguments, [])
+    with pytest.raises(McpError) as refused:
+        head.check_mirrored(SCHEMA, arguments, [(b"mcp-param-region", b"us")])
+    assert refused.value.code == -32020

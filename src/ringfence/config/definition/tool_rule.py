@@ -50,6 +50,7 @@ def read_rules(section: Section, servers: Mapping[str, object]) -> ToolRules:
         labels=_read_labels(section),
         postconditions=tuple(_read_postconditions(section, servers)),
         compensations=tuple(_read_compensations(section, servers)),
+        unchecked=tuple(_patterns(section, "unchecked")),
     )
 
 

@@ -61,6 +61,21 @@ def arguments_invalid(name: str, problems: Iterable[str]) -> Reason:
     )
 
 
+def schema_unusable(agent: Agent, name: str, why: str) -> Reason:
+    """Nobody can say what a tool's arguments must be: a check that cannot be made denies."""
+    return refusal(
+        Code.TOOL_UNAVAILABLE,
+        agent,
+        f"the arguments of tool {quoted(name)} cannot be checked, because its schema cannot be "
+        f"used: {why}. No other arguments will help.",
+        (("tool", name[:QUOTED_CHARACTERS]), ("cause", SCHEMA_UNUSABLE)),
+    )
+
+
+SCHEMA_UNUSABLE = "schema_unusable"
+"""The cause of such a refusal, and the name of the finding."""
+
+
 def behind_a_door(name: str, server: str) -> Reason:
     """A tool of a server was asked for as if the agent ran it by itself."""
     return Reason(
@@ -127,6 +142,20 @@ def no_tools_left(agent: Agent, first: str) -> Reason:
         agent,
         f"{agent.name} declares no tool that the model's provider takes. {first}.",
         (("tool", first.partition(":")[0][:QUOTED_CHARACTERS]),),
+    )
+
+
+def chosen_tool_refused(agent: Agent, told: str) -> Reason:
+    """A request insists on a tool that its provider would not take; `told` is `tool: why`.
+
+    To let the model choose another would be another request than the one that was made.
+    """
+    return refusal(
+        Code.FIELD_REFUSED,
+        agent,
+        f"{agent.name} insists on a tool that the model's provider does not take. {told}. Choose "
+        "another, or let the model choose.",
+        (("tool", told.partition(":")[0][:QUOTED_CHARACTERS]),),
     )
 
 

@@ -19,6 +19,7 @@ from ringfence.gateways.tool.rounds import Waiting
 from ringfence.gateways.tool.server import ToolLink
 from ringfence.gateways.tool.session import Session
 from ringfence.protocols import strict_json
+from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import request, translation
 from ringfence.protocols.mcp.request import Asked
 from ringfence.protocols.mcp.sealing import Sealer
@@ -99,6 +100,21 @@ def edits_of(ask: Ask, target: Target, ticket: ToolTicket, number: bytes) -> lis
     if is_older:
         return edits + request.without_era(asked, meta)
     return edits + request.with_meta(asked, meta) if meta else edits
+
+
+def mirrored_of(ask: Ask, target: Target, ticket: ToolTicket) -> Headers:
+    """The `Mcp-Param-…` headers of what is sent.
+
+    A client's own pass as they are, for the server to check; where its arguments were rewritten, or
+    where it comes from an era without such headers, they are made of what is sent.
+    """
+    if target.channel.era is not Era.MODERN:
+        return ()
+    tool, asked = ticket.quote.tool, ask.asked
+    is_other = ask.era is not Era.MODERN or ticket.arguments != asked.arguments
+    if tool is None or not is_other:
+        return ask.mirrored
+    return heads.mirrored(tool.definition.input_schema, ticket.arguments)
 
 
 IDEMPOTENCY_KEY: Final = "ringfence/idempotencyKey"

@@ -42,7 +42,9 @@ class Beginning:
     def begin(
         self, post: Post, ask: Ask, target: Target, resumed: Suspended | None = None
     ) -> Going:
-        """Knock at the path."""
+        """Knock at the path. Raises McpError for headers that contradict what is asked."""
+        if ask.mirrored and resumed is None:
+            self._reach.check_mirrored(ask, target.key)
         knock = knock_of(post, ask, target.key)
         begun = self._means.path.begin(knock)
 

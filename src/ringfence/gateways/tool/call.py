@@ -20,7 +20,7 @@ from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said
-from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, edits_of
+from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, edits_of, mirrored_of
 from ringfence.gateways.tool.channel import Failure, How, Pending, Sending
 from ringfence.gateways.tool.client_side import ClientSide
 from ringfence.gateways.tool.outlet import Outlet
@@ -210,7 +210,7 @@ class ToolCall:
             number=number,
             method=ask.asked.message.method,
             name=name,
-            mirrored=ask.mirrored if channel.era is ask.era else (),
+            mirrored=mirrored_of(ask, self._target, self._ticket),
         )
         if ask.era is Era.MODERN and channel.era is Era.LEGACY:
             self._switch = Switch(self)

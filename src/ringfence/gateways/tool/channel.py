@@ -19,7 +19,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     name: str = ""
     mirrored: Headers = ()
-    """`Mcp-Param-…` headers, as the client sent them."""
+    """`Mcp-Param-…` headers."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

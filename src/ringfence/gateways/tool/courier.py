@@ -10,7 +10,7 @@ from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import ToolFailure
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.tool import asking
-from ringfence.gateways.tool.ask import Ask, Target, edits_of
+from ringfence.gateways.tool.ask import Ask, Target, edits_of, mirrored_of
 from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.channel import Failure, Sending
 from ringfence.protocols import strict_json
@@ -46,7 +46,13 @@ class Courier:
             body = strict_json.replace(
                 self._ask.asked.message.raw, edits_of(self._ask, target, ticket, number)
             )
-            sending = Sending(body=body, number=number, method="tools/call", name=target.name)
+            sending = Sending(
+                body=body,
+                number=number,
+                method="tools/call",
+                name=target.name,
+                mirrored=mirrored_of(self._ask, target, ticket),
+            )
             reply = await asking.ask(target.channel, sending, ticket.deadline_s)
         except FailedError as error:
             return failed(error.failure)

@@ -21,6 +21,7 @@ from ringfence.gateways.tool.server import ToolLink, ToolLinks, opened
 from ringfence.gateways.tool.session import Session
 from ringfence.gateways.tool.subscription import Subscriptions
 from ringfence.protocols.mcp import error as errors
+from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import name as names
 from ringfence.protocols.mcp import request, translation
 from ringfence.protocols.mcp.error import McpError
@@ -100,6 +101,15 @@ class Reach:
             name = names.own(name, ())
         key = ToolKey(server=server, name=name if method == "tools/call" else method)
         return Target(link=link, channel=channel, name=name, key=key)
+
+    def check_mirrored(self, ask: Ask, key: ToolKey) -> None:
+        """Refuse headers that contradict arguments which a view will rewrite.
+
+        Where none does, the server gets both as they are, and checks them. Raises McpError.
+        """
+        found = self._registry.find(ask.caller.runtime.organisation.id, key)
+        if found is not None and found.view is not None:
+            heads.check_mirrored(found.input_schema, ask.asked.arguments, ask.mirrored)
 
     async def other(self, post: Post, ask: Ask, key: ToolKey) -> Target:
         """The way to another tool, for the client of a call that needs it."""

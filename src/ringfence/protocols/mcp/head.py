@@ -105,6 +105,60 @@ def decoded(value: bytes) -> str:
     return value.decode("latin-1")
 
 
+def mirrors(schema: bytes) -> dict[str, str]:
+    """The parameters that a schema of arguments wants repeated in headers, with their headers.
+
+    Source: 2026-07-28, Tools, `x-mcp-header`: on members of `properties` that are no containers.
+    """
+    if _MIRROR.encode() not in schema:
+        return {}
+    try:
+        found = msgspec.json.decode(schema, type=_Schema).properties
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return {name: each.header for name, each in found.items() if each.header}
+
+
+def mirrored(schema: bytes, arguments: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers that repeat these arguments, an object read strictly."""
+    wanted = mirrors(schema)
+    if not wanted:
+        return []
+    given = msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
+    return [
+        (_PARAM + header.lower().encode(), encoded(_said(bytes(given[name]))))
+        for name, header in wanted.items()
+        if name in given and bytes(given[name]) != b"null"
+    ]
+
+
+def check_mirrored(schema: bytes, arguments: bytes, stated: Headers) -> None:
+    """Refuse headers that say another thing than the arguments that a client was shown.
+
+    Raises McpError `HEADER_MISMATCH`.
+    """
+    wanted = {name: decoded(value) for name, value in mirrored(schema, arguments)}
+    for name, value in stated:
+        if name in wanted and decoded(value) != wanted[name]:
+            raise _mismatch(name.decode("latin-1"), "`params.arguments`")
+
+
+class _Property(msgspec.Struct):
+    header: str = msgspec.field(default="", name="x-mcp-header")
+
+
+class _Schema(msgspec.Struct):
+    properties: dict[str, _Property] = {}
+
+
+_MIRROR: Final = "x-mcp-header"
+
+
+def _said(raw: bytes) -> str:
+    """A value as a header says it: a text as it is, a number or a truth value as in JSON."""
+    return strict_json.text(raw, "argument") if raw[:1] == b'"' else raw.decode()
+
+
 def _word(raw: bytes) -> str:
     try:
         return strict_json.text(raw, "version")

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import msgspec
@@ -101,6 +101,7 @@ class WebTools:
             raise RpcError(-32000, "Bad Request: unsupported protocol version", status=400)
         if _is_modern(request) or self.offer.plan.eras == "modern":
             _check_head(request, message)
+            _check_params(request, message, self.offer.plan.extra)
             return Dialogue(self.offer, "", is_modern=True)
         if message.get("method") == "initialize":
             return Dialogue(self.offer, uuid.uuid4().hex, is_modern=False)
@@ -253,6 +254,21 @@ def _check_head(request: Request, message: Json) -> None:
         named = params.get("uri" if method == "resources/read" else "name")
         if (request.header(b"mcp-name") or b"").decode("latin-1") != named:
             raise RpcError(-32020, "Mcp-Name does not match", status=400)
+
+
+def _check_params(request: Request, message: Json, extra: Sequence[Json]) -> None:
+    """Parameters that a tool's schema wants repeated stand in the head as in the body."""
+    params = message.get("params") or {}
+    tool = next((each for each in extra if each["name"] == params.get("name")), {})
+    properties = tool.get("inputSchema", {}).get("properties", {})
+    for name, schema in properties.items():
+        header = schema.get("x-mcp-header")
+        given = (params.get("arguments") or {}).get(name)
+        if header is None or given is None:
+            continue
+        said = request.header(b"mcp-param-" + header.lower().encode())
+        if said is None or said.decode("latin-1") != str(given):
+            raise RpcError(-32020, f"Mcp-Param-{header} does not match", status=400)
 
 
 def _session(request: Request) -> str:
