@@ -1,9 +1,10 @@
 """Finds a provider's credential in what the provider answers, in the forms that text takes."""
 
 import re
-from base64 import b64encode
 from collections.abc import Iterable
 from typing import final
+
+from ringfence.protocols.secret_form import base64_cores
 
 SECRET_BYTES_MIN = 16
 """Shorter values are placeholders for servers that want none (`EMPTY`, `ollama`), or words: looking
@@ -105,8 +106,7 @@ class SpeechScan:
 def _forms(secret: bytes) -> tuple[bytes, ...]:
     """The credential, and what base64 makes of it wherever it stands in what was encoded."""
     forms = [secret]
-    for at in range(3):
-        encoded = b64encode(bytes(at) + secret)[-(-at * 8 // 6) : (at + len(secret)) * 8 // 6]
+    for encoded in base64_cores(secret):
         alike = max(_ALIKE.findall(encoded), key=len)
         if len(alike) >= _TELLING_CHARACTERS:
             forms.append(alike)
