@@ -12,11 +12,12 @@ import trustme
 from ringfence.domain.error import PeerError, UnavailableError, UnsentError
 from ringfence.transport.answer import Answer
 from ringfence.transport.client import Pool
-from ringfence.transport.http import Origin, Request, Response
+from ringfence.transport.http import Origin, Request, Response, UpstreamResponse
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.server import Server
 from ringfence.transport.tls import ServerTls, client_context
+from ringfence.transport.upload import Upload
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 Handle = Callable[[Request, Response], Coroutine[Any, Any, None]]
@@ -734,5 +735,76 @@ def test_headers_of_one_hop_and_the_host_are_the_engines_own(run: Run) -> None:
         assert not {b"connection", b"transfer-encoding"} & {name for name, _ in answer.headers}
         await pool.close()
         await server.drain(1)
+
+    run(scenario())
+
+
+def test_a_body_may_go_out_while_it_comes(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            assert b"content-length: 6" in head
+            assert await reader.readexactly(6) == b"abcdef"
+            writer.write(EMPTY)
+
+    class Taken:
+        def __init__(self) -> None:
+            self.answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def answered(self, upstream: UpstreamResponse) -> None:
+            self.answer.set_result(upstream.status)
+
+        def unanswered(self, error: Exception) -> None:
+            self.answer.set_exception(error)
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, taken):
+            pool = Pool()
+            prepared = pool.prepare(
+                at(port), b"PUT", b"/", (), connect_timeout_s=5, idle_timeout_s=5
+            )
+            for _ in range(2):
+                upload, taker = Upload(6), Taken()
+                pool.send(prepared, upload, taker)
+                upload.write(b"abc")
+                await upload.drain()
+                upload.write(b"def")
+                upload.end()
+                assert await taker.answer == 200
+            assert taken == [1]
+            await pool.close()
+
+    run(scenario())
+
+
+def test_an_answer_before_the_end_of_a_body_costs_the_connection(run: Run) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(EMPTY)
+        await reader.read()
+
+    async def scenario() -> None:
+        async with upstream(talk) as (port, taken):
+            pool = Pool()
+            prepared = pool.prepare(
+                at(port), b"PUT", b"/", (), connect_timeout_s=5, idle_timeout_s=5
+            )
+            upload = Upload(None)
+            loop = asyncio.get_running_loop()
+            done: asyncio.Future[int] = loop.create_future()
+
+            class Taken:
+                def answered(self, upstream: UpstreamResponse) -> None:
+                    done.set_result(upstream.status)
+
+                def unanswered(self, error: Exception) -> None:
+                    done.set_exception(error)
+
+            pool.send(prepared, upload, Taken())
+            assert await done == 200
+            assert upload.is_over
+            await upload.drain()
+            await ask(pool, at(port))
+            assert taken == [1, 1]
+            await pool.close()
 
     run(scenario())

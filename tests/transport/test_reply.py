@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ringfence.transport.reply import Reply
+from ringfence.transport.reply import HandedOver, Reply
 
 
 @dataclass
@@ -29,6 +29,9 @@ class Carrier:
 
     def cut(self) -> None:
         self.cuts += 1
+
+    def hand_over(self, opening: bytes) -> HandedOver:
+        raise NotImplementedError
 
 
 def reply_on(carrier: Carrier, *, is_head: bool = False, version: str = "1.1") -> Reply:

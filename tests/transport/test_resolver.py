@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from ringfence.domain.error import UnavailableError
 from ringfence.transport.resolver import Resolver, look_up
 
 
@@ -50,3 +51,42 @@ def test_the_system_knows_this_machine() -> None:
     found = asyncio.run(look_up("localhost", 80))
     assert set(found) <= {"127.0.0.1", "::1"}
     assert found
+
+
+def test_one_address_that_must_not_be_dialled_is_enough_to_refuse_a_host() -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        return ["192.0.2.1", "127.0.0.1"]
+
+    def check(host: str, port: int, address: str) -> None:
+        if address.startswith("127."):
+            raise UnavailableError("destination_refused", f"{host}:{port} is {address}")
+
+    async def scenario() -> None:
+        resolver = Resolver(30, lookup, check=check)
+        for host in ("a.example", "127.0.0.1"):
+            with pytest.raises(UnavailableError, match=host):
+                await resolver.addresses(host, 80)
+        assert await resolver.addresses("192.0.2.1", 80) == ["192.0.2.1"]
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_changes_its_address_is_checked_each_time_and_dialled_as_checked() -> None:
+    answers = iter([["192.0.2.1"], ["127.0.0.1"]])
+
+    async def lookup(_host: str, _port: int) -> list[str]:
+        return next(answers)
+
+    def check(_host: str, _port: int, address: str) -> None:
+        if address.startswith("127."):
+            raise UnavailableError("destination_refused", address)
+
+    async def scenario() -> None:
+        resolver = Resolver(30, lookup, check=check)
+        for _ in range(3):
+            assert await resolver.addresses("a.example", 80) == ["192.0.2.1"]
+        resolver.forget("a.example", 80)
+        with pytest.raises(UnavailableError):
+            await resolver.addresses("a.example", 80)
+
+    asyncio.run(scenario())

@@ -36,6 +36,11 @@ class ManualTransport(asyncio.Transport):
 
     # asyncio.Transport
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Feed another one from now on."""
+        if isinstance(protocol, asyncio.Protocol):
+            self.protocol = protocol
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keep the bytes."""
         if not self._is_closing:

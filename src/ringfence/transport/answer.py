@@ -10,6 +10,9 @@ from ringfence.transport.http import Headers, Sink
 class Line(Source, Protocol):
     """The connection that an answer comes from."""
 
+    address: str
+    """Where it leads."""
+
     def give_up(self) -> None:
         """Close at once."""
 
@@ -39,6 +42,11 @@ class Answer(Body):
     def too_large(self, limit_bytes: int) -> Exception:
         """The error for a body over its reader's limit."""
         return PeerError("provider_malformed", f"the answer is larger than {limit_bytes} bytes")
+
+    @property
+    def address(self) -> str:
+        """The address that it came from."""
+        return self._line.address
 
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""

@@ -13,6 +13,8 @@ from ringfence.transport.dialer import Dialer
 from ringfence.transport.http import Exchange, Headers, Origin, Prepared, Taker, UpstreamResponse
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
+from ringfence.transport.switching import Apart, Offered, SwitchingConnection
+from ringfence.transport.upload import Upload
 from ringfence.transport.upstream import UpstreamConnection
 
 _FRESH_S = 0.5
@@ -44,6 +46,7 @@ class Pool:
         self._sweeper = Sweeper(asyncio.get_running_loop())
         self._dialer = Dialer(resolver or Resolver(self._limits.addresses_s), tls)
         self._shelves: dict[Origin, _Shelf] = {}
+        self._apart = Apart()
 
     def prepare(  # noqa: PLR0913 (one request has these parts)
         self,
@@ -60,7 +63,7 @@ class Pool:
         start = framing.request_start(shelf.host, method, target, headers)
         return PreparedRequest(shelf, method, start, connect_timeout_s, idle_timeout_s)
 
-    def send(self, prepared: Prepared, body: bytes, taker: Taker) -> Exchange:
+    def send(self, prepared: Prepared, body: bytes | Upload, taker: Taker) -> Exchange:
         """Send a request and tell `taker` of its answer; see `http.Client`."""
         if not isinstance(prepared, PreparedRequest):
             raise TypeError("prepared by another client")
@@ -106,6 +109,32 @@ class Pool:
         line = await shelf.connection(connect_timeout_s)
         return await _answer(line, prepared, body)
 
+    async def offer(  # noqa: PLR0913 (one request has these parts)
+        self,
+        origin: Origin,
+        target: bytes,
+        headers: Headers,
+        protocol: bytes,
+        *,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+    ) -> Offered:
+        """Offer another protocol on a connection of its own; raises as `request` does."""
+        start = framing.request_start(framing.authority(origin), b"GET", target, headers)
+        head = b"%bconnection: upgrade\r\nupgrade: %b\r\n\r\n" % (start, protocol)
+        line = await self._dialer.open(origin, self._make_apart, connect_timeout_s)
+        self._apart.add(line)
+        waiter = _Waiter()
+        line.exchange(b"GET", head, b"", waiter, idle_timeout_s)
+        try:
+            return Offered(await waiter.future, line)
+        except BaseException:
+            line.give_up()
+            raise
+
+    def _make_apart(self) -> SwitchingConnection:
+        return SwitchingConnection(self._limits, self._sweeper, self._apart)
+
     def _shelf(self, origin: Origin) -> "_Shelf":
         shelf = self._shelves.get(origin)
         if shelf is None:
@@ -115,6 +144,7 @@ class Pool:
 
     async def close(self) -> None:
         """Close every connection for good; requests in progress fail."""
+        self._apart.close()
         for shelf in self._shelves.values():
             await shelf.close()
 
@@ -140,10 +170,13 @@ class PreparedRequest:
         self.connect_timeout_s = connect_timeout_s
         self._idle_timeout_s = idle_timeout_s
 
-    def send(self, line: UpstreamConnection, body: bytes, taker: Taker) -> None:
+    def send(self, line: UpstreamConnection, body: bytes | Upload, taker: Taker) -> None:
         """Send it with this body."""
         method = self._method
-        head = self._start + framing.request_end(method, len(body))
+        if isinstance(body, Upload):
+            head = self._start + framing.request_end_of_upload(body.length)
+        else:
+            head = self._start + framing.request_end(method, len(body))
         line.exchange(method, head, body, taker, self._idle_timeout_s)
 
 
@@ -184,7 +217,7 @@ class _Waiter:
 class _Opening:
     """An `Exchange` that needs a connection first: a task opens it, then the request is sent."""
 
-    def __init__(self, prepared: PreparedRequest, body: bytes, taker: Taker) -> None:
+    def __init__(self, prepared: PreparedRequest, body: bytes | Upload, taker: Taker) -> None:
         self._prepared = prepared
         self._body = body
         self._taker: Taker | None = taker

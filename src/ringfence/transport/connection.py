@@ -11,9 +11,10 @@ from ringfence.domain.error import PeerError
 from ringfence.transport import framing
 from ringfence.transport.deadline import NEVER
 from ringfence.transport.framing import Malformed
+from ringfence.transport.http import Handle
 from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader, count_of
 from ringfence.transport.repeat import RepeatedHead, learn
-from ringfence.transport.reply import Reply
+from ringfence.transport.reply import HandedOver, Reply
 from ringfence.transport.request import IncomingRequest
 from ringfence.transport.service import Service
 
@@ -31,6 +32,7 @@ class Connection(MessageReader):
 
     __slots__ = (
         "_awaited_s",
+        "_handle",
         "_held",
         "_host",
         "_incoming",
@@ -57,11 +59,12 @@ class Connection(MessageReader):
 
     _parser: httptools.HttpRequestParser
 
-    def __init__(self, service: Service) -> None:
-        """Not connected yet."""
+    def __init__(self, service: Service, handle: Handle | None = None) -> None:
+        """Not connected yet. `handle` answers in the place of the service's own."""
         limits = service.limits
         super().__init__(head_limit=limits.header_bytes, count_limit=limits.header_count)
         self._service = service
+        self._handle = handle or service.handle
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._target = b""
@@ -228,14 +231,18 @@ class Connection(MessageReader):
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._parser = httptools.HttpRequestParser(self)
-            stripped, self._stripped = self._stripped, b""
-            self._feed(stripped)
-            rest = bytes(data[upgrade.args[0] :]) + bytes(rest)
+            rest = self._changed(bytes(data[upgrade.args[0] :]) + bytes(rest))
         if self._parts:
             self._deliver()
         if is_first and self._state == IDLE and not rest:
             self._learn_head(bytes(whole))
+        return rest
+
+    def _changed(self, rest: bytes) -> bytes:
+        """The parser has stopped at the offer of another protocol, which nobody here takes up."""
+        self._parser = httptools.HttpRequestParser(self)
+        stripped, self._stripped = self._stripped, b""
+        self._feed(stripped)
         return rest
 
     def _take_repeated(self, data: bytes) -> bool:
@@ -283,13 +290,13 @@ class Connection(MessageReader):
         target, self._target = self._target, b""
         pairs, index = self._read_head()
         version = parser.get_http_version()
-        framing.check_target(target)
+        self._check_target(parser.get_method(), target)
         if version != "1.1" or self._has_repeats or index.get(b"host") != self._host:
             self._check_host(version, pairs, index)
         expect = index.get(b"expect")
         if expect is not None and expect.lower() != b"100-continue":
             raise Malformed("the expectation is unknown", status=417)
-        if parser.should_upgrade():
+        if parser.should_upgrade() and not self._keeps_offer(parser.get_method(), index):
             self._strip_upgrade(parser.get_method(), target, version, pairs)
             return
         length = self._length
@@ -309,6 +316,14 @@ class Connection(MessageReader):
         self._state = BODY
         self._incoming = request
         self._queue.append(request)
+
+    def _check_target(self, _method: bytes, target: bytes) -> None:
+        """Whether the target is of a form that is served here. Raises Malformed."""
+        framing.check_target(target)
+
+    def _keeps_offer(self, _method: bytes, _index: dict[bytes, bytes]) -> bool:
+        """Whether the handler is shown the offer of another protocol."""
+        return False
 
     def _check_host(
         self, version: str, pairs: list[tuple[bytes, bytes]], index: dict[bytes, bytes]
@@ -380,7 +395,7 @@ class Connection(MessageReader):
         self._request = request
         self._reply = reply
         try:
-            work = self._service.handle(request, reply)
+            work = self._handle(request, reply)
         except Exception as error:  # noqa: BLE001 (whatever a handler raises is answered)
             self._handler_failed(request, reply, error)
             return
@@ -491,6 +506,20 @@ class Connection(MessageReader):
         """Close at once."""
         if not self.is_lost:
             self._transport.abort()
+
+    def hand_over(self, opening: bytes) -> HandedOver:
+        """Give the connection away after these bytes; HTTP is over on it."""
+        transport, held = self._transport, bytes(self._held)
+        if not transport.is_closing():
+            transport.pause_reading()
+        self.write(opening)
+        self.is_lost = True
+        self.deadline = NEVER
+        self._request = self._reply = None
+        self._held = b""
+        self._queue.clear()
+        self._service.left(self)
+        return HandedOver(transport, held)
 
     def drain(self) -> None:
         """Close if nothing is going on; else the answer in progress is the last."""

@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import TypeVar
 
 from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.transport.http import Origin
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.tls import client_context
-from ringfence.transport.upstream import UpstreamConnection
+
+Line = TypeVar("Line", bound=asyncio.Protocol)
 
 
 class Dialer:
@@ -19,9 +21,7 @@ class Dialer:
         self._resolver = resolver
         self._tls = tls
 
-    async def open(
-        self, origin: Origin, make: Callable[[], UpstreamConnection], timeout_s: float
-    ) -> UpstreamConnection:
+    async def open(self, origin: Origin, make: Callable[[], Line], timeout_s: float) -> Line:
         """Connect. Raises UnavailableError `provider_unavailable` or `provider_timeout`."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -40,9 +40,7 @@ class Dialer:
                 f"cannot connect to `{origin.host}:{origin.port}`: {error.strerror or error}"
             ) from error
 
-    async def _open(
-        self, origin: Origin, make: Callable[[], UpstreamConnection]
-    ) -> UpstreamConnection:
+    async def _open(self, origin: Origin, make: Callable[[], Line]) -> Line:
         loop = asyncio.get_running_loop()
         if origin.scheme == "unix":
             _, line = await loop.create_unix_connection(make, origin.host)

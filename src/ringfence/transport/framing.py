@@ -124,6 +124,13 @@ def request_end(method: bytes, length: int) -> bytes:
     return b"\r\n"
 
 
+def request_end_of_upload(length: int | None) -> bytes:
+    """The same where the body follows piece by piece; in chunks if nobody knows its length."""
+    if length is None:
+        return b"transfer-encoding: chunked\r\n\r\n"
+    return b"content-length: %d\r\n\r\n" % length
+
+
 def _checked(first: bytes, lines: list[bytes], ends: int) -> bytes:
     """Put a head together.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ringfence.transport import framing
 from ringfence.transport.http import Headers
@@ -28,6 +28,16 @@ class Carrier(Protocol):
 
     def cut(self) -> None:
         """Close at once."""
+
+    def hand_over(self, opening: bytes) -> "HandedOver":
+        """Give the connection away after these bytes."""
+
+
+class HandedOver(NamedTuple):
+    """A connection on which another protocol goes on, and what the client has said of it."""
+
+    transport: asyncio.Transport
+    data: bytes
 
 
 class Reply:
@@ -168,6 +178,16 @@ class Reply:
                 self._drained = None
         if self._carrier.is_lost:
             raise ConnectionResetError("the client left")
+
+    def hand_over(self, opening: bytes) -> HandedOver:
+        """Answer with these bytes, and give the connection to whoever speaks what follows them.
+
+        Its reading is paused. Raises RuntimeError if an answer was begun.
+        """
+        self._begin()
+        self._is_ended = True
+        self._on_disconnect = self._on_pause = self._on_resume = None
+        return self._carrier.hand_over(opening)
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call back once if the client leaves before the end; at once if it already has."""

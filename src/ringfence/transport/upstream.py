@@ -11,9 +11,10 @@ from ringfence.transport import framing
 from ringfence.transport.answer import Answer
 from ringfence.transport.deadline import NEVER, Sweeper
 from ringfence.transport.framing import Malformed
-from ringfence.transport.http import Taker
+from ringfence.transport.http import Headers, Taker
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.message import BODY, IDLE, MessageReader
+from ringfence.transport.upload import Upload
 
 _JOIN_BYTES = 64 * 1024
 
@@ -51,6 +52,8 @@ class UpstreamConnection(MessageReader):
         "_taker",
         "_transport",
         "_until_close",
+        "_upload",
+        "address",
         "deadline",
         "has_answered",
         "is_lost",
@@ -76,6 +79,9 @@ class UpstreamConnection(MessageReader):
         self._is_waiting = False
         self._is_spoilt = False
         self._until_close = False
+        self._upload: Upload | None = None
+        self.address = ""
+        """Where it leads, as the kernel says."""
         self.has_answered = False
         self.is_lost = False
         self.deadline = NEVER
@@ -83,7 +89,7 @@ class UpstreamConnection(MessageReader):
     # For the pool
 
     def exchange(
-        self, method: bytes, head: bytes, body: bytes, taker: Taker, idle_timeout_s: float
+        self, method: bytes, head: bytes, body: bytes | Upload, taker: Taker, idle_timeout_s: float
     ) -> None:
         """Send a request; `taker` is called when the head of its answer is there."""
         self._taker = taker
@@ -93,7 +99,11 @@ class UpstreamConnection(MessageReader):
         self._is_waiting = True
         self.has_answered = False
         self.deadline = self._loop.time() + idle_timeout_s
-        if len(body) <= _JOIN_BYTES:
+        if isinstance(body, Upload):
+            self._upload = body
+            self._transport.write(head)
+            body.begin(self)
+        elif len(body) <= _JOIN_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
@@ -129,6 +139,8 @@ class UpstreamConnection(MessageReader):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected, and in TLS verified."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        name = self._transport.get_extra_info("peername")
+        self.address = str(name[0]) if isinstance(name, tuple) else ""
         self._sweeper.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -142,10 +154,20 @@ class UpstreamConnection(MessageReader):
             self._feed(data)
         except Malformed as fault:
             self._fault_met(fault)
-        except httptools.HttpParserUpgrade:
-            self._fault_met(Malformed("the upstream changed the protocol unasked"))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._changed(data[upgrade.args[0] :])
         else:
             self._deliver()
+
+    def pause_writing(self) -> None:
+        """The upstream takes too slowly."""
+        if self._upload is not None:
+            self._upload.paused()
+
+    def resume_writing(self) -> None:
+        """The upstream has caught up."""
+        if self._upload is not None:
+            self._upload.resumed()
 
     def eof_received(self) -> None:
         """The upstream has closed its side; the transport closes too."""
@@ -170,6 +192,10 @@ class UpstreamConnection(MessageReader):
                 f"the upstream sent nothing for {self._idle_s:g} seconds",
             )
         self.give_up()
+
+    def _changed(self, _rest: bytes) -> None:
+        """The upstream speaks another protocol from now on, beginning with what is left."""
+        self._fault_met(Malformed("the upstream changed the protocol unasked"))
 
     def _closed(self) -> Exception:
         if self._answer is None and not self.has_answered:
@@ -206,7 +232,7 @@ class UpstreamConnection(MessageReader):
             raise Malformed("the status is not valid")
         self._state = BODY
         if status < 200:  # noqa: PLR2004 (the first final status)
-            self._skip_interim(status)
+            self._skip_interim(status, pairs)
             return
         is_bodiless = self._is_head_request or not framing.has_body(status)
         self._until_close = not (is_bodiless or self._is_chunked or self._length is not None)
@@ -217,7 +243,7 @@ class UpstreamConnection(MessageReader):
             self._is_spoilt = True  # llhttp would wait for the body
             self._state = IDLE
 
-    def _skip_interim(self, status: int) -> None:
+    def _skip_interim(self, status: int, _headers: Headers) -> None:
         self._interim += 1
         if status == 101 or self._interim > _INTERIM_LIMIT:  # noqa: PLR2004 (switching protocols)
             raise Malformed("the upstream did not answer")
@@ -245,6 +271,7 @@ class UpstreamConnection(MessageReader):
     def _complete(self) -> None:
         answer, self._answer = self._answer, None
         self._is_waiting = self._until_close = False
+        self._upload_over()
         is_reusable = not (
             self._is_spoilt
             or self.is_lost
@@ -265,10 +292,28 @@ class UpstreamConnection(MessageReader):
         answer, self._answer = self._answer, None
         taker, self._taker = self._taker, None
         self._is_waiting = False
+        self._upload_over()
         if taker is not None:
             taker.unanswered(error)
         elif answer is not None:
             answer.fail(error)
+
+    def _upload_over(self) -> None:
+        """An answer before the end of its request leaves the connection between two messages."""
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            if not upload.is_ended:
+                self._is_spoilt = True
+            upload.stop()
+
+    # For the upload
+
+    def write_body(self, data: bytes) -> None:
+        """Send a piece of the request's body."""
+        if not self.is_lost:
+            self._transport.write(data)
+            if not self._is_held:
+                self.deadline = self._loop.time() + self._idle_s
 
     # For the answer
 

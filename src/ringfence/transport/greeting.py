@@ -1,0 +1,87 @@
+"""The first bytes of a connection, collected until somebody can say what it is."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast, final
+
+from ringfence.transport.deadline import NEVER, Sweeper
+
+GREETING_BYTES: Final = 160 * 1024
+"""More than the longest TLS hello that any library takes, cut into the smallest records."""
+
+Decide = Callable[["Greeting", bytes], None]
+"""Called with everything that has come so far, each time; takes the connection over when it can."""
+
+
+@final
+class Greeting(asyncio.Protocol):
+    """Waits for what a client says first; `take` then gives the connection away, `close` ends it.
+
+    INVARIANT: nothing of what it reads is lost, and a client that says too much, too slowly or
+    nothing is cut.
+    """
+
+    def __init__(self, decide: Decide, sweeper: Sweeper, timeout_s: float) -> None:
+        """Not connected yet."""
+        self._decide = decide
+        self._sweeper = sweeper
+        self._timeout_s = timeout_s
+        self._data = b""
+        self._is_over = False
+        self.transport: asyncio.Transport
+        self.deadline = NEVER
+
+    def adopt(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Take over a connection on which something else was spoken before."""
+        transport.set_protocol(self)
+        self.connection_made(transport)
+        if not transport.is_closing():
+            transport.resume_reading()
+        if data:
+            self.data_received(data)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the client to speak."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        self.deadline = asyncio.get_running_loop().time() + self._timeout_s
+        self._sweeper.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Ask whether it is enough."""
+        if self._is_over:
+            return
+        self._data += data
+        if len(self._data) > GREETING_BYTES:
+            self.close(b"")
+        else:
+            self._decide(self, self._data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client has left."""
+        self._forget()
+
+    def expire(self) -> None:
+        """It took too long."""
+        self.close(b"")
+
+    def take(self) -> asyncio.Transport:
+        """Give the connection to whoever sets a protocol of its own on it now."""
+        self._forget()
+        return self.transport
+
+    def close(self, last: bytes) -> None:
+        """Say this, and close."""
+        self._forget()
+        if self.transport.is_closing():
+            return
+        if last:
+            self.transport.write(last)
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def _forget(self) -> None:
+        self._is_over = True
+        self._data = b""
+        self.deadline = NEVER
+        self._sweeper.discard(self)

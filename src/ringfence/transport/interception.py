@@ -1,0 +1,80 @@
+"""A server connection that clients take for a proxy, or for the server that they meant.
+
+Beside what `Connection` reads, it reads CONNECT and the absolute form where a proxy is spoken to,
+and shows its handler the offer of a WebSocket. Any other offer is refused, where an ordinary server
+may ignore it: what comes after must not be read in two ways.
+"""
+
+from typing import Final, final
+
+from ringfence.transport import framing
+from ringfence.transport.connection import Connection
+from ringfence.transport.framing import Malformed
+from ringfence.transport.http import Handle
+from ringfence.transport.reply import HandedOver
+from ringfence.transport.service import Service
+
+_EARLY_BYTES: Final = 64 * 1024
+"""How much a client may say in the next protocol before it is answered."""
+_FORBIDDEN: Final = 403
+
+
+@final
+class InterceptedConnection(Connection):
+    """Serves one sandbox. The offer of a protocol, and CONNECT, are the last request on it."""
+
+    __slots__ = ("_early", "_is_changing", "_is_proxy")
+
+    def __init__(self, service: Service, handle: Handle, *, is_proxy: bool) -> None:
+        """`is_proxy` is whether the client knows that it speaks to a proxy."""
+        super().__init__(service, handle)
+        self._is_proxy = is_proxy
+        self._is_changing = False
+        self._early = b""
+
+    def data_received(self, data: bytes) -> None:
+        """What comes after a last request belongs to whatever follows HTTP."""
+        if not self._is_changing:
+            super().data_received(data)
+            return
+        self._early += data
+        if len(self._early) > _EARLY_BYTES:
+            self.cut()
+
+    def hand_over(self, opening: bytes) -> HandedOver:
+        """Give the connection away, with what the client has said already."""
+        transport, _ = super().hand_over(opening)
+        return HandedOver(transport, self._early)
+
+    def _check_target(self, method: bytes, target: bytes) -> None:
+        if method == b"CONNECT":
+            if not self._is_proxy:
+                raise Malformed("CONNECT is for proxies, and this is none", status=_FORBIDDEN)
+            return
+        if not self._is_proxy:
+            framing.check_target(target)
+        elif not target.lower().startswith(b"http://") or b"#" in target:
+            raise Malformed("a proxy needs a target that begins with `http://`")
+
+    def _keeps_offer(self, method: bytes, index: dict[bytes, bytes]) -> bool:
+        is_framed = bool(self._length) or self._is_chunked
+        if method != b"CONNECT":
+            offer = index.get(b"upgrade", b"").lower()
+            if offer != b"websocket" or method != b"GET":
+                raise Malformed("only a WebSocket may be offered here", status=_FORBIDDEN)
+        if is_framed:
+            raise Malformed("a request that ends HTTP has no body")
+        self._is_changing = True
+        return True
+
+    def _changed(self, rest: bytes) -> bytes:
+        """Keep what follows for whoever takes the connection over."""
+        if not self._is_changing:
+            return super()._changed(rest)
+        if self._incoming is not None:
+            self.on_message_complete()
+        if self._queue:
+            self._queue[-1].keep_alive = False
+        self._is_last = True
+        self._early = rest
+        return b""
