@@ -27,7 +27,9 @@ from ringfence.domain.exchange import Message, Part, Reading
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
+from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import Body, BodyReader, BodyStore
 from ringfence.stores.body.sqlite import SqliteShelves
@@ -78,6 +80,7 @@ class RecordingWorkers:
     lines: list[Line] = field(default_factory=list)
     standings: dict[str, Sequence[UpstreamStanding]] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
+    running: list[Sandbox] = field(default_factory=list)
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         self.told.append(("credentials", tuple(credentials)))
@@ -100,6 +103,24 @@ class RecordingWorkers:
 
     async def metrics(self) -> Measured:
         return self.measured
+
+    async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
+        self.told.append(("sandbox", order))
+        return SandboxGrant(
+            id="sbx_1",
+            ticket="rf_tkt_1",
+            socket="/run/1.sock",
+            invocation="inv_1",
+            token="rf_inv_1",
+            tier=order.tier,
+        )
+
+    async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
+        return [each for each in self.running if each.organisation == organisation]
+
+    async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
+        self.told.append(("end", (organisation, sandbox, message)))
+        return any(each.id == sandbox for each in await self.sandboxes(organisation))
 
 
 class PlainReader:

@@ -75,6 +75,9 @@ ROLES = {
     "POST /reload": ADMINISTER,
     "GET /status": VIEW,
     "GET /upstreams": VIEW,
+    "POST /sandboxes": BUILD,
+    "GET /sandboxes": VIEW,
+    "POST /sandboxes/{id}/stop": BUILD,
     "GET /openapi.json": VIEW,
     "GET /metrics": VIEW,
 }

@@ -402,3 +402,24 @@ def test_without_a_hook_a_failing_handler_is_told_to_the_loop(run: Run) -> None:
         await server.drain(0)
 
     run(scenario())
+
+
+def test_a_connection_that_is_not_admitted_is_dropped_unheard(run: Run) -> None:
+    async def scenario() -> None:
+        admitted: set[int] = set()
+        server = Server(hello, admits=admitted.__contains__)
+        port = await server.listen("127.0.0.1", 0)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await ask(port)
+        own = socket.socket()
+        own.bind(("127.0.0.1", 0))
+        admitted.add(own.getsockname()[1])
+        own.settimeout(0)
+        await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=own)
+        writer.write(GET)
+        assert (await read_answer(reader))[0] == 200
+        await close(writer)
+        await server.drain(1)
+
+    run(scenario())

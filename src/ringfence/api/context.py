@@ -10,8 +10,10 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import UpstreamStanding
-from ringfence.domain.organisation import Configuration
+from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
@@ -75,6 +77,15 @@ class Workers(Protocol):
     async def metrics(self) -> Measured:
         """What all workers have counted since they started, of every organisation."""
 
+    async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
+        """Have a worker make a sandbox; it serves it from then on. Raises UsageError too."""
+
+    async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
+        """Every sandbox of an organisation that has not ended."""
+
+    async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
+        """End a sandbox, and return when that is recorded; False if there is none of that id."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeNote:
@@ -128,7 +139,8 @@ class ControlContext:
     the data plane is running (it is not when the command line works on a stopped plane);
     `readiness` says why it is not ready, `warnings` what goes wrong without stopping anybody.
     `keys` sign the record; `vouch` signs all logs that nobody writes, blocking.
-    `catch_up` returns when what was recorded so far can be read.
+    `catch_up` returns when what was recorded so far can be read. `policy_trouble` says, blocking,
+    what in an organisation's policies does not fit the tools that are known; empty if all does.
     """
 
     state: StateStore
@@ -154,6 +166,7 @@ class ControlContext:
     keys: SigningKeys | None = None
     vouch: Callable[[], None] = lambda: None
     catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
+    policy_trouble: Callable[[Organisation], str] = lambda _: ""
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: Scans = field(default_factory=Scans)
     figures: dict[str, tuple[int, list[Any], int]] = field(default_factory=dict)

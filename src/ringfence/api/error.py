@@ -34,6 +34,8 @@ STATUSES = {
     "invocation_unknown": HTTPStatus.NOT_FOUND,
     "budget_unknown": HTTPStatus.NOT_FOUND,
     "approval_unknown": HTTPStatus.NOT_FOUND,
+    "sandbox_unknown": HTTPStatus.NOT_FOUND,
+    "sandbox_tier": HTTPStatus.CONFLICT,
     "approval_over": HTTPStatus.CONFLICT,
     "approval_own": HTTPStatus.FORBIDDEN,
     "approval_again": HTTPStatus.CONFLICT,

@@ -5,12 +5,14 @@ import contextlib
 import os
 from collections.abc import Callable, Container, Sequence
 from functools import partial
+from pathlib import Path
 from typing import final
 
 from ringfence.api.context import WorkerStatus
 from ringfence.app.data_port import DataPort
 from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.health import totals
+from ringfence.app.sandboxing import run_socket
 from ringfence.app.stores import Stores
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.decisions.budget import MONEY, Line
@@ -19,7 +21,9 @@ from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
+from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.finding import FindingLog
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured
@@ -36,9 +40,10 @@ class Embedded:
     """A `Group` of one: it shares the plane's loop, ledger and bodies, and holds everything."""
 
     def __init__(
-        self, stores: Stores, clock: Clock, ids: Ids, readiness: Callable[[], str]
+        self, stores: Stores, clock: Clock, ids: Ids, readiness: Callable[[], str], folder: Path
     ) -> None:
-        """Nothing is open yet. `readiness` is the plane's."""
+        """Nothing is open yet. `readiness` is the plane's, `folder` where its data are."""
+        self._run_socket = run_socket(folder, 1)
         self._stores = stores
         self._clock = clock
         self._ids = ids
@@ -66,6 +71,7 @@ class Embedded:
                 users=beginning.users,
                 approvals=beginning.approvals,
                 environment=os.environ,
+                sandbox_socket=self._run_socket,
             ),
             beginning.recovered,
         )
@@ -90,6 +96,8 @@ class Embedded:
 
     async def listen(self, place: Place) -> int:
         """Let agents in; gives the port."""
+        self._worker.sandboxing.listen()
+        self._closing.push_async_callback(self._worker.sandboxing.stop)
         self._port = DataPort(self._worker.data_plane.handle)
         return await self._port.listen(place)
 
@@ -106,6 +114,7 @@ class Embedded:
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let running answers end."""
+        await self._worker.sandboxing.stop()
         if self._port is not None:
             self._worker.data_plane.shut()
             await self._port.drain(grace_s, hurry, is_answering=True)
@@ -166,3 +175,15 @@ class Embedded:
     async def metrics(self) -> Measured:
         """What this worker has counted."""
         return await self._worker.metrics()
+
+    async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
+        """Make a sandbox."""
+        return await self._worker.open_sandbox(order)
+
+    async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
+        """Every sandbox of an organisation that has not ended."""
+        return await self._worker.sandboxes(organisation)
+
+    async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
+        """End a sandbox, and return when that is recorded."""
+        return await self._worker.end_sandbox(organisation, sandbox, message)

@@ -31,16 +31,18 @@ from ringfence.domain.registry import (
     Resolve,
     Resolved,
 )
+from ringfence.domain.sandbox import Sandbox
 from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.gateways.action import Reported
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+7"
+VERSION: Final = f"{__version__}+8"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
@@ -229,6 +231,44 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True, tag="standings"):
     upstreams: list[UpstreamStanding]
 
 
+class OpenSandbox(msgspec.Struct, frozen=True, tag="open_sandbox"):
+    """Make a sandbox and serve it from now on."""
+
+    order: SandboxOrder
+
+
+class OpenedSandbox(msgspec.Struct, frozen=True, tag="opened_sandbox"):
+    """The answer to `OpenSandbox`. INVARIANT (I5): it holds secrets, and its `repr` does not."""
+
+    grant: SandboxGrant
+
+
+class ListSandboxes(msgspec.Struct, frozen=True, tag="list_sandboxes"):
+    """Say which sandboxes of an organisation have not ended."""
+
+    organisation: str
+
+
+class SandboxList(msgspec.Struct, frozen=True, tag="sandbox_list"):
+    """The answer to `ListSandboxes`."""
+
+    sandboxes: tuple[Sandbox, ...]
+
+
+class EndSandbox(msgspec.Struct, frozen=True, kw_only=True, tag="end_sandbox"):
+    """End a sandbox if it is served here; answered by `SandboxTaken` when that is recorded."""
+
+    organisation: str
+    sandbox: str
+    message: str
+
+
+class SandboxTaken(msgspec.Struct, frozen=True, tag="sandbox_taken"):
+    """The answer to `EndSandbox`: whether it was served there."""
+
+    is_taken: bool
+
+
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """Accept no more, let running answers end for so long, write everything, and end."""
 
@@ -301,6 +341,12 @@ Message = (
     | Measurement
     | Watched
     | Standings
+    | OpenSandbox
+    | OpenedSandbox
+    | ListSandboxes
+    | SandboxList
+    | EndSandbox
+    | SandboxTaken
     | Drain
     | Hurry
     | PlaneTrouble

@@ -20,7 +20,7 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.hearing import Hearing, keeps_journal
-from ringfence.app.policy import judge_all, known_tools
+from ringfence.app.policy import judge_all, known_tools, trouble_of
 from ringfence.app.readers import readers
 from ringfence.app.recovery import remembered
 from ringfence.app.retention import RetentionWork
@@ -144,7 +144,9 @@ class Plane:
         )
         await self._approvals.begin()
         if supervisor is None:
-            self.workers = Embedded(self._stores, self._clock, self._ids, self._readiness)
+            self.workers = Embedded(
+                self._stores, self._clock, self._ids, self._readiness, settings.data
+            )
             self._close.push_async_callback(self.workers.close)
         prepared = await preparing
         sharing = await self._join(prepared)
@@ -341,7 +343,12 @@ class Plane:
             readers=readers(),
             tools=self.workers.tools,
             approvals=self._approvals,
+            policy_trouble=self._policy_trouble,
         )
+
+    def _policy_trouble(self, organisation: Organisation) -> str:
+        known = known_tools(self.configuration(), self.workers.tools)
+        return trouble_of(organisation, known, self._settings.config)
 
     def _vouch(self) -> None:
         keys = SigningKeys(self._settings.data, self._settings.signing_key)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ringfence.config.definition.policy import judge_policies, policies_folder
 from ringfence.config.problem import Problems
-from ringfence.domain.organisation import Configuration
+from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.policy import ToolFacts
 from ringfence.enforcement.tool_custody import ToolCustody
 
@@ -19,6 +19,16 @@ def known_tools(configuration: Configuration, custody: ToolCustody) -> Known:
         name: custody.facts(organisation.id)
         for name, organisation in configuration.organisations.items()
     }
+
+
+def trouble_of(organisation: Organisation, known: Known, config: Path) -> str:
+    """What does not fit in an organisation's policies; empty if all does; blocks."""
+    if organisation.policies is None:
+        return ""
+    problems = Problems()
+    place = policies_folder(organisation.policies, config)
+    judge_policies(organisation, place, problems, known.get(organisation.name, {}))
+    return next((f"{each.place}: {each.what}" for each in problems.found()), "")
 
 
 def judge_all(proposed: Configuration, known: Known, config: Path) -> Problems:

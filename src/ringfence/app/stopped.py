@@ -23,9 +23,12 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
@@ -84,6 +87,23 @@ class _NoWorkers:
     async def metrics(self) -> Measured:
         """Nothing was counted."""
         return Measured()
+
+    async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
+        """Nobody would serve it. Raises UnavailableError `plane_not_running`."""
+        del order
+        raise UnavailableError(
+            "plane_not_running", "no plane is running", help="start it with `ringfence up`"
+        )
+
+    async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
+        """None is running."""
+        del organisation
+        return ()
+
+    async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
+        """None is running."""
+        del organisation, sandbox, message
+        return False
 
 
 class _Installation:

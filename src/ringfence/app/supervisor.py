@@ -18,9 +18,15 @@ from ringfence.app.message import (
     Change,
     Configure,
     CredentialsChange,
+    EndSandbox,
+    ListSandboxes,
     Measure,
     Measurement,
     Message,
+    OpenedSandbox,
+    OpenSandbox,
+    SandboxList,
+    SandboxTaken,
     Standings,
     Start,
     Started,
@@ -42,7 +48,9 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.domain.model import UpstreamStanding
+from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.authority import RENEW_S
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
 from ringfence.protocols.mcp.sealing import KEY_BYTES
@@ -108,6 +116,7 @@ class Supervisor:
         self._closing = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._first: list[asyncio.Future[None]] = []
+        self._sandboxes: dict[str, RemoteWorker] = {}
 
     def spawn(self) -> None:
         """Start every worker process; they import what they need while the plane gets ready."""
@@ -301,6 +310,38 @@ class Supervisor:
         if self._shared is not None:
             counted.totals |= self._shared.lending.totals()
         return counted
+
+    async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
+        """Have the worker that serves the fewest sandboxes make one."""
+        serving = [slot.worker for slot in self._slots if slot.worker is not None]
+        free = sorted((each for each in serving if each.is_serving), key=self._sandboxes_of)
+        if not free:
+            raise UnavailableError("worker_starting", "no worker serves yet")
+        worker = free[0]
+        answer = await worker.ask(OpenSandbox(order))
+        if not isinstance(answer, OpenedSandbox):
+            raise unexpected(answer)
+        self._sandboxes[answer.grant.id] = worker
+        return answer.grant
+
+    async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
+        """Every sandbox of an organisation that has not ended, of all workers."""
+        answers = await self._ask_all(lambda: ListSandboxes(organisation))
+        lists = [each.sandboxes for each in answers if isinstance(each, SandboxList)]
+        return [each for some in lists for each in some]
+
+    async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
+        """End a sandbox, and return when that is recorded."""
+        worker = self._sandboxes.get(sandbox)
+        if worker is None or not worker.is_serving:
+            return False
+        answer = await worker.ask(
+            EndSandbox(organisation=organisation, sandbox=sandbox, message=message)
+        )
+        return isinstance(answer, SandboxTaken) and answer.is_taken
+
+    def _sandboxes_of(self, worker: RemoteWorker) -> int:
+        return sum(each is worker for each in self._sandboxes.values())
 
     # What a worker asks
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
+from ringfence.app.sandboxing import Sandboxing
 from ringfence.app.standing import in_turns
 from ringfence.app.tooling import Tooling
 from ringfence.decisions.budget import MONEY, Book, Line
@@ -17,6 +18,7 @@ from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
+from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
@@ -40,6 +42,7 @@ from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_finish import ToolFinish
 from ringfence.enforcement.tool_memory import ToolMemory
@@ -117,6 +120,8 @@ class Surroundings:
     """The process's own environment, of which tool servers that are commands need a little."""
     neighbours: Neighbours = ALONE
     """Where the plane's other workers are."""
+    sandbox_socket: str = ""
+    """Where the monitors of its sandboxes join it."""
     seal_key: bytes = field(default=b"", repr=False)
     """Seals what clients carry for the plane: one for all its workers; empty for one of its own."""
 
@@ -259,6 +264,15 @@ class Worker:
             readiness=around.readiness,
             authority=self.authority,
         )
+        self.sandboxing = Sandboxing(
+            directory=self.directory,
+            invocations=self.invocations,
+            ledger=ledger,
+            clock=clock,
+            ids=ids,
+            data_plane=self.data_plane,
+            socket=around.sandbox_socket,
+        )
 
     def _view(self, around: Surroundings) -> InvocationView | None:
         """What this worker is told of invocations; None if it knows them all by itself."""
@@ -328,6 +342,7 @@ class Worker:
         if self.slabs is not None:
             self.slabs.report()
         self.invocations.check_calls(self._clock.monotonic_us())
+        self.sandboxing.registry.check()
         self.tooling.door.tidy()
 
     async def configuration_changed(
@@ -349,6 +364,7 @@ class Worker:
         if self.slabs is not None:
             self.slabs.restate()
         self.invocations.end_calls(self._clock.now_us())
+        self.sandboxing.registry.check()
 
     def hear_retried(self, retried: Retried) -> None:
         """Another worker has noticed something of a run that may be known here."""
@@ -375,6 +391,7 @@ class Worker:
         if runtime is not None and runtime.organisation.id == organisation:
             runtime.state = state
             self.invocations.end_calls(self._clock.now_us())
+            self.sandboxing.registry.check()
 
     async def grant_added(self, grant: Grant) -> None:
         """Raise the limit of one account in one window."""
@@ -407,6 +424,18 @@ class Worker:
         measured = self._meter.read()
         measured.totals = dict(self._ledger_totals())
         return measured
+
+    async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
+        """Make a sandbox, to be served here."""
+        return await self.sandboxing.registry.open(order)
+
+    async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
+        """Every sandbox of an organisation that has not ended."""
+        return self.sandboxing.registry.of(organisation)
+
+    async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
+        """End a sandbox, and return when that is recorded."""
+        return await self.sandboxing.registry.end(organisation, sandbox, message)
 
     connections = 0
     """Set by the plane from its server."""

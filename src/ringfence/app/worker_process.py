@@ -23,21 +23,28 @@ from ringfence.app.message import (
     CredentialsChange,
     Done,
     Drain,
+    EndSandbox,
     Hurry,
     Learned,
+    ListSandboxes,
     Measure,
     Measurement,
     Message,
+    OpenedSandbox,
+    OpenSandbox,
     PlaneTrouble,
     Pulse,
     Renewal,
     ReportAction,
+    SandboxList,
+    SandboxTaken,
     Standings,
     Start,
     Started,
     StateChange,
     Watched,
 )
+from ringfence.app.sandboxing import run_socket
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.decisions.input_bound import Evidence
@@ -158,6 +165,8 @@ class WorkerProcess:
                 return self._change(message)
             case ReportAction(reported):
                 return ActionTaken(self._serving_now().worker.actions.take(reported))
+            case OpenSandbox() | ListSandboxes() | EndSandbox():
+                return self._serving_now().of_sandboxes(message)
             case Recall() | CatchUp() | Measure() | Watched():
                 return self._serving_now().asked(message)
             case Drain(grace_s):
@@ -214,6 +223,7 @@ class WorkerProcess:
                 environment=self._environment,
                 seal_key=start.seal_key,
                 neighbours=neighbours,
+                sandbox_socket=run_socket(Path(start.data), start.worker),
             ),
             Recovered(
                 evidence={
@@ -239,6 +249,8 @@ class WorkerProcess:
         for change, done in self._early:
             self._take(serving, change)
             done.set_result(Done())
+        worker.sandboxing.listen()
+        self._closing.push_async_callback(worker.sandboxing.stop)
         await serving.port.listen_unix(neighbours.socket(start.worker))
         port = await serving.port.listen(start.place, is_shared=True)
         for work in (self._pulse(serving), self._tidy(serving)):
@@ -350,6 +362,7 @@ class WorkerProcess:
 
     async def _end(self, grace_s: float, *, is_alone: bool) -> Message:
         if self._serving is not None:
+            await self._serving.worker.sandboxing.stop()
             self._serving.worker.data_plane.shut()
             port = self._serving.port
             await port.drain(grace_s, self._hurry, is_answering=not is_alone)
@@ -397,6 +410,17 @@ class _Serving:
                 return self.measure()
             case Watched(organisation=organisation):
                 return Standings(upstreams=self.worker.watch.standing(organisation))
+            case _ as never:
+                assert_never(never)
+
+    async def of_sandboxes(self, message: OpenSandbox | ListSandboxes | EndSandbox) -> Message:
+        match message:
+            case OpenSandbox(order):
+                return OpenedSandbox(await self.worker.open_sandbox(order))
+            case ListSandboxes(organisation):
+                return SandboxList(tuple(await self.worker.sandboxes(organisation)))
+            case EndSandbox(organisation=organisation, sandbox=sandbox, message=words):
+                return SandboxTaken(await self.worker.end_sandbox(organisation, sandbox, words))
             case _ as never:
                 assert_never(never)
 

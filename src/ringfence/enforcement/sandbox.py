@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol, final
 
 import msgspec
@@ -11,6 +12,7 @@ from ringfence.domain.monitoring import Close, Ended
 from ringfence.domain.sandbox import ListenerKind, Sandbox, SandboxEnd
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.runtime import AgentRuntime
 
 Listeners = Sequence[tuple[ListenerKind, socket.socket]]
 """What was made inside a sandbox and is served by the plane, each a listening or UDP socket."""
@@ -113,6 +115,7 @@ class LiveSandbox:
         "caller",
         "end",
         "is_open",
+        "listeners",
         "live",
         "monitor",
         "order",
@@ -133,6 +136,7 @@ class LiveSandbox:
         self.placeholders: Holders | None = None
         self.passes: tuple[str, ...] = ()
         self.monitor: Monitor | None = None
+        self.listeners: Listeners = ()
         self.announced: set[int] = set()
         self.is_open = False
         self.end: SandboxEnd | None = None
@@ -153,3 +157,15 @@ class LiveSandbox:
         loopback, where others are, so only connections that its monitor made count.
         """
         return self.sandbox.tier is not SandboxTier.REDUCED or port in self.announced
+
+
+def usable_servers(runtime: AgentRuntime) -> tuple[str, ...]:
+    """The tool servers of which an agent may use something, by name."""
+    patterns = runtime.agent.scope.tools
+    servers = sorted(runtime.organisation.tools)
+    return tuple(each for each in servers if any(reaches(each, pattern) for pattern in patterns))
+
+
+def reaches(server: str, pattern: str) -> bool:
+    """Whether a pattern of tool names may mean one of this server."""
+    return fnmatchcase(f"{server}__", pattern.partition("__")[0] + "__")

@@ -105,6 +105,18 @@ class Sandboxes:
         kept = self._kept.get(sandbox)
         return None if kept is None else kept.box
 
+    def of(self, organisation: str) -> Sequence[Sandbox]:
+        """What there is to know of those of an organisation."""
+        return [each.sandbox for each in self.all() if each.sandbox.organisation == organisation]
+
+    async def end(self, organisation: str, sandbox: str, message: str) -> bool:
+        """End one because a person wants it; False if there is none of that id."""
+        box = self.find(sandbox)
+        if box is None or box.sandbox.organisation != organisation:
+            return False
+        await self.close(sandbox, SandboxEnd.STOPPED, message)
+        return True
+
     def all(self) -> Iterable[LiveSandbox]:
         """Every one that is known, in the order of their grants."""
         return [kept.box for kept in self._kept.values()]
@@ -149,7 +161,7 @@ class Sandboxes:
         if join.tier is not box.sandbox.tier:
             await self.close(box.id, SandboxEnd.NOT_STARTED)
             raise UsageError("sandbox_tier", f"the sandbox is not of tier `{box.sandbox.tier}`")
-        box.monitor = monitor
+        box.monitor, box.listeners = monitor, listeners
         box.sandbox = msgspec.structs.replace(
             box.sandbox, monitor_pid=join.pid, started_us=parts.clock.now_us()
         )
@@ -319,6 +331,8 @@ class Sandboxes:
                 await door.stop(box)
             except Exception:  # noqa: BLE001 (the others must be stopped all the same)
                 _LOG.exception("a door of a sandbox could not be closed in order")
+        for _, listener in box.listeners:
+            listener.close()
         if ended is None and box.monitor is not None and had_begun:
             ended = await box.monitor.end(Close(why=why, message=message))
         parts.record.ended(box, why, ended)

@@ -100,11 +100,11 @@ class Connection(MessageReader):
         service = self._service
         service.connections.add(self)
         service.sweeper.add(self)
-        if len(service.connections) > service.limits.connections:
-            if len(service.connections) > service.limits.connections * 2:
-                self._transport.abort()
-            else:
-                self._refuse(Malformed("too many connections", status=503))
+        too_many = len(service.connections) > service.limits.connections * 2
+        if too_many or not _is_admitted(service, name):
+            self._transport.abort()
+        elif len(service.connections) > service.limits.connections:
+            self._refuse(Malformed("too many connections", status=503))
         else:
             self._awaited_s = service.limits.headers_s
             self.deadline = service.loop.time() + self._awaited_s
@@ -574,3 +574,10 @@ _CODES = {
     431: "request_too_large",
     503: "rate_exceeded",
 }
+
+
+def _is_admitted(service: Service, name: object) -> bool:
+    """Whether a connection from this address may speak at all."""
+    if service.admits is None:
+        return True
+    return isinstance(name, tuple) and service.admits(name[1])

@@ -11,7 +11,7 @@ from ringfence.transport.connection import Connection
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.http import Handle, Headers, Request
 from ringfence.transport.limits import ServerLimits
-from ringfence.transport.service import OnError, RenderRefusal, Service
+from ringfence.transport.service import Admits, OnError, RenderRefusal, Service
 from ringfence.transport.tls import ServerTls
 
 _TLS_CHECK_S = 10.0
@@ -47,8 +47,12 @@ class Server:
         limits: ServerLimits | None = None,
         render_refusal: RenderRefusal = render_json,
         on_error: OnError | None = None,
+        admits: Admits | None = None,
     ) -> None:
-        """Made inside the running loop. Without `on_error` the loop's exception handler is told."""
+        """Made inside the running loop. Without `on_error` the loop's exception handler is told.
+
+        `admits` is asked about the port of whoever connects over TCP; everybody is without it.
+        """
         loop = asyncio.get_running_loop()
         self._service = Service(
             handle=handle,
@@ -57,6 +61,7 @@ class Server:
             limits=limits or ServerLimits(),
             loop=loop,
             sweeper=Sweeper(loop),
+            admits=admits,
         )
         self._listeners: list[asyncio.Server] = []
         self._certificates: list[ServerTls] = []

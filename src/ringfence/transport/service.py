@@ -9,6 +9,8 @@ from ringfence.transport.deadline import Member, Sweeper
 from ringfence.transport.http import Handle, Headers, Request, Work
 from ringfence.transport.limits import ServerLimits
 
+Admits = Callable[[int], bool]
+"""Whether a connection from this port of its peer is taken; any other is dropped unheard."""
 RenderRefusal = Callable[[int, str, str], tuple[Headers, bytes]]
 OnError = Callable[[Request | None, Exception], None]
 
@@ -33,6 +35,7 @@ class Service:
     limits: ServerLimits
     loop: asyncio.AbstractEventLoop
     sweeper: Sweeper
+    admits: Admits | None = None
     connections: set[OpenConnection] = field(default_factory=set)
     works: set[Work | asyncio.Task[None]] = field(default_factory=set)
     """What handlers have begun and not ended."""

@@ -1,0 +1,42 @@
+"""What a monitor and its worker say on the run socket (`domain.monitoring`), as one union.
+
+The monitor first sends one frame with its `Join`, together with the listeners; after it, both sides
+go on as `transport.link` does.
+"""
+
+from typing import Final
+
+from ringfence import __version__
+from ringfence.domain.monitoring import (
+    Changed,
+    Close,
+    Ended,
+    Evidence,
+    ExecAnswer,
+    ExecAsked,
+    Exited,
+    Heartbeat,
+    Joined,
+    Noted,
+    PeerAnnounced,
+    Ready,
+)
+from ringfence.transport.link import Failed
+
+VERSION: Final = f"{__version__}+run1"
+
+Message = (
+    Ready
+    | Joined
+    | ExecAsked
+    | ExecAnswer
+    | Exited
+    | PeerAnnounced
+    | Evidence
+    | Changed
+    | Ended
+    | Close
+    | Heartbeat
+    | Noted
+    | Failed
+)

@@ -1,0 +1,86 @@
+import asyncio
+import http.client
+import socket
+from contextlib import closing
+
+import pytest
+from tests.enforcement.test_sandbox_registry import Yard
+from tests.gateways.world import agent
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.sandbox import ListenerKind
+from ringfence.enforcement.sandbox import LiveSandbox, SandboxGrant
+from ringfence.gateways.sandbox import GatewayDoor
+
+
+def get(port: int, token: str) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+
+
+async def opened(yard: Yard, **more: object) -> tuple[SandboxGrant, LiveSandbox]:
+    grant = await yard.open(**more)
+    return grant, await yard.join(grant)
+
+
+def listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def test_the_data_plane_answers_on_the_sandboxs_own_listener_until_it_is_stopped() -> None:
+    async def story() -> None:
+        yard = Yard()
+        door = GatewayDoor(yard.world.worker.data_plane)
+        grant, box = await opened(yard)
+        other, _ = await opened(yard)
+        own, foreign = listener(), listener()
+        port = own.getsockname()[1]
+        pairs = ((ListenerKind.GATEWAY, own), (ListenerKind.PROXY, foreign))
+        await door.serve(box, pairs)
+        assert await asyncio.to_thread(get, port, grant.token) == 200
+        assert await asyncio.to_thread(get, port, other.token) == 401
+        assert await asyncio.to_thread(get, port, "rf_agt_triage") == 401
+        await door.stop(box)
+        with pytest.raises(OSError, match=r"refused|reset"):
+            await asyncio.to_thread(get, port, grant.token)
+        await door.stop(box)
+        assert foreign.fileno() > 0
+        foreign.close()
+
+    asyncio.run(story())
+
+
+def test_stopping_one_sandbox_cuts_no_other() -> None:
+    async def story() -> None:
+        yard = Yard()
+        door = GatewayDoor(yard.world.worker.data_plane)
+        (one, first), (other, second) = await opened(yard), await opened(yard)
+        ends = [listener(), listener()]
+        ports = [each.getsockname()[1] for each in ends]
+        await door.serve(first, ((ListenerKind.GATEWAY, ends[0]),))
+        await door.serve(second, ((ListenerKind.GATEWAY, ends[1]),))
+        await door.stop(first)
+        assert await asyncio.to_thread(get, ports[1], other.token) == 200
+        assert one.id != other.id
+        await door.stop(second)
+
+    asyncio.run(story())
+
+
+def test_in_the_reduced_tier_only_announced_connections_are_heard() -> None:
+    async def story() -> None:
+        yard = Yard(agent(sandbox=SandboxTier.REDUCED))
+        door = GatewayDoor(yard.world.worker.data_plane)
+        grant, box = await opened(yard, tier=SandboxTier.REDUCED)
+        own = listener()
+        port = own.getsockname()[1]
+        await door.serve(box, ((ListenerKind.GATEWAY, own),))
+        with pytest.raises((OSError, http.client.HTTPException)):
+            await asyncio.to_thread(get, port, grant.token)
+        for each in range(1024, 65_536):
+            box.announce(each)
+        assert await asyncio.to_thread(get, port, grant.token) == 200
+        await door.stop(box)
+
+    asyncio.run(story())
