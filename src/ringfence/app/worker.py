@@ -190,8 +190,10 @@ class Worker:
             ids=ids,
             supplier=Supplies(suppliers, around.supplier) if suppliers else around.supplier,
         )
-        self.tools = ToolRegistry(self.directory, clock)
-        self.handovers = Handovers(around.approvals)
+        self.tools, self.handovers = (
+            ToolRegistry(self.directory, clock),
+            Handovers(around.approvals),
+        )
         path = self.path = ModelPath(
             parts,
             bounds=self.bounds,
