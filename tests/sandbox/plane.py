@@ -16,7 +16,7 @@ class Watch:
     """Allows every command but `rm`; remembers what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.told: list[tuple[str, object]] = []
 
     async def asked(self, sandbox: LiveSandbox, asked: ExecAsked) -> ExecAnswer:
         self.told.append((sandbox.id, asked))
