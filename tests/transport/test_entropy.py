@@ -41,3 +41,7 @@ def test_seeds_of_hashes_differ_and_are_what_python_takes() -> None:
 def test_random_bytes_are_as_many_as_asked_for_and_never_the_same() -> None:
     assert len(entropy.random_bytes(12)) == 12
     assert entropy.random_bytes(32) != entropy.random_bytes(32)
+
+
+def test_a_choice_takes_every_letter_and_no_other() -> None:
+    assert {entropy.choice("abc") for _ in range(500)} == set("abc")

@@ -21,7 +21,7 @@ _AMBIGUOUS: Final = re.compile(
 """What servers read in different ways: an encoded slash, dot or percent sign, empty and dot
 segments, parameters. No secret is added to such a path, whatever it would mean."""
 
-_USUAL_HEADERS: Final = frozenset(
+_TAKEN_HEADERS: Final = frozenset(
     {
         "authorization",
         "proxy-authorization",
@@ -36,9 +36,21 @@ _USUAL_HEADERS: Final = frozenset(
         "private-token",
         "job-token",
         "ocp-apim-subscription-key",
+        # What makes a server take a request for another than the one that was decided on.
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        # What would let an answer show a secret piece by piece, or in a form that nobody can read.
+        "range",
+        "if-range",
+        "accept-encoding",
+        "accept-charset",
+        "sec-websocket-extensions",
     }
 )
-_USUAL_PARAMETERS: Final = frozenset(
+_TAKEN_PARAMETERS: Final = frozenset(
     {
         "access_token",
         "oauth_token",
@@ -54,7 +66,7 @@ _USUAL_PARAMETERS: Final = frozenset(
         "x-amz-security-token",
     }
 )
-"""Names under which well-known APIs take what proves somebody."""
+"""Names under which well-known APIs take what proves somebody, and what goes around a binding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +81,11 @@ class Part:
 class Injected:
     """What happens to a request to a host that some secret of the agent is bound to.
 
-    No `parts` means that nothing is added. What an agent sends under the names of `headers` and
-    `parameters` (both lower case) is taken away in any case.
+    `here` are all secrets of that host; no `parts` means that nothing is added. What an agent sends
+    under the names of `headers` and `parameters` (both lower case) is taken away in any case.
     """
 
+    here: tuple[SecretDefinition, ...]
     parts: tuple[Part, ...]
     headers: frozenset[str]
     parameters: frozenset[str]
@@ -106,9 +119,10 @@ def choose(
             if slot not in chosen or chosen[slot][0] < length:
                 chosen[slot] = (length, Part(secret=secret, location=binding.location))
     return Injected(
+        here=tuple({secret.name: secret for secret, _ in here}.values()),
         parts=tuple(part for _, part in chosen.values()),
-        headers=_USUAL_HEADERS | _named(here, InHeader),
-        parameters=_USUAL_PARAMETERS | _named(here, InQuery),
+        headers=_TAKEN_HEADERS | _named(here, InHeader),
+        parameters=_TAKEN_PARAMETERS | _named(here, InQuery),
     )
 
 

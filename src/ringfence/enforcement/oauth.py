@@ -1,7 +1,8 @@
-"""Access tokens for tool servers, got as this gateway itself (OAuth 2.1, client credentials)."""
+"""Access tokens, got as this gateway itself from whoever gives them out (OAuth 2.1)."""
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Final, final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -40,6 +41,75 @@ class _Granted(msgspec.Struct):
 _granted: Final = msgspec.json.Decoder(_Granted, strict=False)
 
 
+class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for, where and as whom. INVARIANT (I5): no repr shows it.
+
+    `purpose` says in words what the token is for, `key` where it is configured. With a
+    `client_secret` the client proves itself (HTTP Basic), else it at most names itself.
+    """
+
+    token_url: str
+    form: Mapping[str, str]
+    purpose: str
+    key: str
+    client: str = ""
+    client_secret: str = ""
+
+    def __repr__(self) -> str:
+        """Never what it holds."""
+        return f"TokenOrder({self.purpose})"
+
+
+async def ask(client: Requester, order: TokenOrder) -> Token:
+    """A fresh token. Raises UnavailableError `oauth_failed`; no error holds a secret."""
+    parts = urlsplit(order.token_url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = [
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"accept", b"application/json"),
+    ]
+    form = dict(order.form)
+    if order.client_secret:
+        # RFC 6749 section 2.3.1: both parts are form-encoded before they are joined.
+        pair = f"{quote(order.client, safe='')}:{quote(order.client_secret, safe='')}"
+        headers.append((b"authorization", b"Basic " + b64encode(pair.encode())))
+    elif order.client:
+        form["client_id"] = order.client
+    try:
+        answer = await client.request(
+            origin_of(order.token_url),
+            b"POST",
+            target.encode("ascii"),
+            headers,
+            urlencode(form).encode(),
+            connect_timeout_s=_TIMEOUT_S,
+            idle_timeout_s=_TIMEOUT_S,
+        )
+        body = await answer.read(_ANSWER_BYTES)
+    except RingfenceError as error:
+        raise _failed(order, error.message) from error
+    if answer.status != _OK:
+        raise _failed(order, f"it answered with status {answer.status}")
+    return _read(order, body)
+
+
+def _read(order: TokenOrder, body: bytes) -> Token:
+    try:
+        granted = _granted.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _failed(order, "its answer is no token") from None
+    if not granted.access_token.isascii() or not granted.access_token.isprintable():
+        raise _failed(order, "its token cannot stand in a header")
+    lasts_s = _UNSTATED_S if granted.expires_in is None else granted.expires_in
+    now_s = asyncio.get_running_loop().time()
+    return Token(value=granted.access_token, until_s=now_s + max(0.0, lasts_s - _EARLY_S))
+
+
+def _failed(order: TokenOrder, why: str) -> UnavailableError:
+    what = f"no access token for {order.purpose}: {why}"
+    return UnavailableError("oauth_failed", what, help=f"look at {order.key}")
+
+
 @final
 class ClientCredentials:
     """Gets tokens; who asks for the same server at the same time waits for the same answer."""
@@ -61,44 +131,15 @@ class ClientCredentials:
         oauth = server.oauth
         if oauth is None:
             raise UnavailableError("oauth_failed", "the tool server uses no OAuth")
-        parts = urlsplit(oauth.token_url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        # RFC 6749 section 2.3.1: both parts are form-encoded before they are joined.
-        pair = f"{quote(oauth.client, safe='')}:{quote(secret, safe='')}"
         form = {"grant_type": "client_credentials", "resource": server.url or ""}
         if oauth.scopes:
             form["scope"] = " ".join(oauth.scopes)
-        headers = [
-            (b"content-type", b"application/x-www-form-urlencoded"),
-            (b"accept", b"application/json"),
-            (b"authorization", b"Basic " + b64encode(pair.encode())),
-        ]
-        try:
-            answer = await self._client.request(
-                origin_of(oauth.token_url),
-                b"POST",
-                target.encode("ascii"),
-                headers,
-                urlencode(form).encode(),
-                connect_timeout_s=_TIMEOUT_S,
-                idle_timeout_s=_TIMEOUT_S,
-            )
-            body = await answer.read(_ANSWER_BYTES)
-        except RingfenceError as error:
-            raise _failed(server, error.message) from error
-        if answer.status != _OK:
-            raise _failed(server, f"it answered with status {answer.status}")
-        try:
-            granted = _granted.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _failed(server, "its answer is no token") from None
-        if not granted.access_token.isascii() or not granted.access_token.isprintable():
-            raise _failed(server, "its token cannot stand in a header")
-        lasts_s = _UNSTATED_S if granted.expires_in is None else granted.expires_in
-        now_s = asyncio.get_running_loop().time()
-        return Token(value=granted.access_token, until_s=now_s + max(0.0, lasts_s - _EARLY_S))
-
-
-def _failed(server: ToolServer, why: str) -> UnavailableError:
-    what = f"no access token for tool server `{server.name}`: {why}"
-    return UnavailableError("oauth_failed", what, help="look at `oauth` of the server")
+        order = TokenOrder(
+            token_url=oauth.token_url,
+            form=form,
+            purpose=f"tool server `{server.name}`",
+            key="`oauth` of the server",
+            client=oauth.client,
+            client_secret=secret,
+        )
+        return await ask(self._client, order)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import secrets
 from typing import Protocol
 
 from ringfence.domain import identifier
@@ -58,3 +59,8 @@ def random_bytes(count: int) -> bytes:
 def hash_seed() -> str:
     """A fresh value of PYTHONHASHSEED, for processes that must hash alike and unlike others."""
     return str(int.from_bytes(os.urandom(4), "big") or 1)
+
+
+def choice(letters: str) -> str:
+    """One of these characters, each as likely."""
+    return secrets.choice(letters)

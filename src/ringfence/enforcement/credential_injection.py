@@ -1,0 +1,325 @@
+"""Adds secrets to the requests they belong to, and lets no answer show them to the agent (I5)."""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, assert_never, final
+from urllib.parse import quote, unquote_to_bytes
+
+from ringfence.decisions import injection as decisions
+from ringfence.decisions.injection import Injected
+from ringfence.domain.destination import Destination
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.secret import AsBasic, InHeader, InQuery, SecretDefinition, SecretLocation
+from ringfence.enforcement.minting import Mint
+from ringfence.enforcement.placeholder import Placeholders
+from ringfence.enforcement.runtime import AgentRuntime
+from ringfence.protocols.content_coding import Undoing, is_identity
+from ringfence.protocols.scrubbing import Scrub, Scrubber, Shown
+from ringfence.stores.secret import Secrets
+from ringfence.transport.http import Headers, Requester
+
+SECRET_SHOWN: Final = "secret_shown"  # noqa: S105 (the name of a finding)
+"""The finding that an answer held a secret; it was taken out."""
+SECRET_MISPLACED: Final = "secret_misplaced"  # noqa: S105 (likewise)
+"""The finding that a placeholder was sent where its secret does not belong; it was refused."""
+
+_UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_TELLING_BYTES: Final = 8
+"""Shorter values are words: taking them out of answers would spoil these."""
+_LENGTHLESS: Final = frozenset({b"content-encoding", b"content-length"})
+
+
+@final
+class Injection:
+    """What happens to one request to a host with secrets. INVARIANT (I5): no repr shows a value.
+
+    Only `names`, of the secrets that are added, are for the record.
+    """
+
+    __slots__ = ("chosen", "organisation", "scrub", "values")
+
+    def __init__(self, organisation: str, chosen: Injected) -> None:
+        """Made by `Injections.plan` alone."""
+        self.organisation = organisation
+        self.chosen = chosen
+        self.values: tuple[tuple[SecretLocation, str], ...] = ()
+        self.scrub = Scrub(())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the secrets that are added."""
+        return self.chosen.names
+
+    def __repr__(self) -> str:
+        """Names only."""
+        return f"Injection({list(self.names)})"
+
+
+@final
+class Rewritten:
+    """Head and target of a request with its secrets in it. INVARIANT (I5): no repr shows them."""
+
+    __slots__ = ("headers", "target")
+
+    def __init__(self, headers: Headers, target: bytes) -> None:
+        """Made by `Injections.prepare` alone."""
+        self.headers = headers
+        self.target = target
+
+    def __repr__(self) -> str:
+        """Nothing of it."""
+        return "Rewritten(…)"
+
+
+@final
+class Answer:
+    """One answer without secrets: its head at once, its body as it comes.
+
+    Where the body was encoded it is passed on plain, and `headers` say so; else all lengths stay.
+    """
+
+    __slots__ = ("_scrub", "_scrubber", "_undoing", "headers", "redactions")
+
+    def __init__(self, scrub: Scrub, headers: Headers) -> None:
+        """Take the head. Raises PeerError `answer_encoded` for a coding that cannot be undone."""
+        self._scrub = scrub
+        self._scrubber = Scrubber(scrub)
+        self.redactions = self._scrubber.redactions
+        codings = [value for name, value in headers if name == b"content-encoding"]
+        coding = b",".join(codings)
+        self._undoing = None if scrub.is_idle or is_identity(coding) else Undoing(coding)
+        kept = headers if self._undoing is None else [h for h in headers if h[0] not in _LENGTHLESS]
+        self.headers: Headers = [(self.text(name), self.text(value)) for name, value in kept]
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the body is passed on in another coding than it comes in, and of other length."""
+        return self._undoing is not None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What of the body may pass on now. Raises PeerError `answer_encoded`."""
+        return self._scrubber.feed(chunk if self._undoing is None else self._undoing.feed(chunk))
+
+    def finish(self) -> bytes:
+        """The rest of the body. Raises PeerError `answer_encoded` if it was cut short."""
+        if self._undoing is not None:
+            self._undoing.finish()
+        return self._scrubber.finish()
+
+    def text(self, text: bytes) -> bytes:
+        """A text by itself: a header or trailer, or a whole message of a WebSocket."""
+        if self._scrub.is_idle:
+            return text
+        plain, found = self._scrub.whole(text)
+        for name, count in found.items():
+            self.redactions[name] = self.redactions.get(name, 0) + count
+        return plain
+
+    def message(self) -> Scrubber:
+        """For a message that comes in several frames; it counts into `redactions`."""
+        scrubber = Scrubber(self._scrub)
+        scrubber.redactions = self.redactions
+        return scrubber
+
+
+@final
+class Injections:
+    """The secrets of one worker as requests need them.
+
+    INVARIANT: a value is added only to a request over TLS, to exactly the host and port of a
+    binding, and whatever the agent sent in its place is taken away.
+    """
+
+    def __init__(self, client: Requester, secrets: Secrets) -> None:
+        """`client` gets short-lived credentials."""
+        self._secrets = secrets
+        self._mint = Mint(client)
+        self._generation = object()
+
+    def replace_secrets(self, secrets: Secrets) -> None:
+        """Use these from now on; what is under way keeps what it began with."""
+        self._secrets = secrets
+        self._mint.clear()
+        self._generation = object()
+
+    def placeholders(self, runtime: AgentRuntime) -> Placeholders:
+        """What a sandbox of this agent holds in the place of its secrets."""
+        mine = self._mine(runtime)
+        organisation = runtime.organisation.name
+        values = {each.name: self._value(organisation, each.name) for each in mine}
+        # A token has a shape of its own, which nobody knows before there is one.
+        minted = {each.name: None for each in mine if each.minting is not None}
+        return Placeholders(mine, values | minted)
+
+    def plan(
+        self, runtime: AgentRuntime, destination: Destination, method: bytes, path: bytes
+    ) -> Injection | None:
+        """What is to happen to a request; None if no secret of the agent has to do with its host.
+
+        `path` is raw and without its query.
+        """
+        mine = self._mine(runtime)
+        if not mine or destination.scheme != "https":
+            return None
+        chosen = decisions.choose(mine, destination.host, destination.port, method, path)
+        return None if chosen is None else Injection(runtime.organisation.name, chosen)
+
+    def is_ready(self, injection: Injection) -> bool:
+        """Whether a request may go at once: nothing has to be got for it first."""
+        return all(
+            part.secret.minting is None
+            or self._mint.current((injection.organisation, part.secret.name)) is not None
+            for part in injection.chosen.parts
+        )
+
+    async def fresh(self, injection: Injection) -> None:
+        """Get what the request needs. Raises UnavailableError `oauth_failed` and as `prepare`."""
+        for part in injection.chosen.parts:
+            minting = part.secret.minting
+            if minting is not None:
+                key = (injection.organisation, part.secret.name)
+                await self._mint.fresh(key, minting, *self._proofs(injection, part.secret))
+
+    def prepare(
+        self,
+        injection: Injection,
+        headers: Headers,
+        target: bytes,
+        placeholders: Placeholders | None = None,
+    ) -> Rewritten:
+        """Take away what the agent sent to prove itself, and add what belongs there.
+
+        `target` is path and query. Raises UnavailableError `secret_missing` or `secret_unusable`.
+        """
+        injection.values = tuple(
+            (part.location, self._sent(injection, part.secret)) for part in injection.chosen.parts
+        )
+        injection.scrub = self._scrub(injection, placeholders)
+        kept = [
+            (name, value)
+            for name, value in headers
+            if name.decode("latin-1") not in injection.chosen.headers
+        ]
+        kept.append((b"accept-encoding", b"identity"))
+        path, mark, query = target.partition(b"?")
+        pairs = _without(query, injection.chosen.parameters) if mark else []
+        for location, value in injection.values:
+            match location:
+                case InHeader(name, prefix):
+                    kept.append((name.encode(), f"{prefix}{value}".encode()))
+                case AsBasic():
+                    kept.append((b"authorization", b"Basic " + _basic(location, value)))
+                case InQuery(name):
+                    pairs.append(f"{quote(name, safe='')}={quote(value, safe='')}".encode())
+                case _ as never:
+                    assert_never(never)
+        return Rewritten(kept, path + b"?" + b"&".join(pairs) if pairs else path)
+
+    def answer(self, injection: Injection, headers: Headers) -> Answer:
+        """What the agent is shown of the answer to a prepared request.
+
+        Raises PeerError `answer_encoded` for a coding that cannot be undone.
+        """
+        return Answer(injection.scrub, headers)
+
+    def _mine(self, runtime: AgentRuntime) -> Sequence[SecretDefinition]:
+        known = runtime.organisation.secrets
+        return [known[name] for name in sorted(runtime.agent.secrets) if name in known]
+
+    def _value(self, organisation: str, name: str) -> str | None:
+        secret = self._secrets.named(organisation, name)
+        return None if secret is None else secret.reveal()
+
+    def _known(self, organisation: str, name: str) -> str:
+        value = self._value(organisation, name)
+        if value is None:
+            raise UnavailableError(
+                "secret_missing",
+                f"secret `{name}` has no value",
+                help=f"`ringfence secret set {name}`, or look at where it comes from",
+            )
+        if _UNSENDABLE.search(value) or len(value.encode()) < _TELLING_BYTES:
+            raise UnavailableError(
+                "secret_unusable",
+                f"the value of secret `{name}` has characters that no request can carry, or under"
+                f" {_TELLING_BYTES} of them",
+                help="give it another value",
+            )
+        return value
+
+    def _proofs(self, injection: Injection, secret: SecretDefinition) -> tuple[str, str]:
+        """A secret's value, and that of the client's own secret in an exchange."""
+        other = secret.minting.client_secret if secret.minting is not None else ""
+        organisation = injection.organisation
+        value = self._known(organisation, secret.name)
+        return value, self._known(organisation, other) if other else ""
+
+    def _sent(self, injection: Injection, secret: SecretDefinition) -> str:
+        """What is added for a secret: its value, or what was got with it."""
+        if secret.minting is None:
+            return self._known(injection.organisation, secret.name)
+        key = (injection.organisation, secret.name)
+        token = self._mint.current(key)
+        if token is None:
+            raise UnavailableError("secret_missing", f"secret `{secret.name}` has no token now")
+        if self._mint.is_ageing(key):
+            self._mint.renew(key, secret.minting, *self._proofs(injection, secret))
+        return token.value
+
+    def _scrub(self, injection: Injection, placeholders: Placeholders | None) -> Scrub:
+        """Everything of that host which an answer could show, compiled once for a sandbox."""
+        organisation = injection.organisation
+        tokens = tuple(
+            token.value
+            for each in injection.chosen.here
+            if (token := self._mint.current((organisation, each.name))) is not None
+        )
+        here = tuple(each.name for each in injection.chosen.here)
+        key = (self._generation, here, tokens, injection.chosen.names)
+        kept = placeholders.kept if placeholders is not None else {}
+        known = kept.get(here)
+        if isinstance(known, tuple) and known[0] == key:
+            scrub: Scrub = known[1]
+            return scrub
+        scrub = Scrub(self._shown(injection, placeholders))
+        kept[here] = (key, scrub)
+        return scrub
+
+    def _shown(self, injection: Injection, placeholders: Placeholders | None) -> Iterable[Shown]:
+        """The values, and what is sent of them where that is something else."""
+        organisation = injection.organisation
+        stand_ins: Mapping[str, str] = {}
+        if placeholders is not None:
+            stand_ins = {each.name: placeholders.of(each.name) for each in injection.chosen.here}
+        for each in injection.chosen.here:
+            stand_in = stand_ins.get(each.name, "").encode()
+            token = self._mint.current((organisation, each.name))
+            texts = [self._value(organisation, each.name), token.value if token else None]
+            for value in texts:
+                if value is not None and len(value.encode()) >= _TELLING_BYTES:
+                    yield Shown(name=each.name, value=value.encode(), stand_in=stand_in)
+                    for binding in each.bindings:
+                        if isinstance(binding.location, AsBasic):
+                            pair = _basic(binding.location, value)
+                            yield Shown(name=each.name, value=pair.rstrip(b"="))
+
+
+def _basic(location: AsBasic, value: str) -> bytes:
+    return b64encode(f"{location.user}:{value}".encode())
+
+
+def _without(query: bytes, names: frozenset[str]) -> list[bytes]:
+    """The parameters of a query but those; read as servers may, which also part them at `;`."""
+    return [
+        pair
+        for pair in query.split(b"&")
+        if not any(
+            unquote_to_bytes(part.partition(b"=")[0].replace(b"+", b" "))
+            .strip()
+            .decode("latin-1")
+            .lower()
+            in names
+            for part in pair.split(b";")
+        )
+    ]
