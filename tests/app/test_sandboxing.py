@@ -24,6 +24,7 @@ def of(world: World, folder: Path) -> Sandboxing:
         clock=world.clock,
         ids=world.ids,
         data_plane=worker.data_plane,
+        injections=worker.sandboxing.injections,
         socket=run_socket(folder, 3),
     )
 

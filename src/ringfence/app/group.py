@@ -19,7 +19,7 @@ from ringfence.enforcement.proof import UserRegistry
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.tool_custody import Archive, ToolCustody
 from ringfence.stores.ledger import Recovered
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 
 
@@ -48,7 +48,7 @@ class Epoch:
 
     configuration: Configuration
     states: Mapping[str, AgentState]
-    secrets: EnvironmentSecrets
+    secrets: Secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

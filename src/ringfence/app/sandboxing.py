@@ -5,6 +5,7 @@ from typing import final
 
 from ringfence.app.sandbox_socket import CommandWatch, SandboxSocket, Unwatched
 from ringfence.domain.sandbox import SandboxEnd
+from ringfence.enforcement.credential_injection import Injections
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.record import Ledger
@@ -32,9 +33,11 @@ class Sandboxing:
         clock: Clock,
         ids: Ids,
         data_plane: DataPlane,
+        injections: Injections,
         socket: str,
     ) -> None:
         """Nobody joins before `listen`. `socket` is told to monitors."""
+        self.injections = injections
         self.commands: CommandWatch = Unwatched()
         self.registry = Sandboxes(
             SandboxParts(
@@ -45,6 +48,7 @@ class Sandboxing:
                 ids=ids,
                 record=PlainRecord(ledger=ledger, directory=directory, clock=clock),
                 doors=(GatewayDoor(data_plane),),
+                holders=injections.placeholders,
                 servers=usable_servers,
             ),
             socket,

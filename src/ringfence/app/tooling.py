@@ -13,7 +13,7 @@ from ringfence.gateways.tool.door import ToolDoor
 from ringfence.gateways.tool.neighbour import ALONE, Forwarder, Neighbours
 from ringfence.gateways.tool.server import ToolLinks
 from ringfence.protocols.mcp.sealing import NONCE_BYTES, Sealer
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import Secrets
 from ringfence.transport import entropy
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Client
@@ -30,7 +30,7 @@ class Tooling:
         registry: ToolRegistry,
         finish: ToolFinish,
         client: Client,
-        secrets: EnvironmentSecrets,
+        secrets: Secrets,
         environment: Mapping[str, str],
         clock: Clock,
         authority: Authority,

@@ -23,6 +23,7 @@ from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.closing import Closing
+from ringfence.enforcement.credential_injection import Injections
 from ringfence.enforcement.declared_tool import Declarations
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.dispatch import Dispatcher
@@ -66,7 +67,7 @@ from ringfence.protocols.messages import MessagesCodec
 from ringfence.protocols.responses import ResponsesCodec
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.ledger.masking import Masking
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, Meter
 from ringfence.transport import entropy
@@ -93,7 +94,7 @@ class Surroundings:
 
     ledger: Ledger
     client: Client
-    secrets: EnvironmentSecrets
+    secrets: Secrets
     clock: Clock
     ids: Ids
     readiness: Readiness
@@ -273,6 +274,7 @@ class Worker:
             clock=clock,
             ids=ids,
             data_plane=self.data_plane,
+            injections=Injections(around.client, around.secrets),
             socket=around.sandbox_socket,
         )
 
@@ -326,11 +328,12 @@ class Worker:
             if runtime is not None and runtime.organisation.id == each.organisation:
                 self.objects.restore(runtime, each.name, each.tokens)
 
-    def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
+    def replace_secrets(self, secrets: Secrets) -> None:
         """Use these from now on, and look for them in what is answered."""
         self.dispatcher.replace_secrets(secrets)
         self.tooling.dispatcher.replace_secrets(secrets)
         self.secret_scans.replace(secrets)
+        self.sandboxing.injections.replace_secrets(secrets)
 
     def tidy(self) -> None:
         """End and drop what is over and write out what was counted; call every few seconds."""

@@ -5,7 +5,7 @@ from typing import final
 from ringfence.domain.model import Provider, ProviderProtocol
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.route import Leg
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import Secrets
 from ringfence.transport.http import Client, Exchange, Headers, Prepared, Taker
 
 _CREDENTIAL_HEADERS = {
@@ -23,7 +23,7 @@ class Dispatch:
 
     __slots__ = ("prepared", "secrets")
 
-    def __init__(self, prepared: Prepared, secrets: EnvironmentSecrets) -> None:
+    def __init__(self, prepared: Prepared, secrets: Secrets) -> None:
         """Made by `Dispatcher.prepare` alone."""
         self.prepared = prepared
         self.secrets = secrets
@@ -32,13 +32,13 @@ class Dispatch:
 class Dispatcher:
     """Adds the provider's own credential to what the door prepared, and sends it."""
 
-    def __init__(self, client: Client, secrets: EnvironmentSecrets) -> None:
+    def __init__(self, client: Client, secrets: Secrets) -> None:
         """Use one pool of connections; secrets are replaced whole at a reload."""
         self._client = client
         self._secrets = secrets
         self._scans: dict[str, CredentialScan] = {}
 
-    def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
+    def replace_secrets(self, secrets: Secrets) -> None:
         """Use these from now on."""
         self._secrets = secrets
         self._scans.clear()

@@ -10,7 +10,7 @@ from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.oauth import ClientCredentials, Token
 from ringfence.enforcement.route import origin_of
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import Secrets
 from ringfence.transport.http import Client, Exchange, Headers, Prepared, Taker
 
 _TOKEN: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -38,9 +38,7 @@ class ToolDispatcher:
     INVARIANT: nothing that an agent sends is ever used as a server's credential.
     """
 
-    def __init__(
-        self, client: Client, secrets: EnvironmentSecrets, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, client: Client, secrets: Secrets, environment: Mapping[str, str]) -> None:
         """Use one pool of connections; secrets are replaced whole at a reload."""
         self._client = client
         self._secrets = secrets
@@ -51,7 +49,7 @@ class ToolDispatcher:
         self.generation = object()
         """Changes whenever a credential may have changed."""
 
-    def replace_secrets(self, secrets: EnvironmentSecrets) -> None:
+    def replace_secrets(self, secrets: Secrets) -> None:
         """Use these from now on."""
         self._secrets = secrets
         self._tokens.clear()

@@ -4,7 +4,7 @@ import logging
 from typing import final
 
 from ringfence.enforcement.credential import CredentialScan
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import Secrets
 
 _LOG = logging.getLogger(__name__)
 
@@ -17,11 +17,11 @@ class SecretScans:
     merely looks like a secret. Short values are placeholders and are not looked for.
     """
 
-    def __init__(self, secrets: EnvironmentSecrets) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         """Take the secrets in force."""
         self.replace(secrets)
 
-    def replace(self, secrets: EnvironmentSecrets) -> None:
+    def replace(self, secrets: Secrets) -> None:
         """Look for these from now on."""
         scans = [(name, _scan(secrets, name)) for name in sorted(secrets.names)]
         self._scans = tuple((name, scan) for name, scan in scans if scan.longest_bytes)
@@ -35,5 +35,5 @@ class SecretScans:
         return False
 
 
-def _scan(secrets: EnvironmentSecrets, name: str) -> CredentialScan:
+def _scan(secrets: Secrets, name: str) -> CredentialScan:
     return CredentialScan(secrets.get(name).reveal().encode())
