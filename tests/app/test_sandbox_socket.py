@@ -6,12 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.enforcement.test_sandbox import box
 from tests.sandbox.plane import Plane, join_of
-from tests.sandbox.test_plane_link import Watcher, asked
+from tests.sandbox.test_plane_link import Watcher
 
-from ringfence.app.sandbox_socket import Unwatched
-from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.domain.monitoring import Join
 from ringfence.domain.sandbox import ListenerKind, SandboxEnd
@@ -149,14 +146,6 @@ def test_a_monitor_that_says_nothing_is_taken_for_gone(
         assert [why for why, _ in plane.yard.record.ends] == [SandboxEnd.MONITOR_LOST]
         assert [each.why for each in watcher.closes] == [SandboxEnd.MONITOR_LOST]
         await plane.close()
-
-    asyncio.run(story())
-
-
-def test_where_nobody_decides_nothing_runs() -> None:
-    async def story() -> None:
-        answer = await Unwatched().asked(box(SandboxTier.STRICT), asked("/bin/ls"))
-        assert not answer.is_allowed
 
     asyncio.run(story())
 

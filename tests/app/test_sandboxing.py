@@ -9,7 +9,7 @@ from tests.sandbox.test_plane_link import Watcher
 
 from ringfence.app.sandboxing import Sandboxing, run_socket
 from ringfence.domain.error import RingfenceError
-from ringfence.domain.event import Change
+from ringfence.domain.event import Observation
 from ringfence.domain.monitoring import Close
 from ringfence.domain.sandbox import SandboxEnd
 from ringfence.sandbox.plane_link import PlaneLink
@@ -25,6 +25,7 @@ def of(world: World, folder: Path) -> Sandboxing:
         ids=world.ids,
         data_plane=worker.data_plane,
         injections=worker.sandboxing.injections,
+        shell=worker.shell,
         socket=run_socket(folder, 3),
     )
 
@@ -45,10 +46,10 @@ def test_a_plane_that_stops_ends_every_sandbox_on_the_record(tmp_path: Path) -> 
         await link.join(grant.socket, join_of(grant.ticket), ())
         await sandboxing.stop()
         assert watcher.closes == [Close(why=SandboxEnd.PLANE_STOPPED, message="the plane stops")]
-        changes = [each for each in world.ledger.events if isinstance(each, Change)]
-        about = [each for each in changes if each.subject == grant.id]
+        seen = [each for each in world.ledger.events if isinstance(each, Observation)]
+        about = [each for each in seen if each.sandbox == grant.id]
         assert [each.what for each in about] == ["sandbox.started", "sandbox.ended"]
-        assert about[-1].detail["why"] == "plane_stopped"
+        assert about[-1].subject == "plane_stopped"
         assert about[-1].invocation == grant.invocation
         with pytest.raises(RingfenceError):
             await PlaneLink(watcher).join(grant.socket, join_of("late"), ())

@@ -1,66 +1,74 @@
+"""The life of a sandbox stands in the trace of its invocation."""
+
 import asyncio
 
-from tests.enforcement.test_sandbox import box
-from tests.gateways.world import MemoryLedger, World
+import msgspec
+from tests.enforcement.cell import Cell
 
-from ringfence.domain.agent import SandboxTier
-from ringfence.domain.event import Change
-from ringfence.domain.monitoring import Ended, Join
-from ringfence.domain.sandbox import ListenerKind, SandboxEnd
-from ringfence.enforcement.sandbox_record import PlainRecord
-
-JOIN = Join(
-    version="1",
-    ticket="rf_tkt_canary",
-    tier=SandboxTier.STRICT,
-    pid=7,
-    plan="ab12",
-    binds=("ro /usr", "rw /srv/work"),
-    kinds=(ListenerKind.GATEWAY, ListenerKind.PROXY),
-)
+from ringfence.domain.event import Change, Observation, Outcome
+from ringfence.domain.monitoring import Ended
+from ringfence.domain.sandbox import SandboxEnd
 
 
-def written(ledger: MemoryLedger) -> list[Change]:
-    return [each for each in ledger.events if isinstance(each, Change)]
-
-
-def test_a_start_says_how_the_sandbox_is_made_and_never_its_ticket() -> None:
+def test_its_start_says_how_it_is_confined_and_what_for() -> None:
     async def story() -> None:
-        world = World()
-        record = PlainRecord(
-            ledger=world.ledger, directory=world.worker.directory, clock=world.clock
-        )
-        record.started(box(SandboxTier.STRICT), JOIN)
-        (change,) = written(world.ledger)
-        assert (change.what, change.subject, change.invocation) == (
+        cell = Cell()
+        box = await cell.open(command=("claude", "-p", "hello"))
+        [event] = cell.seen
+        assert (event.what, event.subject, event.sandbox) == (
             "sandbox.started",
-            "sbx_1",
-            "inv_1",
+            "claude -p hello",
+            box.id,
         )
-        assert change.actor == "cli:uid=0"
-        assert change.detail["tier"] == "strict"
-        assert change.detail["plan"] == "ab12"
-        assert change.detail["binds"] == "ro /usr\nrw /srv/work"
-        assert change.detail["listeners"] == "gateway proxy"
-        assert change.detail["command"] == "true"
-        assert "canary" not in repr(change)
+        assert event.invocation == box.sandbox.invocation
+        assert event.detail["tier"] == "strict"
+        assert event.detail["binds"] == "ro /usr, rw /work"
+        assert event.detail["plan"] == "sha256:plan"
+        assert event.detail["actor"] == "cli:uid=0"
+        told = msgspec.json.encode(cell.ledger.events).decode()
+        assert "rf_tkt" not in told
+        assert "rf_inv" not in told
 
     asyncio.run(story())
 
 
-def test_an_end_says_why_and_how_as_far_as_somebody_knows() -> None:
+def test_what_still_ran_is_settled_before_the_end_is_told() -> None:
     async def story() -> None:
-        world = World()
-        record = PlainRecord(
-            ledger=world.ledger, directory=world.worker.directory, clock=world.clock
-        )
-        ended = Ended(exit_code=137, signal=9, cpu_us=5, memory_bytes=6)
-        record.ended(box(SandboxTier.STRICT), SandboxEnd.TIME, ended)
-        record.ended(box(SandboxTier.STRICT), SandboxEnd.MONITOR_LOST, None)
-        timed, lost = written(world.ledger)
-        assert timed.detail["why"] == "time"
-        assert timed.detail["signal"] == "9"
-        assert lost.detail["why"] == "monitor_lost"
-        assert "exit_code" not in lost.detail
+        cell = Cell()
+        await cell.open()
+        await cell.go()
+        await cell.close(Ended(exit_code=3, cpu_us=5, memory_bytes=7))
+        *_, outcome, ended, finished = cell.ledger.events
+        assert isinstance(outcome, Outcome)
+        assert isinstance(ended, Observation)
+        assert isinstance(finished, Change)
+        assert (ended.what, ended.subject) == ("sandbox.ended", SandboxEnd.EXITED)
+        assert ended.detail == {"exit_code": "3", "cpu_us": "5", "memory_bytes": "7"}
+        assert finished.what == "invocation.finished"
+
+    asyncio.run(story())
+
+
+def test_a_signal_is_named_and_nobodys_word_is_left_out() -> None:
+    async def story() -> None:
+        cell = Cell()
+        await cell.open()
+        cell.shell.record.ended(cell.box, SandboxEnd.STOPPED, Ended(exit_code=0, signal=15))
+        cell.shell.record.ended(cell.box, SandboxEnd.MONITOR_LOST, None)
+        first, second = cell.seen[1:]
+        assert first.detail["signal"] == "SIGTERM"
+        assert second.detail == {}
+
+    asyncio.run(story())
+
+
+def test_where_the_agent_may_write_no_program_is_of_the_system() -> None:
+    async def story() -> None:
+        cell = Cell()
+        await cell.open(workspace="/opt/project")
+        shell = cell.path.shell(cell.box.id)
+        assert shell is not None
+        assert shell.writable == ("/work", "/opt/project")
+        assert cell.refused("/opt/project/git", "git").code == "out_of_scope"
 
     asyncio.run(story())

@@ -56,6 +56,9 @@ class Monitor:
         self.told.append(f"told {close.why}")
         return Ended(exit_code=143, signal=15)
 
+    def tell(self, message: object) -> None:
+        self.told.append(type(message).__name__)
+
 
 class Yard:
     """One worker's sandboxes, with everything around them in memory."""

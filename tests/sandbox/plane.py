@@ -7,7 +7,15 @@ from tests.enforcement.test_sandbox_registry import Yard
 
 from ringfence.app.sandbox_socket import SandboxSocket
 from ringfence.domain.agent import Agent, SandboxTier
-from ringfence.domain.monitoring import Changed, Evidence, ExecAnswer, ExecAsked, Exited, Join
+from ringfence.domain.monitoring import (
+    Changed,
+    Evidence,
+    ExecAnswer,
+    ExecAsked,
+    ExecDiffers,
+    Exited,
+    Join,
+)
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.sandbox.plane_message import VERSION
 
@@ -25,6 +33,9 @@ class Watch:
 
     def exited(self, sandbox: LiveSandbox, exited: Exited) -> None:
         self.told.append((sandbox.id, exited))
+
+    def differs(self, sandbox: LiveSandbox, differs: ExecDiffers) -> None:
+        self.told.append((sandbox.id, differs))
 
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence) -> None:
         self.told.append((sandbox.id, evidence))

@@ -22,10 +22,13 @@ from ringfence.domain.monitoring import (
     Evidence,
     ExecAnswer,
     ExecAsked,
+    ExecDiffers,
+    ExecWaits,
     Exited,
     Heartbeat,
     Join,
     Joined,
+    Kill,
     Noted,
     PeerAnnounced,
     Ready,
@@ -55,30 +58,14 @@ class CommandWatch(Protocol):
     def exited(self, sandbox: LiveSandbox, exited: Exited, /) -> None:
         """A process has ended."""
 
+    def differs(self, sandbox: LiveSandbox, differs: ExecDiffers, /) -> None:
+        """A process runs something else than what was asked about."""
+
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence, /) -> None:
         """Something was seen that proves nothing by itself."""
 
     def changed(self, sandbox: LiveSandbox, changed: Changed, /) -> None:
         """What became of the workspace."""
-
-
-@final
-class Unwatched:
-    """Refuses every command: where nobody decides, nothing may run."""
-
-    async def asked(self, sandbox: LiveSandbox, asked: ExecAsked) -> ExecAnswer:
-        """No."""
-        del sandbox
-        return ExecAnswer(id=asked.id, is_allowed=False, message="nobody decides about commands")
-
-    def exited(self, sandbox: LiveSandbox, exited: Exited) -> None:
-        """Nothing ran."""
-
-    def evidence(self, sandbox: LiveSandbox, evidence: Evidence) -> None:
-        """Nothing is kept."""
-
-    def changed(self, sandbox: LiveSandbox, changed: Changed) -> None:
-        """Nothing is kept."""
 
 
 @final
@@ -268,6 +255,8 @@ class _Session:
         match message:
             case Exited():
                 self._watch.exited(box, message)
+            case ExecDiffers():
+                self._watch.differs(box, message)
             case Evidence():
                 self._watch.evidence(box, message)
             case Changed():
@@ -311,6 +300,11 @@ class _Session:
         finally:
             self._is_over.set()
         return answer if isinstance(answer, Ended) else None
+
+    def tell(self, message: ExecWaits | Kill) -> None:
+        """Say something that needs no answer."""
+        if self._link is not None:
+            self._link.tell(message)
 
     # Within
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import final
 
-from ringfence.app.sandbox_socket import CommandWatch, SandboxSocket, Unwatched
+from ringfence.app.sandbox_socket import SandboxSocket
+from ringfence.app.shell import ShellParts
 from ringfence.domain.sandbox import SandboxEnd
 from ringfence.enforcement.credential_injection import Injections
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.sandbox import usable_servers
-from ringfence.enforcement.sandbox_record import PlainRecord
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
 from ringfence.gateways.data_plane import DataPlane
 from ringfence.gateways.sandbox import GatewayDoor
@@ -34,11 +34,12 @@ class Sandboxing:
         ids: Ids,
         data_plane: DataPlane,
         injections: Injections,
+        shell: ShellParts,
         socket: str,
     ) -> None:
         """Nobody joins before `listen`. `socket` is told to monitors."""
         self.injections = injections
-        self.commands: CommandWatch = Unwatched()
+        self._commands = shell.door
         self.registry = Sandboxes(
             SandboxParts(
                 directory=directory,
@@ -46,8 +47,8 @@ class Sandboxing:
                 ledger=ledger,
                 clock=clock,
                 ids=ids,
-                record=PlainRecord(ledger=ledger, directory=directory, clock=clock),
-                doors=(GatewayDoor(data_plane),),
+                record=shell.record,
+                doors=(GatewayDoor(data_plane), shell.door),
                 holders=injections.placeholders,
                 servers=usable_servers,
             ),
@@ -58,7 +59,7 @@ class Sandboxing:
 
     def listen(self) -> None:
         """Let monitors join. Raises UsageError `data_folder_unusable`."""
-        self._monitors = SandboxSocket(self.registry, self.commands)
+        self._monitors = SandboxSocket(self.registry, self._commands)
         self._monitors.listen(self._path)
 
     async def stop(self) -> None:

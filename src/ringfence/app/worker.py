@@ -8,6 +8,7 @@ from ringfence.api.context import WorkerStatus
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
 from ringfence.app.sandboxing import Sandboxing
+from ringfence.app.shell import ShellParts
 from ringfence.app.standing import in_turns
 from ringfence.app.tooling import Tooling
 from ringfence.decisions.budget import MONEY, Book, Line
@@ -151,17 +152,8 @@ class Worker:
             ledger=ledger, directory=self.directory, clock=clock, ids=ids, meter=self._meter
         )
         self.view = self._view(around)
-        self.invocations: Invocations
-        suppliers: dict[Lack, Supplier] = {}
-        if self.slabs is not None:
-            suppliers[Lack.LEASE] = self.slabs
-        if self.view is None:
-            self.invocations = Invocations(
-                directory=self.directory, book=self.book, ledger=ledger, clock=clock, ids=ids
-            )
-        else:
-            self.invocations = self.view
-            suppliers[Lack.INVOCATION] = self.view
+        self.invocations = self._invocations(around)
+        suppliers = self._suppliers()
         self.observations = Observations(
             ledger=ledger,
             directory=self.directory,
@@ -212,6 +204,12 @@ class Worker:
             secrets=self.secret_scans,
             memory=memory,
             approvals=around.approvals,
+        )
+        self.shell = ShellParts(
+            parts,
+            policies=self.policies,
+            approvals=around.approvals,
+            observations=self.observations,
         )
         self.actions = ActionDoor(
             path=self.tool_path,
@@ -275,6 +273,7 @@ class Worker:
             ids=ids,
             data_plane=self.data_plane,
             injections=Injections(around.client, around.secrets),
+            shell=self.shell,
             socket=around.sandbox_socket,
         )
 
@@ -291,6 +290,27 @@ class Worker:
             wire=around.registry,
             slabs=self.slabs,
         )
+
+    def _invocations(self, around: Surroundings) -> Invocations:
+        """Those that this worker knows: all, or as far as it is told."""
+        if self.view is not None:
+            return self.view
+        return Invocations(
+            directory=self.directory,
+            book=self.book,
+            ledger=around.ledger,
+            clock=around.clock,
+            ids=around.ids,
+        )
+
+    def _suppliers(self) -> dict[Lack, Supplier]:
+        """Who is asked for what another process holds."""
+        suppliers: dict[Lack, Supplier] = {}
+        if self.slabs is not None:
+            suppliers[Lack.LEASE] = self.slabs
+        if self.view is not None:
+            suppliers[Lack.INVOCATION] = self.view
+        return suppliers
 
     def _slabs(self, lender: Lender | None, ledger: Ledger) -> Slabs | None:
         """What it has been lent of shared limits; None if it holds all of every limit."""

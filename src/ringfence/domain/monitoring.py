@@ -64,6 +64,8 @@ class ExecAsked(msgspec.Struct, frozen=True, kw_only=True, tag="exec_asked"):
     is_command: bool = False
     is_cut: bool = False
     """There were more, or longer, arguments than are told."""
+    program: str = ""
+    """The file itself, every link resolved, as the sandbox sees it; empty if nobody can tell."""
 
 
 class ExecAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="exec_answer"):
@@ -72,6 +74,30 @@ class ExecAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="exec_answer"):
     id: int
     is_allowed: bool
     message: str = ""
+
+
+class ExecWaits(msgspec.Struct, frozen=True, kw_only=True, tag="exec_waits"):
+    """A person was asked about it: it may take until `until_us` (UTC) before it is answered."""
+
+    id: int
+    approval: str
+    message: str
+    until_us: int
+
+
+class ExecDiffers(msgspec.Struct, frozen=True, kw_only=True, tag="exec_differs"):
+    """What a process runs is not what was asked for: its arguments or its file were exchanged."""
+
+    pid: int
+    exe: str
+    argv: tuple[str, ...]
+    time_us: int
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True, tag="kill"):
+    """One process of the sandbox must end: it runs what it may not."""
+
+    pid: int
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):

@@ -41,10 +41,21 @@ class HeldCalls(Generic[HK, T]):
 
         A call whose agent `is_gone` does not begin: it stays held for when the agent comes again.
         """
-        path = self._path
-        approval = await path.hold(knock, held)
+        approval = await self._path.hold(knock, held)
         if isinstance(approval, RefusedAction):
             return approval
+        return await self.follow(knock, held, approval, wait_s, is_gone)
+
+    async def follow(
+        self,
+        knock: HK,
+        held: Holdable,
+        approval: Approval,
+        wait_s: float,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> T | RefusedAction | Pending:
+        """The same for a call that is held already."""
+        path = self._path
         try:
             approval = await self._answered(approval, wait_s)
         except UnavailableError as error:

@@ -72,21 +72,23 @@ class Running(Protocol):
 class LiveInvocation:
     """An invocation while it is open, and for a while after, so that a closed one says so.
 
-    `models` narrows the agent's scope; None means all of it. `tools` are patterns, of each list of
-    which a tool must match one, beside the agent's own. `is_recorded` tells whether the ledger
-    knows the invocation; the first event of an implicit one opens it there.
+    `models` narrows the agent's scope; None means all of it. `tools`, `hosts` and `commands` are
+    patterns, of each list of which one must match, beside the agent's own. `is_recorded` tells
+    whether the ledger knows the invocation; the first event of an implicit one opens it there.
     """
 
     __slots__ = (
         "account_names",
         "chain",
         "children",
+        "commands",
         "conversations",
         "counted",
         "demands",
         "demands_epoch",
         "failing",
         "forms",
+        "hosts",
         "identity",
         "is_recorded",
         "last_us",
@@ -113,6 +115,8 @@ class LiveInvocation:
         parent: "LiveInvocation | None" = None,
         models: frozenset[str] | None = None,
         tools: tuple[Patterns, ...] = (),
+        hosts: tuple[Patterns, ...] = (),
+        commands: tuple[Patterns, ...] = (),
         narrowed: Money | None = None,
         proof: str = "",
     ) -> None:
@@ -128,6 +132,8 @@ class LiveInvocation:
         self.proof = proof
         self.models = models
         self.tools = tools
+        self.hosts = hosts
+        self.commands = commands
         self.narrowed = narrowed
         self.state = InvocationState.OPEN
         self.stopped: Reason | None = None

@@ -59,6 +59,18 @@ def tools_of(narrowing: Narrowing, parent: LiveInvocation | None) -> tuple[Patte
     return outer if narrowing.tools is None else (*outer, narrowing.tools)
 
 
+def hosts_of(narrowing: Narrowing, parent: LiveInvocation | None) -> tuple[Patterns, ...]:
+    """The same for hosts."""
+    outer = parent.hosts if parent is not None else ()
+    return outer if narrowing.hosts is None else (*outer, narrowing.hosts)
+
+
+def commands_of(narrowing: Narrowing, parent: LiveInvocation | None) -> tuple[Patterns, ...]:
+    """The same for commands."""
+    outer = parent.commands if parent is not None else ()
+    return outer if narrowing.commands is None else (*outer, narrowing.commands)
+
+
 def budget_of(narrowing: Narrowing) -> Money | None:
     """The money for it and everything below it, beside all other budgets."""
     return None if narrowing.budget_nano is None else Money(narrowing.budget_nano)

@@ -7,7 +7,15 @@ from ringfence.decisions.grouping import Clues, Open
 from ringfence.domain.invocation import Grouping, Invocation
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
-from ringfence.enforcement.narrowing import Narrowing, budget_of, group_of, models_of, tools_of
+from ringfence.enforcement.narrowing import (
+    Narrowing,
+    budget_of,
+    commands_of,
+    group_of,
+    hosts_of,
+    models_of,
+    tools_of,
+)
 from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.protocols import headers
 
@@ -63,6 +71,8 @@ def declared(
         parent=parent,
         models=models_of(asked.narrowing, parent),
         tools=tools_of(asked.narrowing, parent),
+        hosts=hosts_of(asked.narrowing, parent),
+        commands=commands_of(asked.narrowing, parent),
         narrowed=budget_of(asked.narrowing),
         proof=caller.proof if parent is None else parent.proof,
     )
@@ -82,6 +92,8 @@ def revived(
         parent=parent,
         models=models_of(narrowing, parent),
         tools=tools_of(narrowing, parent),
+        hosts=hosts_of(narrowing, parent),
+        commands=commands_of(narrowing, parent),
         narrowed=budget_of(narrowing),
         proof=narrowing.proof,
     )

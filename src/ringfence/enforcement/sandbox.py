@@ -8,7 +8,7 @@ from typing import Protocol, final
 import msgspec
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.domain.monitoring import Close, Ended
+from ringfence.domain.monitoring import Close, Ended, ExecWaits, Kill
 from ringfence.domain.sandbox import ListenerKind, Sandbox, SandboxEnd
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
@@ -90,6 +90,9 @@ class Monitor(Protocol):
 
     async def end(self, close: Close, /) -> Ended | None:
         """Have it end every process of the sandbox; None if it does not say that it has."""
+
+    def tell(self, message: ExecWaits | Kill, /) -> None:
+        """Say something that needs no answer; lost if it has gone."""
 
 
 class SandboxDoor(Protocol):

@@ -1,82 +1,63 @@
-"""The beginning and the end of a sandbox on the record, under the invocation that it is."""
+"""The life of a sandbox on the record, in the trace of its invocation."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Final, final
 
-from ringfence.domain.event import FORMAT, Change
+from ringfence.decisions.command import signal_name
 from ringfence.domain.monitoring import Ended, Join
+from ringfence.domain.observation import Seen
 from ringfence.domain.sandbox import SandboxEnd
-from ringfence.enforcement.directory import Directory
-from ringfence.enforcement.record import Ledger
+from ringfence.enforcement.observation import Observations, Sighting
 from ringfence.enforcement.sandbox import LiveSandbox
-from ringfence.transport.clock import Clock
+from ringfence.enforcement.shell import Shell
+from ringfence.enforcement.shell_call import ShellPath
 
-_COMMAND_CHARACTERS: Final = 2000
+_WRITABLE: Final = "rw "
+"""How a bind begins that the agent may write to (`domain.monitoring.Join`)."""
 
 
 @final
-class PlainRecord:
-    """Writes `sandbox.started` and `sandbox.ended`."""
+class SandboxLog:
+    """Implements `sandbox_registry.SandboxRecord`; one for each worker."""
 
-    def __init__(self, *, ledger: Ledger, directory: Directory, clock: Clock) -> None:
+    def __init__(self, observations: Observations, path: ShellPath) -> None:
         """Join the parts."""
-        self._ledger = ledger
-        self._directory = directory
-        self._clock = clock
+        self._observations = observations
+        self._path = path
 
     def started(self, sandbox: LiveSandbox, join: Join) -> None:
-        """How it is made, for whom, and what is in it."""
-        of, order = sandbox.sandbox, sandbox.order
-        command = " ".join(order.command)
+        """It begins, and with it its commands."""
+        box, order = sandbox.sandbox, sandbox.order
         detail = {
-            "agent": of.agent,
-            "agent_name": sandbox.live.runtime.agent.name,
-            "tier": of.tier.value,
-            "command": command[:_COMMAND_CHARACTERS],
-            "command_sha256": hashlib.sha256("\0".join(order.command).encode()).hexdigest(),
-            "workspace": of.workspace,
+            "tier": box.tier.value,
+            "policy": box.policy,
+            "ca_fingerprint": box.ca_fingerprint,
+            "workspace": box.workspace,
             "directory": order.directory,
-            "policy": of.policy,
-            "plan": join.plan,
-            "binds": "\n".join(join.binds),
+            "binds": ", ".join(join.binds),
+            "uninspected": ", ".join(sandbox.passes),
             "listeners": " ".join(kind.value for kind in join.kinds),
-            "ca_fingerprint": of.ca_fingerprint,
-            "uninspected": " ".join(sandbox.passes),
-            "monitor_pid": str(of.monitor_pid),
+            "plan": join.plan,
+            "command_sha256": hashlib.sha256("\0".join(order.command).encode()).hexdigest(),
+            "monitor_pid": str(join.pid),
+            "actor": order.actor,
+            "is_interactive": "true" if order.is_interactive else "",
         }
-        self._write(sandbox, "sandbox.started", order.actor, detail)
+        given = {name: value for name, value in detail.items() if value}
+        command = " ".join(order.command)
+        sighting = Sighting(what=Seen.SANDBOX_STARTED, subject=command, detail=given)
+        self._observations.see(sandbox.caller, box, sighting)
+        bound = [each.removeprefix(_WRITABLE) for each in join.binds if each.startswith(_WRITABLE)]
+        self._path.opened(sandbox.id, Shell((*bound, box.workspace)))
 
     def ended(self, sandbox: LiveSandbox, why: SandboxEnd, ended: Ended | None) -> None:
-        """Why, and how; nobody knows how where its monitor has not said so."""
-        detail = {"agent": sandbox.sandbox.agent, "tier": sandbox.sandbox.tier.value, "why": why}
+        """It is over: what still ran is settled first, so that its end is the last word."""
+        self._path.ended(sandbox.id)
+        detail: dict[str, str] = {}
         if ended is not None:
-            detail |= {
-                "exit_code": str(ended.exit_code),
-                "signal": str(ended.signal) if ended.signal else "",
-                "cpu_us": str(ended.cpu_us),
-                "memory_bytes": str(ended.memory_bytes),
-            }
-        self._write(sandbox, "sandbox.ended", "plane", detail)
-
-    def _write(
-        self, sandbox: LiveSandbox, what: str, actor: str, detail: Mapping[str, str]
-    ) -> None:
-        configuration = self._directory.configuration
-        organisation = sandbox.live.runtime.organisation
-        self._ledger.record(
-            Change(
-                format=FORMAT,
-                organisation=organisation.id,
-                time_us=str(self._clock.now_us()),
-                epoch=configuration.epoch if configuration is not None else 0,
-                configuration=organisation.digest,
-                policy=organisation.policy_digest,
-                actor=actor,
-                what=what,
-                subject=sandbox.id,
-                detail={name: value for name, value in detail.items() if value},
-                invocation=sandbox.live.id,
-                root=sandbox.live.root,
-            )
-        )
+            how = {"signal": signal_name(ended.signal)} if ended.signal else {}
+            how = how or {"exit_code": str(ended.exit_code)}
+            used = {"cpu_us": str(ended.cpu_us), "memory_bytes": str(ended.memory_bytes)}
+            detail = how | used
+        sighting = Sighting(what=Seen.SANDBOX_ENDED, subject=why.value, detail=detail)
+        self._observations.see(sandbox.caller, sandbox.sandbox, sighting)

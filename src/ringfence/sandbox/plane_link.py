@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, final
 
@@ -16,9 +16,11 @@ from ringfence.domain.monitoring import (
     SILENCE_S,
     Close,
     Ended,
+    ExecWaits,
     Heartbeat,
     Join,
     Joined,
+    Kill,
     Ready,
 )
 from ringfence.domain.sandbox import ListenerKind
@@ -50,6 +52,8 @@ class PlaneLink:
     def __init__(self, watcher: Watcher) -> None:
         """Not joined yet."""
         self._watcher = watcher
+        self.on_command: Callable[[ExecWaits | Kill], None] = lambda _: None
+        """Told what the plane says of a command beside its answer."""
         self._loop = asyncio.get_running_loop()
         self._link: Link[Message] | None = None
         self._heard_s = self._loop.time()
@@ -126,10 +130,15 @@ class PlaneLink:
     # `Receiver`
 
     def told(self, message: Message) -> None:
-        """It is alive."""
+        """It is alive, or says something of a command."""
         self._heard_s = self._loop.time()
-        if not isinstance(message, Heartbeat):
-            raise PeerError("link_malformed", "a monitor is told nothing else")
+        match message:
+            case Heartbeat():
+                pass
+            case ExecWaits() | Kill():
+                self.on_command(message)
+            case _:
+                raise PeerError("link_malformed", "a monitor is told nothing else")
 
     def asked(self, message: Message) -> Message | Awaitable[Message]:
         """It ends the sandbox."""

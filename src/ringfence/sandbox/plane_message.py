@@ -14,9 +14,12 @@ from ringfence.domain.monitoring import (
     Evidence,
     ExecAnswer,
     ExecAsked,
+    ExecDiffers,
+    ExecWaits,
     Exited,
     Heartbeat,
     Joined,
+    Kill,
     Noted,
     PeerAnnounced,
     Ready,
@@ -30,6 +33,9 @@ Message = (
     | Joined
     | ExecAsked
     | ExecAnswer
+    | ExecWaits
+    | ExecDiffers
+    | Kill
     | Exited
     | PeerAnnounced
     | Evidence

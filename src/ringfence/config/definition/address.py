@@ -11,7 +11,7 @@ from ringfence.domain.host import is_private
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
-_COMMAND = re.compile(r"/?[A-Za-z0-9._+-]{1,64}(?:/[A-Za-z0-9._+-]{1,64})*")
+_COMMAND = re.compile(r"/?[A-Za-z0-9._+*?-]{1,64}(?:/[A-Za-z0-9._+*?-]{1,64})*")
 _URL_CHARACTERS = re.compile(r"[!-~]+")
 
 
@@ -95,12 +95,12 @@ def is_exact_host(text: str) -> bool:
 
 
 def read_commands(section: Section, key: str) -> tuple[str, ...]:
-    """Read names or absolute paths of programs, without arguments."""
+    """Read patterns of names or of absolute paths of programs, without arguments."""
     items = section.distinct(key)
     for item in items:
         is_path = "/" in item.value
         if not _COMMAND.fullmatch(item.value) or (is_path and not item.value.startswith("/")):
             what = f"a command in {section.where} is not valid"
-            help_ = "write a program's name or absolute path, without arguments"
+            help_ = "write a program's name or absolute path, without arguments; `*` for any"
             section.problem(item.place, what, help_)
     return tuple(item.value for item in items)

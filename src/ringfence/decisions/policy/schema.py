@@ -37,7 +37,9 @@ ARGUMENTS_OF: Mapping[ActionKind, Shape] = {
     ActionKind.HTTP_REQUEST: _record(
         certain=False, method=_TEXT, scheme=_TEXT, port=_WHOLE, path=_TEXT
     ),
-    ActionKind.SHELL_EXEC: _record(certain=False, line=_TEXT, directory=_TEXT),
+    ActionKind.SHELL_EXEC: _record(
+        certain=False, path=_TEXT, line=_TEXT, argv=_TEXTS, directory=_TEXT
+    ),
     ActionKind.AGENT_CALL: _record(certain=False, task=_TEXT),
 }
 """The arguments of actions that no server describes; those of a tool are its own."""

@@ -1,0 +1,69 @@
+"""Commands: by which name a program is known, and whether an agent may run it.
+
+A name such as `git` stands for a program of the system, which an agent cannot have put there. A
+program anywhere else is known by its whole path alone: a file named `git` in the workspace is
+`/work/git`.
+"""
+
+from collections.abc import Sequence
+from signal import Signals
+from typing import Final
+
+from ringfence.decisions import reason, rights
+from ringfence.decisions.rights import Patterns
+from ringfence.domain.agent import Agent
+from ringfence.domain.verdict import Reason
+
+SYSTEM: Final = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/")
+"""Where systems keep programs (Filesystem Hierarchy Standard 3.0); no agent may write there."""
+
+ENV: Final = ("/usr/bin/env", "/bin/env")
+"""What first lines of scripts name to find their interpreter (`#!/usr/bin/env node`)."""
+
+
+def names_of(path: str, writable: Sequence[str] = (), *, is_told: bool = False) -> tuple[str, ...]:
+    """The names by which scopes and policies may know a program; the usual one first.
+
+    `path` is the file itself, absolute, with every link resolved; what could not be resolved is
+    known as it was asked for, and so by no name of the system. `writable` are folders where the
+    agent may write. Where the agent itself is all that tells (`is_told`), a name is taken for one
+    of the system.
+    """
+    if not path.startswith("/"):
+        return (path,) if is_told and "/" not in path else (f"./{path}",)
+    is_made = any(path.startswith(f"{folder.rstrip('/')}/") for folder in writable)
+    if path.startswith(SYSTEM) and not is_made and not _climbs(path):
+        return (path.rpartition("/")[2], path)
+    return (path,)
+
+
+def in_scope(agent: Agent, names: Sequence[str], bounds: Sequence[Patterns]) -> str | Reason:
+    """By which of its names everybody who has a say allows a program, or a reason.
+
+    `bounds` are the lists of the invocation, beside the agent's own.
+    """
+    every = (agent.scope.commands, *bounds)
+    for name in names:
+        if rights.within(name, every):
+            return name
+    return reason.out_of_scope(agent, "command", names[0], agent.scope.commands)
+
+
+def is_operators(path: str, exe: str) -> bool:
+    """Whether a process that runs `exe` and was the operator's choice still is it as `path`.
+
+    `env` only looks up what it was told to run, in the command or in a script's first line.
+    """
+    return exe in ENV and bool(path)
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal that ended a process, for example `SIGKILL`."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _climbs(path: str) -> bool:
+    return "/../" in path or path.endswith("/..")

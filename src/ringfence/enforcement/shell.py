@@ -1,0 +1,84 @@
+"""The processes of one sandbox: which command each of them runs, and what is noticed of them."""
+
+from collections.abc import Iterable
+from typing import Final, final
+
+from ringfence.decisions import command
+from ringfence.decisions.loop import Repetition
+from ringfence.domain.exchange import ToolUse
+from ringfence.enforcement.shell_ticket import ExecTicket
+
+NOTICED: Final = 100
+"""From so many times on a circle of equal commands with equal ends is put on the record.
+
+Scripts repeat commands at will: this is a finding for people and stops nothing; what stops is
+`limits.commands`.
+"""
+_AGAIN: Final = 10
+"""It is told again after so many times as many."""
+
+
+@final
+class Shell:
+    """What is running in one sandbox; `writable` are the folders where its agent may write."""
+
+    def __init__(self, writable: Iterable[str] = ()) -> None:
+        """Nothing runs yet."""
+        self.writable = tuple(writable)
+        self._running: dict[int, ExecTicket] = {}
+        self._operators: int | None = None
+        self._repetition = Repetition()
+        self._told_at = NOTICED
+
+    def __len__(self) -> int:
+        """How many commands run."""
+        return len(self._running)
+
+    def is_operators(self, pid: int, path: str, exe: str, *, is_command: bool) -> bool:
+        """Whether a command is the operator's choice: what the sandbox was started for."""
+        if is_command:
+            self._operators = pid
+        elif pid == self._operators and not command.is_operators(path, exe):
+            self._operators = None
+        return pid == self._operators
+
+    def within(self, pid: int, parent: int) -> str:
+        """The command whose process begins one; empty if that is not known."""
+        above = self._running.get(pid) or self._running.get(parent)
+        return "" if above is None else above.action
+
+    def begun(self, ticket: ExecTicket) -> ExecTicket | None:
+        """A process runs it from now on; gives what it ran before, which is over."""
+        before = self._running.get(ticket.process)
+        self._running[ticket.process] = ticket
+        return before
+
+    def find(self, pid: int) -> ExecTicket | None:
+        """What a process runs."""
+        return self._running.get(pid)
+
+    def exited(self, pid: int) -> ExecTicket | None:
+        """A process has ended; gives what it ran."""
+        if pid == self._operators:
+            self._operators = None
+        return self._running.pop(pid, None)
+
+    def all(self) -> list[ExecTicket]:
+        """Everything that runs."""
+        return list(self._running.values())
+
+    def circle(self, ticket: ExecTicket, exit_code: int | None) -> int:
+        """How often the same commands have now ended the same way, if it is time to say so; or 0.
+
+        In periods of 1 to 4 commands.
+        """
+        result = str(exit_code).encode()
+        self._repetition.take((ToolUse(ticket.intent.resource, ticket.arguments, result),))
+        _, times = self._repetition.cycle()
+        if times < NOTICED:
+            self._told_at = NOTICED
+            return 0
+        if times < self._told_at:
+            return 0
+        self._told_at *= _AGAIN
+        return times

@@ -1,0 +1,84 @@
+"""By which name a program is known decides who may run it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ringfence.decisions.command import in_scope, is_operators, names_of, signal_name
+from ringfence.domain.agent import Agent, Category, Scope
+from ringfence.domain.verdict import Reason
+
+
+def agent(*commands: str) -> Agent:
+    return Agent(
+        name="triage",
+        owner="o@x",
+        team=None,
+        category=Category.BOUNDED,
+        purpose="",
+        scope=Scope(commands=commands),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/usr/bin/git", ("git", "/usr/bin/git")),
+        ("/usr/lib/git-core/git-remote-https", None),
+        ("/opt/tool/bin/tool", ("tool", "/opt/tool/bin/tool")),
+        ("/work/git", ("/work/git",)),
+        ("/home/agent/.local/bin/git", ("/home/agent/.local/bin/git",)),
+        ("/usr/bin/../../work/git", ("/usr/bin/../../work/git",)),
+        ("git", ("./git",)),
+        ("bin/git", ("./bin/git",)),
+        ("", ("./",)),
+    ],
+)
+def test_a_name_is_a_program_where_no_agent_can_put_one(
+    path: str, names: tuple[str, ...] | None
+) -> None:
+    found = names_of(path)
+    assert found == (names or (path.rpartition("/")[2], path))
+
+
+def test_where_the_agent_may_write_nothing_has_a_name_of_the_system() -> None:
+    assert names_of("/opt/project/git", ("/opt/project",)) == ("/opt/project/git",)
+    assert names_of("/opt/project/git", ("/opt/project/",)) == ("/opt/project/git",)
+    assert names_of("/opt/projects/git", ("/opt/project",))[0] == "git"
+
+
+def test_what_an_agent_tells_of_itself_is_looked_up_by_its_name() -> None:
+    assert names_of("git", is_told=True) == ("git",)
+    assert names_of("./git", is_told=True) == ("././git",)
+
+
+@given(some.text(min_size=1))
+def test_nothing_outside_of_the_system_is_known_by_a_bare_name(path: str) -> None:
+    if not path.startswith("/usr/"):
+        assert all("/" in name for name in names_of(path) if not path.startswith(("/bin", "/opt")))
+
+
+def test_everybody_who_has_a_say_must_allow_it_by_the_same_name() -> None:
+    names = names_of("/usr/bin/git")
+    assert in_scope(agent("git"), names, ()) == "git"
+    assert in_scope(agent("/usr/bin/*"), names, ()) == "/usr/bin/git"
+    assert in_scope(agent("*"), names, (("git", "ls"),)) == "git"
+    assert isinstance(in_scope(agent("git"), names, (("ls",),)), Reason)
+    assert isinstance(in_scope(agent(), names, ()), Reason)
+
+
+def test_the_refusal_names_what_the_agent_has() -> None:
+    why = in_scope(agent("git", "ls"), ("curl",), ())
+    assert isinstance(why, Reason)
+    assert "agent `triage` has no command `curl`. It may use: git, ls." in why.message
+
+
+def test_env_alone_only_looks_up_what_it_was_told_to_run() -> None:
+    assert is_operators("/usr/bin/node", "/usr/bin/env")
+    assert not is_operators("/usr/bin/node", "/usr/bin/bash")
+    assert not is_operators("/usr/bin/node", "/work/env")
+
+
+def test_signals_have_names_where_they_have() -> None:
+    assert signal_name(9) == "SIGKILL"
+    assert signal_name(99) == "signal 99"

@@ -1,0 +1,204 @@
+"""What a monitor asks is answered when it is on record, and what it tells is on record."""
+
+import asyncio
+
+import msgspec
+from tests.approvals import desk
+from tests.enforcement.cell import GIT, Cell, house
+
+from ringfence.domain.agent import Autonomy
+from ringfence.domain.approval import Vote
+from ringfence.domain.event import Hold
+from ringfence.domain.monitoring import (
+    Changed,
+    Evidence,
+    ExecDiffers,
+    ExecWaits,
+    Exited,
+    Kill,
+)
+from ringfence.testing.clock import ManualClock
+from ringfence.testing.ids import SequentialIds
+
+
+def test_an_exec_goes_on_when_its_intent_is_durable_and_not_before() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        cell.ledger.is_holding = True
+        going = asyncio.ensure_future(cell.door.asked(box, cell.asked(GIT, "git", "status")))
+        await asyncio.sleep(0)
+        assert not going.done()
+        cell.ledger.commit()
+        answer = await going
+        assert (answer.id, answer.is_allowed, answer.message) == (1, True, "")
+        cell.door.exited(box, Exited(pid=100, time_us=0, exit_code=0))
+        [outcome] = cell.ledger.outcomes
+        assert outcome.exit_code == 0
+
+    asyncio.run(story())
+
+
+def test_execs_of_one_turn_are_all_recorded_by_one_commit() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        cell.ledger.is_holding = True
+        going = [cell.door.asked(box, cell.asked(id=n, pid=n)) for n in range(1, 201)]
+        cell.ledger.commit()
+        answers = await asyncio.gather(*going)
+        assert [each.id for each in answers] == list(range(1, 201))
+        assert all(each.is_allowed for each in answers)
+        assert len(cell.ledger.intents) == 200
+
+    asyncio.run(story())
+
+
+def test_what_is_refused_says_why_to_whoever_reads_the_terminal() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        answer = await cell.door.asked(box, cell.asked("/usr/bin/curl"))
+        assert not answer.is_allowed
+        assert "has no command `curl`" in answer.message
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_recorded_is_refused() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        cell.ledger.is_failing = True
+        answer = await cell.door.asked(box, cell.asked())
+        assert not answer.is_allowed
+        assert "cannot write its record" in answer.message
+
+    asyncio.run(story())
+
+
+def test_nothing_runs_in_a_sandbox_that_is_over() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        cell.ledger.is_holding = True
+        waiting = cell.door.asked(box, cell.asked())
+        box.is_open = False
+        cell.ledger.commit()
+        assert not (await waiting).is_allowed
+        assert not (await cell.door.asked(box, cell.asked())).is_allowed
+        assert len(cell.ledger.intents) == len(cell.ledger.outcomes) == 1
+
+    asyncio.run(story())
+
+
+def test_the_file_itself_decides_and_not_the_link_to_it() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        linked = cell.asked("/work/git", "git", program="/tmp/evil")  # noqa: S108 (made up)
+        assert not (await cell.door.asked(box, linked)).is_allowed
+        alternative = cell.asked("/etc/alternatives/git", "git", program="/usr/bin/git")
+        assert (await cell.door.asked(box, alternative)).is_allowed
+
+    asyncio.run(story())
+
+
+def test_an_exec_waits_for_a_person_and_its_monitor_is_told() -> None:
+    async def story() -> None:
+        clock = ManualClock()
+        people = desk(clock, SequentialIds())
+        cell = Cell(house(autonomy=Autonomy.ASK_ALWAYS), approvals=people, clock=clock)
+        box = await cell.open()
+        going = asyncio.ensure_future(cell.door.asked(box, cell.asked(GIT, "git", "push")))
+        await cell.monitor.heard.wait()
+        [waits] = cell.monitor.told
+        assert isinstance(waits, ExecWaits)
+        assert "this agent asks before everything it does" in waits.message
+        [hold] = [each for each in cell.ledger.events if isinstance(each, Hold)]
+        assert hold.approval == waits.approval
+        yes = Vote(user="user:ann", approves=True, at_us=clock.now_us())
+        await people.decide("org_acme", waits.approval, yes)
+        assert (await going).is_allowed
+        assert cell.ledger.intents[-1].approval == waits.approval
+
+    asyncio.run(story())
+
+
+def test_a_denied_command_does_not_run() -> None:
+    async def story() -> None:
+        clock = ManualClock()
+        people = desk(clock, SequentialIds())
+        cell = Cell(house(autonomy=Autonomy.ASK_ALWAYS), approvals=people, clock=clock)
+        box = await cell.open()
+        going = asyncio.ensure_future(cell.door.asked(box, cell.asked()))
+        await cell.monitor.heard.wait()
+        [waits] = cell.monitor.told
+        assert isinstance(waits, ExecWaits)
+        no = Vote(user="user:ann", approves=False, at_us=clock.now_us(), comment="not today")
+        await people.decide("org_acme", waits.approval, no)
+        answer = await going
+        assert not answer.is_allowed
+        assert "not today" in answer.message
+        assert not cell.ledger.intents
+
+    asyncio.run(story())
+
+
+def test_whoever_waits_for_a_person_is_let_go_with_its_sandbox() -> None:
+    async def story() -> None:
+        clock = ManualClock()
+        people = desk(clock, SequentialIds())
+        cell = Cell(house(autonomy=Autonomy.ASK_ALWAYS), approvals=people, clock=clock)
+        box = await cell.open()
+        going = asyncio.ensure_future(cell.door.asked(box, cell.asked()))
+        await cell.monitor.heard.wait()
+        await cell.close()
+        assert not (await going).is_allowed
+
+    asyncio.run(story())
+
+
+def test_exchanged_arguments_are_a_finding_and_a_program_out_of_scope_ends() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        for pid, exe in ((100, "/usr/bin/bash"), (101, "/usr/bin/curl"), (102, "/usr/bin/curl")):
+            if pid != 102:
+                await cell.door.asked(box, cell.asked(pid=pid))
+            cell.door.differs(box, ExecDiffers(pid=pid, exe=exe, argv=("x", "y z"), time_us=0))
+        same, other = cell.findings("command_exchanged")
+        assert (same["runs"], same["line"], same["ended"]) == ("/usr/bin/bash", "x 'y z'", "false")
+        assert (other["runs"], other["command"], other["ended"]) == ("/usr/bin/curl", "git", "true")
+        assert cell.monitor.told == [Kill(pid=101)]
+
+    asyncio.run(story())
+
+
+def test_evidence_is_kept_and_what_shells_say_is_marked_as_their_word() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        cell.door.evidence(box, Evidence(kind="transcript", body=b"$ make", time_us=5))
+        cell.door.evidence(box, Evidence(kind="builtins", body=b"cd /", time_us=6))
+        cell.door.evidence(box, Evidence(kind="made-up", body=b"x", time_us=7))
+        cell.door.evidence(box, Evidence(kind="builtins", body=b"", time_us=8))
+        seen = [(each.what, each.reported_by, each.detail["from_us"]) for each in cell.seen[1:]]
+        assert seen == [("evidence.transcript", "", "5"), ("evidence.builtins", "agent", "6")]
+
+    asyncio.run(story())
+
+
+def test_changes_of_the_workspace_are_counted_and_kept() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        summary = {"added": [{"path": "a"}], "changed": [], "removed": ["b", "c"]}
+        cell.door.changed(box, Changed(summary=msgspec.json.encode(summary)))
+        cell.door.changed(box, Changed(summary=b"\xff"))
+        first, second = cell.seen[1:]
+        assert (first.what, first.subject) == ("workspace", "/work")
+        assert first.detail == {"added": "1", "changed": "0", "removed": "2"}
+        assert second.detail == {"unreadable": "true"}
+
+    asyncio.run(story())
