@@ -406,6 +406,30 @@ def test_a_listing_keeps_to_the_token_and_ends_with_its_run() -> None:
     asyncio.run(story())
 
 
+def test_runs_that_are_alike_are_shown_the_same_tools_as_one_object() -> None:
+    async def story() -> None:
+        workshop = Workshop()
+        invocations, now_us = workshop.world.worker.invocations, workshop.world.clock.now_us()
+
+        def usable(number: int, *patterns: str) -> object:
+            narrowing = Narrowing(tools=patterns)
+            digest = b"%032d" % number
+            invocations.open_declared(workshop.caller(), "", narrowing, digest, now_us)
+            caller = workshop.world.worker.directory.identify(digest, now_us)
+            assert isinstance(caller, Caller)
+            return workshop.path.usable(caller, "crm")
+
+        wide = usable(1, "crm__get_*")
+        assert usable(2, "crm__get_*") is wide
+        assert usable(3, "crm__get_job") != wide
+        for number in range(4, 100):
+            usable(number, f"crm__get_{number}")
+        kept = workshop.path.quotes._settled[workshop.caller().runtime]  # noqa: SLF001 (memory)
+        assert len(kept) <= 64
+
+    asyncio.run(story())
+
+
 def test_a_circle_is_hinted_at_and_then_stopped_where_only_tools_are_seen() -> None:
     async def story() -> None:
         workshop = Workshop()

@@ -173,7 +173,7 @@ def test_what_may_be_listed_is_one_object_until_something_changes() -> None:
         now_us = workshop.world.clock.now_us()
 
         def found(at_us: int = now_us) -> Sequence[Registered]:
-            return workshop.path.quotes.settled(workshop.caller(), "crm", at_us)
+            return workshop.path.quotes.settled(workshop.caller(), None, "crm", at_us)
 
         before = found()
         assert "get_client" in [tool.key.name for tool in before]
@@ -194,9 +194,9 @@ def test_a_policy_about_the_time_is_asked_again_when_it_has_come() -> None:
         caller = workshop.caller()
         noon_us, midnight_us = day_us + day_us // 2, 2 * day_us
         quotes = workshop.path.quotes
-        assert quotes.settled(caller, "crm", noon_us)
-        assert not quotes.settled(caller, "crm", midnight_us)
-        assert quotes.settled(caller, "crm", noon_us)
+        assert quotes.settled(caller, None, "crm", noon_us)
+        assert not quotes.settled(caller, None, "crm", midnight_us)
+        assert quotes.settled(caller, None, "crm", noon_us)
 
     asyncio.run(story())
 

@@ -181,11 +181,10 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         live = self._acting(caller)
         if isinstance(live, Refusable):
             return live
-        if live is None and server is not None:
-            return self.quotes.settled(caller, server, self._clock.now_us())
+        if server is not None:
+            return self.quotes.settled(caller, live, server, self._clock.now_us())
         organisation = caller.runtime.organisation
-        names = organisation.tools if server is None else (server,)
-        return self.quotes.usable(caller, live, names, self._clock.now_us())
+        return self.quotes.usable(caller, live, organisation.tools, self._clock.now_us())
 
     def may_ask(self, caller: Caller, server: str, method: str) -> bool:
         """Whether a caller could ask a server by a method: who may not, is not shown its lists."""

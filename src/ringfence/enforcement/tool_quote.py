@@ -30,6 +30,8 @@ from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 CALL = "tools/call"
 """The method that calls a tool; everything else of a server is read by a method of its own."""
 _CHECKS_KEPT = 4_096
+_SETTLED_KEPT = 64
+"""Of one agent: its servers, and runs that differ in what policies know of them."""
 _MINUTE_US = 60_000_000
 
 
@@ -59,7 +61,7 @@ class ToolQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settled:
-    """The tools of a server that an agent may use outside of any run.
+    """The tools of a server that an agent may use.
 
     `basis` is everything that the answer was found with, `minute` when: policies know the time to
     the minute (`decisions.policy.fact`).
@@ -68,6 +70,18 @@ class _Settled:
     basis: tuple[object, ...]
     minute: int
     tools: tuple[Registered, ...]
+
+
+_Key = tuple[object, ...]
+"""A server, and what of a run it depends on what the agent may use there."""
+
+
+def _alike(live: LiveInvocation | None) -> _Key:
+    """What policies can know of a run before a call is made (`enforcement.policy.question_of`)."""
+    if live is None:
+        return ()
+    runtime = live.runtime
+    return (live.chain, runtime.tiers, runtime.principal, live.tools, live.tree.seen)
 
 
 def _are_same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
@@ -83,7 +97,7 @@ class ToolQuotes:
         self._tools = tools
         self._policies = policies
         self._checks: dict[bytes, SchemaCheck] = {}
-        self._settled: WeakKeyDictionary[AgentRuntime, dict[str, _Settled]] = WeakKeyDictionary()
+        self._settled: WeakKeyDictionary[AgentRuntime, dict[_Key, _Settled]] = WeakKeyDictionary()
 
     def quote(  # noqa: PLR0913, PLR0917 (a call has these parts)
         self,
@@ -144,21 +158,15 @@ class ToolQuotes:
         self, caller: Caller, live: LiveInvocation | None, servers: Iterable[str], now_us: int
     ) -> list[Registered]:
         """The tools of these servers that a call could be allowed of, in their own order."""
-        runtime = caller.runtime
-        if live is not None:
-            bounds = (*runtime.tools, *live.tools)
-            return [
-                tool
-                for server in servers
-                for tool in self._listable(runtime, live, server, bounds, now_us)
-            ]
-        return [tool for server in servers for tool in self.settled(caller, server, now_us)]
+        return [tool for server in servers for tool in self.settled(caller, live, server, now_us)]
 
-    def settled(self, caller: Caller, server: str, now_us: int) -> Sequence[Registered]:
-        """The tools of one server for a caller outside of any run.
+    def settled(
+        self, caller: Caller, live: LiveInvocation | None, server: str, now_us: int
+    ) -> Sequence[Registered]:
+        """The tools of one server for a caller, in a run or outside of any.
 
-        One object as long as nothing changes that the answer depends on, so that whoever writes it
-        out need not do it twice.
+        One object as long as nothing changes that the answer depends on, and for all runs that are
+        alike in that, so that whoever writes it out need not do it twice.
         """
         runtime = caller.runtime
         organisation = runtime.organisation
@@ -173,13 +181,17 @@ class ToolQuotes:
         kept = self._settled.get(runtime)
         if kept is None:
             kept = self._settled[runtime] = {}
-        known = kept.get(server)
+        key = (server, *_alike(live))
+        known = kept.get(key)
         if known is not None and known.minute == minute and _are_same(known.basis, basis):
             return known.tools
-        tools = tuple(self._listable(runtime, None, server, runtime.tools, now_us))
+        bounds = runtime.tools if live is None else (*runtime.tools, *live.tools)
+        tools = tuple(self._listable(runtime, live, server, bounds, now_us))
         if known is not None and known.tools == tools:
             tools = known.tools
-        kept[server] = _Settled(basis=basis, minute=minute, tools=tools)
+        elif known is None and len(kept) >= _SETTLED_KEPT:
+            del kept[next(iter(kept))]
+        kept[key] = _Settled(basis=basis, minute=minute, tools=tools)
         return tools
 
     def _listable(

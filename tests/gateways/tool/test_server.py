@@ -30,6 +30,27 @@ def test_a_server_is_asked_once_which_era_it_speaks(
     play(scene, Plan(name="crm", eras=eras))
 
 
+def test_a_list_holds_as_its_server_says_but_for_a_minute_at_most() -> None:
+    async def scene(world: World) -> None:
+        link = world.worker.tooling.links.find(world.config, "crm")
+        assert link is not None
+        second_us = 1_000_000
+        link.speaks_modern, link.listed_us, link.held_ms = True, 7 * second_us, 3_600_000
+        assert not link.is_held(7 * second_us)  # nothing was listed yet
+        link.listed = (b"{}",)
+        assert link.is_held(66 * second_us)
+        assert not link.is_held(67 * second_us)
+        assert link.left_ms(67 * second_us) == 3_540_000
+        link.held_ms = 2_000
+        assert link.is_held(9 * second_us - 1)
+        assert not link.is_held(9 * second_us)
+        assert link.left_ms(60 * second_us) == 0
+        link.speaks_modern = False  # then its sessions may each have another list
+        assert not link.is_held(8 * second_us)
+
+    play(scene)
+
+
 def test_a_server_that_is_defined_anew_is_asked_anew() -> None:
     async def scene(world: World) -> None:
         before = world.worker.tooling.links.find(world.config, "crm")

@@ -84,7 +84,7 @@ class ToolDoor:
         self.sessions = Sessions()
         self._waiting = Waiting()
         self._answering = Answering(path)
-        self._subscriptions = Subscriptions(clock, path.inspections.shows_secret)
+        self._subscriptions = Subscriptions(clock, links, path.inspections.shows_secret)
         lists = Lists(path=path, registry=registry, sealer=sealer, clock=clock, nonce=nonce)
         reach = Reach(
             links=links, lists=lists, registry=registry, subscriptions=self._subscriptions

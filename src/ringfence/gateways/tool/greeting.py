@@ -7,8 +7,8 @@ from typing import Final, final
 import msgspec
 
 from ringfence.gateways.tool.asking import FailedError, Reply
-from ringfence.gateways.tool.listing import Way
 from ringfence.gateways.tool.session import Session
+from ringfence.gateways.tool.way import Way
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import identity, translation

@@ -8,7 +8,7 @@ from ringfence.gateways.tool.answering import Answering, unavailable
 from ringfence.gateways.tool.ask import Ask
 from ringfence.gateways.tool.begin import Beginning, until_gone
 from ringfence.gateways.tool.built_in import BuiltInCalls
-from ringfence.gateways.tool.listing import Lists, View
+from ringfence.gateways.tool.listing import Lists, Reached
 from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import Outlet
 from ringfence.gateways.tool.post import Post, key_of, knock_of
@@ -54,7 +54,7 @@ class Late:
                 return
         way = await self._reach.way(post, ask.asked, link, ask.era, ask.session)
         if ask.asked.message.method == "tools/call":
-            await self._lists.known(way)
+            await self._lists.surveys.known(way)
         target = self._reach.target(post, ask.asked, link, way.channel)
         await until_gone(self._beginning.begin(post, ask, target))
 
@@ -74,12 +74,12 @@ class Late:
     ) -> None:
         """Answer a method that lists."""
         ways = await self._reach.ways(post, asked, era, session)
-        view = View(ways=ways, is_merged=not post.server, era=era)
+        reached = Reached(ways=ways, is_merged=not post.server, era=era)
         method, cursor = asked.message.method, asked.text("cursor")
         if method == "tools/list":
-            result = await self._lists.tools(post.caller, view, cursor)
+            result = await self._lists.tools(post.caller, reached, cursor)
         else:
-            result = await self._lists.others(post.caller, view, method, cursor)
+            result = await self._lists.others(post.caller, reached, method, cursor)
         outlet = Outlet(post.response, (), self._clock.monotonic_us())
         if session is not None and any(way.link.is_streaming for way in ways):
             outlet.open()

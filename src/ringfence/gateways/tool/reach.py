@@ -15,11 +15,12 @@ from ringfence.gateways.tool import built_in
 from ringfence.gateways.tool.ask import Ask, Target
 from ringfence.gateways.tool.asking import FailedError
 from ringfence.gateways.tool.channel import Channel
-from ringfence.gateways.tool.listing import Lists, Way
+from ringfence.gateways.tool.listing import Lists
 from ringfence.gateways.tool.post import Post, key_of
 from ringfence.gateways.tool.server import ToolLink, ToolLinks, opened
 from ringfence.gateways.tool.session import Session
 from ringfence.gateways.tool.subscription import Subscriptions
+from ringfence.gateways.tool.way import Way
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import name as names

@@ -29,6 +29,8 @@ _IDLE_S: Final = 600.0
 _SHARED_MOST: Final = 64
 """Sessions that modern clients have with a legacy server; the one idle longest makes room."""
 
+_HELD_MOST_US: Final = 60_000_000
+
 _NOT_KNOWN: Final = range(400, 500)
 """Statuses of HTTP by which a server says that it knows no such request."""
 
@@ -56,6 +58,10 @@ class ToolLink:
         self.speaks_legacy: bool | None = _SPEAKS_LEGACY[server.era]
         self.listed: tuple[bytes, ...] = ()
         """The pages of its last listing of tools, as they came."""
+        self.listed_us = 0
+        """When it was asked for them last, on the monotonic clock."""
+        self.held_ms = 0
+        """From then on, for how long it says that they hold."""
         self.is_streaming = False
         """Whether it answers lists on streams: then so does the door, to clients of its era."""
 
@@ -71,6 +77,19 @@ class ToolLink:
     def is_known(self) -> bool:
         """Whether its tools were ever listed here."""
         return bool(self.listed)
+
+    def left_ms(self, now_us: int) -> int:
+        """For how long its list still holds, by what it said."""
+        return max(0, self.held_ms - (now_us - self.listed_us) // 1000)
+
+    def is_held(self, now_us: int) -> bool:
+        """Whether its list need not be asked for again yet.
+
+        However long a server says that its list holds: what it changes all the same is seen after a
+        minute. Of a server that keeps state, each client may have a list of its own.
+        """
+        is_young = now_us - self.listed_us < _HELD_MOST_US and self.left_ms(now_us) > 0
+        return is_young and self.is_known and not self.keeps_state
 
     @property
     def keeps_state(self) -> bool:
@@ -217,6 +236,12 @@ class ToolLinks:
             background(known.close())
         made = self._links[key] = ToolLink(organisation.id, server, self._dispatcher)
         return made
+
+    def changed(self, organisation: str, name: str) -> None:
+        """A server says that its tools have changed: it is listed anew before it is called."""
+        link = self._links.get((organisation, name))
+        if link is not None:
+            link.listed = ()
 
     def tidy(self, now_s: float) -> None:
         """End what nobody has used for long."""

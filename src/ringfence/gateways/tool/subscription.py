@@ -9,11 +9,11 @@ import msgspec
 from ringfence.domain.error import RingfenceError
 from ringfence.gateways.tool.asking import FailedError, ask
 from ringfence.gateways.tool.channel import Channel, Sending, Standing, Wanted
-from ringfence.gateways.tool.listing import Way
 from ringfence.gateways.tool.outlet import Outlet
-from ringfence.gateways.tool.server import ToolLink
+from ringfence.gateways.tool.server import ToolLink, ToolLinks
 from ringfence.gateways.tool.session import Session
 from ringfence.gateways.tool.standing import until_ready
+from ringfence.gateways.tool.way import Way
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import message, request, translation
@@ -50,9 +50,12 @@ _updated: Final = msgspec.json.Decoder(_Updated)
 class Subscriptions:
     """Joins the streams of servers to those of clients, whichever era either is of."""
 
-    def __init__(self, clock: Clock, shows_secret: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self, clock: Clock, links: ToolLinks, shows_secret: Callable[[bytes], bool]
+    ) -> None:
         """Nobody listens yet. What `shows_secret` is passed to nobody (I5)."""
         self._clock = clock
+        self._links = links
         self._shows_secret = shows_secret
         self._outlets: set[Outlet] = set()
 
@@ -64,7 +67,7 @@ class Subscriptions:
         number = asked.message.id
 
         def heard(way: Way, raw: bytes, envelope: Envelope) -> None:
-            _note(way.link, envelope)
+            self._note(way.link.organisation, way.link.server.name, envelope)
             is_wanted = envelope.kind is Kind.NOTIFICATION and _wants(wanted, envelope)
             if is_wanted and not self._shows_secret(raw):
                 outlet.say(translation.tagged(raw, number), may_drop=True)
@@ -125,10 +128,16 @@ class Subscriptions:
         uris = frozenset(uri for uri, server in session.uris.items() if server == name)
 
         def heard(raw: bytes, envelope: Envelope) -> None:
+            self._note(session.owner[0], name, envelope)
             if not self._shows_secret(raw):
                 session.heard(channel, raw, envelope)
 
         session.standing[name] = channel.listen(Wanted(uris=uris), heard)
+
+    def _note(self, organisation: str, server: str, envelope: Envelope) -> None:
+        """A server whose tools have changed is listed anew before it is called."""
+        if envelope.method == _TOOLS:
+            self._links.changed(organisation, server)
 
 
 @final
@@ -202,12 +211,6 @@ def _wants(wanted: Wanted, envelope: Envelope) -> bool:
                 return False
         case _:
             return False
-
-
-def _note(link: ToolLink, envelope: Envelope) -> None:
-    """A server whose tools have changed is listed anew before it is called."""
-    if envelope.method == _TOOLS:
-        link.listed = ()
 
 
 async def _subscribe(way: Way, wanted: Wanted) -> None:
