@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ringfence.decisions.command import in_scope, is_operators, names_of, signal_name
+from ringfence.decisions.command import in_scope, looks_up, names_of, signal_name
 from ringfence.domain.agent import Agent, Category, Scope
 from ringfence.domain.verdict import Reason
 
@@ -73,10 +73,25 @@ def test_the_refusal_names_what_the_agent_has() -> None:
     assert "agent `triage` has no command `curl`. It may use: git, ls." in why.message
 
 
+def test_a_link_of_the_system_counts_by_its_own_name_and_one_of_the_agents_does_not() -> None:
+    real = "/usr/bin/python3.11"
+    assert names_of(real, given="/usr/bin/python3") == (
+        "python3",
+        "python3.11",
+        "/usr/bin/python3",
+        real,
+    )
+    assert names_of("/usr/bin/dash", given="/bin/sh")[:2] == ("sh", "dash")
+    assert names_of(real, given="/work/git") == ("python3.11", real)
+    assert names_of(real, ("/usr/local",), given="/usr/local/git") == ("python3.11", real)
+    assert names_of(real, given="/usr/bin/../../work/git") == ("python3.11", real)
+    assert names_of("/work/evil", given="/usr/bin/git") == ("/work/evil",)
+
+
 def test_env_alone_only_looks_up_what_it_was_told_to_run() -> None:
-    assert is_operators("/usr/bin/node", "/usr/bin/env")
-    assert not is_operators("/usr/bin/node", "/usr/bin/bash")
-    assert not is_operators("/usr/bin/node", "/work/env")
+    assert looks_up("/usr/bin/env")
+    assert not looks_up("/usr/bin/bash")
+    assert not looks_up("/work/env")
 
 
 def test_signals_have_names_where_they_have() -> None:

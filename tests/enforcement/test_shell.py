@@ -9,23 +9,23 @@ from ringfence.enforcement.shell import NOTICED, Shell
 
 def test_the_operators_process_is_so_until_it_runs_something_of_its_own() -> None:
     shell = Shell()
-    assert shell.is_operators(5, "/work/claude", "/sbin/bwrap", is_command=True)
-    assert shell.is_operators(5, "/usr/bin/node", "/usr/bin/env", is_command=False)
-    assert not shell.is_operators(5, "/usr/bin/curl", "/usr/bin/node", is_command=False)
-    assert not shell.is_operators(5, "/usr/bin/curl", "/usr/bin/env", is_command=False)
+    assert shell.is_operators(5, "/sbin/bwrap", is_command=True)
+    assert shell.is_operators(5, "/usr/bin/env", is_command=False)
+    assert not shell.is_operators(5, "/usr/bin/node", is_command=False)
+    assert not shell.is_operators(5, "/usr/bin/env", is_command=False)
 
 
 def test_another_process_is_never_the_operators() -> None:
     shell = Shell()
-    shell.is_operators(5, "/work/claude", "", is_command=True)
-    assert not shell.is_operators(6, "/usr/bin/node", "/usr/bin/env", is_command=False)
+    shell.is_operators(5, "", is_command=True)
+    assert not shell.is_operators(6, "/usr/bin/env", is_command=False)
 
 
 def test_a_number_that_is_used_again_is_another_process() -> None:
     shell = Shell()
-    shell.is_operators(5, "/work/claude", "", is_command=True)
+    shell.is_operators(5, "", is_command=True)
     shell.exited(5)
-    assert not shell.is_operators(5, "/usr/bin/node", "/usr/bin/env", is_command=False)
+    assert not shell.is_operators(5, "/usr/bin/env", is_command=False)
 
 
 def test_a_process_runs_one_command_at_a_time() -> None:

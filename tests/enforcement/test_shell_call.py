@@ -99,6 +99,34 @@ def test_only_what_is_declared_runs_and_a_name_is_a_program_of_the_system(
     asyncio.run(story())
 
 
+def test_a_script_runs_what_its_first_line_names_only_if_that_is_declared_too() -> None:
+    async def story() -> None:
+        cell = Cell()
+        await cell.open()
+        for interpreter, is_allowed in (
+            ("/usr/bin/bash", True),
+            ("/usr/bin/env", True),
+            ("/usr/bin/curl", False),
+            ("/work/evil", True),  # declared as /work/*
+            ("/tmp/evil", False),  # noqa: S108 (a path that an agent made up)
+        ):
+            found = cell.begin("/work/run.sh", interpreter=interpreter)
+            assert isinstance(found, ExecTicket) is is_allowed, interpreter
+
+    asyncio.run(story())
+
+
+def test_a_program_is_known_by_the_name_of_the_systems_link_to_it() -> None:
+    async def story() -> None:
+        cell = Cell(house("python3"))
+        await cell.open()
+        ticket = await cell.go("/usr/bin/python3.11", given="/usr/bin/python3")
+        assert ticket.intent.resource == "python3"
+        assert cell.refused("/usr/bin/python3.11", given="/work/python3").code
+
+    asyncio.run(story())
+
+
 def test_where_nothing_is_declared_only_the_operators_command_runs() -> None:
     async def story() -> None:
         cell = Cell(house("none-such"))

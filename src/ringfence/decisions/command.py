@@ -21,20 +21,34 @@ ENV: Final = ("/usr/bin/env", "/bin/env")
 """What first lines of scripts name to find their interpreter (`#!/usr/bin/env node`)."""
 
 
-def names_of(path: str, writable: Sequence[str] = (), *, is_told: bool = False) -> tuple[str, ...]:
+def names_of(
+    path: str, writable: Sequence[str] = (), *, given: str = "", is_told: bool = False
+) -> tuple[str, ...]:
     """The names by which scopes and policies may know a program; the usual one first.
 
     `path` is the file itself, absolute, with every link resolved; what could not be resolved is
-    known as it was asked for, and so by no name of the system. `writable` are folders where the
-    agent may write. Where the agent itself is all that tells (`is_told`), a name is taken for one
-    of the system.
+    known as it was asked for, and so by no name of the system. `given` is the path that led there:
+    where it is of the system too, its name counts (`python3` is a link to `python3.11`). `writable`
+    are folders where the agent may write. Where the agent itself is all that tells (`is_told`), a
+    name is taken for one of the system.
     """
     if not path.startswith("/"):
         return (path,) if is_told and "/" not in path else (f"./{path}",)
+    if not _is_of_system(path, writable):
+        return (path,)
+    paths = [path]
+    if given != path and _is_of_system(given, writable):
+        paths.insert(0, given)
+    return (*dict.fromkeys(_base(each) for each in paths), *paths)
+
+
+def _is_of_system(path: str, writable: Sequence[str]) -> bool:
     is_made = any(path.startswith(f"{folder.rstrip('/')}/") for folder in writable)
-    if path.startswith(SYSTEM) and not is_made and not _climbs(path):
-        return (path.rpartition("/")[2], path)
-    return (path,)
+    return path.startswith(SYSTEM) and not is_made and not _climbs(path)
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def in_scope(agent: Agent, names: Sequence[str], bounds: Sequence[Patterns]) -> str | Reason:
@@ -49,12 +63,13 @@ def in_scope(agent: Agent, names: Sequence[str], bounds: Sequence[Patterns]) -> 
     return reason.out_of_scope(agent, "command", names[0], agent.scope.commands)
 
 
-def is_operators(path: str, exe: str) -> bool:
-    """Whether a process that runs `exe` and was the operator's choice still is it as `path`.
+def looks_up(exe: str) -> bool:
+    """Whether a program does nothing but look up another one that it was told to run.
 
-    `env` only looks up what it was told to run, in the command or in a script's first line.
+    So does `env`, in the operator's command or in the first line of a script; what it finds is
+    asked about by itself.
     """
-    return exe in ENV and bool(path)
+    return exe in ENV
 
 
 def signal_name(number: int) -> str:

@@ -66,6 +66,8 @@ class ExecAsked(msgspec.Struct, frozen=True, kw_only=True, tag="exec_asked"):
     """There were more, or longer, arguments than are told."""
     program: str = ""
     """The file itself, every link resolved, as the sandbox sees it; empty if nobody can tell."""
+    interpreter: str = ""
+    """What the first line of a script names, if the script is not one of the system's."""
 
 
 class ExecAnswer(msgspec.Struct, frozen=True, kw_only=True, tag="exec_answer"):

@@ -34,11 +34,11 @@ class Shell:
         """How many commands run."""
         return len(self._running)
 
-    def is_operators(self, pid: int, path: str, exe: str, *, is_command: bool) -> bool:
+    def is_operators(self, pid: int, exe: str, *, is_command: bool) -> bool:
         """Whether a command is the operator's choice: what the sandbox was started for."""
         if is_command:
             self._operators = pid
-        elif pid == self._operators and not command.is_operators(path, exe):
+        elif pid == self._operators and not command.looks_up(exe):
             self._operators = None
         return pid == self._operators
 

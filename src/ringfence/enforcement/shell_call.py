@@ -11,7 +11,7 @@ from ringfence.decisions import command
 from ringfence.decisions.budget import Reservation
 from ringfence.decisions.policy.refusal import refusal_of
 from ringfence.domain.action import ActionKind
-from ringfence.domain.agent import StoreFailure
+from ringfence.domain.agent import Agent, StoreFailure
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent, Status
 from ringfence.domain.money import ZERO
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question
@@ -53,6 +53,10 @@ class ExecKnock(HeldKnock, frozen=True, kw_only=True):
 
     path: str
     arguments: bytes
+    given: str = ""
+    """The path that led to the file."""
+    interpreter: str = ""
+    """What the first line of a script names, where the agent may have written it."""
     sandbox: str = ""
     """Empty for a command that passes no door: then the agent itself must obey."""
     process: int = 0
@@ -156,11 +160,14 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
         """By which name the command is known, and what the policies say; or why it may not be."""
         shell, names = self._shells.get(knock.sandbox), self._names(knock)
         if shell is not None and shell.is_operators(
-            knock.process, knock.path, knock.exe, is_command=knock.is_command
+            knock.process, knock.exe, is_command=knock.is_command
         ):
             return names[0], _OPERATORS
         agent = knock.caller.runtime.agent
         name = command.in_scope(agent, names, live.commands)
+        if not isinstance(name, Reason) and knock.interpreter:
+            found = self._interpreter(knock, live, agent)
+            name = found if isinstance(found, Reason) else name
         if isinstance(name, Reason):
             return name
         question = question_of(
@@ -187,7 +194,17 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
     def _names(self, knock: ExecKnock) -> tuple[str, ...]:
         shell = self._shells.get(knock.sandbox)
         writable = () if shell is None else shell.writable
-        return command.names_of(knock.path, writable, is_told=not knock.sandbox)
+        told = not knock.sandbox
+        return command.names_of(knock.path, writable, given=knock.given, is_told=told)
+
+    def _interpreter(self, knock: ExecKnock, live: LiveInvocation, agent: Agent) -> str | Reason:
+        """A script runs what its first line names, unless that only looks up something else."""
+        if command.looks_up(knock.interpreter):
+            return knock.interpreter
+        shell = self._shells.get(knock.sandbox)
+        writable = () if shell is None else shell.writable
+        names = command.names_of(knock.interpreter, writable)
+        return command.in_scope(agent, names, live.commands)
 
     def _reads(self, question: Question) -> bool:
         found = self._policies.of(question.organisation)

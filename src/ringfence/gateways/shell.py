@@ -116,7 +116,7 @@ class ShellDoor:
             return
         names = command.names_of(differs.exe, shell.writable)
         name = command.in_scope(ticket.caller.runtime.agent, names, ticket.live.commands)
-        is_ended = not isinstance(name, str)
+        is_ended = not isinstance(name, str) and not command.looks_up(differs.exe)
         detail = {
             "action": ticket.action,
             "command": ticket.intent.resource,
@@ -259,6 +259,8 @@ def _knock(box: LiveSandbox, asked: ExecAsked) -> ExecKnock:
         client=_CLIENT,
         path=path,
         arguments=arguments_of(path, asked.argv, asked.directory),
+        given=asked.path,
+        interpreter=asked.interpreter,
         sandbox=box.id,
         process=asked.pid,
         parent=asked.parent,
