@@ -129,10 +129,22 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     """Read like `members_within`, as a mapping from name to where the value stands."""
     whole = start == 0 and end == len(body)
     values = _raw_members(body if whole else body[start:end])
-    shortest = 1 + sum(map(len, values)) + sum(map(len, values.values())) + _AROUND * len(values)
-    if shortest == end - start:
+    if _shortest(values) == end - start:
         return _placed(values, start + 1)
     return _sought(body, start, values)
+
+
+def values_of(body: bytes) -> dict[str, msgspec.Raw]:
+    """Read one object of a body that `check_text` has passed: its raw values by name."""
+    values = _raw_members(body)
+    if _shortest(values) != len(body):
+        _sought(body, 0, values)
+    return values
+
+
+def _shortest(values: Mapping[str, bytes]) -> int:
+    """How many bytes an object of these members has at the least; but for names like `é`."""
+    return 1 + sum(map(len, values)) + sum(map(len, values.values())) + _AROUND * len(values)
 
 
 def _sought(body: bytes, start: int, values: Mapping[str, bytes]) -> dict[str, Span]:
@@ -180,6 +192,11 @@ def _placed(values: Mapping[str, bytes], at: int) -> dict[str, Span]:
         found[name] = (at, stop)
         at = stop + 1
     return found
+
+
+def items_of(body: bytes) -> list[msgspec.Raw]:
+    """Read one array of a body that `check_text` has passed: its raw elements."""
+    return _decode(_RAW_ARRAY, body, "an array")
 
 
 def elements(body: bytes, start: int, end: int, most: int = MAX_ELEMENTS) -> list[Span]:

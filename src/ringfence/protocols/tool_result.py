@@ -87,14 +87,12 @@ def read(raw: bytes, *, is_judged: bool = False) -> ToolResult | None:
 
 def _refuse_doubles(raw: bytes) -> None:
     """Raises PeerError if a member of the result, or of a part of its content, is there twice."""
-    span = strict_json.spans_within(raw, 0, len(raw)).get("content")
-    if span is None or raw[span[0]] != _LIST:
-        return
-    for start, end in strict_json.elements(raw, *span):
-        strict_json.spans_within(raw, start, end)
+    content = bytes(strict_json.values_of(raw).get("content", b""))
+    if content[:1] == b"[":
+        for item in strict_json.items_of(content):
+            strict_json.values_of(bytes(item))
 
 
-_LIST = ord("[")
 _NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 
 
