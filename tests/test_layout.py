@@ -18,6 +18,7 @@ WITHOUT_TEST = {
     "domain/approval": "words",
     "domain/caller": "words",
     "domain/credential": "words",
+    "domain/errand": "words",
     "domain/error": "words",
     "domain/event": "words",
     "domain/exchange": "words",

@@ -21,6 +21,7 @@ from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.approval import Approval
 from ringfence.domain.budget import Budget, Per, Unit
 from ringfence.domain.credential import AgentCredential, ApiKey
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import AnyEvent
 from ringfence.domain.exchange import Message, Part, Reading
@@ -81,6 +82,8 @@ class RecordingWorkers:
     standings: dict[str, Sequence[UpstreamStanding]] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
     running: list[Sandbox] = field(default_factory=list)
+    outcomes: dict[str, ErrandOutcome] = field(default_factory=dict)
+    """What becomes of errands, by what they undo."""
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:
         self.told.append(("credentials", tuple(credentials)))
@@ -97,6 +100,13 @@ class RecordingWorkers:
 
     async def status(self) -> Sequence[WorkerStatus]:
         return [WorkerStatus(pid=7, epoch=1, open_invocations=2, connections=3)]
+
+    async def carry_out(self, errand: Errand) -> ErrandOutcome:
+        self.told.append(("errand", errand))
+        outcome = self.outcomes.get(errand.about)
+        if outcome is None:
+            raise UnavailableError("link_closed", "the worker has gone")
+        return outcome
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         return self.standings.get(organisation, ())

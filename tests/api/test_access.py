@@ -60,6 +60,7 @@ ROLES = {
     "GET /traces/{id}": VIEW,
     "GET /traces/{id}/reliability": VIEW,
     "GET /traces/{id}/undo": VIEW,
+    "POST /traces/{id}/undo": BUILD,
     "GET /audit/events": VIEW,
     "GET /audit/export": EXPORT,
     "GET /audit/proof": EXPORT,

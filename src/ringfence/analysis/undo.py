@@ -1,6 +1,6 @@
 """What of a trace can be undone, in reverse order, and what cannot."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -35,14 +35,23 @@ class Undo(msgspec.Struct, kw_only=True):
     why: str = ""
 
 
-def undo(steps: Sequence[Step], servers: Mapping[str, ToolServer], bodies: Bodies) -> list[Undo]:
-    """What undoes these steps, the last first; steps that only read are not among them."""
+def undo(
+    steps: Sequence[Step],
+    servers: Mapping[str, ToolServer],
+    bodies: Bodies,
+    undone: Collection[str] = (),
+) -> list[Undo]:
+    """What undoes these steps, the last first; steps that only read are not among them.
+
+    `undone` are actions that were undone from outside of the trace.
+    """
     changed = [step for step in steps if _has_changed(step)]
     done = [(step.resource, (bodies(step.action)[0] or b"")) for step in changed]
     found: list[Undo] = []
     for at in range(len(changed) - 1, -1, -1):
         each = _undo(changed[at], servers, bodies)
-        if each.tool and (each.tool, each.arguments.encode()) in done[at + 1 :]:
+        is_repeated = (each.tool, each.arguments.encode()) in done[at + 1 :]
+        if each.tool and (is_repeated or each.action in undone):
             each.why, each.tool = "it was undone already", ""
         found.append(each)
     return found

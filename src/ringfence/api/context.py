@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ringfence.api.scan import Scans
+from ringfence.api.undoing import Undoings
 from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.sandbox import Sandbox
@@ -70,6 +72,9 @@ class Workers(Protocol):
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How each worker is. Empty when no data plane is running."""
+
+    async def carry_out(self, errand: Errand) -> ErrandOutcome:
+        """Make a call that a person asks for, at one of them; returns when it has ended."""
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How the upstreams of an organisation stand: those that fail, are paced or paused."""
@@ -169,6 +174,7 @@ class ControlContext:
     policy_trouble: Callable[[Organisation], str] = lambda _: ""
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: Scans = field(default_factory=Scans)
+    undoings: Undoings = field(default_factory=Undoings)
     figures: dict[str, tuple[int, list[Any], int]] = field(default_factory=dict)
     """Of budgets, by organisation: when they were read, and what is shown of them."""
 

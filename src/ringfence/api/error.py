@@ -40,6 +40,8 @@ STATUSES = {
     "approval_own": HTTPStatus.FORBIDDEN,
     "approval_again": HTTPStatus.CONFLICT,
     "approval_changed": HTTPStatus.CONFLICT,
+    "undo_running": HTTPStatus.CONFLICT,
+    "undo_impossible": HTTPStatus.CONFLICT,
     "approval_nameless": HTTPStatus.FORBIDDEN,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "agent_state": HTTPStatus.CONFLICT,

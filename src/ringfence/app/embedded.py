@@ -19,6 +19,7 @@ from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.sandbox import Sandbox
@@ -167,6 +168,10 @@ class Embedded:
         if self._port is not None:
             self._worker.connections = self._port.connections
         return await self._worker.status()
+
+    async def carry_out(self, errand: Errand) -> ErrandOutcome:
+        """Make a call that a person asks for."""
+        return await self._worker.carry_out(errand)
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand."""

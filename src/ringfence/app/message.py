@@ -16,6 +16,7 @@ from ringfence.decisions.retry import Retried
 from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.lease import Recall, Report, Take, Taken
 from ringfence.domain.model import UpstreamKey, UpstreamStanding
 from ringfence.domain.organisation import Configuration
@@ -269,6 +270,18 @@ class SandboxTaken(msgspec.Struct, frozen=True, tag="sandbox_taken"):
     is_taken: bool
 
 
+class CarryOut(msgspec.Struct, frozen=True, tag="carry_out"):
+    """Make a call that a person asks for; answered by `Carried` when it has ended."""
+
+    errand: Errand
+
+
+class Carried(msgspec.Struct, frozen=True, tag="carried"):
+    """The answer to `CarryOut`."""
+
+    outcome: ErrandOutcome
+
+
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """Accept no more, let running answers end for so long, write everything, and end."""
 
@@ -347,6 +360,8 @@ Message = (
     | SandboxList
     | EndSandbox
     | SandboxTaken
+    | CarryOut
+    | Carried
     | Drain
     | Hurry
     | PlaneTrouble

@@ -299,8 +299,10 @@ class Plane:
     async def _listen(self) -> None:
         settings, place = self._settings, Place.of(self._settings)
         tls = tls_of(place)
+        context = self._context()
+        self._close.push_async_callback(context.undoings.stop)
         control = ControlServer(
-            create_app(self._context()),
+            create_app(context),
             Endpoint(
                 host=settings.console_host,
                 port=settings.console_port,

@@ -23,6 +23,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
@@ -78,6 +79,11 @@ class _NoWorkers:
     async def status(self) -> Sequence[WorkerStatus]:
         """No worker is running."""
         return ()
+
+    async def carry_out(self, errand: Errand) -> ErrandOutcome:
+        """Nobody is there who could."""
+        del errand
+        raise UnavailableError("plane_stopped", "the plane is not running")
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """Nothing is called."""

@@ -14,6 +14,8 @@ from ringfence.api.context import WorkerStatus
 from ringfence.app.data_port import reserve
 from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.message import (
+    Carried,
+    CarryOut,
     CatchUp,
     Change,
     Configure,
@@ -45,6 +47,7 @@ from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.domain.model import UpstreamStanding
@@ -302,6 +305,16 @@ class Supervisor:
         answers = await self._ask_all(lambda: Watched(organisation=organisation))
         parts = [each.upstreams for each in answers if isinstance(each, Standings)]
         return joined([*parts, self._known().queueing.standing(organisation)])
+
+    async def carry_out(self, errand: Errand) -> ErrandOutcome:
+        """Make a call that a person asks for, at the first worker that serves."""
+        worker = next((each for each in self._told_workers() if each.is_serving), None)
+        if worker is None:
+            raise UnavailableError("worker_starting", "no worker serves yet")
+        answer = await worker.ask(CarryOut(errand))
+        if not isinstance(answer, Carried):
+            raise unexpected(answer)
+        return answer.outcome
 
     async def metrics(self) -> Measured:
         """What all workers have counted, and what they were lent."""

@@ -17,6 +17,7 @@ from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.sandbox import Sandbox
@@ -57,6 +58,7 @@ from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
 from ringfence.gateways.model.door import ModelDoor
 from ringfence.gateways.model.reading import Codecs
+from ringfence.gateways.tool.errand import Errands
 from ringfence.gateways.tool.neighbour import ALONE, Neighbours
 from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.count_tokens import CountTokensCodec
@@ -439,6 +441,10 @@ class Worker:
                 cpu_us=cpu_us(),
             )
         ]
+
+    async def carry_out(self, errand: Errand) -> ErrandOutcome:
+        """Make a call that a person asks for, through everything that governs calls."""
+        return await Errands(self.tooling.door, self.directory, self.tools).carry_out(errand)
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand with this worker."""

@@ -17,6 +17,8 @@ from ringfence.app.interpreter import cpu_us, freeze, memory_bytes, prefer_loop
 from ringfence.app.message import (
     VERSION,
     ActionTaken,
+    Carried,
+    CarryOut,
     CatchUp,
     Change,
     Configure,
@@ -49,6 +51,7 @@ from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
 from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.retry import Retried
+from ringfence.domain.errand import Errand
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Recall, Report
 from ringfence.domain.pacing import Entered, Paused
@@ -167,7 +170,7 @@ class WorkerProcess:
                 return ActionTaken(self._serving_now().worker.actions.take(reported))
             case OpenSandbox() | ListSandboxes() | EndSandbox():
                 return self._serving_now().of_sandboxes(message)
-            case Recall() | CatchUp() | Measure() | Watched():
+            case Recall() | CatchUp() | Measure() | Watched() | CarryOut():
                 return self._serving_now().asked(message)
             case Drain(grace_s):
                 return asyncio.shield(self.end(grace_s, is_alone=False))
@@ -400,8 +403,12 @@ class _Serving:
         for retried in learned.retried:
             self.worker.hear_retried(retried)
 
-    def asked(self, message: Recall | CatchUp | Measure | Watched) -> Message | Awaitable[Message]:
+    def asked(
+        self, message: Recall | CatchUp | Measure | Watched | CarryOut
+    ) -> Message | Awaitable[Message]:
         match message:
+            case CarryOut(errand):
+                return self.carried(errand)
             case Recall():
                 return self.recalled(message)
             case CatchUp(with_bodies):
@@ -423,6 +430,9 @@ class _Serving:
                 return SandboxTaken(await self.worker.end_sandbox(organisation, sandbox, words))
             case _ as never:
                 assert_never(never)
+
+    async def carried(self, errand: Errand) -> Message:
+        return Carried(await self.worker.carry_out(errand))
 
     async def catch_up(self, *, with_bodies: bool) -> Message:
         with contextlib.suppress(UnavailableError, TimeoutError):

@@ -73,6 +73,8 @@ class ToolKnock(HeldKnock, frozen=True, kw_only=True):
     """The model's id of this call, if the client tells it: joins it to the model call."""
     about: str = ""
     """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
+    because: str = ""
+    """Why a person must approve it whatever the policies say; empty if they decide."""
 
 
 class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +154,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         if not isinstance(reserved, Reservation):
             return reserved
         try:
-            if knock.consumed or not (quote.asks or _doubts(live, quote)):
+            if knock.consumed or not (quote.asks or knock.because or _doubts(live, quote)):
                 ticket = self._ticket(knock, live, quote, reserved, now_us)
                 if quote.unusable:
                     self._unchecked(knock.key, live, quote.unusable)
@@ -310,7 +312,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             live,
             _binding(knock, live, quote),
             quote.decision,
-            tuple(live.tree.doubts.values()),
+            (*filter(None, [knock.because]), *live.tree.doubts.values()),
             quorum=1 if is_ours else None,
         )
 

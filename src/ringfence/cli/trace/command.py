@@ -131,16 +131,25 @@ def show(  # noqa: PLR0913 (one for each word of the command line)
 
 @trace.command("undo")
 @click.argument("identifier", metavar="ID")
+@click.option("--apply", "is_applied", is_flag=True, help="Undo it; each call waits for approval.")
+@click.option(
+    "--action", "actions", multiple=True, help="With --apply: only this one; may be repeated."
+)
 @JSON
 @at_organisation
-def undo(place: Place, *, identifier: str, is_json: bool) -> None:
+def undo(
+    place: Place, *, identifier: str, is_applied: bool, actions: tuple[str, ...], is_json: bool
+) -> None:
     """Propose how to undo a trace, or one action: the last first, and what cannot be undone.
 
-    Nothing is done by this. Each call that it proposes is made like any other: policies decide
-    about it, and where they ask, a person.
+    Without --apply nothing is done. With it the calls are made one after the other, like any of
+    the agent's: policies decide, and each waits until somebody approves it (`ringfence approval`).
     """
+    if actions and not is_applied:
+        raise UsageError("undo_action", "`--action` needs `--apply`")
+    path = f"/traces/{segment(identifier)}/undo"
     with connect(place) as plane:
-        answer = plane.get(f"/traces/{segment(identifier)}/undo")
+        answer = plane.post(path, {"actions": actions}) if is_applied else plane.get(path)
     if is_json:
         say_json(msgspec.Raw(answer))
         return
@@ -149,6 +158,8 @@ def undo(place: Place, *, identifier: str, is_json: bool) -> None:
         hint("nothing that it did changed anything")
         return
     say(undo_lines(found, Style.of(sys.stdout)))
+    if is_applied:
+        hint("each waits for approval, one after the other: `ringfence approval list`")
 
 
 class _Plan(msgspec.Struct):

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
+from ringfence.domain.errand import Errand
 from ringfence.domain.error import PeerError
 from ringfence.domain.tool import ToolServer
 from ringfence.domain.verdict import Code, Reason, Throttle
@@ -141,8 +142,15 @@ class ToolDoor:
         """Whether a path belongs to this door."""
         return path == PATH or path.startswith(PATH + b"/")
 
-    def handle(self, caller: Caller, request: Request, response: Response, head: Head) -> Going:
-        """Begin to answer one request of a caller who is known."""
+    def handle(
+        self,
+        caller: Caller,
+        request: Request,
+        response: Response,
+        head: Head,
+        errand: Errand | None = None,
+    ) -> Going:
+        """Begin to answer one request of a caller who is known; an `errand` is the plane's own."""
         if is_foreign(request.header(b"origin")):
             response.send(403, [JSON], errors.document(b"", errors.REFUSED, _FOREIGN))
             return None
@@ -155,7 +163,7 @@ class ToolDoor:
         owner = self._forwarder.neighbours.owner_of(named)
         if self._forwarder.is_foreign(owner, request):
             return self._hand_over_session(owner, request, response)
-        return self._routed(caller, request, response, head, server, view)
+        return self._routed(caller, request, response, head, server, view, errand)
 
     async def _hand_over_session(self, owner: int, request: Request, response: Response) -> None:
         """Let the worker answer whose session it is."""
@@ -172,9 +180,10 @@ class ToolDoor:
         head: Head,
         server: str,
         view: Sequence[ToolServer],
+        errand: Errand | None,
     ) -> Going:
         if request.method == b"POST":
-            return self._post(caller, request, response, head, server, view)
+            return self._post(caller, request, response, head, server, view, errand)
         if request.method == b"GET":
             return self._legacy.listen(caller, request, response, server)
         if request.method == b"DELETE":
@@ -218,6 +227,7 @@ class ToolDoor:
         head: Head,
         server: str,
         view: Sequence[ToolServer],
+        errand: Errand | None,
     ) -> Going:
         hold = self._allowance.enter(caller)
         if isinstance(hold, Throttle):
@@ -231,6 +241,7 @@ class ToolDoor:
             server=server,
             view=view,
             hold=hold,
+            errand=errand,
         )
         going: Going = None
         try:

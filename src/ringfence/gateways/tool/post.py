@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ringfence.domain.errand import Errand
 from ringfence.domain.tool import ToolKey, ToolServer
 from ringfence.enforcement.allowance import Hold
 from ringfence.enforcement.directory import Caller
@@ -28,6 +29,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     view: Sequence[ToolServer]
     hold: Hold
+    errand: Errand | None = None
 
     @property
     def stated(self) -> heads.Stated:
@@ -68,6 +70,8 @@ def knock_of(post: Post, ask: Ask, key: ToolKey) -> ToolKnock:
         hints=(*post.head.hints, *asked.hints),
         call_id=asked.call_id,
         client=post.head.client,
+        about="" if post.errand is None else post.errand.about,
+        because="" if post.errand is None else post.errand.because,
     )
 
 
