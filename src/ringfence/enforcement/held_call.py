@@ -57,7 +57,8 @@ class HeldCalls(Generic[HK, T]):
         """The same for a call that is held already."""
         path = self._path
         try:
-            approval = await self._answered(approval, wait_s)
+            with held.live.waited_for():
+                approval = await self._answered(approval, wait_s)
         except UnavailableError as error:
             return path.turn_away(knock, Deny(reason=unheld(error)), held.live)
         if approval.state is ApprovalState.PENDING or is_gone():
@@ -82,7 +83,7 @@ class HeldCalls(Generic[HK, T]):
         self, knock: HK, held: Holdable, approval: Approval, is_gone: Callable[[], bool]
     ) -> T | RefusedAction:
         """Decide everything anew, and use the approval up; whatever it says is obeyed."""
-        knock = msgspec.structs.replace(knock, approval=approval.id)
+        knock = msgspec.structs.replace(knock, approval=approval.id, within=held.live.id)
         begun = await self._path.begun(knock, is_gone)
         if isinstance(begun, Holdable):  # what was approved asks for more by now
             return self._path.turn_away(knock, rule.unusable(approval), held.live)

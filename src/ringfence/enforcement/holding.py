@@ -16,7 +16,7 @@ from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.action_path import ActionPath, Knock, PathParts
 from ringfence.enforcement.approval import Approvals, Asking
 from ringfence.enforcement.lack import Lack, Lacking
-from ringfence.enforcement.live import LiveInvocation
+from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.policy import facts_of
 from ringfence.enforcement.record import heading
 from ringfence.enforcement.refusal import RefusedAction
@@ -35,6 +35,8 @@ class HeldKnock(Knock, frozen=True, kw_only=True):
     """That approval; likewise."""
     answer: str = ""
     """What the person said who approved it; likewise."""
+    within: str = ""
+    """The invocation in which it was held, if it goes on from there."""
 
 
 class Holdable(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,16 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
         """Without `approvals` nobody can be asked, which denies."""
         super().__init__(parts)
         self._approvals = approvals
+
+    def joined(self, knock: HK, now_us: int) -> LiveInvocation | Refusable | Lacking:
+        """The invocation that a call belongs to.
+
+        One that goes on after it was held belongs where it was held, however long that took: what
+        groups calls by time would put it elsewhere, and an approval holds for one run alone.
+        """
+        if knock.within:
+            return self._invocations.rejoin(knock.caller, knock.within, now_us)
+        return self._invocations.join_tool(knock.caller, knock.hints, now_us)
 
     async def hold(self, knock: HK, held: Holdable) -> Approval | RefusedAction:
         """Hold a call for a person; it is on record before this returns."""

@@ -100,6 +100,15 @@ class Invocations:
         """The same for a call that shows no conversation."""
         return self.join_by(caller, clues_of(caller, hints, is_tool=True), now_us)
 
+    def rejoin(self, caller: Caller, invocation: str, now_us: int) -> LiveInvocation | Refusable:
+        """An invocation in which a call of this caller was held, if it is open still."""
+        live = self.find(invocation)
+        if live is None:
+            closed = reason.invocation_closed(caller.runtime.agent, invocation)
+            return Refusable(verdict=Stop(reason=closed))
+        self.touch(live, now_us)
+        return self._entered(live, now_us)
+
     def join_by(
         self, caller: Caller, clues: Clues, now_us: int
     ) -> LiveInvocation | Refusable | Lacking:
@@ -227,10 +236,10 @@ class Invocations:
     def expire(self, now_us: int) -> None:
         """Close what was left idle or has passed its deadline; call every few seconds.
 
-        What has a call running is not idle.
+        What has a call running, or one that waits for a person, is not idle.
         """
         for live in self._open.values():
-            if live.running:
+            if live.running or live.waiting:
                 self.touch(live, now_us)
         for invocation in self._groups.expire(now_us):
             idle = self._open.get(invocation)

@@ -186,7 +186,7 @@ class InvocationView(Invocations):
     def expire(self, now_us: int) -> None:
         """Tell the registry what was not idle; it decides what is."""
         for live in self._open.values():
-            if live.running:
+            if live.running or live.waiting:
                 self._touched[live.root] = now_us
         if self._touched:
             self._tell(Heard(touched=tuple(self._touched.items())))

@@ -1,6 +1,8 @@
 """One open invocation as it runs: its counts, its accounts and whether it must end."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, final
 
@@ -105,6 +107,7 @@ class LiveInvocation:
         "tool_calls",
         "tools",
         "tree",
+        "waiting",
     )
 
     def __init__(  # noqa: PLR0913 (what an invocation is opened with)
@@ -123,6 +126,8 @@ class LiveInvocation:
         """Open; the tree is the parent's. `proof` is the id of a user token that it lives by."""
         self.identity = identity
         self.runtime = runtime
+        self.waiting = 0
+        """How many of its calls wait for people, with a client that waits for them."""
         self.parent = parent
         self.tree: TreeCounts = parent.tree if parent is not None else TreeCounts()
         self.children: list[LiveInvocation] = []
@@ -160,6 +165,15 @@ class LiveInvocation:
             return self.parent.chain
         principal = self.runtime.principal
         return () if principal is None else (principal.id,)
+
+    @contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """A client waits until a person has answered: meanwhile it is not idle."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
 
     @property
     def id(self) -> str:

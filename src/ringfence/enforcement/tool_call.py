@@ -121,7 +121,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         not_active = state_reason(caller.runtime)
         if not_active is not None:
             return self.turn_away(knock, Deny(reason=not_active), None)
-        live = self._invocations.join_tool(caller, knock.hints, now_us)
+        live = self.joined(knock, now_us)
         if isinstance(live, Refusable):
             return self.turn_away(knock, live.verdict, live.live)
         return live if isinstance(live, Lacking) else self._decide(knock, live, now_us)

@@ -119,7 +119,8 @@ class HeldClients:
                 question = message.request(b"0", elicitation.METHOD, params)
                 posed = ask.session.pose(question, _nothing)
                 outlet.say(posed)
-            return await self._waited(self._approvals, client, knock, held, found)
+            with held.live.waited_for():
+                return await self._waited(self._approvals, client, knock, held, found)
         finally:
             client.end()
             _take_back(client, posed)
