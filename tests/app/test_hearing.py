@@ -12,9 +12,12 @@ from tests.postgresql.server import execute
 
 from ringfence.app import hearing
 from ringfence.app.plane import Plane
+from ringfence.app.shared_across import SharedAcross
 from ringfence.app.storage import storage_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
+from ringfence.domain.error import UsageError
 from ringfence.domain.money import Money
+from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.postgresql import plane as membership
 from ringfence.stores.state.grant import Grant
 from ringfence.testing.model.script import parse
@@ -135,6 +138,46 @@ def test_a_member_that_died_is_recovered_by_another_and_one_that_lives_is_not(
                 assert await asyncio.to_thread(execute, postgresql_url, members) == [(2,)]
                 for each in (installed, other):
                     assert (await each.ask()).status == 200
+
+    asyncio.run(story())
+
+
+@pytest.mark.usefixtures("hurried")
+def test_nobody_writes_a_log_again_before_what_it_charged_was_counted(
+    installed: Installation, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its next life is lent something that the proof then frees for others."""
+    dead = "INSERT INTO shared_planes VALUES ('log_dead', '{log_dead_1}', 1, 'c', now(), 0)"
+    seen: dict[str, str] = {}
+    prove_log = SharedAcross.prove_log
+
+    async def watched(across: SharedAcross, log: str, charged: Totals, **more: bool) -> None:
+        if log.startswith("log_dead"):
+            seen[log] = await asyncio.to_thread(taking, log)
+        await prove_log(across, log, charged, **more)
+
+    def taking(log: str) -> str:
+        logs = storage_of(installed.settings).logs()
+        try:
+            logs.take(log).release()
+        except UsageError as error:
+            return error.code
+        finally:
+            logs.close()
+        return "taken"
+
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            installed.configure(there.url, usd="0.001", input_usd="0")
+            installed.give_token()
+            monkeypatch.setattr(SharedAcross, "prove_log", watched)
+            async with plane(installed):
+                await asyncio.to_thread(execute, postgresql_url, dead)
+                async with asyncio.timeout(15):
+                    while len(seen) < 2:  # noqa: ASYNC110 (it tells nobody)
+                        await asyncio.sleep(0.1)
+            assert seen == {"log_dead": "log_in_use", "log_dead_1": "log_in_use"}
+            assert [await asyncio.to_thread(taking, log) for log in seen] == ["taken"] * 2
 
     asyncio.run(story())
 

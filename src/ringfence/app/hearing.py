@@ -12,7 +12,7 @@ from ringfence.app.recovery import first_limits
 from ringfence.app.shared_across import SharedAcross
 from ringfence.app.sharing import Sharing
 from ringfence.app.storage import Storage
-from ringfence.app.stores import charged_by, recover_log
+from ringfence.app.stores import charged_by, made_whole
 from ringfence.app.supervisor import Supervisor
 from ringfence.domain.agent import AgentState, StoreFailure
 from ringfence.domain.credential import AgentCredential
@@ -193,11 +193,7 @@ class Hearing:
         Raises UsageError `log_in_use` while one of its processes lives.
         """
         for log in (member.plane, *member.logs):
-            unknown = await asyncio.to_thread(
-                recover_log, self._storage, log, self._keys, self._clock.now_us()
-            )
-            await self._across.prove_log(log, await asyncio.to_thread(self._charged, log))
-            for action in unknown:
+            for action in await self._proven(log):
                 _LOG.warning(
                     "an action of another plane has no known outcome", extra={"act": action}
                 )
@@ -205,11 +201,23 @@ class Hearing:
         _LOG.warning("plane %s has died and was recovered", member.plane)
 
     async def _make_whole(self, log: str) -> None:
-        now_us = self._clock.now_us()
-        unknown = await asyncio.to_thread(recover_log, self._storage, log, self._keys, now_us)
-        await self._across.prove_log(log, await asyncio.to_thread(self._charged, log))
-        for action in unknown:
+        for action in await self._proven(log):
             _LOG.warning("an action has no known outcome", extra={"act": action})
+
+    async def _proven(self, log: str) -> list[str]:
+        """Make a log whole and count what it proves, before anybody can write it again.
+
+        Gives the actions whose outcome is unknown. Raises as `made_whole`.
+        """
+        loop = asyncio.get_running_loop()
+
+        def work() -> list[str]:
+            with made_whole(self._storage, log, self._keys, self._clock.now_us()) as found:
+                proving = self._across.prove_log(log, found.charged)
+                asyncio.run_coroutine_threadsafe(proving, loop).result()
+                return found.unknown
+
+        return await asyncio.to_thread(work)
 
     def _charged(self, log: str) -> Totals:
         return charged_by(self._storage, log, self._clock.now_us())

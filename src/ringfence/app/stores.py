@@ -1,7 +1,9 @@
 """Everything a plane keeps, opened in the right order and closed in the reverse one."""
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ringfence.app.storage import Storage
 from ringfence.domain.error import UnavailableError, UsageError
@@ -97,11 +99,20 @@ def attest_others(own: str, storage: Storage, keys: SigningKeys, now_us: int) ->
         logs.close()
 
 
-def recover_log(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -> list[str]:
+class Whole(NamedTuple):
+    """A log that was made whole: actions whose outcome is unknown, and all that it has charged."""
+
+    unknown: list[str]
+    charged: Totals
+
+
+@contextmanager
+def made_whole(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -> Iterator[Whole]:
     """Make one log whole whose writer has died, and vouch for it.
 
-    Gives the actions whose outcome is unknown. Raises UsageError `log_in_use` while its writer
-    lives, `store_damaged`, UnavailableError.
+    INVARIANT: nobody writes it before this ends. What it had been lent is freed meanwhile, and a
+    next life of its writer may be lent something as soon as it can write.
+    Raises UsageError `log_in_use` while its writer lives, `store_damaged`, UnavailableError.
     """
     logs = storage.logs()
     try:
@@ -110,11 +121,11 @@ def recover_log(storage: Storage, log_id: str, keys: SigningKeys, now_us: int) -
             unknown = complete(held, logs, now_us, storage.journal(log_id))
             if storage.owns(log_id):  # its own plane's folder vouches for any other
                 attest(log_id, storage.logs, keys, now_us)
+            yield Whole(unknown, charged_by(storage, log_id, now_us))
         finally:
             held.release()
     finally:
         logs.close()
-    return unknown
 
 
 def charged_by(storage: Storage, log_id: str, now_us: int) -> Totals:

@@ -41,7 +41,7 @@ from ringfence.app.shared_across import SharedAcross
 from ringfence.app.sharing import Sharing
 from ringfence.app.slot import Slot
 from ringfence.app.storage import storage_at
-from ringfence.app.stores import charged_by, recover_log
+from ringfence.app.stores import charged_by, made_whole
 from ringfence.config.settings import SQLITE
 from ringfence.decisions.budget import MONEY, Line
 from ringfence.domain.agent import AgentState
@@ -492,8 +492,8 @@ class Supervisor:
     def _recover(self, log: str) -> tuple[list[str], Totals]:
         keys = SigningKeys(self._folder, Path(self._signing_key) if self._signing_key else None)
         storage = storage_at(self._folder, self._database)
-        unknown = recover_log(storage, log, keys, self._clock.now_us())
-        return unknown, charged_by(storage, log, self._clock.now_us())
+        with made_whole(storage, log, keys, self._clock.now_us()) as found:
+            return found.unknown, found.charged
 
     async def _bury(self, slot: Slot, worker: RemoteWorker) -> None:
         """Give every intent of a dead worker its outcome, exactly once, before its log goes on.

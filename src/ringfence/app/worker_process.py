@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ from ringfence.app.worker import Surroundings, Worker
 from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.retry import Retried
 from ringfence.domain.errand import Errand
-from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UsageError
 from ringfence.domain.lease import Recall, Report
 from ringfence.domain.pacing import Entered, Paused
 from ringfence.domain.registry import Ended, Marked, Opened
@@ -64,7 +65,7 @@ from ringfence.enforcement.watch import Noticed
 from ringfence.gateways.tool.neighbour import Neighbours
 from ringfence.stores.body import BodyStore
 from ringfence.stores.checkpoint import SigningKeys
-from ringfence.stores.ledger import LedgerWriter, Recovered
+from ringfence.stores.ledger import HeldLog, LedgerWriter, Logs, Recovered
 from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.secret import EnvironmentSecrets
@@ -83,6 +84,9 @@ _TIDY_S: Final = 2.0
 _ORPHAN_GRACE_S: Final = 1.0
 """How long answers may end after the supervisor has gone: without authority few can."""
 _CATCH_UP_S: Final = 1.0
+_TAKE_US: Final = 5_000_000
+"""How long a log may be held by another plane that makes sure that it is whole."""
+_LOOK_S: Final = 0.1
 _REPORT_EVERY: Final = 4
 """How many pulses pass between two reports of what was spent: one second."""
 
@@ -454,7 +458,7 @@ def _open_stores(start: Start) -> tuple[AttestedLog, BodyStore]:
     storage = storage_at(folder, start.database)
     keys = SigningKeys(folder, Path(start.signing_key) if start.signing_key else None)
     with contextlib.ExitStack() as undo:
-        held = storage.logs().take(start.log)
+        held = _taken(storage.logs(), start.log)
         undo.callback(held.release)
         bodies = BodyStore.open(storage.shelves())
         undo.callback(bodies.close)
@@ -462,6 +466,22 @@ def _open_stores(start: Start) -> tuple[AttestedLog, BodyStore]:
         log = AttestedLog.open(held, storage.logs, keys, SystemClock().now_us)
         undo.pop_all()
     return log, bodies
+
+
+def _taken(logs: Logs, log_id: str) -> HeldLog:
+    """The log, once nobody holds it: another plane may be making sure that it is whole.
+
+    Raises as `Logs.take`.
+    """
+    clock = SystemClock()
+    until_us = clock.monotonic_us() + _TAKE_US
+    while True:
+        try:
+            return logs.take(log_id)
+        except UsageError as error:
+            if error.code != "log_in_use" or clock.monotonic_us() > until_us:
+                raise
+        time.sleep(_LOOK_S)
 
 
 async def _close_stores(ledger: LedgerWriter, bodies: BodyStore) -> None:
