@@ -37,3 +37,10 @@ def test_after_a_reload_the_new_ones_are_looked_for() -> None:
     found.replace(EnvironmentSecrets(frozenset({"ONE"}), {"ONE": new}))
     assert found.finds(new.encode())
     assert not found.finds(KEY.encode())
+
+
+def test_what_is_kept_shows_none_of_them_and_says_how_often_one_was_there() -> None:
+    body, found = scans(ONE=KEY, SHORT="ollama").redacted(f"a {KEY} b ollama {KEY}".encode())
+    assert KEY.encode() not in body
+    assert body.endswith(b"b ollama " + b"*" * len(KEY))
+    assert found == {"ONE": 2}

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 from tests.approvals import desk
 from tests.enforcement.cell import GIT, Cell, house
+from tests.gateways.world import PROVIDER_KEY
 
 from ringfence.domain.agent import Autonomy
 from ringfence.domain.approval import Vote
@@ -16,6 +17,7 @@ from ringfence.domain.monitoring import (
     ExecWaits,
     Exited,
     Kill,
+    LateCodeFound,
 )
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -189,11 +191,40 @@ def test_evidence_is_kept_and_what_shells_say_is_marked_as_their_word() -> None:
     asyncio.run(story())
 
 
+def test_no_secret_of_the_plane_is_kept_with_a_transcript() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        printed = b"$ env\r\nKEY=" + PROVIDER_KEY.encode() + b"\r\n"
+        cell.door.evidence(box, Evidence(kind="transcript", body=printed, time_us=5))
+        event = cell.seen[-1]
+        assert event.detail["redacted.KEY"] == "1"
+        kept = cell.ledger.bodies[f"Observation {event.action}"]
+        assert PROVIDER_KEY.encode() not in kept
+        assert kept.startswith(b"$ env\r\nKEY=***")
+
+    asyncio.run(story())
+
+
+def test_what_would_run_later_on_the_host_is_a_finding() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        told = LateCodeFound(path=".envrc", why="direnv", moved_to=".envrc.q", is_restored=False)
+        cell.door.late_code(box, told)
+        [found] = cell.findings("late_code")
+        assert (found["path"], found["moved_to"]) == (".envrc", ".envrc.q")
+        assert (found["why"], found["is_restored"]) == ("direnv", "false")
+
+    asyncio.run(story())
+
+
 def test_changes_of_the_workspace_are_counted_and_kept() -> None:
     async def story() -> None:
         cell = Cell()
         box = await cell.open()
-        summary = {"added": [{"path": "a"}], "changed": [], "removed": ["b", "c"]}
+        counts = {"added": 1, "changed": 0, "removed": 2}
+        summary = {"counts": counts, "added": [{"path": "a"}], "removed": ["b", "c"]}
         cell.door.changed(box, Changed(summary=msgspec.json.encode(summary)))
         cell.door.changed(box, Changed(summary=b"\xff"))
         first, second = cell.seen[1:]

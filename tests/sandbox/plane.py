@@ -15,6 +15,7 @@ from ringfence.domain.monitoring import (
     ExecDiffers,
     Exited,
     Join,
+    LateCodeFound,
 )
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.sandbox.plane_message import VERSION
@@ -39,6 +40,9 @@ class Watch:
 
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence) -> None:
         self.told.append((sandbox.id, evidence))
+
+    def late_code(self, sandbox: LiveSandbox, found: LateCodeFound) -> None:
+        self.told.append((sandbox.id, found))
 
     def changed(self, sandbox: LiveSandbox, changed: Changed) -> None:
         self.told.append((sandbox.id, changed))

@@ -29,6 +29,7 @@ from ringfence.domain.monitoring import (
     Join,
     Joined,
     Kill,
+    LateCodeFound,
     Noted,
     PeerAnnounced,
     Ready,
@@ -66,6 +67,9 @@ class CommandWatch(Protocol):
 
     def changed(self, sandbox: LiveSandbox, changed: Changed, /) -> None:
         """What became of the workspace."""
+
+    def late_code(self, sandbox: LiveSandbox, found: LateCodeFound, /) -> None:
+        """A file would have run later on the host."""
 
 
 @final
@@ -261,6 +265,8 @@ class _Session:
                 self._watch.evidence(box, message)
             case Changed():
                 self._watch.changed(box, message)
+            case LateCodeFound():
+                self._watch.late_code(box, message)
             case _:
                 raise _unexpected(message)
 

@@ -8,6 +8,7 @@ from ringfence.enforcement.observation import Observations
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.sandbox_record import SandboxLog
 from ringfence.enforcement.shell_call import ShellPath
+from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.gateways.shell import ShellDoor
 
 
@@ -22,8 +23,9 @@ class ShellParts:
         policies: Policies,
         approvals: Approvals | None,
         observations: Observations,
+        secrets: SecretScans,
     ) -> None:
         """Nothing runs yet."""
         self.path = ShellPath(parts, policies=policies, approvals=approvals)
-        self.door = ShellDoor(self.path, observations, parts.findings, approvals)
+        self.door = ShellDoor(self.path, observations, parts.findings, secrets, approvals)
         self.record = SandboxLog(observations, self.path)

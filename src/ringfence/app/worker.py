@@ -212,6 +212,7 @@ class Worker:
             policies=self.policies,
             approvals=around.approvals,
             observations=self.observations,
+            secrets=self.secret_scans,
         )
         self.actions = ActionDoor(
             path=self.tool_path,

@@ -6,6 +6,7 @@ program anywhere else is known by its whole path alone: a file named `git` in th
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from signal import Signals
 from typing import Final
 
@@ -17,12 +18,15 @@ from ringfence.domain.verdict import Reason
 SYSTEM: Final = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/")
 """Where systems keep programs (Filesystem Hierarchy Standard 3.0); no agent may write there."""
 
+_USUAL: Final = 400
+"""Characters of paths; what is longer was made up by somebody, and is not worth keeping."""
+
 ENV: Final = ("/usr/bin/env", "/bin/env")
 """What first lines of scripts name to find their interpreter (`#!/usr/bin/env node`)."""
 
 
 def names_of(
-    path: str, writable: Sequence[str] = (), *, given: str = "", is_told: bool = False
+    path: str, writable: tuple[str, ...] = (), *, given: str = "", is_told: bool = False
 ) -> tuple[str, ...]:
     """The names by which scopes and policies may know a program; the usual one first.
 
@@ -32,6 +36,18 @@ def names_of(
     are folders where the agent may write. Where the agent itself is all that tells (`is_told`), a
     name is taken for one of the system.
     """
+    if len(path) + len(given) > _USUAL:
+        return _names_of.__wrapped__(path, writable, given, is_told)
+    return _names_of(path, writable, given, is_told)
+
+
+@lru_cache(maxsize=4096)
+def _names_of(
+    path: str,
+    writable: tuple[str, ...],
+    given: str,
+    is_told: bool,  # noqa: FBT001 (a key of the cache)
+) -> tuple[str, ...]:
     if not path.startswith("/"):
         return (path,) if is_told and "/" not in path else (f"./{path}",)
     if not _is_of_system(path, writable):

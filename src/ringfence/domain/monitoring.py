@@ -130,6 +130,18 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
     summary: bytes
 
 
+class LateCodeFound(msgspec.Struct, frozen=True, kw_only=True, tag="late_code_found"):
+    """A file that would run later on the host is new or different (`sandbox.late_code`).
+
+    `moved_to` is where it is now, empty if it could not be moved.
+    """
+
+    path: str
+    why: str
+    moved_to: str
+    is_restored: bool
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     """Every process of the sandbox is gone. `signal` is 0 if the command ended by itself."""
 

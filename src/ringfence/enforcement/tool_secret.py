@@ -1,9 +1,11 @@
-"""Whether a result of a tool shows one of the plane's own credentials (I5)."""
+"""Whether what is given to an agent, or kept, shows one of the plane's own credentials (I5)."""
 
 import logging
+from collections.abc import Mapping
 from typing import final
 
 from ringfence.enforcement.credential import CredentialScan
+from ringfence.protocols.scrubbing import Scrub, Shown
 from ringfence.stores.secret import Secrets
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +27,12 @@ class SecretScans:
         """Look for these from now on."""
         scans = [(name, _scan(secrets, name)) for name in sorted(secrets.names)]
         self._scans = tuple((name, scan) for name, scan in scans if scan.longest_bytes)
+        known = [(name, secrets.get(name).reveal().encode()) for name, _ in self._scans]
+        self._scrub = Scrub(Shown(name=name, value=value) for name, value in known)
+
+    def redacted(self, text: bytes) -> tuple[bytes, Mapping[str, int]]:
+        """A text with none of them, and how often each was taken out."""
+        return self._scrub.whole(text)
 
     def finds(self, text: bytes) -> bool:
         """Whether the text shows one of them; which one stands in the log."""

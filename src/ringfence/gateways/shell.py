@@ -23,6 +23,7 @@ from ringfence.domain.monitoring import (
     ExecWaits,
     Exited,
     Kill,
+    LateCodeFound,
 )
 from ringfence.domain.observation import Seen
 from ringfence.enforcement.approval import Approvals
@@ -35,6 +36,7 @@ from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.sandbox import Listeners, LiveSandbox
 from ringfence.enforcement.shell_call import ExecKnock, ShellPath
 from ringfence.enforcement.shell_ticket import ExecTicket
+from ringfence.enforcement.tool_secret import SecretScans
 
 _LOG = logging.getLogger(__name__)
 _CLIENT: Final = "sandbox"
@@ -75,12 +77,14 @@ class ShellDoor:
         path: ShellPath,
         observations: Observations,
         findings: FindingLog,
+        secrets: SecretScans,
         approvals: Approvals | None,
     ) -> None:
         """No sandbox is known yet: `enforcement.sandbox_record` tells the path of each."""
         self._path = path
         self._observations = observations
         self._findings = findings
+        self._secrets = secrets
         self._held: HeldCalls[ExecKnock, ExecTicket] = HeldCalls(path, approvals)
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
 
@@ -134,15 +138,27 @@ class ShellDoor:
         if what is None or not evidence.body:
             return
         said = AGENT if what is Seen.BUILTINS else ""
+        body, redactions = self._secrets.redacted(evidence.body)
         detail = {"from_us": str(evidence.time_us), "bytes": str(len(evidence.body))}
+        detail |= {f"redacted.{name}": str(count) for name, count in redactions.items()}
         sighting = Sighting(what=what, subject=evidence.kind, detail=detail, reported_by=said)
-        self._observations.see(box.caller, box.sandbox, sighting, evidence.body)
+        self._observations.see(box.caller, box.sandbox, sighting, body)
 
     def changed(self, box: LiveSandbox, changed: Changed) -> None:
         """What became of the workspace."""
         detail = _counts(changed.summary)
         sighting = Sighting(what=Seen.WORKSPACE, subject=box.sandbox.workspace, detail=detail)
         self._observations.see(box.caller, box.sandbox, sighting, changed.summary)
+
+    def late_code(self, box: LiveSandbox, found: LateCodeFound) -> None:
+        """A file would have run later on the host: it is set aside, and somebody must look."""
+        detail = {
+            "path": found.path[:_SHOWN],
+            "why": found.why[:_SHOWN],
+            "moved_to": found.moved_to[:_SHOWN],
+            "is_restored": "true" if found.is_restored else "false",
+        }
+        self._findings.found(box.live, "late_code", detail)
 
     # As a door of sandboxes
 
@@ -276,15 +292,18 @@ def _counts(summary: bytes) -> dict[str, str]:
         found = msgspec.json.decode(summary, type=_Counted)
     except msgspec.MsgspecError:
         return {"unreadable": "true"}
-    counts = {"added": found.added, "changed": found.changed, "removed": found.removed}
-    detail = {name: str(len(each)) for name, each in counts.items()}
+    detail = {name: str(getattr(found.counts, name)) for name in ("added", "changed", "removed")}
     return detail | ({"is_partial": "true"} if found.is_partial else {})
 
 
-class _Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """As much of a summary (`sandbox.workspace`) as is counted."""
+class _Counts(msgspec.Struct, frozen=True, kw_only=True):
+    added: int
+    changed: int
+    removed: int
 
-    added: list[msgspec.Raw] = []
-    changed: list[msgspec.Raw] = []
-    removed: list[msgspec.Raw] = []
+
+class _Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of a summary (`sandbox.workspace.Summary`) as an event states by itself."""
+
+    counts: _Counts
     is_partial: bool = False

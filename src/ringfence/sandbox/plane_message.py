@@ -20,6 +20,7 @@ from ringfence.domain.monitoring import (
     Heartbeat,
     Joined,
     Kill,
+    LateCodeFound,
     Noted,
     PeerAnnounced,
     Ready,
@@ -40,6 +41,7 @@ Message = (
     | PeerAnnounced
     | Evidence
     | Changed
+    | LateCodeFound
     | Ended
     | Close
     | Heartbeat

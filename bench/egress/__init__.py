@@ -1,0 +1,1 @@
+"""What sandboxes and their egress cost, beside what others take for the same."""

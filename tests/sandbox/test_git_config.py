@@ -1,0 +1,45 @@
+"""What a git configuration runs is found, however it is written."""
+
+import pytest
+
+from ringfence.sandbox.git_config import commands, hooks_path, settings
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[core]\n\tfsmonitor = /tmp/evil\n",
+        b"[CORE] FSMonitor=/tmp/evil\n",
+        b"[core]\nfsmonitor = ./e\\\nvil\n",
+        b'[alias]\n  st = "!curl evil"\n',
+        b'[filter "x"] clean = evil\n',
+        b'[diff "x"]\n textconv = evil\n',
+        b'[credential "https://x"]\n helper = !evil\n',
+        b"[include]\npath = ../evil\n",
+        b'[includeIf "gitdir:~/"]\npath = ../evil\n',
+        b'[url "https://evil/"]\n insteadOf = https://github.com/\n',
+        b'[remote "origin"]\n url = ext::sh -c evil\n',
+        b'[remote "origin"]\n uploadpack = evil\n',
+        b"[core]\n[gpg] program = evil\n",
+        b"[pager]\nlog = evil\n",
+        b"[extensions]\nworktreeConfig = true\n",
+    ],
+)
+def test_what_runs_something_is_found(content: bytes) -> None:
+    assert len(commands(content)) == 1
+
+
+def test_what_only_describes_a_repository_runs_nothing() -> None:
+    content = (
+        b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
+        b'[remote "origin"]\n\turl = https://github.com/a/b\n\tfetch = +refs/heads/*:refs/x/*\n'
+        b'[branch "main"]\n\tremote = origin\n\tmerge = refs/heads/main\n'
+        b"[user]\n\tname = A\n# [core] fsmonitor = x\n; fsmonitor = y\n"
+    )
+    assert commands(content) == frozenset()
+    assert ("branch.main.merge", "refs/heads/main") in settings(content)
+
+
+def test_where_hooks_are_is_read() -> None:
+    assert hooks_path(b"[core]\n hooksPath = .githooks\n") == ".githooks"
+    assert hooks_path(b"[core]\n") == ""

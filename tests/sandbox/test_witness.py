@@ -1,0 +1,88 @@
+"""What a run leaves behind is told to the plane, and what needs a person to the operator."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ringfence.domain.monitoring import Changed, Evidence, LateCodeFound
+from ringfence.sandbox.plane_message import Message
+from ringfence.sandbox.witness import Witness
+from ringfence.sandbox.workspace import Summary
+
+
+class Teller:
+    def __init__(self) -> None:
+        self.told: list[Message] = []
+
+    def tell(self, message: Message) -> None:
+        self.told.append(message)
+
+
+async def watched(
+    folder: Path, happens: Callable[[], object], printed: bytes = b""
+) -> tuple[list[Message], list[str]]:
+    teller, said = Teller(), list[str]()
+    witness = Witness(folder, "sbx_1", teller, said.append)
+    witness.begin()
+    happens()
+    if printed:
+        witness.seen(printed)
+    await witness.finish()
+    return teller.told, said
+
+
+def test_changes_and_what_was_printed_are_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        told, said = await watched(tmp_path, lambda: (tmp_path / "a").write_text("x"), b"$ ls\r\n")
+        evidence, changed = told
+        assert isinstance(evidence, Evidence)
+        assert isinstance(changed, Changed)
+        assert (evidence.kind, evidence.body) == ("transcript", b"$ ls\r\n")
+        summary = msgspec.json.decode(changed.summary, type=Summary)
+        assert [each.path for each in summary.added] == ["a"]
+        assert said == []
+
+    asyncio.run(story())
+
+
+def test_late_code_is_set_aside_and_told_to_both(tmp_path: Path) -> None:
+    async def story() -> None:
+        told, said = await watched(tmp_path, lambda: (tmp_path / ".envrc").write_text("evil"))
+        found, _ = told
+        assert isinstance(found, LateCodeFound)
+        assert found.moved_to == ".envrc.quarantined-sbx_1"
+        assert not (tmp_path / ".envrc").exists()
+        [line] = said
+        why = "direnv runs it when somebody enters the folder"
+        assert line == f"the run left .envrc, and {why}: moved to .envrc.quarantined-sbx_1"
+
+    asyncio.run(story())
+
+
+def test_many_are_not_all_shown_at_the_terminal(tmp_path: Path) -> None:
+    def happens() -> None:
+        (tmp_path / ".vscode").mkdir()
+        for number in range(25):
+            (tmp_path / f".vscode/{number}.json").write_text("{}")
+
+    async def story() -> None:
+        told, said = await watched(tmp_path, happens)
+        assert len(told) == 26
+        assert len(said) == 21
+        assert said[-1].startswith("and 5 more")
+
+    asyncio.run(story())
+
+
+def test_a_workspace_that_is_gone_is_said_so_and_ends_nothing(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+
+    async def story() -> None:
+        told, said = await watched(work, work.rmdir)
+        assert told == []
+        assert said == ["the workspace cannot be looked at any more: No such file or directory"]
+
+    asyncio.run(story())
