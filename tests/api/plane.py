@@ -31,6 +31,7 @@ from ringfence.domain.organisation import Configuration, Organisation, Role, Tea
 from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import Body, BodyReader, BodyStore
 from ringfence.stores.body.sqlite import SqliteShelves
@@ -38,6 +39,8 @@ from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.hold import FileHolds
 from ringfence.stores.ledger import Fence, LedgerWriter
 from ringfence.stores.ledger.reader import LedgerReader
+from ringfence.stores.secret import StoredSecrets, WrappingKeys
+from ringfence.stores.secret.wrapping_key import default_path
 from ringfence.stores.state.configuration import Registration
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.key import KeyRecord
@@ -133,6 +136,25 @@ class RecordingWorkers:
         return any(each.id == sandbox for each in await self.sandboxes(organisation))
 
 
+@dataclass(slots=True)
+class RecordingCustody:
+    """Values in use that only count how often they have changed; it cannot use `unusable`."""
+
+    changes: int = 0
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def judge(self, organisation: str, name: str, value: str, /) -> None:
+        del organisation
+        if value == "unusable":
+            raise UsageError("secret_unusable", f"the value of secret `{name}` cannot be used")
+
+    def standing(self, organisation: str, /) -> Mapping[str, str]:
+        return self.troubles if organisation == "acme" else {}
+
+    async def changed(self) -> None:
+        self.changes += 1
+
+
 class PlainReader:
     """Bodies that are their own text: `a|b` is two messages."""
 
@@ -175,6 +197,10 @@ class Plane:
             archive=AtOnce(self.state.tools),
             note=lambda *_: None,
         )
+        keys = WrappingKeys(default_path(folder))
+        self.stored = StoredSecrets(self.state.secrets, keys, self.clock.now_us)
+        self.custody = RecordingCustody()
+        self.secrets = SecretDesk(self.stored, self.custody, self.custody.changed)
         self.context = ControlContext(
             state=self.state,
             workers=self.workers,
@@ -190,6 +216,7 @@ class Plane:
             readers={"chat": PlainReader()},
             approvals=self.approvals,
             tools=self.tools,
+            secrets=self.secrets,
             clock=self.clock,
             ids=self.ids,
             version="0.0.test",

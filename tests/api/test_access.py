@@ -79,6 +79,10 @@ ROLES = {
     "POST /sandboxes": BUILD,
     "GET /sandboxes": VIEW,
     "POST /sandboxes/{id}/stop": BUILD,
+    "GET /secrets": BUILD,
+    "POST /secrets/{name}": ADMINISTER,
+    "DELETE /secrets/{name}": ADMINISTER,
+    "POST /secret-key": ADMINISTER,
     "GET /openapi.json": VIEW,
     "GET /metrics": VIEW,
 }

@@ -16,6 +16,7 @@ from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
@@ -139,7 +140,7 @@ class ControlContext:
     `record` writes a change and returns when it is durable. `open_ledger` and `open_bodies` give
     fresh readers, one for each request, `open_shelves` what bodies are erased from, `holds` what
     must not be erased of an organisation. `approvals` is where held calls wait,
-    `tools` keeps what is accepted of tools. `readers` make
+    `tools` keeps what is accepted of tools, `secrets` stores their values. `readers` make
     bodies readable, by the `operation` of an intent (a dialect's value). `is_serving` tells whether
     the data plane is running (it is not when the command line works on a stopped plane);
     `readiness` says why it is not ready, `warnings` what goes wrong without stopping anybody.
@@ -161,6 +162,7 @@ class ControlContext:
     readers: Mapping[str, Reader]
     approvals: ApprovalDesk
     tools: ToolCustody
+    secrets: SecretDesk
     clock: Clock
     ids: Ids
     version: str

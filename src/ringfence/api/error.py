@@ -43,6 +43,8 @@ STATUSES = {
     "undo_running": HTTPStatus.CONFLICT,
     "undo_impossible": HTTPStatus.CONFLICT,
     "approval_nameless": HTTPStatus.FORBIDDEN,
+    "secret_unknown": HTTPStatus.NOT_FOUND,
+    "secret_elsewhere": HTTPStatus.CONFLICT,
     "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "agent_state": HTTPStatus.CONFLICT,
     "token_revoked": HTTPStatus.CONFLICT,

@@ -26,6 +26,7 @@ from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
+from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.client import Pool
@@ -107,6 +108,10 @@ class Embedded:
         await asyncio.to_thread(self._prepare_bodies, epoch)
         self._worker.replace_secrets(epoch.secrets)
         await self._worker.configuration_changed(epoch.configuration, epoch.states)
+
+    async def secrets_changed(self, secrets: Secrets) -> None:
+        """Use these secrets from now on."""
+        self._worker.replace_secrets(secrets)
 
     def _prepare_bodies(self, epoch: Epoch) -> None:
         """Let no call wait for the disk only because it is its organisation's first."""

@@ -99,6 +99,9 @@ class Group(Workers, Protocol):
         INVARIANT: it has been sent, in order with every other change, before this first waits.
         """
 
+    async def secrets_changed(self, secrets: Secrets) -> None:
+        """Use these secrets from now on, on every live worker; as `configuration_changed`."""
+
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let running answers end for so long, or until `hurry`; what is left is cut."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, final
 
@@ -56,8 +56,10 @@ class Hearing:
         keys: SigningKeys,
         clock: Clock,
         beginning: Beginning,
+        secrets: Callable[[], Awaitable[None]],
     ) -> None:
-        """`beginning` is what this plane has begun with."""
+        """`beginning` is what this plane has begun with; `secrets` fetches what is stored."""
+        self._secrets = secrets
         self._sharing = sharing
         self._storage = storage
         self._state = state
@@ -123,6 +125,8 @@ class Hearing:
                 self._granted.add(grant.id)
                 self._across.grant(grant)
         sent = [self._supervisor.send_state(*each) for each in found.states]
+        if any(note.kind is ChangeKind.SECRET for note in news.state):
+            sent.append(self._secrets())
         if found.credentials:
             sent.append(self._supervisor.send_credentials(found.credentials))
         return _all([*sent, self._across.obeyed()])
@@ -153,6 +157,8 @@ class Hearing:
                 case ChangeKind.GRANT:
                     grants = self._state.grants.list(organisation)
                     found.grants.extend(each for each in grants if each.id in ids)
+                case ChangeKind.SECRET:
+                    pass  # read by whoever uses them
                 case _:
                     found.credentials.extend(self._credentials(organisation, ids, news.now_us))
         return found

@@ -33,6 +33,7 @@ from ringfence.domain.registry import (
     Resolved,
 )
 from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.secret import SecretValue
 from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Asking, Held
@@ -43,11 +44,11 @@ from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+8"
+VERSION: Final = f"{__version__}+9"
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
-    """Take this epoch of the configuration whole. `secrets` are names, never values.
+    """Take this epoch of the configuration whole. `secrets` are names of variables.
 
     `change` numbers it among all changes; renewals of authority name the last one sent.
     """
@@ -56,6 +57,16 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
     configuration: Configuration
     states: dict[str, AgentState]
     secrets: frozenset[str]
+    values: tuple[SecretValue, ...] = ()
+    """Of secrets that are not in the environment, which the worker has too."""
+
+
+class SecretsChange(msgspec.Struct, frozen=True, kw_only=True, tag="secrets"):
+    """Use these secrets from now on; as in `Configure`."""
+
+    change: int
+    secrets: frozenset[str]
+    values: tuple[SecretValue, ...]
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="learned"):
@@ -338,6 +349,7 @@ Message = (
     | Configure
     | CredentialsChange
     | StateChange
+    | SecretsChange
     | Renewal
     | Identify
     | Identified
@@ -376,5 +388,5 @@ Message = (
     | Failed
 )
 
-Change = Configure | CredentialsChange | StateChange
+Change = Configure | CredentialsChange | StateChange | SecretsChange
 """What takes something back, or may: told to every worker in the same order."""

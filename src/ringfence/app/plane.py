@@ -24,6 +24,13 @@ from ringfence.app.policy import judge_all, known_tools, trouble_of
 from ringfence.app.readers import readers
 from ringfence.app.recovery import remembered
 from ringfence.app.retention import RetentionWork
+from ringfence.app.secret import (
+    Proposal,
+    SecretCustody,
+    SecretWatch,
+    requesting,
+    stored_secrets,
+)
 from ringfence.app.sharing import Sharing
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, attest_others, open_stores
@@ -37,12 +44,14 @@ from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.stores.approval import EndedApprovals
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, Recovered
 from ringfence.stores.retention import Retention
+from ringfence.stores.secret import Secrets
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
 from ringfence.transport.entropy import Ids, RandomIds
@@ -126,6 +135,7 @@ class Plane:
             ledger=self._stores.ledger,
             witnesses=witnesses.trouble,
             workers=self._worker_trouble,
+            secrets=self._secret_trouble,
         )
         self._warnings = Warnings(watched, self._note_warning)
         self._health = LedgerHealth(self._stores.ledger)
@@ -164,7 +174,7 @@ class Plane:
             self.workers.budgets, self._record, partial(alert.opened, self._pool, self._secret)
         )
         watching = alerts.run(self._alerted, self._clock)
-        for work in (self._tidy(), watching, retention.run()):
+        for work in (self._tidy(), watching, retention.run(), self._watch.run()):
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
 
@@ -201,13 +211,21 @@ class Plane:
     async def _begin(self, prepared: Prepared, sharing: Sharing | None) -> None:
         self._pool = Pool(tls=client_context())
         self._close.push_async_callback(self._pool.close)
-        self._secrets = prepared.secrets
+        self._custody = SecretCustody(
+            self._environment,
+            stored_secrets(self._settings.data, self._environment, self._stores.state, self._clock),
+            requesting(self._pool, asyncio.get_running_loop()),
+            self._clock,
+        )
+        self._watch = SecretWatch(self._custody, self._take_secrets)
+        proposal = await self._fetch_secrets(prepared)
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
+        self._secrets = self._custody.take(proposal, configuration)
         recovered = await asyncio.to_thread(
             remembered, self._stores.recovered, configuration, self._storage
         )
-        beginning = self._beginning(configuration, prepared, recovered, sharing)
+        beginning = self._beginning(configuration, recovered, sharing)
         self.workers.install(beginning)
         if sharing is not None:
             await self._share(sharing, beginning)
@@ -234,6 +252,7 @@ class Plane:
             keys=self._keys,
             clock=self._clock,
             beginning=beginning,
+            secrets=self._watch.stored_changed,
         )
         self._close.push_async_callback(hearing.close)
         if isinstance(self.workers, Supervisor):
@@ -242,14 +261,13 @@ class Plane:
     def _beginning(
         self,
         configuration: Configuration,
-        prepared: Prepared,
         recovered: Recovered,
         sharing: Sharing | None,
     ) -> Beginning:
         state = self._stores.state
         organisations = [each.id for each in configuration.organisations.values()]
         return Beginning(
-            epoch=self._epoch(configuration, prepared),
+            epoch=self._epoch(configuration),
             credentials=tuple(state.tokens.all()),
             grants=tuple(grant for each in organisations for grant in state.grants.list(each)),
             recovered=recovered,
@@ -288,13 +306,13 @@ class Plane:
         own = self._stores.log
         return self._storage.worker_logs(self._settings.workers, own, self._ids)
 
-    def _epoch(self, configuration: Configuration, prepared: Prepared) -> Epoch:
+    def _epoch(self, configuration: Configuration) -> Epoch:
         states = {
             agent: agent_state
             for each in configuration.organisations.values()
             for agent, agent_state in self._stores.state.agents.states(each.id).items()
         }
-        return Epoch(configuration=configuration, states=states, secrets=prepared.secrets)
+        return Epoch(configuration=configuration, states=states, secrets=self._secrets)
 
     async def _listen(self) -> None:
         settings, place = self._settings, Place.of(self._settings)
@@ -344,6 +362,7 @@ class Plane:
             holds=self._storage.holds,
             readers=readers(),
             tools=self.workers.tools,
+            secrets=SecretDesk(self._custody.stored, self._custody, self._secrets_stored),
             approvals=self._approvals,
             policy_trouble=self._policy_trouble,
         )
@@ -365,24 +384,50 @@ class Plane:
 
         Raises RingfenceError with everything as it was.
         """
-        async with self._reloading:
+        async with self._reloading, self._watch.turn:
             now_us = self._clock.now_us()
             prepared = await asyncio.to_thread(prepare, self._settings, self._environment, now_us)
             facts = known_tools(self.configuration(), self.workers.tools)
             judged = partial(judge_all, prepared.configuration, facts, self._settings.config)
             (await asyncio.to_thread(judged)).check()
+            proposal = await self._fetch_secrets(prepared)
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
             before, self._configuration = self.configuration(), configuration
-            self._secrets = prepared.secrets
+            self._secrets = self._custody.take(proposal, configuration)
             if self._sharing is not None:
                 self._sharing.epoch = configuration.epoch
                 self._sharing.configuration = configuration.digest
                 self._sharing.keeps_journal = keeps_journal(configuration)
             # Read and sent in one turn: no suspension can come between and be overwritten.
-            await self.workers.configuration_changed(self._epoch(configuration, prepared))
+            await self.workers.configuration_changed(self._epoch(configuration))
             await self._note_epoch(configuration, actor, before)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
+
+    async def _fetch_secrets(self, prepared: Prepared) -> Proposal:
+        """Every secret of a configuration that is not in force yet. Raises UsageError."""
+        known = self._stores.state.configurations.known
+
+        def fetch() -> Proposal:
+            named = known(prepared.configuration)
+            return self._custody.prepare(named, prepared.secrets.names)
+
+        return await asyncio.to_thread(fetch)
+
+    async def _take_secrets(self, secrets: Secrets) -> None:
+        """Values have changed: return when every worker uses the new ones."""
+        self._secrets = secrets
+        await self.workers.secrets_changed(secrets)
+        _LOG.info("secrets have changed")
+
+    async def _secrets_stored(self) -> None:
+        """Somebody has changed what is stored: return when every plane uses it."""
+        await self._watch.stored_changed()
+        if self._sharing is not None:
+            await self._sharing.settle()
+
+    def _secret_trouble(self) -> str:
+        return self._custody.trouble()
 
     def _register(self, configuration: Configuration, actor: str) -> Configuration:
         return register(

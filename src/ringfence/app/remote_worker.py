@@ -14,6 +14,7 @@ from ringfence.app.message import VERSION, Drain, Hurry, Message, PlaneTrouble, 
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.enforcement.authority import LEASE_US
+from ringfence.stores.secret.wrapping_key import VARIABLE
 from ringfence.transport.clock import Clock
 from ringfence.transport.link import Link
 
@@ -79,7 +80,7 @@ class RemoteWorker:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env={**os.environ, **environment},
+                    env=_without_key({**os.environ, **environment}),
                 )
             self._link = await Link[Message].over(
                 ours, Message, VERSION, self, greeting_s=_GREETING_S
@@ -211,6 +212,12 @@ class RemoteWorker:
         if not self._is_draining:
             _LOG.warning("the link to worker %d has ended: %s", self.number, why)
         asyncio.get_running_loop().call_later(_BURY_S, self.kill)
+
+
+def _without_key(environment: dict[str, str]) -> dict[str, str]:
+    """A worker is given the values that it needs; the key to all that is stored stays here."""
+    environment.pop(VARIABLE, None)
+    return environment
 
 
 def unexpected(message: Message) -> PeerError:

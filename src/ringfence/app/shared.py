@@ -11,6 +11,7 @@ from ringfence.app.group import Beginning
 from ringfence.app.learning import Learning
 from ringfence.app.message import (
     ActionTaken,
+    Change,
     Configure,
     ConsumeApproval,
     ConsumedApproval,
@@ -24,6 +25,7 @@ from ringfence.app.message import (
     Learned,
     Message,
     ReportAction,
+    SecretsChange,
     StateChange,
 )
 from ringfence.app.remote_worker import unexpected
@@ -162,7 +164,7 @@ class Shared:
             self._broker.grant(grant.account, grant.window_start_us, grant.amount)
         return invocations
 
-    def take(self, change: Configure | CredentialsChange | StateChange) -> None:
+    def take(self, change: Change) -> None:
         """What workers are told of holds here too."""
         match change:
             case Configure():
@@ -171,6 +173,8 @@ class Shared:
                 self.learning.reloaded()
             case CredentialsChange():
                 self._directory.put_credentials(change.credentials)
+            case SecretsChange():
+                pass  # of no use here
             case StateChange():
                 runtime = self._directory.agent(change.agent)
                 if runtime is not None and runtime.organisation.id == change.organisation:

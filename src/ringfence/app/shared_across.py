@@ -8,7 +8,7 @@ from typing import final
 import msgspec
 
 from ringfence.app.group import Beginning
-from ringfence.app.message import Configure, CredentialsChange, Learned, Message, StateChange
+from ringfence.app.message import Change, Configure, Learned, Message
 from ringfence.app.shared import Peer, Shared, Workers, is_new
 from ringfence.app.sharing import Sharing
 from ringfence.decisions.budget import MONEY, Line
@@ -100,7 +100,7 @@ class SharedAcross(Shared):
         del before
         await self.prove_log(worker.holder, after)
 
-    def take(self, change: Configure | CredentialsChange | StateChange) -> None:
+    def take(self, change: Change) -> None:
         """What workers are told of holds here too."""
         super().take(change)
         if isinstance(change, Configure):

@@ -13,6 +13,7 @@ from ringfence.app import approval
 from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.readers import readers
+from ringfence.app.secret import stored_secrets
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import attest_others
 from ringfence.app.tool import AtOnce
@@ -30,6 +31,7 @@ from ringfence.domain.organisation import Configuration
 from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
@@ -207,6 +209,9 @@ async def stopped_app(settings: Settings, environment: Mapping[str, str]) -> Asy
                     tell=_tell_nobody,
                 ),
                 tools=_tools(installation, state),
+                secrets=SecretDesk(
+                    stored_secrets(settings.data, environment, state, installation.clock)
+                ),
                 keys=SigningKeys(settings.data, settings.signing_key),
                 vouch=installation.vouch,
                 clock=installation.clock,

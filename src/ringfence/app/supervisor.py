@@ -29,6 +29,7 @@ from ringfence.app.message import (
     OpenSandbox,
     SandboxList,
     SandboxTaken,
+    SecretsChange,
     Standings,
     Start,
     Started,
@@ -60,6 +61,7 @@ from ringfence.protocols.mcp.sealing import KEY_BYTES
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.ledger.charged import Totals
+from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
@@ -182,6 +184,17 @@ class Supervisor:
         """Take a new epoch on every live worker; a worker that cannot is ended."""
         self._configure = self._configured(epoch)
         await self._tell_all(self._configure)
+
+    async def secrets_changed(self, secrets: Secrets) -> None:
+        """Use these secrets from now on, on every live worker."""
+        change = SecretsChange(
+            change=self._next_change(), secrets=secrets.variables(), values=secrets.others()
+        )
+        if self._configure is not None:
+            self._configure = msgspec.structs.replace(
+                self._configure, secrets=change.secrets, values=change.values
+            )
+        await self._tell_all(change)
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let every worker end in order, at the same time."""
@@ -383,7 +396,8 @@ class Supervisor:
             change=self._next_change(),
             configuration=epoch.configuration,
             states=dict(epoch.states),
-            secrets=epoch.secrets.names,
+            secrets=epoch.secrets.variables(),
+            values=epoch.secrets.others(),
         )
 
     def _next_change(self) -> int:

@@ -13,6 +13,7 @@ CHECKPOINTS: Final = "checkpoints_failing"
 WITNESS: Final = "witness_behind"
 LEDGER: Final = "ledger_failing"
 WORKERS: Final = "worker_failing"
+SECRETS: Final = "secret_failing"
 CLOCK: Final = "clock_set"
 
 _TOLD_ELSEWHERE: Final = frozenset({LEDGER})
@@ -96,7 +97,7 @@ def failure_of(part: Failing) -> Source:
 
 
 def sources(
-    *, keeper: Failing, ledger: Failing, witnesses: Source, workers: Source
+    *, keeper: Failing, ledger: Failing, witnesses: Source, workers: Source, secrets: Source
 ) -> dict[str, Source]:
     """All that is watched of a plane."""
     return {
@@ -104,5 +105,6 @@ def sources(
         WITNESS: witnesses,
         LEDGER: failure_of(ledger),
         WORKERS: workers,
+        SECRETS: secrets,
         CLOCK: ClockSource(WallWatch()),
     }

@@ -41,6 +41,7 @@ from ringfence.app.message import (
     ReportAction,
     SandboxList,
     SandboxTaken,
+    SecretsChange,
     Standings,
     Start,
     Started,
@@ -68,7 +69,7 @@ from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import HeldLog, LedgerWriter, Logs, Recovered
 from ringfence.stores.ledger.attested import AttestedLog
 from ringfence.stores.ledger.masking import Masking
-from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.stores.secret import EnvironmentSecrets, Secrets
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
@@ -168,7 +169,15 @@ class WorkerProcess:
         match message:
             case Start():
                 return self._start(message)
-            case Configure() | CredentialsChange() | StateChange() | Opened() | Ended() | Marked():
+            case (
+                Configure()
+                | CredentialsChange()
+                | StateChange()
+                | SecretsChange()
+                | Opened()
+                | Ended()
+                | Marked()
+            ):
                 return self._change(message)
             case ReportAction(reported):
                 return ActionTaken(self._serving_now().worker.actions.take(reported))
@@ -199,7 +208,7 @@ class WorkerProcess:
         return self._serving
 
     async def _start(self, start: Start) -> Message:
-        secrets = EnvironmentSecrets(start.configure.secrets, self._environment)
+        secrets = self._secrets(start.configure)
         log, bodies = await asyncio.to_thread(_open_stores, start)
         masking = Masking()
         journal = storage_at(Path(start.data), start.database).journal(start.log)
@@ -304,13 +313,14 @@ class WorkerProcess:
             raise TypeError("a worker process views its runs through the registry")
         match change:
             case Configure():
-                secrets = EnvironmentSecrets(change.secrets, self._environment)
-                worker.replace_secrets(secrets)
+                worker.replace_secrets(self._secrets(change))
                 worker.take_configuration(change.configuration, change.states)
             case CredentialsChange():
                 worker.take_credentials(change.credentials)
             case StateChange():
                 worker.take_state(change.organisation, change.agent, change.state)
+            case SecretsChange():
+                worker.replace_secrets(self._secrets(change))
             case Opened():
                 view.learn(change.cards)
                 return
@@ -323,6 +333,9 @@ class WorkerProcess:
             case _ as never:
                 assert_never(never)
         self._authority.advance(change.change)
+
+    def _secrets(self, told: Configure | SecretsChange) -> Secrets:
+        return EnvironmentSecrets(told.secrets, self._environment, told.values)
 
     def _trouble(self) -> str:
         """Why this worker cannot do its work; empty if it can."""

@@ -45,6 +45,7 @@ _COMMANDS: Final = {
     "restore": ("ringfence.cli.backup:restore", "Put a backup back."),
     "user": ("ringfence.cli.user:user", "Users, and the tokens with which agents act for them."),
     "key": ("ringfence.cli.key:key", "API keys for people and their programs."),
+    "secret": ("ringfence.cli.secret:secret", "Secrets that are added to agents' requests."),
     "completion": ("ringfence.cli.completion:completion", "Print a shell's completion script."),
 }
 """Name, where it is, and one line of help; so that `--help` loads none of them."""

@@ -239,13 +239,9 @@ class Injections:
                 f"secret `{name}` has no value",
                 help=f"`ringfence secret set {name}`, or look at where it comes from",
             )
-        if _UNSENDABLE.search(value) or len(value.encode()) < _TELLING_BYTES:
-            raise UnavailableError(
-                "secret_unusable",
-                f"the value of secret `{name}` has characters that no request can carry, or under"
-                f" {_TELLING_BYTES} of them",
-                help="give it another value",
-            )
+        why = unusable(value)
+        if why:
+            raise UnavailableError("secret_unusable", f"the value of secret `{name}` {why}")
         return value
 
     def _proofs(self, injection: Injection, secret: SecretDefinition) -> tuple[str, str]:
@@ -303,6 +299,15 @@ class Injections:
                         if isinstance(binding.location, AsBasic):
                             pair = _basic(binding.location, value)
                             yield Shown(name=each.name, value=pair.rstrip(b"="))
+
+
+def unusable(value: str) -> str:
+    """Why a value cannot be added to requests, showing nothing of it; empty if it can."""
+    if _UNSENDABLE.search(value):
+        return "has characters that no request can carry"
+    if len(value.encode()) < _TELLING_BYTES:
+        return f"has under {_TELLING_BYTES} bytes: answers could not be searched for it"
+    return ""
 
 
 def _basic(location: AsBasic, value: str) -> bytes:

@@ -22,6 +22,7 @@ class ChangeKind(StrEnum):
     CREDENTIAL = "credential"
     USER_TOKEN = "user_token"  # noqa: S105 (a word, not a secret)
     GRANT = "grant"
+    SECRET = "secret"  # noqa: S105 (a word, not a secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,7 +244,22 @@ _NOTING_FIRST: Final = (
         FOR EACH ROW EXECUTE FUNCTION shared_note('grant')""",
 )
 
-NOTING: Final[Mapping[str, Sequence[Step]]] = {"noting": (_NOTING_FIRST,)}
+_NOTING_SECRETS: Final = (
+    # A row that goes matters as much as one that comes.
+    f"""CREATE FUNCTION shared_note_secret() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        changed record := coalesce(NEW, OLD);
+    BEGIN
+        INSERT INTO shared_changes VALUES (nextval('shared_numbers'), 'secret',
+            changed.organisation, changed.space || '/' || changed.name);
+        PERFORM pg_notify({CHANNEL}, '');
+        RETURN NULL;
+    END $$""",  # noqa: S608 (a constant)
+    """CREATE TRIGGER shared_note AFTER INSERT OR UPDATE OR DELETE ON stored_secrets
+        FOR EACH ROW EXECUTE FUNCTION shared_note_secret()""",
+)
+
+NOTING: Final[Mapping[str, Sequence[Step]]] = {"noting": (_NOTING_FIRST, _NOTING_SECRETS)}
 """What is added to the tables of the state store once they are there."""
 
 STORES: Final[Mapping[str, Sequence[Step]]] = {

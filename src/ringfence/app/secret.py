@@ -1,0 +1,299 @@
+"""The plane's secrets: fetched from wherever they are, and again when they change."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, assert_never, final
+from urllib.parse import urlsplit
+
+from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
+from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.secret import (
+    FromCommand,
+    FromEnvironment,
+    FromFile,
+    FromStore,
+    FromVault,
+    SecretDefinition,
+    SecretValue,
+)
+from ringfence.enforcement.credential_injection import unusable
+from ringfence.enforcement.route import origin_of
+from ringfence.stores.secret import EnvironmentSecrets, Secrets, StoredSecrets, WrappingKeys
+from ringfence.stores.secret.source import (
+    CommandSource,
+    EnvironmentSource,
+    FileSource,
+    SecretSource,
+    StoredSource,
+)
+from ringfence.stores.secret.vault import Request, VaultSource
+from ringfence.stores.secret.wrapping_key import VARIABLE, default_path
+from ringfence.stores.state.store import StateStore
+from ringfence.transport.clock import Clock
+from ringfence.transport.http import Requester
+
+_LOG = logging.getLogger(__name__)
+
+_LOOK_S: Final = 2.0
+_AGAIN_S: Final = 10.0
+"""How long after a failure a value is fetched again."""
+_ANSWER_BYTES: Final = 1024 * 1024
+_TIMEOUT_S: Final = 10.0
+
+Key = tuple[str, str]
+"""An organisation's name and that of its secret."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """One secret as it was fetched last. `trouble` says why it could not be, in safe words."""
+
+    definition: SecretDefinition
+    source: SecretSource
+    value: str | None = None
+    due_us: int | None = None
+    trouble: str = ""
+
+
+@final
+class SecretCustody:
+    """Every secret that a configuration names. Methods block; they may be called from any thread.
+
+    INVARIANT (I5): values leave in `Secrets` alone.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        stored: StoredSecrets,
+        request: Request,
+        clock: Clock,
+    ) -> None:
+        """Nothing is fetched yet. `request` reaches stores on the network."""
+        self._environment = environment
+        self.stored = stored
+        self._request = request
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._names: frozenset[str] = frozenset()
+        self._held: dict[Key, _Held] = {}
+
+    def prepare(self, configuration: Configuration, names: frozenset[str]) -> "Proposal":
+        """Fetch everything that a configuration names, changing nothing yet.
+
+        `names` are variables that hold secrets. What is stored elsewhere and cannot be reached now
+        keeps its value, or has none. Raises UsageError for what will not be right by itself.
+        """
+        plain = EnvironmentSecrets(names, self._environment)
+        held: dict[Key, _Held] = {}
+        for organisation in configuration.organisations.values():
+            for definition in organisation.secrets.values():
+                key = (organisation.name, definition.name)
+                held[key] = self._begun(organisation, definition, plain)
+                self._fetch(held[key], self._held.get(key), is_first=True)
+        return Proposal(names=names, held=held)
+
+    def take(self, proposal: "Proposal", configuration: Configuration) -> Secrets:
+        """Hold what was prepared from now on; the configuration has its ids now."""
+        ids = {each.name: each.id for each in configuration.organisations.values()}
+        with self._lock:
+            self._names, self._held = proposal.names, proposal.held
+            for (organisation, name), each in self._held.items():
+                if isinstance(each.definition.origin, FromStore):
+                    each.source = StoredSource(self.stored, ids[organisation], name)
+            return self._secrets()
+
+    def look(self) -> Secrets | None:
+        """Fetch again what has changed or is due; None if all values are as they were."""
+        with self._lock:
+            now_us = self._clock.monotonic_us()
+            due = [
+                each
+                for each in self._held.values()
+                if (each.due_us is not None and each.due_us <= now_us)
+                or (each.source.has_changed() and not each.trouble)
+            ]
+            return self._fetched(due)
+
+    def stored_changed(self) -> Secrets | None:
+        """Somebody has changed what is stored; None if all values are as they were."""
+        with self._lock:
+            stored = [
+                each
+                for each in self._held.values()
+                if isinstance(each.definition.origin, FromStore)
+            ]
+            return self._fetched(stored)
+
+    def judge(self, organisation: str, name: str, value: str) -> None:
+        """Refuse a value that the secret of that name could not use. Raises UsageError."""
+        held = self._held.get((organisation, name))
+        if held is not None and held.definition.bindings and (why := unusable(value)):
+            raise UsageError("secret_unusable", f"the value of secret `{name}` {why}")
+
+    def trouble(self) -> str:
+        """How many secrets cannot be had, in words that tell nothing of anybody; empty for none."""
+        count = sum(1 for each in self._held.values() if each.trouble)
+        return f"{count} cannot be read" if count else ""
+
+    def standing(self, organisation: str) -> Mapping[str, str]:
+        """Why secrets of an organisation, by name, have no value or an old one."""
+        return {
+            name: each.trouble
+            for (owner, name), each in self._held.items()
+            if owner == organisation and each.trouble
+        }
+
+    def _fetched(self, due: list[_Held]) -> Secrets | None:
+        before = [each.value for each in due]
+        for each in due:
+            self._fetch(each, each, is_first=False)
+        return self._secrets() if before != [each.value for each in due] else None
+
+    def _secrets(self) -> Secrets:
+        values = [
+            SecretValue(organisation=organisation, name=name, value=each.value)
+            for (organisation, name), each in self._held.items()
+            if each.value is not None
+        ]
+        return EnvironmentSecrets(self._names, self._environment, values)
+
+    def _fetch(self, held: _Held, before: _Held | None, *, is_first: bool) -> None:
+        """Raises UsageError only at first: a value that was good is not lost by a later mistake."""
+        try:
+            secret = held.source.fetch()
+            value = None if secret is None else secret.reveal()
+            why = unusable(value) if value is not None and held.definition.bindings else ""
+            if why:
+                raise UsageError("secret_unusable", f"the value of `{held.definition.name}` {why}")
+        except RingfenceError as error:
+            if is_first and not isinstance(error, UnavailableError):
+                raise
+            if error.message != held.trouble:
+                _LOG.warning("a secret cannot be read: %s", error.message)
+            held.trouble = error.message
+            if before is not None and before.definition.origin == held.definition.origin:
+                held.value = before.value
+            held.due_us = self._clock.monotonic_us() + int(_AGAIN_S * 1e6)
+            return
+        held.value, held.trouble, held.due_us = value, "", None
+        if value is None:
+            held.trouble = f"secret `{held.definition.name}` has no value"
+        if held.source.refresh_s is not None:
+            held.due_us = self._clock.monotonic_us() + int(held.source.refresh_s * 1e6)
+
+    def _begun(
+        self, organisation: Organisation, definition: SecretDefinition, plain: Secrets
+    ) -> _Held:
+        return _Held(
+            definition=definition,
+            source=self._source(organisation.id, definition, plain),
+        )
+
+    def _source(
+        self, organisation: str, definition: SecretDefinition, plain: Secrets
+    ) -> SecretSource:
+        match definition.origin:
+            case FromEnvironment(variable):
+                return EnvironmentSource(variable, self._environment)
+            case FromFile(path):
+                return FileSource(definition.name, Path(path))
+            case FromCommand() as origin:
+                return CommandSource(definition.name, origin, self._environment)
+            case FromVault() as origin:
+                token = origin.token
+                return VaultSource(definition.name, origin, lambda: plain.get(token), self._request)
+            case FromStore():
+                return StoredSource(self.stored, organisation, definition.name)
+            case _ as never:
+                assert_never(never)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What was fetched for a configuration that is not in force yet. INVARIANT (I5): no repr."""
+
+    names: frozenset[str]
+    held: dict[Key, _Held]
+
+    def __repr__(self) -> str:
+        """Names only."""
+        return f"Proposal({sorted(self.held)})"
+
+
+@final
+class SecretWatch:
+    """Looks after the custody for as long as the plane runs, and tells what has changed."""
+
+    def __init__(
+        self, custody: SecretCustody, changed: Callable[[Secrets], Awaitable[None]]
+    ) -> None:
+        """`changed` has every worker use other values."""
+        self._custody = custody
+        self._changed = changed
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Look every few seconds."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self._tell(self._custody.look)
+            except Exception:  # noqa: BLE001 (the next round may do better)
+                _LOG.exception("secrets could not be looked after; it is tried again")
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Held while values change: of two changes the later one is told last."""
+        return self._turn
+
+    async def stored_changed(self) -> None:
+        """Somebody has changed what is stored: return when every worker knows. Raises."""
+        await self._tell(self._custody.stored_changed)
+
+    async def _tell(self, look: Callable[[], Secrets | None]) -> None:
+        async with self._turn:
+            secrets = await asyncio.to_thread(look)
+            if secrets is not None:
+                await self._changed(secrets)
+
+
+def stored_secrets(
+    folder: Path, environment: Mapping[str, str], state: StateStore, clock: Clock
+) -> StoredSecrets:
+    """The encrypted store of an installation. Raises UsageError `secret_key_malformed`."""
+    keys = WrappingKeys(default_path(folder), environment.get(VARIABLE, ""))
+    return StoredSecrets(state.secrets, keys, clock.now_us)
+
+
+def requesting(client: Requester, loop: asyncio.AbstractEventLoop) -> Request:
+    """Reach stores on the network from any thread but the loop's own."""
+
+    async def ask(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        parts = urlsplit(url)
+        answer = await client.request(
+            origin_of(url),
+            b"GET",
+            (parts.path or "/").encode("ascii"),
+            [(name.encode(), value.encode()) for name, value in headers.items()],
+            b"",
+            connect_timeout_s=_TIMEOUT_S,
+            idle_timeout_s=_TIMEOUT_S,
+        )
+        return answer.status, await answer.read(_ANSWER_BYTES)
+
+    def request(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        asking = asyncio.run_coroutine_threadsafe(ask(url, headers), loop)
+        try:
+            return asking.result(2 * _TIMEOUT_S)
+        except TimeoutError:
+            asking.cancel()
+            raise UnavailableError(
+                "secret_vault_unavailable", "a store of secrets does not answer"
+            ) from None
+
+    return request

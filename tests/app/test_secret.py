@@ -1,0 +1,260 @@
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ringfence.app.secret import SecretCustody, SecretWatch, requesting, stored_secrets
+from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.secret import (
+    FromCommand,
+    FromEnvironment,
+    FromFile,
+    FromStore,
+    FromVault,
+    InHeader,
+    SecretBinding,
+    SecretDefinition,
+    SecretOrigin,
+)
+from ringfence.stores.secret import Secrets
+from ringfence.stores.state.store import open_state
+from ringfence.testing.clock import ManualClock
+from ringfence.transport.client import Pool
+from ringfence.transport.http import Request, Response
+from ringfence.transport.server import Server
+
+ONE, TWO = "canary-one-0123456789", "canary-two-0123456789"
+BOUND = (SecretBinding(host="a.example", location=InHeader()),)
+VAULT = FromVault(
+    url="https://v.example", mount="secret", path="a", field="b", token="TOKEN", refresh_s=60
+)
+
+
+@dataclass
+class Vault:
+    value: str = ONE
+    is_away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self.asked.append(url)
+        assert headers["x-vault-token"] == "token-of-the-vault"
+        if self.is_away:
+            raise UnavailableError("provider_unavailable", "nobody is there")
+        return 200, b'{"data":{"data":{"b":"%s"}}}' % self.value.encode()
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = open_state(folder)
+        self.clock = ManualClock()
+        self.environment = {"TOKEN": "token-of-the-vault", "KEY": ONE, "PATH": "/usr/bin:/bin"}
+        self.vault = Vault()
+        self.stored = stored_secrets(folder, self.environment, self.state, self.clock)
+        self.custody = SecretCustody(self.environment, self.stored, self.vault, self.clock)
+
+    def take(self, *definitions: SecretDefinition) -> Secrets:
+        configuration = of(*definitions)
+        proposal = self.custody.prepare(configuration, frozenset({"TOKEN"}))
+        assert ONE not in repr(proposal)
+        return self.custody.take(proposal, configuration)
+
+    def later(self, seconds: float) -> Secrets | None:
+        self.clock.advance(int(seconds * 1e6))
+        return self.custody.look()
+
+
+def of(*definitions: SecretDefinition) -> Configuration:
+    acme = Organisation(name="acme", id="org_1", secrets={each.name: each for each in definitions})
+    return Configuration(organisations={"acme": acme}, digest="")
+
+
+def secret(origin: SecretOrigin, name: str = "crm") -> SecretDefinition:
+    return SecretDefinition(name=name, origin=origin, bindings=BOUND)
+
+
+def value(secrets: Secrets | None, name: str = "crm") -> str | None:
+    assert secrets is not None
+    found = secrets.named("acme", name)
+    return None if found is None else found.reveal()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path / "data")
+    yield made
+    made.state.close()
+
+
+def test_values_come_from_everywhere(world: World, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(TWO + "\n")
+    world.stored.put("org_1", "kept", TWO)
+    secrets = world.take(
+        secret(FromEnvironment("KEY"), "one"),
+        secret(FromFile(str(tmp_path / "key")), "two"),
+        secret(FromCommand(command=("printf", ONE)), "three"),
+        secret(FromStore(), "kept"),
+        secret(VAULT, "far"),
+    )
+    found = [value(secrets, name) for name in ("one", "two", "three", "kept", "far")]
+    assert found == [ONE, TWO, ONE, TWO, ONE]
+    assert secrets.variables() == {"TOKEN"}
+    assert secrets.named("other", "one") is None
+    assert world.custody.trouble() == ""
+    assert ONE not in repr(secrets)
+
+
+def test_a_file_that_is_replaced_is_read_again(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(ONE)
+    world.take(secret(FromFile(str(path))))
+    assert world.later(2) is None
+    path.write_text(TWO)
+    assert value(world.later(2)) == TWO
+    assert world.later(2) is None
+
+
+def test_a_file_that_vanishes_leaves_the_value_and_is_told(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(ONE)
+    world.take(secret(FromFile(str(path))))
+    path.unlink()
+    assert world.later(2) is None
+    assert world.custody.trouble() == "1 cannot be read"
+    assert "cannot be read" in world.custody.standing("acme")["crm"]
+    assert world.custody.standing("other") == {}
+    path.write_text(TWO)
+    assert value(world.later(10)) == TWO
+    assert world.custody.trouble() == ""
+
+
+def test_a_command_is_run_again_when_it_is_due(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(ONE)
+    world.take(secret(FromCommand(command=("cat", str(path)), refresh_s=60)))
+    path.write_text(TWO)
+    assert world.later(59) is None
+    assert value(world.later(2)) == TWO
+
+
+def test_a_command_without_refresh_is_run_at_a_reload_alone(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(ONE)
+    definition = secret(FromCommand(command=("cat", str(path))))
+    world.take(definition)
+    path.write_text(TWO)
+    assert world.later(1e6) is None
+    assert value(world.take(definition)) == TWO
+
+
+def test_a_stored_value_is_used_when_somebody_says_that_it_changed(world: World) -> None:
+    assert value(world.take(secret(FromStore()))) is None
+    assert "has no value" in world.custody.standing("acme")["crm"]
+    world.stored.put("org_1", "crm", ONE)
+    assert value(world.custody.stored_changed()) == ONE
+    assert world.custody.stored_changed() is None
+    world.stored.put("org_2", "crm", TWO)
+    assert world.custody.stored_changed() is None
+    world.stored.delete("org_1", "crm")
+    assert value(world.custody.stored_changed()) is None
+
+
+def test_a_store_that_is_away_at_the_start_is_asked_again(world: World) -> None:
+    world.vault.is_away = True
+    assert value(world.take(secret(VAULT))) is None
+    assert world.custody.trouble() == "1 cannot be read"
+    world.vault.is_away = False
+    assert value(world.later(10)) == ONE
+
+
+def test_a_value_outlives_its_store(world: World) -> None:
+    world.take(secret(VAULT))
+    world.vault.is_away = True
+    assert world.later(60) is None
+    assert world.custody.trouble() == "1 cannot be read"
+    assert value(world.take(secret(VAULT))) == ONE  # also over a reload
+    world.vault.is_away, world.vault.value = False, TWO
+    assert value(world.later(10)) == TWO
+
+
+def test_a_value_does_not_outlive_that_it_comes_from_elsewhere(world: World) -> None:
+    world.take(secret(FromEnvironment("KEY")))
+    world.vault.is_away = True
+    assert value(world.take(secret(VAULT))) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [
+        (FromEnvironment("ABSENT"), "secret_missing"),
+        (FromFile("/no/such/file"), "secret_file"),
+        (FromCommand(command=("false",)), "secret_command"),
+        (FromCommand(command=("printf", "short")), "secret_unusable"),
+        (FromCommand(command=("printf", "two\\nlines-of-it")), "secret_unusable"),
+    ],
+)
+def test_what_will_not_be_right_by_itself_stops_a_reload_with_all_as_it_was(
+    world: World, origin: SecretOrigin, code: str
+) -> None:
+    world.take(secret(FromEnvironment("KEY"), "kept"))
+    with pytest.raises(UsageError) as caught:
+        world.take(secret(origin))
+    assert caught.value.code == code
+    world.vault.value = TWO
+    assert world.later(1e3) is None
+    assert set(world.custody.standing("acme")) == set()
+
+
+def test_a_value_is_judged_before_it_is_stored(world: World) -> None:
+    world.take(secret(FromStore()), SecretDefinition(name="free", origin=FromStore()))
+    with pytest.raises(UsageError, match="under 8 bytes"):
+        world.custody.judge("acme", "crm", "short")
+    world.custody.judge("acme", "crm", ONE)
+    world.custody.judge("acme", "free", "short")
+    world.custody.judge("acme", "unknown", "short")
+
+
+def test_workers_are_told_in_the_order_of_the_changes(world: World) -> None:
+    told: list[str | None] = []
+
+    async def run() -> None:
+        async def changed(secrets: Secrets) -> None:
+            await asyncio.sleep(0.01)
+            told.append(value(secrets))
+
+        watch = SecretWatch(world.custody, changed)
+        world.take(secret(FromStore()))
+
+        async def put(text: str) -> None:
+            world.stored.put("org_1", "crm", text)
+            await watch.stored_changed()
+
+        await asyncio.gather(*(put(f"canary-{number:04d}") for number in range(5)))
+        await watch.stored_changed()
+
+    asyncio.run(run())
+    assert told[-1] == "canary-0004"
+
+
+def test_a_store_on_the_network_is_reached_from_a_thread() -> None:
+    async def handle(request: Request, response: Response) -> None:
+        token = request.header(b"x-vault-token") or b""
+        response.send(200, (), request.path + b" " + token)
+
+    async def run() -> None:
+        server, pool = Server(handle), Pool()
+        port = await server.listen("127.0.0.1", 0)
+        request = requesting(pool, asyncio.get_running_loop())
+        url = f"http://127.0.0.1:{port}/v1/secret/data/a"
+        answer = await asyncio.to_thread(request, url, {"x-vault-token": "t"})
+        assert answer == (200, b"/v1/secret/data/a t")
+        await server.close()
+        with pytest.raises(UnavailableError):
+            await asyncio.to_thread(request, url, {"x-vault-token": "t"})
+        await pool.close()
+
+    asyncio.run(run())
