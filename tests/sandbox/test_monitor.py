@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.sandbox.jail import PlainJail
+from tests.sandbox.plain_jail import PlainJail
 from tests.sandbox.plane import Plane, join_of
 
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
