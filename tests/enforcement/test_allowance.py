@@ -1,7 +1,7 @@
 from tests.gateways.world import agent, organisation
 
 from ringfence.domain.verdict import Code, Throttle
-from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Hold
+from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Portion
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.runtime import AgentRuntime
 
@@ -9,10 +9,10 @@ RUNTIME = AgentRuntime(organisation(), agent())
 LIMITS = AllowanceLimits(bytes_in_all=100, bytes_per_credential=60, calls_per_credential=2)
 
 
-def enter(allowance: Allowance, credential: str = "crd_1") -> Hold:
-    hold = allowance.enter(Caller(runtime=RUNTIME, credential=credential))
-    assert isinstance(hold, Hold)
-    return hold
+def enter(allowance: Allowance, credential: str = "crd_1") -> Portion:
+    portion = allowance.enter(Caller(runtime=RUNTIME, credential=credential))
+    assert isinstance(portion, Portion)
+    return portion
 
 
 def test_a_credential_has_only_so_many_calls_on_their_way() -> None:
@@ -43,9 +43,9 @@ def test_bytes_are_bounded_for_each_credential_and_for_all() -> None:
 
 def test_what_was_refused_is_not_held_and_all_is_given_back() -> None:
     allowance = Allowance(LIMITS)
-    hold = enter(allowance)
-    assert hold.take(61) is not None
-    assert hold.take(60) is None
-    hold.leave()
+    portion = enter(allowance)
+    assert portion.take(61) is not None
+    assert portion.take(60) is None
+    portion.leave()
     assert allowance.held_bytes == 0
     assert enter(allowance).take(60) is None

@@ -9,7 +9,7 @@ from tests.gateways.test_action import BASH, Here
 
 from ringfence.domain.invocation import InvocationState
 from ringfence.domain.verdict import Code
-from ringfence.enforcement.held_call import HeldCalls, Pending
+from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.tool_call import ToolKnock
@@ -45,7 +45,7 @@ def test_a_call_whose_agent_has_gone_stays_held_though_it_was_approved(tmp_path:
         going = asyncio.create_task(calls.pursue(knock, held, 30.0, lambda: True))
         await here.say(await here.held())
         left = await going
-        assert isinstance(left, Pending)
+        assert isinstance(left, Unanswered)
         assert here.world.ledger.intents == []
 
     asyncio.run(story())

@@ -36,7 +36,7 @@ class Allowance:
         self.held_bytes = 0
         self._shares: dict[str, _Share] = {}
 
-    def enter(self, caller: Caller) -> "Hold | Throttle":
+    def enter(self, caller: Caller) -> "Portion | Throttle":
         """Begin a call; it must `leave`, whatever happens to it."""
         share = self._shares.get(caller.credential)
         if share is None:
@@ -45,7 +45,7 @@ class Allowance:
             why = reason.too_many_at_once(caller.runtime.agent, self.limits.calls_per_credential)
             return Throttle(reason=why, retry_after_s=_RETRY_AFTER_S)
         share.calls += 1
-        return Hold(self, caller, share)
+        return Portion(self, caller, share)
 
     def forget(self, caller: Caller) -> None:
         """Nothing of this credential is held any more."""
@@ -53,7 +53,7 @@ class Allowance:
 
 
 @final
-class Hold:
+class Portion:
     """What one call holds, given back all at once when the call is over."""
 
     __slots__ = ("_allowance", "_caller", "_held_bytes", "_share")

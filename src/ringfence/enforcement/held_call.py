@@ -15,7 +15,7 @@ from ringfence.enforcement.holding import HK, Holdable, HoldingPath, T, unheld
 from ringfence.enforcement.refusal import RefusedAction
 
 
-class Pending(msgspec.Struct, frozen=True):
+class Unanswered(msgspec.Struct, frozen=True):
     """Nobody has answered yet; the same call made again goes on from here."""
 
     approval: Approval
@@ -36,7 +36,7 @@ class HeldCalls(Generic[HK, T]):
         held: Holdable,
         wait_s: float,
         is_gone: Callable[[], bool] = lambda: False,
-    ) -> T | RefusedAction | Pending:
+    ) -> T | RefusedAction | Unanswered:
         """Hold a call, wait so long for a person, and begin it again if one has approved it.
 
         A call whose agent `is_gone` does not begin: it stays held for when the agent comes again.
@@ -53,7 +53,7 @@ class HeldCalls(Generic[HK, T]):
         approval: Approval,
         wait_s: float,
         is_gone: Callable[[], bool] = lambda: False,
-    ) -> T | RefusedAction | Pending:
+    ) -> T | RefusedAction | Unanswered:
         """The same for a call that is held already."""
         path = self._path
         try:
@@ -62,7 +62,7 @@ class HeldCalls(Generic[HK, T]):
         except UnavailableError as error:
             return path.turn_away(knock, Deny(reason=unheld(error)), held.live)
         if approval.state is ApprovalState.PENDING or is_gone():
-            return Pending(approval)
+            return Unanswered(approval)
         if approval.state is not ApprovalState.APPROVED:
             return path.turn_away(knock, rule.unusable(approval), held.live)
         return await self.go_on(knock, held, approval, is_gone)

@@ -19,7 +19,7 @@ from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.held_call import HeldCalls, Pending
+from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import Attempted, RefusedAction
@@ -199,7 +199,7 @@ class ActionDoor:
 
     async def _begun(
         self, knock: ToolKnock, wait_s: float, is_gone: Callable[[], bool]
-    ) -> ToolTicket | RefusedAction | Pending:
+    ) -> ToolTicket | RefusedAction | Unanswered:
         begun = await self._path.begun(knock, is_gone)
         if not isinstance(begun, Holdable):
             return begun
@@ -289,8 +289,8 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: str
 
     @classmethod
-    def of(cls, pending: Pending) -> "_Held":
-        approval = pending.approval
+    def of(cls, held: Unanswered) -> "_Held":
+        approval = held.approval
         return cls(
             verdict="ask",
             approval=approval.id,

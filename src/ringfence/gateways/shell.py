@@ -28,7 +28,7 @@ from ringfence.domain.monitoring import (
 from ringfence.domain.observation import Seen
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.finding import FindingLog
-from ringfence.enforcement.held_call import HeldCalls, Pending
+from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.observation import Observations, Sighting
@@ -216,7 +216,7 @@ class ShellDoor:
 
     async def _go_on(self, call: "_Call", begun: Holdable | Lacking) -> None:
         """Fetch what is lacking, ask a person if one must be, and wait for the record."""
-        found: ExecTicket | Holdable | RefusedAction | Pending
+        found: ExecTicket | Holdable | RefusedAction | Unanswered
         if isinstance(begun, Lacking):
             found = await self._path.supply(call.knock, begun, call.is_gone)
         else:
@@ -225,14 +225,14 @@ class ShellDoor:
             found = await self._ask_person(call, found)
         if isinstance(found, RefusedAction):
             call.refuse(found.verdict.reason.message)
-        elif isinstance(found, Pending):
+        elif isinstance(found, Unanswered):
             call.refuse("Ringfence: nobody has approved this command in time.")
         else:
             self._await_durable(call, found)
 
     async def _ask_person(
         self, call: "_Call", held: Holdable
-    ) -> ExecTicket | RefusedAction | Pending:
+    ) -> ExecTicket | RefusedAction | Unanswered:
         """An exec waits in the kernel for as long as the call is held."""
         approval = await self._path.hold(call.knock, held)
         if isinstance(approval, RefusedAction):

@@ -7,7 +7,7 @@ from tests.gateways.world import Upstream, agent, organisation, turns
 
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.verdict import Throttle
-from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Hold
+from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Portion
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.runtime import AgentRuntime
 from ringfence.gateways.model.buffer import Collector, read_request, request_at_once, send_whole
@@ -20,10 +20,10 @@ def allowance(size: int = 100) -> Allowance:
     return Allowance(AllowanceLimits(bytes_in_all=size, bytes_per_credential=size))
 
 
-def hold_of(kept: Allowance) -> Hold:
-    hold = kept.enter(CALLER)
-    assert isinstance(hold, Hold)
-    return hold
+def portion_of(kept: Allowance) -> Portion:
+    portion = kept.enter(CALLER)
+    assert isinstance(portion, Portion)
+    return portion
 
 
 def asked(size: int, *, stated: bool) -> MemoryRequest:
@@ -35,32 +35,32 @@ def asked(size: int, *, stated: bool) -> MemoryRequest:
 def test_a_request_is_read_as_far_as_there_is_room(stated: bool) -> None:  # noqa: FBT001 (a case)
     async def story() -> None:
         kept = allowance()
-        assert await read_request(asked(60, stated=stated), 80, hold_of(kept)) == b"x" * 60
+        assert await read_request(asked(60, stated=stated), 80, portion_of(kept)) == b"x" * 60
         assert kept.held_bytes == 60
-        refused = await read_request(asked(41, stated=stated), 80, hold_of(kept))
+        refused = await read_request(asked(41, stated=stated), 80, portion_of(kept))
         assert isinstance(refused, Throttle)
         with pytest.raises(PeerError):
-            await read_request(asked(31, stated=stated), 30, hold_of(kept))
+            await read_request(asked(31, stated=stated), 30, portion_of(kept))
 
     asyncio.run(story())
 
 
 def test_a_body_that_has_arrived_is_read_without_a_wait() -> None:
     kept = allowance()
-    assert request_at_once(asked(60, stated=True), 80, hold_of(kept)) == b"x" * 60
-    assert isinstance(request_at_once(asked(41, stated=True), 80, hold_of(kept)), Throttle)
+    assert request_at_once(asked(60, stated=True), 80, portion_of(kept)) == b"x" * 60
+    assert isinstance(request_at_once(asked(41, stated=True), 80, portion_of(kept)), Throttle)
     with pytest.raises(PeerError):
-        request_at_once(asked(31, stated=True), 30, hold_of(kept))
+        request_at_once(asked(31, stated=True), 30, portion_of(kept))
     late = asked(1, stated=True)
     late.is_late = True
-    assert request_at_once(late, 80, hold_of(kept)) is None
+    assert request_at_once(late, 80, portion_of(kept)) is None
 
 
 class Collected(Collector):
     """Keeps how it ended."""
 
-    def __init__(self, upstream: Upstream, limit_bytes: int, hold: Hold) -> None:
-        super().__init__(upstream, limit_bytes, hold)
+    def __init__(self, upstream: Upstream, limit_bytes: int, portion: Portion) -> None:
+        super().__init__(upstream, limit_bytes, portion)
         self.ended: list[object] = []
 
     def collected(self, body: bytes) -> None:
@@ -80,7 +80,7 @@ def collected(
 
     async def story() -> object:
         upstream = Upstream(pieces=pieces, ending=ending)
-        collector = Collected(upstream, limit_bytes, hold_of(allowance(room)))
+        collector = Collected(upstream, limit_bytes, portion_of(allowance(room)))
         upstream.pipe(collector)
         await turns()
         [ended] = collector.ended

@@ -27,7 +27,7 @@ from tests.gateways.world import (
 from ringfence.domain.event import Status
 from ringfence.domain.model import InputBound, ProviderProtocol
 from ringfence.domain.verdict import Throttle
-from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Hold
+from ringfence.enforcement.allowance import Allowance, AllowanceLimits, Portion
 from ringfence.enforcement.directory import Caller
 
 CALLS_MAX = AllowanceLimits().calls_per_credential
@@ -187,19 +187,19 @@ def test_a_body_that_arrives_late_is_answered_alike(*, stream: bool) -> None:
 def test_what_a_call_held_is_given_back_once_however_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    entered: list[Hold] = []
-    left: list[Hold] = []
-    enter, leave = Allowance.enter, Hold.leave
+    entered: list[Portion] = []
+    left: list[Portion] = []
+    enter, leave = Allowance.enter, Portion.leave
 
-    def count_in(allowance: Allowance, caller: Caller) -> Hold | Throttle:
-        hold = enter(allowance, caller)
-        assert isinstance(hold, Hold)
-        entered.append(hold)
-        return hold
+    def count_in(allowance: Allowance, caller: Caller) -> Portion | Throttle:
+        portion = enter(allowance, caller)
+        assert isinstance(portion, Portion)
+        entered.append(portion)
+        return portion
 
-    def count_out(hold: Hold) -> None:
-        left.append(hold)
-        leave(hold)
+    def count_out(portion: Portion) -> None:
+        left.append(portion)
+        leave(portion)
 
     async def story() -> None:
         world = World()
@@ -210,10 +210,10 @@ def test_what_a_call_held_is_given_back_once_however_it_ends(
             await world.ask()
             world.ledger.is_failing = False
         assert len(left) == len(entered) == 10
-        assert {id(hold) for hold in left} == {id(hold) for hold in entered}
+        assert {id(portion) for portion in left} == {id(portion) for portion in entered}
 
     monkeypatch.setattr(Allowance, "enter", count_in)
-    monkeypatch.setattr(Hold, "leave", count_out)
+    monkeypatch.setattr(Portion, "leave", count_out)
     asyncio.run(story())
 
 

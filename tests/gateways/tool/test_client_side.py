@@ -4,7 +4,7 @@ from tests.gateways.tool.test_session import caller
 from tests.gateways.tool.test_session import made as session_of
 from tests.gateways.tool.world import World, play
 
-from ringfence.enforcement.allowance import Allowance, Hold
+from ringfence.enforcement.allowance import Allowance, Portion
 from ringfence.gateways.tool.ask import Ask
 from ringfence.gateways.tool.client_side import ClientSide
 from ringfence.gateways.tool.outlet import Outlet
@@ -29,8 +29,8 @@ def playing(check: Callable[[Session, Running, MemoryResponse, ClientSide], None
 
     async def scene(world: World) -> None:
         session, call, response = session_of(world), Running(), MemoryResponse()
-        hold = Allowance().enter(caller(world))
-        assert isinstance(hold, Hold)
+        portion = Allowance().enter(caller(world))
+        assert isinstance(portion, Portion)
         ask = Ask(
             request=MemoryRequest("POST", "/mcp/crm"),
             response=response,
@@ -38,7 +38,7 @@ def playing(check: Callable[[Session, Running, MemoryResponse, ClientSide], None
             asked=request.read(message.read(CALL)),
             era=Era.LEGACY,
             session=session,
-            hold=hold,
+            portion=portion,
         )
         check(session, call, response, ClientSide(ask, call, (), 0, None))
 

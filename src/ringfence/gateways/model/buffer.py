@@ -7,14 +7,16 @@ from typing import final
 
 from ringfence.domain.error import PeerError
 from ringfence.domain.verdict import Code, Throttle
-from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.allowance import Portion
 from ringfence.transport.http import Request, Response, UpstreamResponse
 
 _AT_ONCE_BYTES = 64 * 1024
 """What may wait for a client without being counted; the engine's own mark."""
 
 
-def request_at_once(request: Request, limit_bytes: int, hold: Hold) -> bytes | Throttle | None:
+def request_at_once(
+    request: Request, limit_bytes: int, portion: Portion
+) -> bytes | Throttle | None:
     """The whole body of a request if it has arrived, or why there is no room; None if it has not.
 
     Raises PeerError `request_too_large`.
@@ -22,14 +24,14 @@ def request_at_once(request: Request, limit_bytes: int, hold: Hold) -> bytes | T
     body = request.whole(limit_bytes)
     if body is None:
         return None
-    return hold.take(len(body)) or body
+    return portion.take(len(body)) or body
 
 
-async def read_request(request: Request, limit_bytes: int, hold: Hold) -> bytes | Throttle:
+async def read_request(request: Request, limit_bytes: int, portion: Portion) -> bytes | Throttle:
     """The same, waiting for it. Raises ConnectionError if the client left."""
     stated = request.header(b"content-length")
     if stated is not None:
-        return hold.take(min(int(stated), limit_bytes)) or await request.read(limit_bytes)
+        return portion.take(min(int(stated), limit_bytes)) or await request.read(limit_bytes)
     parts: list[bytes] = []
     size = 0
     async for part in request.chunks():
@@ -37,7 +39,7 @@ async def read_request(request: Request, limit_bytes: int, hold: Hold) -> bytes 
         if size > limit_bytes:
             message = f"the body is larger than {limit_bytes} bytes"
             raise PeerError(Code.REQUEST_TOO_LARGE, message)
-        full = hold.take(len(part))
+        full = portion.take(len(part))
         if full is not None:
             return full
         parts.append(part)
@@ -50,13 +52,13 @@ class Collector(ABC):
     Of `collected`, `no_room` and `broken` one is called, once, unless the answer is closed before.
     """
 
-    __slots__ = ("_hold", "_limit_bytes", "_parts", "_size", "_upstream")
+    __slots__ = ("_limit_bytes", "_parts", "_portion", "_size", "_upstream")
 
-    def __init__(self, upstream: UpstreamResponse, limit_bytes: int, hold: Hold) -> None:
+    def __init__(self, upstream: UpstreamResponse, limit_bytes: int, portion: Portion) -> None:
         """Nothing has come yet."""
         self._upstream = upstream
         self._limit_bytes = limit_bytes
-        self._hold = hold
+        self._portion = portion
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -80,7 +82,7 @@ class Collector(ABC):
             message = f"the answer is larger than {self._limit_bytes} bytes"
             self.broken(PeerError(Code.PROVIDER_MALFORMED, message))
             return
-        full = self._hold.take(len(chunk))
+        full = self._portion.take(len(chunk))
         if full is None:
             self._parts.append(chunk)
         else:

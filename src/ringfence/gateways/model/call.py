@@ -19,7 +19,7 @@ from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.allowance import Portion
 from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN, Authority
 from ringfence.enforcement.dispatch import Dispatch, Dispatcher
 from ringfence.enforcement.live import state_reason
@@ -79,7 +79,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     response: Response
     endpoint: Endpoint
-    hold: Hold
+    portion: Portion
 
 
 @final
@@ -453,7 +453,7 @@ class Call:
         self.is_over = True
         self.settle(Status.FAILED, self._unknown(), error="interrupted")
         self.relay = self.upstream = None  # they lead back here: no cycle may keep bodies alive
-        self.ask.hold.leave()
+        self.ask.portion.leave()
         tell, self._tell = self._tell, None
         if tell is not None:
             tell(self)

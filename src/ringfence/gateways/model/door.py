@@ -68,14 +68,14 @@ class ModelDoor:
 
         A coroutine if that must wait: for the rest of the body, or for another process.
         """
-        hold = self._allowance.enter(caller)
-        if isinstance(hold, Throttle):
-            _turn_away(self._path, caller, endpoint, request, response, hold)
+        portion = self._allowance.enter(caller)
+        if isinstance(portion, Throttle):
+            _turn_away(self._path, caller, endpoint, request, response, portion)
             return None
-        ask = Ask(request=request, response=response, endpoint=endpoint, hold=hold)
+        ask = Ask(request=request, response=response, endpoint=endpoint, portion=portion)
         begun: Call | Coroutine[Any, Any, None] | None = None
         try:
-            body = request_at_once(request, self._limits.request_bytes, hold)
+            body = request_at_once(request, self._limits.request_bytes, portion)
             if body is None:
                 begun = self._handle_late(caller, ask, head)
             else:
@@ -84,7 +84,7 @@ class ModelDoor:
             self._refuse(caller, ask, Deny(reason=reason_of(error)))
         finally:
             if begun is None:
-                hold.leave()
+                portion.leave()
         return begun
 
     async def _handle_late(self, caller: Caller, ask: Ask, head: Head) -> None:
@@ -92,7 +92,7 @@ class ModelDoor:
         begun: Call | Coroutine[Any, Any, None] | None = None
         try:
             async with asyncio.timeout(self._limits.body_s):
-                body = await read_request(ask.request, self._limits.request_bytes, ask.hold)
+                body = await read_request(ask.request, self._limits.request_bytes, ask.portion)
             begun = self._begin(caller, ask, head, body)
         except TimeoutError:
             what = f"its body did not come within {self._limits.body_s:g} seconds"
@@ -102,7 +102,7 @@ class ModelDoor:
             self._refuse(caller, ask, Deny(reason=reason_of(error)))
         finally:
             if begun is None:
-                ask.hold.leave()
+                ask.portion.leave()
         if isinstance(begun, Call):
             await until_over(begun)
         elif begun is not None:
@@ -143,7 +143,7 @@ class ModelDoor:
             call = self._call(ask, codec, query, begun)
         finally:
             if call is None:
-                ask.hold.leave()
+                ask.portion.leave()
         if call is not None:
             await until_over(call)
 

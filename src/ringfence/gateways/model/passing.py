@@ -48,7 +48,7 @@ class _Whole(Collector):
     """A whole answer: read, settled, then passed on."""
 
     def __init__(self, call: Call, upstream: UpstreamResponse) -> None:
-        super().__init__(upstream, call.means.limits.answer_bytes, call.ask.hold)
+        super().__init__(upstream, call.means.limits.answer_bytes, call.ask.portion)
         self._call = call
 
     def collected(self, body: bytes) -> None:
@@ -92,7 +92,7 @@ class _Error(Collector):
     """A provider's error; one about our credential, which could show the key, does not pass."""
 
     def __init__(self, call: Call, upstream: UpstreamResponse) -> None:
-        super().__init__(upstream, _ERROR_BYTES_MAX, call.ask.hold)
+        super().__init__(upstream, _ERROR_BYTES_MAX, call.ask.portion)
         self._call = call
 
     def collected(self, body: bytes) -> None:
@@ -191,7 +191,7 @@ def _inspector(call: Call, reader: AnswerStream) -> Inspect:
     """
     stream, speech = StreamScan(call.scan), SpeechScan(call.scan)
     provider = call.leg.provider.name
-    hold = call.ask.hold
+    portion = call.ask.portion
     passed = held = 0
     agent = call.ticket.caller.runtime.agent
     allowed = agent.limits.result_bytes or _ANY_BYTES
@@ -203,7 +203,7 @@ def _inspector(call: Call, reader: AnswerStream) -> Inspect:
             return reasons.result_too_large(agent, allowed)
         if passed > held and held < KEPT_BYTES_MAX:
             step = max(_STEP_BYTES, passed - held)
-            full = hold.take(step)
+            full = portion.take(step)
             if full is not None:
                 return full.reason
             held += step

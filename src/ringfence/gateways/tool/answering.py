@@ -75,13 +75,13 @@ class Answering:
             except McpError as error:
                 self.say_error(post, asked.message.id, error)
             except FailedError as error:
-                why = said.failed(post.server or "of the view", error.failure)
+                why = said.failed(post.server or "in reach", error.failure)
                 self.refuse(post, asked, why)
             except RingfenceError as error:
                 why = reason_of(error) if isinstance(error, PeerError) else unavailable(error)
                 self.refuse(post, asked, why)
             finally:
-                post.hold.leave()
+                post.portion.leave()
 
         return guarded()
 

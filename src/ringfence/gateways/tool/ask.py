@@ -8,7 +8,7 @@ import msgspec
 
 from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.tool import ToolKey
-from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.allowance import Portion
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.tool_call import ToolPath, Unfinished
@@ -57,7 +57,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     asked: Asked
     era: Era
     session: Session | None
-    hold: Hold
+    portion: Portion
     mirrored: Headers = ()
     is_pointed: bool = False
     """Whether its client was pointed to the approval that it waits for, and asks again."""

@@ -85,7 +85,7 @@ class Beginning:
                 found = await self._held.wait(ask, knock, found, outlet)
         finally:
             if not isinstance(found, ToolTicket):
-                ask.hold.leave()
+                ask.portion.leave()
                 if resumed is not None:
                     resumed.pending.cancel("it was refused")
         if isinstance(found, ToolTicket):

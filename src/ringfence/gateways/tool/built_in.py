@@ -36,7 +36,7 @@ def called_by(asked: Asked) -> ToolKey | None:
 
 
 def listed() -> Sequence[bytes]:
-    """Their definitions under merged names, for the view of all servers."""
+    """Their definitions under merged names, for `/mcp`."""
     return [listing.renamed(each, SERVER) for each in DEFINITIONS.values()]
 
 

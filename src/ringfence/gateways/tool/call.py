@@ -472,7 +472,7 @@ class ToolCall:
         self._settle(ToolEnding(status=Status.FAILED, error="interrupted"))
         self._pending = self._switch = None  # they lead back here
         self._client.end()
-        self._ask.hold.leave()
+        self._ask.portion.leave()
         tell, self._tell = self._tell, None
         if tell is not None:
             tell(self)

@@ -37,7 +37,7 @@ from ringfence.gateways.tool.modern import ModernEra
 from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON
 from ringfence.gateways.tool.post import Post, era_of
-from ringfence.gateways.tool.reach import Reach, in_view
+from ringfence.gateways.tool.reach import Reach, servers_at
 from ringfence.gateways.tool.rounds import Waiting
 from ringfence.gateways.tool.server import ToolLinks
 from ringfence.gateways.tool.session import Sessions
@@ -155,15 +155,15 @@ class ToolDoor:
             response.send(403, [JSON], errors.document(b"", errors.REFUSED, _FOREIGN))
             return None
         server = request.path[len(PATH) + 1 :].decode("latin-1")
-        view = in_view(caller, server)
-        if isinstance(view, Reason):
-            self._answering.deny(caller, request, response, view)
+        servers = servers_at(caller, server)
+        if isinstance(servers, Reason):
+            self._answering.deny(caller, request, response, servers)
             return None
         named = (request.header(b"mcp-session-id") or b"").decode("latin-1")
         owner = self._forwarder.neighbours.owner_of(named)
         if self._forwarder.is_foreign(owner, request):
             return self._hand_over_session(owner, request, response)
-        return self._routed(caller, request, response, head, server, view, errand)
+        return self._routed(caller, request, response, head, server, servers, errand)
 
     async def _hand_over_session(self, owner: int, request: Request, response: Response) -> None:
         """Let the worker answer whose session it is."""
@@ -179,11 +179,11 @@ class ToolDoor:
         response: Response,
         head: Head,
         server: str,
-        view: Sequence[ToolServer],
+        servers: Sequence[ToolServer],
         errand: Errand | None,
     ) -> Going:
         if request.method == b"POST":
-            return self._post(caller, request, response, head, server, view, errand)
+            return self._post(caller, request, response, head, server, servers, errand)
         if request.method == b"GET":
             return self._legacy.listen(caller, request, response, server)
         if request.method == b"DELETE":
@@ -226,12 +226,12 @@ class ToolDoor:
         response: Response,
         head: Head,
         server: str,
-        view: Sequence[ToolServer],
+        servers: Sequence[ToolServer],
         errand: Errand | None,
     ) -> Going:
-        hold = self._allowance.enter(caller)
-        if isinstance(hold, Throttle):
-            answer_refusal(request, response, None, RefusedAction(verdict=hold, action=""))
+        portion = self._allowance.enter(caller)
+        if isinstance(portion, Throttle):
+            answer_refusal(request, response, None, RefusedAction(verdict=portion, action=""))
             return None
         post = Post(
             caller=caller,
@@ -239,26 +239,26 @@ class ToolDoor:
             response=response,
             head=head,
             server=server,
-            view=view,
-            hold=hold,
+            servers=servers,
+            portion=portion,
             errand=errand,
         )
         going: Going = None
         try:
-            body = request_at_once(request, _REQUEST_BYTES, hold)
+            body = request_at_once(request, _REQUEST_BYTES, portion)
             going = self._read_late(post) if body is None else self._read(post, body)
         except PeerError as error:
             self._answering.deny(caller, request, response, reason_of(error))
         finally:
             if going is None:
-                hold.leave()
+                portion.leave()
         return going
 
     async def _read_late(self, post: Post) -> None:
         going: Going = None
         try:
             async with asyncio.timeout(_BODY_S):
-                body = await read_request(post.request, _REQUEST_BYTES, post.hold)
+                body = await read_request(post.request, _REQUEST_BYTES, post.portion)
             going = self._read(post, body)
         except TimeoutError:
             what = f"its body did not come within {_BODY_S:g} seconds"
@@ -268,7 +268,7 @@ class ToolDoor:
             self._answering.deny(post.caller, post.request, post.response, reason_of(error))
         finally:
             if going is None:
-                post.hold.leave()
+                post.portion.leave()
         await until_gone(going)
 
     def _read(self, post: Post, body: bytes | Throttle) -> Going:

@@ -1,4 +1,4 @@
-"""What a client is told first: one server's own greeting, or one for all that are in view."""
+"""What a client is told first: one server's own greeting, or one for all that are in reach."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ class Greetings:
         return _object(members)
 
     async def _ask_all(self, ways: Sequence[Way], meta: Mapping[str, bytes]) -> None:
-        """Have every server in view say what it can do; who fails says nothing."""
+        """Have every server in reach say what it can do; who fails says nothing."""
         for way in ways:
             if way.channel.era is Era.MODERN:
                 with contextlib.suppress(FailedError, McpError):
@@ -88,7 +88,7 @@ class Greetings:
         return reply.result
 
     def _joined(self, declared: Sequence[bytes]) -> bytes:
-        """What any of the servers can do, as far as the merged view can pass it on."""
+        """What any of the servers can do, as far as `/mcp` can pass it on."""
         joined: _Capabilities = {}
         for raw in declared:
             try:

@@ -59,7 +59,7 @@ class Late:
         await until_gone(self._beginning.begin(post, ask, target))
 
     async def seek(self, post: Post, ask: Ask) -> None:
-        """Find the server that a request of the merged view is for; what is ours, is done here."""
+        """Find the server that a request to `/mcp` is for; what is ours, is done here."""
         ours = built_in.called_by(ask.asked)
         if ours is not None:
             await self._built_in.call(ask, knock_of(post, ask, ours))

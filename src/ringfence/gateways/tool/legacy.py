@@ -126,7 +126,7 @@ class LegacyEra:
         meta = translation.meta_of(introduction, b"")
         if post.server:
             way = await self._reach.way(
-                post, asked, self._reach.link(post, post.view[0]), Era.LEGACY, session
+                post, asked, self._reach.link(post, post.servers[0]), Era.LEGACY, session
             )
             result = await self._greetings.of_one(way, meta, session)
         else:

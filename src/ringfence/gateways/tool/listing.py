@@ -1,4 +1,4 @@
-"""Lists: asked of every server in view, filtered for the agent, and put together."""
+"""Lists: asked of every server in reach, filtered for the agent, and put together."""
 
 import asyncio
 import logging
@@ -228,7 +228,7 @@ class Lists:
         return checked(await ask(channel, sending, way.link.server.call_timeout_s))
 
     async def home_of(self, ways: Sequence[Way], asked: Asked) -> Way:
-        """The server whose resource or prompt a request of the merged view is about.
+        """The server whose resource or prompt a request to `/mcp` is about.
 
         The first that lists it, else the first that has a template, else the first that has any.
         """
@@ -244,7 +244,7 @@ class Lists:
             if uri in listed or any(_fits(uri, each) for each in templates):
                 return way
         if not able:
-            raise McpError(errors.METHOD_NOT_FOUND, "no server in view can do this")
+            raise McpError(errors.METHOD_NOT_FOUND, "no server in reach can do this")
         return able[0]
 
     async def _uris(self, way: Way, method: str, key: str) -> list[str]:

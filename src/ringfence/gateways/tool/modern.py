@@ -78,7 +78,7 @@ class ModernEra:
             return self._answering.guarded(post, asked, self._late.hand_over(post, asked, resumed))
         if resumed is not None:
             home = (
-                self._reach.link(post, post.view[0])
+                self._reach.link(post, post.servers[0])
                 if post.server
                 else self._reach.link_named(post, asked)
             )

@@ -6,7 +6,7 @@ import msgspec
 
 from ringfence.domain.errand import Errand
 from ringfence.domain.tool import ToolKey, ToolServer
-from ringfence.enforcement.allowance import Hold
+from ringfence.enforcement.allowance import Portion
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.tool_call import ToolKnock
 from ringfence.gateways.head import Head
@@ -27,8 +27,9 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     response: Response
     head: Head
     server: str
-    view: Sequence[ToolServer]
-    hold: Hold
+    servers: Sequence[ToolServer]
+    """Those that its address reaches; of `/mcp/{server}` the one."""
+    portion: Portion
     errand: Errand | None = None
 
     @property
@@ -53,7 +54,7 @@ def ask_of(post: Post, asked: Asked, era: Era, session: Session | None = None) -
         asked=asked,
         era=era,
         session=session,
-        hold=post.hold,
+        portion=post.portion,
         mirrored=post.stated.mirrored if era is Era.MODERN else (),
     )
 

@@ -32,17 +32,17 @@ from ringfence.protocols.mcp.version import Era
 _LOG = logging.getLogger(__name__)
 
 
-def in_view(caller: Caller, server: str) -> Sequence[ToolServer] | Reason:
-    """The servers that an address shows to this agent."""
+def servers_at(caller: Caller, server: str) -> Sequence[ToolServer] | Reason:
+    """The servers that an address reaches for this agent."""
     runtime = caller.runtime
     found = runtime.servers
     if not server:
         return found
-    view = [each for each in found if each.name == server]
-    if not view:
+    named = [each for each in found if each.name == server]
+    if not named:
         known = [each.name for each in found]
         return reasons.out_of_scope(runtime.agent, "tool server", server, known)
-    return view
+    return named
 
 
 @final
@@ -64,16 +64,16 @@ class Reach:
         self._subscriptions = subscriptions
 
     def link(self, post: Post, server: ToolServer) -> ToolLink:
-        """The link to a server in view. Raises McpError for one that was removed meanwhile."""
+        """The link to a server in reach. Raises McpError for one that was removed meanwhile."""
         link = self._links.find(post.caller.runtime.organisation, server.name)
         if link is None:
             raise McpError(errors.INTERNAL, "the tool server was removed")
         return link
 
     def link_named(self, post: Post, asked: Asked) -> ToolLink:
-        """The server of a merged name. Raises McpError for one that is not in view."""
+        """The server of a merged name. Raises McpError for one that is not in reach."""
         name = names.server_of(asked.name)
-        for server in post.view:
+        for server in post.servers:
             if server.name == name:
                 return self.link(post, server)
         raise McpError(errors.INVALID_PARAMS, f"there is no `{asked.name[:100]}` here")
@@ -83,11 +83,11 @@ class Reach:
         if built_in.called_by(asked) is not None:
             return None
         if post.server:
-            return self.link(post, post.view[0])
+            return self.link(post, post.servers[0])
         if asked.message.method in {"tools/call", "prompts/get"}:
             return self.link_named(post, asked)
-        if len(post.view) == 1:
-            return self.link(post, post.view[0])
+        if len(post.servers) == 1:
+            return self.link(post, post.servers[0])
         return None
 
     def target(self, post: Post, asked: Asked, link: ToolLink, channel: Channel) -> Target:
@@ -123,8 +123,8 @@ class Reach:
         return Target(link=link, channel=way.channel, name=name, key=key)
 
     async def ways(self, post: Post, asked: Asked, era: Era, session: Session | None) -> list[Way]:
-        """The channels to every server in view; of several, those that can be reached."""
-        links = [self.link(post, server) for server in post.view]
+        """The channels to every server in reach; of several, those that can be reached."""
+        links = [self.link(post, server) for server in post.servers]
         if post.server:
             return [await self.way(post, asked, links[0], era, session)]
         found = await asyncio.gather(
@@ -134,7 +134,7 @@ class Reach:
         ways: list[Way] = []
         for link, way in zip(links, found, strict=True):
             if isinstance(way, (RingfenceError, McpError, FailedError)):
-                _LOG.warning("%s is left out of the view: %s", link.server.name, way)
+                _LOG.warning("%s is left out: %s", link.server.name, way)
             elif isinstance(way, BaseException):
                 raise way
             else:

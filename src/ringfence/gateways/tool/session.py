@@ -47,7 +47,7 @@ class Session:
     def __init__(
         self, *, name: str, caller: Caller, server: str, introduction: bytes, version: str
     ) -> None:
-        """`server` is empty for the merged view; `introduction` the raw `initialize` params."""
+        """`server` is empty for `/mcp`; `introduction` the raw `initialize` params."""
         self.name = name
         self.owner = _owner(caller)
         self.server = server

@@ -13,7 +13,7 @@ from ringfence.protocols.mcp.version import Era
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """A server in view, and the channel to it for this client."""
+    """A server in reach, and the channel to it for this client."""
 
     link: ToolLink
     channel: Channel

@@ -57,7 +57,7 @@ def write(result: bytes, method: str, entries: Iterable[bytes], cursor: str, own
 
 
 def renamed(entry: bytes, server: str) -> bytes:
-    """An entry under the name that it has in the merged view."""
+    """An entry under the name that it has at `/mcp`."""
     span = strict_json.spans(entry).get("name")
     if span is None:
         return entry

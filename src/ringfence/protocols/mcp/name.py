@@ -1,4 +1,4 @@
-"""Names in the merged view: `server__tool`, never longer than what providers of models take."""
+"""Merged names: `server__tool`, never longer than what providers of models take."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ SEPARATOR: Final = "__"
 
 
 def merged(server: str, name: str) -> str:
-    """The name in the merged view. A long one is cut and ends in a hash of the whole."""
+    """The merged name. A long one is cut and ends in a hash of the whole."""
     whole = f"{server}{SEPARATOR}{name}"
     if len(whole) <= LONGEST:
         return whole
