@@ -16,6 +16,8 @@ def worker(*, descriptor: int, log_level: str) -> None:
     # Loaded only now: they take half a second to import.
     process: Any = importlib.import_module("ringfence.app.worker_process")
     interpreter: Any = importlib.import_module("ringfence.app.interpreter")
+    core_dump: Any = importlib.import_module("ringfence.transport.core_dump")
+    core_dump.forbid_core_dumps()
     log: Any = importlib.import_module("ringfence.telemetry.log")
     log.setup(level=logging.getLevelNamesMapping()[log_level.upper()])
     with interpreter.runner() as runner:
