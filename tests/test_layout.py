@@ -50,6 +50,7 @@ WITHOUT_TEST = {
     "testing/tools/plan": "words",
     "gateways/tool/channel": "protocols without behaviour",
     "transport/http": "protocols without behaviour",
+    "transport/kernel/table": "figures, proven by those who look them up",
     "transport/limits": "figures",
 }
 """Every other module has a test of its own name."""

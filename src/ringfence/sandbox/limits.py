@@ -1,0 +1,43 @@
+"""Bound what the processes of one sandbox may use (getrlimit(2))."""
+
+import contextlib
+import os
+
+from ringfence.sandbox.plan import JailLimits
+
+try:
+    import resource
+except ImportError:  # Windows, where importing must not fail
+    resource = None  # type: ignore[assignment] # absent there, and nothing here is called
+
+_FIRST_TO_GO = "500"
+"""Where memory runs out, a sandbox goes before the plane (proc(5), oom_score_adj)."""
+
+
+def apply(limits: JailLimits, *, processes_before: int = 0) -> None:
+    """Bound this process and all it will start; `processes_before` are counted with them."""
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_FSIZE: limits.file_bytes,
+        resource.RLIMIT_NPROC: limits.processes + processes_before,
+        resource.RLIMIT_AS: limits.memory_bytes,
+    }
+    for which, most in wanted.items():
+        if most is not None:
+            _, hard = resource.getrlimit(which)
+            bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(which, (bound, bound))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 (a file of the kernel)
+        score.write(_FIRST_TO_GO)
+
+
+def processes_of(uid: int) -> int:
+    """How many threads a user has now: without a user namespace they share one bound."""
+    found = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208 (the forked child keeps to plain calls)
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{name}").st_uid == uid:  # noqa: PTH116 (as above)
+                    found += len(os.listdir(f"/proc/{name}/task"))  # noqa: PTH208 (as above)
+    return found

@@ -1,0 +1,183 @@
+"""What of the host a sandbox may see: looked at before the start, and mounted by descriptor.
+
+bwrap before 0.12 follows a symbolic link when it makes a mount point inside a folder that an agent
+could write to, out of the sandbox (CVE-2026-87766). Here it never meets such a folder: every bind
+is opened without following any link, cloned, and put on a stage that only we can reach; bwrap is
+given the stage. What is to be protected inside a workspace is mounted by us, over what exists.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from ringfence.domain.error import UsageError
+from ringfence.sandbox.plan import Bind, JailPlan, is_below
+from ringfence.transport.kernel import mount
+
+STAGE: Final = "/tmp"  # noqa: S108 (a folder that every system has; our own mount lies over it)
+_REFUSED_TREES: Final = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys",
+    "/usr", "/var/run",
+)  # fmt: skip
+_REFUSED: Final = (
+    "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log",  # noqa: S108 (named, not used)
+    "/var/spool", "/var/tmp",  # noqa: S108 (named, not used)
+)  # fmt: skip
+
+
+def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
+    """Refuse a workspace or bind that no sandbox may have; `kept` are our own folders and files.
+
+    Raises UsageError `bad_workspace`.
+    """
+    points = mount_points(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    for bind in plan.writable:
+        _check_folder(bind.source)
+        inner = [point for point in points if point != bind.source and is_below(point, bind.source)]
+        if inner:
+            what = f"`{inner[0]}` is mounted inside of `{bind.source}`"
+            raise _bad(what, "choose a folder with no mount points in it, or unmount it")
+    for bind in plan.read_only:
+        with _opened(bind.source):
+            pass
+    for bind in (*plan.writable, *plan.read_only):
+        for own in map(os.path.realpath, kept):
+            if is_below(own, bind.source) or is_below(bind.source, own):
+                what = f"`{bind.source}` shows `{own}`, which belongs to the plane"
+                raise _bad(what, "no agent may see the plane's data folder or configuration")
+
+
+def _check_folder(path: str) -> None:
+    with _opened(path) as descriptor:
+        found = os.fstat(descriptor)
+    if not stat.S_ISDIR(found.st_mode):
+        raise _bad(f"`{path}` is not a folder", "name a folder")
+    home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 (text, like its neighbours)
+    if path in {*_REFUSED, home} or any(is_below(path, tree) for tree in _REFUSED_TREES):
+        raise _bad(f"`{path}` cannot be a workspace", "use a folder made for the agent's work")
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise _bad(
+            f"`{path}` cannot be written by this user", "choose another, or change its owner"
+        )
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    try:
+        descriptor = mount.open_plain(path)
+    except OSError as error:
+        if os.path.realpath(path) != path:
+            what = f"`{path}` goes through a symbolic link"
+            raise _bad(what, f"use `{os.path.realpath(path)}`, if that is what you mean") from error
+        why = (error.strerror or "").lower()
+        raise _bad(f"`{path}` cannot be opened: {why}", "name a folder that exists") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def mount_points(mountinfo: str) -> list[str]:
+    """The places where something is mounted (proc(5), mountinfo)."""
+    escaped = [line.split()[4] for line in mountinfo.splitlines()]
+    return [each.encode().decode("unicode_escape").encode("latin-1").decode() for each in escaped]
+
+
+def stage(plan: JailPlan) -> list[tuple[Bind, bool]]:
+    """In a mount namespace of our own: put every bind on the stage.
+
+    The binds with their places on the stage as sources, and whether each is read-only. Raises
+    OSError, with the path as its file name.
+    """
+    mount.keep_to_ourselves()
+    wanted = [(bind, True) for bind in plan.read_only]
+    wanted += [(bind, False) for bind in plan.writable]
+    trees = [_tree(bind.source, is_read_only=is_read_only) for bind, is_read_only in wanted]
+    mount.mount_temporary(STAGE, "mode=0700,size=1m")
+    staged: list[tuple[Bind, bool]] = []
+    for number, ((bind, is_read_only), tree) in enumerate(zip(wanted, trees, strict=True)):
+        place = f"{STAGE}/{number}"
+        _put(tree, place)
+        staged.append((Bind(place, bind.seen), is_read_only))
+        if bind.source == plan.workspace and not is_read_only:
+            protect(place, plan.protected)
+            hide(place, plan.hidden)
+    return staged
+
+
+def _tree(path: str, *, is_read_only: bool) -> int:
+    try:
+        place = mount.open_plain(path)
+        tree = mount.clone(place)
+        os.close(place)
+        attributes = mount.NO_SETUID | mount.NO_DEVICES
+        mount.restrict(tree, attributes | (mount.READ_ONLY if is_read_only else 0))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    return tree
+
+
+def _put(tree: int, place: str) -> None:
+    """Mount a tree at a place of the stage, made for it."""
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        os.mkdir(place)  # noqa: PTH102 (the forked child keeps to plain calls)
+    else:
+        os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    target = mount.open_plain(place)
+    mount.attach(tree, target)
+    os.close(target)
+    os.close(tree)
+
+
+def protect(root: str, paths: Iterable[str]) -> None:
+    """Make what exists at these paths below a mounted tree read-only, and its parents immovable.
+
+    A parent that could be renamed away would take the protection with it; what is mounted on itself
+    cannot be. Raises OSError: ELOOP for a symbolic link.
+    """
+    last = set(paths)
+    parents = {path[:at] for path in last for at, sign in enumerate(path) if sign == "/"}
+    for path in sorted(last | parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            _cover(root, path, is_read_only=path in last)
+
+
+def _cover(root: str, path: str, *, is_read_only: bool) -> None:
+    top = mount.open_plain(root)
+    try:
+        place = mount.open_plain(path, within=top)
+    finally:
+        os.close(top)
+    tree = mount.clone(place)
+    if is_read_only:
+        mount.restrict(tree, mount.READ_ONLY)
+    mount.attach(tree, place)
+    os.close(tree)
+    os.close(place)
+
+
+def hide(root: str, paths: Iterable[str]) -> None:
+    """Show emptiness in place of what exists at these paths below a mounted tree."""
+    for number, path in enumerate(sorted(paths)):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            top = mount.open_plain(root)
+            place = mount.open_plain(path, within=top)
+            os.close(top)
+            blank = f"{STAGE}/blank{number}"
+            if stat.S_ISDIR(os.fstat(place).st_mode):
+                os.mkdir(blank, 0o500)  # noqa: PTH102 (the forked child keeps to plain calls)
+            else:
+                os.close(os.open(blank, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o400))
+            source = mount.open_plain(blank)
+            tree = mount.clone(source)
+            mount.restrict(tree, mount.READ_ONLY)
+            mount.attach(tree, place)
+            for each in (source, tree, place):
+                os.close(each)
+
+
+def _bad(message: str, help_: str) -> UsageError:
+    return UsageError("bad_workspace", message, help=help_)

@@ -1,0 +1,356 @@
+"""The calls that the kernel hands to the monitor: what is executed, and what is connected.
+
+What was read of a call may be changed by another thread of the agent before the kernel carries it
+out: it is evidence, and good for policy on programs that do not race on purpose. What can be
+reached is bounded by namespaces, mounts and filters, not by this. Connecting is different: the
+monitor does it by itself, with the address that it has read.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, final
+
+from ringfence.sandbox.filter import CONNECT, EXEC
+from ringfence.transport.kernel import mount, process
+from ringfence.transport.kernel.memory import Memory
+from ringfence.transport.kernel.seccomp import Notice, NotifyDescriptor
+from ringfence.transport.kernel.syscall import architecture, call
+
+_PATH_BYTES: Final = 4096
+_ARGUMENTS_MOST: Final = 4096
+_ARGUMENTS_BYTES: Final = 256 * 1024
+"""Of all arguments together; the kernel allows more, and what is left out is marked."""
+_HERE: Final = 0xFFFFFF9C  # AT_FDCWD as the kernel reads it: an int
+_EMPTY_PATH: Final = 0x1000
+_ADDRESS_BYTES: Final = 28
+_CONNECT_S: Final = 1
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""Before an IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2)."""
+_UNRESOLVED: Final = ("/proc/", "/dev/fd/")
+"""Paths that mean something else to us than to whoever uses them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecAsked:
+    """A process wants to become another program; it waits for `allow` or `refuse`.
+
+    `path` is as it was given, `resolved` the file that it leads to for the agent, `exe` what the
+    process is now. With `is_fd_exec` the program was given as an open file. `is_cut` tells that
+    there is more of `argv`.
+    """
+
+    id: int
+    pid: int
+    parent: int
+    path: str
+    resolved: str
+    argv: tuple[str, ...]
+    directory: str
+    exe: str
+    is_fd_exec: bool = False
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectAsked:
+    """A process wants to connect; it waits for `connect` or `refuse`. Reduced tier only.
+
+    `address` is empty for what is no internet address. `is_reachable` tells that it is one of the
+    plane's listeners.
+    """
+
+    id: int
+    pid: int
+    fd: int
+    family: int
+    address: str
+    port: int
+    is_reachable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited:
+    """A process that had executed something has ended; neither is known on older kernels."""
+
+    pid: int
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+Event = ExecAsked | ConnectAsked | Exited
+
+
+@final
+class Notifications:
+    """Everything that the kernel asks of one sandbox's monitor."""
+
+    def __init__(
+        self,
+        notify_fd: int,
+        *,
+        launcher: int = 0,
+        reachable: Collection[tuple[str, int]] = (),
+    ) -> None:
+        """Owns the descriptor. `launcher` is the pid whose first exec is ours: bwrap's start.
+
+        `reachable` are the addresses to which connecting is carried out.
+        """
+        self._notify = NotifyDescriptor(notify_fd)
+        self._launcher = launcher
+        self._reachable = frozenset(reachable)
+        self._root = -1
+        self._processes: dict[int, int] = {}
+        self._pids: dict[int, int] = {}
+        self._poll = select.epoll()
+        self._poll.register(notify_fd, select.EPOLLIN)
+        names = {architecture().numbers[name]: name for name in (*EXEC, CONNECT)}
+        self._names = names
+        self.is_over = False
+        """No process is left under the filter."""
+
+    def fileno(self) -> int:
+        """Readable when `read` has something to give."""
+        return self._poll.fileno()
+
+    def read(self, timeout_s: float = 0) -> list[Event]:
+        """What has come, in order; empty after the timeout."""
+        events: list[Event] = []
+        for descriptor, mask in self._poll.poll(timeout_s):
+            if descriptor != self._notify.fileno():
+                events += self._exits(descriptor)
+            elif mask & select.EPOLLIN:
+                notice = self._notify.receive()
+                event = self._judge(notice) if notice else None
+                events += [event] if event else []
+            else:
+                self._poll.unregister(descriptor)
+                self.is_over = True
+        return events
+
+    def allow(self, id_: int) -> None:
+        """Let the kernel carry it out."""
+        self._notify.let(id_)
+
+    def refuse(self, id_: int, number: int = errno.EACCES) -> None:
+        """Let it fail with this errno."""
+        self._notify.answer(id_, error=number)
+
+    def connect(self, asked: ConnectAsked) -> int:
+        """Connect in the agent's place; our port, by which the plane knows it, or 0 if it failed.
+
+        The agent gets the same answer as from the kernel.
+        """
+        if not asked.is_reachable:
+            self.refuse(asked.id)
+            return 0
+        try:
+            taken = process.get_descriptor(asked.pid, asked.fd)
+            if not self._notify.is_waiting(asked.id):
+                os.close(taken)
+                return 0
+            with socket.socket(fileno=taken) as ours:
+                number = _connect(ours, asked)
+                port = int(ours.getsockname()[1]) if number in {0, errno.EINPROGRESS} else 0
+        except OSError as error:
+            self.refuse(asked.id, error.errno or errno.EACCES)
+            return 0
+        self._notify.answer(asked.id, error=number)
+        return port
+
+    def finish(self) -> list[Exited]:
+        """Processes whose end was not seen; to be asked when the sandbox has ended."""
+        left = [Exited(pid=pid) for pid in self._processes]
+        for pid in list(self._processes):
+            self._forget(pid)
+        return left
+
+    def close(self) -> None:
+        """Answer nothing any more: whatever waits fails with ENOSYS."""
+        self.finish()
+        self._notify.close()
+        self._poll.close()
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
+
+    def _judge(self, notice: Notice) -> Event | None:
+        """What is asked; None if it was answered here: what is not there cannot be executed."""
+        try:
+            who = process.identity(notice.pid)
+            memory = Memory(notice.pid)
+            if self._names.get(notice.number) == CONNECT:
+                event: Event | None = self._connecting(notice, who, memory)
+            elif self._launcher and who.pid == self._launcher:
+                self._launcher = 0
+                self.allow(notice.id)
+                return None
+            else:
+                event = self._executing(notice, who, memory)
+        except (OSError, ValueError):
+            event = None
+            self.refuse(notice.id)
+        if event and not self._notify.is_waiting(notice.id):
+            return None
+        return event
+
+    def _executing(self, notice: Notice, who: process.Identity, memory: Memory) -> ExecAsked | None:
+        is_at = self._names[notice.number] == "execveat"
+        place, *rest = notice.arguments if is_at else (_HERE, *notice.arguments)
+        given = memory.text(rest[0], _PATH_BYTES)
+        directory = _link(f"/proc/{notice.pid}/cwd")
+        is_fd_exec = is_at and not given and bool(notice.arguments[4] & _EMPTY_PATH)
+        if is_fd_exec:
+            resolved = _link(f"/proc/{notice.pid}/fd/{place & 0xFFFFFFFF}")
+        else:
+            start = directory if place & 0xFFFFFFFF == _HERE else ""
+            start = start or _link(f"/proc/{notice.pid}/fd/{place & 0xFFFFFFFF}")
+            try:
+                resolved = self._resolve(notice.pid, os.path.join(os.fsencode(start), given))  # noqa: PTH118 (bytes of another process)
+            except OSError as error:
+                self.refuse(notice.id, error.errno or errno.ENOENT)
+                return None
+        argv, is_cut = _arguments(memory, rest[1])
+        self._follow(who.pid)
+        return ExecAsked(
+            id=notice.id,
+            pid=who.pid,
+            parent=who.parent,
+            path=_text(given),
+            resolved=resolved,
+            argv=argv,
+            directory=directory,
+            exe=_link(f"/proc/{notice.pid}/exe"),
+            is_fd_exec=is_fd_exec,
+            is_cut=is_cut,
+        )
+
+    def _resolve(self, pid: int, path: bytes) -> str:
+        """The file that a path leads to for the agent. Raises OSError."""
+        if path.startswith(tuple(each.encode() for each in _UNRESOLVED)):
+            return _text(path)
+        if self._root < 0:
+            self._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
+        found = mount.open_in_root(self._root, os.fsdecode(path))
+        try:
+            return _link(f"/proc/self/fd/{found}")
+        finally:
+            os.close(found)
+
+    def _connecting(self, notice: Notice, who: process.Identity, memory: Memory) -> ConnectAsked:
+        fd, pointer, length = notice.arguments[:3]
+        raw = memory.read(pointer, min(length & 0xFFFFFFFF, _ADDRESS_BYTES))
+        family, address, port = _address(raw)
+        return ConnectAsked(
+            id=notice.id,
+            pid=who.pid,
+            fd=fd & 0xFFFFFFFF,
+            family=family,
+            address=address,
+            port=port,
+            is_reachable=(address, port) in self._reachable,
+        )
+
+    def _follow(self, pid: int) -> None:
+        """Hear of a process's end."""
+        known = self._processes.get(pid)
+        if known is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(known, 0)
+                return
+            self._forget(pid)
+        pidfd = os.pidfd_open(pid)
+        self._processes[pid] = pidfd
+        self._pids[pidfd] = pid
+        self._poll.register(pidfd, select.EPOLLIN | select.EPOLLET)
+
+    def _exits(self, pidfd: int) -> list[Exited]:
+        """Told once when it ends and, on kernels that keep its status, again when that is there."""
+        pid = self._pids.get(pidfd)
+        if pid is None:
+            return []
+        try:
+            status = process.exit_status(pidfd)
+        except OSError:
+            self._forget(pid)
+            return [Exited(pid=pid)]
+        if status is None:
+            return []
+        self._forget(pid)
+        code = os.waitstatus_to_exitcode(status)
+        return [Exited(pid=pid, exit_code=code) if code >= 0 else Exited(pid=pid, signal=-code)]
+
+    def _forget(self, pid: int) -> None:
+        pidfd = self._processes.pop(pid)
+        del self._pids[pidfd]
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+
+
+def _arguments(memory: Memory, pointer: int) -> tuple[tuple[str, ...], bool]:
+    """The arguments, and whether there are more than are kept."""
+    pointers = memory.pointers(pointer, _ARGUMENTS_MOST)
+    left = _ARGUMENTS_BYTES
+    found: list[str] = []
+    for each in pointers:
+        text = memory.text(each, left)
+        left -= len(text) + 1
+        found.append(_text(text))
+        if left <= 0:
+            return tuple(found), True
+    return tuple(found), len(pointers) == _ARGUMENTS_MOST
+
+
+def _link(path: str) -> str:
+    return _text(os.readlink(os.fsencode(path)))  # noqa: PTH115 (bytes of another process)
+
+
+def _text(raw: bytes) -> str:
+    """Bytes as text that any encoder takes: what is not UTF-8 is shown as a backslash and hex."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _address(raw: bytes) -> tuple[int, str, int]:
+    """Family, address and port of a `struct sockaddr`; the address is empty for other families."""
+    (family,) = struct.unpack_from("=H", raw)
+    if family == socket.AF_INET:
+        port, packed = struct.unpack_from("!H4s", raw, 2)
+        return family, str(ipaddress.IPv4Address(packed)), port
+    if family == socket.AF_INET6:
+        port, packed = struct.unpack_from("!H4x16s", raw, 2)
+        address = ipaddress.IPv6Address(packed)
+        return family, str(address.ipv4_mapped or address), port
+    return family, "", 0
+
+
+def _connect(ours: socket.socket, asked: ConnectAsked) -> int:
+    """Connect to what was read, without waiting for long; the errno, 0 for success."""
+    limit = struct.pack("@ll", _CONNECT_S, 0)
+    before = ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, len(limit))
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    try:
+        call("connect", ours.fileno(), *_packed(asked))
+    except OSError as error:
+        return error.errno or errno.EACCES
+    finally:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, before)
+    return 0
+
+
+def _packed(asked: ConnectAsked) -> tuple[bytes, int]:
+    """The `struct sockaddr` of what was read, made anew, and its length."""
+    head = struct.pack("=H", asked.family) + struct.pack("!H", asked.port)
+    address = ipaddress.ip_address(asked.address)
+    if asked.family == socket.AF_INET:
+        raw = head + address.packed + bytes(8)
+    else:
+        mapped = address.packed if address.version == 6 else _MAPPED + address.packed  # noqa: PLR2004 (the version's name)
+        raw = head + bytes(4) + mapped + bytes(4)
+    return raw, len(raw)

@@ -1,0 +1,167 @@
+"""What a sandbox is to be, as plain data, and what may not be asked of one."""
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.error import UsageError
+
+PROXY_PORT: Final = 3128
+GATEWAY_PORT: Final = 8484
+_MIB: Final = 1024 * 1024
+
+PROTECTED: Final = (
+    ".git/hooks",
+    ".git/config",
+    ".claude",
+    ".mcp.json",
+    ".codex",
+    ".cursor",
+    ".gemini",
+    ".opencode",
+    ".vscode",
+    ".idea",
+    ".devcontainer",
+    ".husky",
+    ".envrc",
+)
+"""What programs on the host run, or take their settings from, when somebody works there later.
+
+Precedents: CVE-2026-25725 (`.claude/settings.json`), `core.fsmonitor` in `.git/config`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or folder of the host that the agent sees; `destination` is where, if elsewhere."""
+
+    source: str
+    destination: str = ""
+
+    @property
+    def seen(self) -> str:
+        """The path by which the agent knows it."""
+        return self.destination or self.source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JailFile:
+    """A file that is made for the agent: in its home in every tier, elsewhere only in strict."""
+
+    path: str
+    content: bytes
+    is_writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JailLimits:
+    """What one sandbox may use. None is without a bound of its own.
+
+    `memory_bytes` bounds each process's address space (RLIMIT_AS), which programs that reserve much
+    more than they use (Node, Java, Go) do not bear: give it only for others. `processes` counts
+    threads too. `seconds` is for whoever watches the sandbox.
+    """
+
+    seconds: int | None = None
+    processes: int = 1024
+    open_files: int = 8192
+    file_bytes: int = 8192 * _MIB
+    memory_bytes: int | None = None
+    temporary_bytes: int = 1024 * _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JailPlan:
+    """All that is needed to start one sandbox; the environment is whole, nothing is inherited.
+
+    Every path is absolute and normal. `home` is a folder in memory (strict) or a folder of the host
+    that exists, belongs to the caller and is this sandbox's alone (reduced). `protected` are paths
+    below the workspace that are read-only where they exist, `hidden` such that look empty; only
+    strict can do either. `proxy` and `gateway` are the plane's listeners on the loopback, for
+    reduced, which has no network of its own.
+    """
+
+    tier: SandboxTier
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    workspace: str
+    directory: str = ""
+    read_only: tuple[Bind, ...] = ()
+    read_write: tuple[Bind, ...] = ()
+    files: tuple[JailFile, ...] = ()
+    hidden: tuple[str, ...] = ()
+    protected: tuple[str, ...] = PROTECTED
+    home: str = "/home/agent"
+    limits: JailLimits = field(default_factory=JailLimits)
+    is_interactive: bool = False
+    proxy: tuple[str, int] | None = None
+    gateway: tuple[str, int] | None = None
+
+    @property
+    def start(self) -> str:
+        """The folder in which the command starts."""
+        return self.directory or self.workspace
+
+    @property
+    def writable(self) -> tuple[Bind, ...]:
+        """What of the host the agent may change."""
+        return (Bind(self.workspace), *self.read_write)
+
+
+def check(plan: JailPlan) -> None:
+    """Refuse what no sandbox can be. Raises UsageError `bad_sandbox_plan`; looks at nothing."""
+    if not plan.command:
+        raise _bad("there is no command to run", "give one after `--`")
+    for word in (*plan.command, *plan.environment, *plan.environment.values()):
+        if "\0" in word:
+            raise _bad("a NUL character stands in the command or its environment", "remove it")
+    for name in plan.environment:
+        if not name or "=" in name:
+            raise _bad(f"`{name}` is not a variable's name", "rename it")
+    binds = (*plan.read_only, *plan.writable)
+    places = [path for bind in binds for path in (bind.source, bind.seen)]
+    places += [plan.start, plan.home, *(made.path for made in plan.files)]
+    for path in places:
+        _check_path(path)
+    for inner in (*plan.hidden, *plan.protected):
+        if posixpath.normpath(inner) != inner or inner.startswith(("/", "..")) or inner == ".":
+            raise _bad(f"`{inner}` is not a path below the workspace", "name one that is")
+    _check_nesting(plan)
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/") or posixpath.normpath(path) != path or path.startswith("//"):
+        raise _bad(f"`{path}` is not an absolute, normal path", "give the full path without `..`")
+    if path == "/":
+        raise _bad("`/` cannot be given to a sandbox", "name the folders that the agent needs")
+
+
+def _check_nesting(plan: JailPlan) -> None:
+    """Nothing is mounted or made below what the agent may change (CVE-2026-87766)."""
+    trees = [bind.seen for bind in plan.writable]
+    inner = [bind.seen for bind in (*plan.read_only, *plan.writable)]
+    inner += [made.path for made in plan.files if not is_below(made.path, plan.home)]
+    inner.append(plan.home)
+    for tree in trees:
+        for path in inner:
+            if path != tree and is_below(path, tree):
+                what = f"`{path}` lies in `{tree}`, which the agent may change"
+                raise _bad(what, "name a place outside of it, or only the outer one")
+    if len(set(trees)) < len(trees):
+        raise _bad("a folder is named twice", "name it once")
+    for bind in plan.read_only:
+        for writable in plan.writable:
+            if is_below(bind.source, writable.source):
+                what = f"`{bind.source}` lies in `{writable.source}`, which the agent may change"
+                raise _bad(what, "name a source outside of it")
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a normal path is a folder or lies in it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _bad(message: str, help_: str) -> UsageError:
+    return UsageError("bad_sandbox_plan", message, help=help_)

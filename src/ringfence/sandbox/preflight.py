@@ -1,0 +1,149 @@
+"""Whether this machine can confine, found out by doing it: every step, in a child."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.error import UsageError
+from ringfence.sandbox import bwrap, reduced, strict
+from ringfence.sandbox.launch import Failure
+from ringfence.sandbox.notification import Exited, Notifications
+from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.prepared import Prepared
+from ringfence.sandbox.trouble import StepName, mend, what
+from ringfence.transport.kernel import landlock
+from ringfence.transport.kernel.syscall import architecture
+
+_FIXED: Final = (0, 12, 0)
+"""CVE-2026-87766 is mended in this bwrap; before it, what we mount stands against it alone."""
+_SCOPED_ABI: Final = 6
+_START_S: Final = 5.0
+_STRICT: Final = (
+    StepName.SYSTEM,
+    StepName.BWRAP,
+    StepName.NAMESPACES,
+    StepName.IDENTITY,
+    StepName.NETWORK,
+    StepName.LISTENERS,
+    StepName.MOUNTS,
+    StepName.LANDLOCK,
+    StepName.FILTER,
+    StepName.START,
+)
+_REDUCED: Final = (StepName.SYSTEM, StepName.LANDLOCK, StepName.FILTER, StepName.START)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that a tier needs: whether it is so, what was found, and how to mend it."""
+
+    name: str
+    is_ok: bool
+    found: str
+    mend: str = ""
+
+
+def examine(tier: SandboxTier) -> tuple[Step, ...]:
+    """Try every step of a tier; what comes after the first that fails was not tried."""
+    if tier is SandboxTier.NONE:
+        return ()
+    wanted = _STRICT if tier is SandboxTier.STRICT else _REDUCED
+    try:
+        steps = [Step(name=StepName.SYSTEM, is_ok=True, found=_system())]
+        if tier is SandboxTier.STRICT:
+            steps.append(_bwrap())
+    except UsageError as error:
+        name = StepName.BWRAP if "bwrap" in error.code else StepName.SYSTEM
+        return (Step(name=name, is_ok=False, found=error.message, mend=error.help),)
+    tried = _try(tier)
+    left = [name for name in wanted if name not in {step.name for step in steps}]
+    for name in left:
+        if isinstance(tried, Failure) and name is tried.step:
+            why = os.strerror(tried.code).lower() if tried.code else "it did not"
+            steps.append(
+                Step(
+                    name=name,
+                    is_ok=False,
+                    found=f"not so: {what(name)} ({why})",
+                    mend=mend(name, tried.code),
+                )
+            )
+            break
+        steps.append(Step(name=name, is_ok=True, found=_found(name)))
+    return tuple(steps)
+
+
+def _system() -> str:
+    return f"Linux {os.uname().release} on {architecture().name}"
+
+
+def _found(name: StepName) -> str:
+    if name is not StepName.LANDLOCK:
+        return what(name)
+    version = landlock.abi()
+    short = "" if version >= _SCOPED_ABI else ", which leaves signals to the user's other processes"
+    return f"{what(name)} (version {version}{short})"
+
+
+def _bwrap() -> Step:
+    found = bwrap.find()
+    said = subprocess.run(  # noqa: S603 (the program that was just looked at)
+        [found.path, "--version"], capture_output=True, text=True, check=False, timeout=_START_S
+    ).stdout
+    version = tuple(map(int, re.findall(r"\d+", said)[:3]))
+    older = (
+        "" if version >= _FIXED else "; older than the mend of CVE-2026-87766, which we work around"
+    )
+    return Step(name=StepName.BWRAP, is_ok=True, found=f"{found.path}, {said.strip()}{older}")
+
+
+def _try(tier: SandboxTier) -> Failure | None:
+    """Build the least sandbox of a tier and run `true` in it."""
+    with tempfile.TemporaryDirectory(prefix="ringfence-") as folder:
+        place = Path(folder).resolve()
+        workspace, home = place / "workspace", place / "home"
+        workspace.mkdir()
+        (home / "tmp").mkdir(parents=True)
+        is_strict = tier is SandboxTier.STRICT
+        plan = JailPlan(
+            tier=tier,
+            command=("true",),
+            environment={"PATH": "/usr/bin:/bin"},
+            workspace=str(workspace),
+            home="/home/agent" if is_strict else str(home),
+        )
+        silent = os.open(os.devnull, os.O_RDWR)
+        stdio = (silent, silent, silent)
+        try:
+            if is_strict:
+                found = strict.attempt(plan, bwrap.find().path, stdio)
+            else:
+                found = reduced.attempt(plan, stdio)
+            return found if isinstance(found, Failure) else _run(found)
+        finally:
+            os.close(silent)
+
+
+def _run(prepared: Prepared) -> Failure | None:
+    """Let it run, allowing everything, and see whether it comes to its end."""
+    for _, each in prepared.listeners:
+        each.close()
+    notifications = Notifications(prepared.notify_fd or -1)
+    prepared.go()
+    ends = time.monotonic() + _START_S
+    while not notifications.is_over and time.monotonic() < ends:
+        for event in notifications.read(0.1):
+            if not isinstance(event, Exited):
+                notifications.allow(event.id)
+    prepared.kill()
+    ended = prepared.wait()
+    notifications.close()
+    if ended.exit_code == 0:
+        return None
+    return Failure(step=StepName.START, code=0, place="", taken=())

@@ -1,0 +1,152 @@
+"""A confined process that waits to go on, and then runs until it ends or is ended."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.sandbox import ListenerKind
+from ringfence.sandbox.launch import GO, Failure, Launched
+from ringfence.sandbox.trouble import refusal
+
+_SWEEPS_MOST: Final = 200
+"""Each ends a whole generation; one that forks faster than this meets its bound on processes."""
+
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How it ended: with an exit code, or by a signal. Times are processor seconds."""
+
+    exit_code: int | None
+    signal: int | None
+    user_s: float = 0.0
+    system_s: float = 0.0
+    most_memory_bytes: int = 0
+
+
+@final
+class Prepared:
+    """Made by `prepare` of a tier. Nothing of the command has run before `go`.
+
+    `listeners` and `notify_fd` belong to whoever takes them; `terminal` is our side of the terminal
+    of an interactive sandbox. Its life hangs on the thread that prepared it: use the main one.
+    """
+
+    def __init__(
+        self,
+        launched: Launched,
+        *,
+        listeners: Sequence[tuple[ListenerKind, socket.socket]] = (),
+        proxy: Address | None = None,
+        gateway: Address | None = None,
+    ) -> None:
+        """`proxy` and `gateway` are the plane's listeners as the agent knows them."""
+        self.pid = launched.pid
+        self.pidfd = os.pidfd_open(launched.pid) if hasattr(os, "pidfd_open") else -1
+        self.notify_fd = launched.descriptors[0] if launched.descriptors else None
+        self.listeners = tuple(listeners)
+        self.proxy_address = proxy
+        self.gateway_address = gateway
+        self.terminal = launched.terminal
+        self.is_launched_by_bwrap = bool(listeners)
+        self._channel = launched.channel
+        self._ended: Ended | None = None
+
+    def go(self) -> None:
+        """Let the command begin: its start is the next call that `notify_fd` tells of."""
+        try:
+            self._channel.send(GO)
+        except OSError as error:
+            raise UnavailableError("sandbox_gone", "the sandbox ended before it began") from error
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on to the command and its group; nothing if all has ended."""
+        firsts = children(self.pid) if self.is_launched_by_bwrap else []
+        commands = [pid for first in firsts for pid in children(first)]
+        for pid in commands if self.is_launched_by_bwrap else [self.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                leads = os.getpgid(pid) == pid
+                (os.killpg if leads else os.kill)(pid, number)
+
+    def kill(self) -> None:
+        """End every process of the sandbox at once."""
+        firsts = children(self.pid) if self.is_launched_by_bwrap else []
+        for pid in (*firsts, self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def wait(self) -> Ended:
+        """Wait for the end of the command, and end all that it has left behind."""
+        if self._ended is None:
+            _, status, used = os.wait4(self.pid, 0)
+            self._ended = _ended(status, [used, *_sweep()])
+            self._close()
+        return self._ended
+
+    def _close(self) -> None:
+        self._channel.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+
+
+def or_refuse(found: Prepared | Failure) -> Prepared:
+    """Raises UsageError `no_sandbox` in place of a failure."""
+    if isinstance(found, Failure):
+        raise refusal(found.step, found.code, found.place)
+    return found
+
+
+def _ended(status: int, used: list[Any]) -> Ended:
+    code = os.waitstatus_to_exitcode(status)
+    return Ended(
+        exit_code=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        user_s=sum(each.ru_utime for each in used),
+        system_s=sum(each.ru_stime for each in used),
+        most_memory_bytes=max(each.ru_maxrss for each in used) * 1024,
+    )
+
+
+def _sweep() -> list[Any]:
+    """End the orphans that came to us, which carry a filter that we do not; what they used."""
+    used: list[Any] = []
+    own = _filters("self")
+    for _ in range(_SWEEPS_MOST):
+        orphans = [pid for pid in children(os.getpid()) if _filters(str(pid)) > own]
+        if not orphans:
+            break
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in orphans:
+            with contextlib.suppress(ChildProcessError):
+                used.append(os.wait4(pid, 0)[2])
+    return used
+
+
+def _filters(pid: str) -> int:
+    """Under how many filters a process is: no process can have fewer than its parent."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    found = re.search(r"^Seccomp_filters:\s*(\d+)", status, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started, or that became its own."""
+    found: list[int] = []
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, path.read_text(encoding="ascii").split())
+    return found

@@ -1,0 +1,130 @@
+"""The reduced tier, for machines that forbid namespaces: Landlock, filters, and our connecting.
+
+It has no network of its own: the monitor carries out the agent's connects, and only to the plane's
+two listeners. It shares the host's processes and names of files; docs/sandbox.md says what it does
+not stop.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from ringfence.domain.error import UsageError
+from ringfence.sandbox import bwrap, filter, limits, mount_guard  # noqa: A004 (the noun of that module)
+from ringfence.sandbox.command import check_command, find
+from ringfence.sandbox.launch import (
+    Confined,
+    Failure,
+    Progress,
+    Stdio,
+    launch,
+)
+from ringfence.sandbox.plan import JailPlan, check, is_below
+from ringfence.sandbox.prepared import Prepared, or_refuse
+from ringfence.sandbox.trouble import StepName
+from ringfence.transport.kernel import bpf, landlock, namespace, seccomp
+from ringfence.transport.kernel.descriptor import close_all_but
+from ringfence.transport.kernel.landlock import DEVICE, READ, RUN, WRITE, Grant
+from ringfence.transport.kernel.syscall import architecture
+
+_STANDARD: Final = (0, 1, 2)
+LEAST_ABI: Final = 3
+"""Below it, files outside could be emptied (Linux 6.2 has TRUNCATE)."""
+_DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
+_NAMES: Final = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
+"""Programs ask who they are; strict makes these files, here they are the host's."""
+
+
+def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
+    """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
+
+    Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_command`,
+    `no_sandbox`; UnavailableError `sandbox_slow`.
+    """
+    architecture()
+    check(plan)
+    _check_reduced(plan)
+    mount_guard.check_places(plan, kept=kept)
+    check_command(plan)
+    _make_files(plan)
+    return or_refuse(attempt(plan, stdio))
+
+
+def attempt(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
+    """The same without the checks before it: what `ringfence doctor` tries."""
+    found = launch(
+        lambda progress: _confine(plan, progress), stdio=stdio, is_interactive=plan.is_interactive
+    )
+    if isinstance(found, Failure):
+        return found
+    return Prepared(found, proxy=plan.proxy, gateway=plan.gateway)
+
+
+def _check_reduced(plan: JailPlan) -> None:
+    """Refuse what only strict can do, rather than do less than was asked."""
+    moved = [bind for bind in (*plan.read_only, *plan.read_write) if bind.seen != bind.source]
+    outside = [made.path for made in plan.files if not is_below(made.path, plan.home)]
+    if moved:
+        raise _bad(f"`{moved[0].source}` cannot be shown at `{moved[0].seen}`")
+    if outside:
+        raise _bad(f"`{outside[0]}` cannot be made for the agent alone")
+    if plan.hidden:
+        raise _bad(f"`{plan.hidden[0]}` cannot be hidden in the workspace")
+
+
+def _bad(what: str) -> UsageError:
+    help_ = "only `sandbox: strict` gives an agent a view of files of its own"
+    return UsageError("bad_sandbox_plan", f"{what} in the reduced tier", help=help_)
+
+
+def _make_files(plan: JailPlan) -> None:
+    """The agent's home and what is in it: a folder of the host that is this sandbox's alone."""
+    os.makedirs(_temporary(plan), mode=0o700, exist_ok=True)  # noqa: PTH103 (paths are text here)
+    for made in plan.files:
+        os.makedirs(os.path.dirname(made.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 (as above)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        mode = 0o600 if made.is_writable else 0o400
+        with os.fdopen(os.open(made.path, flags, mode), "wb") as file:
+            file.write(made.content)
+
+
+def _temporary(plan: JailPlan) -> str:
+    """Where programs put what is temporary: /tmp is the host's."""
+    return f"{plan.home}/tmp"  # noqa: S108 (below its own home)
+
+
+def grants(plan: JailPlan) -> list[Grant]:
+    """What of the host's files is left to the agent."""
+    given = [Grant(path, RUN) for path in ("/usr", *bwrap.ROOTS)]
+    given += [Grant(path, READ) for path in (*bwrap.settings(), *_NAMES, "/proc")]
+    given += [Grant(f"/dev/{name}", DEVICE) for name in _DEVICES]
+    given += [Grant(bind.source, RUN) for bind in plan.read_only]
+    given += [Grant(bind.source, WRITE) for bind in plan.writable]
+    return [*given, Grant(plan.home, WRITE)]
+
+
+def _confine(plan: JailPlan, progress: Progress) -> Confined:
+    uid = os.geteuid()
+    if uid == 0:
+        os.setgroups([])
+    limits.apply(plan.limits, processes_before=limits.processes_of(uid))
+    os.chdir(plan.start)
+    with progress.at(StepName.LANDLOCK):
+        seccomp.no_new_privileges()
+        namespace.drop_capabilities()
+        if landlock.abi() < LEAST_ABI:
+            raise OSError(95, "Landlock is too old")
+        landlock.restrict(grants(plan))
+    with progress.at(StepName.FILTER):
+        known = architecture()
+        handing_over = bpf.assemble(known, filter.notifying(is_connect=True))
+        notify = seccomp.install_notifying(handing_over)
+        seccomp.install(bpf.assemble(known, filter.denying(is_reduced=True)))
+    path = find(plan) or plan.command[0]
+    environment = {"TMPDIR": _temporary(plan), **plan.environment}
+
+    def go_on() -> NoReturn:
+        close_all_but({0, 1, 2})
+        os.execve(path, plan.command, environment)  # noqa: S606 (what this is for)
+
+    return Confined(descriptors=[notify], names=[], go_on=go_on)

@@ -1,0 +1,132 @@
+"""The strict tier: namespaces, an own view of files, no network but our listeners.
+
+Order matters: the network namespace and its listeners first, then the stage of mounts, then the
+filter that hands execs over, and only then, when somebody says `go`, bwrap and the command.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from ringfence.domain.sandbox import ListenerKind
+from ringfence.sandbox import bwrap, filter, limits, listener, mount_guard  # noqa: A004 (the noun of that module)
+from ringfence.sandbox.command import check_command
+from ringfence.sandbox.launch import (
+    Confined,
+    Failure,
+    Launched,
+    Progress,
+    Stdio,
+    launch,
+)
+from ringfence.sandbox.plan import JailPlan, check
+from ringfence.sandbox.prepared import Prepared, or_refuse
+from ringfence.sandbox.trouble import StepName
+from ringfence.transport.kernel import bpf, landlock, namespace, netlink, seccomp
+from ringfence.transport.kernel.descriptor import close_all_but
+from ringfence.transport.kernel.syscall import architecture
+
+_STANDARD: Final = (0, 1, 2)
+_OF_ROOT: Final = 1000
+"""Who root is inside: an agent that thinks it is root only fails later."""
+_LEAST: Final = {"LC_ALL": "C"}
+"""bwrap's own environment, which its first process shows to the agent as /proc/1/environ."""
+
+
+def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
+    """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
+
+    Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_bwrap`,
+    `setuid_bwrap`, `no_command`, `no_sandbox`; UnavailableError `sandbox_slow`.
+    """
+    architecture()
+    check(plan)
+    mount_guard.check_places(plan, kept=kept)
+    found = bwrap.find()
+    check_command(plan)
+    return or_refuse(attempt(plan, found.path, stdio))
+
+
+def attempt(plan: JailPlan, path: str, stdio: Stdio) -> Prepared | Failure:
+    """The same without the checks before it: what `ringfence doctor` tries."""
+    found = launch(
+        lambda progress: _confine(plan, path, progress),
+        stdio=stdio,
+        is_interactive=plan.is_interactive,
+    )
+    return found if isinstance(found, Failure) else _prepared(found)
+
+
+def _prepared(launched: Launched) -> Prepared:
+    kinds = map(ListenerKind, launched.names)
+    return Prepared(
+        launched,
+        listeners=[
+            (kind, socket.socket(fileno=each))
+            for kind, each in zip(kinds, launched.descriptors[1:], strict=True)
+        ],
+        proxy=listener.PROXY,
+        gateway=listener.GATEWAY,
+    )
+
+
+def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
+    """Everything up to the filter, in the child."""
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    uid, gid = outer_uid or _OF_ROOT, outer_gid or _OF_ROOT
+    if outer_uid == 0:
+        os.setgroups([])
+    with progress.at(StepName.NAMESPACES):
+        namespace.unshare(namespace.USER | namespace.NETWORK | namespace.MOUNT)
+    with progress.at(StepName.IDENTITY):
+        namespace.map_ids(uid=uid, gid=gid, outer_uid=outer_uid, outer_gid=outer_gid)
+    with progress.at(StepName.NETWORK):
+        netlink.answer_for_every_address()
+    with progress.at(StepName.LISTENERS):
+        listeners = listener.make()
+    with progress.at(StepName.MOUNTS):
+        staged = mount_guard.stage(plan)
+    with progress.at(StepName.LANDLOCK):
+        seccomp.no_new_privileges()
+        landlock.restrict_signals()
+    with progress.at(StepName.FILTER):
+        limits.apply(plan.limits)
+        data: list[int] = []
+
+        def data_fd(content: bytes) -> int:
+            data.append(_held(content))
+            return data[-1]
+
+        rules = filter.denying(is_reduced=False)
+        words = bwrap.words(
+            plan,
+            staged,
+            uid=uid,
+            gid=gid,
+            data_fd=data_fd,
+        )
+        words += ["--seccomp", str(data_fd(bpf.assemble(architecture(), rules)))]
+        arguments = data_fd("\0".join([*words, ""]).encode())
+        handing_over = bpf.assemble(architecture(), filter.notifying(is_connect=False))
+        notify = seccomp.install_notifying(handing_over)
+
+    def go_on() -> NoReturn:
+        close_all_but({0, 1, 2, *data})
+        command = ["bwrap", "--args", str(arguments), "--", *plan.command]
+        os.execve(path, command, _LEAST)  # noqa: S606 (what this is for)
+
+    return Confined(
+        descriptors=[notify, *(each.detach() for _, each in listeners)],
+        names=[kind.value for kind, _ in listeners],
+        go_on=go_on,
+    )
+
+
+def _held(content: bytes) -> int:
+    """Bytes in memory that bwrap reads from a descriptor; inherited over exec."""
+    descriptor = os.memfd_create("sandbox", 0)
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

@@ -1,0 +1,65 @@
+"""What another process is, as the kernel tells it: pidfds, its parent, how it ended.
+
+pidfd_open(2), proc(5), linux/pidfd.h.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from ringfence.transport.kernel.syscall import call
+
+try:
+    import fcntl
+except ImportError:  # Windows, where importing must not fail
+    fcntl = None  # type: ignore[assignment] # absent there, and nothing here is called
+
+_GET_INFO: Final = 0xC040FF0B  # PIDFD_GET_INFO with the first size of its struct, Linux 6.13
+_INFO = struct.Struct("=QQ11Ii")
+_WITH_EXIT: Final = 1 << 3  # PIDFD_INFO_EXIT, Linux 6.15
+_STATUS_BYTES: Final = 512
+"""The lines that are read stand before the first things of unbounded length, but for the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which process a thread belongs to, and which one started it."""
+
+    pid: int
+    parent: int
+
+
+def identity(thread: int) -> Identity:
+    """Raises OSError if it has gone."""
+    descriptor = os.open(f"/proc/{thread}/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status = os.read(descriptor, _STATUS_BYTES)
+    finally:
+        os.close(descriptor)
+    return Identity(_field(status, b"\nTgid:"), _field(status, b"\nPPid:"))
+
+
+def _field(status: bytes, name: bytes) -> int:
+    at = status.index(name) + len(name)
+    return int(status[at : status.index(b"\n", at)])
+
+
+def get_descriptor(pid: int, number: int) -> int:
+    """A descriptor of another process as one of ours. Raises OSError."""
+    process = os.pidfd_open(pid)
+    try:
+        return call("pidfd_getfd", process, number, 0)
+    finally:
+        os.close(process)
+
+
+def exit_status(pidfd: int) -> int | None:
+    """How a process that was waited for has ended, as wait(2) tells it; None if not yet.
+
+    Raises OSError on kernels that do not tell (before Linux 6.15).
+    """
+    asked = bytearray(_INFO.pack(_WITH_EXIT, 0, *(0,) * 12))
+    fcntl.ioctl(pidfd, _GET_INFO, asked)
+    mask, *_, status = _INFO.unpack(asked)
+    return int(status) if mask & _WITH_EXIT else None

@@ -1,0 +1,118 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.error import UsageError
+from ringfence.sandbox import bwrap
+from ringfence.sandbox.plan import Bind, JailFile, JailPlan
+
+_PLAN = JailPlan(
+    tier=SandboxTier.STRICT,
+    command=("true",),
+    environment={"KEY": "placeholder", "EMPTY": ""},
+    workspace="/w",
+    files=(
+        JailFile(path="/home/agent/.config", content=b"c", is_writable=True),
+        JailFile(path="/etc/ssl/certs/ca.crt", content=b"pem"),
+    ),
+)
+_STAGED = [(Bind("/tmp/1", "/w"), False), (Bind("/tmp/0", "/opt/tool"), True)]
+
+
+def _words(plan: JailPlan = _PLAN) -> tuple[list[str], dict[str, bytes]]:
+    contents: dict[str, bytes] = {}
+
+    def hold(content: bytes) -> int:
+        contents[str(100 + len(contents))] = content
+        return 99 + len(contents)
+
+    return bwrap.words(plan, _STAGED, uid=1000, gid=1000, data_fd=hold), contents
+
+
+def _after(words: list[str], option: str) -> list[str]:
+    return [words[at + 1] for at, word in enumerate(words) if word == option]
+
+
+def test_every_namespace_but_the_network_is_bwraps() -> None:
+    words, _ = _words()
+    for name in ("user", "pid", "ipc", "uts"):
+        assert f"--unshare-{name}" in words
+    assert "--unshare-net" not in words  # made before, with our listeners in it
+    assert {"--disable-userns", "--die-with-parent", "--new-session", "--clearenv"} <= set(words)
+
+
+def test_a_terminal_of_its_own_keeps_its_session() -> None:
+    plain = {name: getattr(_PLAN, name) for name in JailPlan.__slots__}
+    words, _ = _words(JailPlan(**(plain | {"is_interactive": True})))
+    assert "--new-session" not in words
+
+
+def test_nothing_of_the_host_is_bound_but_what_is_listed() -> None:
+    words, _ = _words()
+    sources = _after(words, "--ro-bind") + _after(words, "--bind")
+    shown = {"/usr", *bwrap.settings(), *(root for root in bwrap.ROOTS if not os.path.islink(root))}
+    assert {each for each in sources if not each.startswith("/tmp/")} <= shown
+    assert "/" not in sources
+    assert _after(words, "--bind") == ["/tmp/1"]
+
+
+def test_what_is_bound_comes_after_what_it_lies_on() -> None:
+    words, _ = _words()
+    assert words.index("/home/agent") < words.index("/home/agent/.config")
+    assert words.index("/etc/ssl/certs") < words.index("/etc/ssl/certs/ca.crt")
+    assert words.index("--remount-ro") > words.index("/tmp/1")
+
+
+def test_files_made_for_the_agent_come_from_memory() -> None:
+    words, contents = _words()
+    at = words.index("/home/agent/.config")
+    assert words[at - 2] == "--file"
+    assert contents[words[at - 1]] == b"c"
+    at = words.index("/etc/resolv.conf")
+    assert words[at - 2] == "--ro-bind-data"
+    assert contents[words[at - 1]].startswith(b"nameserver 127.0.0.1\n")
+
+
+def test_the_environment_is_exactly_what_was_given() -> None:
+    words, _ = _words()
+    at = words.index("--clearenv")
+    assert words[at + 1 : at + 7] == ["--setenv", "KEY", "placeholder", "--setenv", "EMPTY", ""]
+
+
+def test_every_temporary_place_has_a_bound() -> None:
+    words, _ = _words()
+    for at, word in enumerate(words):
+        if word == "--tmpfs":
+            assert words[at - 2] == "--size"
+
+
+def test_a_machine_without_bwrap_is_told_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bwrap, "_PLACES", str(tmp_path))
+    with pytest.raises(UsageError) as caught:
+        bwrap.find()
+    assert caught.value.code == "no_bwrap"
+    assert "apt-get install bubblewrap" in caught.value.help
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2755])
+def test_a_setuid_bwrap_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int
+) -> None:
+    (tmp_path / "bwrap").write_text("#!/bin/sh\n")
+    (tmp_path / "bwrap").chmod(mode)
+    monkeypatch.setattr(bwrap, "_PLACES", str(tmp_path))
+    with pytest.raises(UsageError) as caught:
+        bwrap.find()
+    assert caught.value.code == "setuid_bwrap"
+    assert "chmod u-s" in caught.value.help
+
+
+def test_no_file_that_is_shown_tells_of_people_or_secrets() -> None:
+    for path in ("/etc/shadow", "/etc/passwd", "/etc/ssh/ssh_host_rsa_key", "/etc/sudoers"):
+        assert not bwrap.is_shown(path)
+    assert not bwrap.is_shown("/etc/ssl/private/key.pem")
+    assert bwrap.is_shown("/usr/bin/env")

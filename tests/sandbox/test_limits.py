@@ -1,0 +1,43 @@
+import os
+import resource
+
+from tests.transport.kernel.child import in_child, needs_linux
+
+from ringfence.sandbox import limits
+from ringfence.sandbox.plan import JailLimits
+
+pytestmark = needs_linux
+
+
+def test_every_limit_is_set_for_good() -> None:
+    wanted = JailLimits(processes=33, open_files=44, file_bytes=5555, memory_bytes=1 << 33)
+
+    def do() -> list[list[int]]:
+        limits.apply(wanted, processes_before=10)
+        names = ("CORE", "NOFILE", "FSIZE", "NPROC", "AS")
+        return [list(resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))) for name in names]
+
+    assert in_child(do) == [[0, 0], [44, 44], [5555, 5555], [43, 43], [1 << 33, 1 << 33]]
+
+
+def test_a_limit_is_never_raised() -> None:
+    def do() -> list[int]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+        limits.apply(JailLimits(open_files=4000))
+        return list(resource.getrlimit(resource.RLIMIT_NOFILE))
+
+    assert in_child(do) == [20, 20]
+
+
+def test_a_sandbox_goes_first_where_memory_runs_out() -> None:
+    def do() -> str:
+        limits.apply(JailLimits())
+        with open("/proc/self/oom_score_adj") as file:
+            return file.read().strip()
+
+    assert in_child(do) == "500"
+
+
+def test_the_threads_of_a_user_are_counted() -> None:
+    assert limits.processes_of(os.geteuid()) >= 1
+    assert limits.processes_of(4_000_000_000) == 0

@@ -1,0 +1,102 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.sandbox import jail
+from tests.sandbox.jail import Outcome
+from tests.transport.kernel.child import needs_linux
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.sandbox.prepared import children
+
+pytestmark = needs_linux
+
+
+def test_nothing_of_the_command_runs_before_it_may_go(
+    tier: SandboxTier, who: str, root: Path
+) -> None:
+    plan = jail.plan_of(tier, root, ["touch", "made"])
+
+    def do() -> Outcome:
+        prepared = jail.prepare(plan)
+        time.sleep(0.2)
+        prepared.kill()
+        ended = prepared.wait()
+        return Outcome(exit_code=ended.exit_code, signal=ended.signal)
+
+    found = jail.as_user(who, do)
+    assert found.signal == signal.SIGKILL, found
+    assert not (root / "workspace" / "made").exists()
+
+
+def test_everything_ends_with_the_command(tier: SandboxTier, who: str, root: Path) -> None:
+    script = "(setsid sh -c 'trap \"\" HUP TERM; sleep 30; touch late' &) ; sleep 0.1; exit 3"
+    found = jail.run(jail.plan_of(tier, root, ["sh", "-c", script]), who=who, root=root)
+    assert found.exit_code == 3
+    assert jail.is_tree_gone(root)
+
+
+def test_a_killed_sandbox_leaves_nothing(tier: SandboxTier, who: str, root: Path) -> None:
+    plan = jail.plan_of(
+        tier, root, ["sh", "-c", "for i in 1 2 3; do setsid sleep 30 & done; sleep 30"]
+    )
+
+    def do() -> Outcome:
+        prepared = jail.prepare(plan)
+        notifications = jail.watch(prepared, plan)
+        assert notifications is not None
+        prepared.go()
+        outcome = Outcome()
+        ends = time.monotonic() + 10
+        while len(outcome.execs) < 8 and time.monotonic() < ends:
+            jail.answer(notifications, outcome)
+        prepared.kill()
+        ended = prepared.wait()
+        outcome.signal, outcome.exit_code = ended.signal, ended.exit_code
+        return outcome
+
+    found = jail.as_user(who, do)
+    assert found.signal == signal.SIGKILL, found
+    assert jail.is_tree_gone(root)
+
+
+def test_a_signal_is_passed_on_to_the_command(tier: SandboxTier, root: Path) -> None:
+    script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"
+    plan = jail.plan_of(tier, root, ["sh", "-c", script])
+
+    def do() -> Outcome:
+        prepared = jail.prepare(plan)
+        notifications = jail.watch(prepared, plan)
+        assert notifications is not None
+        prepared.go()
+        outcome = Outcome()
+        ends = time.monotonic() + 10
+        while len(outcome.execs) < 3 and time.monotonic() < ends:
+            jail.answer(notifications, outcome)
+        prepared.signal(signal.SIGTERM)
+        while not notifications.is_over and time.monotonic() < ends:
+            jail.answer(notifications, outcome)
+        outcome.exit_code = prepared.wait().exit_code
+        return outcome
+
+    found = jail.as_user("ordinary", do)
+    assert found.exit_code == 9, found
+
+
+def test_what_a_sandbox_used_is_counted_with_all_its_processes(
+    tier: SandboxTier, root: Path
+) -> None:
+    burn = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'"
+    found = jail.run(jail.plan_of(tier, root, ["sh", "-c", f"{burn}; {burn}"]), root=root)
+    assert found.value["user_s"] > 0.02
+
+
+def test_children_are_those_of_one_process() -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    assert pid in children(os.getpid())
+    assert children(pid) == []
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
