@@ -109,7 +109,11 @@ class PolicySet:
         found = self._listing.get(key)
         if found is None or found.tool != whole.tool:
             rules = [rule for rule in whole.rules if not rule.reads_arguments]
-            found = self._kept(self._listing, key, self._cut(question, rules, whole.tool))
+            found = self._kept(
+                self._listing,
+                key,
+                self._cut(question, self._parties(question), rules, whole.tool),
+            )
         return not whole.problem and found.decide(question).verdict is not PolicyVerdict.DENY
 
     def settled(
@@ -123,7 +127,7 @@ class PolicySet:
         if whole is None:
             return _NOTHING, ()
         fixed = [rule for rule in whole.rules if _is_fixed(rule)]
-        decision = self._cut(question, fixed, whole.tool).decide(question)
+        decision = self._cut(question, self._parties(question), fixed, whole.tool).decide(question)
         depends = [rule.id for rule in whole.rules if rule.is_forbid and not _is_fixed(rule)]
         return decision, tuple(depends)
 
@@ -147,7 +151,7 @@ class PolicySet:
         bound = self._bound_to(question, parties)
         rules = [rule for rule in bound if can_concern(rule, resource, groups)]
         known = tool or self._tools.get(question.resource)
-        return self._kept(self._slices, key, self._cut(question, rules, known))
+        return self._kept(self._slices, key, self._cut(question, parties, rules, known))
 
     def _bound_to(self, question: Question, parties: Parties) -> Sequence[Rule]:
         """The policies about an agent and a kind of action, whatever the resource."""
@@ -174,9 +178,14 @@ class PolicySet:
         agent = self._organisation.agents[question.agent]
         return parties_of(agent, question, self._organisation, self._patterns)
 
-    def _cut(self, question: Question, rules: Sequence[Rule], tool: ToolFacts | None) -> Slice:
+    def _cut(
+        self,
+        question: Question,
+        parties: Parties,
+        rules: Sequence[Rule],
+        tool: ToolFacts | None,
+    ) -> Slice:
         agent = self._organisation.agents[question.agent]
-        parties = self._parties(question)
         is_read = any(rule.reads_arguments for rule in rules)
         shape = self._shape(question, tool) if is_read else EMPTY
         about = About(

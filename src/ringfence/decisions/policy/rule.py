@@ -1,7 +1,7 @@
 """One policy: where it stands, when it can matter, and which facts it reads."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ringfence.decisions.policy.engine import Json, Uid
@@ -40,10 +40,13 @@ class Rule:
     """The facts of which it asks whether they are there."""
     patterns: frozenset[str]
 
-    @property
-    def reads_arguments(self) -> bool:
-        """Whether any argument of the action matters to it."""
-        return any(path[0] == ARGUMENTS for path in self.reads | self.tests)
+    reads_arguments: bool = field(init=False)
+    """Whether any argument of the action matters to it."""
+
+    def __post_init__(self) -> None:
+        """Find out once: each new slice asks."""
+        is_read = any(path[0] == ARGUMENTS for path in self.reads | self.tests)
+        object.__setattr__(self, "reads_arguments", is_read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

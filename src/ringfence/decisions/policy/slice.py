@@ -8,10 +8,10 @@ from typing import final
 import msgspec
 
 from ringfence.decisions.policy import engine
-from ringfence.decisions.policy.argument import Unheld, hold, wanted
+from ringfence.decisions.policy.argument import Unheld, Wanted, hold, wanted
 from ringfence.decisions.policy.engine import Compiled, Json
 from ringfence.decisions.policy.fact import Surroundings, facts
-from ringfence.decisions.policy.rule import ARGUMENTS, Parties, Rule, bodies
+from ringfence.decisions.policy.rule import ARGUMENTS, Parties, Path, Rule, bodies
 from ringfence.decisions.policy.scope import SCOPE
 from ringfence.decisions.policy.shape import Shape
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question, ToolFacts
@@ -24,13 +24,38 @@ MAX_BYTES = 256 * 1024
 """What policies read of one call; more would hold up all others while Cedar reads it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What policies together look at: facts, and parts of the arguments if any matters."""
+
+    facts: tuple[Path, ...]
+    parts: Wanted | None
+
+
+def reading_of(rules: Sequence[Rule]) -> Reading:
+    """What these policies together look at."""
+    reads = frozenset[Path]().union(*(rule.reads for rule in rules))
+    tests = frozenset[Path]().union(*(rule.tests for rule in rules))
+    facts = tuple(sorted(path for path in reads | tests if path[0] != ARGUMENTS))
+    return Reading(facts=facts, parts=wanted(reads, tests))
+
+
 @final
 class Compilations:
-    """Policies that Cedar has parsed: many tools are under the same ones, and share them."""
+    """Policies that were read and parsed: many tools are under the same ones, and share them."""
 
     def __init__(self) -> None:
         """Nothing is parsed yet."""
         self._known: dict[tuple[str, ...], Compiled] = {}
+        self._readings: dict[tuple[str, ...], Reading] = {}
+
+    def reading(self, rules: Sequence[Rule]) -> Reading:
+        """What these policies look at, found once."""
+        key = tuple([rule.id for rule in rules])
+        known = self._readings.get(key)
+        if known is None:
+            known = self._readings[key] = reading_of(rules)
+        return known
 
     def compiled(self, rules: Sequence[Rule]) -> Compiled:
         """These policies, parsed once."""
@@ -86,10 +111,8 @@ class Slice:
         self._shape = about.shape
         self._place = about.place
         self.tool = about.tool
-        reads = frozenset[tuple[str, ...]]().union(*(rule.reads for rule in rules))
-        tests = frozenset[tuple[str, ...]]().union(*(rule.tests for rule in rules))
-        self._facts = tuple(sorted(path for path in reads | tests if path[0] != ARGUMENTS))
-        self._parts = wanted(reads, tests)
+        reading = about.compilations.reading(rules)
+        self._facts, self._parts = reading.facts, reading.parts
         self._request: Json = {
             "principal": engine.uid(parties.principal),
             "action": engine.uid(parties.action),
