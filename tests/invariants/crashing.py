@@ -88,9 +88,10 @@ class Hooks:
         """From now on the wall clock of these processes is so far ahead, or back below 0."""
         self._clock.write_text(str(seconds))
 
-    def arm(self, point: str, *, in_worker: bool = False) -> None:
-        """Let the next process that comes to this point die; only a worker, if that is asked."""
-        self._path.write_text(f"{'worker' if in_worker else 'any'} {point}")
+    def arm(self, point: str, *, in_worker: bool = False, in_supervisor: bool = False) -> None:
+        """Let the next process that comes to this point die; only a worker, or none, if asked."""
+        role = "worker" if in_worker else "supervisor" if in_supervisor else "any"
+        self._path.write_text(f"{role} {point}")
 
     @property
     def has_happened(self) -> bool:
@@ -102,7 +103,8 @@ def at(point: str) -> None:
     path = Path(os.environ[_FILE])
     try:
         role, _, armed = path.read_text().partition(" ")
-        if armed != point or (role == "worker" and not _IS_WORKER):
+        is_other = role not in {"any", "worker" if _IS_WORKER else "supervisor"}
+        if armed != point or is_other:
             return
         path.unlink()
     except FileNotFoundError:
@@ -145,10 +147,14 @@ def _install_stores() -> None:
     from ringfence.stores.checkpoint.leaf_file import LeafFile  # noqa: PLC0415 (see above)
     from ringfence.stores.checkpoint.note_file import NoteFile  # noqa: PLC0415 (the same)
     from ringfence.stores.ledger import derived, recovery, sqlite  # noqa: PLC0415 (the same)
+    from ringfence.stores.postgresql.ledger import PostgresLog  # noqa: PLC0415 (the same)
 
     _before(sqlite.SqliteLog, "commit", _committing)
     _after(sqlite.SqliteLog, "commit", _committed)
     _before(derived, "_write_activity", lambda *_: at(DERIVING))
+    _before(PostgresLog, "commit", _committing)
+    _after(PostgresLog, "commit", _committed)
+    _before(PostgresLog, "_write_activity", lambda *_: at(DERIVING))
     _after(LeafFile, "append", lambda *_: at(HASHED))
     _before(NoteFile, "append", _half)
     _before(recovery, "_append", lambda *_: at(RECOVERING))

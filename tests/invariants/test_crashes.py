@@ -48,8 +48,8 @@ def crash(tmp_path: Path) -> Iterator[Hooks]:
         yield made
 
 
-def ready(tmp_path: Path, url: str, *, workers: int = 1) -> Installation:
-    installed = Installation(tmp_path, workers=workers)
+def ready(tmp_path: Path, url: str, *, workers: int = 1, database: str = "sqlite") -> Installation:
+    installed = Installation(tmp_path, workers=workers, database=database)
     installed.configure(url, input_usd="0")
     installed.give_token()
     return installed
@@ -100,7 +100,7 @@ def check(installed: Installation, there: Running, books: int) -> list[str]:
     assert there.journal.total <= len(intents)
     verified = call(
         "audit", "verify", "--json", "--data", str(installed.data),
-        "--config", str(installed.settings.config),
+        "--config", str(installed.settings.config), "--database", installed.database,
     )  # fmt: skip
     assert verified.code == 0, verified.written
     stated = json.loads(verified.out)
@@ -160,12 +160,19 @@ def test_a_recovery_that_is_killed_is_done_once_by_the_next(
     asyncio.run(story())
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Where a plane keeps everything."""
+    is_file = request.param == "sqlite"
+    return "sqlite" if is_file else str(request.getfixturevalue("postgresql_url"))
+
+
 def test_workers_killed_at_every_point_one_after_another_lose_and_double_nothing(
-    tmp_path: Path, crash: Hooks
+    tmp_path: Path, crash: Hooks, database: str
 ) -> None:
     async def story() -> None:
         async with provider(parse(SCRIPT)) as there:
-            installed = ready(tmp_path, there.url, workers=2)
+            installed = ready(tmp_path, there.url, workers=2, database=database)
             async with plane(installed) as running:
                 for point in crashing.POINTS:
                     await asyncio.sleep(DURABLE_S)
@@ -185,5 +192,38 @@ def test_workers_killed_at_every_point_one_after_another_lose_and_double_nothing
             unknown = check(installed, there, books)
             least = len(crashing.POINTS) - len(NOT_MADE) - len(WHOLE) - len(MAYBE)
             assert len(unknown) >= least
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("point", crashing.IN_RECOVERY)
+def test_a_plane_killed_while_it_recovers_its_worker_does_it_once_when_it_comes_back(
+    tmp_path: Path, crash: Hooks, postgresql_url: str, point: str
+) -> None:
+    """The worker dies first, then its supervisor while it makes the worker's log whole."""
+
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            installed = ready(tmp_path, there.url, workers=2, database=postgresql_url)
+            async with process(installed) as running:
+                crash.arm(crashing.ANSWERED, in_worker=True)
+                asking = asyncio.create_task(fatal(installed))
+                async with asyncio.timeout(10):
+                    while not crash.has_happened:  # noqa: ASYNC110 (armed anew at once)
+                        await asyncio.sleep(0)
+                crash.arm(point, in_supervisor=True)
+                await asking
+                async with asyncio.timeout(20):
+                    assert await running.wait() == -9
+            assert crash.has_happened
+            async with plane(installed) as again:
+                async with asyncio.timeout(20):
+                    while (books := await spent(again)) != RESERVED_NANO:  # noqa: ASYNC110 (it tells nobody)
+                        await asyncio.sleep(0.1)
+                await served(installed)
+                async with asyncio.timeout(20):
+                    while (books := await spent(again)) != charged(installed):  # noqa: ASYNC110 (it tells nobody)
+                        await asyncio.sleep(0.1)
+            assert len(check(installed, there, books)) == 1
 
     asyncio.run(story())
