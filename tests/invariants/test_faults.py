@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.app.installation import Installation, plane, process, provider
-from tests.cli.installation import call
+from tests.cli.installation import Result, call
 from tests.invariants.crashing import Hooks, hooked
 from tests.postgresql import server
 from tests.postgresql.server import Server
@@ -189,6 +189,58 @@ def test_a_ledger_that_cannot_be_written_closes_and_comes_back(
     asyncio.run(story())
 
 
+@contextlib.contextmanager
+def state_locked(installed: Installation) -> Iterator[None]:
+    """Another program holds the write lock."""
+    thief = sqlite3.connect(installed.data / "state.db", isolation_level=None)
+    thief.execute("BEGIN IMMEDIATE")
+    yield
+    thief.execute("ROLLBACK")
+    thief.close()
+
+
+@contextlib.contextmanager
+def state_gone(installed: Installation) -> Iterator[None]:
+    """The file is not there, though whoever has it open can go on with it."""
+    there = installed.data / "state.db"
+    away = there.with_name("away")
+    there.rename(away)
+    yield
+    assert not there.exists()
+    away.rename(there)
+
+
+@pytest.mark.parametrize("fault", [state_locked, state_gone])
+def test_without_the_state_store_calls_go_on_and_nothing_that_people_change_is_lost(
+    tmp_path: Path,
+    fault: Callable[[Installation], contextlib.AbstractContextManager[None]],
+) -> None:
+    async def suspend(installed: Installation) -> Result:
+        place = ("--data", str(installed.data), "--config", str(installed.settings.config))
+        return await asyncio.to_thread(call, "agent", "suspend", "triage", *place)
+
+    async def story() -> None:
+        async with serving(tmp_path) as (installed, _, _running):
+            with fault(installed):
+                asking = asyncio.create_task(suspend(installed))
+                assert [(await installed.ask()).status for _ in range(3)] == [200] * 3
+                refused = await asking
+                assert refused.code != 0
+                assert "state store" in refused.err
+                if fault is state_gone:
+                    await shown(installed, "the state store does not answer")
+                assert (await installed.ask()).status == 200
+            await well(installed)
+            done = await suspend(installed)
+            assert done.code == 0, done.written
+            assert (await installed.ask()).status == 403
+        async with process(installed):
+            assert (await installed.ask()).status == 403
+        whole(installed)
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("seconds", [7_200, -7_200], ids=["ahead", "back"])
 def test_a_clock_that_is_set_changes_no_call_and_is_seen(
     tmp_path: Path, hooks: Hooks, seconds: int
@@ -265,12 +317,12 @@ def address(postgresql: Server, request: pytest.FixtureRequest) -> Iterator[str]
 
 @asynccontextmanager
 async def on_database(
-    tmp_path: Path, address: str, rule: str
+    tmp_path: Path, address: str, rule: str, *, workers: int = 1, usd: str = "5"
 ) -> AsyncIterator[tuple[Installation, Running, Process]]:
-    """A plane of one process on PostgreSQL whose agent has that `on_store_failure`."""
+    """A plane on PostgreSQL whose agent has that `on_store_failure`."""
     async with provider(parse(SCRIPT)) as there:
-        installed = Installation(tmp_path, database=address)
-        installed.configure(there.url, input_usd="0")
+        installed = Installation(tmp_path, database=address, workers=workers)
+        installed.configure(there.url, input_usd="0", usd=usd)
         with (tmp_path / "ringfence.yaml").open("a") as settings:
             settings.write(f"    on_store_failure: {rule}\n")
         installed.give_token()
@@ -343,6 +395,54 @@ def test_what_a_journal_kept_is_on_record_also_if_the_process_is_killed_meanwhil
         assert sum(each.status is Status.UNKNOWN for each in outcomes) == 1
 
     asyncio.run(story())
+
+
+RUN = {"ringfence-invocation": "ticket-7"}
+"""Of which every worker knows, so that none need ask while the database is away."""
+
+
+def test_each_of_several_workers_goes_on_with_what_it_was_lent_and_no_further(
+    tmp_path: Path,
+    postgresql: Server,
+    address: str,
+) -> None:
+    """One of them is killed meanwhile, too."""
+
+    async def story() -> None:
+        async with on_database(tmp_path, address, "open", workers=2, usd="0.006") as parts:
+            installed, there, running = parts
+            before = [await installed.ask(headers=RUN) for _ in range(5)]
+            assert {each.status for each in before} == {200}
+            made = there.journal.total
+            postgresql.kill()
+            try:
+                answers = await asyncio.gather(*(installed.ask(headers=RUN) for _ in range(40)))
+                statuses = [each.status for each in answers]
+                assert set(statuses) <= {200, 402, 503}, statuses
+                assert statuses.count(200) > 0
+                assert there.journal.total == made + statuses.count(200)
+                assert there.journal.total * CALL_NANO <= LIMIT_NANO
+                os.kill(installed.worker_pids()[0], signal.SIGKILL)
+                await asyncio.sleep(2.5)  # as long as the plane may take to look
+                assert await ready(installed)
+            finally:
+                postgresql.start()
+            await well(installed)
+            left = [(await installed.ask(headers=RUN)).status for _ in range(60)]
+            assert 402 in left
+            assert there.journal.total * CALL_NANO <= LIMIT_NANO
+            running.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(running.wait(), 20) == 0
+        outcomes = [each for each in whole(installed) if isinstance(each, Outcome)]
+        assert len(outcomes) == there.journal.total
+        assert sum(int(each.cost_nano) for each in outcomes) <= LIMIT_NANO
+
+    asyncio.run(story())
+
+
+LIMIT_NANO = 6_000_000
+CALL_NANO = 100_000
+"""What the provider is paid for a call; it is reserved at five times that."""
 
 
 def children(pid: int) -> list[int]:

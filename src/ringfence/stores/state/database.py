@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
@@ -32,12 +33,20 @@ class Database:
     The engine's own "begin" event makes a transaction the only writing one, unless `is_reading`.
     """
 
-    def __init__(self, engine: Engine, *, reading: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        reading: Mapping[str, object] | None = None,
+        path: Path | None = None,
+    ) -> None:
         """Bring the schema up to date; `reading` are further options of transactions that read.
 
-        Raises UsageError `schema_newer`.
+        `path` is the file, if it is one. Raises UsageError `schema_newer`.
         """
         self._engine = engine
+        self._path = path
+        self._identity = _identity(path)
         self._reader = engine.execution_options(**{_READS: True}, **(reading or {}))
         with self.write() as connection:
             schema.migrate(connection)
@@ -50,14 +59,29 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """All or nothing; one writer at a time. Raises UnavailableError `store_unavailable`."""
+        """All or nothing; one writer at a time. Raises UnavailableError `store_unavailable`.
+
+        INVARIANT: what is written stands in the file that the next start reads.
+        """
+        self._require_place()
         with _translated(), self._engine.begin() as connection:
             yield connection
+            self._require_place()
 
     def ping(self) -> None:
         """Return if the store answers. Raises UnavailableError `store_unavailable`."""
+        self._require_place()
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+
+    def _require_place(self) -> None:
+        """SQLite goes on with a file that it has open, also when that was moved or replaced."""
+        if self._path is not None and _identity(self._path) != self._identity:
+            raise UnavailableError(
+                "store_unavailable",
+                "the state store does not answer: its file was moved or replaced",
+                help="put it back, or restart the plane",
+            )
 
     def overwrite(self) -> None:
         """Let go of what was deleted where it still stands beside the tables, as far as we can.
@@ -80,6 +104,15 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Which file it is; None if there is none."""
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 @contextmanager
@@ -130,14 +163,17 @@ def _create(path: Path) -> None:
 
 def _open(path: Path) -> Database:
     engine = create_engine(
-        URL.create("sqlite", database=str(path)),
+        # Never made here: what is missing is not replaced by an empty one.
+        URL.create(
+            "sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"}
+        ),
         connect_args={"timeout": _BUSY_S, "check_same_thread": False},
         hide_parameters=True,
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     try:
-        return Database(engine)
+        return Database(engine, path=path)
     except BaseException:
         engine.dispose()
         raise
