@@ -2,7 +2,16 @@
 
 from tests.api.plane import Plane
 
-from ringfence.domain.event import FORMAT, Change, Decision, Intent, Outcome, Refusal, Status
+from ringfence.domain.event import (
+    FORMAT,
+    Change,
+    Decision,
+    Intent,
+    Observation,
+    Outcome,
+    Refusal,
+    Status,
+)
 from ringfence.enforcement.record import Heading
 
 
@@ -44,6 +53,26 @@ def intent(
         stream=True,
         decision=Decision(verdict="allow"),
         reserved_nano="50",
+    )
+
+
+def command(plane: Plane, action: str, *, within: str = "") -> Intent:
+    made = intent(plane, action)
+    made.action_kind, made.resource, made.operation = "shell.exec", "git", "exec"
+    made.sandbox, made.process, made.within = "sbx_1", 41, within
+    made.stream = False
+    return made
+
+
+def observation(plane: Plane, action: str, what: str, subject: str = "") -> Observation:
+    return Observation(
+        **heading(plane),
+        action=action,
+        what=what,
+        sandbox="sbx_1",
+        invocation="inv_1",
+        root="inv_1",
+        subject=subject,
     )
 
 

@@ -33,6 +33,7 @@ from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
+from ringfence.protocols.command_exchange import CommandReader
 from ringfence.stores.body import Body, BodyReader, BodyStore
 from ringfence.stores.body.sqlite import SqliteShelves
 from ringfence.stores.checkpoint import SigningKeys
@@ -213,7 +214,7 @@ class Plane:
             open_bodies=lambda: BodyReader(folder),
             open_shelves=lambda: SqliteShelves(folder),
             holds=lambda organisation: FileHolds(folder, organisation),
-            readers={"chat": PlainReader()},
+            readers={"chat": PlainReader(), "shell.exec": CommandReader()},
             approvals=self.approvals,
             tools=self.tools,
             secrets=self.secrets,

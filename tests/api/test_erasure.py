@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.api.event import intent
+from tests.api.event import command, intent, observation
 from tests.api.plane import OWNER, Answer, Plane
 from tests.decisions.test_approval import BINDING
 from tests.decisions.test_approval import held as call_held
@@ -142,3 +142,16 @@ def test_a_held_call_on_legal_hold_is_not_erased_and_then_nothing_is(asked: Plan
     assert erased(asked, user=OWNER).code == "legal_hold"
     assert calls_of(asked) == ["apr_1", "apr_2", "apr_3", "apr_4"]
     assert asked.notes == []
+
+
+def test_what_was_kept_of_a_sandbox_goes_with_its_invocation(plane: Plane) -> None:
+    plane.write(
+        (command(plane, "act_1"), b'{"line":"cat secret"}'),
+        (observation(plane, "act_2", "evidence.transcript"), b"$ cat secret\r\ncanary\r\n"),
+    )
+    assert b"canary" in plane.ask("GET", "traces/inv_1").body
+    assert erased(plane, invocation="inv_1").status == 200
+    left = plane.ask("GET", "traces/inv_1").body
+    assert b"canary" not in left
+    assert b"cat secret" not in left
+    assert b'"act_2"' in left

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.api.event import change, intent, outcome, refusal
+from tests.api.event import change, command, intent, observation, outcome, refusal
 from tests.api.plane import OWNER, Plane
 
 from ringfence.api.application import create_app
@@ -189,3 +189,26 @@ def test_traces_are_listed_by_pages_newest_first(plane: Plane) -> None:
         seen += [line["id"] for line in page["items"]]
         after = page["next"]
     assert seen == names[::-1]
+
+
+def test_commands_and_what_was_seen_stand_in_the_same_trace(plane: Plane) -> None:
+    ran = command(plane, "act_2")
+    ended = outcome(plane, ran, cost=0)
+    ended.exit_code = 3
+    body = b'{"path":"/usr/bin/git","line":"git log","argv":["git","log"],"directory":"/work"}'
+    plane.write(
+        (intent(plane, "act_1"), b"hello"),
+        observation(plane, "act_0", "sandbox.started", "bash"),
+        (ran, body),
+        ended,
+        (observation(plane, "act_3", "evidence.transcript"), b"$ git log\r\n"),
+    )
+    trace = plane.ask("GET", "traces/inv_1").json()
+    first, second = trace["steps"]
+    assert (first["kind"], second["kind"]) == ("model.call", "shell.exec")
+    assert (second["exit_code"], second["sandbox"]) == (3, "sbx_1")
+    assert second["reading"]["answer"]["parts"][0]["text"] == "git log"
+    started, transcript = trace["sights"]
+    assert (started["what"], started["after"]) == ("sandbox.started", 1)
+    assert (transcript["after"], transcript["body_bytes"]) == (2, 11)
+    assert transcript["reading"]["answer"]["parts"][0]["text"] == "$ git log\n"

@@ -5,6 +5,8 @@ from typing import final
 
 import msgspec
 
+from ringfence.analysis import command_join
+from ringfence.analysis.command_join import Ran
 from ringfence.analysis.tool_join import Asked, askers
 from ringfence.domain.action import ActionKind
 from ringfence.domain.event import (
@@ -80,6 +82,24 @@ class Step(msgspec.Struct, kw_only=True):
     """The model call that asked for this tool call, where that can be told."""
     about: str = ""
     """The action that this one stands in for, checks or undoes, if the plane itself made it."""
+    sandbox: str = ""
+    within: str = ""
+    """The command whose process began this one."""
+    exit_code: int | None = None
+    signal: str = ""
+    enforced: str = ""
+    """`by_caller` where the agent had to obey by itself."""
+    reported_by: str = ""
+    """`agent` where the end is the agent's word."""
+    target: str = ""
+    """The path and query of a request through egress."""
+    address: str = ""
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    secrets: list[str] = []
+    """Names of the secrets that were put into it."""
+    redactions: int = 0
+    uninspected: bool = False
     reading: Reading | None = None
     earlier_messages: int = 0
 
@@ -100,6 +120,7 @@ class Sight(msgspec.Struct, kw_only=True):
     reported_by: str = ""
     repeats: int = 0
     body_bytes: int = 0
+    reading: Reading | None = None
 
 
 class Note(msgspec.Struct, kw_only=True, frozen=True):
@@ -171,7 +192,7 @@ def leave_out_repeated(steps: Iterable[Step]) -> None:
     """Shorten each context to what is new since the step before, and count what was left out."""
     before: list[object] = []
     for step in steps:
-        if step.reading is None or step.kind == ActionKind.TOOL_CALL:
+        if step.reading is None or step.kind != ActionKind.MODEL_CALL:
             continue
         context = list(step.reading.context)
         shared = _shared(before, context)
@@ -292,6 +313,10 @@ class _Grower:
             permission=event.permission,
             call_id=event.call_id,
             about=event.about,
+            sandbox=event.sandbox,
+            within=event.within,
+            enforced=event.enforced,
+            target=event.target,
         )
         self._add(branch, step)
 
@@ -314,6 +339,15 @@ class _Grower:
         step.attempts = event.attempts
         step.accounts = event.accounts or step.accounts
         step.tool_calls = event.tool_calls
+        step.exit_code = event.exit_code
+        step.signal = event.signal
+        step.reported_by = event.reported_by
+        step.address = event.address
+        step.sent_bytes = event.sent_bytes
+        step.received_bytes = event.received_bytes
+        step.secrets = event.secrets
+        step.redactions = event.redactions
+        step.uninspected = event.uninspected
 
     def _refuse(self, event: Refusal) -> None:
         if not event.invocation:
@@ -333,6 +367,8 @@ class _Grower:
             is_refused=True,
             repeats=event.repeats,
             client=event.client,
+            sandbox=event.sandbox,
+            target=event.target,
         )
         self._add(branch, step)
 
@@ -347,6 +383,7 @@ class _Grower:
             decision=event.decision,
             approval=event.approval,
             client=event.client,
+            sandbox=event.sandbox,
             is_held=True,
         )
         self._add(branch, step)
@@ -368,6 +405,7 @@ class _Grower:
             reported_by=event.reported_by,
             repeats=event.repeats,
             body_bytes=event.body_bytes,
+            reading=self._readings.get(event.action),
         )
         branch.sights.append(sight)
         self._sights[event.action] = sight
@@ -401,7 +439,7 @@ class _Grower:
 
 
 def _join(steps: Sequence[Step]) -> None:
-    """Say of each tool call which model call of its invocation asked for it."""
+    """Say of each tool call and command which model call of its invocation asked for it."""
     asked = [
         Asked(
             action=step.action,
@@ -414,7 +452,11 @@ def _join(steps: Sequence[Step]) -> None:
         )
         for step in steps
     ]
-    found = askers(asked)
+    ran = [
+        Ran(action=step.action, kind=step.kind, within=step.within, reading=step.reading)
+        for step in steps
+    ]
+    found = askers(asked) | command_join.askers(ran)
     for step in steps:
         step.asked_by = found.get(step.action, "")
 

@@ -13,9 +13,10 @@ from ringfence.analysis.trace import Branch
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Refusal
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Observation, Refusal
 from ringfence.domain.exchange import Reading
 from ringfence.domain.invocation import Grouping, InvocationState
+from ringfence.protocols import evidence
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader, Part
 from ringfence.stores.ledger import InvocationRecord
@@ -200,9 +201,13 @@ def _read(
 ) -> Iterator[tuple[str, Reading]]:
     """What is stored of each exchange, made readable; by action."""
     for event in events:
+        if isinstance(event, Observation) and event.body:
+            body = bodies.get(event.organisation, event.action, Part.REQUEST)
+            if body is not None:
+                yield event.action, evidence.read(event.what, body)
         if not isinstance(event, Intent | Refusal | Hold) or not event.body:
             continue
-        reader = readers.get(event.operation)
+        reader = readers.get(event.action_kind) or readers.get(event.operation)
         request = bodies.get(event.organisation, event.action, Part.REQUEST)
         if reader is None or request is None:
             continue

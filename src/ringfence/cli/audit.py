@@ -27,6 +27,7 @@ from ringfence.cli.terminal.printing import (
 from ringfence.cli.terminal.style import Style, terminal_width
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.usage import Group
+from ringfence.domain.action import ActionKind
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import (
     FINDING,
@@ -58,6 +59,13 @@ def audit() -> None:
 @click.option("--since", metavar="TIME", help="`2h` ago, `7d` ago, or a date or time.")
 @click.option("--until", metavar="TIME", help="The same; not included.")
 @click.option("--kind", type=click.Choice(_KINDS))
+@click.option(
+    "--action-kind",
+    type=click.Choice([each.value for each in ActionKind]),
+    help="What was asked for.",
+)
+@click.option("--resource", metavar="NAME", help="The model, tool, host or command.")
+@click.option("--sandbox", metavar="ID")
 @click.option("--verdict", metavar="WORD", help="allow, deny, ask, throttle or stop.")
 @click.option("--code", metavar="CODE", help="Of a refusal, an outcome or a change.")
 @click.option("--text", metavar="TEXT", help="Found in messages.")
@@ -73,6 +81,9 @@ def query(  # noqa: PLR0913 (one for each option)
     since: str | None,
     until: str | None,
     kind: str | None,
+    action_kind: str | None,
+    resource: str | None,
+    sandbox: str | None,
     verdict: str | None,
     code: str | None,
     text: str | None,
@@ -91,6 +102,9 @@ def query(  # noqa: PLR0913 (one for each option)
             since_us=None if since is None else read_moment(since, now_us),
             until_us=None if until is None else read_moment(until, now_us),
             kind=kind,
+            action_kind=action_kind,
+            resource=resource,
+            sandbox=sandbox,
             verdict=verdict,
             code=code,
             text=text,
@@ -347,8 +361,8 @@ def _what(event: AnyEvent) -> str:
             return f"{event.resource}: {event.decision.verdict}{obligations}, {reserved} reserved"
         case Outcome():
             error = f" ({event.error})" if event.error else ""
-            cost = format_usd(Money(int(event.cost_nano)))
-            return f"{event.status.value}{error}, {cost}, {show_duration(event.duration_us)}"
+            ended = _ended(event) or format_usd(Money(int(event.cost_nano)))
+            return f"{event.status.value}{error}, {ended}, {show_duration(event.duration_us)}"
         case Refusal():
             again = f" ×{event.repeats} more" if event.repeats else ""
             return f"{event.resource}: {event.decision.code}{again}: {event.decision.message}"
@@ -363,3 +377,10 @@ def _what(event: AnyEvent) -> str:
                 else ""
             )
             return f"{event.what} {event.subject}{more}{': ' + detail if detail else ''}"
+
+
+def _ended(event: Outcome) -> str:
+    """How a command or a request ended; empty for what has a price."""
+    if event.exit_code is not None:
+        return f"exit {event.exit_code}"
+    return event.signal

@@ -94,7 +94,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One part of a message as a trace shows it."""
 
     kind: str
-    """`text`, `reasoning`, `tool_call`, `tool_result`, `image`, `media` or `other`."""
+    """`text`, `reasoning`, `tool_call`, `tool_result`, `image`, `media` or `other`.
+
+    Of a command `command` (named by its file), `directory` and `argument`; of a request `sent` and
+    `received`.
+    """
     text: str = ""
     name: str = ""
     """Tool name, for `tool_call` and `tool_result`."""

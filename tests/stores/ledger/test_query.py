@@ -34,6 +34,11 @@ EVENTS: dict[str, AnyEvent] = {
         (Filter(organisation="org_a", code="invocation.stopped"), "change"),
         (Filter(organisation="org_a", invocation="inv_2"), "refusal"),
         (Filter(organisation="org_a", action="act_1"), "intent outcome"),
+        (Filter(organisation="org_a", action_kind="model.call"), "intent refusal"),
+        (Filter(organisation="org_a", action_kind="shell.exec"), ""),
+        (Filter(organisation="org_a", resource="small"), "intent refusal"),
+        (Filter(organisation="org_a", resource="smal"), ""),
+        (Filter(organisation="org_a", sandbox="sbx_1"), "sight"),
         (Filter(organisation="org_a", since_us=START_US + 2), "refusal change sight"),
         (Filter(organisation="org_a", until_us=START_US + 2), "intent outcome"),
         (

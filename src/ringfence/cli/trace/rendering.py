@@ -1,8 +1,9 @@
 """A trace as a tree for people: the invocation, its steps, and what it started."""
 
-from ringfence.analysis.trace import Branch, Step, Totals
+from ringfence.analysis.trace import Branch, Sight, Step, Totals
 from ringfence.cli.terminal.moment import show_duration, show_moment, show_time
 from ringfence.cli.terminal.style import Style
+from ringfence.cli.trace.sandboxed import write_sight
 from ringfence.cli.trace.sheet import Sheet
 from ringfence.cli.trace.step import dollars, write_step
 from ringfence.domain.action import ActionKind
@@ -23,16 +24,29 @@ def render(
 def _write(sheet: Sheet, branch: Branch, owner: str) -> None:
     _heading(sheet, branch, owner)
     before: Step | None = None
+    sights = sorted(branch.sights, key=lambda sight: sight.after)
     for step in branch.steps:
+        sights = _seen_until(sheet, sights, step.number - 1)
         sheet.blank()
         write_step(sheet, step, before)
-        is_talk = step.reading is not None and step.kind != ActionKind.TOOL_CALL
+        is_talk = step.reading is not None and step.kind == ActionKind.MODEL_CALL
         before = step if is_talk else before
+    _seen_until(sheet, sights, len(branch.steps))
     _notes(sheet, branch)
     for child in branch.children:
         sheet.blank()
         with sheet.indented(_CHILD):
             _write(sheet, child, "")
+
+
+def _seen_until(sheet: Sheet, sights: list[Sight], number: int) -> list[Sight]:
+    """Write what was seen up to a step; gives what is left."""
+    due = [sight for sight in sights if sight.after <= number]
+    if due:
+        sheet.blank()
+    for sight in due:
+        write_sight(sheet, sight)
+    return sights[len(due) :]
 
 
 def _heading(sheet: Sheet, branch: Branch, owner: str) -> None:

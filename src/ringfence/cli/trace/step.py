@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from ringfence.analysis.trace import Step
 from ringfence.cli.terminal.moment import show_duration, show_time
 from ringfence.cli.terminal.style import Paint
+from ringfence.cli.trace import sandboxed
 from ringfence.cli.trace.sheet import Sheet
 from ringfence.domain.action import ActionKind
 from ringfence.domain.event import AccountLine
@@ -16,6 +17,7 @@ _INDENT = "    "
 _BETWEEN = " · "
 _OWN_ROLES = frozenset({"assistant", "model"})
 _HELD = "ask"
+_OF_SANDBOXES = frozenset({ActionKind.SHELL_EXEC, ActionKind.HTTP_REQUEST})
 _DEFAULT_LIMIT = "(default)"
 
 
@@ -23,11 +25,16 @@ def write_step(sheet: Sheet, step: Step, before: Step | None) -> None:
     """Write a step. `before` is the last one whose messages are known; what it had is left out."""
     _heading(sheet, step)
     with sheet.indented(_INDENT):
-        if step.kind == ActionKind.TOOL_CALL:
-            _tool(sheet, step)
-        else:
-            _given(sheet, step, before)
-            _said(sheet, step)
+        match step.kind:
+            case ActionKind.TOOL_CALL:
+                _tool(sheet, step)
+            case ActionKind.SHELL_EXEC:
+                sandboxed.write_command(sheet, step)
+            case ActionKind.HTTP_REQUEST:
+                sandboxed.write_request(sheet, step)
+            case _:
+                _given(sheet, step, before)
+                _said(sheet, step)
         _decided(sheet, step)
         _settled(sheet, step)
 
@@ -51,6 +58,8 @@ def _heading(sheet: Sheet, step: Step) -> None:
         words.append((f"REFUSED {step.decision.code}{again}", style.bad))
     elif step.decision.verdict == _HELD:
         words.append((f"HELD {step.approval}", style.warning))
+    elif step.kind in _OF_SANDBOXES:
+        words += [sandboxed.ended_as(step, style), (f"  {sandboxed.took(step)}", style.dim)]
     elif step.status == "ok":
         words.append((f"{dollars(step.cost_nano)}", style.bold))
     else:
@@ -156,6 +165,9 @@ def _obligation(stated: str) -> str:
 
 def _settled(sheet: Sheet, step: Step) -> None:
     style = sheet.style
+    if step.kind in _OF_SANDBOXES:  # they cost nothing; how they ended stands above
+        sheet.text("ended", "" if step.is_refused else step.error, style.dim)
+        return
     if step.is_refused:
         sheet.text("left", _left(step.accounts), style.dim)
         return

@@ -41,8 +41,9 @@ class Criteria(msgspec.Struct, frozen=True, kw_only=True):
 
     `agent` is an id or a name, `user` somebody on whose behalf an agent acted or who made a change.
     Times are UTC microseconds, `until_us` exclusive. `verdict` is that of an intent or refusal.
-    `code` is a refusal's code, or an outcome's status or error. `text` is looked for in bodies: the
-    events whose body brought a matching message first are given.
+    `code` is a refusal's code, an outcome's status or error, or the `what` of a change or an
+    observation. `action_kind` and `resource` are of what was asked for, `sandbox` an id. `text` is
+    looked for in bodies: the events whose body brought a matching message first are given.
     """
 
     agent: str | None = None
@@ -54,6 +55,9 @@ class Criteria(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     invocation: str | None = None
     action: str | None = None
+    action_kind: str | None = None
+    resource: str | None = None
+    sandbox: str | None = None
     text: str | None = None
 
 
@@ -162,6 +166,7 @@ class Matcher:
         self._asked = asked
         self._actions = actions
         self._needles = tuple(_needles(asked))
+        self._named = tuple(_named(asked).items())
 
     def may_be_in(self, data: bytes) -> bool:
         """Whether some leaves, or one, could be asked for; false is certain."""
@@ -182,12 +187,23 @@ class Matcher:
             and (asked.kind is None or _is_of(event, asked.kind))
             and (asked.invocation is None or event.invocation == asked.invocation)
             and (asked.action is None or action == asked.action)
+            and all(getattr(event, name, None) == value for name, value in self._named)
             and said
             and (asked.agent is None or asked.agent in _agents(event))
             and (asked.user is None or asked.user in _users(event))
             and (asked.verdict is None or asked.verdict == _verdict(event))
             and (asked.code is None or asked.code in _codes(event))
         )
+
+
+def _named(asked: Filter) -> dict[str, str]:
+    """Fields that an event must have, if it knows them at all."""
+    fields = {
+        "action_kind": asked.action_kind,
+        "resource": asked.resource,
+        "sandbox": asked.sandbox,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _needles(asked: Filter) -> list[bytes]:
@@ -199,6 +215,7 @@ def _needles(asked: Filter) -> list[bytes]:
         "invocation": asked.invocation,
         "action": asked.action,
         "verdict": asked.verdict,
+        **_named(asked),
     }
     return [
         *(b'"%s":%s' % (k.encode(), msgspec.json.encode(v)) for k, v in pairs.items() if v),

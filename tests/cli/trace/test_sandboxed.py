@@ -1,0 +1,139 @@
+"""A trace shows commands, requests and what was seen of a sandbox, each on its own lines."""
+
+from typing import Any
+
+from tests.cli.trace.steps import AT_US, message, reading, step
+
+from ringfence.analysis.trace import Branch, Sight, Step
+from ringfence.cli.terminal.style import Style
+from ringfence.cli.trace.rendering import render
+from ringfence.cli.trace.sheet import Sheet
+from ringfence.cli.trace.step import write_step
+from ringfence.domain.event import Decision
+from ringfence.domain.exchange import Part
+
+LINE = Part(kind="command", text="git status", name="/usr/bin/git")
+PLACE = Part(kind="directory", text="/work")
+
+
+def command(**more: Any) -> Step:  # noqa: ANN401 (fields of it)
+    fields: dict[str, Any] = {
+        "kind": "shell.exec",
+        "resource": "git",
+        "operation": "exec",
+        "provider": "",
+        "usage": None,
+        "finish": "",
+        "cost_nano": "0",
+        "exit_code": 0,
+        "reading": reading((), message("command", LINE, PLACE)),
+    }
+    return step(**(fields | more))
+
+
+def request(**more: Any) -> Step:  # noqa: ANN401 (fields of it)
+    fields: dict[str, Any] = {
+        "kind": "http.request",
+        "resource": "api.example.com:443",
+        "operation": "POST",
+        "target": "/v1/items?x=1",
+        "provider": "",
+        "usage": None,
+        "finish": "",
+        "cost_nano": "0",
+        "http_status": 201,
+        "address": "192.0.2.7",
+        "sent_bytes": 12,
+        "received_bytes": 2048,
+        "secrets": ["CRM"],
+    }
+    return step(**(fields | more))
+
+
+def sight(what: str, subject: str = "", /, **more: Any) -> Sight:  # noqa: ANN401 (fields of it)
+    plain: dict[str, Any] = {
+        "action": "act_9",
+        "time_us": str(AT_US),
+        "what": what,
+        "sandbox": "sbx_1",
+        "after": 0,
+        "subject": subject,
+    }
+    return Sight(**(plain | more))
+
+
+def written(now: Step) -> str:
+    sheet = Sheet(Style(), 110, is_full=False)
+    write_step(sheet, now, None)
+    return "\n".join(sheet.lines)
+
+
+def rendered(*sights: Sight, is_full: bool = False) -> str:
+    branch = Branch(invocation="inv_1", steps=[command()], sights=list(sights))
+    return "\n".join(render(branch, Style(), 110, is_full=is_full))
+
+
+def test_a_command_shows_its_line_where_it_ran_and_how_it_ended() -> None:
+    shown = written(command(asked_by="act_0"))
+    assert "git  exit 0  250 ms" in shown
+    assert "$          git status" in shown
+    assert "in /work · /usr/bin/git · asked for by act_0" in shown
+    assert "exit 3" in written(command(exit_code=3))
+    assert "SIGKILL" in written(command(exit_code=None, signal="SIGKILL"))
+    assert "still running" in written(command(exit_code=None, status=""))
+    assert "not messages" not in shown
+
+
+def test_whose_choice_and_whose_word_it_is_is_said() -> None:
+    chosen = Decision(verdict="allow", facts={"chosen_by": "operator"})
+    assert "chosen by the operator" in written(command(decision=chosen))
+    told = written(command(enforced="by_caller", reported_by="agent"))
+    assert "the agent had to obey by itself · its end is the agent's word" in told
+
+
+def test_a_refused_command_says_why() -> None:
+    no = Decision(verdict="deny", code="out_of_scope", message="Not yours.")
+    shown = written(command(is_refused=True, decision=no, exit_code=None))
+    assert "REFUSED out_of_scope" in shown
+    assert "Not yours." in shown
+    assert "git status" in shown
+
+
+def test_a_request_shows_what_went_where_and_with_whose_credential() -> None:
+    shown = written(request(redactions=2, uninspected=True))
+    assert "api.example.com:443  201" in shown
+    assert "POST api.example.com:443/v1/items?x=1" in shown
+    assert "to 192.0.2.7 · 12 B up, 2.0 KiB down · with CRM · 2 redactions" in shown
+    assert "UNINSPECTED" in shown
+
+
+def test_what_was_seen_stands_between_the_steps() -> None:
+    shown = rendered(
+        sight("sandbox.started", "claude -p hello", detail={"tier": "strict", "plan": "ab"}),
+        sight("dns.query", "evil.example", after=1, repeats=4, detail={"verdict": "deny"}),
+    )
+    started, ran, asked = (
+        shown.index("claude -p hello"),
+        shown.index("git status"),
+        shown.index("evil.example"),
+    )
+    assert started < ran < asked
+    assert "evil.example ×5" in shown
+    assert "tier strict" in shown
+    assert "plan ab" not in shown
+    assert "plan ab" in rendered(sight("sandbox.started", detail={"plan": "ab"}), is_full=True)
+
+
+def test_evidence_is_marked_and_shown_as_text() -> None:
+    kept = reading((), message("evidence", "cd /work"))
+    shown = rendered(
+        sight("evidence.builtins", "builtins", reported_by="agent", body_bytes=9, reading=kept)
+    )
+    assert "evidence.builtins builtins (the agent's own word)  9 B kept as act_9" in shown
+    assert "kept       cd /work" in shown
+
+
+def test_nothing_that_a_sandbox_says_moves_the_terminal() -> None:
+    evil = "\x1b]0;x\x07\nrm"
+    shown = written(command(reading=reading((), message("c", Part(kind="command", text=evil)))))
+    assert "\x1b" not in shown + rendered(sight("dns.query", evil, detail={"answer": evil}))
