@@ -6,8 +6,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from ringfence.domain.approval import Approval
+from ringfence.domain.error import UnavailableError
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import ApprovalDesk, Held
+from ringfence.enforcement.tool_grant import GrantedToken
 from ringfence.stores.state.approval import ApprovalRecords
 from ringfence.stores.state.database import Database
 from ringfence.transport.clock import Clock
@@ -50,3 +52,14 @@ def desk(
     return ApprovalDesk(
         kept or records(), clock=clock, ids=ids, approvers=lambda _: approvers, tell=tell
     )
+
+
+class NobodyGranted:
+    """Implements `enforcement.tool_grant.Grants` where nobody has granted anything."""
+
+    async def granted(self, organisation: str, server: str, refused: str) -> GrantedToken:
+        del organisation, refused
+        raise UnavailableError("not_authorised", f"nobody has granted `{server}`")
+
+
+NOBODY = NobodyGranted()

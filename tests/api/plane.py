@@ -112,6 +112,9 @@ class RecordingWorkers:
             raise UnavailableError("link_closed", "the worker has gone")
         return outcome
 
+    async def tool_grant_changed(self, organisation: str, server: str) -> None:
+        self.told.append(("grant", (organisation, server)))
+
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         return self.standings.get(organisation, ())
 

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Awaitable
 
 import pytest
-from tests.approvals import desk
+from tests.approvals import NOBODY, desk
 from tests.decisions.test_approval import BINDING
 from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
 from tests.tools import MemoryArchive, listing, tool
@@ -91,6 +91,7 @@ class Installation:
             recovered=Recovered(),
             users=MemoryUsers(),
             ledger=self.ledger,
+            granted=NOBODY,
             approvals=self.desk,
             tool_archive=MemoryArchive(),
         )

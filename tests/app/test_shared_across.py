@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 from tests.app.test_shared import WHO, Worker
-from tests.approvals import desk
+from tests.approvals import NOBODY, desk
 from tests.gateways.world import MemoryLedger, MemoryUsers, agent, organisation
 from tests.planes import Commons, MemoryLimits, MemoryMembership, MemoryRuns, soon
 from tests.tools import MemoryArchive
@@ -85,6 +85,7 @@ class PlaneOf:
                 recovered=Recovered(),
                 users=MemoryUsers(),
                 ledger=self.ledger,
+                granted=NOBODY,
                 approvals=desk(self.clock, ids),
                 tool_archive=MemoryArchive(),
             ),

@@ -18,6 +18,7 @@ from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
+from ringfence.enforcement.tool_grant import ToolGrants
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader
 from ringfence.stores.body.place import Shelves
@@ -76,6 +77,9 @@ class Workers(Protocol):
 
     async def carry_out(self, errand: Errand) -> ErrandOutcome:
         """Make a call that a person asks for, at one of them; returns when it has ended."""
+
+    async def tool_grant_changed(self, organisation: str, server: str) -> None:
+        """Use no token any more that was got with an earlier grant."""
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How the upstreams of an organisation stand: those that fail, are paced or paused."""
@@ -176,6 +180,8 @@ class ControlContext:
     policy_trouble: Callable[[Organisation], str] = lambda _: ""
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: Scans = field(default_factory=Scans)
+    grants: ToolGrants | None = None
+    """What people have granted of tool servers; None while no plane is running."""
     undoings: Undoings = field(default_factory=Undoings)
     figures: dict[str, tuple[int, list[Any], int]] = field(default_factory=dict)
     """Of budgets, by organisation: when they were read, and what is shown of them."""

@@ -72,6 +72,7 @@ class Embedded:
                 readiness=self._plane_readiness,
                 users=beginning.users,
                 approvals=beginning.approvals,
+                granted=beginning.granted,
                 environment=os.environ,
                 sandbox_socket=self._run_socket,
             ),
@@ -177,6 +178,10 @@ class Embedded:
     async def carry_out(self, errand: Errand) -> ErrandOutcome:
         """Make a call that a person asks for."""
         return await self._worker.carry_out(errand)
+
+    async def tool_grant_changed(self, organisation: str, server: str) -> None:
+        """Use no token any more that was got with an earlier grant."""
+        await self._worker.tool_grant_changed(organisation, server)
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand."""

@@ -18,6 +18,7 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.proof import UserRegistry
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.tool_custody import Archive, ToolCustody
+from ringfence.enforcement.tool_grant import Grants
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
@@ -68,6 +69,8 @@ class Beginning:
     ledger: Ledger
     tool_archive: Archive
     approvals: Approvals
+    granted: Grants
+    """Whoever has what people have granted of tool servers."""
     tools: tuple[ToolSource, ...] = ()
     """Every source of tools that the state store knows."""
     logs: tuple[str, ...] = ()

@@ -9,6 +9,8 @@ from ringfence.app.message import (
     ConsumedApproval,
     FindApproval,
     FoundApproval,
+    GetToken,
+    GotToken,
     HeldCall,
     HoldCall,
     Identified,
@@ -25,10 +27,13 @@ from ringfence.domain.registry import Declare, End, Heard, Marked, Resolve, Reso
 from ringfence.domain.tool_source import ToolListing
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Asking, Held
+from ringfence.enforcement.tool_grant import GrantedToken
 from ringfence.gateways.action import Reported
 from ringfence.transport.link import Link
 
 _ANSWER_S: Final = 2.0
+_TOKEN_S: Final = 25.0
+"""As long as an authorization server may take."""
 _TURN_S: Final = 1.0
 """For so long somebody who has gone may still seem to wait for a held call."""
 _USERS_KEPT: Final = 10_000
@@ -119,6 +124,14 @@ class Inquiries:
         if answer.refused is None:
             raise _unexpected(answer)
         return Deny(reason=answer.refused)
+
+    async def granted(self, organisation: str, server: str, refused: str) -> GrantedToken:
+        """An access token that a person has granted. Raises UnavailableError."""
+        question = GetToken(organisation=organisation, server=server, refused=refused)
+        answer = await self._in_time(question, _TOKEN_S)
+        if not isinstance(answer, GotToken):
+            raise _unexpected(answer)
+        return answer.token
 
     async def elsewhere(self, reported: Reported) -> bool:
         """Whether another worker kept an action and took its outcome. Raises UnavailableError."""

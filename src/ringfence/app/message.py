@@ -39,6 +39,7 @@ from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.enforcement.tool_grant import GrantedToken
 from ringfence.gateways.action import Reported
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
@@ -215,6 +216,34 @@ class ActionTaken(msgspec.Struct, frozen=True, tag="action_taken"):
     is_taken: bool
 
 
+class GetToken(msgspec.Struct, frozen=True, kw_only=True, tag="get_token"):
+    """A worker needs an access token that a person has granted, and not the `refused` one.
+
+    INVARIANT (I5): its `repr` holds no secret.
+    """
+
+    organisation: str
+    server: str
+    refused: str = ""
+
+    def __repr__(self) -> str:
+        """Never the token."""
+        return f"GetToken({self.server})"
+
+
+class GotToken(msgspec.Struct, frozen=True, tag="got_token"):
+    """The answer to `GetToken`."""
+
+    token: GrantedToken
+
+
+class ToolGrantChanged(msgspec.Struct, frozen=True, kw_only=True, tag="tool_grant_changed"):
+    """What a person has granted of a server is another one now, or nothing."""
+
+    organisation: str
+    server: str
+
+
 class CatchUp(msgspec.Struct, frozen=True, tag="catch_up"):
     """Answer when all events so far are durable; with bodies, when those are on disk too."""
 
@@ -361,6 +390,9 @@ Message = (
     | FoundApproval
     | ConsumeApproval
     | ConsumedApproval
+    | GetToken
+    | GotToken
+    | ToolGrantChanged
     | CatchUp
     | Measure
     | Measurement

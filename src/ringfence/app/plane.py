@@ -43,8 +43,10 @@ from ringfence.config.loading import load
 from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.secret_desk import SecretDesk
+from ringfence.enforcement.tool_grant import SPACE, ToolGrants
 from ringfence.stores.approval import EndedApprovals
 from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
@@ -52,6 +54,7 @@ from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, Recovered
 from ringfence.stores.retention import Retention
 from ringfence.stores.secret import Secrets
+from ringfence.transport import entropy
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
 from ringfence.transport.entropy import Ids, RandomIds
@@ -153,6 +156,7 @@ class Plane:
             tell=self._news.tell,
         )
         await self._approvals.begin()
+        self._tool_grants = self._made_grants()
         if supervisor is None:
             self.workers = Embedded(
                 self._stores, self._clock, self._ids, self._readiness, settings.data
@@ -274,6 +278,7 @@ class Plane:
             users=StoredUsers(state, self._clock, self._ids),
             ledger=self._stores.ledger,
             approvals=self._approvals,
+            granted=self._tool_grants,
             tools=state.tools.all(),
             tool_archive=self._tool_archive,
             logs=self._logs,
@@ -364,6 +369,7 @@ class Plane:
             tools=self.workers.tools,
             secrets=SecretDesk(self._custody.stored, self._custody, self._secrets_stored),
             approvals=self._approvals,
+            grants=self._tool_grants,
             policy_trouble=self._policy_trouble,
         )
 
@@ -510,6 +516,29 @@ class Plane:
         """Whose budgets this plane watches: of several planes one does."""
         is_due = self._sharing is None or self._sharing.is_first
         return self._organisations() if is_due else []
+
+    def _made_grants(self) -> ToolGrants:
+        """Where what people grant of tool servers is kept."""
+        pool = Pool(tls=client_context())
+        self._close.push_async_callback(pool.close)
+        return ToolGrants(
+            stored_secrets(
+                self._settings.data,
+                self._environment,
+                self._stores.state,
+                self._clock,
+                space=SPACE,
+            ),
+            pool,
+            self._clock,
+            servers=self._tool_server,
+            secret=self._secret,
+            random=lambda: entropy.secret(""),
+        )
+
+    def _tool_server(self, organisation: str, name: str) -> ToolServer | None:
+        found = (each for each in self._organisations() if each.id == organisation)
+        return next((each.tools.get(name) for each in found), None)
 
     def _secret(self, name: str) -> str:
         """The value that is in force now."""

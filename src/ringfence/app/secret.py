@@ -30,6 +30,7 @@ from ringfence.stores.secret.source import (
     SecretSource,
     StoredSource,
 )
+from ringfence.stores.secret.stored import SPACE
 from ringfence.stores.secret.vault import Request, VaultSource
 from ringfence.stores.secret.wrapping_key import VARIABLE, default_path
 from ringfence.stores.state.store import StateStore
@@ -263,11 +264,16 @@ class SecretWatch:
 
 
 def stored_secrets(
-    folder: Path, environment: Mapping[str, str], state: StateStore, clock: Clock
+    folder: Path,
+    environment: Mapping[str, str],
+    state: StateStore,
+    clock: Clock,
+    *,
+    space: str = SPACE,
 ) -> StoredSecrets:
     """The encrypted store of an installation. Raises UsageError `secret_key_malformed`."""
     keys = WrappingKeys(default_path(folder), environment.get(VARIABLE, ""))
-    return StoredSecrets(state.secrets, keys, clock.now_us)
+    return StoredSecrets(state.secrets, keys, clock.now_us, space=space)
 
 
 def requesting(client: Requester, loop: asyncio.AbstractEventLoop) -> Request:

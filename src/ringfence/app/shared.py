@@ -18,6 +18,8 @@ from ringfence.app.message import (
     CredentialsChange,
     FindApproval,
     FoundApproval,
+    GetToken,
+    GotToken,
     HeldCall,
     HoldCall,
     Identified,
@@ -119,6 +121,7 @@ class Shared:
         """Take up what the record has left open."""
         self._users = beginning.users
         self._approvals = beginning.approvals
+        self._granted = beginning.granted
         self._ledger = beginning.ledger
         self._workers = workers
         self._clock = clock
@@ -285,6 +288,8 @@ class Shared:
                 return self._identify(message)
             case HoldCall() | FindApproval() | ConsumeApproval() | ReportAction():
                 return self._of_action(worker, message)
+            case GetToken():
+                return self._granted_token(message)
             case _:
                 raise unexpected(message)
 
@@ -370,6 +375,10 @@ class Shared:
                 if isinstance(used, Deny):
                     return ConsumedApproval(refused=used.reason)
                 return ConsumedApproval(approval=used)
+
+    async def _granted_token(self, asked: GetToken) -> Message:
+        token = await self._granted.granted(asked.organisation, asked.server, asked.refused)
+        return GotToken(token)
 
     async def _identify(self, asked: Identify) -> Message:
         return Identified(await self._users.user_id(asked.organisation, asked.name))

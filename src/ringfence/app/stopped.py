@@ -87,6 +87,9 @@ class _NoWorkers:
         del errand
         raise UnavailableError("plane_stopped", "the plane is not running")
 
+    async def tool_grant_changed(self, organisation: str, server: str) -> None:
+        """Nothing to tell."""
+
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """Nothing is called."""
         del organisation

@@ -34,6 +34,7 @@ from ringfence.app.message import (
     Start,
     Started,
     StateChange,
+    ToolGrantChanged,
     Watched,
 )
 from ringfence.app.remote_worker import RemoteWorker, unexpected
@@ -318,6 +319,11 @@ class Supervisor:
         answers = await self._ask_all(lambda: Watched(organisation=organisation))
         parts = [each.upstreams for each in answers if isinstance(each, Standings)]
         return joined([*parts, self._known().queueing.standing(organisation)])
+
+    async def tool_grant_changed(self, organisation: str, server: str) -> None:
+        """Use no token any more that was got with an earlier grant."""
+        for worker in self._told_workers():
+            worker.tell(ToolGrantChanged(organisation=organisation, server=server))
 
     async def carry_out(self, errand: Errand) -> ErrandOutcome:
         """Make a call that a person asks for, at the first worker that serves."""

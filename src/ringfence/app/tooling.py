@@ -8,6 +8,7 @@ from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_dispatch import ToolDispatcher
 from ringfence.enforcement.tool_finish import ToolFinish
+from ringfence.enforcement.tool_grant import Grants
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.gateways.tool.door import ToolDoor
 from ringfence.gateways.tool.neighbour import ALONE, Forwarder, Neighbours
@@ -37,9 +38,10 @@ class Tooling:
         seal_key: bytes,
         neighbours: Neighbours = ALONE,
         approvals: Approvals | None,
+        granted: Grants | None = None,
     ) -> None:
         """`seal_key` is shared by all workers of a plane."""
-        self.dispatcher = ToolDispatcher(client, secrets, environment)
+        self.dispatcher = ToolDispatcher(client, secrets, environment, granted)
         self.links = ToolLinks(self.dispatcher)
         self.door = ToolDoor(
             path=path,

@@ -48,6 +48,7 @@ from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_finish import ToolFinish
+from ringfence.enforcement.tool_grant import Grants
 from ringfence.enforcement.tool_memory import ToolMemory
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.enforcement.tool_secret import SecretScans
@@ -104,6 +105,8 @@ class Surroundings:
     users: UserRegistry
     approvals: Approvals | None = None
     """Where calls wait for a person; None where nobody can be asked, which denies."""
+    granted: Grants | None = None
+    """Whoever has access tokens that people have granted; None where nobody has."""
     elsewhere: Elsewhere = nowhere
     """Takes the outcome of an action that another worker keeps."""
     registry: RegistryWire | None = None
@@ -233,6 +236,7 @@ class Worker:
             clock=clock,
             authority=self.authority,
             approvals=around.approvals,
+            granted=around.granted,
             neighbours=around.neighbours,
             seal_key=around.seal_key or entropy.random_bytes(KEY_BYTES),
         )
@@ -446,6 +450,10 @@ class Worker:
     async def carry_out(self, errand: Errand) -> ErrandOutcome:
         """Make a call that a person asks for, through everything that governs calls."""
         return await Errands(self.tooling.door, self.directory, self.tools).carry_out(errand)
+
+    async def tool_grant_changed(self, organisation: str, server: str) -> None:
+        """Use no token any more that was got with an earlier grant."""
+        self.tooling.dispatcher.forget_grant(organisation, server)
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand with this worker."""

@@ -46,6 +46,7 @@ from ringfence.app.message import (
     Start,
     Started,
     StateChange,
+    ToolGrantChanged,
     Watched,
 )
 from ringfence.app.sandboxing import run_socket
@@ -159,6 +160,9 @@ class WorkerProcess:
                 self._serving_now().hear(message)
             case Entered():
                 self._inquiries.entered(message)
+            case ToolGrantChanged(organisation=organisation, server=server):
+                dispatcher = self._serving_now().worker.tooling.dispatcher
+                dispatcher.forget_grant(organisation, server)
             case ToolSource():
                 self._tools(message)
             case _:
@@ -232,6 +236,7 @@ class WorkerProcess:
                 authority=self._authority,
                 users=self._inquiries,
                 approvals=self._inquiries,
+                granted=self._inquiries,
                 elsewhere=self._inquiries.elsewhere,
                 pace_wire=self._inquiries,
                 registry=RegistryWire(self._inquiries.registry, self._inquiries.tell),

@@ -181,6 +181,7 @@ _ERRORS = {
     "provider_timeout": ToolFailure.TIMEOUT,
     "provider_malformed": ToolFailure.MALFORMED,
     "provider_unavailable": ToolFailure.AWAY,
+    "not_authorised": ToolFailure.UNAUTHORIZED,
 }
 
 

@@ -27,15 +27,18 @@ class ServerEra(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
-    """How a token for a server is got: as this gateway itself (OAuth 2.1, client credentials).
+    """How a token for a server is got (OAuth 2.1): as this gateway itself, or by a person's grant.
 
-    `secret` names the credential of the client; at `token_url` tokens are given out.
+    `secret` names the credential of the client. As itself it gets tokens at `token_url` with client
+    credentials. Where a person grants them (`is_by_person`) the server says who gives them out, and
+    a client that is not named registers itself.
     """
 
-    client: str
-    secret: str
-    token_url: str
+    client: str = ""
+    secret: str = ""
+    token_url: str = ""
     scopes: tuple[str, ...] = ()
+    is_by_person: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class ToolServer:
     """
 
     name: str
+    granted_to: str = ""
+    """The organisation with whose grant it is called, set where it is reached."""
     command: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     url: str | None = None

@@ -27,6 +27,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     value: str
     until_s: float
+    refresh: str = ""
+    """What gets another one, if it can be got so."""
 
     def __repr__(self) -> str:
         """Never the value."""
@@ -36,6 +38,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 class _Granted(msgspec.Struct):
     access_token: str
     expires_in: float | None = None
+    refresh_token: str = ""
 
 
 _granted: Final = msgspec.json.Decoder(_Granted, strict=False)
@@ -102,7 +105,11 @@ def _read(order: TokenOrder, body: bytes) -> Token:
         raise _failed(order, "its token cannot stand in a header")
     lasts_s = _UNSTATED_S if granted.expires_in is None else granted.expires_in
     now_s = asyncio.get_running_loop().time()
-    return Token(value=granted.access_token, until_s=now_s + max(0.0, lasts_s - _EARLY_S))
+    return Token(
+        value=granted.access_token,
+        until_s=now_s + max(0.0, lasts_s - _EARLY_S),
+        refresh=granted.refresh_token,
+    )
 
 
 def _failed(order: TokenOrder, why: str) -> UnavailableError:

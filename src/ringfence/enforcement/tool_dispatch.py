@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Final, final
 from urllib.parse import urlsplit
 
+from ringfence.domain.error import UnavailableError
 from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.oauth import ClientCredentials, Token
 from ringfence.enforcement.route import origin_of
+from ringfence.enforcement.tool_grant import Grants
 from ringfence.stores.secret import Secrets
 from ringfence.transport.http import Client, Exchange, Headers, Prepared, Taker
 
@@ -38,8 +40,20 @@ class ToolDispatcher:
     INVARIANT: nothing that an agent sends is ever used as a server's credential.
     """
 
-    def __init__(self, client: Client, secrets: Secrets, environment: Mapping[str, str]) -> None:
-        """Use one pool of connections; secrets are replaced whole at a reload."""
+    def __init__(
+        self,
+        client: Client,
+        secrets: Secrets,
+        environment: Mapping[str, str],
+        granted: Grants | None = None,
+    ) -> None:
+        """Use one pool of connections; secrets are replaced whole at a reload.
+
+        Without `granted` no person can have granted anything.
+        """
+        self._granted = granted
+        self._refused: dict[ToolServer, str] = {}
+        """Tokens that their server did not take."""
         self._client = client
         self._secrets = secrets
         self._environment = environment
@@ -113,14 +127,38 @@ class ToolDispatcher:
 
     async def authorise(self, server: ToolServer) -> None:
         """Get what a request needs first. Raises UnavailableError `oauth_failed`."""
-        if server.oauth is not None and not self.is_authorised(server):
+        if server.oauth is None or self.is_authorised(server):
+            return
+        if server.oauth.is_by_person:
+            self._tokens[server] = await self._from_person(server)
+            self.changed()
+        else:
             secret = self._secrets.get(server.oauth.secret).reveal()
             self._tokens[server] = await self._grants.token(server, secret)
             self.changed()
 
+    async def _from_person(self, server: ToolServer) -> Token:
+        if self._granted is None:
+            raise UnavailableError("not_authorised", "no person can grant anything here")
+        refused = self._refused.pop(server, "")
+        found = await self._granted.granted(server.granted_to, server.name, refused)
+        until_s = asyncio.get_running_loop().time() + found.lasts_s
+        return Token(value=found.value, until_s=until_s)
+
     def unauthorised(self, server: ToolServer) -> bool:
         """A server refuses the token that it was sent; whether it is worth getting another."""
-        return self._tokens.pop(server, None) is not None
+        token = self._tokens.pop(server, None)
+        if token is not None and server.oauth is not None and server.oauth.is_by_person:
+            self._refused[server] = token.value
+        return token is not None
+
+    def forget_grant(self, organisation: str, server: str) -> None:
+        """What a person had granted for a server is not used any more."""
+        for known in [*self._tokens, *self._refused]:
+            if (known.granted_to, known.name) == (organisation, server):
+                self._tokens.pop(known, None)
+                self._refused.pop(known, None)
+        self.changed()
 
     def _filled(self, text: str) -> str:
         def value(match: re.Match[str]) -> str:

@@ -87,3 +87,14 @@ def test_no_server_takes_the_place_of_the_tools_that_are_built_in(
 ) -> None:
     [problem] = problems_of(HEAD + "  ringfence: {url: https://crm.example/mcp}\n")
     assert "no tool server can be called `ringfence`" in problem
+
+
+def test_a_person_may_grant_the_tokens_of_a_server(load_text: Callable[..., Loaded]) -> None:
+    text = (
+        HEAD
+        + '  a: {url: "https://a/mcp", oauth: {by: person}}\n'
+        + '  b: {url: "https://b/mcp", oauth: {by: person, client: us, scopes: [x]}}\n'
+    )
+    tools = load_text(text).configuration.organisations["acme"].tools
+    assert tools["a"].oauth == OAuthClient(is_by_person=True)
+    assert tools["b"].oauth == OAuthClient(client="us", scopes=("x",), is_by_person=True)

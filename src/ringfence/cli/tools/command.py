@@ -6,11 +6,12 @@ import click
 import msgspec
 
 from ringfence.cli.connection import Place, connect
-from ringfence.cli.option import JSON, at_organisation
+from ringfence.cli.option import JSON, at_organisation, segment
 from ringfence.cli.terminal.printing import hint, progress, say, say_json, say_listing
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.terminal.text import harmless
+from ringfence.cli.tools.authorizing import authorize
 from ringfence.cli.tools.linting import lines_of, lint_target
 from ringfence.cli.tools.locking import Check, check_seen, lock_tools
 from ringfence.cli.tools.stats import show_stats
@@ -239,3 +240,28 @@ def lint(place: Place, *, target: str, token: str, is_json: bool) -> None:
         hint(f"{found.tools} tools: {counts[0]} errors, {counts[1]} warnings, {counts[2]} notes")
     if found.has_errors:
         sys.exit(1)
+
+
+@tools.command("authorize")
+@click.argument("server")
+@click.option("--port", default=0, help="Where the browser comes back to; any, if not given.")
+@click.option("--forget", "is_forgotten", is_flag=True, help="Drop the grant instead.")
+@JSON
+@at_organisation
+def authorize_server(
+    place: Place, *, server: str, port: int, is_forgotten: bool, is_json: bool
+) -> None:
+    """Let the plane use SERVER in your name: you say yes in a browser (OAuth).
+
+    For servers with `oauth: {by: person}`. The plane keeps the grant encrypted and renews it.
+    """
+    with connect(place) as plane:
+        if is_forgotten:
+            plane.delete(f"/tools/servers/{segment(server)}/grant")
+            hint(f"tool server {server} is not authorised any more")
+            return
+        granted = authorize(plane, server, port)
+    if is_json:
+        say_json(granted)
+        return
+    hint(f"tool server {harmless(granted.server)} is authorised, by {harmless(granted.issuer)}")

@@ -134,16 +134,33 @@ def _read_oauth(section: Section) -> OAuthClient | None:
     if "credential" in section:
         what = f"{section.where} has both `credential` and `oauth`"
         section.problem(section.at("oauth"), what, "give one of them")
-    inner.require("client", "secret", "token_url")
+    is_by_person = _read_by(inner)
+    if not is_by_person:
+        inner.require("client", "secret", "token_url")
+    elif "token_url" in inner:
+        what = f"{inner.where} has a `token_url`, and a person grants its tokens"
+        inner.problem(inner.at("token_url"), what, "remove it: the server says where they are got")
     client = inner.text("client", pattern=_CLIENT, rule="printable characters without spaces")
     found = OAuthClient(
         client=client or "",
         secret=inner.credential("secret") or "",
         token_url=read_url(inner, "token_url", query=True),
         scopes=tuple(item.value for item in inner.distinct("scopes")),
+        is_by_person=is_by_person,
     )
+    if is_by_person and found.secret and not found.client:
+        inner.problem(inner.at("secret"), f"{inner.where} has a `secret` but no `client`", "add it")
     inner.close()
     return found
+
+
+def _read_by(section: Section) -> bool:
+    """Whether a person grants the tokens; else the plane gets them as itself."""
+    item = section.item("by")
+    if item is not None and item.value not in {"person", "itself"}:
+        what = f"`by` in {section.where} must be person or itself, not {shown(item.written)}"
+        section.problem(item.place, what, "person: somebody authorises it in a browser")
+    return item is not None and item.value == "person"
 
 
 def _read_command(section: Section) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp.error import McpError
 
 _FIRST_ERROR: Final = 400
+_NOT_AUTHORISED: Final = "not_authorised"
+"""Nobody has granted the use of a server yet: our own words, which say what to do."""
 
 Reach = Callable[[ToolKey], Awaitable[Target]]
 """Finds the way to another tool for the same client.
@@ -72,6 +74,7 @@ def failed(failure: Failure) -> Failed:
     wait = failure.retry_after
     return Failed(
         failure=found or ToolFailure.MALFORMED,
+        said=failure.error.message if failure.error.code == _NOT_AUTHORISED else "",
         http_status=failure.status,
         was_sent=failure.was_sent,
         retry_after_s=float(wait) if wait.isdecimal() else None,

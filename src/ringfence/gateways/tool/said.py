@@ -80,7 +80,9 @@ def failed(server: str, failure: Failure) -> Reason:
         facts.append(("status", str(failure.status)))
     if failure.retry_after.isdecimal():  # whatever else it holds was chosen by the server
         facts.append(("retry_after", failure.retry_after))
-    if failure.status in _UNAUTHORISED:
+    if error.code == "not_authorised":
+        text = f"Nothing was done: {error.message}. You cannot mend this: tell your operator."
+    elif failure.status in _UNAUTHORISED:
         text = (
             f"The tool server `{server}` refused Ringfence's own credential. You cannot mend this: "
             "tell your operator, and go on without this tool."

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, final
 
 from ringfence.domain.error import PeerError, RingfenceError
@@ -47,7 +48,11 @@ class ToolLink:
     def __init__(self, organisation: str, server: ToolServer, dispatcher: ToolDispatcher) -> None:
         """Nothing is known of it yet but what the configuration says."""
         self.organisation = organisation
-        self.server = server
+        self.configured = server
+        """As the configuration has it."""
+        # INVARIANT (I7): equal servers of two organisations have no grant in common.
+        has_grant = server.oauth is not None and server.oauth.is_by_person
+        self.server = replace(server, granted_to=organisation) if has_grant else server
         self._dispatcher = dispatcher
         is_process = bool(server.command)
         self._modern = self._channel(Era.MODERN, b"", is_shared=is_process)
@@ -230,7 +235,7 @@ class ToolLinks:
             return None
         key = (organisation.id, name)
         known = self._links.get(key)
-        if known is not None and known.server == server:
+        if known is not None and known.configured == server:
             return known
         if known is not None:
             background(known.close())
