@@ -30,7 +30,7 @@ from ringfence.domain.registry import Clue, Heard, Resolve, Resolved, Who
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.authority import LAPSED
-from ringfence.gateways.action import Reported
+from ringfence.gateways.action_form import Reported
 from ringfence.transport.link import Link
 
 RESOLVE = Resolve(who=Who(agent="agt_1", credential="crd_1"), clue=Clue())

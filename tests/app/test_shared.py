@@ -35,7 +35,7 @@ from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve
 from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.approval import Asking
 from ringfence.enforcement.provider_object import Kept
-from ringfence.gateways.action import Reported
+from ringfence.gateways.action_form import Reported
 from ringfence.stores.ledger import Recovered
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock

@@ -16,9 +16,8 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.sandbox import LiveSandbox, SandboxOrder
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
-from ringfence.enforcement.shell_call import ExecKnock
+from ringfence.enforcement.shell_call import ExecKnock, arguments_of
 from ringfence.enforcement.shell_ticket import ExecTicket
-from ringfence.gateways.shell import arguments_of
 from ringfence.testing.clock import ManualClock
 
 GIT = "/usr/bin/git"

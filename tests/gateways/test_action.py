@@ -8,11 +8,11 @@ import pytest
 from tests.approvals import desk
 from tests.gateways.world import World, agent, code_of, organisation
 
-from ringfence.domain.agent import AgentState, Limits
+from ringfence.domain.agent import AgentState, Autonomy, Limits, Scope
 from ringfence.domain.approval import Approval, Vote
 from ringfence.domain.event import Hold, Status
 from ringfence.domain.tool import PermissionTier, ToolKey, ToolServer
-from ringfence.gateways.action import Reported
+from ringfence.gateways.action_form import Reported
 from ringfence.stores.state.approval import ApprovalRecords
 from ringfence.stores.state.database import open_sqlite
 from ringfence.testing.clock import ManualClock
@@ -283,5 +283,94 @@ def test_paths_and_methods_that_are_none_are_refused(tmp_path: Path) -> None:
             ("GET", f"{PATH}/act_1/outcome", 405),
         ):
             assert (await world.ask(path, b"{}", method=method)).status == status
+
+    asyncio.run(story())
+
+
+def runner(tmp_path: Path, *commands: str, **more: Any) -> Here:  # noqa: ANN401 (fields of an agent)
+    """An agent that runs commands by itself."""
+    scope = Scope(models=frozenset({"small"}), commands=commands or ("git", "bash"))
+    return Here(tmp_path, scope=scope, **more)
+
+
+async def run(here: Here, *argv: str, **more: Any) -> MemoryResponse:  # noqa: ANN401 (fields of the order)
+    order = {"command": {"argv": argv, "directory": "/src"}, **more}
+    return await here.world.ask(PATH, order)
+
+
+def test_a_command_is_asked_for_run_by_the_agent_and_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        here = runner(tmp_path)
+        response = await run(here, "bash", "-c", "git log | head", call_id="toolu_7")
+        assert response.status == 201, response.body
+        given = msgspec.json.decode(response.body)
+        assert given["arguments"]["line"] == "bash -c 'git log | head'"
+        [intent] = here.world.ledger.intents
+        assert (intent.action_kind, intent.resource) == ("shell.exec", "bash")
+        assert (intent.enforced, intent.sandbox, intent.call_id) == ("by_caller", "", "toolu_7")
+        told = await here.tell(given["id"], {"status": "ok", "exit_code": 3, "result": "x"})
+        assert told.status == 200
+        [outcome] = here.world.ledger.outcomes
+        assert (outcome.exit_code, outcome.reported_by) == (3, "agent")
+        here.world.check_books()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (("git", "log"), 201),
+        (("/usr/bin/git", "log"), 201),
+        (("curl",), 403),
+        (("./git",), 403),
+        (("/home/me/git",), 403),
+    ],
+)
+def test_an_agents_own_commands_keep_to_its_scope(
+    tmp_path: Path, argv: tuple[str, ...], status: int
+) -> None:
+    async def story() -> None:
+        assert (await run(runner(tmp_path), *argv)).status == status
+
+    asyncio.run(story())
+
+
+def test_a_command_of_its_own_may_wait_for_a_person(tmp_path: Path) -> None:
+    async def story() -> None:
+        here = runner(tmp_path, autonomy=Autonomy.ASK_ALWAYS)
+        first = await run(here, "git", "push")
+        assert first.status == 202
+        await here.say(await here.held())
+        assert (await run(here, "git", "push")).status == 201
+
+    asyncio.run(story())
+
+
+def test_a_command_whose_end_is_not_told_is_unknown(tmp_path: Path) -> None:
+    async def story() -> None:
+        here = runner(tmp_path)
+        await run(here, "git", "log", seconds=60)
+        here.world.clock.advance(MINUTE_US + 1)
+        here.world.worker.tidy()
+        [outcome] = here.world.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.UNKNOWN, "not_reported")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {},
+        {"tool": "claude__Read", "command": {"argv": ["git"]}},
+        {"command": {"argv": []}},
+        {"command": {"argv": ["git"], "path": "/x"}},
+    ],
+)
+def test_an_action_is_one_thing(tmp_path: Path, order: dict[str, Any]) -> None:
+    async def story() -> None:
+        answer = await runner(tmp_path).world.ask(PATH, order)
+        assert (answer.status, code_of(answer)) == (400, "request_malformed")
 
     asyncio.run(story())

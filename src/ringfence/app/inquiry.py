@@ -28,7 +28,7 @@ from ringfence.domain.tool_source import ToolListing
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.tool_grant import GrantedToken
-from ringfence.gateways.action import Reported
+from ringfence.gateways.action_form import Reported
 from ringfence.transport.link import Link
 
 _ANSWER_S: Final = 2.0

@@ -40,7 +40,7 @@ from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_grant import GrantedToken
-from ringfence.gateways.action import Reported
+from ringfence.gateways.action_form import Reported
 from ringfence.stores.ledger.experience import ProviderObject
 from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed

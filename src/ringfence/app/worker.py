@@ -219,6 +219,7 @@ class Worker:
         )
         self.actions = ActionDoor(
             path=self.tool_path,
+            shell=self.shell.path,
             approvals=around.approvals,
             clock=clock,
             authority=self.authority,

@@ -4,8 +4,11 @@ Commands of a sandbox come here before they begin (`gateways.shell`); those that
 outside of any come by its word alone (`gateways.action`).
 """
 
+import shlex
 from copy import copy
 from typing import Final
+
+import msgspec
 
 from ringfence.decisions import command
 from ringfence.decisions.budget import Reservation
@@ -42,6 +45,27 @@ _NAME_CHARACTERS: Final = 200
 _OPERATORS: Final = PolicyDecision(verdict=PolicyVerdict.ALLOW)
 _TIER: Final = PermissionTier.CONSEQUENTIAL
 """What a program does with the world is not known from its name."""
+
+
+class CommandArguments(msgspec.Struct, frozen=True, kw_only=True):
+    """What policies, people and the record see of a command.
+
+    `line` is how a shell would be told it; `path` the file itself.
+    """
+
+    path: str
+    line: str
+    argv: tuple[str, ...]
+    directory: str
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def arguments_of(path: str, argv: tuple[str, ...], directory: str) -> bytes:
+    """The JSON object of a command."""
+    line = shlex.join(argv)
+    return _encode(CommandArguments(path=path, line=line, argv=argv, directory=directory))
 
 
 class ExecKnock(HeldKnock, frozen=True, kw_only=True):

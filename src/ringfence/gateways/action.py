@@ -1,4 +1,4 @@
-"""`/ringfence/v1/actions`: tools that pass no door, such as functions inside an agent or its hooks.
+"""`/ringfence/v1/actions`: tools and commands that pass no door, such as an agent's own hooks.
 
 The agent asks before it acts and tells afterwards what came of it. Ringfence decides and records;
 that the answer is obeyed is the agent's word, and the record says so (`enforced: by_caller`).
@@ -7,7 +7,7 @@ that the answer is obeyed is the agent's word, and the record says so (`enforced
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final, Literal, TypeVar, final
+from typing import Final, TypeVar, final
 
 import msgspec
 
@@ -20,11 +20,22 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.held_call import HeldCalls, Unanswered
-from ringfence.enforcement.holding import Holdable
+from ringfence.enforcement.holding import HK, Holdable, HoldingPath, T
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.shell_call import ExecKnock, ShellPath, arguments_of
+from ringfence.enforcement.shell_ticket import ExecEnding, ExecTicket
 from ringfence.enforcement.tool_call import ToolKnock, ToolPath
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
+from ringfence.gateways.action_form import (
+    ActionOrder,
+    ActionReport,
+    Allowed,
+    AskAgain,
+    CommandOrder,
+    Reported,
+    Told,
+)
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.head import Head
 from ringfence.gateways.invocation import method_not_allowed
@@ -36,52 +47,15 @@ PATH: Final = b"/ringfence/v1/actions"
 
 _OUTCOME: Final = re.compile(rb"/ringfence/v1/actions/([!-~]{1,80})/outcome")
 _BODY_BYTES: Final = 4 * 1024 * 1024
-_SECONDS: Final = 600
 _OPEN_MOST: Final = 10_000
 _SECOND_US: Final = 1_000_000
 _JSON: Final = ((b"content-type", b"application/json"),)
-_NOTHING: Final = msgspec.Raw(b"{}")
-
-Text = Annotated[str, msgspec.Meta(max_length=200)]
-
-
-class ActionOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an agent wants to do: a tool that it runs by itself, and with what.
-
-    `seconds` is how long the action may take until its outcome is told, `wait_s` how long to wait
-    for a person who must approve it, `call_id` the model's id of the call.
-    """
-
-    tool: Text
-    arguments: msgspec.Raw = _NOTHING
-    call_id: Text = ""
-    seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = _SECONDS
-    wait_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 0
-
-
-class ActionReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What came of an action, as its agent tells it."""
-
-    status: Literal["ok", "error"]
-    result: msgspec.Raw = msgspec.Raw()
-    error: Text = ""
-
-
-class Reported(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome on its way to the worker that keeps the action."""
-
-    organisation: str
-    credential: str
-    action: str
-    is_ok: bool
-    result: bytes
-    error: str
 
 
 class _Open(msgspec.Struct):
     """An action that was allowed and whose outcome is to come."""
 
-    ticket: ToolTicket
+    ticket: ToolTicket | ExecTicket
     ends_us: int
 
 
@@ -99,10 +73,11 @@ async def nowhere(_reported: Reported) -> bool:
 class ActionDoor:
     """Decides and records what agents do by themselves; one for each worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the parts that it joins)
         self,
         *,
         path: ToolPath,
+        shell: ShellPath,
         approvals: Approvals | None,
         clock: Clock,
         authority: Authority,
@@ -111,6 +86,8 @@ class ActionDoor:
         """No action is open yet."""
         self._path = path
         self._held = HeldCalls(path, approvals)
+        self._shell = shell
+        self._held_commands = HeldCalls(shell, approvals)
         self._clock = clock
         self._authority = authority
         self._elsewhere = elsewhere
@@ -149,7 +126,7 @@ class ActionDoor:
                 del self._open[action]
             elif now_us >= each.ends_us:
                 del self._open[action]
-                each.ticket.settle(ToolEnding(status=Status.UNKNOWN, error="not_reported"))
+                _settle(each.ticket, Status.UNKNOWN, error="not_reported")
 
     def take(self, reported: Reported) -> bool:
         """Take the outcome of an action, once; whether this worker kept it for its credential."""
@@ -161,13 +138,13 @@ class ActionDoor:
         if (organisation, caller.credential) != (reported.organisation, reported.credential):
             return False
         del self._open[reported.action]
-        kept.ticket.settle(
-            ToolEnding(
-                status=Status.OK if reported.is_ok else Status.FAILED,
-                result=reported.result,
-                is_error=not reported.is_ok,
-                error=reported.error,
-            )
+        status = Status.OK if reported.is_ok else Status.FAILED
+        _settle(
+            kept.ticket,
+            status,
+            error=reported.error,
+            result=reported.result,
+            exit_code=reported.exit_code,
         )
         return True
 
@@ -175,12 +152,33 @@ class ActionDoor:
         self, caller: Caller, request: Request, response: Response, head: Head, body: bytes
     ) -> None:
         order = _read(body, ActionOrder)
+        if (order.command is None) is not bool(order.tool):
+            self._refuse(caller, request, response, _EITHER)
+            return
+        gone = _Gone(response)
+        begun: ToolTicket | ExecTicket | RefusedAction | Unanswered | Reason
+        if order.command is not None:
+            knock = _exec_knock(caller, request, head, order, order.command)
+            begun = await _begun(self._shell, self._held_commands, knock, order.wait_s, gone)
+        else:
+            begun = await self._begun_tool(caller, request, head, order, gone)
+        if isinstance(begun, ToolTicket | ExecTicket):
+            await self._allow(begun, order, request, response)
+        elif isinstance(begun, RefusedAction):
+            answer_refusal(request, response, None, begun)
+        elif isinstance(begun, Reason):
+            self._refuse(caller, request, response, begun)
+        else:
+            _answer(response, 202, AskAgain.of(begun))
+
+    async def _begun_tool(
+        self, caller: Caller, request: Request, head: Head, order: ActionOrder, gone: "_Gone"
+    ) -> ToolTicket | RefusedAction | Unanswered | Reason:
         server, _, name = order.tool.partition("__")
         key = ToolKey(server=server, name=name)
         behind = scope.behind_a_door(caller.runtime.organisation, key)
         if behind is not None:
-            self._refuse(caller, request, response, reason.behind_a_door(order.tool, behind.name))
-            return
+            return reason.behind_a_door(order.tool, behind.name)
         knock = ToolKnock(
             caller=caller,
             key=key,
@@ -189,28 +187,19 @@ class ActionDoor:
             client=client_of(request.headers),
             call_id=order.call_id,
         )
-        begun = await self._begun(knock, order.wait_s, lambda: response.is_disconnected)
-        if isinstance(begun, ToolTicket):
-            await self._allow(begun, order, request, response)
-        elif isinstance(begun, RefusedAction):
-            answer_refusal(request, response, None, begun)
-        else:
-            _answer(response, 202, _Held.of(begun))
-
-    async def _begun(
-        self, knock: ToolKnock, wait_s: float, is_gone: Callable[[], bool]
-    ) -> ToolTicket | RefusedAction | Unanswered:
-        begun = await self._path.begun(knock, is_gone)
-        if not isinstance(begun, Holdable):
-            return begun
-        return await self._held.pursue(knock, begun, wait_s, is_gone)
+        return await _begun(self._path, self._held, knock, order.wait_s, gone)
 
     async def _allow(
-        self, ticket: ToolTicket, order: ActionOrder, request: Request, response: Response
+        self,
+        ticket: ToolTicket | ExecTicket,
+        order: ActionOrder,
+        request: Request,
+        response: Response,
     ) -> None:
         """Tell the agent that it may, once that is on record (I1)."""
         await asyncio.wait({ticket.durable})
-        refused = self._path.written(ticket)
+        path = self._path if isinstance(ticket, ToolTicket) else self._shell
+        refused = path.written(ticket)
         if refused is None:
             refused = await self._withheld(ticket, response)
         if refused is not None:
@@ -219,7 +208,7 @@ class ActionDoor:
         ends_us = self._clock.now_us() + order.seconds * _SECOND_US
         self._open[ticket.action] = _Open(ticket=ticket, ends_us=ends_us)
         ours = own_headers(ticket.live.id, ticket.action)
-        allowed = _Allowed(
+        allowed = Allowed(
             id=ticket.action,
             verdict="allow",
             arguments=msgspec.Raw(ticket.arguments),
@@ -227,7 +216,9 @@ class ActionDoor:
         )
         response.send(201, [*_JSON, *ours], msgspec.json.encode(allowed))
 
-    async def _withheld(self, ticket: ToolTicket, response: Response) -> RefusedAction | None:
+    async def _withheld(
+        self, ticket: ToolTicket | ExecTicket, response: Response
+    ) -> RefusedAction | None:
         """Why an agent is not told after all: it has left, is barred, or too much is open."""
         is_fresh = await self._authority.renewed()
         why = state_reason(ticket.caller.runtime) if is_fresh else LAPSED
@@ -251,6 +242,7 @@ class ActionDoor:
             is_ok=report.status == "ok",
             result=bytes(report.result),
             error=report.error,
+            exit_code=report.exit_code,
         )
         try:
             is_taken = self.take(reported) or await self._elsewhere(reported)
@@ -258,7 +250,7 @@ class ActionDoor:
             self._refuse(caller, request, response, _AWAY)
             return
         if is_taken:
-            _answer(response, 200, _Told(id=action, status=report.status))
+            _answer(response, 200, Told(id=action, status=report.status))
         else:
             self._refuse(caller, request, response, _NO_SUCH_ACTION)
 
@@ -270,40 +262,54 @@ class ActionDoor:
         answer_refusal(request, response, None, refused)
 
 
-class _Allowed(msgspec.Struct, frozen=True, kw_only=True):
-    """The action may be done, with exactly these arguments."""
+class _Gone:
+    """Whether the agent that asked has left."""
 
-    id: str
-    verdict: str
-    arguments: msgspec.Raw
-    deadline_at_us: str
+    __slots__ = ("_response",)
 
+    def __init__(self, response: Response) -> None:
+        self._response = response
 
-class _Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A person must approve it first: ask again, unchanged."""
-
-    verdict: str
-    approval: str
-    reasons: list[str]
-    message: str
-    expires_at_us: str
-
-    @classmethod
-    def of(cls, held: Unanswered) -> "_Held":
-        approval = held.approval
-        return cls(
-            verdict="ask",
-            approval=approval.id,
-            reasons=list(approval.reasons),
-            message="A person must approve this first. Ask again with the same call later; "
-            f"GET /ringfence/v1/approvals/{approval.id}?wait=30 waits for the answer.",
-            expires_at_us=str(approval.expires_us),
-        )
+    def __call__(self) -> bool:
+        return self._response.is_disconnected
 
 
-class _Told(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    status: str
+async def _begun(
+    path: HoldingPath[HK, T], held: HeldCalls[HK, T], knock: HK, wait_s: float, gone: _Gone
+) -> T | RefusedAction | Unanswered:
+    begun = await path.begun(knock, gone)
+    if isinstance(begun, Holdable):
+        return await held.pursue(knock, begun, wait_s, gone)
+    return begun
+
+
+def _exec_knock(
+    caller: Caller, request: Request, head: Head, order: ActionOrder, command: CommandOrder
+) -> ExecKnock:
+    path, argv = command.argv[0], tuple(command.argv)
+    return ExecKnock(
+        caller=caller,
+        path=path,
+        arguments=arguments_of(path, argv, command.directory),
+        hints=head.hints,
+        client=client_of(request.headers),
+        call_id=order.call_id,
+    )
+
+
+def _settle(
+    ticket: ToolTicket | ExecTicket,
+    status: Status,
+    *,
+    error: str = "",
+    result: bytes = b"",
+    exit_code: int | None = None,
+) -> None:
+    if isinstance(ticket, ExecTicket):
+        ticket.settle(ExecEnding(status=status, exit_code=exit_code, error=error, result=result))
+        return
+    is_error = status is not Status.OK
+    ticket.settle(ToolEnding(status=status, result=result, is_error=is_error, error=error))
 
 
 def _answer(response: Response, status: int, body: msgspec.Struct) -> None:
@@ -325,6 +331,10 @@ _NOT_FOUND: Final = Reason(
     code=Code.NOT_FOUND,
     message="Ringfence has no such path. Actions are asked for at /ringfence/v1/actions and ended "
     "at /ringfence/v1/actions/{id}/outcome.",
+)
+_EITHER: Final = Reason(
+    code=Code.REQUEST_MALFORMED,
+    message="Ringfence refused this request: an action is either a `tool` or a `command`.",
 )
 _NO_SUCH_ACTION: Final = Reason(
     code=Code.NOT_FOUND,

@@ -34,7 +34,7 @@ from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.observation import Observations, Sighting
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.sandbox import Listeners, LiveSandbox
-from ringfence.enforcement.shell_call import ExecKnock, ShellPath
+from ringfence.enforcement.shell_call import ExecKnock, ShellPath, arguments_of
 from ringfence.enforcement.shell_ticket import ExecTicket
 from ringfence.enforcement.tool_secret import SecretScans
 
@@ -45,27 +45,6 @@ _SHOWN: Final = 4_000
 _FAILED: Final = "Ringfence failed unexpectedly and refused this command."
 _OVER: Final = "Ringfence: this sandbox is over."
 _EVIDENCE: Final = {"transcript": Seen.TRANSCRIPT, "builtins": Seen.BUILTINS}
-
-
-class CommandArguments(msgspec.Struct, frozen=True, kw_only=True):
-    """What policies, people and the record see of a command.
-
-    `line` is how a shell would be told it; `path` the file itself.
-    """
-
-    path: str
-    line: str
-    argv: tuple[str, ...]
-    directory: str
-
-
-_encode: Final = msgspec.json.Encoder().encode
-
-
-def arguments_of(path: str, argv: tuple[str, ...], directory: str) -> bytes:
-    """The JSON object of a command."""
-    line = shlex.join(argv)
-    return _encode(CommandArguments(path=path, line=line, argv=argv, directory=directory))
 
 
 @final

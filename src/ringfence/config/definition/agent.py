@@ -61,7 +61,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         topics=read_topics(section),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
-    section.not_enforced("hosts", "commands", "sandbox", "provider_storage")
+    section.not_enforced("hosts", "sandbox", "provider_storage")
     section.close()
     return agent
 
