@@ -9,22 +9,26 @@ from tests.approvals import desk
 from tests.enforcement.workshop import LISTED, RESULT, Workshop, crm, definition, shop
 from tests.gateways.world import agent, organisation, usd
 
+from ringfence.decisions.failure_rule import Failed
 from ringfence.domain.agent import AgentState, Autonomy, Limits, Scope
 from ringfence.domain.approval import Approval, ApprovalState, Vote
 from ringfence.domain.budget import Per
 from ringfence.domain.event import Hold, Status
+from ringfence.domain.model import Pace
 from ringfence.domain.organisation import User
 from ringfence.domain.tool import PermissionTier
-from ringfence.domain.tool_rule import ToolRules
+from ringfence.domain.tool_rule import ToolFailure, ToolRules
 from ringfence.domain.user import Principal
 from ringfence.domain.verdict import Code, Deny, Reason, Stop, Throttle
 from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.refusal import RefusedAction
+from ringfence.enforcement.tool_call import ToolKnock
 from ringfence.enforcement.tool_inspection import Inspected
 from ringfence.enforcement.tool_registry import pin_at
-from ringfence.enforcement.tool_ticket import ToolTicket
+from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
 
@@ -498,5 +502,70 @@ def test_the_record_says_what_a_result_is() -> None:
         await workshop.call("add_job")
         labels = [each.labels for each in workshop.ledger.outcomes]
         assert labels == [["personal", "untrusted"], []]
+
+    asyncio.run(story())
+
+
+def _paced(**fields: float) -> Workshop:
+    return Workshop(shop({"crm": crm(pace=Pace(**fields))}))  # type: ignore[arg-type] # figures
+
+
+async def _going(workshop: Workshop, knock: ToolKnock) -> ToolTicket | RefusedAction:
+    begun = await workshop.path.begun(knock)
+    assert isinstance(begun, ToolTicket | RefusedAction)
+    return begun
+
+
+def test_calls_of_a_paced_server_wait_for_their_turn_and_hold_nothing_meanwhile() -> None:
+    async def story() -> None:
+        workshop = _paced(concurrent=2)
+        knocks = [workshop.knock("get_job", arguments={"id": number}) for number in range(4)]
+        tasks = [asyncio.create_task(_going(workshop, knock)) for knock in knocks]
+        await asyncio.sleep(0.05)
+        assert [task.done() for task in tasks] == [True, True, False, False]
+        assert len(workshop.ledger.intents) == 2
+        for task in tasks:
+            ticket = await asyncio.wait_for(task, 5)
+            assert isinstance(ticket, ToolTicket)
+            ticket.settle(ToolEnding(status=Status.OK, result=RESULT))
+        assert len(workshop.ledger.intents) == 4
+        workshop.world.check_books()
+
+    asyncio.run(story())
+
+
+def test_who_waits_too_long_is_told_when_to_come_again() -> None:
+    async def story() -> None:
+        workshop = _paced(concurrent=1, queue_seconds=0.05)
+        first = workshop.ticket("get_job")
+        refused = await _going(workshop, workshop.knock("get_client"))
+        assert isinstance(refused, RefusedAction)
+        assert isinstance(refused.verdict, Throttle)
+        assert "tool `crm`" in refused.verdict.reason.message
+        first.settle(ToolEnding(status=Status.OK, result=RESULT))
+        assert isinstance(await _going(workshop, workshop.knock("get_client")), ToolTicket)
+
+    asyncio.run(story())
+
+
+def test_what_a_person_must_approve_takes_no_place_before() -> None:
+    async def story() -> None:
+        workshop = _paced(concurrent=1)
+        workshop.ticket("get_job")
+        assert isinstance(workshop.path.begin(workshop.knock("refund")), Holdable)
+
+    asyncio.run(story())
+
+
+def test_a_paced_server_that_asks_to_be_left_alone_is() -> None:
+    async def story() -> None:
+        workshop = _paced(concurrent=5, queue_seconds=0.05)
+        ticket = workshop.ticket("get_job")
+        failed = Failed(failure=ToolFailure.RATE_LIMITED, http_status=429, retry_after_s=1e9)
+        workshop.path.failed(ticket, failed)
+        refused = await _going(workshop, workshop.knock("get_client"))
+        assert isinstance(refused, RefusedAction)
+        assert isinstance(refused.verdict, Throttle)
+        assert 0 < refused.verdict.retry_after_s <= 300
 
     asyncio.run(story())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from ringfence.domain.model import Pace
 from ringfence.domain.tool_rule import USUAL, ToolRules
 from ringfence.domain.tool_view import ToolView
 
@@ -65,6 +66,8 @@ class ToolServer:
     call_timeout_s: float = 60.0
     tiers: tuple[tuple[str, PermissionTier], ...] = ()
     """Pattern of tool names and the tier they have, in the order of the file."""
+    pace: Pace | None = None
+    """How fast its tools may be called, by all agents of the organisation together."""
     owner: str = ""
     """The user who answers for it; empty if nobody was named."""
     views: tuple[ToolView, ...] = ()

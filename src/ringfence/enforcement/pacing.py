@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, final
+from typing import NamedTuple, Protocol, TypeAlias, final
 
 from ringfence.decisions import reason
 from ringfence.domain.agent import Agent
@@ -23,8 +23,19 @@ from ringfence.enforcement.route import Leg
 from ringfence.transport.clock import Clock
 
 _SECOND_US = 1_000_000
+_SEVERAL = 2
 _ANSWER_S = 2.0
 """How long an answer may take beyond the wait itself."""
+
+
+class ServerLeg(NamedTuple):
+    """A tool server, where calls of its tools go."""
+
+    key: UpstreamKey
+
+
+PacedLeg: TypeAlias = Leg | ServerLeg
+"""Where a call goes that may have to wait for a place."""
 
 
 class PaceWire(Protocol):
@@ -39,11 +50,11 @@ class PaceWire(Protocol):
 
 @final
 class Places:
-    """The places that one call holds, at most one of a model and one of a provider."""
+    """The places that one call holds: of a model and its provider, or of a tool server."""
 
     __slots__ = ("_held", "_number", "_pacing", "leg")
 
-    def __init__(self, pacing: "Pacing", leg: Leg, held: Held, number: int = 0) -> None:
+    def __init__(self, pacing: "Pacing", leg: PacedLeg, held: Held, number: int = 0) -> None:
         """`leg` is where the call goes; `number` names it to who holds the shared lanes."""
         self._pacing = pacing
         self._held = held
@@ -82,14 +93,14 @@ class Pacing:
         else:
             self._shared = paces
 
-    def enter(self, agent: Agent, leg: Leg) -> Places | None:
+    def enter(self, agent: Agent, leg: PacedLeg) -> Places | None:
         """Places for a call to this leg; None if it must wait for one, or ask."""
         if self._elsewhere(leg):
             return None
         held = self.lanes.enter(agent.id, _keys(leg))
         return None if isinstance(held, Busy) else Places(self, leg, held)
 
-    async def wait(self, agent: Agent, leg: Leg) -> Places | Throttle:
+    async def wait(self, agent: Agent, leg: PacedLeg) -> Places | Throttle:
         """Wait for places, each in its turn, for as long as the paces of both allow in all."""
         elsewhere = self._elsewhere(leg)
         here = [key for key in _keys(leg) if key not in elsewhere]
@@ -137,14 +148,14 @@ class Pacing:
         """How its upstreams stand whose lanes are held here."""
         return standings(self.lanes, organisation)
 
-    def _elsewhere(self, leg: Leg) -> tuple[UpstreamKey, ...]:
+    def _elsewhere(self, leg: PacedLeg) -> tuple[UpstreamKey, ...]:
         """Of the lanes of a leg those that are shared."""
         if not self._shared:
             return ()
         return tuple([key for key in _keys(leg) if key in self._shared])
 
     async def _move(
-        self, agent: Agent, leg: Leg, held: Held, elsewhere: Sequence[UpstreamKey]
+        self, agent: Agent, leg: PacedLeg, held: Held, elsewhere: Sequence[UpstreamKey]
     ) -> Places:
         try:
             found = await self._ask(agent, leg, held, elsewhere, may_wait=False)
@@ -157,7 +168,7 @@ class Pacing:
     async def _ask(
         self,
         agent: Agent,
-        leg: Leg,
+        leg: PacedLeg,
         held: Held,
         elsewhere: Sequence[UpstreamKey],
         *,
@@ -191,6 +202,7 @@ def paces_of(configuration: Configuration) -> dict[UpstreamKey, Pace]:
         for kind, named in (
             (UpstreamKind.PROVIDER, organisation.providers),
             (UpstreamKind.MODEL, organisation.models),
+            (UpstreamKind.TOOL, organisation.tools),
         ):
             for name, upstream in named.items():
                 if upstream.pace is not None:
@@ -201,13 +213,17 @@ def paces_of(configuration: Configuration) -> dict[UpstreamKey, Pace]:
 
 def _shared_out(organisation: Organisation, key: UpstreamKey, pace: Pace) -> Pace:
     """A pace that no second agent may want a part of is nobody's to leave."""
+    if key.kind is UpstreamKind.TOOL:
+        patterns = [each.scope.tools for each in organisation.agents.values()]
+        count = sum(any(one.startswith(f"{key.name}__") for one in own) for own in patterns)
+        return replace(pace, agent_share=1.0) if count < _SEVERAL else pace
     models = {
         model.name
         for model in organisation.models.values()
         if key.name == (model.name if key.kind is UpstreamKind.MODEL else model.provider)
     }
     users = [each for each in organisation.agents.values() if models & each.scope.models]
-    return replace(pace, agent_share=1.0) if len(users) < 2 else pace  # noqa: PLR2004 (two)
+    return replace(pace, agent_share=1.0) if len(users) < _SEVERAL else pace
 
 
 def standings(lanes: Lanes, organisation: str) -> list[UpstreamStanding]:
@@ -219,9 +235,9 @@ def standings(lanes: Lanes, organisation: str) -> list[UpstreamStanding]:
     ]
 
 
-def _keys(leg: Leg) -> tuple[UpstreamKey, UpstreamKey]:
+def _keys(leg: PacedLeg) -> tuple[UpstreamKey, ...]:
     """The lanes of a leg, in the order in which places are taken."""
-    return leg.model_key, leg.provider_key
+    return (leg.key,) if isinstance(leg, ServerLeg) else (leg.model_key, leg.provider_key)
 
 
 def _no_place() -> UnsentError:

@@ -19,6 +19,7 @@ from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent
 from ringfence.domain.exchange import ToolUse
+from ringfence.domain.model import UpstreamKey, UpstreamKind
 from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
@@ -36,8 +37,9 @@ from ringfence.enforcement.holding import (
     binding_of,
     outdated,
 )
-from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
+from ringfence.enforcement.pacing import ServerLeg
 from ringfence.enforcement.policy import Policies, facts_of
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.tool_breaker import ToolBreakers
@@ -47,9 +49,12 @@ from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
 from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
+from ringfence.enforcement.watch import LackingPlace
 from ringfence.protocols import tool_result
 from ringfence.stores.body import Body
 
+_LONGEST_PAUSE_S = 300.0
+"""A server that asks to be left alone for longer is asked again all the same."""
 _TOLD_MOST = 1_000
 _NAME_CHARACTERS = 200
 """How much of a name that somebody made up a refusal keeps."""
@@ -146,6 +151,42 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             refused = outdated(knock, _binding(knock, live, quote), _doubts(live, quote))
         if refused is not None:
             return self.turn_away(knock, refused, live)
+        asks = quote.asks or bool(knock.because) or bool(_doubts(live, quote))
+        must_ask = asks and not knock.consumed
+        if quote.server.pace is None or must_ask:
+            return self._reserve(knock, live, quote, now_us, must_ask=must_ask)
+        return self._pass(knock, live, quote, now_us)
+
+    def _pass(
+        self, knock: ToolKnock, live: LiveInvocation, quote: ToolQuote, now_us: int
+    ) -> ToolTicket | Holdable | RefusedAction | Lacking:
+        """Begin a call of a server that is paced, once there is a place for it."""
+        agent, organisation = knock.caller.runtime.agent, live.identity.organisation
+        leg = ServerLeg(UpstreamKey(organisation, UpstreamKind.TOOL, quote.server.name))
+        places = knock.places or self.watch.pacing.enter(agent, leg)
+        if places is None:
+            return LackingPlace(lack=Lack.PLACE, organisation=organisation, live=live, leg=leg)
+        begun: ToolTicket | Holdable | RefusedAction | Lacking | None = None
+        try:
+            begun = self._reserve(knock, live, quote, now_us)
+        finally:
+            if isinstance(begun, ToolTicket):
+                begun.places = places
+            elif places is not knock.places:
+                places.leave(was_sent=False)  # what was waited for is kept for another try
+        return begun
+
+    def _reserve(
+        self,
+        knock: ToolKnock,
+        live: LiveInvocation,
+        quote: ToolQuote,
+        now_us: int,
+        *,
+        must_ask: bool = False,
+    ) -> ToolTicket | Holdable | RefusedAction | Lacking:
+        """Set its price aside and count it; then write its intent, or ask a person."""
+        organisation = live.identity.organisation
         price = Money(failure_rule.price_of(quote.server.rules, knock.key.name))
         counts = limit.of_tool(
             live.counted, organisation, live.root, live.top.runtime.agent, knock.key.merged
@@ -154,7 +195,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         if not isinstance(reserved, Reservation):
             return reserved
         try:
-            if knock.consumed or not (quote.asks or knock.because or _doubts(live, quote)):
+            if not must_ask:
                 ticket = self._ticket(knock, live, quote, reserved, now_us)
                 if quote.unusable:
                     self._unchecked(knock.key, live, quote.unusable)
@@ -248,6 +289,11 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
 
     def failed(self, ticket: ToolTicket, failed: Failed) -> Unfinished:
         """An attempt has failed; say so for every one that brought no result to `inspect`."""
+        if failed.retry_after_s and ticket.quote.server.pace is not None:
+            place, name = ticket.live.identity.organisation, ticket.quote.server.name
+            key = UpstreamKey(place, UpstreamKind.TOOL, name)
+            wait_s = min(failed.retry_after_s, _LONGEST_PAUSE_S)
+            self.watch.tell(self.watch.pacing.asked_to_wait(key, wait_s))
         if failed.said and self.inspections.shows_secret(failed.said.encode()):
             failed = replace(failed, said="")
         agent, place = ticket.caller.runtime.agent, ticket.live.identity.organisation

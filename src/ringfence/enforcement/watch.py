@@ -23,7 +23,7 @@ from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.loop import Hinted, Loops
-from ringfence.enforcement.pacing import PaceWire, Pacing, Places, paces_of
+from ringfence.enforcement.pacing import PacedLeg, PaceWire, Pacing, Places, paces_of
 from ringfence.enforcement.route import Leg, Route
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.protocols.rate_header import WAITING_STATUSES, asked_wait_s
@@ -44,7 +44,7 @@ class LackingPlace(Lacking, frozen=True, kw_only=True):
     """A place at an upstream that a call must wait for; held by this process."""
 
     live: LiveInvocation
-    leg: Leg
+    leg: PacedLeg
 
 
 class Passage(msgspec.Struct, frozen=True, kw_only=True):

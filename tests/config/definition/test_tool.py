@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from ringfence.config.loading import Loaded
+from ringfence.domain.model import Pace
 from ringfence.domain.tool import OAuthClient, PermissionTier, ServerEra, ToolServer
 
 HEAD = """\
@@ -98,3 +99,9 @@ def test_a_person_may_grant_the_tokens_of_a_server(load_text: Callable[..., Load
     tools = load_text(text).configuration.organisations["acme"].tools
     assert tools["a"].oauth == OAuthClient(is_by_person=True)
     assert tools["b"].oauth == OAuthClient(client="us", scopes=("x",), is_by_person=True)
+
+
+def test_a_server_may_be_paced_like_a_provider(load_text: Callable[..., Loaded]) -> None:
+    text = HEAD + '  a: {url: "https://a/mcp", pace: {concurrent: 4, requests_per_minute: 60}}\n'
+    server = load_text(text).configuration.organisations["acme"].tools["a"]
+    assert server.pace == Pace(concurrent=4, requests_per_minute=60)

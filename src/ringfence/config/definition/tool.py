@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.config.definition.address import read_url
+from ringfence.config.definition.pace import read_pace
 from ringfence.config.definition.tool_rule import PATTERN, note_undeclared, read_rules
 from ringfence.config.definition.tool_view import read_views
 from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
@@ -67,6 +68,7 @@ def _read(
         connect_timeout_s=timeouts[0],
         call_timeout_s=timeouts[1],
         tiers=_read_tiers(section),
+        pace=read_pace(section),
         owner=_read_owner(section, users),
         views=read_views(section),
         rules=read_rules(section, servers),
