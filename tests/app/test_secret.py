@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -222,19 +222,19 @@ def test_workers_are_told_in_the_order_of_the_changes(world: World) -> None:
     told: list[str | None] = []
 
     async def run() -> None:
-        async def changed(secrets: Secrets) -> None:
-            await asyncio.sleep(0.01)
+        def changed(secrets: Secrets) -> Awaitable[None]:
             told.append(value(secrets))
+            return asyncio.sleep(0.01)
 
         watch = SecretWatch(world.custody, changed)
         world.take(secret(FromStore()))
 
         async def put(text: str) -> None:
             world.stored.put("org_1", "crm", text)
-            await watch.stored_changed()
+            await (await watch.stored_changed())
 
         await asyncio.gather(*(put(f"canary-{number:04d}") for number in range(5)))
-        await watch.stored_changed()
+        await (await watch.stored_changed())
 
     asyncio.run(run())
     assert told[-1] == "canary-0004"

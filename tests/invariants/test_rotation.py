@@ -56,12 +56,15 @@ async def change(installed: Installation, value: str | None) -> None:
 
 async def is_withheld(installed: Installation, value: str) -> bool:
     """Whether a worker knows a value: a tool's answer that shows it is withheld."""
-    told = await call_tool(installed, "echo", {"text": f"it is {value}, {next(NUMBERS)}"})
-    assert "it is" in told.text or "withheld" in told.text, told
-    return "withheld" in told.text
+    for _ in range(50):
+        told = await call_tool(installed, "echo", {"text": f"it is {value}, {next(NUMBERS)}"})
+        if "it is" in told.text or "withheld" in told.text:
+            return "withheld" in told.text
+        await asyncio.sleep(0.2)  # on a machine that is too busy to decide it is asked again
+    raise AssertionError("nothing was decided for a long time")
 
 
-async def know(installed: Installation, value: str, times: int = 12) -> set[bool]:
+async def know(installed: Installation, value: str, times: int = 6) -> set[bool]:
     """What the workers know that so many connections come to."""
     return {await is_withheld(installed, value) for _ in range(times)}
 
@@ -108,7 +111,7 @@ def test_every_worker_uses_a_value_when_the_command_returns(
                 while await know(installed, ONE, 1) != {True}:  # noqa: ASYNC110 (tells nobody)
                     await asyncio.sleep(0.2)
             await change(installed, None)
-            assert await know(installed, TWO, 6) == {False}
+            assert await know(installed, TWO, 3) == {False}
 
     asyncio.run(story())
     captured = capfd.readouterr()

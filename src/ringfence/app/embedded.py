@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 from typing import final
@@ -110,9 +110,10 @@ class Embedded:
         self._worker.replace_secrets(epoch.secrets)
         await self._worker.configuration_changed(epoch.configuration, epoch.states)
 
-    async def secrets_changed(self, secrets: Secrets) -> None:
+    def secrets_changed(self, secrets: Secrets) -> Awaitable[None]:
         """Use these secrets from now on."""
         self._worker.replace_secrets(secrets)
+        return asyncio.sleep(0)
 
     def _prepare_bodies(self, epoch: Epoch) -> None:
         """Let no call wait for the disk only because it is its organisation's first."""

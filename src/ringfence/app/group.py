@@ -1,7 +1,7 @@
 """The workers of a plane as the plane sees them: within its own process, or as processes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,8 +102,11 @@ class Group(Workers, Protocol):
         INVARIANT: it has been sent, in order with every other change, before this first waits.
         """
 
-    async def secrets_changed(self, secrets: Secrets) -> None:
-        """Use these secrets from now on, on every live worker; as `configuration_changed`."""
+    def secrets_changed(self, secrets: Secrets) -> Awaitable[None]:
+        """Use these secrets from now on, on every live worker.
+
+        INVARIANT: it has been sent when this returns; what it gives ends when all obey.
+        """
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let running answers end for so long, or until `hurry`; what is left is cut."""

@@ -56,9 +56,12 @@ class Hearing:
         keys: SigningKeys,
         clock: Clock,
         beginning: Beginning,
-        secrets: Callable[[], Awaitable[None]],
+        secrets: Callable[[], Awaitable[Awaitable[None]]],
     ) -> None:
-        """`beginning` is what this plane has begun with; `secrets` fetches what is stored."""
+        """`beginning` is what this plane has begun with.
+
+        `secrets` fetches what is stored and sends it; what that gives ends when workers obey.
+        """
         self._secrets = secrets
         self._sharing = sharing
         self._storage = storage
@@ -124,9 +127,10 @@ class Hearing:
             if grant.id not in self._granted:
                 self._granted.add(grant.id)
                 self._across.grant(grant)
-        sent = [self._supervisor.send_state(*each) for each in found.states]
+        sent: list[Awaitable[None]] = []
         if any(note.kind is ChangeKind.SECRET for note in news.state):
-            sent.append(self._secrets())
+            sent.append(await self._secrets())
+        sent += [self._supervisor.send_state(*each) for each in found.states]
         if found.credentials:
             sent.append(self._supervisor.send_credentials(found.credentials))
         return _all([*sent, self._across.obeyed()])

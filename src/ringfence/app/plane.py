@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 
 from ringfence import __version__
@@ -225,7 +225,8 @@ class Plane:
         proposal = await self._fetch_secrets(prepared)
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
-        self._secrets = self._custody.take(proposal, configuration)
+        take = partial(self._custody.take, proposal, configuration)
+        self._secrets = await asyncio.to_thread(take)
         recovered = await asyncio.to_thread(
             remembered, self._stores.recovered, configuration, self._storage
         )
@@ -390,7 +391,7 @@ class Plane:
 
         Raises RingfenceError with everything as it was.
         """
-        async with self._reloading, self._watch.turn:
+        async with self._reloading:
             now_us = self._clock.now_us()
             prepared = await asyncio.to_thread(prepare, self._settings, self._environment, now_us)
             facts = known_tools(self.configuration(), self.workers.tools)
@@ -399,13 +400,15 @@ class Plane:
             proposal = await self._fetch_secrets(prepared)
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
             before, self._configuration = self.configuration(), configuration
-            self._secrets = self._custody.take(proposal, configuration)
             if self._sharing is not None:
                 self._sharing.epoch = configuration.epoch
                 self._sharing.configuration = configuration.digest
                 self._sharing.keeps_journal = keeps_journal(configuration)
-            # Read and sent in one turn: no suspension can come between and be overwritten.
-            await self.workers.configuration_changed(self._epoch(configuration))
+            async with self._watch.turn:
+                take = partial(self._custody.take, proposal, configuration)
+                self._secrets = await asyncio.to_thread(take)
+                # Read and sent in one turn: no suspension can come between and be overwritten.
+                await self.workers.configuration_changed(self._epoch(configuration))
             await self._note_epoch(configuration, actor, before)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
@@ -420,15 +423,15 @@ class Plane:
 
         return await asyncio.to_thread(fetch)
 
-    async def _take_secrets(self, secrets: Secrets) -> None:
-        """Values have changed: return when every worker uses the new ones."""
+    def _take_secrets(self, secrets: Secrets) -> Awaitable[None]:
+        """Values have changed: tell the workers; what this gives ends when they use them."""
         self._secrets = secrets
-        await self.workers.secrets_changed(secrets)
         _LOG.info("secrets have changed")
+        return self.workers.secrets_changed(secrets)
 
     async def _secrets_stored(self) -> None:
         """Somebody has changed what is stored: return when every plane uses it."""
-        await self._watch.stored_changed()
+        await (await self._watch.stored_changed())
         if self._sharing is not None:
             await self._sharing.settle()
 

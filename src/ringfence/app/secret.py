@@ -99,13 +99,17 @@ class SecretCustody:
         return Proposal(names=names, held=held)
 
     def take(self, proposal: "Proposal", configuration: Configuration) -> Secrets:
-        """Hold what was prepared from now on; the configuration has its ids now."""
+        """Hold what was prepared from now on; the configuration has its ids now.
+
+        What is stored is fetched once more: it may have changed while the rest was fetched.
+        """
         ids = {each.name: each.id for each in configuration.organisations.values()}
         with self._lock:
             self._names, self._held = proposal.names, proposal.held
             for (organisation, name), each in self._held.items():
                 if isinstance(each.definition.origin, FromStore):
                     each.source = StoredSource(self.stored, ids[organisation], name)
+                    self._fetch(each, each, is_first=False)
             return self._secrets()
 
     def look(self) -> Secrets | None:
@@ -233,7 +237,7 @@ class SecretWatch:
     def __init__(
         self, custody: SecretCustody, changed: Callable[[Secrets], Awaitable[None]]
     ) -> None:
-        """`changed` has every worker use other values."""
+        """`changed` tells workers of other values; what it gives ends when they obey."""
         self._custody = custody
         self._changed = changed
         self._turn = asyncio.Lock()
@@ -243,7 +247,7 @@ class SecretWatch:
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
-                await self._tell(self._custody.look)
+                await (await self._tell(self._custody.look))
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("secrets could not be looked after; it is tried again")
 
@@ -252,15 +256,17 @@ class SecretWatch:
         """Held while values change: of two changes the later one is told last."""
         return self._turn
 
-    async def stored_changed(self) -> None:
-        """Somebody has changed what is stored: return when every worker knows. Raises."""
-        await self._tell(self._custody.stored_changed)
+    async def stored_changed(self) -> Awaitable[None]:
+        """Somebody has changed what is stored: tell the workers.
 
-    async def _tell(self, look: Callable[[], Secrets | None]) -> None:
+        They have been told when this returns; what it gives ends when they obey.
+        """
+        return await self._tell(self._custody.stored_changed)
+
+    async def _tell(self, look: Callable[[], Secrets | None]) -> Awaitable[None]:
         async with self._turn:
             secrets = await asyncio.to_thread(look)
-            if secrets is not None:
-                await self._changed(secrets)
+            return asyncio.sleep(0) if secrets is None else self._changed(secrets)
 
 
 def stored_secrets(

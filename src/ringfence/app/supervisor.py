@@ -186,8 +186,8 @@ class Supervisor:
         self._configure = self._configured(epoch)
         await self._tell_all(self._configure)
 
-    async def secrets_changed(self, secrets: Secrets) -> None:
-        """Use these secrets from now on, on every live worker."""
+    def secrets_changed(self, secrets: Secrets) -> Awaitable[None]:
+        """Send them in this turn; what this gives ends when every worker obeys."""
         change = SecretsChange(
             change=self._next_change(), secrets=secrets.variables(), values=secrets.others()
         )
@@ -195,7 +195,7 @@ class Supervisor:
             self._configure = msgspec.structs.replace(
                 self._configure, secrets=change.secrets, values=change.values
             )
-        await self._tell_all(change)
+        return self._tell_all(change)
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let every worker end in order, at the same time."""
