@@ -7,7 +7,7 @@ import pytest
 
 _TESTS = Path(__file__).parent
 _SOURCE = _TESTS.parent / "src" / "ringfence"
-_APART = frozenset({"journeys", "conformance", "transcripts", "invariants"})
+_APART = frozenset({"attacks", "journeys", "conformance", "transcripts", "invariants"})
 
 WITHOUT_TEST = {
     # Words only: data types without behaviour, proven where they are used.

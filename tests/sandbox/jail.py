@@ -16,6 +16,7 @@ import stat
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def run(
     """Run it to its end; execs whose resolved base name is in `refuse` are refused."""
     if root is not None:
         _give(root, who)
-    return as_user(who, lambda: _run(plan, refuse, kept))
+    return as_user(who, lambda: run_here(plan, refuse, kept))
 
 
 def as_user(who: str, do: Callable[[], Outcome]) -> Outcome:
@@ -154,12 +155,14 @@ def _guarded(do: Callable[[], Outcome]) -> Outcome:
         return do()
     except RingfenceError as error:
         return Outcome(error=error.code, message=error.message, help=error.help)
+    except Exception as error:  # noqa: BLE001 (told to the test, which fails of it)
+        return Outcome(error=type(error).__name__, message=traceback.format_exc())
 
 
-def _run(
+def run_here(
     plan: JailPlan,
-    refuse: Sequence[str],
-    kept: Sequence[str],
+    refuse: Sequence[str] = (),
+    kept: Sequence[str] = (),
 ) -> Outcome:
     out, err = io.FileIO(os.memfd_create("out"), "r+"), io.FileIO(os.memfd_create("err"), "r+")
     silent = os.open(os.devnull, os.O_RDONLY)
@@ -203,7 +206,7 @@ def _follow(
     notifications: Notifications | None,
     served: dict[int, tuple[ListenerKind, socket.socket]],
     outcome: Outcome,
-    refuse: Sequence[str],
+    refuse: Sequence[str] = (),
 ) -> None:
     """Answer and serve until the command has ended."""
     poll = select.poll()

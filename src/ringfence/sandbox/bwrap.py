@@ -27,6 +27,12 @@ SETTINGS: Final = (
 """Files of /etc that say nothing of this machine's people and hold no secret; no more is shown."""
 SETTINGS_LIKE: Final = ("java*", "python3*", "perl")
 """Folders of language settings in /etc, by pattern."""
+_MACHINE: Final = (
+    "/proc/acpi", "/proc/asound", "/proc/bus", "/proc/driver", "/proc/fs", "/proc/irq",
+    "/proc/mtrr", "/proc/pressure", "/proc/scsi", "/proc/sys", "/proc/sysrq-trigger", "/proc/tty",
+)  # fmt: skip
+"""What of /proc is the whole machine's. Whom the kernel takes for root writes there without any
+capability (`core_pattern` would be the machine); bwrap does not cover all of it for such a one."""
 _RESOLVER: Final = b"nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
 _HOSTS: Final = b"127.0.0.1 localhost\n::1 localhost\n"
 _SWITCH: Final = b"passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n"
@@ -81,7 +87,7 @@ def words(
         "--uid", str(uid), "--gid", str(gid),
         *([] if plan.is_interactive else ["--new-session"]),
         *_system(),
-        "--proc", "/proc", "--dev", "/dev",
+        "--proc", "/proc", *_machine(), "--dev", "/dev",
         *_temporary(plan, "/tmp", "/var/tmp", "/run", "/dev/shm", plan.home),  # noqa: S108 (the sandbox's own)
         *_files(plan, uid, gid, data_fd),
         *_binds(staged),
@@ -101,6 +107,12 @@ def _system() -> list[str]:
     for path in settings():
         found += ["--ro-bind", path, path]
     return found
+
+
+def _machine() -> Iterator[str]:
+    for path in _MACHINE:
+        if os.path.exists(path):  # noqa: PTH110 (this is on the way to every start)
+            yield from ("--ro-bind", path, path)
 
 
 def _temporary(plan: JailPlan, *paths: str) -> Iterator[str]:

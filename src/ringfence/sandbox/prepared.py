@@ -148,5 +148,5 @@ def children(pid: int) -> list[int]:
     found: list[int] = []
     for path in Path("/proc").glob(f"{pid}/task/*/children"):
         with contextlib.suppress(OSError):
-            found += map(int, path.read_text(encoding="ascii").split())
+            found += map(int, path.read_text(encoding="utf-8").split())
     return found

@@ -93,7 +93,7 @@ def _restriction() -> str:
 
 def _reads(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123 (a file of the kernel)
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 (a file of the kernel)
             return file.read().strip()
     except OSError:
         return ""
