@@ -103,6 +103,19 @@ class PlaneLink:
         except TimeoutError:
             raise UnavailableError("plane_silent", "the plane does not answer in time") from None
 
+    def begin(self, message: Message) -> "asyncio.Future[Message]":
+        """Ask without a bound on the answer; said, in order, when this returns."""
+        if self._link is None:
+            failed: asyncio.Future[Message] = self._loop.create_future()
+            failed.set_exception(UnavailableError("plane_gone", "the plane was not joined"))
+            return failed
+        return self._link.ask(message)
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the plane has said nothing."""
+        return self._loop.time() - self._heard_s
+
     def tell(self, message: Message) -> None:
         """Say something that needs no answer."""
         if self._link is not None:
@@ -156,9 +169,8 @@ class PlaneLink:
         while not link.is_closed:
             link.tell(Heartbeat())
             await asyncio.sleep(HEARTBEAT_S)
-            silent_s = self._loop.time() - self._heard_s
-            if silent_s > SILENCE_S:
-                self._watcher.lost(f"the plane has said nothing for {silent_s:.0f} s")
+            if self.silent_s > SILENCE_S:
+                self._watcher.lost(f"the plane has said nothing for {self.silent_s:.0f} s")
                 return
 
 

@@ -1,0 +1,171 @@
+"""Puts what the kernel asks of a sandbox's monitor before the plane, and its answers back."""
+
+import asyncio
+import errno
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, assert_never, final
+
+from ringfence.domain.error import RingfenceError
+from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, PeerAnnounced
+from ringfence.domain.monitoring import ExecAsked as Asked
+from ringfence.domain.monitoring import Exited as Told
+from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked, Exited
+from ringfence.sandbox.plane_message import Message
+
+_LOOK_S: Final = 1.0
+_LATE_S: Final = 0.5
+"""How long ends of processes are waited for that the kernel has not told of yet."""
+
+
+class Calls(Protocol):
+    """What the kernel asks; `sandbox.notification.Notifications` implements it."""
+
+    def fileno(self) -> int:
+        """Readable when there is something."""
+
+    def read(self, timeout_s: float = 0) -> list[Event]:
+        """What there is, in order."""
+
+    def allow(self, id_: int) -> None:
+        """Let it be."""
+
+    def refuse(self, id_: int, number: int = errno.EACCES) -> None:
+        """Let it fail."""
+
+    def connect(self, asked: ConnectAsked) -> int:
+        """Connect in the agent's place; our port, 0 if it failed."""
+
+    def finish(self) -> list[Exited]:
+        """Processes whose end was not seen."""
+
+    def close(self) -> None:
+        """Answer nothing any more."""
+
+
+class Plane(Protocol):
+    """The way to whoever decides; `PlaneLink` implements it."""
+
+    @property
+    def silent_s(self) -> float:
+        """For how long it has said nothing."""
+
+    def begin(self, message: Message, /) -> "asyncio.Future[Message]":
+        """Ask; said, in order, when this returns."""
+
+    def tell(self, message: Message, /) -> None:
+        """Say something that needs no answer."""
+
+
+@final
+class CommandQuestions:
+    """A `monitor.Part`: every program that is to run waits here for the plane.
+
+    A plane that is silent for ten seconds has refused; one that speaks may take its time, since
+    there may be a person to be asked. INVARIANT: nothing is allowed that the plane did not allow.
+    """
+
+    def __init__(
+        self, calls: Calls, plane: Plane, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    ) -> None:
+        """Owns `calls`. Made inside the running loop."""
+        self._calls = calls
+        self._plane = plane
+        self._now_us = now_us
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_begun = False
+        self.refused = 0
+        """How many programs were refused."""
+
+    def begin(self) -> None:
+        """Answer the kernel from now on."""
+        self._loop.add_reader(self._calls.fileno(), self._read)
+        self._look()
+
+    async def finish(self) -> None:
+        """Every process is gone: tell of the ends that are left, and answer no more."""
+        self._loop.remove_reader(self._calls.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        ends = self._loop.time() + _LATE_S
+        while (events := self._calls.read()) and self._loop.time() < ends:
+            for event in events:
+                self._take(event)
+        for exited in self._calls.finish():
+            self._tell(exited)
+        self._waiting.clear()
+        self._calls.close()
+
+    def _read(self) -> None:
+        for event in self._calls.read():
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case ExecAsked():
+                self._ask(event)
+            case ConnectAsked():
+                self._connect(event)
+            case Exited():
+                self._tell(event)
+            case _ as never:
+                assert_never(never)
+
+    def _ask(self, asked: ExecAsked) -> None:
+        is_command, self._has_begun = not self._has_begun, True
+        answer = self._plane.begin(
+            Asked(
+                id=asked.id,
+                time_us=self._now_us(),
+                pid=asked.pid,
+                parent=asked.parent,
+                path=asked.resolved or asked.path,
+                argv=asked.argv,
+                directory=asked.directory,
+                exe=asked.exe,
+                is_descriptor=asked.is_fd_exec,
+                is_command=is_command,
+                is_cut=asked.is_cut,
+            )
+        )
+        self._waiting.add(asked.id)
+        answer.add_done_callback(lambda done: self._answered(asked.id, done))
+
+    def _answered(self, id_: int, done: "asyncio.Future[Message]") -> None:
+        if id_ not in self._waiting:
+            return
+        self._waiting.discard(id_)
+        error = None if done.cancelled() else done.exception()
+        answer = None if done.cancelled() or error is not None else done.result()
+        if isinstance(answer, ExecAnswer) and answer.is_allowed and answer.id == id_:
+            self._calls.allow(id_)
+        else:
+            self.refused += 1
+            self._calls.refuse(id_)
+
+    def _connect(self, asked: ConnectAsked) -> None:
+        port = self._calls.connect(asked)
+        if port:
+            self._plane.begin(PeerAnnounced(port)).add_done_callback(_look_at)
+
+    def _tell(self, exited: Exited) -> None:
+        code = exited.exit_code if exited.signal is None else -exited.signal
+        self._plane.tell(Told(pid=exited.pid, time_us=self._now_us(), exit_code=code))
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(_LOOK_S, self._look)
+        if self._plane.silent_s > ANSWER_S:
+            for id_ in tuple(self._waiting):
+                self._waiting.discard(id_)
+                self.refused += 1
+                self._calls.refuse(id_)
+
+
+def _look_at(done: "asyncio.Future[Message]") -> None:
+    """A failure is known: a connection that is not announced is dropped by the plane."""
+    if not done.cancelled():
+        error = done.exception()
+        if error is not None and not isinstance(error, RingfenceError):
+            raise error
