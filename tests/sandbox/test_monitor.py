@@ -31,6 +31,10 @@ class Speaker:
         self.link.tell(Evidence(kind="last", body=b"words", time_us=1))
 
 
+def monitor_of(jail: PlainJail, seconds: int | None = None) -> Monitor:
+    return Monitor(jail, jail.listeners, seconds)
+
+
 def no_parts(_link: PlaneLink) -> Sequence[Part]:
     return ()
 
@@ -44,7 +48,7 @@ async def watched(
 ) -> tuple[PlainJail, Monitor, "asyncio.Task[Result]"]:
     grant = await plane.yard.open()
     jail = PlainJail(*command, listeners=1)
-    monitor = Monitor(jail, seconds)
+    monitor = monitor_of(jail, seconds)
     running = asyncio.create_task(
         monitor.run(str(plane.path), join_of(ticket or grant.ticket), speaking)
     )
@@ -103,7 +107,7 @@ def test_nothing_runs_before_the_start_is_on_record(tmp_path: Path) -> None:
         plane.yard.world.ledger.is_failing = True
         jail = PlainJail("touch", str(mark), listeners=1)
         with pytest.raises(UnavailableError):
-            await Monitor(jail, None).run(str(plane.path), join_of(grant.ticket), no_parts)
+            await monitor_of(jail).run(str(plane.path), join_of(grant.ticket), no_parts)
         assert is_gone(jail.pid)
         assert not mark.exists()
         await plane.close()
@@ -117,7 +121,7 @@ def test_a_monitor_without_the_right_ticket_starts_nothing(tmp_path: Path, ticke
         plane = Plane(tmp_path)
         jail = PlainJail("touch", str(tmp_path / "ran"))
         with pytest.raises(UsageError) as caught:
-            await Monitor(jail, None).run(str(plane.path), join_of(ticket), no_parts)
+            await monitor_of(jail).run(str(plane.path), join_of(ticket), no_parts)
         assert caught.value.code == "ticket_unknown"
         assert is_gone(jail.pid)
         assert not (tmp_path / "ran").exists()
@@ -130,7 +134,7 @@ def test_where_no_plane_listens_nothing_starts(tmp_path: Path) -> None:
     async def story() -> None:
         jail = PlainJail("touch", str(tmp_path / "ran"))
         with pytest.raises(RingfenceError) as caught:
-            await Monitor(jail, None).run(str(tmp_path / "no.sock"), join_of("t"), no_parts)
+            await monitor_of(jail).run(str(tmp_path / "no.sock"), join_of("t"), no_parts)
         assert caught.value.code == "plane_gone"
         assert is_gone(jail.pid)
 

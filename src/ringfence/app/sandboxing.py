@@ -10,7 +10,6 @@ from ringfence.enforcement.credential_injection import Injections
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.record import Ledger
-from ringfence.enforcement.sandbox import usable_servers
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
 from ringfence.gateways.data_plane import DataPlane
 from ringfence.gateways.sandbox import GatewayDoor
@@ -50,7 +49,6 @@ class Sandboxing:
                 record=shell.record,
                 doors=(GatewayDoor(data_plane), shell.door),
                 holders=injections.placeholders,
-                servers=usable_servers,
             ),
             socket,
         )

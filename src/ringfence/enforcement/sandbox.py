@@ -53,10 +53,12 @@ class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     ca_pem: str = ""
     passes: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    """The models that the agent may use, by the names to call them by."""
+    models: dict[str, str] = {}
+    """The protocols of the models that the agent may use, by the names to call these by."""
     servers: tuple[str, ...] = ()
     """The tool servers of which it may use something."""
+    own_tools: tuple[str, ...] = ()
+    """The groups of tools that are the agent's own, of which it may use something."""
     seconds: int | None = None
     """How long it may run."""
 
@@ -162,11 +164,15 @@ class LiveSandbox:
         return self.sandbox.tier is not SandboxTier.REDUCED or port in self.announced
 
 
-def usable_servers(runtime: AgentRuntime) -> tuple[str, ...]:
-    """The tool servers of which an agent may use something, by name."""
+def usable_servers(runtime: AgentRuntime, *, own: bool) -> tuple[str, ...]:
+    """The tool servers of which an agent may use something, by name; or groups of its own tools."""
     patterns = runtime.agent.scope.tools
-    servers = sorted(runtime.organisation.tools)
-    return tuple(each for each in servers if any(reaches(each, pattern) for pattern in patterns))
+    servers = sorted(runtime.organisation.tools.items())
+    return tuple(
+        name
+        for name, server in servers
+        if server.is_run_by_agent is own and any(reaches(name, pattern) for pattern in patterns)
+    )
 
 
 def reaches(server: str, pattern: str) -> bool:

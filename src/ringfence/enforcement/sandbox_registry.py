@@ -31,6 +31,7 @@ from ringfence.enforcement.sandbox import (
     SandboxDoor,
     SandboxGrant,
     SandboxOrder,
+    usable_servers,
 )
 from ringfence.transport import entropy
 from ringfence.transport.clock import Clock
@@ -71,7 +72,6 @@ class SandboxParts:
     doors: Sequence[SandboxDoor] = ()
     authority: Callable[[], Authority | None] = lambda: None
     holders: Callable[[AgentRuntime], Holders | None] = lambda _: None
-    servers: Callable[[AgentRuntime], tuple[str, ...]] = lambda _: ()
 
 
 @dataclass(slots=True)
@@ -295,8 +295,9 @@ class Sandboxes:
             environment=box.placeholders.variables if box.placeholders is not None else {},
             ca_pem=box.authority.pem.decode() if box.authority is not None else "",
             passes=box.passes,
-            models=tuple(sorted(runtime.routes)),
-            servers=self._parts.servers(runtime),
+            models={name: route.protocol.value for name, route in sorted(runtime.routes.items())},
+            servers=usable_servers(runtime, own=False),
+            own_tools=usable_servers(runtime, own=True),
             seconds=None if left_us is None else max(1, left_us // 1_000_000),
         )
 

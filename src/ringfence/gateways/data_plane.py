@@ -21,6 +21,7 @@ from ringfence.gateways.action import ActionDoor
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.head import Head
+from ringfence.gateways.hook import HookDoor
 from ringfence.gateways.invocation import InvocationDoor, method_not_allowed
 from ringfence.gateways.model import endpoint as endpoints
 from ringfence.gateways.model import listing
@@ -70,6 +71,7 @@ class DataPlane:
         self._invocation_door = invocation_door
         self._approval_door = approval_door
         self._action_door = action_door
+        self._hook_door = HookDoor(action_door)
         self._tool_door = tool_door
         self._proofs = proofs
         self._clock = clock
@@ -226,8 +228,8 @@ class DataPlane:
             return self._invocation_door.handle(caller, request, response)
         elif self._approval_door.serves(request.path):
             return self._approval_door.handle(caller, request, response)
-        elif self._action_door.serves(request.path):
-            return self._action_door.handle(caller, request, response, head)
+        elif (door := self._of_actions(request.path)) is not None:
+            return door.handle(caller, request, response, head)
         elif not endpoints.is_listing(request.path):
             self._refuse(caller, request, response, _NOT_FOUND)
         elif request.method == b"GET":
@@ -235,6 +237,12 @@ class DataPlane:
         else:
             self._refuse(caller, request, response, method_not_allowed("GET"))
         return None
+
+    def _of_actions(self, path: bytes) -> ActionDoor | HookDoor | None:
+        """The door for what agents do by themselves, if a path is of one."""
+        if self._action_door.serves(path):
+            return self._action_door
+        return self._hook_door if self._hook_door.serves(path) else None
 
     def _refuse(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
         """Refuse somebody who is known, on the record."""

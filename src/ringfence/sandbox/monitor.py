@@ -65,10 +65,6 @@ class Jail(Protocol):
     pid: int
     pidfd: int
 
-    @property
-    def listeners(self) -> Sequence[tuple[ListenerKind, socket.socket]]:
-        """What the plane serves."""
-
     def go(self) -> None:
         """Let the command begin."""
 
@@ -107,9 +103,18 @@ Parts = Callable[[PlaneLink], Sequence[Part]]
 class Monitor:
     """Watches one sandbox. Made inside the running loop of the main thread."""
 
-    def __init__(self, jail: Jail, seconds: int | None) -> None:
-        """The command waits until `run`. `seconds` is how long it may run."""
+    def __init__(
+        self,
+        jail: Jail,
+        listeners: Sequence[tuple[ListenerKind, socket.socket]],
+        seconds: int | None,
+    ) -> None:
+        """The command waits until `run`. `seconds` is how long it may run.
+
+        `listeners` are handed to the plane and closed here.
+        """
         self._jail = jail
+        self._listeners = listeners
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[JailEnd] = self._loop.create_future()
@@ -154,14 +159,14 @@ class Monitor:
     async def _join(self, socket_address: str, join: Join) -> None:
         jail = self._jail
         try:
-            await self._link.join(socket_address, join, jail.listeners)
+            await self._link.join(socket_address, join, self._listeners)
         except BaseException:
             jail.kill()
             jail.wait()
             self._link.close()
             raise
         finally:
-            for _, each in jail.listeners:
+            for _, each in self._listeners:
                 each.close()
 
     def _go(self) -> None:
