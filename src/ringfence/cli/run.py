@@ -1,0 +1,80 @@
+"""`ringfence run`: start any program as an agent, in a sandbox that lives as long as the plane."""
+
+import os
+from contextlib import suppress
+
+import click
+import msgspec
+
+from ringfence.cli.connection import Place, connect_running
+from ringfence.cli.option import at_organisation, complete_agent
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.error import RingfenceError
+from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.integrations import known_agent
+from ringfence.sandbox import program, running
+from ringfence.sandbox.assembly import Task
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "--agent", required=True, metavar="NAME", shell_complete=complete_agent, help="Who acts."
+)
+@click.option(
+    "--sandbox",
+    "tier",
+    type=click.Choice([each.value for each in SandboxTier]),
+    help="More isolation than the agent's own minimum; never less.",
+)
+@click.option(
+    "--workspace", metavar="DIR", help="The one folder that it may change [the present folder]."
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND…")
+@at_organisation
+def run(
+    place: Place, agent: str, tier: str | None, workspace: str | None, command: tuple[str, ...]
+) -> int:
+    """Start COMMAND as agent NAME: sandboxed, governed and on the record.
+
+    Output, input and signals pass through, and the exit code is the command's; 124 means that its
+    time was up, 125 that the sandbox was ended, 3 that the plane is gone.
+    """
+    plane = connect_running(place)
+    task = _task(command, workspace)
+    answer = plane.post("/sandboxes", _order(agent, tier, task))
+    grant = msgspec.json.decode(answer, type=SandboxGrant)
+    try:
+        kept = [str(each.absolute()) for each in (place.settings.data, place.settings.config)]
+        result = running.run(grant, task, known_agent.setup, kept)
+    except BaseException:
+        with suppress(RingfenceError):
+            plane.post(f"/sandboxes/{grant.id}/stop")
+        raise
+    if result.message:
+        click.echo(f"ringfence: the sandbox has ended: {result.message}", err=True)
+    return result.exit_code
+
+
+def _task(command: tuple[str, ...], workspace: str | None) -> Task:
+    """What is to be run and where, as its caller means it."""
+    here = os.getcwd()  # noqa: PTH109 (text, like its neighbours)
+    folder = os.path.abspath(workspace) if workspace else here  # noqa: PTH100 (links must stay, to be refused)
+    is_within = here == folder or here.startswith(folder + "/")
+    return Task(
+        command=command,
+        workspace=folder,
+        directory=here if is_within else folder,
+        program=program.find(command[0], os.environ.get("PATH", ""), folder),
+        is_interactive=all(os.isatty(each) for each in (0, 1, 2)),
+    )
+
+
+def _order(agent: str, tier: str | None, task: Task) -> dict[str, object]:
+    return {
+        "agent": agent,
+        "command": task.command,
+        "workspace": task.workspace,
+        "directory": task.directory,
+        "tier": tier,
+        "is_interactive": task.is_interactive,
+    }

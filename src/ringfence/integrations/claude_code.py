@@ -1,0 +1,90 @@
+"""Claude Code: its base URL, its hooks on the actions API, its MCP servers, its ids.
+
+Source: https://code.claude.com/docs (settings, hooks, MCP, LLM gateways); measured with 2.1.329.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from ringfence.domain.model import ProviderProtocol
+from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.integrations.choice import is_given, model
+from ringfence.sandbox.assembly import Scene, Setup
+from ringfence.sandbox.environment import url_of
+from ringfence.sandbox.plan import JailFile
+
+_HOOK_S: Final = 600
+"""Longer than a person is waited for behind it."""
+_WAIT_MS: Final = "600000"
+_NOT_MCP: Final = "^(?!mcp__).*"
+"""Tools of MCP servers pass the tool gateway, where they are decided."""
+
+
+def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
+    """Variables and files; the command stays as it is."""
+    url = url_of(where.gateway)
+    folder = f"{where.home}/.claude"
+    return Setup(
+        environment={**_variables(grant, url, folder), **_model(grant, command)},
+        files=(
+            _file(f"{folder}/settings.json", _settings(grant, url)),
+            _file(f"{folder}/.claude.json", _state(grant, url), is_writable=True),
+        ),
+    )
+
+
+def _variables(grant: SandboxGrant, url: str, folder: str) -> dict[str, str]:
+    return {
+        "CLAUDE_CONFIG_DIR": folder,
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": "",  # for a key it asks its user's consent, for a token it does not
+        "ANTHROPIC_AUTH_TOKEN": grant.token,
+        "CLAUDE_CODE_GATEWAY_HINT_HEADERS": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "MCP_TOOL_TIMEOUT": _WAIT_MS,
+    }
+
+
+def _model(grant: SandboxGrant, command: tuple[str, ...]) -> dict[str, str]:
+    """A model that the agent may use, unless one is chosen; the small tasks use it too."""
+    name = model(grant, ProviderProtocol.ANTHROPIC)
+    if not name:
+        return {}
+    small = {"ANTHROPIC_DEFAULT_HAIKU_MODEL": name, "ANTHROPIC_SMALL_FAST_MODEL": name}
+    return small if is_given(command, "--model") else {"ANTHROPIC_MODEL": name, **small}
+
+
+def _settings(grant: SandboxGrant, url: str) -> dict[str, Any]:
+    """Hooks for its own tools, where the agent's scope has any of them."""
+    if not grant.own_tools:
+        return {"disableAllHooks": False}
+    hook = {
+        "type": "http",
+        "url": f"{url}/ringfence/v1/hooks/claude-code/{grant.own_tools[0]}",
+        "headers": {"Authorization": "Bearer $RINGFENCE_TOKEN"},
+        "allowedEnvVars": ["RINGFENCE_TOKEN"],
+        "timeout": _HOOK_S,
+    }
+    moments = ("PreToolUse", "PostToolUse", "PostToolUseFailure")
+    return {"hooks": {each: [{"matcher": _NOT_MCP, "hooks": [hook]}] for each in moments}}
+
+
+def _state(grant: SandboxGrant, url: str) -> dict[str, Any]:
+    """What it would ask at its first start, and the tool servers of the gateway."""
+    bearer = {"Authorization": f"Bearer {grant.token}"}
+    return {
+        "hasCompletedOnboarding": True,
+        "bypassPermissionsModeAccepted": True,
+        "mcpServers": {
+            name: {"type": "http", "url": f"{url}/mcp/{name}", "headers": bearer}
+            for name in grant.servers
+        },
+    }
+
+
+def _file(path: str, content: dict[str, Any], *, is_writable: bool = False) -> JailFile:
+    return JailFile(path=path, content=msgspec.json.encode(content), is_writable=is_writable)

@@ -1,0 +1,121 @@
+"""One run from its grant to its end: the sandbox is made, joined to the plane, and watched."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Final
+
+from ringfence.domain.agent import SandboxTier
+from ringfence.domain.monitoring import ExecWaits, Join, Kill
+from ringfence.domain.sandbox import ListenerKind
+from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.sandbox import assembly, reduced, strict, unconfined
+from ringfence.sandbox.asking import CommandQuestions
+from ringfence.sandbox.assembly import Scene, Setup, Task
+from ringfence.sandbox.monitor import Monitor, Part, Result
+from ringfence.sandbox.notification import Notifications
+from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plane_link import PlaneLink
+from ringfence.sandbox.prepared import Prepared
+from ringfence.sandbox.terminal import TerminalRelay
+
+_LOOPBACK: Final = "127.0.0.1"
+
+Listeners = Sequence[tuple[ListenerKind, socket.socket]]
+
+
+MakeSetup = Callable[[SandboxGrant, Scene, tuple[str, ...]], Setup]
+
+
+def run(grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str]) -> Result:
+    """Run it in the granted tier; `kept` are files of the plane that no agent may see.
+
+    To be called in the main thread. Raises UsageError and UnavailableError if it does not begin;
+    then nothing of the command has run.
+    """
+    with ExitStack() as after:
+        folder, listeners = "", _on_loopback(grant)
+        if grant.tier is not SandboxTier.STRICT:
+            folder = assembly.run_folder()
+            after.callback(shutil.rmtree, folder, ignore_errors=True)
+        for _, each in listeners:
+            after.callback(each.close)
+        places = {kind: (_LOOPBACK, each.getsockname()[1]) for kind, each in listeners}
+        where = assembly.scene(
+            grant.tier,
+            folder,
+            places.get(ListenerKind.GATEWAY, (_LOOPBACK, 0)),
+            places.get(ListenerKind.PROXY),
+        )
+        made = setup(grant, where, task.command)
+        plan = assembly.plan(grant, task, where, made, os.environ)
+        jail = _prepare(plan, kept)
+        return asyncio.run(_watch(jail, plan, grant, (*jail.listeners, *listeners)))
+
+
+def _on_loopback(grant: SandboxGrant) -> Listeners:
+    """What the plane serves where a sandbox has no network of its own.
+
+    Without a sandbox there is no proxy: others of this machine could reach it.
+    """
+    kinds = {
+        SandboxTier.STRICT: (),
+        SandboxTier.REDUCED: (ListenerKind.GATEWAY, ListenerKind.PROXY),
+        SandboxTier.NONE: (ListenerKind.GATEWAY,),
+    }[grant.tier]
+    return [(kind, socket.create_server((_LOOPBACK, 0))) for kind in kinds]
+
+
+def _prepare(plan: JailPlan, kept: Sequence[str]) -> Prepared:
+    match plan.tier:
+        case SandboxTier.STRICT:
+            return strict.prepare(plan, kept=kept)
+        case SandboxTier.REDUCED:
+            return reduced.prepare(plan, kept=kept)
+        case SandboxTier.NONE:
+            return unconfined.prepare(plan, kept=kept)
+
+
+async def _watch(
+    jail: Prepared, plan: JailPlan, grant: SandboxGrant, listeners: Listeners
+) -> Result:
+    monitor = Monitor(jail, listeners, plan.limits.seconds)
+    join = Join(
+        version="",
+        ticket=grant.ticket,
+        tier=grant.tier,
+        pid=os.getpid(),
+        plan=assembly.digest(plan),
+        binds=assembly.binds(plan),
+        kinds=(),
+    )
+    return await monitor.run(grant.socket, join, lambda link: _parts(jail, plan, link))
+
+
+def _parts(jail: Prepared, plan: JailPlan, link: PlaneLink) -> Sequence[Part]:
+    """What goes on beside the command: its questions, its terminal."""
+    parts: list[Part] = []
+    link.on_command = _beside
+    if jail.terminal is not None:
+        parts.append(TerminalRelay(jail.terminal, seen=lambda _: None))
+    if jail.notify_fd is not None:
+        reachable = [each for each in (plan.proxy, plan.gateway) if each is not None]
+        launcher = jail.pid if jail.is_launched_by_bwrap else 0
+        calls = Notifications(jail.notify_fd, launcher=launcher, reachable=reachable)
+        parts.append(CommandQuestions(calls, link))
+    return parts
+
+
+def _beside(said: ExecWaits | Kill) -> None:
+    """Tell the person at the terminal that somebody is being asked; end what must end."""
+    if isinstance(said, ExecWaits):
+        sys.stderr.write(f"ringfence: {said.message} ({said.approval})\r\n")
+        sys.stderr.flush()
+    else:
+        with suppress(ProcessLookupError):
+            os.kill(said.pid, signal.SIGKILL)

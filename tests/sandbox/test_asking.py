@@ -1,0 +1,246 @@
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ringfence.domain.error import UnavailableError
+from ringfence.domain.monitoring import ExecAnswer, Exited, Noted, PeerAnnounced
+from ringfence.domain.monitoring import ExecAsked as Asked
+from ringfence.sandbox import asking
+from ringfence.sandbox.asking import CommandQuestions
+from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked
+from ringfence.sandbox.notification import Exited as Gone
+from ringfence.sandbox.plane_message import Message
+
+
+def exec_of(id_: int, path: str = "/usr/bin/ls", **more: Any) -> ExecAsked:  # noqa: ANN401 (fields)
+    plain: dict[str, Any] = {
+        "id": id_,
+        "pid": 100 + id_,
+        "parent": 100,
+        "path": path,
+        "resolved": path,
+        "argv": (path,),
+        "directory": "/work",
+        "exe": "/usr/bin/bash",
+    }
+    return ExecAsked(**(plain | more))
+
+
+def connect_of(id_: int) -> ConnectAsked:
+    return ConnectAsked(
+        id=id_, pid=5, fd=3, family=2, address="127.0.0.1", port=3128, is_reachable=True
+    )
+
+
+class Kernel:
+    """What a sandbox's processes ask, as the test says; `said` is how they were answered."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        self._events: list[Event] = []
+        self.said: list[tuple[str, int, int]] = []
+        self.left: list[Gone] = []
+        self.is_closed = False
+        self.port = 4711
+
+    def ask(self, *events: Event) -> None:
+        self._events += events
+        os.write(self._writing, b"x")
+
+    def fileno(self) -> int:
+        return self._reading
+
+    def read(self, timeout_s: float = 0) -> list[Event]:
+        assert timeout_s == 0, "a loop is never held up"
+        events, self._events = self._events, []
+        if events:
+            os.read(self._reading, 100)
+        return events
+
+    def allow(self, id_: int) -> None:
+        self.said.append(("allow", id_, 0))
+
+    def refuse(self, id_: int, number: int = errno.EACCES) -> None:
+        self.said.append(("refuse", id_, number))
+
+    def connect(self, asked: ConnectAsked) -> int:
+        self.said.append(("connect", asked.id, asked.port))
+        return self.port
+
+    def finish(self) -> list[Gone]:
+        return self.left
+
+    def close(self) -> None:
+        self.is_closed = True
+        os.close(self._reading)
+        os.close(self._writing)
+
+
+class Plane:
+    """Whoever decides; the test answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[Message] = []
+        self.told: list[Message] = []
+        self.answers: list[asyncio.Future[Message]] = []
+        self.silent_s = 0.0
+
+    def begin(self, message: Message) -> "asyncio.Future[Message]":
+        self.asked.append(message)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return self.answers[-1]
+
+    def tell(self, message: Message) -> None:
+        self.told.append(message)
+
+
+Story = Callable[[Kernel, Plane, CommandQuestions], Coroutine[Any, Any, None]]
+
+
+def tell(story: Story) -> None:
+    async def main() -> None:
+        kernel, plane = Kernel(), Plane()
+        questions = CommandQuestions(kernel, plane, now_us=lambda: 7)
+        questions.begin()
+        await story(kernel, plane, questions)
+        if not kernel.is_closed:
+            await questions.finish()
+
+    asyncio.run(main())
+
+
+async def turn() -> None:
+    await asyncio.sleep(0.01)
+
+
+def test_a_program_runs_when_the_plane_allows_it_and_not_before() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(exec_of(1))
+        await turn()
+        assert kernel.said == []
+        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        await turn()
+        assert kernel.said == [("allow", 1, 0)]
+
+    tell(story)
+
+
+def test_the_plane_is_asked_about_the_file_itself_and_the_first_is_the_command() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(exec_of(1, "./x", resolved="/work/x", is_cut=True), exec_of(2))
+        await turn()
+        first, second = plane.asked
+        assert isinstance(first, Asked)
+        assert isinstance(second, Asked)
+        assert (first.is_command, second.is_command) == (True, False)
+        assert first.path == "./x"
+        assert first.program == "/work/x"
+        assert (first.pid, first.parent, first.time_us, first.is_cut) == (101, 100, 7, True)
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ExecAnswer(id=1, is_allowed=False),
+        ExecAnswer(id=2, is_allowed=True),
+        Noted(),
+        UnavailableError("link_closed", "gone"),
+        ValueError("anything"),
+        None,
+    ],
+)
+def test_whatever_is_no_permission_for_this_program_refuses_it(answer: object) -> None:
+    async def story(kernel: Kernel, plane: Plane, questions: CommandQuestions) -> None:
+        kernel.ask(exec_of(1))
+        await turn()
+        if isinstance(answer, Exception):
+            plane.answers[0].set_exception(answer)
+        elif answer is None:
+            plane.answers[0].cancel()
+        else:
+            plane.answers[0].set_result(answer)  # type: ignore[arg-type] # some message
+        await turn()
+        assert kernel.said == [("refuse", 1, errno.EACCES)]
+        assert questions.refused == 1
+
+    tell(story)
+
+
+def test_a_plane_that_is_silent_for_long_has_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_LOOK_S", 0.02)
+
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(exec_of(1))
+        plane.silent_s = 9.0
+        await asyncio.sleep(0.1)
+        assert kernel.said == [], "a person may be asked while the plane lives"
+        plane.silent_s = 10.5
+        await asyncio.sleep(0.1)
+        assert kernel.said == [("refuse", 1, errno.EACCES)]
+        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        await turn()
+        assert len(kernel.said) == 1, "a late permission is none"
+
+    tell(story)
+
+
+def test_ten_thousand_at_once_are_each_answered_once() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(*(exec_of(number) for number in range(10_000)))
+        await turn()
+        for number, answer in enumerate(plane.answers):
+            answer.set_result(ExecAnswer(id=number, is_allowed=number % 2 == 0))
+        await turn()
+        assert sorted(id_ for _, id_, _ in kernel.said) == list(range(10_000))
+        assert sum(what == "allow" for what, _, _ in kernel.said) == 5_000
+
+    tell(story)
+
+
+def test_ends_of_processes_are_told() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(Gone(pid=5, exit_code=3), Gone(pid=6, signal=9), Gone(pid=7))
+        await turn()
+        assert plane.told == [
+            Exited(pid=5, time_us=7, exit_code=3),
+            Exited(pid=6, time_us=7, exit_code=-9),
+            Exited(pid=7, time_us=7, exit_code=None),
+        ]
+
+    tell(story)
+
+
+def test_at_the_end_what_was_not_seen_is_told_and_nothing_more_is_answered() -> None:
+    async def story(kernel: Kernel, plane: Plane, questions: CommandQuestions) -> None:
+        kernel.ask(exec_of(1))
+        await turn()
+        kernel.left = [Gone(pid=9)]
+        await questions.finish()
+        assert plane.told == [Exited(pid=9, time_us=7)]
+        assert kernel.is_closed
+        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        await turn()
+        assert kernel.said == []
+
+    tell(story)
+
+
+def test_a_connection_that_was_made_is_announced_by_its_port() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(connect_of(1))
+        await turn()
+        assert kernel.said == [("connect", 1, 3128)]
+        assert plane.asked == [PeerAnnounced(4711)]
+        plane.answers[0].set_exception(UnavailableError("link_closed", "gone"))
+        kernel.port = 0
+        kernel.ask(connect_of(2))
+        await turn()
+        assert len(plane.asked) == 1, "one that failed is nobody's"
+
+    tell(story)
