@@ -8,7 +8,7 @@ import trustme
 from tests.sandbox.test_environment import CALLER, CANARY, GRANT
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.sandbox import assembly
+from ringfence.sandbox import assembly, trust_store
 from ringfence.sandbox.assembly import Scene, Setup, Task
 from ringfence.sandbox.plan import Bind, JailFile, check
 from ringfence.sandbox.program import Program
@@ -84,7 +84,7 @@ def test_programs_find_our_authority_beside_the_systems_roots() -> None:
     assert bundle.content.startswith(CA.rstrip().encode())
     assert not bundle.is_writable
     assert files[made.environment["NODE_EXTRA_CA_CERTS"]].content == CA.encode()
-    for place in assembly.trust_store.BUNDLES:
+    for place in trust_store.BUNDLES:
         if Path(place).is_file():  # programs that know no variable read it here
             assert files[place].content == bundle.content
     assert ("JAVA_TOOL_OPTIONS" in made.environment) is (shutil.which("java") is not None)

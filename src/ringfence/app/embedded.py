@@ -25,6 +25,7 @@ from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.enforcement.sandbox_recovery import LostSandboxes
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
@@ -96,6 +97,8 @@ class Embedded:
         self._worker.install(
             epoch.configuration, epoch.states, beginning.credentials, beginning.grants
         )
+        lost = LostSandboxes(self._worker.observations, self._worker.invocations, self._clock)
+        lost.end()
 
     async def listen(self, place: Place) -> int:
         """Let agents in; gives the port."""

@@ -55,8 +55,10 @@ from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.lending import Lending
+from ringfence.enforcement.observation import Observations
 from ringfence.enforcement.queueing import Queueing
 from ringfence.enforcement.registry import Registry
+from ringfence.enforcement.sandbox_recovery import LostSandboxes
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.ledger.charged import Totals, charged_since
 from ringfence.stores.state.grant import Grant
@@ -146,6 +148,16 @@ class Shared:
         self.registry = Registry(
             directory=self._directory, invocations=invocations, clock=clock, tell=self._tell
         )
+        observations = Observations(
+            ledger=beginning.ledger,
+            directory=self._directory,
+            invocations=invocations,
+            clock=clock,
+            ids=ids,
+        )
+        self.lost_sandboxes = LostSandboxes(observations, invocations, clock)
+        if beginning.sharing is None:  # else some may be another plane's, which lives
+            self.lost_sandboxes.end()
 
     def _open(self, beginning: Beginning, ids: Ids) -> Invocations:
         """The books and the runs as the record has left them."""

@@ -122,7 +122,8 @@ class Supervisor:
         self._closing = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._first: list[asyncio.Future[None]] = []
-        self._sandboxes: dict[str, RemoteWorker] = {}
+        self._sandboxes: dict[str, tuple[RemoteWorker, str]] = {}
+        """Who serves each sandbox, and the invocation that it is."""
 
     def spawn(self) -> None:
         """Start every worker process; they import what they need while the plane gets ready."""
@@ -353,7 +354,8 @@ class Supervisor:
         answer = await worker.ask(OpenSandbox(order))
         if not isinstance(answer, OpenedSandbox):
             raise unexpected(answer)
-        self._sandboxes[answer.grant.id] = worker
+        self._forget_ended()
+        self._sandboxes[answer.grant.id] = (worker, answer.grant.invocation)
         return answer.grant
 
     async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
@@ -364,7 +366,7 @@ class Supervisor:
 
     async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
         """End a sandbox, and return when that is recorded."""
-        worker = self._sandboxes.get(sandbox)
+        worker, _ = self._sandboxes.get(sandbox, (None, ""))
         if worker is None or not worker.is_serving:
             return False
         answer = await worker.ask(
@@ -373,7 +375,23 @@ class Supervisor:
         return isinstance(answer, SandboxTaken) and answer.is_taken
 
     def _sandboxes_of(self, worker: RemoteWorker) -> int:
-        return sum(each is worker for each in self._sandboxes.values())
+        return sum(each is worker for each, _ in self._sandboxes.values())
+
+    def _forget_ended(self) -> None:
+        registry = self._known().registry
+        open_now = [
+            (sandbox, served)
+            for sandbox, served in self._sandboxes.items()
+            if registry.is_open(served[1])
+        ]
+        self._sandboxes = dict(open_now)
+
+    def _lost(self, worker: RemoteWorker) -> None:
+        """A worker has ended, and its sandboxes with it: the record is to say so."""
+        gone = {name for name, (serving, _) in self._sandboxes.items() if serving is worker}
+        if gone:
+            self._known().lost_sandboxes.end(gone)
+            self._forget_ended()
 
     # What a worker asks
 
@@ -456,6 +474,7 @@ class Supervisor:
             code = await worker.ended()
             self._name(slot, worker)  # also one that ended before it had begun
             if self._shared is not None:
+                self._lost(worker)
                 self._shared.died(worker)
             pause_s = slot.ended(self._clock.monotonic_us(), in_order=code == 0 and error is None)
             if error is not None and not first.done():

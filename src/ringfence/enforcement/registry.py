@@ -11,6 +11,7 @@ import msgspec
 
 from ringfence.decisions.grouping import Clues
 from ringfence.decisions.slab import wants_of_run
+from ringfence.domain.invocation import InvocationState
 from ringfence.domain.lease import Need, Want
 from ringfence.domain.registry import (
     Card,
@@ -62,6 +63,11 @@ class Registry:
     def __len__(self) -> int:
         """How many invocations are open."""
         return len(self._invocations)
+
+    def is_open(self, invocation: str) -> bool:
+        """Whether an invocation has not ended."""
+        live = self._invocations.find(invocation)
+        return live is not None and live.state is InvocationState.OPEN
 
     def resolve(self, worker: Worker, asked: Resolve) -> Resolved:
         """Which invocation a call belongs to, opened if it is new."""

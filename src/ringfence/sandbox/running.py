@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Final
 
 from ringfence.domain.agent import SandboxTier
@@ -23,8 +24,11 @@ from ringfence.sandbox.plan import JailPlan
 from ringfence.sandbox.plane_link import PlaneLink
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.terminal import TerminalRelay
+from ringfence.sandbox.witness import Witness
 
 _LOOPBACK: Final = "127.0.0.1"
+_MARK_CHARACTERS: Final = 12
+"""As many of a sandbox's id as tell it from others in the name of a file."""
 
 Listeners = Sequence[tuple[ListenerKind, socket.socket]]
 
@@ -94,28 +98,48 @@ async def _watch(
         binds=assembly.binds(plan),
         kinds=(),
     )
-    return await monitor.run(grant.socket, join, lambda link: _parts(jail, plan, link))
+    return await monitor.run(grant.socket, join, lambda link: _parts(jail, plan, grant, link))
 
 
-def _parts(jail: Prepared, plan: JailPlan, link: PlaneLink) -> Sequence[Part]:
-    """What goes on beside the command: its questions, its terminal."""
+def _parts(jail: Prepared, plan: JailPlan, grant: SandboxGrant, link: PlaneLink) -> Sequence[Part]:
+    """What goes on beside the command: its questions, its terminal, and who looks at its work.
+
+    In the order of their ends: what was printed last is seen before it is told.
+    """
     parts: list[Part] = []
     link.on_command = _beside
+    seen: Callable[[bytes], None] = _unseen
+    witness = None
+    if plan.tier is not SandboxTier.NONE:
+        mark = grant.id[-_MARK_CHARACTERS:]
+        witness = Witness(Path(plan.workspace), mark, link, _say)
+        seen = witness.seen
     if jail.terminal is not None:
-        parts.append(TerminalRelay(jail.terminal, seen=lambda _: None))
+        parts.append(TerminalRelay(jail.terminal, seen=seen))
     if jail.notify_fd is not None:
         reachable = [each for each in (plan.proxy, plan.gateway) if each is not None]
         launcher = jail.pid if jail.is_launched_by_bwrap else 0
         calls = Notifications(jail.notify_fd, launcher=launcher, reachable=reachable)
         parts.append(CommandQuestions(calls, link))
-    return parts
+    return parts if witness is None else [*parts, witness]
+
+
+def _unseen(_data: bytes) -> None:
+    """Nobody looks where nothing is confined."""
+
+
+def _say(message: str) -> None:
+    """Tell the person at the terminal, which may be in the middle of a line."""
+    sys.stderr.write(
+        f"ringfence: {message}\r\n" if sys.stderr.isatty() else f"ringfence: {message}\n"
+    )
+    sys.stderr.flush()
 
 
 def _beside(said: ExecWaits | Kill) -> None:
     """Tell the person at the terminal that somebody is being asked; end what must end."""
     if isinstance(said, ExecWaits):
-        sys.stderr.write(f"ringfence: {said.message} ({said.approval})\r\n")
-        sys.stderr.flush()
+        _say(f"{said.message} ({said.approval})")
     else:
         with suppress(ProcessLookupError):
             os.kill(said.pid, signal.SIGKILL)
