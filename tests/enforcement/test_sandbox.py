@@ -5,7 +5,7 @@ from tests.enforcement.test_sandbox_registry import order
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.sandbox import LiveSandbox, SandboxGrant
+from ringfence.enforcement.sandbox import ANNOUNCED_MOST, LiveSandbox, SandboxGrant
 
 
 def box(tier: SandboxTier) -> LiveSandbox:
@@ -30,8 +30,17 @@ def test_a_reduced_sandbox_owns_only_the_connections_that_were_announced() -> No
     reduced = box(SandboxTier.REDUCED)
     assert not reduced.owns(4711)
     reduced.announce(4711)
-    assert reduced.owns(4711)
     assert not reduced.owns(4712)
+    assert reduced.owns(4711)
+    assert not reduced.owns(4711), "later the port may be another's"
+
+
+def test_announcements_that_nobody_follows_do_not_add_up() -> None:
+    reduced = box(SandboxTier.REDUCED)
+    for port in range(2000, 2000 + ANNOUNCED_MOST + 1):
+        reduced.announce(port)
+    assert len(reduced.announced) == ANNOUNCED_MOST
+    assert not reduced.owns(2000)
 
 
 @pytest.mark.parametrize("tier", [SandboxTier.STRICT, SandboxTier.NONE])

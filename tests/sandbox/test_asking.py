@@ -67,6 +67,10 @@ class Kernel:
     def refuse(self, id_: int, number: int = errno.EACCES) -> None:
         self.said.append(("refuse", id_, number))
 
+    def reserve(self, asked: ConnectAsked) -> int:
+        assert asked.is_reachable
+        return self.port
+
     def connect(self, asked: ConnectAsked) -> int:
         self.said.append(("connect", asked.id, asked.port))
         return self.port
@@ -193,10 +197,12 @@ def test_a_plane_that_is_silent_for_long_has_refused(monkeypatch: pytest.MonkeyP
 def test_ten_thousand_at_once_are_each_answered_once() -> None:
     async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
         kernel.ask(*(exec_of(number) for number in range(10_000)))
-        await turn()
+        while len(plane.answers) < 10_000:
+            await turn()
         for number, answer in enumerate(plane.answers):
             answer.set_result(ExecAnswer(id=number, is_allowed=number % 2 == 0))
-        await turn()
+        while len(kernel.said) < 10_000:
+            await turn()
         assert sorted(id_ for _, id_, _ in kernel.said) == list(range(10_000))
         assert sum(what == "allow" for what, _, _ in kernel.said) == 5_000
 
@@ -231,16 +237,29 @@ def test_at_the_end_what_was_not_seen_is_told_and_nothing_more_is_answered() -> 
     tell(story)
 
 
-def test_a_connection_that_was_made_is_announced_by_its_port() -> None:
+def test_a_connection_is_made_when_the_plane_knows_its_port() -> None:
     async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
         kernel.ask(connect_of(1))
         await turn()
-        assert kernel.said == [("connect", 1, 3128)]
+        assert kernel.said == []
         assert plane.asked == [PeerAnnounced(4711)]
+        plane.answers[0].set_result(Noted())
+        await turn()
+        assert kernel.said == [("connect", 1, 3128)]
+
+    tell(story)
+
+
+def test_a_connection_that_the_plane_does_not_know_is_not_made() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.ask(connect_of(1))
+        await turn()
         plane.answers[0].set_exception(UnavailableError("link_closed", "gone"))
+        await turn()
+        assert kernel.said == [("refuse", 1, errno.EACCES)]
         kernel.port = 0
         kernel.ask(connect_of(2))
         await turn()
-        assert len(plane.asked) == 1, "one that failed is nobody's"
+        assert len(plane.asked) == 1, "one that has no port was answered already"
 
     tell(story)

@@ -14,6 +14,10 @@ from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.runtime import AgentRuntime
 
+ANNOUNCED_MOST = 256
+"""How many connections of one sandbox may be on their way to be accepted."""
+_STRANGE = object()
+
 Listeners = Sequence[tuple[ListenerKind, socket.socket]]
 """What was made inside a sandbox and is served by the plane, each a listening or UDP socket."""
 
@@ -142,7 +146,7 @@ class LiveSandbox:
         self.passes: tuple[str, ...] = ()
         self.monitor: Monitor | None = None
         self.listeners: Listeners = ()
-        self.announced: set[int] = set()
+        self.announced: dict[int, None] = {}
         self.is_open = False
         self.end: SandboxEnd | None = None
 
@@ -153,15 +157,20 @@ class LiveSandbox:
 
     def announce(self, port: int) -> None:
         """Its monitor has made a connection from this port of loopback for it."""
-        self.announced.add(port)
+        self.announced[port] = None
+        if len(self.announced) > ANNOUNCED_MOST:
+            del self.announced[next(iter(self.announced))]
 
     def owns(self, port: int) -> bool:
-        """Whether a connection that comes from this port is the sandbox's.
+        """Whether a connection that comes from this port now is the sandbox's; asked once for each.
 
         In the strict tier nobody else can reach its listeners; in the reduced tier they are on
-        loopback, where others are, so only connections that its monitor made count.
+        loopback, where others are, so only connections that its monitor announced count, each once:
+        later the port may be another's.
         """
-        return self.sandbox.tier is not SandboxTier.REDUCED or port in self.announced
+        if self.sandbox.tier is not SandboxTier.REDUCED:
+            return True
+        return self.announced.pop(port, _STRANGE) is not _STRANGE
 
 
 def usable_servers(runtime: AgentRuntime, *, own: bool) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, assert_never, final
 
-from ringfence.domain.error import RingfenceError
 from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, PeerAnnounced
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.domain.monitoring import Exited as Told
@@ -32,6 +31,9 @@ class Calls(Protocol):
 
     def refuse(self, id_: int, number: int = errno.EACCES) -> None:
         """Let it fail."""
+
+    def reserve(self, asked: ConnectAsked) -> int:
+        """Give the agent's socket a port; 0 if there is none, and it was answered."""
 
     def connect(self, asked: ConnectAsked) -> int:
         """Connect in the agent's place; our port, 0 if it failed."""
@@ -147,9 +149,21 @@ class CommandQuestions:
             self._calls.refuse(id_)
 
     def _connect(self, asked: ConnectAsked) -> None:
-        port = self._calls.connect(asked)
+        """The plane knows a connection by its port, and must know that before it is made."""
+        port = self._calls.reserve(asked)
         if port:
-            self._plane.begin(PeerAnnounced(port)).add_done_callback(_look_at)
+            self._waiting.add(asked.id)
+            announced = self._plane.begin(PeerAnnounced(port))
+            announced.add_done_callback(lambda done: self._announced(asked, done))
+
+    def _announced(self, asked: ConnectAsked, done: "asyncio.Future[Message]") -> None:
+        if asked.id not in self._waiting:
+            return
+        self._waiting.discard(asked.id)
+        if done.cancelled() or done.exception() is not None:
+            self._calls.refuse(asked.id)
+        else:
+            self._calls.connect(asked)
 
     def _tell(self, exited: Exited) -> None:
         code = exited.exit_code if exited.signal is None else -exited.signal
@@ -162,11 +176,3 @@ class CommandQuestions:
                 self._waiting.discard(id_)
                 self.refused += 1
                 self._calls.refuse(id_)
-
-
-def _look_at(done: "asyncio.Future[Message]") -> None:
-    """A failure is known: a connection that is not announced is dropped by the plane."""
-    if not done.cancelled():
-        error = done.exception()
-        if error is not None and not isinstance(error, RingfenceError):
-            raise error

@@ -32,6 +32,7 @@ _HERE: Final = 0xFFFFFF9C  # AT_FDCWD as the kernel reads it: an int
 _EMPTY_PATH: Final = 0x1000
 _ADDRESS_BYTES: Final = 28
 _CONNECT_S: Final = 1
+_LOOPBACK: Final = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::ffff:127.0.0.1"}
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Before an IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2)."""
 _UNRESOLVED: Final = ("/proc/", "/dev/fd/")
@@ -142,6 +143,26 @@ class Notifications:
     def refuse(self, id_: int, number: int = errno.EACCES) -> None:
         """Let it fail with this errno."""
         self._notify.answer(id_, error=number)
+
+    def reserve(self, asked: ConnectAsked) -> int:
+        """Give the agent's socket a port of its own, so that the plane can be told of it first.
+
+        The port; 0 if there is none, and then the agent has its answer.
+        """
+        if not asked.is_reachable:
+            self.refuse(asked.id)
+            return 0
+        try:
+            taken = process.get_descriptor(asked.pid, asked.fd)
+            with socket.socket(fileno=taken) as ours:
+                if not self._notify.is_waiting(asked.id):
+                    return 0
+                if not ours.getsockname()[1]:
+                    ours.bind((_LOOPBACK[ours.family], 0))
+                return int(ours.getsockname()[1])
+        except OSError as error:
+            self.refuse(asked.id, error.errno or errno.EACCES)
+            return 0
 
     def connect(self, asked: ConnectAsked) -> int:
         """Connect in the agent's place; our port, by which the plane knows it, or 0 if it failed.

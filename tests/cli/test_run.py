@@ -1,0 +1,317 @@
+import http.client
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.sandbox.conftest import need
+from tests.sandbox.whole import AGENT, WholePlane, config, first_line, gone, processes
+
+from ringfence.domain.agent import SandboxTier
+
+BARE = """\
+  bare:
+    owner: owner@acme.example
+    purpose: Reach nothing.
+    commands: ["*"]
+"""
+TIERS = {"a": SandboxTier.STRICT, "light": SandboxTier.REDUCED, "open": SandboxTier.NONE}
+AGENTS = [AGENT.format(name=name, tier=tier.value) for name, tier in TIERS.items()]
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlane]:
+    """One plane for all that does not end it."""
+    made = WholePlane(tmp_path_factory.mktemp("plane").resolve(), config(*AGENTS, BARE))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[WholePlane]:
+    """A plane of the test's own, to be ended."""
+    need(SandboxTier.STRICT)
+    made = WholePlane(tmp_path.resolve(), config(*AGENTS))
+    made.start()
+    yield made
+    made.stop(signal.SIGKILL)
+
+
+@pytest.fixture(params=sorted(TIERS))
+def agent(request: pytest.FixtureRequest) -> str:
+    """An agent of each tier."""
+    name = str(request.param)
+    need(TIERS[name])
+    return name
+
+
+@pytest.fixture
+def strict() -> None:
+    need(SandboxTier.STRICT)
+
+
+def test_output_input_and_exit_code_pass_through(plane: WholePlane, agent: str) -> None:
+    words = ("run", "--agent", agent, "--", "sh", "-c", "cat; echo seen >&2; exit 7")
+    done = plane.ask(*words, input="typed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "typed\n", "seen\n")
+
+
+def test_options_of_the_command_are_its_own(plane: WholePlane, agent: str) -> None:
+    ran = plane.run("printf", "%s %s", "--agent", "--sandbox", agent=agent)
+    assert ran.out == "--agent --sandbox", ran
+
+
+def test_the_gateway_answers_inside_and_only_to_the_sandboxs_own_token(
+    plane: WholePlane, agent: str
+) -> None:
+    token = plane.ask("agent", "token", agent).stdout.strip()
+    script = (
+        'for t in "$RINGFENCE_TOKEN" "$1"; do '
+        'curl -s -o /dev/null -w "%{http_code}\\n" -H "authorization: Bearer $t" '
+        "$RINGFENCE_URL/v1/models; done"
+    )
+    ran = plane.run("sh", "-c", script, "sh", token, agent=agent)
+    assert ran.out.split() == ["200", "401"], ran
+
+
+def test_its_token_is_worth_nothing_outside_and_after_it(plane: WholePlane, strict: None) -> None:
+    del strict
+    ran = plane.run("sh", "-c", "echo $RINGFENCE_TOKEN; cat /proc/self/status | wc -l")
+    token = ran.out.split()[0]
+    ready = plane.log.read_text().partition('"data_port": ')[2]
+    port = int(ready.partition(",")[0])
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as outside:
+        outside.request("GET", "/v1/models", headers={"authorization": f"Bearer {token}"})
+        assert outside.getresponse().status == 401
+
+
+def test_the_record_has_its_start_its_commands_and_its_end_in_one_invocation(
+    plane: WholePlane, strict: None
+) -> None:
+    del strict
+    ran = plane.run("sh", "-c", "/bin/true; echo $RINGFENCE_INVOCATION")
+    invocation = ran.out.strip()
+    events = [each for each in plane.events() if each.get("invocation") == invocation]
+    what = [each.get("what") or each.get("resource") for each in events]
+    assert what[0] == "invocation.opened"
+    assert what.index("sandbox.started") < what.index("true") < what.index("sandbox.ended")
+    started = events[what.index("sandbox.started")]["detail"]
+    assert started["tier"] == "strict"
+    assert f"rw {plane.work}" in started["binds"]
+    assert len(started["plan"]) == 64
+    assert what[-1] == "invocation.finished"
+
+
+def test_two_at_once_share_nothing(plane: WholePlane, strict: None) -> None:
+    del strict
+    script = "echo $RINGFENCE_SANDBOX $RINGFENCE_TOKEN; touch /tmp/mine; read x; ls /tmp; ps ax"
+    with plane.running("sh", "-c", script) as one, plane.running("sh", "-c", script) as other:
+        mine, theirs = first_line(one).split(), first_line(other).split()
+    assert mine[0] != theirs[0]
+    assert mine[1] != theirs[1]
+    ran = plane.run("sh", "-c", "ls /tmp; ls -d /proc/[0-9]* | wc -l")
+    assert "mine" not in ran.out
+    assert int(ran.out.split()[-1]) < 6, ran  # of its own processes it sees these
+
+
+WRONG = [
+    (("--agent", "nobody"), "no agent"),
+    (("--agent", "a", "--sandbox", "none"), "its least is `strict`"),
+    (("--agent", "bare"), "an empty list allows nothing"),
+    (("--agent", "a", "--workspace", "/etc"), "cannot be a workspace"),
+    (("--agent", "a", "--workspace", "{link}"), "symbolic link"),
+    (("--agent", "a", "--workspace", "{missing}"), "cannot be opened"),
+    (("--agent", "a", "--workspace", "{data}"), "belongs to the plane"),
+    (("--agent", "a", "--sandbox", "loose"), "`loose` is not one of"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_wrong_use_gets_an_exact_error_and_nothing_starts(
+    plane: WholePlane, strict: None, options: tuple[str, ...], message: str
+) -> None:
+    del strict
+    link = plane.folder / "link"
+    if not link.is_symlink():
+        link.symlink_to("/etc")
+    places = {"link": str(link), "missing": str(plane.folder / "no"), "data": str(plane.data)}
+    words = [each.format(**places) for each in options]
+    mark = plane.work / "ran"
+    done = plane.ask("run", *words, "--", "touch", str(mark))
+    assert done.returncode == 2, done
+    assert message in done.stderr.replace("'", "`"), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not mark.exists()
+
+
+def test_a_command_that_is_not_there_gets_an_exact_error(plane: WholePlane, strict: None) -> None:
+    del strict
+    ran = plane.run("no-such-program")
+    assert ran.code == 2
+    assert "there is no program `no-such-program`" in ran.err
+
+
+def test_a_suspended_agent_is_not_started(own: WholePlane) -> None:
+    own.ask("agent", "suspend", "a")
+    ran = own.run("true")
+    assert ran.code == 2
+    assert "agent `a` is suspended" in ran.err
+
+
+def test_without_a_plane_nothing_starts(tmp_path: Path) -> None:
+    plane = WholePlane(tmp_path.resolve(), config(*AGENTS))
+    ran = plane.run("touch", str(plane.work / "ran"))
+    assert ran.code == 3
+    assert "no plane is running" in ran.err
+    assert not (plane.work / "ran").exists()
+
+
+def test_without_a_command_its_use_is_shown(plane: WholePlane) -> None:
+    done = plane.ask("run", "--agent", "a")
+    assert done.returncode == 2
+    assert "missing argument" in done.stderr
+
+
+def test_a_program_that_lies_apart_is_shown_with_what_it_came_with(
+    plane: WholePlane, strict: None
+) -> None:
+    del strict
+    place = plane.folder / "apart" / "node_modules" / "pkg"
+    if not place.exists():
+        place.mkdir(parents=True)
+        (place / "tool").write_text("#!/bin/sh\ncat $(dirname $0)/beside; ls ..\n")
+        (place / "tool").chmod(0o755)
+        (place / "beside").write_text("beside\n")
+        (plane.folder / "apart" / "secret").write_text("canary")
+    ran = plane.run(str(place / "tool"))
+    assert ran.out.startswith("beside"), ran
+    shown = plane.run("sh", "-c", f"{place}/tool; cat {plane.folder}/apart/secret")
+    assert "canary" not in shown.out
+
+
+def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way(own: WholePlane) -> None:
+    script = "trap 'echo caught; exit 9' INT; echo ready; sleep 60.125 & wait"
+    with own.running("sh", "-c", script) as process:
+        assert first_line(process) == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 9
+    assert gone("60.125")
+
+
+def test_a_terminal_that_is_closed_ends_it(own: WholePlane) -> None:
+    with own.running("sh", "-c", "echo ready; sleep 60.25") as process:
+        assert first_line(process) == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) > 128
+    assert gone("60.25")
+    assert [each["subject"] for each in own.sights("sandbox.ended")] == ["exited"]
+
+
+@pytest.mark.parametrize("name", ["a", "light", "open"])
+def test_a_killed_monitor_takes_the_agent_with_it(own: WholePlane, name: str) -> None:
+    need(TIERS[name])
+    with own.running("sh", "-c", "echo ready; sleep 61.5", agent=name) as process:
+        assert first_line(process) == "ready\n"
+        (sleeping,) = processes("61.5")
+        process.kill()
+        if name != "a":  # it may live on without a process namespace, but reaches nothing
+            os.kill(sleeping, signal.SIGKILL)
+        assert gone("61.5")
+    ends = time.monotonic() + 10
+    while not own.sights("sandbox.ended"):
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    assert [each["subject"] for each in own.sights("sandbox.ended")] == ["monitor_lost"]
+
+
+def test_a_killed_plane_takes_the_agent_with_it_and_the_record_says_so_later(
+    own: WholePlane,
+) -> None:
+    with own.running("sh", "-c", "echo ready; sleep 62.5") as process:
+        assert first_line(process) == "ready\n"
+        own.stop(signal.SIGKILL)
+        assert process.wait(20) == 3
+        assert gone("62.5")
+    own.start()
+    (end,) = own.sights("sandbox.ended")
+    assert end["subject"] == "plane_stopped"
+    stopped = [each for each in own.events() if each.get("what") == "invocation.stopped"]
+    assert [each["subject"] for each in stopped] == [end["invocation"]]
+
+
+def test_a_plane_that_stops_ends_it_in_order(own: WholePlane) -> None:
+    script = "trap 'exit 0' TERM; echo ready; sleep 63.5 & wait"
+    with own.running("sh", "-c", script) as process:
+        assert first_line(process) == "ready\n"
+        own.stop()
+        assert process.wait(20) == 3
+    assert gone("63.5")
+
+
+def test_a_suspended_agent_loses_its_sandbox(own: WholePlane) -> None:
+    with own.running("sh", "-c", "echo ready; sleep 64.5") as process:
+        assert first_line(process) == "ready\n"
+        own.ask("agent", "suspend", "a")
+        assert process.wait(20) == 125
+        assert process.stderr is not None
+        assert "suspended" in process.stderr.read()
+    assert gone("64.5")
+    assert [each["subject"] for each in own.sights("sandbox.ended")] == ["agent_not_active"]
+
+
+def test_a_stopped_plane_allows_no_command(own: WholePlane) -> None:
+    script = "echo ready; read x; /bin/true; echo rc=$?"
+    assert own.process is not None
+    process = subprocess.Popen(  # noqa: S603 (our own program)
+        own.command("run", "--agent", "a", "--", "sh", "-c", script),
+        env=own.environment,
+        cwd=own.work,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    own.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "rc=126\n"  # refused, when the plane was silent for long
+    assert 5 < time.monotonic() - began < 20
+    own.process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=20)
+
+
+def test_at_a_terminal_it_has_a_terminal_of_its_own(own: WholePlane) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(  # noqa: S603 (our own program)
+        own.command("run", "--agent", "a", "--", "sh", "-c", "tty; stty size; read x; echo got $x"),
+        env=own.environment,
+        cwd=own.work,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while b"\n" not in said.partition(b"/dev/")[2]:
+            said += os.read(ours, 1024)
+        os.write(ours, b"words\r")
+        while b"got words" not in said:
+            said += os.read(ours, 1024)
+    finally:
+        process.wait(20)
+        os.close(ours)
+    assert b"/dev/pts/" in said or b"/dev/console" in said
+    assert process.returncode == 0
+    assert own.sights("evidence.transcript")
