@@ -28,6 +28,7 @@ from ringfence.gateways.tool.background import background, settled
 from ringfence.gateways.tool.begin import Beginning, Going, until_gone
 from ringfence.gateways.tool.built_in import BuiltInCalls
 from ringfence.gateways.tool.courier import failed
+from ringfence.gateways.tool.governed import Governed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.held import HeldClients
 from ringfence.gateways.tool.late import Late
@@ -105,6 +106,7 @@ class ToolDoor:
         held = HeldClients(means, approvals)
         beginning = Beginning(means=means, finish=finish, held=held, reach=reach)
         greetings = Greetings()
+        governed = Governed(means)
         late = Late(
             answering=self._answering,
             beginning=beginning,
@@ -122,6 +124,8 @@ class ToolDoor:
             reach=reach,
             greetings=greetings,
             subscriptions=self._subscriptions,
+            lists=lists,
+            governed=governed,
             forwarder=forwarder,
         )
         self._legacy = LegacyEra(
@@ -133,6 +137,7 @@ class ToolDoor:
             lists=lists,
             greetings=greetings,
             subscriptions=self._subscriptions,
+            governed=governed,
             clock=clock,
             session_name=lambda: secret(f"{number}."),
         )

@@ -7,6 +7,7 @@ from ringfence.enforcement.directory import Caller
 from ringfence.gateways.tool.answering import Answering
 from ringfence.gateways.tool.background import background
 from ringfence.gateways.tool.begin import Beginning, Going
+from ringfence.gateways.tool.governed import Governed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.late import Late
 from ringfence.gateways.tool.listing import Lists
@@ -15,6 +16,7 @@ from ringfence.gateways.tool.post import Post, ask_of
 from ringfence.gateways.tool.reach import Reach
 from ringfence.gateways.tool.session import Session, Sessions
 from ringfence.gateways.tool.subscription import Open, Subscriptions
+from ringfence.gateways.tool.way import Way
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import message, request, translation
 from ringfence.protocols.mcp.error import McpError
@@ -46,6 +48,7 @@ class LegacyEra:
         lists: Lists,
         greetings: Greetings,
         subscriptions: Subscriptions,
+        governed: Governed,
         clock: Clock,
         session_name: Callable[[], str],
     ) -> None:
@@ -58,6 +61,7 @@ class LegacyEra:
         self._lists = lists
         self._greetings = greetings
         self._subscriptions = subscriptions
+        self._governed = governed
         self._clock = clock
         self._session_name = session_name
 
@@ -141,10 +145,10 @@ class LegacyEra:
     async def _set_level(self, post: Post, asked: Asked, session: Session) -> None:
         session.level = asked.part("level")
         result = b"{}"
-        for way in await self._reach.ways(post, asked, Era.LEGACY, session):
+        ways = await self._reach.ways(post, asked, Era.LEGACY, session)
+        for way in self._lists.open_to(post.caller, ways, asked.message.method):
             if way.channel.era is Era.LEGACY and b'"logging"' in way.channel.capabilities:
-                reply = await self._lists.forwarded(way, asked)
-                result = reply.result
+                result = await self._done(post, asked, way) or result
         post.response.send(200, [JSON], self._answering.shown(asked, result))
 
     async def _watch(self, post: Post, asked: Asked, session: Session) -> None:
@@ -154,14 +158,14 @@ class LegacyEra:
         ways = self._lists.open_to(post.caller, ways, asked.message.method)
         result, fault = b"", McpError(errors.INVALID_PARAMS, "no server has this resource")
         for way in ways:
-            if way.channel.era is Era.MODERN:
-                result = b"{}"
-            else:
-                try:
-                    result = (await self._lists.forwarded(way, asked)).result
-                except McpError as error:
-                    fault = error
-                    continue
+            try:
+                found = await self._done(post, asked, way)
+            except McpError as error:
+                fault = error
+                continue
+            if found is None:
+                continue
+            result = found
             if is_begun:
                 session.uris[uri] = way.link.server.name
             else:
@@ -171,6 +175,17 @@ class LegacyEra:
         if not result:
             raise fault
         post.response.send(200, [JSON], self._answering.shown(asked, result))
+
+    async def _done(self, post: Post, asked: Asked, way: Way) -> bytes | None:
+        """A server's answer to what is no call; None if it may not be asked. Raises McpError."""
+        key = self._lists.key_of(way, asked.message.method)
+
+        async def act() -> bytes:
+            if way.channel.era is Era.MODERN:
+                return b"{}"  # it is told so with the session's own subscription
+            return (await self._lists.forwarded(way, asked)).result
+
+        return await self._governed.do(post, asked, key, act)
 
     def listen(self, caller: Caller, request: Request, response: Response, server: str) -> Going:
         """A legacy client's standing stream, or the rest of one that was left."""

@@ -10,7 +10,7 @@ import msgspec
 
 from ringfence.decisions import reason
 from ringfence.domain.error import PeerError, RingfenceError
-from ringfence.domain.tool import ToolState
+from ringfence.domain.tool import ToolKey, ToolState
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import Refusable
 from ringfence.enforcement.tool_call import ToolPath
@@ -211,6 +211,11 @@ class Lists:
             return _completed_for(reached.era, whole, method)
         whole = listing.write(b"", method, (), "", _own(reached.era))
         return _completed_for(reached.era, whole, method)
+
+    @staticmethod
+    def key_of(way: Way, method: str) -> ToolKey:
+        """What scopes and policies are asked about for a method of a server."""
+        return ToolKey(server=way.link.server.name, name=_LISTS.get(method, method))
 
     def open_to(self, caller: Caller, ways: Sequence[Way], method: str) -> list[Way]:
         """The servers which an agent could ask for what a method lists or listens to."""

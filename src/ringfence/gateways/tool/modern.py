@@ -7,14 +7,17 @@ import msgspec
 from ringfence.gateways.tool.answering import Answering
 from ringfence.gateways.tool.ask import Ask, Means, owner_of
 from ringfence.gateways.tool.begin import Beginning, Going
+from ringfence.gateways.tool.governed import Governed
 from ringfence.gateways.tool.greeting import Greetings
 from ringfence.gateways.tool.late import Late
+from ringfence.gateways.tool.listing import Lists
 from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON, Outlet
 from ringfence.gateways.tool.post import Post, ask_of, key_of
 from ringfence.gateways.tool.reach import Reach
 from ringfence.gateways.tool.rounds import POINTED, Pointed, Suspended
-from ringfence.gateways.tool.subscription import Subscriptions
+from ringfence.gateways.tool.subscription import Subscriptions, read_filter
+from ringfence.gateways.tool.way import Way
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import request
@@ -44,6 +47,8 @@ class ModernEra:
         reach: Reach,
         greetings: Greetings,
         subscriptions: Subscriptions,
+        lists: Lists,
+        governed: Governed,
         forwarder: Forwarder,
     ) -> None:
         """Join the parts."""
@@ -54,6 +59,8 @@ class ModernEra:
         self._reach = reach
         self._greetings = greetings
         self._subscriptions = subscriptions
+        self._lists = lists
+        self._governed = governed
         self._forwarder = forwarder
 
     def take(self, post: Post, asked: Asked) -> Going:  # noqa: PLR0911 (each kind its own way)
@@ -125,5 +132,12 @@ class ModernEra:
 
     async def _subscribe(self, post: Post, asked: Asked) -> None:
         ways = await self._reach.ways(post, asked, Era.MODERN, None)
+        wanted = read_filter(asked)
+        method = "resources/subscribe" if wanted.uris else "subscriptions/listen"
+        heard: list[Way] = []
+        for way in self._lists.open_to(post.caller, ways, method):
+            key = self._lists.key_of(way, method)
+            if await self._governed.do(post, asked, key) is not None:
+                heard.append(way)
         outlet = Outlet(post.response, (), self._means.clock.monotonic_us())
-        await self._subscriptions.run(asked, ways, outlet)
+        await self._subscriptions.run(asked, wanted, ways, heard, outlet)

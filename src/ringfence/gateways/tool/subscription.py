@@ -1,6 +1,6 @@
 """What servers say by themselves, on its way to clients that listen: list changes and updates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, final
 
@@ -61,14 +61,29 @@ class Subscriptions:
 
     # Modern clients
 
-    async def run(self, asked: Asked, ways: list[Way], outlet: Outlet) -> None:
-        """Serve one `subscriptions/listen` until its client leaves. Raises McpError."""
-        wanted = _read_filter(asked)
+    async def run(
+        self,
+        asked: Asked,
+        wanted: Wanted,
+        ways: Sequence[Way],
+        heard_of: Sequence[Way],
+        outlet: Outlet,
+    ) -> None:
+        """Serve one `subscriptions/listen` until its client leaves.
+
+        That lists have changed is told of every server in reach; of single resources only those
+        `heard_of` are asked, which the agent may read.
+        """
         number = asked.message.id
+        open_ = {way.link.server.name for way in heard_of}
+        lists_alone = msgspec.structs.replace(wanted, uris=frozenset())
+
+        def wants(way: Way) -> Wanted:
+            return wanted if way.link.server.name in open_ else lists_alone
 
         def heard(way: Way, raw: bytes, envelope: Envelope) -> None:
             self._note(way.link.organisation, way.link.server.name, envelope)
-            is_wanted = envelope.kind is Kind.NOTIFICATION and _wants(wanted, envelope)
+            is_wanted = envelope.kind is Kind.NOTIFICATION and _wants(wants(way), envelope)
             if is_wanted and not self._shows_secret(raw):
                 outlet.say(translation.tagged(raw, number), may_drop=True)
 
@@ -76,10 +91,11 @@ class Subscriptions:
         gone = Open(outlet)
         try:
             for way in ways:
-                stands = way.channel.listen(wanted, partial(heard, way))
+                own = wants(way)
+                stands = way.channel.listen(own, partial(heard, way))
                 standing.append(stands)
                 if way.channel.era is Era.LEGACY:
-                    await _subscribe(way, wanted)
+                    await _subscribe(way, own)
             for stands in standing:
                 await until_ready(stands)
             outlet.open()
@@ -170,7 +186,8 @@ class Open:
             tell(self)
 
 
-def _read_filter(asked: Asked) -> Wanted:
+def read_filter(asked: Asked) -> Wanted:
+    """What a subscription is about. Raises McpError."""
     raw = asked.part("notifications") or b"{}"
     try:
         read = _filter.decode(raw)
