@@ -160,3 +160,13 @@ def test_an_agent_cannot_have_two_secrets_for_one_place(
     found = problems_of(HEAD + text + AGENT % "one, two")
     assert any("two secrets for the same requests" in each for each in found) is is_refused
     assert problems_of(HEAD + text + AGENT % "two") == []
+
+
+def test_the_examples_of_the_documentation_load(load_text: Callable[..., Loaded]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "secrets.md").read_text(encoding="utf-8")
+    blocks = [each.split("```")[0] for each in page.split("```yaml\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        text = block.replace("  triage:\n", "  triage:\n    owner: a@b.example\n")
+        loaded = load_text(HEAD.replace("secrets:\n", "") + text)
+        assert list(secrets_of(loaded)) == ["crm"]
