@@ -11,7 +11,7 @@ from ringfence.api.budget import BudgetView, of_holder
 from ringfence.api.context import ChangeNote
 from ringfence.api.route import ADMIN, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.decisions.agent import AgentChange, advance
-from ringfence.domain.agent import AgentState, Category, Limits, Scope
+from ringfence.domain.agent import AgentState, Category, Limits, SandboxTier, Scope
 from ringfence.domain.organisation import Organisation
 from ringfence.stores.state.agent import AgentRecord
 
@@ -50,6 +50,7 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
     model_calls: int | None
     tool_calls: int | None
     calls_per_tool: int | None
+    commands: int | None
     output_tokens: int | None
     tokens: int | None
     depth: int
@@ -69,6 +70,8 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     scope: ScopeView | None
     limits: LimitsView | None
     escalate_to: str
+    sandbox: SandboxTier | None
+    """The least isolation that it may be run with."""
     budgets: list[BudgetView] | None
     """Null while the data plane is not running: nobody knows then what is left."""
     credentials: list[token.TokenView]
@@ -99,6 +102,7 @@ async def show_agent(call: Call[Nothing, Nothing]) -> AgentView:
         scope=None if defined is None else _scope(defined.scope),
         limits=None if defined is None else _limits(defined.limits),
         escalate_to="" if defined is None else defined.escalate_to or defined.owner,
+        sandbox=None if defined is None else defined.sandbox,
         budgets=await of_holder(context, organisation, record.id),
         credentials=[token.view(each, now_us) for each in tokens],
     )

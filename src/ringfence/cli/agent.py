@@ -46,6 +46,7 @@ class _View(msgspec.Struct):
     scope: _Scope | None
     limits: dict[str, int | None] | None
     escalate_to: str
+    sandbox: str | None
     budgets: list[BudgetLine] | None
     credentials: list[TokenLine]
 
@@ -154,6 +155,7 @@ def _shown(view: _View, style: Style) -> list[str]:
         "version": line.version,
         "purpose": line.purpose,
         **_scope(view.scope),
+        "sandbox": f"at least {view.sandbox}" if view.sandbox else "",
         "limits": _limits(view.limits),
     }
     lines = [style.bold(harmless(line.name))]
