@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.monitoring import ExecAnswer, Exited, Noted, PeerAnnounced
+from ringfence.domain.monitoring import ExecAnswer, ExecDiffers, Exited, Kill, Noted, PeerAnnounced
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.sandbox import asking
-from ringfence.sandbox.asking import CommandQuestions
+from ringfence.sandbox.asking import CommandQuestions, Processes
+from ringfence.sandbox.exec_check import Found
 from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked
 from ringfence.sandbox.notification import Exited as Gone
 from ringfence.sandbox.plane_message import Message
@@ -46,6 +47,16 @@ class Kernel:
         self.left: list[Gone] = []
         self.is_closed = False
         self.port = 4711
+        self.scripts: dict[str, str] = {}
+        """The interpreters of programs."""
+        self.running: dict[int, Found] = {}
+        self.heard: list[tuple[int, str]] = []
+        """What processes were told on their standard error."""
+        self.processes = Processes(
+            interpreter=lambda _, path: self.scripts.get(path, ""),
+            look=self.running.get,
+            tell=lambda pid, said: self.heard.append((pid, said)),
+        )
 
     def ask(self, *events: Event) -> None:
         self._events += events
@@ -75,6 +86,9 @@ class Kernel:
         self.said.append(("connect", asked.id, asked.port))
         return self.port
 
+    def kill(self, pid: int) -> None:
+        self.said.append(("kill", pid, 0))
+
     def finish(self) -> list[Gone]:
         return self.left
 
@@ -92,6 +106,7 @@ class Plane:
         self.told: list[Message] = []
         self.answers: list[asyncio.Future[Message]] = []
         self.silent_s = 0.0
+        self.heard = asyncio.Event()
 
     def begin(self, message: Message) -> "asyncio.Future[Message]":
         self.asked.append(message)
@@ -100,6 +115,7 @@ class Plane:
 
     def tell(self, message: Message) -> None:
         self.told.append(message)
+        self.heard.set()
 
 
 Story = Callable[[Kernel, Plane, CommandQuestions], Coroutine[Any, Any, None]]
@@ -108,7 +124,7 @@ Story = Callable[[Kernel, Plane, CommandQuestions], Coroutine[Any, Any, None]]
 def tell(story: Story) -> None:
     async def main() -> None:
         kernel, plane = Kernel(), Plane()
-        questions = CommandQuestions(kernel, plane, now_us=lambda: 7)
+        questions = CommandQuestions(kernel, plane, now_us=lambda: 7, processes=kernel.processes)
         questions.begin()
         await story(kernel, plane, questions)
         if not kernel.is_closed:
@@ -261,5 +277,44 @@ def test_a_connection_that_the_plane_does_not_know_is_not_made() -> None:
         kernel.ask(connect_of(2))
         await turn()
         assert len(plane.asked) == 1, "one that has no port was answered already"
+
+    tell(story)
+
+
+def test_whoever_is_refused_is_told_why_where_it_would_say_so_itself() -> None:
+    async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
+        kernel.ask(exec_of(1))
+        await turn()
+        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=False, message="not yours"))
+        await turn()
+        assert kernel.heard == [(101, "not yours")]
+        assert kernel.said == [("refuse", 1, errno.EACCES)]
+
+    tell(story)
+
+
+def test_a_script_of_the_agents_is_asked_about_with_its_interpreter() -> None:
+    async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
+        kernel.scripts = {"/work/a.sh": "/usr/bin/dash", "/usr/bin/pip": "/usr/bin/python3"}
+        kernel.ask(exec_of(1, "/work/a.sh"), exec_of(2, "/usr/bin/pip"))
+        await turn()
+        named = [each.interpreter for each in plane.asked if isinstance(each, Asked)]
+        assert named == ["/usr/bin/dash", ""]
+
+    tell(story)
+
+
+def test_what_became_something_else_is_told_and_ends_if_the_plane_says_so() -> None:
+    async def story(kernel: Kernel, plane: Plane, questions: CommandQuestions) -> None:
+        kernel.running[101] = Found("/usr/bin/curl", ("curl", "evil"))
+        kernel.ask(exec_of(1))
+        await turn()
+        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        await asyncio.wait_for(plane.heard.wait(), 2)
+        assert plane.told == [
+            ExecDiffers(pid=101, exe="/usr/bin/curl", argv=("curl", "evil"), time_us=7)
+        ]
+        questions.beside(Kill(pid=101))
+        assert kernel.said[-1] == ("kill", 101, 0)
 
     tell(story)

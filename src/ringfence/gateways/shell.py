@@ -220,7 +220,7 @@ class ShellDoor:
         waits = ExecWaits(
             id=call.id,
             approval=approval.id,
-            message=f"waiting for a person to approve ({approval.id}): {why}",
+            message=f"a command waits for a person to approve it: {why}",
             until_us=approval.expires_us,
         )
         if call.box.monitor is not None:

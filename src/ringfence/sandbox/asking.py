@@ -4,11 +4,15 @@ import asyncio
 import errno
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol, assert_never, final
 
-from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, PeerAnnounced
+from ringfence.decisions.command import SYSTEM
+from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, Kill, PeerAnnounced
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.domain.monitoring import Exited as Told
+from ringfence.sandbox import exec_check, first_line, telling
+from ringfence.sandbox.exec_check import ExecChecks, Found, Promised
 from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked, Exited
 from ringfence.sandbox.plane_message import Message
 
@@ -38,6 +42,9 @@ class Calls(Protocol):
     def connect(self, asked: ConnectAsked) -> int:
         """Connect in the agent's place; our port, 0 if it failed."""
 
+    def kill(self, pid: int) -> None:
+        """End a process that was asked about; harmless if it has ended."""
+
     def finish(self) -> list[Exited]:
         """Processes whose end was not seen."""
 
@@ -59,6 +66,19 @@ class Plane(Protocol):
         """Say something that needs no answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """What is read of the processes of a sandbox, and said to them."""
+
+    interpreter: Callable[[int, str], str]
+    look: Callable[[int], Found | None]
+    tell: Callable[[int, str], object]
+
+
+HERE: Final = Processes(first_line.interpreter_of, exec_check.look, telling.tell)
+"""Those of this machine."""
+
+
 @final
 class CommandQuestions:
     """A `monitor.Part`: every program that is to run waits here for the plane.
@@ -68,14 +88,20 @@ class CommandQuestions:
     """
 
     def __init__(
-        self, calls: Calls, plane: Plane, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+        self,
+        calls: Calls,
+        plane: Plane,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        processes: Processes = HERE,
     ) -> None:
         """Owns `calls`. Made inside the running loop."""
         self._calls = calls
         self._plane = plane
         self._now_us = now_us
+        self._processes = processes
         self._loop = asyncio.get_running_loop()
-        self._waiting: set[int] = set()
+        self._checks = ExecChecks(self._loop, plane.tell, now_us, processes.look)
+        self._waiting: dict[int, Promised | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._has_begun = False
         self.refused = 0
@@ -115,8 +141,14 @@ class CommandQuestions:
             case _ as never:
                 assert_never(never)
 
+    def beside(self, said: Kill) -> None:
+        """A process runs what it may not: it ends."""
+        self._calls.kill(said.pid)
+
     def _ask(self, asked: ExecAsked) -> None:
         is_command, self._has_begun = not self._has_begun, True
+        is_of_system = asked.resolved.startswith(SYSTEM)
+        interpreter = "" if is_of_system else self._processes.interpreter(asked.pid, asked.resolved)
         answer = self._plane.begin(
             Asked(
                 id=asked.id,
@@ -131,35 +163,47 @@ class CommandQuestions:
                 is_descriptor=asked.is_fd_exec,
                 is_command=is_command,
                 is_cut=asked.is_cut,
+                interpreter=interpreter,
             )
         )
-        self._waiting.add(asked.id)
+        self._waiting[asked.id] = Promised(
+            pid=asked.pid,
+            path=asked.path,
+            program=asked.resolved,
+            argv=asked.argv,
+            exe=asked.exe,
+            interpreter=interpreter,
+            is_cut=asked.is_cut,
+        )
         answer.add_done_callback(lambda done: self._answered(asked.id, done))
 
     def _answered(self, id_: int, done: "asyncio.Future[Message]") -> None:
-        if id_ not in self._waiting:
+        promised = self._waiting.pop(id_, None)
+        if promised is None:
             return
-        self._waiting.discard(id_)
         error = None if done.cancelled() else done.exception()
         answer = None if done.cancelled() or error is not None else done.result()
         if isinstance(answer, ExecAnswer) and answer.is_allowed and answer.id == id_:
             self._calls.allow(id_)
-        else:
-            self.refused += 1
-            self._calls.refuse(id_)
+            self._checks.allowed(promised)
+            return
+        self.refused += 1
+        if isinstance(answer, ExecAnswer) and answer.message:
+            self._processes.tell(promised.pid, answer.message)
+        self._calls.refuse(id_)
 
     def _connect(self, asked: ConnectAsked) -> None:
         """The plane knows a connection by its port, and must know that before it is made."""
         port = self._calls.reserve(asked)
         if port:
-            self._waiting.add(asked.id)
+            self._waiting[asked.id] = None
             announced = self._plane.begin(PeerAnnounced(port))
             announced.add_done_callback(lambda done: self._announced(asked, done))
 
     def _announced(self, asked: ConnectAsked, done: "asyncio.Future[Message]") -> None:
         if asked.id not in self._waiting:
             return
-        self._waiting.discard(asked.id)
+        del self._waiting[asked.id]
         if done.cancelled() or done.exception() is not None:
             self._calls.refuse(asked.id)
         else:
@@ -173,6 +217,6 @@ class CommandQuestions:
         self._timer = self._loop.call_later(_LOOK_S, self._look)
         if self._plane.silent_s > ANSWER_S:
             for id_ in tuple(self._waiting):
-                self._waiting.discard(id_)
+                del self._waiting[id_]
                 self.refused += 1
                 self._calls.refuse(id_)

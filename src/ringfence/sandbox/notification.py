@@ -186,6 +186,13 @@ class Notifications:
         self._notify.answer(asked.id, error=number)
         return port
 
+    def kill(self, pid: int) -> None:
+        """End a process that was asked about; harmless if it has ended."""
+        known = self._processes.get(pid)
+        if known is not None:
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(known, signal.SIGKILL)
+
     def finish(self) -> list[Exited]:
         """Processes whose end was not seen; to be asked when the sandbox has ended."""
         left = [Exited(pid=pid) for pid in self._processes]

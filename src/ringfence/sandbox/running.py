@@ -3,11 +3,11 @@
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -107,7 +107,7 @@ def _parts(jail: Prepared, plan: JailPlan, grant: SandboxGrant, link: PlaneLink)
     In the order of their ends: what was printed last is seen before it is told.
     """
     parts: list[Part] = []
-    link.on_command = _beside
+    link.on_command = _waits
     seen: Callable[[bytes], None] = _unseen
     witness = None
     if plan.tier is not SandboxTier.NONE:
@@ -120,7 +120,9 @@ def _parts(jail: Prepared, plan: JailPlan, grant: SandboxGrant, link: PlaneLink)
         reachable = [each for each in (plan.proxy, plan.gateway) if each is not None]
         launcher = jail.pid if jail.is_launched_by_bwrap else 0
         calls = Notifications(jail.notify_fd, launcher=launcher, reachable=reachable)
-        parts.append(CommandQuestions(calls, link))
+        questions = CommandQuestions(calls, link)
+        link.on_command = partial(_beside, questions)
+        parts.append(questions)
     return parts if witness is None else [*parts, witness]
 
 
@@ -136,10 +138,15 @@ def _say(message: str) -> None:
     sys.stderr.flush()
 
 
-def _beside(said: ExecWaits | Kill) -> None:
+def _beside(questions: CommandQuestions, said: ExecWaits | Kill) -> None:
     """Tell the person at the terminal that somebody is being asked; end what must end."""
+    if isinstance(said, Kill):
+        questions.beside(said)
+    else:
+        _waits(said)
+
+
+def _waits(said: ExecWaits | Kill) -> None:
+    """Tell that somebody is being asked; without questions nothing is to be ended."""
     if isinstance(said, ExecWaits):
         _say(f"{said.message} ({said.approval})")
-    else:
-        with suppress(ProcessLookupError):
-            os.kill(said.pid, signal.SIGKILL)

@@ -1,0 +1,148 @@
+"""What a process has become, compared with what it asked for: another thread may have exchanged it.
+
+Looked at some milliseconds after the exec. What has ended by then is not looked at any more, and a
+process may have changed its own title: this is a look for what does not fit, and no proof.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+from ringfence.decisions.command import SYSTEM
+from ringfence.domain.monitoring import ExecDiffers
+
+_PAUSES_S: Final = (0.003, 0.006, 0.012, 0.025, 0.05)
+"""When to look; the kernel may take a while to load a program, and an exec may have failed."""
+_WAITING_MOST: Final = 20_000
+"""How many are looked at at once; a burst of more ends before anybody could look."""
+_READ_BYTES: Final = 256 * 1024
+_GONE: Final = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promised:
+    """What a process said that it would run; `interpreter` if that is a script."""
+
+    pid: int
+    path: str
+    program: str
+    argv: tuple[str, ...]
+    exe: str
+    interpreter: str = ""
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a process runs."""
+
+    exe: str
+    argv: tuple[str, ...]
+
+
+class Timer(Protocol):
+    """Calls back later; an event loop does."""
+
+    def call_later(self, delay: float, callback: Callable[[], None], /) -> object:
+        """Once, after so many seconds."""
+
+
+@final
+class ExecChecks:
+    """Looks at what was allowed, and tells of what does not fit."""
+
+    def __init__(
+        self,
+        timer: Timer,
+        tell: Callable[[ExecDiffers], None],
+        now_us: Callable[[], int],
+        look: "Callable[[int], Found | None]",
+    ) -> None:
+        """Nothing was allowed yet. `look` says what a process runs (`look` below)."""
+        self._timer = timer
+        self._tell = tell
+        self._find = look
+        self._now_us = now_us
+        self._due: list[list[Promised]] = [[] for _ in _PAUSES_S]
+        self.left_out = 0
+        """How many were not looked at, because there were too many."""
+
+    def allowed(self, promised: Promised) -> None:
+        """Look at it soon."""
+        self._wait(promised, 0)
+
+    def _wait(self, promised: Promised, turn: int) -> None:
+        due = self._due[turn]
+        if len(due) >= _WAITING_MOST:
+            self.left_out += 1
+            return
+        due.append(promised)
+        if len(due) == 1:
+            self._timer.call_later(_PAUSES_S[turn], lambda: self._look(turn))
+
+    def _look(self, turn: int) -> None:
+        due, self._due[turn] = self._due[turn], []
+        for promised in due:
+            found = self._find(promised.pid)
+            if found is None or fits(promised, found):
+                continue
+            if not has_begun(promised, found):
+                if turn + 1 < len(_PAUSES_S):
+                    self._wait(promised, turn + 1)
+                continue
+            self._tell(
+                ExecDiffers(
+                    pid=promised.pid, exe=found.exe, argv=found.argv, time_us=self._now_us()
+                )
+            )
+
+
+def look(pid: int) -> Found | None:
+    """What a process runs now; None if it has ended."""
+    try:
+        exe = _text(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115 (of a process)
+        opened = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        raw = os.read(opened, _READ_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
+    if not raw:  # it is ending, or a kernel thread
+        return None
+    words = raw.removesuffix(b"\0").split(b"\0")
+    return Found(exe.removesuffix(_GONE), tuple(_text(each) for each in words))
+
+
+def has_begun(promised: Promised, found: Found) -> bool:
+    """Whether it runs something new: an exec that failed leaves everything as it was."""
+    return found.exe != promised.exe or _has_arguments(promised, found)
+
+
+def fits(promised: Promised, found: Found) -> bool:
+    """Whether that is what was promised."""
+    if found.exe == promised.program:
+        return promised.is_cut or found.argv == promised.argv
+    if not _is_script_of(promised, found):
+        return False
+    # A script of the system runs what its first line names, and no agent has written that.
+    return promised.program.startswith(SYSTEM) or found.exe == promised.interpreter
+
+
+def _has_arguments(promised: Promised, found: Found) -> bool:
+    return found.argv == promised.argv or _is_script_of(promised, found)
+
+
+def _is_script_of(promised: Promised, found: Found) -> bool:
+    """Whether an interpreter was given the script: as `[interpreter, argument?, path, rest…]`."""
+    rest = (promised.path, *promised.argv[1:])
+    extra = len(found.argv) - len(rest)
+    is_tail = found.argv[-len(rest) :] == rest
+    return extra in {1, 2} and (is_tail or promised.is_cut)
+
+
+def _text(raw: bytes | str) -> str:
+    return os.fsencode(raw).decode("utf-8", "backslashreplace")

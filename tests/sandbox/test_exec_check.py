@@ -1,0 +1,100 @@
+"""What a process has become is compared with what it said, and only a true difference is told."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ringfence.domain.monitoring import ExecDiffers
+from ringfence.sandbox.exec_check import ExecChecks, Found, Promised, fits, has_begun, look
+
+GIT = Promised(
+    pid=1,
+    path="/usr/bin/git",
+    program="/usr/bin/git",
+    argv=("git", "log"),
+    exe="/usr/bin/bash",
+)
+SCRIPT = replace(
+    GIT,
+    path="./run.sh",
+    program="/work/run.sh",
+    argv=("./run.sh", "a"),
+    interpreter="/usr/bin/dash",
+)
+
+
+@pytest.mark.parametrize(
+    ("promised", "exe", "argv", "does"),
+    [
+        (GIT, "/usr/bin/git", ("git", "log"), True),
+        (GIT, "/usr/bin/git", ("git", "push"), False),
+        (GIT, "/usr/bin/curl", ("git", "log"), False),
+        (replace(GIT, is_cut=True), "/usr/bin/git", ("git", "push"), True),
+        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "./run.sh", "a"), True),
+        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "-e", "./run.sh", "a"), True),
+        (SCRIPT, "/usr/bin/curl", ("/bin/sh", "./run.sh", "a"), False),
+        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "./other.sh", "a"), False),
+        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "-c", "evil", "./run.sh", "a"), False),
+        (
+            replace(GIT, path="/usr/bin/pip", program="/usr/bin/pip", argv=("pip",)),
+            "/usr/bin/python3.11",
+            ("/usr/bin/python3", "/usr/bin/pip"),
+            True,
+        ),
+    ],
+)
+def test_what_was_promised_fits_and_nothing_else(
+    promised: Promised, exe: str, argv: tuple[str, ...], *, does: bool
+) -> None:
+    assert fits(promised, Found(exe, argv)) is does
+
+
+def test_an_exec_that_has_not_begun_or_has_failed_is_no_difference() -> None:
+    assert not has_begun(GIT, Found("/usr/bin/bash", ("bash", "-c", "git log")))
+    assert has_begun(GIT, Found("/usr/bin/git", ("git", "push")))
+    assert has_begun(replace(GIT, exe="/usr/bin/git"), Found("/usr/bin/git", ("git", "log")))
+
+
+class Clock:
+    """Calls back when a test says so."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], None]] = []
+
+    def call_later(self, _delay: float, callback: Callable[[], None]) -> None:
+        self.due.append(callback)
+
+    def run(self) -> None:
+        while self.due:
+            self.due.pop(0)()
+
+
+def test_a_process_that_runs_something_else_is_told_and_one_that_ended_is_not() -> None:
+    with subprocess.Popen(["/bin/sleep", "20"]) as running:
+        while (found := look(running.pid)) is None or "sleep" not in found.exe:
+            time.sleep(0.001)
+        told: list[ExecDiffers] = []
+        clock = Clock()
+        checks = ExecChecks(clock, told.append, lambda: 7, look)
+        right = replace(GIT, pid=running.pid, program=found.exe, argv=found.argv)
+        for promised in (right, replace(right, argv=("sleep", "1")), replace(right, pid=2**22 + 1)):
+            checks.allowed(promised)
+        assert len(clock.due) == 1, "what is due at one time is looked at together"
+        clock.run()
+        running.kill()
+    assert told == [ExecDiffers(pid=running.pid, exe=found.exe, argv=found.argv, time_us=7)]
+
+
+def test_what_never_begins_is_given_up() -> None:
+    own = look(os.getpid())
+    assert own is not None
+    told: list[ExecDiffers] = []
+    clock = Clock()
+    checks = ExecChecks(clock, told.append, lambda: 7, look)
+    checks.allowed(replace(GIT, pid=os.getpid(), exe=own.exe))
+    clock.run()
+    assert told == []
