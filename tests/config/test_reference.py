@@ -83,5 +83,4 @@ def test_a_key_without_effect_is_noted_once(notes_of: Callable[..., list[str]]) 
             "timeout, malformed, empty, away"
         ),
         f"6:21: `hosts` {says} agent `one` (and 1 more)",
-        f"6:77: `sandbox` {says} agent `one`",
     ]

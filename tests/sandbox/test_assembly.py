@@ -7,10 +7,10 @@ import pytest
 import trustme
 from tests.sandbox.test_environment import CALLER, CANARY, GRANT
 
-from ringfence.domain.agent import SandboxTier
+from ringfence.domain.agent import SandboxRules, SandboxTier
 from ringfence.sandbox import assembly, trust_store
 from ringfence.sandbox.assembly import Scene, Setup, Task
-from ringfence.sandbox.plan import Bind, JailFile, check
+from ringfence.sandbox.plan import Bind, JailFile, JailLimits, check
 from ringfence.sandbox.program import Program
 
 LOOPBACK = ("127.0.0.1", 4711)
@@ -118,3 +118,24 @@ def test_a_folder_of_a_run_is_its_owners_alone() -> None:
         assert folder == folder.resolve()
     finally:
         folder.rmdir()
+
+
+def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
+    rules = SandboxRules(
+        read_only=("/srv/docs", "/opt/t"),
+        read_write=("/srv/out",),
+        hidden=("keys",),
+        processes=64,
+        file_bytes=1,
+        memory_bytes=2,
+        temporary_bytes=3,
+    )
+    given = msgspec.structs.replace(GRANT, rules=rules, seconds=9)
+    made = assembly.plan(given, TASK, strict(), Setup(), CALLER)
+    check(made)
+    assert made.read_only == (Bind("/srv/docs"), Bind("/opt/t"))  # its program is in there
+    assert made.read_write == (Bind("/srv/out"),)
+    assert made.hidden == ("keys",)
+    assert made.limits == JailLimits(
+        seconds=9, processes=64, file_bytes=1, memory_bytes=2, temporary_bytes=3
+    )

@@ -42,6 +42,24 @@ class SandboxTier(StrEnum):
     NONE = "none"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxRules:
+    """What an agent's sandbox is made of, beside its workspace and the system's own programs.
+
+    Paths are absolute, those of `hidden` relative to the workspace. `processes` counts threads too;
+    `memory_bytes` bounds each process's address space, None does not; `temporary_bytes` bounds each
+    folder that is in memory.
+    """
+
+    read_only: tuple[str, ...] = ()
+    read_write: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    processes: int = 1024
+    file_bytes: int = 8 * 1024**3
+    memory_bytes: int | None = None
+    temporary_bytes: int = 1024**3
+
+
 class StoreFailure(StrEnum):
     """What happens while the shared store is away (DESIGN I4)."""
 
@@ -191,6 +209,7 @@ class Agent:
     budgets: tuple[Budget, ...] = ()
     autonomy: Autonomy = Autonomy.ASK_IRREVERSIBLE
     sandbox: SandboxTier = SandboxTier.STRICT
+    sandbox_rules: SandboxRules = SandboxRules()
     on_store_failure: StoreFailure = StoreFailure.CLOSED
     invocations: InvocationRule = InvocationRule.OPEN
     provider_storage: str | None = None

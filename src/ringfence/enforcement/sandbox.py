@@ -7,7 +7,7 @@ from typing import Protocol, final
 
 import msgspec
 
-from ringfence.domain.agent import SandboxTier
+from ringfence.domain.agent import SandboxRules, SandboxTier
 from ringfence.domain.monitoring import Close, Ended, ExecWaits, Kill
 from ringfence.domain.sandbox import ListenerKind, Sandbox, SandboxEnd
 from ringfence.enforcement.directory import Caller
@@ -65,6 +65,7 @@ class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
     """The groups of tools that are the agent's own, of which it may use something."""
     seconds: int | None = None
     """How long it may run."""
+    rules: SandboxRules = SandboxRules()
 
     def __repr__(self) -> str:
         """Without what is secret."""

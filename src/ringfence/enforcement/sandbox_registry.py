@@ -299,6 +299,7 @@ class Sandboxes:
             servers=usable_servers(runtime, own=False),
             own_tools=usable_servers(runtime, own=True),
             seconds=None if left_us is None else max(1, left_us // 1_000_000),
+            rules=runtime.agent.sandbox_rules,
         )
 
     @staticmethod

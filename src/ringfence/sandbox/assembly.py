@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from ringfence.domain.agent import SandboxTier
+from ringfence.domain.agent import SandboxRules, SandboxTier
 from ringfence.enforcement.sandbox import SandboxGrant
 from ringfence.sandbox import listener, trust_store
 from ringfence.sandbox.environment import Surroundings, Trust, environment
-from ringfence.sandbox.plan import Bind, JailFile, JailLimits, JailPlan
+from ringfence.sandbox.plan import Bind, JailFile, JailLimits, JailPlan, is_below
 from ringfence.sandbox.program import Program
 
 HOME: Final = "/home/agent"
@@ -71,13 +71,8 @@ def scene(
     return Scene(tier=tier, home=home, place=f"{home}/.ringfence", gateway=gateway, proxy=proxy)
 
 
-def plan(  # noqa: PLR0913, PLR0917 (a plan is made of these)
-    grant: SandboxGrant,
-    task: Task,
-    where: Scene,
-    setup: Setup,
-    caller: Mapping[str, str],
-    limits: JailLimits | None = None,
+def plan(
+    grant: SandboxGrant, task: Task, where: Scene, setup: Setup, caller: Mapping[str, str]
 ) -> JailPlan:
     """Everything that a tier's `prepare` needs; `caller` is our own environment."""
     trust, files = _trust(grant, where)
@@ -96,13 +91,34 @@ def plan(  # noqa: PLR0913, PLR0917 (a plan is made of these)
         environment={**environment(grant, around, caller), **setup.environment},
         workspace=task.workspace,
         directory=task.directory,
-        read_only=task.program.binds if task.program is not None else (),
+        read_only=_shown(grant.rules, task),
+        read_write=tuple(Bind(each) for each in grant.rules.read_write),
+        hidden=grant.rules.hidden,
         files=(*files, *setup.files),
         home=where.home,
-        limits=limits or JailLimits(seconds=grant.seconds),
+        limits=_limits(grant),
         is_interactive=task.is_interactive,
         proxy=where.proxy if where.tier is not SandboxTier.STRICT else None,
         gateway=where.gateway if where.tier is not SandboxTier.STRICT else None,
+    )
+
+
+def _shown(rules: SandboxRules, task: Task) -> tuple[Bind, ...]:
+    """What the agent's owner shows it, and what its command came with where that is not in it."""
+    named = [Bind(each) for each in rules.read_only]
+    own = task.program.binds if task.program is not None else ()
+    seen = (*rules.read_only, *rules.read_write)
+    return (*named, *(each for each in own if not any(is_below(each.source, at) for at in seen)))
+
+
+def _limits(grant: SandboxGrant) -> JailLimits:
+    rules = grant.rules
+    return JailLimits(
+        seconds=grant.seconds,
+        processes=rules.processes,
+        file_bytes=rules.file_bytes,
+        memory_bytes=rules.memory_bytes,
+        temporary_bytes=rules.temporary_bytes,
     )
 
 

@@ -8,6 +8,7 @@ from ringfence.config.definition import budget
 from ringfence.config.definition.address import read_commands, read_hosts
 from ringfence.config.definition.limit import read_limits
 from ringfence.config.definition.loop import read_loops
+from ringfence.config.definition.sandbox import read_sandbox
 from ringfence.config.definition.secret import read_use
 from ringfence.config.definition.tier import read_tiers
 from ringfence.config.definition.tool import read_patterns
@@ -20,7 +21,6 @@ from ringfence.domain.agent import (
     Category,
     DeclaredTools,
     InvocationRule,
-    SandboxTier,
     Scope,
     StoreFailure,
 )
@@ -39,6 +39,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
     section.require("owner")
     owner = _read_declared(section, "owner", "user", users) or ""
     category = section.word("category", Category.BOUNDED)
+    tier, sandbox_rules = read_sandbox(section)
     agent = Agent(
         name=name,
         owner=owner,
@@ -51,7 +52,8 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         loops=read_loops(section),
         budgets=budget.read(section, ("agent", name)),
         autonomy=section.word("autonomy", Autonomy.ASK_IRREVERSIBLE),
-        sandbox=section.word("sandbox", SandboxTier.STRICT),
+        sandbox=tier,
+        sandbox_rules=sandbox_rules,
         on_store_failure=section.word("on_store_failure", StoreFailure.CLOSED),
         invocations=section.word("invocations", InvocationRule.OPEN),
         provider_storage=section.text("provider_storage") or None,
@@ -61,7 +63,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         topics=read_topics(section),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
-    section.not_enforced("hosts", "sandbox", "provider_storage")
+    section.not_enforced("hosts", "provider_storage")
     section.close()
     return agent
 
