@@ -99,6 +99,20 @@ def test_the_commands_exit_code_is_kept_and_recorded(
     asyncio.run(story())
 
 
+def test_an_end_is_noticed_where_processes_have_no_descriptors(tmp_path: Path) -> None:
+    async def story() -> None:
+        plane = Plane(tmp_path)
+        grant = await plane.yard.open()
+        jail = PlainJail("sh", "-c", "exit 4")
+        os.close(jail.pidfd)
+        jail.pidfd = -1
+        monitor = monitor_of(jail)
+        assert (await monitor.run(str(plane.path), join_of(grant.ticket), no_parts)).exit_code == 4
+        await plane.close()
+
+    asyncio.run(story())
+
+
 def test_nothing_runs_before_the_start_is_on_record(tmp_path: Path) -> None:
     async def story() -> None:
         plane = Plane(tmp_path)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
@@ -133,7 +134,7 @@ class Monitor:
         """
         await self._join(socket_address, join)
         running = parts(self._link)
-        self._loop.add_reader(self._jail.pidfd, self._ended)
+        self._follow()
         for number in PASSED:
             self._loop.add_signal_handler(number, self._pass_on, number)
         try:
@@ -191,10 +192,25 @@ class Monitor:
 
     # Within
 
+    def _follow(self) -> None:
+        """Hear of the end: by a descriptor where the system has one for processes (Linux)."""
+        if self._jail.pidfd >= 0:
+            self._loop.add_reader(self._jail.pidfd, self._ended)
+            return
+        waiting = threading.Thread(target=self._wait, name="wait", daemon=True)
+        waiting.start()
+
+    def _wait(self) -> None:
+        end = self._jail.wait()
+        self._loop.call_soon_threadsafe(self._end_with, end)
+
     def _ended(self) -> None:
         self._loop.remove_reader(self._jail.pidfd)
+        self._end_with(self._jail.wait())
+
+    def _end_with(self, end: JailEnd) -> None:
         if not self._over.done():
-            self._over.set_result(self._jail.wait())
+            self._over.set_result(end)
 
     def _pass_on(self, number: int) -> None:
         self._jail.signal(number)
