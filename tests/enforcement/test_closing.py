@@ -17,7 +17,10 @@ def test_both_kinds_of_call_close_in_one_place_and_in_order() -> None:
         tool, model = workshop.ledger.outcomes
         assert (tool.cost_nano, tool.body_bytes) == ("0", len(RESULT))
         assert int(model.cost_nano) > 0
-        assert [each.scope for each in tool.accounts] == [each.scope for each in model.accounts]
+        # What costs nothing touches no account, and states none.
+        assert tool.accounts == workshop.ledger.intents[0].accounts == []
+        stated = [each.scope for each in workshop.ledger.intents[1].accounts]
+        assert [each.scope for each in model.accounts] == stated != []
         workshop.world.check_books()
 
     asyncio.run(story())

@@ -1,6 +1,6 @@
 """Forms: the events of one invocation, filled in as far as all its calls have it in common."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ringfence.decisions.budget import Reservation
 from ringfence.domain.action import ActionKind
@@ -56,7 +56,12 @@ def event_forms(caller: Caller, live: LiveInvocation, directory: Directory) -> F
 
 
 def account_lines(reservation: Reservation, names: Iterable[AccountName]) -> list[AccountLine]:
-    """The accounts of a reservation as an event states them; names in the order of the accounts."""
+    """The accounts of a reservation as an event states them; names in the order of the accounts.
+
+    What costs nothing at all touches no account, and states none.
+    """
+    if not reservation.amount:
+        return []
     return [
         AccountLine(*name, str(start_us), str(limit), str(left))
         for name, (start_us, limit, left) in zip(names, reservation.balances(), strict=True)
@@ -64,9 +69,11 @@ def account_lines(reservation: Reservation, names: Iterable[AccountName]) -> lis
 
 
 def account_lines_after(
-    reservation: Reservation, before: Iterable[AccountLine]
+    reservation: Reservation, before: Sequence[AccountLine]
 ) -> list[AccountLine]:
     """The same accounts and windows again, with what is left of them now."""
+    if not before:
+        return []
     return [
         AccountLine(line.scope, line.holder, line.per, line.window_us, str(limit), str(left))
         for line, (_, limit, left) in zip(before, reservation.balances(), strict=True)
