@@ -35,7 +35,7 @@ def configure(  # noqa: PLR0913 (what a configuration here may differ in)
     installed: Installation,
     url: str,
     *,
-    seconds: int = 60,
+    seconds: int | str = 60,
     ann: str = "approver",
     organisation: str = "",
     server: str = "",
@@ -77,6 +77,7 @@ async def call_tool(  # noqa: PLR0913 (what a call may differ in)
     *,
     token: str = TOKEN,
     headers: Mapping[str, str] | None = None,
+    path: str = "/mcp/crm",
     number: int = 1,
 ) -> Told:
     """One call of a tool by a client of the modern era."""
@@ -94,7 +95,7 @@ async def call_tool(  # noqa: PLR0913 (what a call may differ in)
         "mcp-method": "tools/call",
         "mcp-name": name,
     } | dict(headers or {})
-    answer = await installed.send("POST", "/mcp/crm", json.dumps(body).encode(), lines)
+    answer = await installed.send("POST", path, json.dumps(body).encode(), lines)
     return Told(answer, _last(answer.body))
 
 
@@ -120,11 +121,12 @@ async def ringfence(installed: Installation, *arguments: str) -> str:
     return output.decode()
 
 
-async def held(installed: Installation, count: int = 1) -> Sequence[str]:
+async def held(installed: Installation, count: int = 1, *, organisation: str = "") -> Sequence[str]:
     """The ids of the calls that wait for people, once there are so many."""
     async with asyncio.timeout(20):
         while True:
-            found = json.loads(await ringfence(installed, "approval", "list", "--json"))
+            of = ("--organisation", organisation) if organisation else ()
+            found = json.loads(await ringfence(installed, "approval", "list", "--json", *of))
             if len(found) >= count:
                 return [str(each["id"]) for each in found]
             await asyncio.sleep(0.05)
