@@ -16,7 +16,8 @@ from ringfence.config.definition.model import read_models
 from ringfence.config.definition.organisation import read_heading, read_teams
 from ringfence.config.definition.policy import judge_policies, read_policies
 from ringfence.config.definition.provider import read_providers
-from ringfence.config.definition.secret import check_use, read_secrets
+from ringfence.config.definition.secret import read_secrets
+from ringfence.config.definition.secret_use import check_use
 from ringfence.config.definition.tool import read_servers
 from ringfence.config.definition.user import read_users
 from ringfence.config.problem import Place, Problem, Problems, shown

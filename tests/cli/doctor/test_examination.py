@@ -44,6 +44,16 @@ def test_a_folder_open_to_others_is_bad(settings: Settings) -> None:
     assert bad(examine(settings, ENVIRONMENT)) == [f"`{settings.data}` is open to other users"]
 
 
+def test_a_key_open_to_others_is_bad(settings: Settings) -> None:
+    key = settings.data / "keys" / "secret.key"
+    settings.data.mkdir(mode=0o700)
+    key.parent.mkdir(mode=0o700)
+    key.touch(mode=0o600)
+    assert bad(examine(settings, ENVIRONMENT)) == []
+    key.chmod(0o640)
+    assert bad(examine(settings, ENVIRONMENT)) == [f"`{key}` is open to other users"]
+
+
 def test_a_state_store_of_a_later_version_is_bad(stopped: Installation) -> None:
     stopped.call("agent", "list")
     with sqlite3.connect(stopped.data / "state.db") as database:

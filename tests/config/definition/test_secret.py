@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from ringfence.config.loading import Loaded
 from ringfence.domain.secret import (
     AsBasic,
@@ -112,12 +110,6 @@ def test_what_is_minted_is_read(load_text: Callable[..., Loaded]) -> None:
     )
 
 
-def test_an_agent_names_what_it_may_use(load_text: Callable[..., Loaded]) -> None:
-    loaded = load_text(HEAD + "  crm: {stored: true}\n" + AGENT % "crm")
-    agent = loaded.configuration.organisations["acme"].agents["triage"]
-    assert agent.secrets == {"crm"}
-
-
 def test_a_refusal_says_where_and_what(
     problems_of: Callable[..., list[str]], refusal: tuple[str, list[str]]
 ) -> None:
@@ -137,29 +129,6 @@ def test_a_value_in_the_wrong_place_is_not_repeated(
         found = problems_of(HEAD + text)
         assert found
         assert "0123456789" not in "".join(found)
-
-
-@pytest.mark.parametrize(
-    ("second", "is_refused"),
-    [
-        ("{host: a.example, as: bearer}", True),
-        ("{host: a.example, path: /, methods: [GET], as: {basic: me}}", True),
-        ("{host: a.example, path: /v2, as: bearer}", False),
-        ("{host: a.example, port: 444, as: bearer}", False),
-        ("{host: a.example, as: {header: X-Other}}", False),
-        ("{host: b.example, as: bearer}", False),
-    ],
-)
-def test_an_agent_cannot_have_two_secrets_for_one_place(
-    problems_of: Callable[..., list[str]], second: str, *, is_refused: bool
-) -> None:
-    text = (
-        "  one: {stored: true, bind: {host: a.example, as: bearer}}\n"
-        f"  two: {{stored: true, bind: {second}}}\n"
-    )
-    found = problems_of(HEAD + text + AGENT % "one, two")
-    assert any("two secrets for the same requests" in each for each in found) is is_refused
-    assert problems_of(HEAD + text + AGENT % "two") == []
 
 
 def test_the_examples_of_the_documentation_load(load_text: Callable[..., Loaded]) -> None:

@@ -64,7 +64,7 @@ def _folder(folder: Path) -> Iterator[Finding]:
         return
     open_to_others = [
         path
-        for path in (folder, *folder.glob("*.db"), *folder.glob("*/*.db"))
+        for path in (folder, *folder.glob("*.db"), *folder.glob("*/*.db"), *folder.glob("keys/*"))
         if path.stat().st_mode & _OTHERS
     ]
     for path in open_to_others:

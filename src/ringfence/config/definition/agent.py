@@ -9,7 +9,7 @@ from ringfence.config.definition.address import read_commands, read_hosts
 from ringfence.config.definition.limit import read_limits
 from ringfence.config.definition.loop import read_loops
 from ringfence.config.definition.sandbox import read_sandbox
-from ringfence.config.definition.secret import read_use
+from ringfence.config.definition.secret_use import read_use
 from ringfence.config.definition.tier import read_tiers
 from ringfence.config.definition.tool import read_patterns
 from ringfence.config.definition.topic import read_topics

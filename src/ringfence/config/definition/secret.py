@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +11,7 @@ from ringfence.config.problem import nearest, shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Text
 from ringfence.config.variable import sole_reference
-from ringfence.decisions.injection import is_plain, slot_of
-from ringfence.domain.agent import Agent
+from ringfence.decisions.injection import is_plain
 from ringfence.domain.secret import (
     HTTPS_PORT,
     AsBasic,
@@ -68,34 +66,6 @@ def read_secrets(root: Section, folder: Path) -> dict[str, SecretDefinition]:
             what = f"secrets {shown(first)} and {shown(secret.name)} have one `placeholder`"
             root.problem(root.at("secrets"), what, "give each a variable of its own")
     return found
-
-
-def read_use(section: Section, secrets: Mapping[str, object]) -> frozenset[str]:
-    """Read `secrets` of an agent: the names of those it may use."""
-    items = section.distinct("secrets")
-    return frozenset(item.value for item in items if section.reference(item, "secret", secrets))
-
-
-def check_use(
-    agents: Iterable[Agent], secrets: Mapping[str, SecretDefinition], root: Section
-) -> None:
-    """No agent may have two secrets of which a request could need either in the same place."""
-    for agent in agents:
-        mine = [secrets[name] for name in sorted(agent.secrets) if name in secrets]
-        for first, second in combinations(mine, 2):
-            if any(_collide(a, b) for a in first.bindings for b in second.bindings):
-                what = (
-                    f"agent {shown(agent.name)} has two secrets for the same requests: "
-                    f"{shown(first.name)} and {shown(second.name)}"
-                )
-                help_ = "bind them to other paths or methods, or give the agent one of them"
-                root.problem(root.at("agents"), what, help_)
-
-
-def _collide(a: SecretBinding, b: SecretBinding) -> bool:
-    is_same = (a.host, a.port, a.path.rstrip("/")) == (b.host, b.port, b.path.rstrip("/"))
-    overlap = not a.methods or not b.methods or set(a.methods) & set(b.methods)
-    return is_same and bool(overlap) and slot_of(a.location) == slot_of(b.location)
 
 
 def _read(

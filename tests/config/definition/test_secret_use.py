@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ringfence.config.loading import Loaded
+
+HEAD = "format: 1\norganisation: acme\nusers: {a@b.example: {}}\nsecrets:\n"
+AGENT = (
+    "agents:\n  triage: {owner: a@b.example, hosts: [a.example, '*.b.example'], secrets: [%s]}\n"
+)
+BOUND = "  crm: {stored: true, bind: {host: %s, as: bearer}}\n"
+
+
+def notes(loaded: Loaded) -> str:
+    return "\n".join(note.what for note in loaded.notes)
+
+
+def test_an_agent_names_what_it_may_use(load_text: Callable[..., Loaded]) -> None:
+    loaded = load_text(HEAD + "  crm: {stored: true}\n" + AGENT % "crm")
+    agent = loaded.configuration.organisations["acme"].agents["triage"]
+    assert agent.secrets == {"crm"}
+
+
+@pytest.mark.parametrize(
+    ("second", "is_refused"),
+    [
+        ("{host: a.example, as: bearer}", True),
+        ("{host: a.example, path: /, methods: [GET], as: {basic: me}}", True),
+        ("{host: a.example, path: /v2, as: bearer}", False),
+        ("{host: a.example, port: 444, as: bearer}", False),
+        ("{host: a.example, as: {header: X-Other}}", False),
+        ("{host: b.example, as: bearer}", False),
+    ],
+)
+def test_an_agent_cannot_have_two_secrets_for_one_place(
+    problems_of: Callable[..., list[str]], second: str, *, is_refused: bool
+) -> None:
+    text = (
+        "  one: {stored: true, bind: {host: a.example, as: bearer}}\n"
+        f"  two: {{stored: true, bind: {second}}}\n"
+    )
+    found = problems_of(HEAD + text + AGENT % "one, two")
+    assert any("two secrets for the same requests" in each for each in found) is is_refused
+    assert problems_of(HEAD + text + AGENT % "two") == []
+
+
+@pytest.mark.parametrize(
+    ("host", "is_noted"),
+    [
+        ("a.example", False),
+        ("x.b.example", False),
+        ("b.example", True),
+        ("c.example", True),
+        ("a.example, port: 8443", True),
+    ],
+)
+def test_a_secret_for_a_host_that_its_agent_may_not_reach_is_noted(
+    load_text: Callable[..., Loaded], host: str, *, is_noted: bool
+) -> None:
+    loaded = load_text(HEAD + BOUND % host + AGENT % "crm")
+    assert ("may not reach" in notes(loaded)) is is_noted
+
+
+def test_a_secret_that_nobody_uses_is_noted(load_text: Callable[..., Loaded]) -> None:
+    unused = "  other: {stored: true}\n"
+    loaded = load_text(HEAD + BOUND % "a.example" + unused + AGENT % "crm")
+    assert "no agent uses the secret `other`" in notes(loaded)
+    assert "`crm`" not in notes(loaded)
+
+
+def test_the_proof_of_a_client_is_used_by_what_is_minted(
+    load_text: Callable[..., Loaded],
+) -> None:
+    mint = "{grant: token_exchange, token_url: 'https://i.example', client: a, client_secret: b}"
+    text = BOUND.replace("}}\n", "}, mint: %s}\n") % ("a.example", mint)
+    loaded = load_text(HEAD + text + "  b: {stored: true}\n" + AGENT % "crm")
+    assert "no agent uses" not in notes(loaded)
+
+
+def test_a_secret_without_a_binding_is_noted(load_text: Callable[..., Loaded]) -> None:
+    loaded = load_text(HEAD + "  crm: {stored: true}\n" + AGENT % "crm")
+    assert "which has no `bind`" in notes(loaded)
+
+
+@pytest.mark.parametrize(("mode", "is_noted"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_a_file_that_everybody_can_read_is_noted(
+    load_text: Callable[..., Loaded], tmp_path: Path, mode: int, *, is_noted: bool
+) -> None:
+    (tmp_path / "key").touch()
+    (tmp_path / "key").chmod(mode)
+    loaded = load_text(HEAD + "  crm: {file: key}\n")
+    assert ("everybody on this machine" in notes(loaded)) is is_noted
