@@ -21,6 +21,7 @@ WITHOUT_TEST = {
     "domain/errand": "words",
     "domain/error": "words",
     "domain/event": "words",
+    "domain/egress": "words",
     "domain/exchange": "words",
     "domain/invocation": "words",
     "domain/issuer": "words",

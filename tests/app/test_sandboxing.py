@@ -25,6 +25,7 @@ def of(world: World, folder: Path) -> Sandboxing:
         ids=world.ids,
         data_plane=worker.data_plane,
         injections=worker.sandboxing.injections,
+        egress=worker.egress,
         shell=worker.shell,
         socket=run_socket(folder, 3),
     )

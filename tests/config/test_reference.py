@@ -67,8 +67,8 @@ organisation: acme
 users: {ann: {}}
 tools: {crm: {command: [crm]}}
 agents:
-  one: {owner: ann, hosts: [a.example], commands: [git], autonomy: observe, sandbox: none}
-  two: {owner: ann, hosts: [b.example], limits: {tool_calls: 5, calls_per_tool: 1}}
+  one: {owner: ann, provider_storage: desk, hosts: [a.example], sandbox: none}
+  two: {owner: ann, provider_storage: desk, limits: {tool_calls: 5, calls_per_tool: 1}}
   three: {owner: ann, tools: [crm__*], on_store_failure: open}
   four: {owner: ann, on_store_failure: closed}
 """
@@ -82,5 +82,5 @@ def test_a_key_without_effect_is_noted_once(notes_of: Callable[..., list[str]]) 
             "4:14: tool server `crm` does not say what happens on 401, 403, 404, 429, 5xx, "
             "timeout, malformed, empty, away"
         ),
-        f"6:21: `hosts` {says} agent `one` (and 1 more)",
+        f"6:21: `provider_storage` {says} agent `one` (and 1 more)",
     ]

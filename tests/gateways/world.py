@@ -170,6 +170,7 @@ class Upstream:
         headers: Headers = (),
     ) -> None:
         self.status = status
+        self.address = "192.0.2.1"
         self.headers: Headers = [(b"content-type", kind), *headers]
         self.is_closed = False
         self.is_paused = False

@@ -5,6 +5,21 @@ import asyncio
 from ringfence.testing.wire import ManualTransport
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.greeting import GREETING_BYTES, Greeting
+from ringfence.transport.limits import ServerLimits
+from ringfence.transport.server import render_json
+from ringfence.transport.service import Service
+
+
+def serving(headers_s: float, connections: int = 10) -> Service:
+    loop = asyncio.get_running_loop()
+    return Service(
+        handle=lambda _request, _response: None,
+        render_refusal=render_json,
+        on_error=lambda _request, _error: None,
+        limits=ServerLimits(headers_s=headers_s, connections=connections),
+        loop=loop,
+        sweeper=Sweeper(loop, 0.02),
+    )
 
 
 async def greet(pieces: list[bytes], enough: int) -> tuple[list[bytes], ManualTransport]:
@@ -15,7 +30,7 @@ async def greet(pieces: list[bytes], enough: int) -> tuple[list[bytes], ManualTr
         if len(data) >= enough:
             assert greeting.take() is transport
 
-    greeting = Greeting(decide, Sweeper(asyncio.get_running_loop(), 0.02), 0.05)
+    greeting = Greeting(decide, serving(0.05))
     transport = ManualTransport(greeting)
     for piece in pieces:
         transport.feed(piece)
@@ -43,11 +58,7 @@ def test_who_never_comes_to_the_point_is_cut() -> None:
 
 def test_last_words_are_said() -> None:
     async def close() -> ManualTransport:
-        greeting = Greeting(
-            lambda greeting, _data: greeting.close(b"no"),
-            Sweeper(asyncio.get_running_loop()),
-            1.0,
-        )
+        greeting = Greeting(lambda greeting, _data: greeting.close(b"no"), serving(1.0))
         transport = ManualTransport(greeting)
         transport.feed(b"hello")
         return transport
@@ -55,3 +66,19 @@ def test_last_words_are_said() -> None:
     transport = asyncio.run(close())
     assert transport.written == b"no"
     assert transport.is_closing()
+
+
+async def crowd() -> list[bool]:
+    service = serving(1.0, connections=2)
+    transports = [
+        ManualTransport(Greeting(lambda _greeting, _data: None, service)) for _ in range(3)
+    ]
+    open_ = [not each.is_closing() for each in transports]
+    for connection in tuple(service.connections):
+        connection.cut()
+    assert not service.connections
+    return open_
+
+
+def test_there_are_only_so_many_at_once_and_they_can_be_cut() -> None:
+    assert asyncio.run(crowd()) == [True, True, False]

@@ -1,7 +1,6 @@
 """Connections that clients take for a proxy or for a server: what is read, kept and given away."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,7 +53,10 @@ async def talk(said: list[bytes], *, is_proxy: bool, refuses: bool = False) -> t
         loop=loop,
         sweeper=Sweeper(loop, 0.05),
     )
-    make: Callable[[], Any] = lambda: InterceptedConnection(service, handle, is_proxy=is_proxy)  # noqa: E731 (a factory)
+
+    def make() -> InterceptedConnection:
+        return InterceptedConnection(service, lambda _transport: handle, is_proxy=is_proxy)
+
     server = await loop.create_server(make, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
     heard = b""
@@ -155,7 +157,10 @@ def test_who_floods_a_tunnel_before_its_answer_is_cut(run: Run[Any]) -> None:
             loop=loop,
             sweeper=Sweeper(loop),
         )
-        make: Callable[[], Any] = lambda: InterceptedConnection(service, handle, is_proxy=True)  # noqa: E731 (a factory)
+
+        def make() -> InterceptedConnection:
+            return InterceptedConnection(service, lambda _transport: handle, is_proxy=True)
+
         server = await loop.create_server(make, "127.0.0.1", 0)
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
         writer.write(CONNECT + b"x" * 300_000)

@@ -12,6 +12,9 @@ from ringfence.transport.certificate import SandboxAuthority
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.deadline import Sweeper
 from ringfence.transport.greeting import Greeting
+from ringfence.transport.limits import ServerLimits
+from ringfence.transport.server import render_json
+from ringfence.transport.service import Service
 from ringfence.transport.tls_stream import TlsStream
 
 AUTHORITY = SandboxAuthority("test", SystemClock())
@@ -53,15 +56,21 @@ class Place:
 
     def __init__(self, timeout_s: float = 5.0) -> None:
         loop = asyncio.get_running_loop()
-        self.sweeper = Sweeper(loop, 0.02)
+        self.service = Service(
+            handle=lambda _request, _response: None,
+            render_refusal=render_json,
+            on_error=lambda _request, _error: None,
+            limits=ServerLimits(headers_s=timeout_s),
+            loop=loop,
+            sweeper=Sweeper(loop, 0.02),
+        )
         self.above = Above()
         self.failures: list[str] = []
-        self.timeout_s = timeout_s
         self.taken: list[asyncio.Transport] = []
 
     async def open(self) -> int:
         loop = asyncio.get_running_loop()
-        make = lambda: Greeting(self._decide, self.sweeper, 5.0)  # noqa: E731 (a factory)
+        make = lambda: Greeting(self._decide, self.service)  # noqa: E731 (a factory)
         self.server = await loop.create_server(make, "127.0.0.1", 0)
         port: int = self.server.sockets[0].getsockname()[1]
         return port
@@ -79,10 +88,10 @@ class Place:
             self.taken[-1],
             AUTHORITY.leaf("api.example"),
             self.above,
-            sweeper=self.sweeper,
+            service=self.service,
             failed=self.failures.append,
         )
-        stream.begin(data, asyncio.get_running_loop().time() + self.timeout_s)
+        stream.begin(data)
 
 
 def trusting() -> ssl.SSLContext:

@@ -105,7 +105,9 @@ class Embedded:
         self._worker.sandboxing.listen()
         self._closing.push_async_callback(self._worker.sandboxing.stop)
         self._port = DataPort(self._worker.data_plane.handle)
-        return await self._port.listen(place)
+        port = await self._port.listen(place)
+        self._worker.egress.ports |= {port, place.console_port}
+        return port
 
     async def configuration_changed(self, epoch: Epoch) -> None:
         """Take a new epoch."""

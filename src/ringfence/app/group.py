@@ -31,6 +31,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     tls_cert: str = ""
     tls_key: str = ""
+    console_port: int = 0
+    """Where people connect, so that no sandbox does."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Place":

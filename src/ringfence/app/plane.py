@@ -6,6 +6,8 @@ import logging
 from collections.abc import Awaitable, Mapping
 from functools import partial
 
+import msgspec
+
 from ringfence import __version__
 from ringfence.api import local
 from ringfence.api.application import create_app
@@ -338,6 +340,7 @@ class Plane:
         await control.start()
         self._close.push_async_callback(control.stop)
         self.control_port = control.port
+        place = msgspec.structs.replace(place, console_port=self.control_port)
         self.port = await self.workers.listen(place)
         self._close.push_async_callback(self.workers.drain, GRACE_S, self._hurry)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import final
 
+from ringfence.app.egress import EgressParts
 from ringfence.app.sandbox_socket import SandboxSocket
 from ringfence.app.shell import ShellParts
 from ringfence.domain.sandbox import SandboxEnd
@@ -33,6 +34,7 @@ class Sandboxing:
         ids: Ids,
         data_plane: DataPlane,
         injections: Injections,
+        egress: EgressParts,
         shell: ShellParts,
         socket: str,
     ) -> None:
@@ -47,7 +49,8 @@ class Sandboxing:
                 clock=clock,
                 ids=ids,
                 record=shell.record,
-                doors=(GatewayDoor(data_plane), shell.door),
+                doors=(GatewayDoor(data_plane), egress.door, shell.door),
+                authority=egress.authority,
                 holders=injections.placeholders,
             ),
             socket,

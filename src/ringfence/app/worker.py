@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ringfence.api.context import WorkerStatus
+from ringfence.app.egress import EgressParts
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
 from ringfence.app.sandboxing import Sandboxing
@@ -273,6 +274,15 @@ class Worker:
             readiness=around.readiness,
             authority=self.authority,
         )
+        self.injections = Injections(around.client, around.secrets)
+        self.egress = EgressParts(
+            parts,
+            policies=self.policies,
+            injections=self.injections,
+            approvals=around.approvals,
+            observations=self.observations,
+            authority=self.authority,
+        )
         self.sandboxing = Sandboxing(
             directory=self.directory,
             invocations=self.invocations,
@@ -280,7 +290,8 @@ class Worker:
             clock=clock,
             ids=ids,
             data_plane=self.data_plane,
-            injections=Injections(around.client, around.secrets),
+            injections=self.injections,
+            egress=self.egress,
             shell=self.shell,
             socket=around.sandbox_socket,
         )

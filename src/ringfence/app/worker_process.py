@@ -274,6 +274,7 @@ class WorkerProcess:
         self._closing.push_async_callback(worker.sandboxing.stop)
         await serving.port.listen_unix(neighbours.socket(start.worker))
         port = await serving.port.listen(start.place, is_shared=True)
+        worker.egress.ports |= {port, start.place.console_port}
         for work in (self._pulse(serving), self._tidy(serving)):
             task = asyncio.create_task(work)
             self._tasks.add(task)

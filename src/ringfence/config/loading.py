@@ -11,6 +11,7 @@ from ringfence.config import tree
 from ringfence.config.definition.agent import read_agents
 from ringfence.config.definition.alert import read_alerts
 from ringfence.config.definition.approval import read_approvals
+from ringfence.config.definition.egress import read_egress
 from ringfence.config.definition.issuer import read_issuers
 from ringfence.config.definition.model import read_models
 from ringfence.config.definition.organisation import read_heading, read_teams
@@ -185,6 +186,7 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         policies=read_policies(root, folder),
         alerts=read_alerts(root),
         approvals=read_approvals(root),
+        egress=read_egress(root, folder),
     )
 
 

@@ -136,12 +136,14 @@ class Section:
         item = self.item(key)
         return default if item is None else self._whole(key, item, default, least, most)
 
-    def limit(self, key: str, default: int | None, *, least: int = 1) -> int | None:
+    def limit(
+        self, key: str, default: int | None, *, least: int = 1, most: int = 10**9
+    ) -> int | None:
         """A whole number, or `unlimited`, which gives None."""
         item = self.item(key)
         if item is None:
             return default
-        return None if item.value == _UNLIMITED else self._whole(key, item, default, least, 10**9)
+        return None if item.value == _UNLIMITED else self._whole(key, item, default, least, most)
 
     def _whole(
         self, key: str, item: Item, default: int | None, least: int, most: int

@@ -9,7 +9,7 @@ from ringfence.domain.budget import AccountKey, Per, Unit, Window
 from ringfence.domain.lease import AccountState, Holder
 from ringfence.domain.money import Money
 
-UNPROVEN: Final = frozenset({Unit.CALLS_PER_MINUTE, Unit.TOKENS})
+UNPROVEN: Final = frozenset({Unit.CALLS_PER_MINUTE, Unit.TOKENS, Unit.HTTP_BYTES})
 """What no ledger sums: of a dead holder's part nobody can say that it was not used."""
 _ENDLESS: Final = frozenset({Per.INVOCATION, Per.TREE, Per.TOTAL})
 

@@ -37,6 +37,8 @@ class Count(NamedTuple):
 
 
 MONEY = frozenset({Unit.MONEY})
+_MEASURED = frozenset({Unit.TOKENS, Unit.HTTP_BYTES})
+"""Counts of which a call is known to need so much only when it is over; a call has one of them."""
 _AT_ONCE = 1000
 Account = TypeVar("Account")
 NO_COUNTS: tuple[Count, ...] = ()
@@ -322,7 +324,8 @@ class Book:
     def settle(self, reservation: Reservation, cost: Money, tokens: int | None = None) -> Settled:
         """Charge the cost and withhold the rest of the reservation until `free`.
 
-        `tokens` are what the call used, for limits that count them; None charges what was reserved.
+        `tokens` are what the call used, for limits that count them, or the bytes of a request
+        through egress; None charges what was reserved.
         Raises RuntimeError if done before.
         """
         if cost < 0:
@@ -523,7 +526,7 @@ def parts(accounts: list[Account]) -> Iterator[list[Account]]:
 
 def _settle_counts(reservation: Reservation, tokens: int | None) -> None:
     for period, amount in reservation.counted:
-        used = tokens if tokens is not None and period.key.unit is Unit.TOKENS else amount
+        used = tokens if tokens is not None and period.key.unit in _MEASURED else amount
         period.spent += used
         if used > amount:
             period.used += used - amount
@@ -536,6 +539,6 @@ def _settle_counts(reservation: Reservation, tokens: int | None) -> None:
 def _free_tokens(reservation: Reservation) -> None:
     rest, reservation.withheld_tokens = reservation.withheld_tokens, 0
     for period, _ in reservation.counted:
-        if period.key.unit is Unit.TOKENS:
+        if period.key.unit in _MEASURED:
             period.used -= rest
             period.withheld -= rest

@@ -101,7 +101,7 @@ def in_scope(
     `bounds` are the patterns of everybody else who has a say; None takes nothing away.
     """
     every = (agent.scope.hosts, *bounds)
-    if all(bound is None or _any_matches(bound, destination) for bound in every):
+    if all(bound is None or matches_any(bound, destination) for bound in every):
         return None
     return reason.host_unknown(agent, destination.resource, agent.scope.hosts)
 
@@ -110,17 +110,18 @@ def name_in_scope(agent: Agent, name: Authority, bounds: Iterable[Patterns | Non
     """Whether any port of a host is in scope: what a question for its address depends on."""
     every = (agent.scope.hosts, *bounds)
     return not name.is_address and all(
-        bound is None or any(_fits(_split(pattern)[0], name.host) for pattern in bound)
+        bound is None or any(_fits(split_pattern(pattern)[0], name.host) for pattern in bound)
         for bound in every
     )
 
 
-def _any_matches(patterns: Patterns, destination: Destination) -> bool:
+def matches_any(patterns: Patterns, destination: Destination) -> bool:
+    """Whether a pattern names a destination; one without a port means the usual one."""
     return any(_matches(pattern, destination) for pattern in patterns)
 
 
 def _matches(pattern: str, destination: Destination) -> bool:
-    host, port = _split(pattern)
+    host, port = split_pattern(pattern)
     if port is None:
         usual = DEFAULT_PORTS.get(destination.scheme)
         if destination.port != usual:
@@ -139,8 +140,13 @@ def _fits(pattern: str, host: str) -> bool:
     return pattern == host
 
 
+def host_pattern(pattern: str) -> str:
+    """The host of a pattern alone, which policies know it by."""
+    return split_pattern(pattern)[0]
+
+
 @lru_cache(maxsize=10_000)
-def _split(pattern: str) -> tuple[str, int | None]:
+def split_pattern(pattern: str) -> tuple[str, int | None]:
     """The host of a pattern in its canonical form, and its port if it names one."""
     text = pattern.lower()
     if text.startswith("["):

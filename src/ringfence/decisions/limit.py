@@ -52,6 +52,9 @@ class Counted:
     """The same with those of one tool (`server__tool`), once it has been called."""
     commands: tuple[Count, ...] = ()
     """One, of the tree's commands."""
+    requests: tuple[Count, ...] = ()
+    """One each: of the tree's requests through egress, and of the user's in this minute."""
+    http_bytes: Demand | None = None
 
     def of(self, tokens: int) -> tuple[Count, ...]:
         """The counts of a call that can use so many tokens."""
@@ -76,11 +79,14 @@ def counted(organisation: str, root: str, agent: Agent, user: User | None = None
     model_calls = _demand(model_calls_key(organisation, root), limits.model_calls)
     tool_calls = _demand(tool_calls_key(organisation, root), limits.tool_calls)
     commands = _demand(call_key(organisation, root, Unit.COMMANDS), limits.commands)
+    requests = _demand(call_key(organisation, root, Unit.HTTP_REQUESTS), limits.http_requests)
     return Counted(
         calls=(Count(model_calls, 1), *per_minute),
         tokens=tokens,
         tool_calls=(Count(tool_calls, 1), *per_minute),
         commands=(Count(commands, 1),),
+        requests=(Count(requests, 1), *per_minute),
+        http_bytes=_demand(call_key(organisation, root, Unit.HTTP_BYTES), limits.http_bytes),
     )
 
 
@@ -133,11 +139,26 @@ def used_up(agent: Agent, user: User | None, shortfall: Shortfall, now_us: int) 
         return Deny(reason=reason.limit(agent, "tokens", line.limit, words))
     if line.key.unit is Unit.TOOL_CALLS:
         return Deny(reason=_tool_calls(agent, line.key.part, line.limit))
-    if line.key.unit is Unit.COMMANDS:
-        words = f"run {line.limit} commands per invocation, and they are used up"
-        return Deny(reason=reason.limit(agent, "commands", line.limit, words))
-    words = f"make {line.limit} model calls per invocation, and they are used up"
-    return Deny(reason=reason.limit(agent, "model_calls", line.limit, words))
+    name, words = _WORDS.get(line.key.unit, _WORDS[Unit.MODEL_CALLS])
+    told = words.format(limit=line.limit, left=max(0, line.left))
+    return Deny(reason=reason.limit(agent, name, line.limit, told))
+
+
+_WORDS: Mapping[Unit, tuple[str, str]] = {
+    Unit.MODEL_CALLS: (
+        "model_calls",
+        "make {limit} model calls per invocation, and they are used up",
+    ),
+    Unit.COMMANDS: ("commands", "run {limit} commands per invocation, and they are used up"),
+    Unit.HTTP_REQUESTS: (
+        "http_requests",
+        "make {limit} requests through egress per invocation, and they are used up",
+    ),
+    Unit.HTTP_BYTES: (
+        "http_bytes",
+        "send and receive {limit} bytes through egress per invocation; {left} are left",
+    ),
+}
 
 
 def _tool_calls(agent: Agent, tool: str, allowed: int) -> Reason:

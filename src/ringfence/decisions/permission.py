@@ -14,6 +14,16 @@ HOSTED = PermissionTier.CONSEQUENTIAL
 """Of a tool that a provider runs during a model call, out of our sight."""
 
 
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that are defined to change nothing (RFC 9110 section 9.2.1)."""
+
+
+def tier_of_request(method: str, *, is_tunnel: bool) -> PermissionTier:
+    """The tier of a request through egress; what is said inside of a tunnel may do anything."""
+    is_reading = method in _READING and not is_tunnel
+    return PermissionTier.READ if is_reading else PermissionTier.CONSEQUENTIAL
+
+
 def tier_of(server: ToolServer, tool: str, origin: str = "") -> PermissionTier:
     """The tier of a tool by its server's lists; of several patterns that match, the highest.
 

@@ -267,7 +267,7 @@ def _calls_ahead(key: AccountKey) -> int:
     return CALLS_AHEAD if key.unit in _BY_SIZE else COUNTS_AHEAD
 
 
-_BY_SIZE: Final = frozenset({Unit.MONEY, Unit.TOKENS})
+_BY_SIZE: Final = frozenset({Unit.MONEY, Unit.TOKENS, Unit.HTTP_BYTES})
 """Units in which one call may need very much more than another."""
 
 

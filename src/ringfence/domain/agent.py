@@ -116,13 +116,17 @@ class Limits:
     that states no limit of its own, and never exceeds that cap. `result_bytes` bounds one answer;
     `idle_seconds` is how long an invocation stays open without a call; its default is the session
     time-out that web analytics made usual. `tokens` are of input and output over all calls,
-    `sub_agents` those that were ever opened.
+    `sub_agents` those that were ever opened. `http_bytes` are of all requests through egress with
+    their answers, `http_call_bytes` of one of them.
     """
 
     model_calls: int | None = None
     tool_calls: int | None = None
     calls_per_tool: int | None = None
     commands: int | None = None
+    http_requests: int | None = None
+    http_bytes: int | None = None
+    http_call_bytes: int = 256 * 1024 * 1024
     output_tokens: int | None = None
     default_output_tokens: int = 4096
     tokens: int | None = None
@@ -136,12 +140,16 @@ class Limits:
     idle_seconds: int = 1800
 
 
+_GIB = 1024**3
+
 CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
     Category.WORKFLOW: Limits(
         model_calls=50,
         tool_calls=100,
         calls_per_tool=50,
         commands=5_000,
+        http_requests=2_000,
+        http_bytes=_GIB,
         default_output_tokens=2048,
         seconds=900,
     ),
@@ -150,6 +158,8 @@ CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
         tool_calls=400,
         calls_per_tool=200,
         commands=20_000,
+        http_requests=20_000,
+        http_bytes=10 * _GIB,
         default_output_tokens=4096,
         seconds=3600,
     ),
@@ -158,6 +168,8 @@ CATEGORY_DEFAULTS: Mapping[Category, Limits] = {
         tool_calls=4000,
         calls_per_tool=2000,
         commands=500_000,
+        http_requests=500_000,
+        http_bytes=100 * _GIB,
         default_output_tokens=16_384,
         depth=3,
         sub_agents=50,

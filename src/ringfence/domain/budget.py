@@ -47,6 +47,8 @@ class Unit(StrEnum):
     TOOL_CALLS = "tool_calls"
     COMMANDS = "commands"
     HTTP_REQUESTS = "http_requests"
+    HTTP_BYTES = "http_bytes"
+    """Of requests through egress and their answers, without heads."""
     TOKENS = "tokens"
     """Of input and output together."""
     CALLS_PER_MINUTE = "calls_per_minute"

@@ -47,6 +47,8 @@ class UpstreamKind(StrEnum):
     """Whether a provider accepts ours."""
     TOOL = "tool"
     """Whether a tool, or a whole server of them, answers."""
+    HOST = "host"
+    """Whether a host answers that is reached through egress."""
 
 
 class UpstreamKey(NamedTuple):

@@ -8,6 +8,7 @@ from ringfence.domain.agent import Agent
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.approval import ApprovalRules
 from ringfence.domain.budget import Budget
+from ringfence.domain.egress import EgressRules
 from ringfence.domain.issuer import Issuer
 from ringfence.domain.masking import MaskingRules
 from ringfence.domain.model import Model, Provider
@@ -101,6 +102,7 @@ class Organisation:
     approvals: ApprovalRules = field(default_factory=ApprovalRules)
     retention: RetentionRules = field(default_factory=RetentionRules)
     masking: MaskingRules = field(default_factory=MaskingRules)
+    egress: EgressRules = field(default_factory=EgressRules)
     digest: str = ""
 
     @property

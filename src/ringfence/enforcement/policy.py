@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.compilation import compile_policies
 from ringfence.decisions.policy.policy_set import PolicySet
+from ringfence.decisions.policy.rule import ARGUMENTS
 from ringfence.domain.action import ActionKind
 from ringfence.domain.caller import CallerTier
 from ringfence.domain.organisation import Configuration
@@ -22,6 +23,8 @@ _UNKNOWN = PolicyDecision(
 _FAILED = PolicyDecision(
     verdict=PolicyVerdict.DENY, problem="deciding failed; the failure is in Ringfence's log"
 )
+
+_PATH = (ARGUMENTS, "path")
 
 
 def question_of(  # noqa: PLR0913 (a question has these facts)
@@ -109,6 +112,12 @@ class Policies:
         except Exception:  # noqa: BLE001 (INVARIANT I4: what is unexpected denies)
             _LOG.exception("a policy could not be decided; the action is denied")
             return _FAILED
+
+    def reads_path(self, question: Question) -> bool:
+        """Whether the path of a request matters to any policy about it; yes if nobody knows."""
+        found = self._sets.get(question.organisation)
+        slice_ = None if found is None else found.slice_of(question)
+        return slice_ is None or slice_.reads(_PATH)
 
     def may_list(self, question: Question, tool: ToolFacts | None = None) -> bool:
         """Whether a tool is worth showing to an agent; the arguments are not looked at."""

@@ -43,6 +43,8 @@ class Attempted:
     client: str = ""
     body: Body | None = None
     sandbox: str = ""
+    target: str = ""
+    """Of a request through egress, as far as it was understood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,7 @@ class Refusals:
                 first_action=first_action,
                 client=attempted.client,
                 sandbox=attempted.sandbox,
+                target=attempted.target,
             ),
             None if repeats else _kept(attempted.body),
         )

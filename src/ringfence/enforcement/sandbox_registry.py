@@ -280,6 +280,7 @@ class Sandboxes:
         )
         box.authority = authority
         box.placeholders = parts.holders(runtime)
+        box.passes = runtime.organisation.egress.uninspected
         return box
 
     def _grant(self, box: LiveSandbox, ticket: str, token: str) -> SandboxGrant:

@@ -13,7 +13,7 @@ from ringfence.transport.dialer import Dialer
 from ringfence.transport.http import Exchange, Headers, Origin, Prepared, Taker, UpstreamResponse
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
-from ringfence.transport.switching import Apart, Offered, SwitchingConnection
+from ringfence.transport.switching import Apart, Dialled, Offered, SwitchingConnection
 from ringfence.transport.upload import Upload
 from ringfence.transport.upstream import UpstreamConnection
 
@@ -131,6 +131,14 @@ class Pool:
         except BaseException:
             line.give_up()
             raise
+
+    async def dial(self, origin: Origin, connect_timeout_s: float) -> asyncio.Transport:
+        """A connection on which nothing was said, its reading paused; raises as `request` does.
+
+        It belongs to whoever asked for it.
+        """
+        held = await self._dialer.open(origin, Dialled, connect_timeout_s)
+        return held.transport
 
     def _make_apart(self) -> SwitchingConnection:
         return SwitchingConnection(self._limits, self._sweeper, self._apart)

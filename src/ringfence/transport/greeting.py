@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast, final
 
-from ringfence.transport.deadline import NEVER, Sweeper
+from ringfence.transport.deadline import NEVER
+from ringfence.transport.service import Service
 
 GREETING_BYTES: Final = 160 * 1024
 """More than the longest TLS hello that any library takes, cut into the smallest records."""
@@ -21,11 +22,10 @@ class Greeting(asyncio.Protocol):
     nothing is cut.
     """
 
-    def __init__(self, decide: Decide, sweeper: Sweeper, timeout_s: float) -> None:
-        """Not connected yet."""
+    def __init__(self, decide: Decide, service: Service) -> None:
+        """Not connected yet; counts as one of the connections of the service until it is taken."""
         self._decide = decide
-        self._sweeper = sweeper
-        self._timeout_s = timeout_s
+        self._service = service
         self._data = b""
         self._is_over = False
         self.transport: asyncio.Transport
@@ -43,8 +43,14 @@ class Greeting(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the client to speak."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
-        self.deadline = asyncio.get_running_loop().time() + self._timeout_s
-        self._sweeper.add(self)
+        service = self._service
+        if not service.takes(transport):
+            self.transport.abort()
+            self._is_over = True
+            return
+        service.connections.add(self)
+        service.sweeper.add(self)
+        self.deadline = service.loop.time() + service.limits.headers_s
 
     def data_received(self, data: bytes) -> None:
         """Ask whether it is enough."""
@@ -62,6 +68,14 @@ class Greeting(asyncio.Protocol):
 
     def expire(self) -> None:
         """It took too long."""
+        self.close(b"")
+
+    def drain(self) -> None:
+        """Nothing is going on yet."""
+        self.close(b"")
+
+    def cut(self) -> None:
+        """Close at once."""
         self.close(b"")
 
     def take(self) -> asyncio.Transport:
@@ -84,4 +98,4 @@ class Greeting(asyncio.Protocol):
         self._is_over = True
         self._data = b""
         self.deadline = NEVER
-        self._sweeper.discard(self)
+        self._service.left(self)

@@ -103,6 +103,10 @@ class UpstreamResponse(Protocol):
     status: int
     headers: Headers
 
+    @property
+    def address(self) -> str:
+        """The address that it came from; empty for a Unix socket."""
+
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""
 

@@ -5,6 +5,8 @@ and shows its handler the offer of a WebSocket. Any other offer is refused, wher
 may ignore it: what comes after must not be read in two ways.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Final, final
 
 from ringfence.transport import framing
@@ -18,19 +20,28 @@ _EARLY_BYTES: Final = 64 * 1024
 """How much a client may say in the next protocol before it is answered."""
 _FORBIDDEN: Final = 403
 
+HandleAt = Callable[[asyncio.BaseTransport], Handle]
+"""Who answers the requests of a connection."""
+
 
 @final
 class InterceptedConnection(Connection):
     """Serves one sandbox. The offer of a protocol, and CONNECT, are the last request on it."""
 
-    __slots__ = ("_early", "_is_changing", "_is_proxy")
+    __slots__ = ("_early", "_handle_at", "_is_changing", "_is_proxy")
 
-    def __init__(self, service: Service, handle: Handle, *, is_proxy: bool) -> None:
+    def __init__(self, service: Service, handle_at: HandleAt, *, is_proxy: bool) -> None:
         """`is_proxy` is whether the client knows that it speaks to a proxy."""
-        super().__init__(service, handle)
+        super().__init__(service)
+        self._handle_at = handle_at
         self._is_proxy = is_proxy
         self._is_changing = False
         self._early = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection; who answers may depend on where it was going."""
+        self._handle = self._handle_at(transport)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """What comes after a last request belongs to whatever follows HTTP."""

@@ -51,6 +51,13 @@ class Service:
         self.emptied.clear()
         self._tell()
 
+    def takes(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether one more connection is taken, from where this one comes."""
+        if len(self.connections) >= self.limits.connections or self.is_draining:
+            return False
+        name = transport.get_extra_info("peername")
+        return self.admits is None or (isinstance(name, tuple) and self.admits(name[1]))
+
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler that waits; it tells by `ended`."""
         task = self.loop.create_task(work, name="request")

@@ -1,6 +1,7 @@
 """A connection to an upstream that is offered another protocol, and given away if it takes it."""
 
-from typing import final
+import asyncio
+from typing import cast, final
 
 from ringfence.transport.answer import Answer
 from ringfence.transport.deadline import NEVER, Sweeper
@@ -86,6 +87,18 @@ class Apart:
         """Close all of them."""
         for line in tuple(self._lines):
             line.give_up()
+
+
+@final
+class Dialled(asyncio.Protocol):
+    """Holds a new connection until somebody takes it."""
+
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read nothing yet."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
+        self.transport.pause_reading()
 
 
 class Offered:

@@ -10,7 +10,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Final, final
 
-from ringfence.transport.deadline import NEVER, Sweeper
+from ringfence.transport.deadline import NEVER
+from ringfence.transport.service import Service
 
 _READ_BYTES: Final = 256 * 1024
 Failed = Callable[[str], None]
@@ -26,14 +27,14 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         context: ssl.SSLContext,
         above: asyncio.Protocol,
         *,
-        sweeper: Sweeper,
+        service: Service,
         failed: Failed,
     ) -> None:
         """`failed` is told, in words of OpenSSL, of a handshake that comes to nothing."""
         super().__init__()
         self._below = below
         self._above: asyncio.BaseProtocol = above
-        self._sweeper = sweeper
+        self._service = service
         self._failed: Failed | None = failed
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -41,10 +42,12 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         self._is_closing = False
         self.deadline = NEVER
 
-    def begin(self, data: bytes, deadline: float) -> None:
+    def begin(self, data: bytes) -> None:
         """Take the connection over; `data` were read from it and belong to the handshake."""
-        self.deadline = deadline
-        self._sweeper.add(self)
+        service = self._service
+        self.deadline = service.loop.time() + service.limits.headers_s
+        service.connections.add(self)
+        service.sweeper.add(self)
         self._below.set_protocol(self)
         if not self._below.is_closing():
             self._below.resume_reading()
@@ -67,7 +70,7 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever is above."""
-        self._sweeper.discard(self)
+        self._service.left(self)
         self._is_closing = True
         if self._is_ready:
             self._above.connection_lost(error)
@@ -89,6 +92,15 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         self._fail("the handshake took too long")
         self._below.abort()
 
+    def drain(self) -> None:
+        """Nothing is going on before the handshake is done."""
+        self.cut()
+
+    def cut(self) -> None:
+        """Close at once."""
+        self._fail("it was cut")
+        self.abort()
+
     def _shake(self) -> bool:
         """Go on with the handshake; whether it is done."""
         try:
@@ -106,7 +118,7 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         self._is_ready = True
         self._failed = None
         self.deadline = NEVER
-        self._sweeper.discard(self)
+        self._service.left(self)
         self._above.connection_made(self)
         return not self._is_closing
 

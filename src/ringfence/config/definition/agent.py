@@ -63,7 +63,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         topics=read_topics(section),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
-    section.not_enforced("hosts", "provider_storage")
+    section.not_enforced("provider_storage")
     section.close()
     return agent
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from ringfence.decisions.destination import host_pattern
 from ringfence.decisions.failure_rule import labels_of
 from ringfence.decisions.policy.entity import (
     entities_of,
@@ -64,7 +65,9 @@ class PolicySet:
         named = frozenset[str]().union(*(rule.patterns for rule in rules))
         scopes = (agent.scope for agent in organisation.agents.values())
         declared = (
-            each for scope in scopes for each in (*scope.tools, *scope.hosts, *scope.commands)
+            each
+            for scope in scopes
+            for each in (*scope.tools, *map(host_pattern, scope.hosts), *scope.commands)
         )
         self._patterns = tuple(sorted(named.union(declared)))
         self._spoken = [rule for rule in rules if models_of(rule, organisation)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from ringfence.decisions.destination import host_pattern
 from ringfence.decisions.policy import engine
 from ringfence.decisions.policy.rule import PATTERN, Rule, read_rule
 from ringfence.decisions.scope import BUILT_IN
@@ -57,7 +58,6 @@ def _permits(agent: Agent) -> Iterable[Rule]:
     groups = (
         ("models", ActionKind.MODEL_CALL, "resource == Model", sorted(scope.models)),
         ("tools", ActionKind.TOOL_CALL, f"resource in {PATTERN}", scope.tools),
-        ("hosts", ActionKind.HTTP_REQUEST, f"resource in {PATTERN}", scope.hosts),
         ("commands", ActionKind.SHELL_EXEC, f"resource in {PATTERN}", scope.commands),
         ("tools", ActionKind.TOOL_CALL, "resource in Server", (BUILT_IN.name,)),
     )
@@ -65,6 +65,10 @@ def _permits(agent: Agent) -> Iterable[Rule]:
         for name in dict.fromkeys(names):
             head = f"{principal}, {_action(action)}, {resource}::{quoted(name)}"
             yield _rule(f"scope:{agent.name}:{key}:{name}", SCOPE, f"permit ({head});")
+    # The port of a host is judged before any policy is asked (`decisions.destination`).
+    for name in dict.fromkeys(map(host_pattern, scope.hosts)):
+        head = f"{principal}, {_action(ActionKind.HTTP_REQUEST)}, resource in {PATTERN}"
+        yield _rule(f"scope:{agent.name}:hosts:{name}", SCOPE, f"permit ({head}::{quoted(name)});")
 
 
 def _gate(agent: Agent) -> Iterable[Rule]:

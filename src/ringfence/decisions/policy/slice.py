@@ -124,6 +124,10 @@ class Slice:
         self._entities = engine.compile_entities(about.entities)
         self._decided: dict[str, PolicyDecision] = {}
 
+    def reads(self, path: Path) -> bool:
+        """Whether this fact matters to any of its policies."""
+        return any(path in rule.reads or path in rule.tests for rule in self.rules)
+
     @property
     def reads_arguments(self) -> bool:
         """Whether any argument matters to any of its policies."""

@@ -1,0 +1,409 @@
+"""The path of one request through egress to a durable intent, and from its end to the record.
+
+Requests of a sandbox come here before anything of them leaves (`gateways.egress`); where they go
+was decided before (`decisions.destination`). Every `if` about permission asks `decisions`.
+"""
+
+import base64
+import hashlib
+from copy import copy
+from typing import Final
+
+import msgspec
+
+from ringfence.decisions import destination as rule
+from ringfence.decisions import permission, reason
+from ringfence.decisions.budget import Count, Reservation
+from ringfence.decisions.policy.refusal import refusal_of
+from ringfence.domain.action import ActionKind
+from ringfence.domain.agent import StoreFailure
+from ringfence.domain.approval import Binding
+from ringfence.domain.destination import Authority, Destination
+from ringfence.domain.event import Decision, Intent
+from ringfence.domain.money import ZERO
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict
+from ringfence.domain.tool import PermissionTier
+from ringfence.domain.verdict import Deny, Reason, Refused
+from ringfence.enforcement.action_path import PathParts
+from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.credential_injection import SECRET_MISPLACED, Injection, Injections
+from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.form import account_lines, forms_of
+from ringfence.enforcement.holding import (
+    HeldKnock,
+    Holdable,
+    HoldingPath,
+    LackingApproval,
+    binding_of,
+    outdated,
+)
+from ringfence.enforcement.http_breaker import HttpBreakers
+from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
+from ringfence.enforcement.lack import Lacking
+from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
+from ringfence.enforcement.policy import Policies, facts_of, question_of
+from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.stores.body import Body
+
+TUNNEL: Final = "TUNNEL"
+"""The operation of a connection that passes through without being looked into."""
+
+_TARGET_CHARACTERS: Final = 2_048
+_WORD_CHARACTERS: Final = 200
+_LEAST_BYTES: Final = 64 * 1024
+"""So much must be left of the limit in bytes for a request to begin."""
+
+
+class HttpKnock(HeldKnock, frozen=True, kw_only=True):
+    """One request as it comes to the path.
+
+    `path` is raw and without its query, `path_text` it decoded once; `doubt` says what of it
+    servers may read differently. `body` is the beginning of the body, all of it if `is_whole`.
+    """
+
+    destination: Destination
+    method: str
+    path: bytes = b"/"
+    path_text: str = "/"
+    query: bytes = b""
+    doubt: str = ""
+    body: bytes = b""
+    is_whole: bool = True
+    body_bytes: int | None = 0
+    """How long the whole body is, if that is known."""
+    sandbox: str = ""
+    is_tunnel: bool = False
+    """Whether more is said on it than one request and one answer."""
+    uninspected: bool = False
+    misplaced: str = ""
+    """The secret whose placeholder it carries although its host is none of that secret's."""
+    kept_bytes: int = 0
+    """How much of each body goes on the record."""
+
+    @property
+    def target(self) -> str:
+        """Where it goes, as the record says it."""
+        query = b"?" + self.query if self.query else b""
+        said = (self.path + query).decode("latin-1")
+        return f"{self.destination.origin}{said}"[:_TARGET_CHARACTERS]
+
+
+class _Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that may be made, as far as it does not depend on how many there were."""
+
+    decision: PolicyDecision
+    tier: PermissionTier
+    injection: Injection | None
+
+
+class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
+    """Decides requests through egress and keeps their books; one for each worker."""
+
+    def __init__(
+        self,
+        parts: PathParts,
+        *,
+        policies: Policies,
+        injections: Injections,
+        approvals: Approvals | None,
+    ) -> None:
+        """Without `approvals` nobody can be asked, which denies."""
+        super().__init__(parts, approvals)
+        self._policies = policies
+        self.injections = injections
+        self.breakers = HttpBreakers(self.watch.breakers, parts.clock)
+
+    def decide(self, knock: HttpKnock) -> HttpTicket | Holdable | RefusedAction | Lacking:
+        """Admit, decide, reserve and write the intent; never waits, may raise."""
+        now_us = self._clock.now_us()
+        caller = knock.caller
+        not_active = state_reason(caller.runtime)
+        if not_active is not None:
+            return self.turn_away(knock, Deny(reason=not_active), None)
+        live = self.joined(knock, now_us)
+        if isinstance(live, Refusable):
+            return self.turn_away(knock, live.verdict, live.live)
+        return live if isinstance(live, Lacking) else self._decide(knock, live, now_us)
+
+    def _decide(
+        self, knock: HttpKnock, live: LiveInvocation, now_us: int
+    ) -> HttpTicket | Holdable | RefusedAction | Lacking:
+        judged = self._judge(knock, live, now_us)
+        if isinstance(judged, Reason):
+            return self.turn_away(knock, Deny(reason=judged), live)
+        agent, resource = knock.caller.runtime.agent, knock.destination.resource
+        secrets = () if judged.injection is None else judged.injection.names
+        refused = self.breakers.refusal(agent, live.identity.organisation, resource, secrets)
+        if refused is not None:
+            return self.turn_away(knock, refused, live)
+        allowed_bytes = self._allowed_bytes(knock, live, now_us)
+        counts = self._counts(live, allowed_bytes)
+        reserved = self.reserved(knock, live, ZERO, counts, now_us)
+        if not isinstance(reserved, Reservation):
+            return reserved
+        try:
+            asks = judged.decision.verdict is PolicyVerdict.ASK or self._doubts(live, judged)
+            if knock.consumed or not asks:
+                return self._ticket(knock, live, judged, reserved, allowed_bytes, now_us)
+        except BaseException:
+            self._book.release(reserved)
+            raise
+        self._book.release(reserved)
+        return self._ask(knock, live, judged)
+
+    def may_resolve(self, caller: Caller, live: LiveInvocation | None, name: Authority) -> bool:
+        """Whether an agent is given an address for a name: some port of it is in scope.
+
+        What is in scope and no policy would ever let be reached, is not told either.
+        """
+        if state_reason(caller.runtime) is not None or live is None:
+            return False
+        now_us = self._clock.now_us()
+        if live.closed_reason(now_us) is not None:
+            return False
+        if not rule.name_in_scope(caller.runtime.agent, name, live.hosts):
+            return False
+        question = question_of(
+            live, ActionKind.HTTP_REQUEST, name.host, tier=PermissionTier.READ, now_us=now_us
+        )
+        return self._policies.may_list(question)
+
+    def may_connect(self, caller: Caller, live: LiveInvocation, to: Destination) -> Reason | None:
+        """Why no connection to a destination is begun at all; None if requests may be asked for."""
+        not_active = state_reason(caller.runtime) or live.closed_reason(self._clock.now_us())
+        return not_active or rule.in_scope(caller.runtime.agent, to, live.hosts)
+
+    def _judge(self, knock: HttpKnock, live: LiveInvocation, now_us: int) -> _Judged | Reason:
+        """What scope and policies say of it."""
+        agent, to = knock.caller.runtime.agent, knock.destination
+        outside = rule.in_scope(agent, to, live.hosts)
+        if outside is not None:
+            return outside
+        if knock.misplaced:
+            self._report_misplaced(knock, live)
+            return reason.secret_misplaced(agent, knock.misplaced, to.resource)
+        tier = permission.tier_of_request(knock.method, is_tunnel=knock.is_tunnel)
+        question = question_of(
+            live,
+            ActionKind.HTTP_REQUEST,
+            to.host,
+            tier=tier,
+            now_us=now_us,
+            arguments=_arguments(knock),
+            seen=live.tree.seen,
+        )
+        if knock.doubt and self._policies.reads_path(question):
+            return reason.destination_uncertain(
+                agent, f"{knock.doubt}, and policies judge its path"
+            )
+        decision = self._policies.decide(question)
+        if decision.verdict is PolicyVerdict.DENY:
+            return refusal_of(agent, question, decision)
+        injection = None
+        if not knock.uninspected:
+            method, path = knock.method.encode("latin-1"), knock.path
+            injection = self.injections.plan(knock.caller.runtime, to, method, path)
+        judged = _Judged(decision=decision, tier=tier, injection=injection)
+        if knock.used is not None:
+            doubts = self._doubts(live, judged)
+            refused = outdated(knock, _binding(knock, live, judged), doubts)
+            if refused is not None:
+                return refused.reason
+        return judged
+
+    def _report_misplaced(self, knock: HttpKnock, live: LiveInvocation) -> None:
+        if not live.is_recorded:
+            self._invocations.record_opening(live)
+        detail = {"secret": knock.misplaced, "host": knock.destination.resource}
+        self.findings.found(live, SECRET_MISPLACED, detail | {"sandbox": knock.sandbox})
+
+    def _doubts(self, live: LiveInvocation, judged: _Judged) -> tuple[str, ...]:
+        """What a person must know before such a request: checks of the state that have failed."""
+        if judged.tier < PermissionTier.CONSEQUENTIAL:
+            return ()
+        return tuple(live.tree.doubts.values())
+
+    def _allowed_bytes(self, knock: HttpKnock, live: LiveInvocation, now_us: int) -> int:
+        """How much it and its answer may move: less than one may, where less is left for all."""
+        most = live.top.runtime.agent.limits.http_call_bytes
+        demand = live.counted.http_bytes
+        if demand is None or (self._book.is_lent and not knock.is_final):
+            return most
+        left = self._book.left((demand,), now_us)
+        return most if left is None else max(min(most, left), min(most, _LEAST_BYTES))
+
+    def _counts(self, live: LiveInvocation, allowed_bytes: int) -> tuple[Count, ...]:
+        demand = live.counted.http_bytes
+        if demand is None:
+            return live.counted.requests
+        return (*live.counted.requests, Count(demand, allowed_bytes))
+
+    def _ask(
+        self, knock: HttpKnock, live: LiveInvocation, judged: _Judged
+    ) -> Holdable | LackingApproval | RefusedAction:
+        if not knock.is_whole:
+            why = reason.too_long_to_judge(knock.caller.runtime.agent, knock.destination.resource)
+            return self.turn_away(knock, Deny(reason=why), live)
+        binding = _binding(knock, live, judged)
+        return self.asked(knock, live, binding, judged.decision, self._doubts(live, judged))
+
+    def _ticket(  # noqa: PLR0913, PLR0917 (a request has these parts)
+        self,
+        knock: HttpKnock,
+        live: LiveInvocation,
+        judged: _Judged,
+        reserved: Reservation,
+        allowed_bytes: int,
+        now_us: int,
+    ) -> HttpTicket:
+        caller = knock.caller
+        live.steps += 1
+        intent = copy(forms_of(caller, live, self._directory).intent)
+        intent.time_us = str(now_us)
+        intent.action = knock.consumed or self._ids.make("act")
+        intent.opens = not live.is_recorded
+        intent.step = live.steps
+        intent.accounts = account_lines(reserved, live.account_names)
+        intent.client = knock.client
+        _state(intent, knock, judged)
+        kept = knock.body[: knock.kept_bytes]
+        ticket = HttpTicket(
+            caller=caller,
+            live=live,
+            destination=knock.destination,
+            injection=judged.injection,
+            intent=intent,
+            kept=kept,
+            reservation=reserved,
+            allowed_bytes=allowed_bytes,
+            durable=self._ledger.intend(
+                intent,
+                Body(kept),
+                is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
+            ),
+            started_us=self._clock.monotonic_us(),
+            settle=self._settle,
+        )
+        ticket.uninspected = knock.uninspected
+        live.is_recorded = True
+        live.running.add(ticket)
+        if self.watch.breakers.known:
+            organisation = live.identity.organisation
+            resource = knock.destination.resource
+            ticket.is_probe = self.breakers.departed(organisation, resource, ticket.secrets)
+        return ticket
+
+    def answered(self, ticket: HttpTicket, status: int) -> None:
+        """The head of an answer came: remember what it says of the host's health."""
+        ticket.is_probe = False
+        organisation = ticket.live.identity.organisation
+        resource = ticket.destination.resource
+        self.breakers.answered(organisation, resource, ticket.secrets, status)
+
+    def failed(self, ticket: HttpTicket, cause: str) -> None:
+        """No answer came."""
+        ticket.is_probe = False
+        organisation = ticket.live.identity.organisation
+        self.breakers.failed(organisation, ticket.destination.resource, ticket.secrets, cause)
+
+    def redacted(self, ticket: HttpTicket, name: str, times: int) -> None:
+        """An answer held a secret, which was taken out."""
+        detail = {
+            "secret": name,
+            "host": ticket.destination.resource,
+            "action": ticket.action,
+            "times": str(times),
+        }
+        self.findings.found(ticket.live, "secret_shown", detail)
+
+    def misplaced(self, ticket: HttpTicket, name: str) -> Reason:
+        """A body under way carries the placeholder of a secret that is not for its host."""
+        resource = ticket.destination.resource
+        detail = {"secret": name, "host": resource, "action": ticket.action}
+        self.findings.found(ticket.live, SECRET_MISPLACED, detail)
+        return reason.secret_misplaced(ticket.caller.runtime.agent, name, resource)
+
+    def attempted(self, knock: HttpKnock) -> Attempted:
+        """What was asked for, as a refusal records it; without its invocation."""
+        return Attempted(
+            kind=ActionKind.HTTP_REQUEST,
+            resource=knock.destination.resource[:_WORD_CHARACTERS],
+            operation=knock.method[:_WORD_CHARACTERS],
+            client=knock.client,
+            body=Body(knock.body[: knock.kept_bytes]) if knock.body else None,
+            sandbox=knock.sandbox,
+            target=knock.target,
+        )
+
+    def noticed(self, knock: HttpKnock, live: LiveInvocation, verdict: Refused) -> None:
+        """A request was refused: repeats are counted where refusals are."""
+
+    def _settle(self, ticket: HttpTicket, ending: HttpEnding) -> None:
+        """Record the outcome; a request costs nothing by itself, but its bytes count."""
+        now_us = self._clock.now_us()
+        outcome = self.closing.form(ticket, now_us)
+        outcome.status = ending.status
+        outcome.http_status = ending.http_status
+        outcome.error = ending.error[:_WORD_CHARACTERS]
+        outcome.address = ending.address
+        outcome.sent_bytes = ending.sent_bytes
+        outcome.received_bytes = ending.received_bytes
+        outcome.redactions = ending.redactions
+        outcome.uninspected = ticket.uninspected
+        if ticket.secrets:
+            outcome.secrets = list(ticket.secrets)
+        if ending.first_byte_us:
+            outcome.first_byte_us = ending.first_byte_us - ticket.started_us
+        moved = ending.sent_bytes + ending.received_bytes
+        self.closing.close(ticket, outcome, ZERO, moved, ending.body, now_us)
+        if ticket.is_probe:
+            organisation = ticket.live.identity.organisation
+            self.breakers.lapsed(organisation, ticket.destination.resource, ticket.secrets)
+
+
+def _state(intent: Intent, knock: HttpKnock, judged: _Judged) -> None:
+    to = knock.destination
+    intent.action_kind = ActionKind.HTTP_REQUEST.value
+    intent.resource = to.resource
+    intent.operation = knock.method
+    intent.upstream = to.host
+    intent.target = knock.target
+    intent.sandbox = knock.sandbox
+    intent.body_bytes = len(knock.body) if knock.body_bytes is None else knock.body_bytes
+    intent.permission = judged.tier.name.lower()
+    intent.approval = knock.approval if knock.consumed else ""
+    intent.decision = Decision(verdict="allow", facts=dict(facts_of(judged.decision)))
+
+
+def _arguments(knock: HttpKnock) -> bytes:
+    """What policies may read of it."""
+    to = knock.destination
+    return msgspec.json.encode(
+        {
+            "method": knock.method,
+            "scheme": to.scheme,
+            "port": to.port,
+            "path": knock.path_text,
+        }
+    )
+
+
+def _binding(knock: HttpKnock, live: LiveInvocation, judged: _Judged) -> Binding:
+    resource = knock.destination.resource
+    kind = ActionKind.HTTP_REQUEST
+    return binding_of(knock, live, kind, resource, _shown(knock), judged.decision)
+
+
+def _shown(knock: HttpKnock) -> bytes:
+    """The whole request as a person sees it, and as an approval is bound to it."""
+    shown = {
+        "method": knock.method,
+        "url": f"{knock.destination.origin}{(knock.path).decode('latin-1')}",
+        "query": knock.query.decode("latin-1"),
+        "body_sha256": hashlib.sha256(knock.body).hexdigest(),
+    }
+    try:
+        shown["body"] = knock.body.decode()
+    except UnicodeDecodeError:
+        shown["body_base64"] = base64.b64encode(knock.body).decode()
+    return msgspec.json.encode(shown)

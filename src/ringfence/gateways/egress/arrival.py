@@ -1,0 +1,284 @@
+"""What a connection out of a sandbox wants: a tunnel, TLS, or plain requests."""
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Final
+
+from ringfence.decisions import destination as rule
+from ringfence.decisions import reason
+from ringfence.domain.destination import Authority, Destination, Way
+from ringfence.domain.error import PeerError
+from ringfence.domain.verdict import Code, Reason
+from ringfence.gateways.egress import pass_through, refusing, web_socket
+from ringfence.gateways.egress.call import Call
+from ringfence.gateways.egress.place import Channel, Place
+from ringfence.gateways.egress.traffic import take_request
+from ringfence.protocols.host_name import read_authority, read_host
+from ringfence.protocols.tls_hello import HANDSHAKE, TlsHello, read_hello
+from ringfence.transport.greeting import Greeting
+from ringfence.transport.http import Handle, Request, Response
+from ringfence.transport.interception import HandleAt, InterceptedConnection
+from ringfence.transport.reply import Reply
+from ringfence.transport.tls_stream import TlsStream
+
+_ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_UNKNOWN_NAME: Final = bytes.fromhex("15030300020270")
+"""A fatal alert `unrecognized_name` (RFC 8446 section 6), before anything is encrypted."""
+
+_Handled = Call | Coroutine[Any, Any, None] | None
+
+
+def accept_proxied(place: Place) -> InterceptedConnection:
+    """A connection of a client that knows it speaks to a proxy."""
+    channel = Channel(way=Way.ABSOLUTE, scheme="http")
+    return InterceptedConnection(place.service, _handler(place, channel), is_proxy=True)
+
+
+def accept_plain(place: Place) -> InterceptedConnection:
+    """A connection that was made to port 80 of some address."""
+    return InterceptedConnection(place.service, partial(_at_plain_port, place), is_proxy=False)
+
+
+def accept_tls(place: Place) -> Greeting:
+    """A connection that was made to port 443 of some address."""
+    channel = Channel(way=Way.TLS, scheme="https")
+    return _greeting(place, channel)
+
+
+def _handler(place: Place, channel: Channel) -> HandleAt:
+    handle = partial(_handle, place, channel)
+    return lambda _transport: handle
+
+
+def _at_plain_port(place: Place, transport: asyncio.BaseTransport) -> Handle:
+    channel = Channel(way=Way.PLAIN, scheme="http")
+    return partial(_handle, place, _caught(place, channel, transport.get_extra_info("sockname")))
+
+
+def _caught(place: Place, channel: Channel, local: object) -> Channel:
+    """With the address and port that the client dialled."""
+    if not isinstance(local, tuple):
+        return channel
+    promised = place.promises.name_of(str(local[0]).removeprefix("::ffff:"))
+    return Channel(way=channel.way, scheme=channel.scheme, dialled=int(local[1]), promised=promised)
+
+
+def _handle(place: Place, channel: Channel, request: Request, response: Response) -> _Handled:
+    if request.method == b"CONNECT":
+        _connect(place, request, response)
+        return None
+    if request.header(b"upgrade") is not None:
+        return web_socket.take_offer(place, channel, request, response)
+    return take_request(place, channel, request, response)
+
+
+def _connect(place: Place, request: Request, response: Response) -> None:
+    """Begin a tunnel, if a host is named that the agent may reach at all."""
+    named = _tunnel_of(place, request)
+    target = request.path.decode("latin-1")
+    if isinstance(named, Authority):
+        channel = Channel(way=Way.CONNECT, scheme="https", tunnel=named)
+        to = Destination(
+            scheme="https",
+            host=named.host,
+            port=named.port or 0,
+            is_address=named.is_address,
+        )
+        why = _forbidden(place, to)
+        if why is None and isinstance(response, Reply):
+            place.saw_connection(to.resource, Way.CONNECT)
+            transport, early = response.hand_over(_ESTABLISHED)
+            _greeting(place, channel).adopt(transport, early)
+            return
+        named = why or reason.not_forwarded(
+            place.box.caller.runtime.agent, "no tunnel is begun here"
+        )
+    place.saw_connection(target[:200], Way.CONNECT, named.code.value)
+    refused = refusing.record(
+        place.means, place.box, named, resource=target, operation="CONNECT", target=target
+    )
+    if isinstance(response, Reply):
+        transport, _ = response.hand_over(refusing.tunnel_refusal(refused))
+        transport.close()
+    else:
+        refusing.answer(response, refused)
+
+
+def _tunnel_of(place: Place, request: Request) -> Authority | Reason:
+    """What CONNECT names; Host must name the same."""
+    agent = place.box.caller.runtime.agent
+    try:
+        named = read_authority(request.path)
+        if named.port is None or request.query:
+            return reason.destination_uncertain(agent, "the tunnel names no port")
+        host = request.header(b"host")
+        if host is not None and read_authority(host).host != named.host:
+            return reason.destination_uncertain(agent, "its Host is another than its target")
+    except PeerError as error:
+        message = f"Ringfence refused this request: {error.message}."
+        return Reason(code=Code.DESTINATION_REFUSED, message=message)
+    return named
+
+
+def _forbidden(place: Place, to: Destination) -> Reason | None:
+    """Why nothing may be said to a destination; a tunnel to its plain port may be asked for."""
+    box, path = place.box, place.means.path
+    why = path.may_connect(box.caller, box.live, to)
+    if why is None or to.port != 80:  # noqa: PLR2004 (the port of plain HTTP)
+        return why
+    plain = Destination(scheme="http", host=to.host, port=to.port, is_address=to.is_address)
+    return path.may_connect(box.caller, box.live, plain)
+
+
+# What is said first
+
+
+def _greeting(place: Place, channel: Channel) -> Greeting:
+    return Greeting(partial(_first_bytes, place, channel), place.service)
+
+
+def _first_bytes(place: Place, channel: Channel, greeting: Greeting, data: bytes) -> None:
+    """Decide what a connection is, when enough of it is there."""
+    if place.is_closed:
+        greeting.close(b"")
+        return
+    if channel.way is Way.TLS:
+        channel = _caught(place, channel, greeting.transport.get_extra_info("sockname"))
+    elif data[0] != HANDSHAKE:
+        _plain_in_tunnel(place, channel, greeting, data)
+        return
+    agent = place.box.caller.runtime.agent
+    try:
+        hello = read_hello(data)
+        if hello is None:
+            return
+        found = _decided(place, channel, hello)
+    except PeerError as error:
+        found = reason.destination_uncertain(agent, error.message)
+    if isinstance(found, Reason):
+        _refuse_connection(place, channel, greeting, found, data)
+        return
+    to, channel = found
+    if channel.way is Way.TLS:
+        place.saw_connection(to.resource, channel.way)
+    if place.passes(to):
+        pass_through.begin(place, to, greeting, data)
+    else:
+        _intercept(place, channel, to, greeting, data)
+
+
+def _decided(
+    place: Place, channel: Channel, hello: TlsHello
+) -> tuple[Destination, Channel] | Reason:
+    """Where a TLS connection goes, and how its requests come."""
+    agent = place.box.caller.runtime.agent
+    name = None if hello.server_name is None else read_host(hello.server_name)
+    if name is not None and name.is_address:
+        return reason.destination_uncertain(agent, "its TLS hello names an address")
+    channel = Channel(
+        way=channel.way,
+        scheme="https",
+        tunnel=channel.tunnel,
+        server_name=name,
+        dialled=channel.dialled,
+        promised=channel.promised,
+    )
+    evidence = rule.Evidence(
+        way=channel.way,
+        scheme="https",
+        tunnel=channel.tunnel,
+        server_name=name,
+        dialled=channel.dialled,
+        promised=channel.promised,
+    )
+    to = rule.decide(agent, evidence)
+    if isinstance(to, Reason):
+        return to
+    why = place.means.path.may_connect(place.box.caller, place.box.live, to)
+    if why is None and hello.is_name_hidden and place.passes(to):
+        why = reason.destination_uncertain(agent, "its TLS hello hides another name")
+    return (to, channel) if why is None else why
+
+
+def _intercept(
+    place: Place, channel: Channel, to: Destination, greeting: Greeting, data: bytes
+) -> None:
+    """End the client's TLS here, and read its requests."""
+    if place.leaves is None:
+        agent = place.box.caller.runtime.agent
+        why = reason.not_forwarded(agent, "this sandbox has no authority for certificates")
+        _refuse_connection(place, channel, greeting, why, data)
+        return
+    service = place.service
+    connection = InterceptedConnection(service, _handler(place, channel), is_proxy=False)
+    stream = TlsStream(
+        greeting.take(),
+        place.leaves.leaf(to.host),
+        connection,
+        service=service,
+        failed=partial(_handshake_failed, place, channel, to),
+    )
+    stream.begin(data)
+
+
+def _handshake_failed(place: Place, channel: Channel, to: Destination, why: str) -> None:
+    """The client did not take our certificate, or left: on the record, for it explains much."""
+    place.saw_connection(to.resource, channel.way, f"handshake: {why}")
+
+
+def _plain_in_tunnel(place: Place, channel: Channel, greeting: Greeting, data: bytes) -> None:
+    """Requests that are not encrypted inside of a tunnel, as some clients send them."""
+    tunnel = channel.tunnel
+    named = Destination(
+        scheme="http",
+        host="" if tunnel is None else tunnel.host,
+        port=0 if tunnel is None else tunnel.port or 0,
+        is_address=tunnel is not None and tunnel.is_address,
+    )
+    why = place.means.path.may_connect(place.box.caller, place.box.live, named)
+    if why is not None or not _looks_like_http(data):
+        agent = place.box.caller.runtime.agent
+        unknown = reason.not_forwarded(agent, "neither TLS nor HTTP is spoken in this tunnel")
+        _refuse_connection(place, channel, greeting, why or unknown, b"")
+        return
+    plain = Channel(way=Way.CONNECT, scheme="http", tunnel=tunnel)
+    connection = InterceptedConnection(place.service, _handler(place, plain), is_proxy=False)
+    transport = greeting.take()
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    connection.data_received(data)
+
+
+def _looks_like_http(data: bytes) -> bool:
+    word = data[:16].partition(b" ")[0]
+    return word.isalpha() and word.isupper()
+
+
+def _refuse_connection(
+    place: Place, channel: Channel, greeting: Greeting, why: Reason, data: bytes
+) -> None:
+    """Refuse what cannot be answered in HTTP, on the record."""
+    named = channel.tunnel or channel.server_name or _name_in(data)
+    local = greeting.transport.get_extra_info("sockname")
+    address = f"{local[0]}:{local[1]}" if isinstance(local, tuple) else "?"
+    subject = address if named is None else f"{named.host}:{named.port or channel.dialled or 443}"
+    place.saw_connection(subject, channel.way, why.code.value)
+    refusing.record(
+        place.means,
+        place.box,
+        why,
+        resource=subject,
+        operation="TLS",
+        target=f"tls://{subject} by {address}",
+    )
+    greeting.close(_UNKNOWN_NAME)
+
+
+def _name_in(data: bytes) -> Authority | None:
+    """The server that a hello names, for the record alone."""
+    try:
+        hello = read_hello(data) if data else None
+        return None if hello is None or hello.server_name is None else read_host(hello.server_name)
+    except PeerError:
+        return None

@@ -1,0 +1,204 @@
+"""Secrets of requests through egress: added where they belong, and seen by nobody else."""
+
+import asyncio
+import base64
+import gzip
+from pathlib import Path
+
+import pytest
+from tests.gateways.egress.outside import HOST, Outside, plain
+from tests.gateways.egress.test_traffic import tell
+
+from ringfence.domain.event import Status
+from ringfence.domain.secret import FromStore, InHeader, InQuery, SecretBinding, SecretDefinition
+
+VALUE = "sk-canary-4nT7Zq98-wallaby"
+BEARER = SecretDefinition(
+    name="crm",
+    origin=FromStore(),
+    bindings=(SecretBinding(host=HOST, location=InHeader(prefix="Bearer ")),),
+    placeholder="CRM_TOKEN",
+)
+REACH = (HOST + ":{port}", HOST + ":{plain}", "other.test:{port}")
+
+
+def with_secret(folder: Path, story: object, secret: SecretDefinition = BEARER) -> None:
+    tell(
+        folder,
+        story,  # type: ignore[arg-type] # a story
+        secrets=(secret,),
+        values={secret.name: VALUE},
+        hosts=REACH,
+    )
+
+
+def held(place: Outside) -> str:
+    """What the sandbox has in the secret's place."""
+    assert place.box.placeholders is not None
+    return place.box.placeholders.variables["CRM_TOKEN"]
+
+
+def nowhere(place: Outside, *said: bytes) -> None:
+    """INVARIANT (I5): the value is in nothing that the agent or the record sees."""
+    assert all(VALUE.encode() not in each for each in said)
+    assert VALUE not in str(place.world.ledger.events)
+    assert all(VALUE.encode() not in body for body in place.world.ledger.bodies.values())
+
+
+def test_a_secret_takes_the_place_of_whatever_the_agent_sends(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        host = f"{HOST}:{place.port}"
+        for own in (
+            "",
+            f"Authorization: Bearer {held(place)}\r\n",
+            "Authorization: Basic evil\r\n",
+        ):
+            answer = await place.ask(f"GET / HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: evil\r\n{own}")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            nowhere(place, answer)
+        for heard in place.host.heard:
+            sent = [value for name, value in heard.headers if name == b"authorization"]
+            assert sent == [f"Bearer {VALUE}".encode()]
+            assert heard.header(b"x-api-key") is None
+        await place.settled()
+        assert {tuple(each.secrets) for each in place.world.ledger.outcomes} == {("crm",)}
+
+    with_secret(tmp_path, story)
+
+
+def test_a_secret_goes_nowhere_else(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        await place.get(authority=f"other.test:{place.port}")
+        host = f"{HOST}:{place.plain}"
+        request = f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        await place.say(request, place.proxy)
+        assert len(place.host.heard) == 2
+        assert all(each.header(b"authorization") is None for each in place.host.heard)
+
+    with_secret(tmp_path, story)
+
+
+@pytest.mark.parametrize("where", ["header", "target", "body", "late", "basic"])
+def test_a_placeholder_for_another_host_is_refused_and_found(tmp_path: Path, where: str) -> None:
+    async def story(place: Outside) -> None:
+        host, token = f"other.test:{place.port}", held(place)
+        target, lines, body = "/", "", b""
+        match where:
+            case "header":
+                lines = f"X-Thing: a{token}b\r\n"
+            case "target":
+                target = f"/x?key={token}"
+            case "basic":
+                lines = (
+                    f"Authorization: Basic {base64.b64encode(f'u:{token}'.encode()).decode()}\r\n"
+                )
+            case "body":
+                body = f'{{"key": "{token}"}}'.encode()
+            case _:
+                body = b"x" * 150_000 + token.encode() + b"x" * 50_000
+        if body:
+            lines = f"Content-Length: {len(body)}\r\n"
+        head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\n{lines}"
+        answer = await place.ask(head, host, body=body)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"placeholder of secret `crm`" in answer
+        await place.settled()
+        assert "finding.secret_misplaced" in place.world.ledger.changes
+        assert all(token.encode() not in each.body for each in place.host.heard)
+
+    with_secret(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        VALUE.encode(),
+        f"Bearer {VALUE}".encode(),
+        base64.b64encode(VALUE.encode()),
+        VALUE.encode().hex().encode(),
+        VALUE.replace("-", "%2D").encode(),
+        VALUE.replace("-", "\\u002d").encode(),
+    ],
+)
+def test_what_a_host_shows_of_a_secret_does_not_come_back(tmp_path: Path, shown: bytes) -> None:
+    async def story(place: Outside) -> None:
+        place.host.answer = lambda _heard: plain(
+            b"you sent " + shown + b"!", b"200 OK", b"x: " + shown
+        )
+        answer = await place.get()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"you sent " in answer
+        assert shown not in answer
+        nowhere(place, answer)
+        await place.settled()
+        (outcome,) = place.world.ledger.outcomes
+        assert outcome.redactions >= 1
+        assert "finding.secret_shown" in place.world.ledger.changes
+
+    with_secret(tmp_path, story)
+
+
+def test_nor_does_it_in_single_bytes_or_in_a_redirect(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            place_ = b"location: https://other.test/?t=" + VALUE.encode()
+            body = b"moved " + VALUE.encode() + b" there"
+            writer.write(b"HTTP/1.1 302 Found\r\n" + place_ + b"\r\n")
+            writer.write(b"content-length: %d\r\n\r\n" % len(body))
+            for at in range(len(body)):
+                writer.write(body[at : at + 1])
+                await writer.drain()
+                await asyncio.sleep(0)
+            await reader.read()
+
+        place.host.talk = drip
+        answer = await place.get()
+        assert answer.startswith(b"HTTP/1.1 302 ")
+        assert b"moved " in answer
+        nowhere(place, answer)
+
+    with_secret(tmp_path, story)
+
+
+def test_an_answer_in_a_coding_is_read_all_the_same_or_refused(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        packed = gzip.compress(f"it is {VALUE}".encode())
+        place.host.answer = lambda _heard: plain(packed, b"200 OK", b"content-encoding: gzip")
+        answer = await place.get()
+        assert b"it is " in answer
+        assert b"content-encoding" not in answer
+        nowhere(place, answer)
+        assert place.host.heard[0].header(b"accept-encoding") == b"identity"
+        place.host.answer = lambda _heard: plain(b"\x8b\x00", b"200 OK", b"content-encoding: br")
+        assert (await place.get()).startswith(b"HTTP/1.1 502 ")
+
+    with_secret(tmp_path, story)
+
+
+def test_a_secret_in_a_query_is_in_no_record(tmp_path: Path) -> None:
+    secret = SecretDefinition(
+        name="maps",
+        origin=FromStore(),
+        bindings=(SecretBinding(host=HOST, location=InQuery("key")),),
+    )
+
+    async def story(place: Outside) -> None:
+        answer = await place.get("/tiles?key=mine&z=1")
+        (heard,) = place.host.heard
+        assert heard.line == f"GET /tiles?z=1&key={VALUE} HTTP/1.1".encode()
+        nowhere(place, answer)
+
+    with_secret(tmp_path, story, secret)
+
+
+def test_without_its_value_nothing_is_sent(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        answer = await place.get()
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"cannot add the credential" in answer
+        assert place.host.heard == []
+        (outcome,) = place.world.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.FAILED, "secret_missing")
+
+    tell(tmp_path, story, secrets=(BEARER,), hosts=REACH)

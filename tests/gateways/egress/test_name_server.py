@@ -1,0 +1,104 @@
+"""Names for a sandbox: answered here, recorded, and never asked for outside."""
+
+import asyncio
+import contextlib
+import struct
+from pathlib import Path
+
+from tests.gateways.egress.outside import HOST, INSIDE, Outside
+from tests.gateways.egress.test_traffic import policies, tell
+from tests.protocols.test_dns import asked
+
+from ringfence.domain.destination import Authority
+from ringfence.protocols.dns import AAAA, Rcode
+
+
+async def ask(place: Outside, *messages: bytes) -> list[bytes]:
+    """Ask over TCP, all at once."""
+    reader, writer = await asyncio.open_connection(INSIDE, place.dns)
+    writer.write(b"".join(len(each).to_bytes(2) + each for each in messages))
+    answers = []
+    async with asyncio.timeout(5):
+        for _ in messages:
+            size = int.from_bytes(await reader.readexactly(2))
+            answers.append(await reader.readexactly(size))
+    writer.close()
+    return answers
+
+
+def rcode(answer: bytes) -> int:
+    return int(struct.unpack_from("!6H", answer)[1]) & 0x000F
+
+
+def count(answer: bytes) -> int:
+    return int(struct.unpack_from("!6H", answer)[3])
+
+
+def test_a_name_in_scope_has_an_address_of_ours_and_no_other_exists(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        first, again, six, text, other, below = await ask(
+            place,
+            asked(HOST.encode()),
+            asked(b"ALLOWED.test"),
+            asked(HOST.encode(), AAAA),
+            asked(HOST.encode(), 16),
+            asked(b"evil.test"),
+            asked(b"secret." + HOST.encode()),
+        )
+        assert [rcode(each) for each in (first, again, six, text)] == [Rcode.OK] * 4
+        assert [count(each) for each in (first, again, six, text)] == [1, 1, 0, 0]
+        assert first[-4:] == again[-4:]
+        assert first[-4:-2] == bytes((198, 18))
+        assert [rcode(each) for each in (other, below)] == [Rcode.NO_SUCH_NAME] * 2
+        assert place.host.connections == 0
+        seen = dict(place.seen("dns.query"))
+        assert seen["evil.test"]["verdict"] == "deny"
+        assert seen[HOST]["verdict"] == "allow"
+
+    tell(tmp_path, story)
+
+
+def test_what_policies_forbid_for_good_has_no_address(tmp_path: Path) -> None:
+    text = 'forbid (principal, action == Action::"http.request", resource);'
+
+    async def story(place: Outside) -> None:
+        (answer,) = await ask(place, asked(HOST.encode()))
+        assert rcode(answer) == Rcode.NO_SUCH_NAME
+
+    tell(tmp_path, story, more=policies(text))
+
+
+def test_names_that_look_like_data_are_a_finding(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        names = [b"%060d.evil.test" % number for number in range(12)]
+        await ask(place, *map(asked, names))
+        changes = place.world.ledger.changes
+        assert changes.count("finding.dns_exfiltration") == 1
+        (_, detail) = place.seen("dns.query")[0]
+        assert detail["labels"] == "60"
+
+    tell(tmp_path, story)
+
+
+def test_what_is_no_question_gets_a_fault_and_a_flood_is_cut(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        (answer,) = await ask(place, asked(b"a", flags=0x2900))
+        assert rcode(answer) == Rcode.FORMAT_ERROR
+        reader, writer = await asyncio.open_connection(INSIDE, place.dns)
+        writer.write(b"\xff\xff" + bytes(6000))
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+
+    tell(tmp_path, story)
+
+
+def test_an_ended_run_resolves_nothing(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        live = place.box.live
+        place.world.worker.invocations.finish(live, place.world.clock.now_us())
+        path = place.world.worker.egress.path
+        assert not path.may_resolve(place.box.caller, live, Authority(HOST))
+
+    tell(tmp_path, story)

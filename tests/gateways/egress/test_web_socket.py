@@ -1,0 +1,186 @@
+"""WebSockets out of a sandbox: judged at the handshake, read while they pass."""
+
+import asyncio
+import base64
+import hashlib
+from pathlib import Path
+
+from tests.gateways.egress.outside import HOST, Outside, hear
+from tests.gateways.egress.test_call import VALUE, held, nowhere, with_secret
+from tests.gateways.egress.test_traffic import policies, tell
+from tests.protocols.test_web_socket import masked
+
+from ringfence.domain.event import Status
+from ringfence.protocols.web_socket import BINARY, CONTINUATION, TEXT, FrameReader, write_frame
+
+KEY = base64.b64encode(b"0123456789abcdef").decode()
+
+
+def offer(place: Outside, authority: str, path: str = "/chat", *more: str) -> bytes:
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {authority}",
+        "Connection: keep-alive, Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {KEY}",
+        "Sec-WebSocket-Extensions: permessage-deflate",
+        *more,
+        "",
+        "",
+    ]
+    del place
+    return "\r\n".join(lines).encode()
+
+
+def accepting(frames: bytes = b"", *, heard: list[bytes] | None = None) -> object:
+    """A host that takes the offer, says these frames, and then everything back."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await hear(reader)
+        assert request is not None
+        assert request.header(b"sec-websocket-extensions") is None
+        key = request.header(b"sec-websocket-key") or b""
+        digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()  # noqa: S324 (RFC 6455)
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n" + frames
+        )
+        reading, is_begun = FrameReader(is_masked=True), False
+        while data := await reader.read(65_536):
+            for piece in reading.feed(data):
+                if heard is not None:
+                    heard.append(piece.payload)
+                opcode = CONTINUATION if is_begun else piece.opcode
+                writer.write(write_frame(opcode, piece.payload, is_last=piece.is_last))
+                is_begun = not piece.is_last
+
+    return talk
+
+
+async def messages(reader: asyncio.StreamReader, count: int) -> list[bytes]:
+    found: list[bytes] = []
+    reading, parts = FrameReader(is_masked=False), b""
+    async with asyncio.timeout(5):
+        while len(found) < count:
+            data = await reader.read(65_536)
+            assert data, found
+            for piece in reading.feed(data):
+                parts += piece.payload
+                if piece.is_last:
+                    found.append(parts)
+                    parts = b""
+    return found
+
+
+def test_frames_pass_both_ways_when_the_handshake_was_allowed(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        place.host.talk = accepting(write_frame(TEXT, b"welcome", is_last=True))  # type: ignore[assignment] # a talk
+        authority = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-accept" in head
+        writer.write(masked(TEXT, b"hello") + masked(BINARY, bytes(70_000)))
+        assert await messages(reader, 3) == [b"welcome", b"hello", bytes(70_000)]
+        writer.close()
+        await place.settled()
+        (intent,) = place.world.ledger.intents
+        (outcome,) = place.world.ledger.outcomes
+        assert intent.permission == "consequential"
+        assert outcome.status is Status.OK
+        assert outcome.sent_bytes > 70_000
+        assert outcome.received_bytes > 70_000
+
+    tell(tmp_path, story)
+
+
+def test_a_policy_may_forbid_it_and_a_host_may_decline_it(tmp_path: Path) -> None:
+    text = """
+    forbid (principal, action == Action::"http.request", resource)
+    when { context.arguments has path && context.arguments.path == "/forbidden" };
+    """
+
+    async def story(place: Outside) -> None:
+        authority = f"{HOST}:{place.port}"
+        for path, status in (("/forbidden", b"403"), ("/declined", b"200")):
+            reader, writer = await place.tunnel(authority)
+            writer.write(offer(place, authority, path))
+            assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == status
+            writer.close()
+        assert len(place.host.heard) == 1
+        await place.settled()
+
+    tell(tmp_path, story, more=policies(text))
+
+
+def test_what_is_no_frame_ends_it(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        heard: list[bytes] = []
+        place.host.talk = accepting(heard=heard)  # type: ignore[assignment] # a talk
+        authority = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-tunnel\r\n")
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        await place.settled()
+        (outcome,) = place.world.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.CUT, "request_malformed")
+        assert heard == []
+
+    tell(tmp_path, story)
+
+
+def test_a_secret_is_added_to_the_handshake_and_taken_out_of_frames(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        half = len(VALUE) // 2
+        shown = (
+            write_frame(TEXT, b"it is " + VALUE.encode()[:half], is_last=False)
+            + write_frame(CONTINUATION, VALUE.encode()[half:] + b" now", is_last=True)
+            + write_frame(TEXT, b"after", is_last=True)
+        )
+        place.host.talk = accepting(shown)  # type: ignore[assignment] # a talk
+        authority = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, second = await messages(reader, 2)
+        assert first.startswith(b"it is ")
+        assert first.endswith(b" now")
+        assert second == b"after"
+        nowhere(place, head, first)
+        writer.close()
+        await place.settled()
+        (outcome,) = place.world.ledger.outcomes
+        assert outcome.redactions == 1
+        assert outcome.secrets == ["crm"]
+
+    with_secret(tmp_path, story)
+
+
+def test_a_placeholder_in_a_frame_to_another_host_cuts_it(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        heard: list[bytes] = []
+        place.host.talk = accepting(heard=heard)  # type: ignore[assignment] # a talk
+        authority = f"other.test:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        await reader.readuntil(b"\r\n\r\n")
+        token = held(place).encode()
+        writer.write(masked(TEXT, b"fine") + masked(TEXT, token[:9], is_last=False))
+        await asyncio.sleep(0.05)
+        writer.write(masked(CONTINUATION, token[9:]))
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+        await place.settled()
+        assert token not in b"".join(heard)
+        assert "finding.secret_misplaced" in place.world.ledger.changes
+        (outcome,) = place.world.ledger.outcomes
+        assert outcome.status is Status.CUT
+
+    with_secret(tmp_path, story)
