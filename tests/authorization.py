@@ -83,6 +83,8 @@ class Guarded:
         self.asked.append(form)
         if form.get("resource") != f"{self.url}/mcp":
             self._send(response, 400, {"error": "invalid_target"})
+        elif form["grant_type"] == "client_credentials":
+            self._give(response)
         elif form["grant_type"] == "refresh_token":
             if form["refresh_token"] in self.refresh:
                 self.refresh.remove(form["refresh_token"])

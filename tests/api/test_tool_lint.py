@@ -1,4 +1,5 @@
-from tests.api.event import intent, refusal
+import msgspec
+from tests.api.event import intent, outcome, refusal
 from tests.api.plane import Plane
 from tests.api.test_tool import see
 from tests.tools import tool
@@ -47,3 +48,18 @@ def test_what_models_get_wrong_is_read_from_the_record(plane: Plane) -> None:
         ("crm__find", "status", "small", 1),
     ]
     assert {each["calls"] + each["calls_before"] for each in found} == {2}
+
+
+def test_errors_that_say_nothing_are_read_from_the_record(plane: Plane) -> None:
+    for number, text in enumerate(("Error: failed", "null", "order 17 does not exist")):
+        called = intent(plane, f"act_{number}")
+        called.action_kind, called.resource = ActionKind.TOOL_CALL.value, "crm__find"
+        ended = outcome(plane, called)
+        ended.error = "tool_error"
+        told = {"content": [{"type": "text", "text": text}], "isError": True}
+        plane.write((called, b"{}"), (ended, msgspec.json.encode(told)))
+    see(plane, _FIND)
+    found = plane.ask("GET", "tools/lint").json()["findings"]
+    [mute] = [each for each in found if each["rule"] == "error_says_nothing"]
+    assert mute["tool"] == "crm__find"
+    assert "2 of its 3 errors" in mute["what"]

@@ -1,14 +1,16 @@
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.authorization import guarded
 
 import ringfence
 from ringfence.app.tool_reading import child_environment, read_server
 from ringfence.domain.error import RingfenceError, UnavailableError
-from ringfence.domain.tool import ToolServer
+from ringfence.domain.tool import OAuthClient, ToolServer
 
 _SERVER = (sys.executable, "-m", "ringfence.testing.tools")
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(ringfence.__file__).parents[1])}
@@ -96,3 +98,20 @@ class _serving:  # noqa: N801 (used like a function)
         self._process.wait(10)
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def test_a_server_with_oauth_is_read_as_the_plane_reads_it() -> None:
+    async def story() -> None:
+        async with guarded() as there:
+            oauth = OAuthClient(client="us", secret="THE_SECRET", token_url=f"{there.url}/token")
+            server = ToolServer(name="scripted", url=f"{there.url}/mcp", oauth=oauth)
+            environment = {**_ENVIRONMENT, "THE_SECRET": "s" * 20}
+            found = await asyncio.to_thread(read_server, server, environment)
+            assert "echo" in {each.key.name for each in found.tools}
+            granted = ToolServer(
+                name="scripted", url=f"{there.url}/mcp", oauth=OAuthClient(is_by_person=True)
+            )
+            with pytest.raises(UnavailableError, match="granted"):
+                await asyncio.to_thread(read_server, granted, environment)
+
+    asyncio.run(story())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -9,6 +10,8 @@ import msgspec
 
 from ringfence.analysis.schema_check import SchemaCheck
 from ringfence.analysis.tool_drift import Standing
+from ringfence.analysis.tool_lint import error_text
+from ringfence.analysis.tool_lint.error_text import Told
 from ringfence.analysis.tool_lint.finding import Finding
 from ringfence.analysis.tool_lint.lint import lint
 from ringfence.analysis.tool_lint.misuse import Attempt, Mistake, Misuse, misuse
@@ -17,10 +20,12 @@ from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
 from ringfence.domain.action import ActionKind
 from ringfence.domain.error import UsageError
-from ringfence.domain.event import AnyEvent, Intent, Refusal
+from ringfence.domain.event import AnyEvent, Intent, Outcome, Refusal
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.verdict import Code
+from ringfence.enforcement.tool_inspection import TOOL_ERROR
 from ringfence.enforcement.tool_registry import is_declared
+from ringfence.protocols import tool_result
 from ringfence.stores.body import BodyReader, Part
 from ringfence.stores.ledger.query import Filter
 
@@ -87,8 +92,9 @@ async def lint_tools(call: Call[LintQuery, Nothing]) -> LintAnswer:
     known = {
         each.definition.key.merged: each for tools in standing.values() for each in tools.values()
     }
-    read = partial(_misused, call.context, home, known)
-    misused = await call.context.scan(home.id, read) if known else ()
+    read = partial(_on_record, call.context, home, known)
+    misused, errors = await call.context.scan(home.id, read) if known else ((), ())
+    findings += [_error_line(each) for each in errors]
     return LintAnswer(
         tools=len(known),
         findings=findings,
@@ -119,9 +125,16 @@ def finding_line(each: Finding, server: str) -> FindingLine:
     )
 
 
-def _misused(
+def _error_line(each: Finding) -> FindingLine:
+    """A finding of the record, which names a tool with its server already."""
+    server, _, tool = each.tool.partition("__")
+    return finding_line(replace(each, tool=tool), server)
+
+
+def _on_record(
     context: ControlContext, home: Organisation, known: dict[str, Standing]
-) -> tuple[Misuse, ...]:
+) -> tuple[tuple[Misuse, ...], tuple[Finding, ...]]:
+    """What models get wrong, and the tools whose errors do not help them."""
     ledger, bodies = context.open_ledger(), context.open_bodies()
     try:
         asked = Filter(organisation=home.id, limit=_LOOKED_AT)
@@ -135,10 +148,26 @@ def _misused(
         mistakes = list(_mistakes(events, models, known, bodies))
         attempts += [Attempt(each.tool, each.model, each.at_us) for each in mistakes]
         changed = {name: _changed_us(context, home, each) for name, each in known.items()}
-        return misuse(attempts, mistakes, changed)
+        return misuse(attempts, mistakes, changed), error_text.judge(_errors(events, known, bodies))
     finally:
         bodies.close()
         ledger.close()
+
+
+def _errors(
+    events: Iterable[AnyEvent], known: dict[str, Standing], bodies: BodyReader
+) -> Iterable[Told]:
+    """What tools have answered as errors, as far as it is stored."""
+    kept = list(events)
+    tools = {each.action: each.resource for each in kept if isinstance(each, Intent)}
+    for each in kept:
+        if not isinstance(each, Outcome) or each.error != TOOL_ERROR:
+            continue
+        tool = tools.get(each.action, "")
+        body = bodies.get(each.organisation, each.action, Part.RESPONSE) if tool in known else None
+        result = None if body is None else tool_result.read(body)
+        if result is not None:
+            yield Told(tool, "\n".join(result.texts))
 
 
 def _models(events: Iterable[AnyEvent]) -> dict[str, str]:

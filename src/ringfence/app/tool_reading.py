@@ -62,7 +62,15 @@ async def _entries(server: ToolServer, environment: Mapping[str, str]) -> list[b
     if server.command:
         async with _process(server, environment) as process:
             return await _from_process(process)
-    names = frozenset({server.credential}) if server.credential else frozenset()
+    oauth = server.oauth
+    if oauth is not None and oauth.is_by_person:
+        raise UnavailableError(
+            "not_authorised",
+            f"a person has granted tool server `{server.name}` to the plane alone",
+            help=f"ask the plane what it lists: `ringfence tools lint {server.name}`",
+        )
+    named = (server.credential, None if oauth is None else oauth.secret)
+    names = frozenset(name for name in named if name)
     pool = Pool(tls=client_context())
     link = ToolLink("", server, ToolDispatcher(pool, EnvironmentSecrets(names, environment), {}))
     try:
