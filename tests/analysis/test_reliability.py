@@ -118,3 +118,10 @@ def test_an_outlook_takes_the_steps_of_one_run_and_the_success_of_many() -> None
     seen = outlook(run(step(), step(), step()), known)
     assert (seen.runs, seen.chain[0].steps) == (10, 3)
     assert seen.success == pytest.approx(0.9**3)
+
+
+def test_what_programs_of_a_sandbox_do_is_no_step_of_the_agents_own() -> None:
+    inside = [step("cut", kind="shell.exec"), step("failed", kind="http.request")]
+    found = tally(run(step(), *inside, step()))
+    assert list(found) == [SMALL]
+    assert found[SMALL].steps == 2

@@ -12,7 +12,7 @@ def test_a_line_stands_where_the_process_itself_would_write_it() -> None:
         assert tell(running.pid, "git is not yours")
         running.kill()
         assert running.stderr is not None
-        assert running.stderr.read() == b"ringfence: git is not yours\n"
+        assert running.stderr.read() == b"git is not yours\n"
 
 
 def test_a_file_gets_it_too(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_file_gets_it_too(tmp_path: Path) -> None:
     ):
         assert tell(running.pid, "no")
         running.kill()
-    assert (tmp_path / "log").read_bytes() == b"ringfence: no\n"
+    assert (tmp_path / "log").read_bytes() == b"no\n"
 
 
 def test_whoever_does_not_read_holds_nobody_up() -> None:

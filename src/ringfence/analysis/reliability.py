@@ -9,6 +9,7 @@ import msgspec
 from ringfence.analysis import compounding
 from ringfence.analysis.compounding import Estimate, Remedy
 from ringfence.analysis.trace import Branch, Step, walk
+from ringfence.domain.action import ActionKind
 from ringfence.domain.event import Status
 
 _SILENT = frozenset({"", Status.CLIENT_GONE.value})
@@ -153,11 +154,18 @@ def outlook(root: Branch, known: Reliability) -> Outlook:
     )
 
 
+_NO_STEPS = frozenset({ActionKind.SHELL_EXEC, ActionKind.HTTP_REQUEST})
+
+
 def _steps(steps: Sequence[Step]) -> Iterable[list[Step]]:
-    """Tries of one step together: failures, and what was tried next of the same action kind."""
+    """Tries of one step together: failures, and what was tried next of the same action kind.
+
+    What a sandbox's programs do by the thousand is no step of the agent's own.
+    """
     waiting: dict[str, list[Step]] = {}
     for step in steps:
-        if not step.is_refused and step.status in _SILENT:
+        is_silent = not step.is_refused and step.status in _SILENT
+        if is_silent or step.kind in _NO_STEPS:
             continue
         waiting.setdefault(step.kind, []).append(step)
         if _works(step):

@@ -23,7 +23,7 @@ def tell(pid: int, message: str) -> bool:
     with contextlib.suppress(OSError):
         taken = process.get_descriptor(pid, _STANDARD_ERROR)
         try:
-            return _write(taken, f"ringfence: {message}\n".encode()[:_BYTES_MOST])
+            return _write(taken, f"{message}\n".encode()[:_BYTES_MOST])
         finally:
             os.close(taken)
     return False

@@ -10,6 +10,7 @@ from ringfence.domain.observation import Seen
 
 _BETWEEN = " · "
 _KIB = 1024
+_SUBJECT = 80
 
 
 def ended_as(step: Step, style: Style) -> tuple[str, Paint]:
@@ -86,7 +87,7 @@ def write_sight(sheet: Sheet, sight: Sight) -> None:
         ("  · ", style.dim),
         (f"{show_time(int(sight.time_us))}  ", style.dim),
         (f"{sight.what} ", style.bad if is_denied else style.dim),
-        (sight.subject, style.bad if is_denied else None),
+        (_short(sight.subject, sheet), style.bad if is_denied else None),
         (f"{again}{said}{kept}", style.dim),
     )
     shown = {name: value for name, value in sight.detail.items() if name not in _LEFT_OUT}
@@ -107,6 +108,12 @@ _STARTED = frozenset({"tier", "policy", "ca_fingerprint", "workspace", "uninspec
 def took(step: Step) -> str:
     """How long it took."""
     return show_duration(step.duration_us) if step.duration_us else ""
+
+
+def _short(text: str, sheet: Sheet) -> str:
+    """A subject on the same line; the whole of it stands elsewhere or with --full."""
+    is_long = len(text) > _SUBJECT and not sheet.is_full
+    return f"{text[:_SUBJECT]}…" if is_long else text
 
 
 def _chosen(step: Step) -> str:
