@@ -64,7 +64,7 @@ def test_no_canary_of_the_launcher_is_anywhere_in_the_sandbox(
         held = _CANARY.encode() * 100  # in the memory that the fork copies
         file = os.open(root / "outside" / "secret", os.O_RDONLY)
         os.dup2(file, 251)
-        os.set_inheritable(251, True)  # noqa: FBT003 (its only argument)
+        os.set_inheritable(251, True)
         found = jail.run_here(jail.plan_of(tier, root, [jail.PYTHON, "-c", _SEARCH]))
         assert held
         return found
@@ -87,7 +87,7 @@ for fd in os.listdir("/proc/self/fd"):
     def do() -> Outcome:
         for number in (10, 77, 251, 900):
             os.dup2(0, number)
-            os.set_inheritable(number, True)  # noqa: FBT003 (its only argument)
+            os.set_inheritable(number, True)
         return jail.run_here(jail.plan_of(tier, root, [jail.PYTHON, "-c", program]))
 
     found = jail.as_user(who, do)

@@ -37,7 +37,7 @@ USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 DEMANDED = "RINGFENCE_TEST_SANDBOX"
 PYTHON = "/usr/bin/python3"
 _LIFE_S = 20.0
-_PREPARE = {
+PREPARE = {
     SandboxTier.STRICT: strict.prepare,
     SandboxTier.REDUCED: reduced.prepare,
     SandboxTier.NONE: unconfined.prepare,
@@ -80,14 +80,14 @@ def place(who: str = "ordinary") -> Iterator[Path]:
         os.chown(made, ORDINARY, ORDINARY)
     for name in ("workspace", "home", "outside"):
         (made / name).mkdir()
-    _give(made, who)
+    give(made, who)
     try:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _give(path: Path, who: str) -> None:
+def give(path: Path, who: str) -> None:
     if os.geteuid() == 0 and who == "ordinary":
         for each in (path, *path.rglob("*")):
             if not each.is_symlink():
@@ -121,7 +121,7 @@ def run(
 ) -> Outcome:
     """Run it to its end; execs whose resolved base name is in `refuse` are refused."""
     if root is not None:
-        _give(root, who)
+        give(root, who)
     return as_user(who, lambda: run_here(plan, refuse, kept))
 
 
@@ -167,7 +167,7 @@ def run_here(
     out, err = io.FileIO(os.memfd_create("out"), "r+"), io.FileIO(os.memfd_create("err"), "r+")
     silent = os.open(os.devnull, os.O_RDONLY)
     start = time.monotonic()
-    prepared = _PREPARE[plan.tier](plan, stdio=(silent, out.fileno(), err.fileno()), kept=kept)
+    prepared = PREPARE[plan.tier](plan, stdio=(silent, out.fileno(), err.fileno()), kept=kept)
     outcome = Outcome()
     served = {each.fileno(): (kind, each) for kind, each in prepared.listeners}
     notifications = watch(prepared, plan)
@@ -187,7 +187,7 @@ def run_here(
 def prepare(plan: JailPlan) -> Prepared:
     """The sandbox of a plan, silent."""
     null = os.open(os.devnull, os.O_RDWR)
-    return _PREPARE[plan.tier](plan, stdio=(null, null, null))
+    return PREPARE[plan.tier](plan, stdio=(null, null, null))
 
 
 def watch(prepared: Prepared, plan: JailPlan) -> Notifications | None:

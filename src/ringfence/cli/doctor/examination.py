@@ -12,6 +12,7 @@ from ringfence.api import local
 from ringfence.cli.doctor.clock import clock_and_folder, clock_and_providers
 from ringfence.cli.doctor.finding import Finding
 from ringfence.cli.doctor.key import keys
+from ringfence.cli.doctor.sandbox import sandboxes
 from ringfence.cli.doctor.store import database, stores
 from ringfence.config.loading import load
 from ringfence.config.problem import ConfigurationError
@@ -27,7 +28,7 @@ _CONNECT_S = 5.0
 _PORTS = {"http": 80, "https": 443}
 _OWN_USER = (
     "an agent that runs as your own user, outside a sandbox, can read the data folder",
-    "run agents that you do not trust as another user",
+    "start agents that you do not trust with `ringfence run`, or as another user",
 )
 
 
@@ -37,7 +38,7 @@ def examine(
     """Look at everything, one thing after the other."""
     findings = [_python(), *_folder(settings.data), *stores(settings.data), *database(settings)]
     findings += [*keys(settings), clock_and_folder(settings.data), _disk(settings.data)]
-    findings += _plane(settings)
+    findings += [*_plane(settings), *sandboxes()]
     try:
         loaded = load(settings.config, environment)
     except ConfigurationError as error:
