@@ -57,3 +57,13 @@ def test_a_source_brings_so_many_causes_in_a_minute_and_others_are_not_concerned
     assert tally.repeats.may_add("two", now_us)
     tally.clock.advance(60_000_000)
     assert tally.repeats.may_add("one", tally.clock.now_us())
+
+
+def test_what_cannot_come_again_is_written_out_at_once() -> None:
+    tally = Tally()
+    first = tally.come("a")
+    tally.come("a")
+    tally.come("b")
+    tally.come("b")
+    tally.repeats.end(lambda cause: cause == "a")
+    assert tally.written == [("a", first, 1)]

@@ -7,7 +7,9 @@ from tests.enforcement.cell import Cell
 
 from ringfence.domain.event import Change, Observation, Outcome
 from ringfence.domain.monitoring import Ended
+from ringfence.domain.observation import Seen
 from ringfence.domain.sandbox import SandboxEnd
+from ringfence.enforcement.observation import Sighting
 
 
 def test_its_start_says_how_it_is_confined_and_what_for() -> None:
@@ -45,6 +47,22 @@ def test_what_still_ran_is_settled_before_the_end_is_told() -> None:
         assert (ended.what, ended.subject) == ("sandbox.ended", SandboxEnd.EXITED)
         assert ended.detail == {"exit_code": "3", "cpu_us": "5", "memory_bytes": "7"}
         assert finished.what == "invocation.finished"
+
+    asyncio.run(story())
+
+
+def test_what_was_counted_of_it_is_told_before_its_end() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        for _ in range(3):
+            cell.refused("/usr/bin/curl")
+            sighting = Sighting(what=Seen.DNS_QUERY, subject="evil.example")
+            cell.world.worker.observations.see(box.caller, box.sandbox, sighting)
+        await cell.close()
+        assert [each.repeats for each in cell.ledger.refusals] == [0, 2]
+        told = [(each.what, each.repeats) for each in cell.seen[1:]]
+        assert told == [("dns.query", 0), ("dns.query", 2), ("sandbox.ended", 0)]
 
     asyncio.run(story())
 

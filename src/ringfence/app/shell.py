@@ -28,4 +28,4 @@ class ShellParts:
         """Nothing runs yet."""
         self.path = ShellPath(parts, policies=policies, approvals=approvals)
         self.door = ShellDoor(self.path, observations, parts.findings, secrets, approvals)
-        self.record = SandboxLog(observations, self.path)
+        self.record = SandboxLog(observations, parts.refusals, self.path)

@@ -90,6 +90,10 @@ class Observations:
         """Write out the counts whose time has passed, or all of them."""
         self._repeats.flush(everything=everything)
 
+    def end(self, sandbox: str) -> None:
+        """A sandbox is over: write out what was counted of it."""
+        self._repeats.end(lambda cause: cause[0] == sandbox)
+
     def _write_repeats(self, counted: Counted[tuple[Caller, Sandbox, Sighting]]) -> None:
         now_us = self._clock.now_us()
         self._write(*counted.what, now_us, repeats=counted.repeats, first_action=counted.action)

@@ -127,6 +127,10 @@ class Refusals:
         """Write out the counts whose time has passed, or all of them before the plane stops."""
         self._repeats.flush(everything=everything)
 
+    def end(self, credential: str) -> None:
+        """A credential is over: write out what was counted of it."""
+        self._repeats.end(lambda cause: cause[0] == credential)
+
     def _write_repeats(self, counted: Counted[_Written]) -> None:
         self._write(
             counted.what.caller,

@@ -90,6 +90,11 @@ class Repeats(Generic[K, V]):
             if now_us - minute.start_us >= _MINUTE_US:
                 del self._minutes[source]
 
+    def end(self, is_over: Callable[[K], bool]) -> None:
+        """Write out the counts of causes that cannot come again."""
+        for cause in [cause for cause in self._counters if is_over(cause)]:
+            self._end(self._counters.pop(cause))
+
     def _end(self, counter: Counted[V]) -> None:
         if counter.repeats:
             self._write(counter)

@@ -8,6 +8,7 @@ from ringfence.domain.monitoring import Ended, Join
 from ringfence.domain.observation import Seen
 from ringfence.domain.sandbox import SandboxEnd
 from ringfence.enforcement.observation import Observations, Sighting
+from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.enforcement.shell import Shell
 from ringfence.enforcement.shell_call import ShellPath
@@ -20,9 +21,10 @@ _WRITABLE: Final = "rw "
 class SandboxLog:
     """Implements `sandbox_registry.SandboxRecord`; one for each worker."""
 
-    def __init__(self, observations: Observations, path: ShellPath) -> None:
+    def __init__(self, observations: Observations, refusals: Refusals, path: ShellPath) -> None:
         """Join the parts."""
         self._observations = observations
+        self._refusals = refusals
         self._path = path
 
     def started(self, sandbox: LiveSandbox, join: Join) -> None:
@@ -53,6 +55,8 @@ class SandboxLog:
     def ended(self, sandbox: LiveSandbox, why: SandboxEnd, ended: Ended | None) -> None:
         """It is over: what still ran is settled first, so that its end is the last word."""
         self._path.ended(sandbox.id)
+        self._refusals.end(sandbox.caller.credential)
+        self._observations.end(sandbox.id)
         detail: dict[str, str] = {}
         if ended is not None:
             how = {"signal": signal_name(ended.signal)} if ended.signal else {}
