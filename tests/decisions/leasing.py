@@ -1,6 +1,7 @@
 """A broker and its workers with every message between them in a test's hands."""
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -8,8 +9,8 @@ import msgspec
 
 from ringfence.decisions.account import Account, Place
 from ringfence.decisions.budget import Count, Demand, Line, Reservation, Shortfall
-from ringfence.decisions.lease import Broker
-from ringfence.decisions.slab import LentBook, wants_of_run
+from ringfence.decisions.lease import Asked, Broker, asked_by
+from ringfence.decisions.slab import ASKED_IN_PART, LentBook, is_covered, wants_of_run
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.lease import (
     AccountState,
@@ -34,7 +35,10 @@ class Asking:
     demands: tuple[Demand, ...]
     amount: int
     counts: tuple[Count, ...] = ()
+    rounds: int = 0
+    """How often it has asked."""
     awaited: set[Holder] = field(default_factory=set)
+    asked: set[Asked] = field(default_factory=set)
     is_recalling: bool = False
     answer: Taken | None = None
     outcome: Reservation | Shortfall | None = None
@@ -102,8 +106,13 @@ class Post:
         worker, book, amount = asking.worker, asking.worker.book, Money(asking.amount)
         demands = worker.demands(asking.demands)
         found = book.reserve(demands, amount, self.now, asking.counts)
-        if isinstance(found, Shortfall) and not is_final:
-            wants = book.wants(demands, amount, self.now, asking.counts)
+        wants = book.wants(demands, amount, self.now, asking.counts)
+        is_settled = is_final and is_covered(wants, asking.take.wants)
+        if isinstance(found, Shortfall) and not is_settled:
+            is_whole = is_final or asking.rounds >= ASKED_IN_PART
+            ask = book.whole_wants if is_whole else book.wants
+            asking.rounds += 1
+            wants = ask(demands, amount, self.now, asking.counts)
             asking.take = Take(epoch=worker.epoch, wants=wants, report=book.report())
             self.letters.append(Letter(asking.worker.holder, BROKER, asking.take, asking))
             return
@@ -146,12 +155,16 @@ class Post:
             return
         assert isinstance(body, Take)
         assert asking is not None
-        answer = self.broker.take(letter.sender, body, self.now)
+        asking.asked = set()
+        self._answer(asking, self.broker.take(letter.sender, body, self.now))
+
+    def _answer(self, asking: Asking, answer: Taken | Mapping[Holder, Recall]) -> None:
         if isinstance(answer, Taken):
-            self.letters.append(Letter(BROKER, letter.sender, answer, asking))
+            self.letters.append(Letter(BROKER, asking.worker.holder, answer, asking))
             return
         asking.is_recalling = True
         asking.awaited = set(answer)
+        asking.asked |= asked_by(answer)
         self.recalling.append(asking)
         self.letters += [Letter(BROKER, to, recall, asking) for to, recall in answer.items()]
 
@@ -165,8 +178,10 @@ class Post:
         if asking.is_recalling:
             asking.is_recalling = False
             self.recalling.remove(asking)
-            answer = self.broker.take_again(asking.worker.holder, asking.take, self.now)
-            self.letters.append(Letter(BROKER, asking.worker.holder, answer, asking))
+            again = self.broker.take_again(
+                asking.worker.holder, asking.take, self.now, asking.asked
+            )
+            self._answer(asking, again)
 
     def _to_worker(self, worker: LeasedWorker, letter: Letter) -> None:
         body, asking = letter.body, letter.asking
@@ -228,10 +243,14 @@ class Pictures:
             return Taken(slabs=(), is_short=True)
         return self._do(holder, _places(take), lambda at: at.take(holder, take, now_us))
 
-    def take_again(self, holder: Holder, take: Take, now_us: int) -> Taken:
+    def take_again(
+        self, holder: Holder, take: Take, now_us: int, asked: AbstractSet[Asked]
+    ) -> Taken | Mapping[Holder, Recall]:
         if holder in self.gone:
             return Taken(slabs=(), is_short=True)
-        return self._do(holder, _places(take), lambda at: at.take_again(holder, take, now_us))
+        return self._do(
+            holder, _places(take), lambda at: at.take_again(holder, take, now_us, asked)
+        )
 
     def lend_ahead(
         self, holder: Holder, wants: Iterable[Want], epoch: int, now_us: int

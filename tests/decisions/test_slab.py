@@ -1,7 +1,12 @@
 from datetime import UTC
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.decisions.leasing import Pictures, Post
 
 from ringfence.decisions.budget import Count, Demand, Reservation, Shortfall
-from ringfence.decisions.slab import CALLS_AHEAD, COUNTS_AHEAD, LentBook
+from ringfence.decisions.slab import ASKED_IN_PART, CALLS_AHEAD, COUNTS_AHEAD, LentBook
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit
 from ringfence.domain.lease import Returned, Slab, Spent, Want
@@ -184,3 +189,69 @@ def test_a_rate_that_rests_goes_back_and_one_that_is_drawn_on_does_not() -> None
     assert book.report().returned == (Returned(key, 0, 1),)
     assert len(book) == 0
     assert book.report().spent == ()
+
+
+def test_who_asks_again_gives_everything_back_and_asks_for_all_of_it() -> None:
+    book = LentBook()
+    book.receive([slab(HOURLY, 30, 70)])
+    reserve(book, demand(), amount=10)
+    counts = (Count(demand(CALLS, 50), 1),)
+    wants = book.whole_wants((demand(), demand(RUN)), Money(15), NOON, counts)
+    assert [(each.key, each.need) for each in wants] == [(HOURLY, 15), (RUN, 15), (CALLS, 1)]
+    assert book.report().returned == (Returned(HOURLY, HOUR.start_us, 20),)
+
+
+SHARED = [AccountKey("org_1", BudgetScope.TEAM, f"team_{number}", Per.TOTAL) for number in range(3)]
+
+
+def step(post: Post, chance: Random) -> None:
+    """Deliver a letter; those of one sender to one receiver come in the order of sending."""
+    heads = {(each.sender, each.receiver): each for each in reversed(post.letters)}
+    post.deliver(heads[chance.choice(sorted(heads))])
+
+
+@settings(max_examples=300)
+@given(
+    chance=st.randoms(use_true_random=False),
+    held=st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    calls=st.lists(
+        st.tuples(st.integers(0, 3), st.sets(st.integers(0, 2), min_size=1), st.integers(1, 100)),
+        min_size=2,
+        max_size=6,
+    ),
+    is_shared=st.booleans(),
+)
+def test_calls_that_lack_what_others_hold_are_decided_in_bounded_rounds_and_one_goes_on(
+    *,
+    chance: Random,
+    held: list[int],
+    calls: list[tuple[int, set[int], int]],
+    is_shared: bool,
+) -> None:
+    """Two that each held what the other lacked once traded it for ever."""
+    post = Post()
+    post.now = NOON
+    if is_shared:
+        post.broker = Pictures()
+    workers = [post.hire(f"w{number}") for number in range(4)]
+    for key, holder in zip(SHARED, held, strict=True):
+        first = post.ask(workers[holder], (demand(key),), 100)
+        post.settle_everything()
+        assert isinstance(first.outcome, Reservation)
+        workers[holder].book.release(first.outcome)
+    asked = [
+        post.ask(workers[at], tuple(demand(SHARED[each]) for each in sorted(which)), amount)
+        for at, which, amount in calls
+    ]
+    # A take and its answer, and for each account a recall of each other worker with its answer.
+    most_letters = len(calls) * (ASKED_IN_PART + len(calls) + 1) * (2 + 2 * 3 * len(SHARED))
+    for _ in range(most_letters):
+        if not post.letters:
+            break
+        step(post, chance)
+    assert not post.letters
+    assert all(each.outcome is not None for each in asked)
+    assert max(each.rounds for each in asked) <= ASKED_IN_PART + len(calls)
+    if len({at for at, _, _ in calls}) == len(calls):
+        # Calls of one worker share what it holds, and may leave each other too little of it.
+        assert any(isinstance(each.outcome, Reservation) for each in asked)

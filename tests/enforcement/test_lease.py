@@ -8,7 +8,7 @@ from ringfence.decisions.slab import LentBook
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.lease import Need, Recall, Report, Slab, Take, Taken
 from ringfence.domain.money import Money
-from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied
+from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied, Wanting
 from ringfence.enforcement.lease import Slabs
 
 KEY = AccountKey("org_1", BudgetScope.ORGANISATION, "org_1", Per.TOTAL)
@@ -37,10 +37,17 @@ class Scripted:
         self.reports.append(report)
 
 
-def lacking(book: LentBook, amount: int = 10) -> LackingSlabs:
-    wants = book.wants(DEMANDS, Money(amount), 0, ())
+def lacking(
+    book: LentBook, amount: int = 10, demands: tuple[Demand, ...] = DEMANDS
+) -> LackingSlabs:
+    call = Wanting(demands, Money(amount), 0, ())
     return LackingSlabs(
-        lack=Lack.LEASE, organisation="org_1", wants=wants, agent="agt_1", need=NEED
+        lack=Lack.LEASE,
+        organisation="org_1",
+        wants=book.wants(*call),
+        agent="agt_1",
+        need=NEED,
+        call=call,
     )
 
 
@@ -76,6 +83,27 @@ def test_what_was_found_empty_is_asked_for_by_each_call_itself() -> None:
         assert len(lender.takes) == 4
         lender.gate.set()
         await asyncio.gather(*asked)
+
+    asyncio.run(story())
+
+
+def test_an_answer_settles_nothing_if_what_the_call_had_is_gone_meanwhile() -> None:
+    async def story() -> None:
+        book, lender = LentBook(), Scripted(0)
+        other = AccountKey("org_1", BudgetScope.TEAM, "team_1", Per.TOTAL)
+        held = Slab(key=other, window_start_us=0, window_end_us=None, amount=50, limit=100, free=50)
+        book.receive([held])
+        slabs = Slabs(book=book, lender=lender, ledger=MemoryLedger(), epoch=lambda: 1)
+        both = (*DEMANDS, Demand(other, Money(100), UTC))
+        asked = asyncio.create_task(slabs.supply(lacking(book, demands=both)))
+        await turns()
+        assert [[each.key for each in take.wants] for take in lender.takes] == [[KEY]]
+        await slabs.recalled(Recall(((other, 0),)))
+        lender.gate.set()
+        assert await asked is Supplied.ALL
+        # The second time for everything at once.
+        assert [each.key for each in lender.takes[1].wants] == [KEY, other]
+        assert len(lender.takes) == 2
 
     asyncio.run(story())
 

@@ -29,7 +29,7 @@ from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation, UserDefaults
 from ringfence.domain.price import RateCard
 from ringfence.domain.user import Principal
-from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied
+from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied, Wanting
 
 COST = 50 * 10_000
 """Of a call that uses all the output it may."""
@@ -254,13 +254,14 @@ def test_first_ever_parallel_calls_of_an_unknown_user_meet_the_default_rate() ->
                 reserved = slabs.book.reserve((), Money(0), fleet.clock.now_us(), counts)
                 if isinstance(reserved, Reservation) or is_final:
                     return isinstance(reserved, Reservation)
-                wants = slabs.book.wants((), Money(0), fleet.clock.now_us(), counts)
+                wanting = Wanting((), Money(0), fleet.clock.now_us(), counts)
                 lacking = LackingSlabs(
                     lack=Lack.LEASE,
                     organisation="org_acme",
-                    wants=wants,
+                    wants=slabs.book.wants(*wanting),
                     agent="agt_1",
                     need=Need(amount=1, tokens=1),
+                    call=wanting,
                 )
                 is_final = await slabs.supply(lacking) is Supplied.ALL
 

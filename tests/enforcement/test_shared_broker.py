@@ -37,7 +37,10 @@ class Pair:
         )
         broker = self.brokers[at]
         take = Take(epoch=1, wants=(want,))
-        taken = await broker.decide([(key, 0)], lambda: broker.broker.take_again(LOGS[at], take, 0))
+        everybody = {(log, (key, 0)) for log in LOGS}
+        taken = await broker.decide(
+            [(key, 0)], lambda: broker.broker.take_again(LOGS[at], take, 0, everybody)
+        )
         assert isinstance(taken, Taken)
         return taken
 

@@ -374,6 +374,12 @@ class Book:
         del demands, amount, now_us, counts
         return ()
 
+    def whole_wants(
+        self, demands: Sequence[Demand], amount: Money, now_us: int, counts: Sequence[Count]
+    ) -> tuple[Want, ...]:
+        """The same for a call that has asked before."""
+        return self.wants(demands, amount, now_us, counts)
+
     def is_withholding(
         self, demands: Sequence[Demand], amount: Money, now_us: int, counts: Sequence[Count]
     ) -> bool:

@@ -7,6 +7,7 @@ held stays lent, which counts as spent, until the ledger proves less.
 
 from collections import deque
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Final, final
 
@@ -33,6 +34,14 @@ Measured elsewhere (slab 0.25 % of a budget: 0.04 round trips per call, 2.5 %: 0
 leaves at most its slab unused until the ledger has been read.
 """
 _FORGOTTEN_KEPT: Final = 10_000
+
+Asked = tuple[Holder, Place]
+"""Who was asked back for what."""
+
+
+def asked_by(recalls: Mapping[Holder, Recall]) -> set[Asked]:
+    """What these recalls ask for."""
+    return {(holder, each) for holder, recall in recalls.items() for each in recall.accounts}
 
 
 @final
@@ -109,29 +118,44 @@ class Broker:
     def take(self, holder: Holder, take: Take, now_us: int) -> Taken | Mapping[Holder, Recall]:
         """Lend everything that is needed; else say which holders must be asked for idle slabs.
 
-        Whoever gets recalls passes their answers to `report`, then asks `take_again`, once; also if
-        a holder has not answered in time.
+        Whoever gets recalls passes their answers to `report`, then asks `take_again`; also if a
+        holder has not answered in time.
         """
         self.report(holder, take.report)
         accounts = [self._wanted(want, take.epoch, now_us) for want in take.wants]
+        return self._lend_or_recall(holder, take, accounts, frozenset())
+
+    def take_again(
+        self, holder: Holder, take: Take, now_us: int, asked: AbstractSet[Asked]
+    ) -> Taken | Mapping[Holder, Recall]:
+        """Lend what is needed now that idle slabs are back, or what there is.
+
+        What somebody was lent meanwhile may lie idle there: who was not `asked` for it yet is, too.
+        So a take ends, and nobody is refused for what another only tried to get.
+        """
+        accounts = [self._wanted(want, take.epoch, now_us) for want in take.wants]
+        for account in accounts:
+            account.waits_less(holder)
+        return self._lend_or_recall(holder, take, accounts, asked)
+
+    def _lend_or_recall(
+        self, holder: Holder, take: Take, accounts: list[Account], asked: AbstractSet[Asked]
+    ) -> Taken | Mapping[Holder, Recall]:
         lacking = [
             account
             for want, account in zip(take.wants, accounts, strict=True)
             if account.free < want.need
         ]
-        recalls = self._holders(holder, lacking)
+        recalls = {
+            other: Recall(places)
+            for other, recall in self._holders(holder, lacking).items()
+            if (places := tuple(each for each in recall.accounts if (other, each) not in asked))
+        }
         if not recalls:
             return self._lend(holder, take.wants, accounts)
         for account in accounts:
             account.waiting[holder] = account.waiting.get(holder, 0) + 1
         return recalls
-
-    def take_again(self, holder: Holder, take: Take, now_us: int) -> Taken:
-        """Lend what is needed now that idle slabs are back, or what there is."""
-        accounts = [self._wanted(want, take.epoch, now_us) for want in take.wants]
-        for account in accounts:
-            account.waits_less(holder)
-        return self._lend(holder, take.wants, accounts)
 
     def lend_ahead(
         self, holder: Holder, wants: Iterable[Want], epoch: int, now_us: int
@@ -272,10 +296,12 @@ class Broker:
         return {other: Recall(tuple(places)) for other, places in asked.items()}
 
     def _lend(self, holder: Holder, wants: Iterable[Want], accounts: list[Account]) -> Taken:
+        """Everything, or what there is; too little for this call may be enough for who waits."""
         slabs = []
         is_short, frees_us = False, 0
         for want, account in zip(wants, accounts, strict=True):
-            amount = 0 if holder in self._dead else _size(want, account, holder)
+            is_left = account.free < want.need and any(each != holder for each in account.waiting)
+            amount = 0 if is_left or holder in self._dead else _size(want, account, holder)
             if account.free < want.need:
                 is_short = True
                 if account.times:

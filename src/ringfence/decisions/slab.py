@@ -27,6 +27,8 @@ CALLS_AHEAD: Final = 16
 """How many calls like the present one a slab should serve if all cost their worst case."""
 COUNTS_AHEAD: Final = 64
 """The same for what is counted one by one."""
+ASKED_IN_PART: Final = 2
+"""So often a call asks for what it lacks alone; then for everything at once, see `whole_wants`."""
 _SHUT: Final = 2**62
 """More than any limit."""
 _FORGOTTEN_KEPT: Final = 4_096
@@ -50,6 +52,12 @@ def wants_of_run(demands: Sequence[Demand], counts: Sequence[Count], amount: int
         for demand, each in needed
         if demand.key.scope in LIVING and each > 0
     ]
+
+
+def is_covered(wants: Sequence[Want], asked: Sequence[Want]) -> bool:
+    """Whether only accounts are lacking that were asked for: else the answer does not settle it."""
+    places = {(each.key, each.window_start_us) for each in asked}
+    return all((each.key, each.window_start_us) in places for each in wants)
 
 
 @final
@@ -123,6 +131,18 @@ class LentBook(Book):
             if missing > 0:
                 wants.append(_want(demand, period, missing - period.bar, each))
         return tuple(wants)
+
+    def whole_wants(
+        self, demands: Sequence[Demand], amount: Money, now_us: int, counts: Sequence[Count]
+    ) -> tuple[Want, ...]:
+        """The same for all accounts of the call: what is idle in them goes back with the question.
+
+        For a call that has asked before. Two that each hold what the other lacks would else trade
+        it for ever; the broker gives everything at once to whoever asks for everything.
+        """
+        for demand in (*demands, *(each.demand for each in counts)):
+            self._give_back(self._current(demand, now_us))
+        return self.wants(demands, amount, now_us, counts)
 
     def receive(self, slabs: Iterable[Slab], frees_us: int = 0) -> None:
         """Take what the broker lends, also of a window that is over by now.

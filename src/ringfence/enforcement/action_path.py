@@ -15,11 +15,12 @@ import msgspec
 
 from ringfence.decisions import limit, reason
 from ringfence.decisions.budget import Book, Count, Line, Reservation, Shortfall
+from ringfence.decisions.slab import ASKED_IN_PART
 from ringfence.domain.action import ActionKind
 from ringfence.domain.budget import BudgetScope, Unit
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import Status
-from ringfence.domain.lease import Need
+from ringfence.domain.lease import Need, Want
 from ringfence.domain.money import Money
 from ringfence.domain.verdict import Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement.closing import Closing
@@ -36,6 +37,7 @@ from ringfence.enforcement.lack import (
     LackingSlabs,
     Supplied,
     Supplier,
+    Wanting,
     not_supplied,
 )
 from ringfence.enforcement.live import LiveInvocation, Refusable
@@ -67,6 +69,8 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """Whether nothing more can be lent to it: it is decided with what is held here."""
     outcome_rounds: int = OUTCOME_ROUNDS
     """How often it may still wait for what is withheld."""
+    slab_rounds: int = 0
+    """How often slabs were asked for, or waited for with another call."""
 
 
 K = TypeVar("K", bound=Knock)
@@ -189,7 +193,8 @@ class ActionPath(ABC, Generic[K, B]):
             return self.turn_away(knock, Deny(reason=fetched), None)
         if is_outcome:
             return msgspec.structs.replace(knock, outcome_rounds=knock.outcome_rounds - 1)
-        return msgspec.structs.replace(knock, is_final=fetched is Supplied.ALL)
+        rounds = knock.slab_rounds + isinstance(lacking, LackingSlabs)
+        return msgspec.structs.replace(knock, is_final=fetched is Supplied.ALL, slab_rounds=rounds)
 
     async def _place(self, knock: K, lacking: LackingPlace) -> Places | Throttle | Deny:
         """Wait for a place, or say why there is none."""
@@ -232,14 +237,19 @@ class ActionPath(ABC, Generic[K, B]):
         if isinstance(reserved, Reservation):
             return reserved
         organisation = live.identity.organisation
-        wants = self._book.wants(live.demands, worst, now_us, counts)
-        if wants and not knock.is_final:
+        wants: tuple[Want, ...] = ()
+        if not knock.is_final:
+            has_asked = knock.slab_rounds >= ASKED_IN_PART
+            ask = self._book.whole_wants if has_asked else self._book.wants
+            wants = ask(live.demands, worst, now_us, counts)
+        if wants:
             return LackingSlabs(
                 lack=Lack.LEASE,
                 organisation=organisation,
                 wants=wants,
                 agent=live.runtime.id,
                 need=_need(worst, counts),
+                call=Wanting(live.demands, worst, now_us, counts),
             )
         if knock.outcome_rounds and self._book.is_withholding(live.demands, worst, now_us, counts):
             return Lacking(lack=Lack.OUTCOME, organisation=organisation)

@@ -5,13 +5,15 @@
 everything in memory and never lacks anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from ringfence.decisions.budget import Count, Demand
 from ringfence.domain.lease import Need, Want
+from ringfence.domain.money import Money
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.live import Refusable
 
@@ -59,6 +61,15 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
     """The message that asks for it."""
 
 
+class Wanting(NamedTuple):
+    """All that a call needs of shared limits, as `Book.wants` takes it."""
+
+    demands: Sequence[Demand]
+    amount: Money
+    now_us: int
+    counts: Sequence[Count]
+
+
 class LackingSlabs(Lacking, frozen=True, kw_only=True):
     """Slabs of shared limits that a call needs."""
 
@@ -66,6 +77,7 @@ class LackingSlabs(Lacking, frozen=True, kw_only=True):
     agent: str
     need: Need
     """What this call needs, by which the next run of the agent is judged."""
+    call: Wanting
 
 
 class Supplied(StrEnum):

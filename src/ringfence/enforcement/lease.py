@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Final, Protocol, final
 from weakref import WeakSet
 
-from ringfence.decisions.slab import LentBook
+import msgspec
+
+from ringfence.decisions.slab import LentBook, is_covered
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Need, Recall, Report, Take, Taken
@@ -74,7 +76,13 @@ class Slabs:
         for place in places:
             self._asking[place] = asking
         taken = await asyncio.shield(asking)
-        return Supplied.ALL if taken.is_short else Supplied.MORE
+        if not taken.is_short:
+            return Supplied.MORE
+        if is_covered(self.book.wants(*lacking.call), lacking.wants):
+            return Supplied.ALL
+        # What the call had is gone meanwhile: that answer settles nothing.
+        whole = msgspec.structs.replace(lacking, wants=self.book.whole_wants(*lacking.call))
+        return await self.supply(whole)
 
     async def recalled(self, recall: Recall) -> Report:
         """Give back what is idle, after the calls that wait for it have had their turn.

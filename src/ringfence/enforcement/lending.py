@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, final
 
-from ringfence.decisions.lease import Broker
+from ringfence.decisions.lease import Asked, Broker, asked_by
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Charged, Holder, Recall, Report, Slab, Take, Taken, Want
 from ringfence.transport.clock import Clock
@@ -42,13 +42,15 @@ class Lending:
         """Answer a worker that asks for slabs; nobody is refused while others hold idle ones."""
         self.taken += 1
         answer = self.broker.take(holder, take, self._clock.now_us())
-        if isinstance(answer, Taken):
-            return answer
-        try:
-            await asyncio.wait(self._recall(answer), timeout=RECALL_S)
-        finally:
-            again = self.broker.take_again(holder, take, self._clock.now_us())
-        return again
+        asked: set[Asked] = set()
+        while not isinstance(answer, Taken):
+            asked |= asked_by(answer)
+            try:
+                await asyncio.wait(self._recall(answer), timeout=RECALL_S)
+            finally:
+                again = self.broker.take_again(holder, take, self._clock.now_us(), asked)
+            answer = again
+        return answer
 
     def lend_ahead(self, holder: Holder, wants: Iterable[Want], epoch: int) -> tuple[Slab, ...]:
         """Lend of a run to a worker that is about to act in it; nobody is asked for anything."""

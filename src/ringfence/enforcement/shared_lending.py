@@ -11,6 +11,7 @@ import msgspec
 
 from ringfence.decisions.account import Account, Place
 from ringfence.decisions.budget import Line
+from ringfence.decisions.lease import Asked, asked_by
 from ringfence.domain.budget import AccountKey, Unit
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import (
@@ -175,18 +176,20 @@ class SharedLending:
                 return _SHORT
             return broker.take(holder, take, self._clock.now_us())
 
-        def again() -> Taken:
+        def again() -> Taken | Mapping[Holder, Recall]:
             if self._lives[holder] != life:
                 return _SHORT
-            return broker.take_again(holder, take, self._clock.now_us())
+            return broker.take_again(holder, take, self._clock.now_us(), asked)
 
+        asked: set[Asked] = set()
         answer = await self.shared.decide(wanted, first, said)
-        if isinstance(answer, Taken):
-            return answer
-        asked = self._recall(answer)
-        if asked:
-            await asyncio.wait(asked)
-        return await self.shared.decide(wanted, again, said)
+        while not isinstance(answer, Taken):
+            asked |= asked_by(answer)
+            recalling = self._recall(answer)
+            if recalling:
+                await asyncio.wait(recalling)
+            answer = await self.shared.decide(wanted, again, said)
+        return answer
 
     def _return(self, holder: Holder, late: asyncio.Task[Taken]) -> None:
         if late.cancelled() or late.exception() is not None:
