@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.decisions.injection import Injected, choose, is_bound, is_plain
+from ringfence.decisions.injection import Injected, at_host, is_plain
 from ringfence.domain.secret import (
     AsBasic,
     FromStore,
@@ -27,6 +27,13 @@ def bound(
     methods: tuple[str, ...] = (),
 ) -> SecretBinding:
     return SecretBinding(host=host, path=path, methods=methods, location=location)
+
+
+def choose(
+    secrets: list[SecretDefinition], host: str, port: int, method: bytes, path: bytes
+) -> Injected | None:
+    here = at_host(secrets, host, port)
+    return None if here is None else here.choose(method, path)
 
 
 def names(found: Injected | None) -> tuple[str, ...] | None:
@@ -116,17 +123,14 @@ def test_what_a_binding_strips_is_taken_away_wherever_it_stands() -> None:
     assert "x-own" in found.parameters
 
 
-def test_a_secret_is_bound_to_its_hosts_alone() -> None:
-    secrets = {"crm": secret("crm", bound())}
-    assert is_bound(secrets, "crm", "api.example", 443)
-    assert not is_bound(secrets, "crm", "api.example", 80)
-    assert not is_bound(secrets, "crm", "evil.example", 443)
-    assert not is_bound(secrets, "other", "api.example", 443)
-
-
 @given(st.lists(st.sampled_from(["a", "b", ".", "..", "%2e", "%2f", ";", ""]), max_size=6))
 def test_a_plain_path_cannot_leave_its_prefix(segments: list[str]) -> None:
     path = "/v1/" + "/".join(segments)
     if is_plain(path.encode()):
         assert not {".", "..", "%2e", "%2f", ";"} & set(segments)
         assert "//" not in path
+
+
+@pytest.mark.parametrize("path", [b"/.well-known/x", b"/a.b/c..d/...", b"/a/b%20c", b"/", b"/a/"])
+def test_a_path_with_harmless_dots_and_escapes_is_plain(path: bytes) -> None:
+    assert is_plain(path)

@@ -292,3 +292,31 @@ def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret() -> Non
         await server.close()
 
     asyncio.run(run())
+
+
+def test_an_answer_hands_out_nothing_that_proves_somebody_for_longer() -> None:
+    runtime, injections = world(secret())
+    injection = planned(runtime, injections)
+    injections.prepare(injection, OWN, b"/")
+    headers = [(b"set-cookie", b"session=ours"), (b"x-subject-token", b"t"), (b"etag", b"1")]
+    assert injections.answer(injection, headers).headers == [(b"etag", b"1")]
+
+
+def test_trailers_are_searched_too() -> None:
+    runtime, injections = world(secret())
+    injection = planned(runtime, injections)
+    injections.prepare(injection, OWN, b"/")
+    answer = injections.answer(injection, [])
+    fields = [(b"x-plain", b"1"), (b"x-echo", SECRET.encode())]
+    assert answer.fields(fields) == [(b"x-plain", b"1"), (b"x-echo", b"*" * len(SECRET))]
+    assert answer.redactions == {"crm": 1}
+
+
+def test_a_reload_changes_what_is_added() -> None:
+    runtime, injections = world(secret())
+    assert planned(runtime, injections).names == ("crm",)
+    other = secret(path="/v1")
+    runtime.organisation = replace(runtime.organisation, secrets={"crm": other})
+    assert planned(runtime, injections).names == ()
+    runtime.organisation = replace(runtime.organisation, secrets={})
+    assert injections.plan(runtime, THERE, b"GET", b"/") is None

@@ -1,7 +1,7 @@
 """Which of an agent's secrets belong to a request: exact host and port, method, path prefix."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -20,6 +20,8 @@ _AMBIGUOUS: Final = re.compile(
 )
 """What servers read in different ways: an encoded slash, dot or percent sign, empty and dot
 segments, parameters. No secret is added to such a path, whatever it would mean."""
+_USUAL: Final = re.compile(rb"/[A-Za-z0-9/._~!$&'()*+,=:@-]*")
+"""Quick to tell: what has nothing that could be ambiguous but dots and slashes in a row."""
 
 _TAKEN_HEADERS: Final = frozenset(
     {
@@ -68,6 +70,19 @@ _TAKEN_PARAMETERS: Final = frozenset(
 )
 """Names under which well-known APIs take what proves somebody, and what goes around a binding."""
 
+GIVEN_HEADERS: Final = frozenset(
+    {
+        b"set-cookie",
+        b"set-cookie2",
+        b"authorization",
+        b"x-auth-token",
+        b"x-access-token",
+        b"x-refresh-token",
+        b"x-subject-token",
+    }
+)
+"""With which an answer would hand the agent what proves somebody for longer than this request."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -96,33 +111,53 @@ class Injected:
         return tuple(part.secret.name for part in self.parts)
 
 
-def choose(
-    secrets: Iterable[SecretDefinition], host: str, port: int, method: bytes, path: bytes
-) -> Injected | None:
-    """What to add to a request of an agent that may use these secrets; None for a foreign host.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here:
+    """What an agent's secrets have to do with one host and port; see `Injected`."""
 
-    `host` is canonical, `path` raw and without its query. Where several secrets go to the same
-    place, the one with the longest path is meant; the configuration lets no two be equal.
+    bound: tuple[tuple[SecretDefinition, SecretBinding], ...]
+    secrets: tuple[SecretDefinition, ...]
+    headers: frozenset[str]
+    parameters: frozenset[str]
+
+    def choose(self, method: bytes, path: bytes) -> Injected:
+        """What to add to a request. `path` is raw and without its query.
+
+        Where several secrets go to the same place, the one with the longest path is meant; the
+        configuration lets no two be equal.
+        """
+        chosen: dict[str, tuple[int, Part]] = {}
+        for secret, binding in self.bound:
+            if covers(binding, method, path):
+                slot, length = slot_of(binding.location), len(binding.path)
+                if slot not in chosen or chosen[slot][0] < length:
+                    chosen[slot] = (length, Part(secret=secret, location=binding.location))
+        return Injected(
+            here=self.secrets,
+            parts=tuple(part for _, part in chosen.values()),
+            headers=self.headers,
+            parameters=self.parameters,
+        )
+
+
+def at_host(secrets: Iterable[SecretDefinition], host: str, port: int) -> Here | None:
+    """The secrets, of those that an agent may use, that are for a host; None if none is.
+
+    `host` is canonical.
     """
-    here = [
+    bound = tuple(
         (secret, binding)
         for secret in secrets
         for binding in secret.bindings
         if binding.host == host and binding.port == port
-    ]
-    if not here:
+    )
+    if not bound:
         return None
-    chosen: dict[str, tuple[int, Part]] = {}
-    for secret, binding in here:
-        if covers(binding, method, path):
-            slot, length = slot_of(binding.location), len(binding.path)
-            if slot not in chosen or chosen[slot][0] < length:
-                chosen[slot] = (length, Part(secret=secret, location=binding.location))
-    return Injected(
-        here=tuple({secret.name: secret for secret, _ in here}.values()),
-        parts=tuple(part for _, part in chosen.values()),
-        headers=_TAKEN_HEADERS | _named(here, InHeader),
-        parameters=_TAKEN_PARAMETERS | _named(here, InQuery),
+    return Here(
+        bound=bound,
+        secrets=tuple({secret.name: secret for secret, _ in bound}.values()),
+        headers=_TAKEN_HEADERS | _named(bound, InHeader),
+        parameters=_TAKEN_PARAMETERS | _named(bound, InQuery),
     )
 
 
@@ -135,6 +170,8 @@ def covers(binding: SecretBinding, method: bytes, path: bytes) -> bool:
 
 def is_plain(path: bytes) -> bool:
     """Whether every server reads a path alike."""
+    if _USUAL.fullmatch(path) and b"//" not in path and b"/." not in path:
+        return True
     return path.startswith(b"/") and _AMBIGUOUS.search(path) is None
 
 
@@ -154,13 +191,6 @@ def slot_of(location: SecretLocation) -> str:
             return "header authorization"
         case _ as never:
             assert_never(never)
-
-
-def is_bound(secrets: Mapping[str, SecretDefinition], name: str, host: str, port: int) -> bool:
-    """Whether a secret belongs to a host at all."""
-    known = secrets.get(name)
-    bindings = () if known is None else known.bindings
-    return any(binding.host == host and binding.port == port for binding in bindings)
 
 
 def _named(

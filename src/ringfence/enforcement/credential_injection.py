@@ -7,9 +7,10 @@ from typing import Final, assert_never, final
 from urllib.parse import quote, unquote_to_bytes
 
 from ringfence.decisions import injection as decisions
-from ringfence.decisions.injection import Injected
+from ringfence.decisions.injection import Here, Injected
 from ringfence.domain.destination import Destination
 from ringfence.domain.error import UnavailableError
+from ringfence.domain.organisation import Organisation
 from ringfence.domain.secret import AsBasic, InHeader, InQuery, SecretDefinition, SecretLocation
 from ringfence.enforcement.minting import Mint
 from ringfence.enforcement.placeholder import Placeholders
@@ -27,7 +28,14 @@ SECRET_MISPLACED: Final = "secret_misplaced"  # noqa: S105 (likewise)
 _UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _TELLING_BYTES: Final = 8
 """Shorter values are words: taking them out of answers would spoil these."""
-_LENGTHLESS: Final = frozenset({b"content-encoding", b"content-length"})
+_TAKEN_WHEN_UNDONE: Final = decisions.GIVEN_HEADERS | {b"content-encoding", b"content-length"}
+_LINES: Final = b"\r\n"
+
+
+_NOTHING: Final = Scrub(())
+_HOSTS_MOST: Final = 1000
+"""Remembered with what secrets have to do with them: agents may name any number of hosts."""
+_HostKey = tuple[str, frozenset[str], str, int]
 
 
 @final
@@ -44,7 +52,7 @@ class Injection:
         self.organisation = organisation
         self.chosen = chosen
         self.values: tuple[tuple[SecretLocation, str], ...] = ()
-        self.scrub = Scrub(())
+        self.scrub = _NOTHING
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,8 +97,9 @@ class Answer:
         codings = [value for name, value in headers if name == b"content-encoding"]
         coding = b",".join(codings)
         self._undoing = None if scrub.is_idle or is_identity(coding) else Undoing(coding)
-        kept = headers if self._undoing is None else [h for h in headers if h[0] not in _LENGTHLESS]
-        self.headers: Headers = [(self.text(name), self.text(value)) for name, value in kept]
+        taken = decisions.GIVEN_HEADERS if self._undoing is None else _TAKEN_WHEN_UNDONE
+        kept = [each for each in headers if each[0] not in taken]
+        self.headers: Headers = self.fields(kept)
 
     @property
     def is_decoded(self) -> bool:
@@ -107,8 +116,14 @@ class Answer:
             self._undoing.finish()
         return self._scrubber.finish()
 
+    def fields(self, fields: Headers) -> Headers:
+        """Headers or trailers."""
+        if not self._scrub.finds(_LINES.join([_LINES.join(each) for each in fields])):
+            return fields
+        return [(self.text(name), self.text(value)) for name, value in fields]
+
     def text(self, text: bytes) -> bytes:
-        """A text by itself: a header or trailer, or a whole message of a WebSocket."""
+        """A text by itself, such as a whole message of a WebSocket."""
         if self._scrub.is_idle:
             return text
         plain, found = self._scrub.whole(text)
@@ -136,6 +151,7 @@ class Injections:
         self._secrets = secrets
         self._mint = Mint(client)
         self._generation = object()
+        self._known_hosts: dict[_HostKey, tuple[Organisation, Here | None]] = {}
 
     def replace_secrets(self, secrets: Secrets) -> None:
         """Use these from now on; what is under way keeps what it began with."""
@@ -159,11 +175,12 @@ class Injections:
 
         `path` is raw and without its query.
         """
-        mine = self._mine(runtime)
-        if not mine or destination.scheme != "https":
+        if not runtime.agent.secrets or destination.scheme != "https":
             return None
-        chosen = decisions.choose(mine, destination.host, destination.port, method, path)
-        return None if chosen is None else Injection(runtime.organisation.name, chosen)
+        here = self._here(runtime, destination)
+        if here is None:
+            return None
+        return Injection(runtime.organisation.name, here.choose(method, path))
 
     def is_ready(self, injection: Injection) -> bool:
         """Whether a request may go at once: nothing has to be got for it first."""
@@ -222,6 +239,19 @@ class Injections:
         Raises PeerError `answer_encoded` for a coding that cannot be undone.
         """
         return Answer(injection.scrub, headers)
+
+    def _here(self, runtime: AgentRuntime, to: Destination) -> Here | None:
+        """What an agent's secrets have to do with a host; worked out once for a configuration."""
+        organisation = runtime.organisation
+        key = (organisation.name, runtime.agent.secrets, to.host, to.port)
+        known = self._known_hosts.get(key)
+        if known is not None and known[0] is organisation:
+            return known[1]
+        here = decisions.at_host(self._mine(runtime), to.host, to.port)
+        if len(self._known_hosts) >= _HOSTS_MOST:
+            self._known_hosts.clear()
+        self._known_hosts[key] = (organisation, here)
+        return here
 
     def _mine(self, runtime: AgentRuntime) -> Sequence[SecretDefinition]:
         known = runtime.organisation.secrets

@@ -51,7 +51,7 @@ class Scrub:
     What takes a secret's place is as long as what was there, so that no framing changes.
     """
 
-    __slots__ = ("_by_start", "_escape", "_forms", "longest_bytes")
+    __slots__ = ("_by_start", "_endings", "_escape", "_forms", "_starts", "longest_bytes")
 
     def __init__(self, secrets: Iterable[Shown]) -> None:
         """Take what may not pass."""
@@ -65,6 +65,9 @@ class Scrub:
             form: found[form] for form in sorted(found, key=lambda form: (-len(form), form))
         }
         self._by_start = tuple((form, form[:_TELLING]) for form in self._forms)
+        starts = dict.fromkeys(start for _, start in self._by_start)
+        self._starts = re.compile(b"|".join(map(re.escape, starts)))
+        self._endings = tuple({each[:size] for each in starts for size in range(1, len(each))})
         self._escape = _escape_of(frozenset(b"".join(self._forms)))
         self.longest_bytes = max(map(len, self._forms), default=0)
 
@@ -75,13 +78,21 @@ class Scrub:
 
     def whole(self, text: bytes) -> tuple[bytes, Mapping[str, int]]:
         """A text with nothing of it shown, and how often each secret was taken out."""
-        scrubber = Scrubber(self)
-        return scrubber.feed(text) + scrubber.finish(), scrubber.redactions
+        matches, end = self.pieces(text, is_last=True)
+        found: dict[str, int] = {}
+        return _instead(text[:end], matches, found), found
+
+    def finds(self, text: bytes) -> bool:
+        """Whether a text shows any of it."""
+        return bool(self.pieces(text, is_last=True)[0])
 
     def pieces(self, text: bytes, *, is_last: bool) -> tuple[Sequence[_Match], int]:
         """What to take out of a text, in order, and from where on it may still go on."""
-        view = _View(text, self._escape, is_last=is_last)
         matches = self._matches(text)
+        escapes = self._escape.found(text)
+        if not matches and not escapes:
+            return (), len(text) if is_last else self._plain_end(text)
+        view = _View(text, escapes, is_last=is_last)
         if view.is_other:
             matches += [
                 _Match(start, end, match.name, _MASK * (end - start))
@@ -99,6 +110,11 @@ class Scrub:
             chosen.append(match)
             at = match.end
         return chosen, len(text) if is_last else self._open_from(text, view, at)
+
+    def _plain_end(self, text: bytes) -> int:
+        """As `_open_from` for a text that shows nothing and has no escapes but one cut short."""
+        cut = _cut_of(text)
+        return min(cut, self._begun(text if cut == len(text) else text[:cut], 0))
 
     def _matches(self, text: bytes) -> list[_Match]:
         found: list[_Match] = []
@@ -119,8 +135,11 @@ class Scrub:
 
     def _begun(self, text: bytes, at: int) -> int:
         """Where a suffix of the text begins that begins a form; the text's end if none does."""
-        end = len(text)
-        first = end
+        end = first = len(text)
+        low = max(at, end - self.longest_bytes + 1)
+        tail = text.endswith(self._endings)
+        if not tail and self._starts.search(text, low) is None:
+            return end
         for form, start in self._by_start:
             low = max(at, end - len(form) + 1)
             place = text.find(start, low) if end - low >= len(start) else -1
@@ -140,6 +159,31 @@ class Scrub:
         return f"Scrub({sorted({name for name, _ in self._forms.values()})})"
 
 
+def _cut_of(text: bytes) -> int:
+    """Where an escape begins that the end of a text cuts short; the text's end if none does."""
+    low = max(0, len(text) - _ESCAPE_BYTES_MAX)
+    tail = text[low:]
+    if b"%" in tail or b"\\" in tail or b"&" in tail:
+        found = _CUT_SHORT.search(text, low)
+        if found is not None:
+            return found.start()
+    return len(text)
+
+
+def _instead(text: bytes, matches: Sequence[_Match], found: dict[str, int]) -> bytes:
+    """A text with what takes the place of these matches; each is counted into `found`."""
+    if not matches:
+        return text
+    parts: list[bytes] = []
+    at = 0
+    for match in matches:
+        parts += [text[at : match.start], match.instead]
+        at = match.end
+        found[match.name] = found.get(match.name, 0) + 1
+    parts.append(text[at:])
+    return b"".join(parts)
+
+
 @final
 class _View:
     """A text as it reads when escapes by number are undone, and where each of its bytes was.
@@ -147,25 +191,23 @@ class _View:
     What an escape at the very end leaves open is not in the text of the view: it begins at `cut`.
     """
 
-    def __init__(self, text: bytes, escape: "_Escapes", *, is_last: bool) -> None:
-        low = len(text) if is_last else max(0, len(text) - _ESCAPE_BYTES_MAX)
-        tail = _CUT_SHORT.search(text, low)
-        self.cut = len(text) if tail is None else tail.start()
+    def __init__(self, text: bytes, escapes: Sequence[re.Match[bytes]], *, is_last: bool) -> None:
+        self.cut = len(text) if is_last else _cut_of(text)
         self._indices: list[int] = []
         self._places: list[int] = []
         self.text = text if self.cut == len(text) else text[: self.cut]
-        if escape.may_be_in(text):
-            self._undo(self.text, escape)
+        if escapes:
+            self._undo(self.text, escapes)
 
     @property
     def is_other(self) -> bool:
         """Whether it differs from the text."""
         return bool(self._indices)
 
-    def _undo(self, text: bytes, escape: "_Escapes") -> None:
+    def _undo(self, text: bytes, escapes: Sequence[re.Match[bytes]]) -> None:
         parts: list[bytes] = []
         at = length = 0
-        for match in escape.pattern.finditer(text):
+        for match in escapes:
             parts += [text[at : match.start()], bytes((_meant(match),))]
             length += match.start() - at + 1
             at = match.end()
@@ -198,31 +240,32 @@ class _View:
 class _Escapes:
     """The escapes by number that could stand for a byte of some form."""
 
-    pattern: re.Pattern[bytes]
     kinds: tuple[tuple[bytes, bytes, re.Pattern[bytes]], ...]
     """Of each kind its first byte and its beginning, which are quick to miss, and a pattern."""
 
-    def may_be_in(self, text: bytes) -> bool:
-        """Whether there is one; quick where there is none."""
-        return any(
-            first in text and start in text and pattern.search(text) is not None
-            for first, start, pattern in self.kinds
-        )
+    def found(self, text: bytes) -> Sequence[re.Match[bytes]]:
+        """Each of them in the order of the text; quick where there is none."""
+        matches: list[re.Match[bytes]] = []
+        for first, start, pattern in self.kinds:
+            if first in text and start in text:
+                matches += pattern.finditer(text)
+        return sorted(matches, key=_START) if len(matches) > 1 else matches
+
+
+_START: Final = re.Match[bytes].start
 
 
 def _escape_of(alphabet: frozenset[int]) -> _Escapes:
     pairs = "|".join(sorted(_any_case(f"{byte:02x}") for byte in alphabet)) or "(?!)"
     numbers = "|".join(sorted(str(byte) for byte in alphabet)) or "(?!)"
-    by_name = rf"&#(?:[xX]0{{0,3}}(?:{pairs})|0?(?:{numbers}));"
-    named = rf"&#(?:[xX]0{{0,3}}(?P<entity>{pairs})|0?(?P<number>{numbers}));"
+    named = rf"&#(?:[xX]0{{0,3}}(?P<hex>{pairs})|0?(?P<number>{numbers}));"
     return _Escapes(
-        re.compile(rf"(?:%|\\u00|\\x)(?P<hex>{pairs})|{named}".encode()),
         (
-            (b"%", b"%", re.compile(f"%(?:{pairs})".encode())),
-            (b"\\", b"\\u00", re.compile(rf"\\u00(?:{pairs})".encode())),
-            (b"\\", b"\\x", re.compile(rf"\\x(?:{pairs})".encode())),
-            (b"&", b"&#", re.compile(by_name.encode())),
-        ),
+            (b"%", b"%", re.compile(f"%(?P<hex>{pairs})(?P<number>)?".encode())),
+            (b"\\", b"\\u00", re.compile(rf"\\u00(?P<hex>{pairs})(?P<number>)?".encode())),
+            (b"\\", b"\\x", re.compile(rf"\\x(?P<hex>{pairs})(?P<number>)?".encode())),
+            (b"&", b"&#", re.compile(named.encode())),
+        )
     )
 
 
@@ -232,7 +275,7 @@ def _any_case(pair: str) -> str:
 
 def _meant(match: re.Match[bytes]) -> int:
     number = match["number"]
-    return int(number) if number else int(match["hex"] or match["entity"], 16)
+    return int(number) if number else int(match["hex"], 16)
 
 
 @final
@@ -264,13 +307,4 @@ class Scrubber:
             return text
         matches, end = self._scrub.pieces(text, is_last=is_last)
         self._kept = text[end:]
-        if not matches:
-            return text[:end]
-        parts: list[bytes] = []
-        at = 0
-        for match in matches:
-            parts += [text[at : match.start], match.instead]
-            at = match.end
-            self.redactions[match.name] = self.redactions.get(match.name, 0) + 1
-        parts.append(text[at:end])
-        return b"".join(parts)
+        return _instead(text if end == len(text) else text[:end], matches, self.redactions)
