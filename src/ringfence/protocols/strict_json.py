@@ -129,9 +129,8 @@ def spans_within(body: bytes, start: int, end: int) -> dict[str, Span]:
     """Read like `members_within`, as a mapping from name to where the value stands."""
     whole = start == 0 and end == len(body)
     values = _raw_members(body if whole else body[start:end])
-    if _shortest(values) == end - start:
-        return _placed(values, start + 1)
-    return _sought(body, start, values)
+    placed, stop = _placed(values, start + 1)
+    return placed if stop == end else _sought(body, start, values)
 
 
 def values_of(body: bytes) -> dict[str, msgspec.Raw]:
@@ -179,11 +178,12 @@ def _sought(body: bytes, start: int, values: Mapping[str, bytes]) -> dict[str, S
     return found
 
 
-def _placed(values: Mapping[str, bytes], at: int) -> dict[str, Span]:
+def _placed(values: Mapping[str, bytes], at: int) -> tuple[dict[str, Span], int]:
     """Where the values stand of an object without any space, whose first name begins at `at`.
 
-    INVARIANT: only for an object that is as long as these members written in the shortest way.
-    Space, an escape in a name or a member that stands twice would have made it longer.
+    INVARIANT: only if it ends where the second result says, so that it is as long as these members
+    written in the shortest way. Space, an escape in a name, a letter like `é` there, or a member
+    that stands twice would have made it longer.
     """
     found: dict[str, Span] = {}
     for name, raw in values.items():
@@ -191,7 +191,7 @@ def _placed(values: Mapping[str, bytes], at: int) -> dict[str, Span]:
         stop = at + len(raw)
         found[name] = (at, stop)
         at = stop + 1
-    return found
+    return found, at
 
 
 def items_of(body: bytes) -> list[msgspec.Raw]:

@@ -37,7 +37,7 @@ from ringfence.gateways.tool.listing import Lists
 from ringfence.gateways.tool.modern import ModernEra
 from ringfence.gateways.tool.neighbour import Forwarder
 from ringfence.gateways.tool.outlet import JSON
-from ringfence.gateways.tool.post import Post, era_of
+from ringfence.gateways.tool.post import Post, era_of, stated_of
 from ringfence.gateways.tool.reach import Reach, servers_at
 from ringfence.gateways.tool.rounds import Waiting
 from ringfence.gateways.tool.server import ToolLinks
@@ -246,6 +246,7 @@ class ToolDoor:
             server=server,
             servers=servers,
             portion=portion,
+            stated=stated_of(request),
             errand=errand,
         )
         going: Going = None

@@ -30,19 +30,21 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     servers: Sequence[ToolServer]
     """Those that its address reaches; of `/mcp/{server}` the one."""
     portion: Portion
+    stated: heads.Stated
+    """What the protocol's own headers state."""
     errand: Errand | None = None
 
-    @property
-    def stated(self) -> heads.Stated:
-        """What the protocol's own headers state; read once for a head that is repeated."""
-        memo = self.request.memo
-        known = None if memo is None else memo.get("mcp")
-        if isinstance(known, heads.Stated):
-            return known
-        found = heads.read(self.request.headers)
-        if memo is not None:
-            memo["mcp"] = found
-        return found
+
+def stated_of(request: Request) -> heads.Stated:
+    """What the protocol's own headers state; read once for a head that is repeated."""
+    memo = request.memo
+    known = None if memo is None else memo.get("mcp")
+    if isinstance(known, heads.Stated):
+        return known
+    found = heads.read(request.headers)
+    if memo is not None:
+        memo["mcp"] = found
+    return found
 
 
 def ask_of(post: Post, asked: Asked, era: Era, session: Session | None = None) -> Ask:

@@ -159,7 +159,13 @@ def _said(raw: bytes) -> str:
     return strict_json.text(raw, "argument") if raw[:1] == b'"' else raw.decode()
 
 
+_USUAL: Final = {strict_json.encode(each): each for each in MODERN}
+
+
 def _word(raw: bytes) -> str:
+    usual = _USUAL.get(raw)
+    if usual is not None:
+        return usual
     try:
         return strict_json.text(raw, "version")
     except PeerError:

@@ -12,7 +12,14 @@ from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.strict_json import Span
 
 _KNOWN: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-_TWO: Final = frozenset({b'"2.0"'})
+_TWO: Final = b'"2.0"'
+_NOWHERE: Final = (0, 0)
+_OPEN: Final = ord("{")
+_USUAL: Final = {
+    strict_json.encode(name): name
+    for name in ("tools/call", "tools/list", "resources/read", "prompts/get")
+}
+"""Methods as almost every client writes them."""
 _METHOD_CHARACTERS: Final = 200
 
 
@@ -58,27 +65,27 @@ def read(raw: bytes) -> Message:
 
 
 def _sorted_out(raw: bytes, parts: dict[str, Span]) -> Message:
-    def part(name: str) -> bytes:
-        span = parts.get(name)
-        return b"" if span is None else raw[span[0] : span[1]]
-
-    if part("jsonrpc") not in _TWO:
+    start, end = parts.get("jsonrpc", _NOWHERE)
+    if raw[start:end] != _TWO:
         raise McpError(errors.INVALID_REQUEST, 'a message must say `"jsonrpc": "2.0"`')
-    number = part("id")
+    start, end = parts.get("id", _NOWHERE)
+    number = raw[start:end]
     if number and not _is_id(number):
         raise McpError(errors.INVALID_REQUEST, "an id must be a text or a whole number")
-    method = part("method")
+    start, end = parts.get("method", _NOWHERE)
+    method = raw[start:end]
     if not method:
         if not number or ("result" in parts) == ("error" in parts):
             raise McpError(errors.INVALID_REQUEST, "neither a request nor an answer to one")
         return Message(raw=raw, kind=Kind.RESPONSE, id=number, method="", parts=parts)
     try:
-        name = strict_json.text(method, "method")
+        name = _USUAL.get(method) or strict_json.text(method, "method")
     except PeerError as error:
         raise McpError(errors.INVALID_REQUEST, error.message) from error
     if len(name) > _METHOD_CHARACTERS or "result" in parts or "error" in parts:
         raise McpError(errors.INVALID_REQUEST, "this is no request")
-    if part("params")[:1] not in {b"", b"{"}:
+    at = parts.get("params")
+    if at is not None and raw[at[0]] != _OPEN:
         raise McpError(errors.INVALID_PARAMS, "`params` must be an object", status=400)
     kind = Kind.REQUEST if number else Kind.NOTIFICATION
     return Message(raw=raw, kind=kind, id=number, method=name, parts=parts)

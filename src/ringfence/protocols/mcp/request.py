@@ -250,7 +250,7 @@ def named_in_head(method: str) -> str:
 
 def era_of(asked: Asked, stated: str) -> Era:
     """The era of a request; `stated` is its header `MCP-Protocol-Version`, empty if it has none."""
-    from_meta = asked.said(VERSION) or asked.message.method == "server/discover"
-    if not stated:
-        return Era.MODERN if from_meta else Era.LEGACY
-    return versions.era_of(stated)
+    if stated:
+        return versions.era_of(stated)
+    is_modern = asked.said(VERSION) or asked.message.method == "server/discover"
+    return Era.MODERN if is_modern else Era.LEGACY
