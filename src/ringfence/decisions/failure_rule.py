@@ -79,7 +79,10 @@ Step = Again | Elsewhere | Remedy
 
 def first(name: str, found: Iterable[tuple[str, _Value]], usual: _Value) -> _Value:
     """The value of the first pattern that fits a tool's name."""
-    return next((value for pattern, value in found if fnmatchcase(name, pattern)), usual)
+    for pattern, value in found:
+        if fnmatchcase(name, pattern):
+            return value
+    return usual
 
 
 def remedies(rules: ToolRules, name: str, failure: ToolFailure) -> tuple[Remedy, ...]:
@@ -97,6 +100,8 @@ def remedies(rules: ToolRules, name: str, failure: ToolFailure) -> tuple[Remedy,
 
 def cache_s(rules: ToolRules, name: str) -> int:
     """How old an answer may be that stands in for a new one; 0 if none ever may."""
+    if not rules.failures:
+        return 0
     matching = [rule for rule in rules.failures if fnmatchcase(name, rule.pattern)]
     if not any(Remedy.CACHED in steps for rule in matching for _, steps in rule.remedies):
         return 0

@@ -164,10 +164,11 @@ class ToolDoor:
         if isinstance(servers, Reason):
             self._answering.deny(caller, request, response, servers)
             return None
-        named = (request.header(b"mcp-session-id") or b"").decode("latin-1")
-        owner = self._forwarder.neighbours.owner_of(named)
-        if self._forwarder.is_foreign(owner, request):
-            return self._hand_over_session(owner, request, response)
+        session = request.header(b"mcp-session-id")
+        if session is not None:
+            owner = self._forwarder.neighbours.owner_of(session.decode("latin-1"))
+            if self._forwarder.is_foreign(owner, request):
+                return self._hand_over_session(owner, request, response)
         return self._routed(caller, request, response, head, server, servers, errand)
 
     async def _hand_over_session(self, owner: int, request: Request, response: Response) -> None:
