@@ -25,7 +25,6 @@ class _Result(msgspec.Struct):
     structured: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="structuredContent")
     is_error: bool = msgspec.field(default=False, name="isError")
     kind: str = msgspec.field(default="complete", name="resultType")
-    task: msgspec.Raw = msgspec.Raw(b"")
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +36,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     is_empty: bool = False
     """Whether it holds nothing at all, or only empty texts."""
     is_whole: bool = True
-    """False for one that asks for more (a multi-round-trip request), or is a task yet."""
+    """False for one that asks for more (a multi-round-trip request)."""
 
     @property
     def document(self) -> bytes:
@@ -70,7 +69,7 @@ def read(raw: bytes, *, is_judged: bool = False) -> ToolResult | None:
             strict_json.parse(structured)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, PeerError):
         return None
-    is_whole = found.kind == "complete" and not bytes(found.task)
+    is_whole = found.kind == "complete"
     if found.content is None and not structured and is_whole:
         return None
     items = found.content or []

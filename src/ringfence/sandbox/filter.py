@@ -39,9 +39,9 @@ _SHARED_WITH_HOST = (
     " mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr"
 )
 """What the reduced tier shares with the host, as it has no IPC namespace."""
-_METADATA = (
-    "chown fchown lchown fchownat setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr"
-    " fremovexattr removexattrat file_setattr"
+_OWNERS = "chown fchown lchown fchownat file_setattr"
+_ATTRIBUTES = (
+    "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat"
 )
 """What Landlock does not restrict, and the reduced tier therefore refuses altogether."""
 
@@ -69,7 +69,7 @@ def notifying(*, is_connect: bool) -> Rules:
 def denying(*, is_reduced: bool) -> Rules:
     """The filter that refuses."""
     names = f"{_MOUNTING} {_KERNEL} {_MACHINE} {_OTHERS}"
-    refused = f"{names} {_SHARED_WITH_HOST} {_METADATA}" if is_reduced else names
+    refused = f"{names} {_SHARED_WITH_HOST} {_OWNERS}" if is_reduced else names
     rules: dict[str, list[Rule]] = {name: [Rule(refuse(errno.EPERM))] for name in refused.split()}
     # Their arguments lie in memory, where no filter sees them; programs then use the older calls.
     rules |= {name: [Rule(refuse(errno.ENOSYS))] for name in ("clone3", "openat2")}
@@ -77,6 +77,8 @@ def denying(*, is_reduced: bool) -> Rules:
     rules |= _set_id()
     rules |= _reduced_sockets() if is_reduced else _sockets()
     if is_reduced:
+        # As a file system without them: programs that copy go on.
+        rules |= {name: [Rule(refuse(errno.EOPNOTSUPP))] for name in _ATTRIBUTES.split()}
         rules |= _others_of_the_user()
     return rules
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from ringfence.sandbox import git_config
-from ringfence.sandbox.workspace import Entry, Snapshot, open_below, shown
+from ringfence.sandbox.workspace import FOLDER, Entry, Snapshot, open_below, shown
 
 _KEPT_BYTES: Final = 64 * 1024
 _KEPT_MOST: Final = 512
 """So much of what is there before is kept, to be put back."""
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _HOOK: Final = "git runs it by itself"
 _AGENT: Final = "an agent takes its settings or commands from it"
@@ -115,7 +114,7 @@ class Before:
 def keep(folder: Path, before: Snapshot) -> Before:
     """Read what is there of such files before a run, within a bound."""
     contents: dict[bytes, tuple[bytes, int]] = {}
-    root = os.open(folder, _FOLDER)
+    root = os.open(folder, FOLDER)
     try:
         for path, entry in before.entries.items():
             is_one = bool(_why(path, ())) or _is_config(path, before.entries)
@@ -133,7 +132,7 @@ def keep(folder: Path, before: Snapshot) -> Before:
 def find(folder: Path, before: Snapshot, after: Snapshot, kept: Before) -> list[LateCode]:
     """What of such files is new or different."""
     found: list[LateCode] = []
-    root = os.open(folder, _FOLDER)
+    root = os.open(folder, FOLDER)
     try:
         for path, entry in sorted(after.entries.items()):
             if entry.kind != "folder" and before.entries.get(path) != entry:
@@ -150,7 +149,7 @@ def set_aside(folder: Path, found: Iterable[LateCode], kept: Before, mark: str) 
 
     `mark` ends the new names.
     """
-    root = os.open(folder, _FOLDER)
+    root = os.open(folder, FOLDER)
     try:
         return [_set_aside(root, each, kept, os.fsencode(f".quarantined-{mark}")) for each in found]
     finally:
@@ -243,7 +242,7 @@ def _set_aside(root: int, late: LateCode, kept: Before, mark: bytes) -> SetAside
     moved = late.path + mark
     is_moved = is_restored = False
     try:
-        at = open_below(root, folder, _FOLDER) if folder else os.dup(root)
+        at = open_below(root, folder, FOLDER) if folder else os.dup(root)
     except OSError:
         at = -1
     try:

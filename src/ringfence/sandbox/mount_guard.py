@@ -7,6 +7,7 @@ given the stage. What is to be protected inside a workspace is mounted by us, ov
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from ringfence.domain.error import UsageError
 from ringfence.sandbox.plan import Bind, JailPlan, is_below
 from ringfence.transport.kernel import mount
 
+_ESCAPE: Final = re.compile(r"\\([0-7]{3})")
+"""How the kernel writes blanks, tabs, line ends and backslashes in a path."""
 STAGE: Final = "/tmp"  # noqa: S108 (a folder that every system has; our own mount lies over it)
 _REFUSED_TREES: Final = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys",
@@ -82,8 +85,8 @@ def _opened(path: str) -> Iterator[int]:
 
 def mount_points(mountinfo: str) -> list[str]:
     """The places where something is mounted (proc(5), mountinfo)."""
-    escaped = [line.split()[4] for line in mountinfo.splitlines()]
-    return [each.encode().decode("unicode_escape").encode("latin-1").decode() for each in escaped]
+    escaped = [line.split(" ")[4] for line in mountinfo.splitlines()]
+    return [_ESCAPE.sub(lambda found: chr(int(found[1], 8)), each) for each in escaped]
 
 
 def stage(plan: JailPlan) -> list[tuple[Bind, bool]]:

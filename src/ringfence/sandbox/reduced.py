@@ -121,7 +121,9 @@ def _confine(plan: JailPlan, progress: Progress) -> Confined:
         notify = seccomp.install_notifying(handing_over)
         seccomp.install(bpf.assemble(known, filter.denying(is_reduced=True)))
     path = find(plan) or plan.command[0]
-    environment = {"TMPDIR": _temporary(plan), **plan.environment}
+    # Git gives up where its system's settings are there and cannot be read.
+    own = {"TMPDIR": _temporary(plan), "GIT_CONFIG_NOSYSTEM": "1"}
+    environment = {**own, **plan.environment}
 
     def go_on() -> NoReturn:
         close_all_but({0, 1, 2})

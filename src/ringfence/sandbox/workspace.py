@@ -18,8 +18,10 @@ import msgspec
 _CHUNK_BYTES: Final = 1 << 20
 _HASHED_BYTES: Final = 64 << 20
 """Of one file; a larger one is told by its size alone."""
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_HERE_ALONE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _HERE_ALONE
+_FILE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _HERE_ALONE
+"""How both are opened, where links cannot lead away; Windows, which has no sandbox, lacks them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ class _Limit:
 def look(folder: Path, bounds: Bounds | None = None) -> Snapshot:
     """Everything below a folder as it stands. Raises OSError if the folder cannot be opened."""
     limit = _Limit(bounds or Bounds())
-    root = os.open(folder, _FOLDER)
+    root = os.open(folder, FOLDER)
     try:
         device = os.fstat(root).st_dev
         entries = dict(_walk(root, b"", device, 0, limit))
@@ -145,7 +147,7 @@ def open_below(root: int, path: bytes, flags: int = _FILE) -> int:
     at = os.dup(root)
     try:
         for each in folders:
-            inner = os.open(each, _FOLDER, dir_fd=at)
+            inner = os.open(each, FOLDER, dir_fd=at)
             os.close(at)
             at = inner
         return os.open(name, flags, dir_fd=at)
@@ -173,7 +175,7 @@ def _walk(
             limit.is_reached = True
             continue
         try:
-            inner = os.open(name, _FOLDER, dir_fd=folder)
+            inner = os.open(name, FOLDER, dir_fd=folder)
         except OSError:
             continue
         try:
@@ -223,7 +225,7 @@ class _Reader:
             return ""
         self._left_bytes -= entry.size
         try:
-            root = os.open(self._folder, _FOLDER)
+            root = os.open(self._folder, FOLDER)
             try:
                 opened = open_below(root, path)
             finally:

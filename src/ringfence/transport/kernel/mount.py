@@ -24,22 +24,22 @@ NO_SETUID: Final = 0x02
 NO_DEVICES: Final = 0x04
 
 
-def open_plain(path: str, *, within: int = _AT_CWD, flags: int = os.O_PATH) -> int:
+def open_plain(path: str, *, within: int = _AT_CWD) -> int:
     """Open a path of which no part is a symbolic link; relative to `within`, it stays below it.
 
     Raises OSError: ELOOP for a link, EXDEV for a way out.
     """
     resolve = _NO_SYMLINKS | _NO_MAGIC_LINKS | (_BENEATH if within != _AT_CWD else 0)
-    return _open(path, within, flags, resolve)
+    return _open(path, within, resolve)
 
 
 def open_in_root(root: int, path: str) -> int:
     """Open a path as a process whose root directory is `root` would. Raises OSError."""
-    return _open(path, root, os.O_PATH, _IN_ROOT | _NO_MAGIC_LINKS)
+    return _open(path, root, _IN_ROOT | _NO_MAGIC_LINKS)
 
 
-def _open(path: str, within: int, flags: int, resolve: int) -> int:
-    how = _HOW.pack(flags | os.O_CLOEXEC, 0, resolve)
+def _open(path: str, within: int, resolve: int) -> int:
+    how = _HOW.pack(os.O_PATH | os.O_CLOEXEC, 0, resolve)
     return call("openat2", within, os.fsencode(path), how, len(how))
 
 
