@@ -25,6 +25,7 @@ class _Result(msgspec.Struct):
     structured: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="structuredContent")
     is_error: bool = msgspec.field(default=False, name="isError")
     kind: str = msgspec.field(default="complete", name="resultType")
+    task: msgspec.Raw = msgspec.Raw(b"")
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     is_empty: bool = False
     """Whether it holds nothing at all, or only empty texts."""
     is_whole: bool = True
-    """False for one that asks for more (a multi-round-trip request)."""
+    """False for one that asks for more (a multi-round-trip request), or is a task yet."""
 
     @property
     def document(self) -> bytes:
@@ -69,7 +70,7 @@ def read(raw: bytes, *, is_judged: bool = False) -> ToolResult | None:
             strict_json.parse(structured)
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, PeerError):
         return None
-    is_whole = found.kind == "complete"
+    is_whole = found.kind == "complete" and not bytes(found.task)
     if found.content is None and not structured and is_whole:
         return None
     items = found.content or []

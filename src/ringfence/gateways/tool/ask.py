@@ -18,6 +18,7 @@ from ringfence.gateways.tool.channel import Channel, Failure
 from ringfence.gateways.tool.rounds import Waiting
 from ringfence.gateways.tool.server import ToolLink
 from ringfence.gateways.tool.session import Session
+from ringfence.gateways.tool.task import Tasks
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import request, translation
@@ -39,6 +40,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     authority: Authority
     sealer: Sealer
+    tasks: Tasks
     waiting: Waiting
     number: int
     """Of this worker: it stands in the names of suspended calls."""

@@ -30,7 +30,7 @@ from ringfence.gateways.tool.rounds import ROUNDS_MOST, Posed, Suspended, Switch
 from ringfence.gateways.tool.session import UNASKABLE, answer_to
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
-from ringfence.protocols.mcp import message, request, translation
+from ringfence.protocols.mcp import message, request, task, translation
 from ringfence.protocols.mcp.message import Envelope, Kind
 from ringfence.protocols.mcp.translation import Round
 from ringfence.protocols.mcp.version import Era
@@ -290,8 +290,14 @@ class ToolCall:
         given = looked.result
         if self._ask.era is Era.MODERN and self._target.channel.era is Era.LEGACY:
             given = translation.completed(given, self._ask.asked.message.method)
+        given = task.renamed(given, self._shown_task)
         # Written anew: of two members of one name the client could read the one that we did not.
         self._act(self._answer, message.response(self._ask.number, given), 200)
+
+    def _shown_task(self, own: str) -> str:
+        """What the client calls a task of its server's."""
+        tasks, server = self._means.tasks, self._target.link.server.name
+        return tasks.shown(self._ticket.caller, server, own)
 
     def _go_to_end(self, unfinished: Unfinished) -> None:
         """What its rules say of a failure, or a check of the state after it, takes a task."""
@@ -310,7 +316,7 @@ class ToolCall:
             _LOG.error("a call could not be finished", exc_info=error)
             self._give_up(Status.FAILED, INTERNAL)
             return
-        given = finishing.result().result
+        given = task.renamed(finishing.result().result, self._shown_task)
         if self._ask.era is Era.MODERN:
             given = translation.completed(given, "tools/call")
         self._act(self._answer, message.response(self._ask.number, given), 200)

@@ -43,8 +43,9 @@ from ringfence.gateways.tool.rounds import Waiting
 from ringfence.gateways.tool.server import ToolLinks
 from ringfence.gateways.tool.session import Sessions
 from ringfence.gateways.tool.subscription import Subscriptions
+from ringfence.gateways.tool.task import Tasks
 from ringfence.protocols.mcp import error as errors
-from ringfence.protocols.mcp import message, request
+from ringfence.protocols.mcp import message, request, task
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.message import Kind
 from ringfence.protocols.mcp.sealing import Sealer
@@ -88,8 +89,13 @@ class ToolDoor:
         self._answering = Answering(path)
         self._subscriptions = Subscriptions(clock, links, path.inspections.shows_secret)
         lists = Lists(path=path, registry=registry, sealer=sealer, clock=clock, nonce=nonce)
+        tasks = Tasks(sealer)
         reach = Reach(
-            links=links, lists=lists, registry=registry, subscriptions=self._subscriptions
+            links=links,
+            lists=lists,
+            registry=registry,
+            subscriptions=self._subscriptions,
+            tasks=tasks,
         )
         number = forwarder.neighbours.number
         means = Means(
@@ -97,6 +103,7 @@ class ToolDoor:
             clock=clock,
             authority=authority,
             sealer=sealer,
+            tasks=tasks,
             number=number,
             waiting=self._waiting,
             failed=failed,
@@ -290,6 +297,7 @@ class ToolDoor:
             if said_.kind is not Kind.REQUEST:
                 return self._legacy.heed(post, said_)
             asked = request.read(said_)
+            task.check(said_.method)
             if era_of(post, asked) is Era.MODERN:
                 return self._modern.take(post, asked)
             return self._legacy.take(post, asked)

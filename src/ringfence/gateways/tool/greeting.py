@@ -11,7 +11,7 @@ from ringfence.gateways.tool.session import Session
 from ringfence.gateways.tool.way import Way
 from ringfence.protocols import strict_json
 from ringfence.protocols.mcp import error as errors
-from ringfence.protocols.mcp import identity, translation
+from ringfence.protocols.mcp import identity, task, translation
 from ringfence.protocols.mcp import request as requests
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.version import LATEST, LEGACY, Era
@@ -98,6 +98,8 @@ class Greetings:
             for name in _KNOWN:
                 if name in found:
                     joined.setdefault(name, {}).update(_read_flags(bytes(found[name])))
+            if task.EXTENSION.encode() in bytes(found.get("extensions", b"")):
+                joined.setdefault("extensions", {})[task.EXTENSION] = msgspec.Raw(b"{}")
         return msgspec.json.encode(joined)
 
 

@@ -20,11 +20,12 @@ from ringfence.gateways.tool.post import Post, key_of
 from ringfence.gateways.tool.server import ToolLink, ToolLinks, opened
 from ringfence.gateways.tool.session import Session
 from ringfence.gateways.tool.subscription import Subscriptions
+from ringfence.gateways.tool.task import Tasks
 from ringfence.gateways.tool.way import Way
 from ringfence.protocols.mcp import error as errors
 from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import name as names
-from ringfence.protocols.mcp import request, translation
+from ringfence.protocols.mcp import request, task, translation
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.request import Asked
 from ringfence.protocols.mcp.version import Era
@@ -56,12 +57,14 @@ class Reach:
         lists: Lists,
         registry: ToolRegistry,
         subscriptions: Subscriptions,
+        tasks: Tasks,
     ) -> None:
         """What it finds them in; `subscriptions` hear of each channel that a session opens."""
         self._links = links
         self._lists = lists
         self._registry = registry
         self._subscriptions = subscriptions
+        self._tasks = tasks
 
     def link(self, post: Post, server: ToolServer) -> ToolLink:
         """The link to a server in reach. Raises McpError for one that was removed meanwhile."""
@@ -82,6 +85,8 @@ class Reach:
         """The server that a request is for; None if that must be found out, or if it is us."""
         if built_in.called_by(asked) is not None:
             return None
+        if asked.message.method in task.METHODS:
+            return self._link_of_task(post, asked)
         if post.server:
             return self.link(post, post.servers[0])
         if asked.message.method in {"tools/call", "prompts/get"}:
@@ -89,6 +94,13 @@ class Reach:
         if len(post.servers) == 1:
             return self.link(post, post.servers[0])
         return None
+
+    def _link_of_task(self, post: Post, asked: Asked) -> ToolLink:
+        server, _ = self._tasks.own(post.caller, asked.name)
+        for each in post.servers:
+            if each.name == server:
+                return self.link(post, each)
+        raise McpError(errors.INVALID_PARAMS, "there is no such task")
 
     def target(self, post: Post, asked: Asked, link: ToolLink, channel: Channel) -> Target:
         """What a request is about, as its server and as the path know it."""
@@ -98,7 +110,9 @@ class Reach:
             found = self._lists.named(link, name, is_merged=not post.server)
             if found is not None:
                 return Target(link=link, channel=channel, name=found.dispatched, key=found.key)
-        if not post.server and method in {"tools/call", "prompts/get"}:
+        if method in task.METHODS:
+            _, name = self._tasks.own(post.caller, asked.name)
+        elif not post.server and method in {"tools/call", "prompts/get"}:
             name = names.own(name, ())
         key = ToolKey(server=server, name=name if method == "tools/call" else method)
         return Target(link=link, channel=channel, name=name, key=key)

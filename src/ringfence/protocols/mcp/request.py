@@ -7,6 +7,7 @@ import msgspec
 from ringfence.domain.error import PeerError
 from ringfence.protocols import headers, strict_json
 from ringfence.protocols.mcp import error as errors
+from ringfence.protocols.mcp import task
 from ringfence.protocols.mcp import version as versions
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.message import Message
@@ -24,8 +25,10 @@ SERVER: Final = f"{META}serverInfo"
 _CALL_IDS: Final = ("claudecode/toolUseId", "callId")
 """Where clients put the model's id of a tool call; measured for Claude Code and Codex."""
 _CODEX_TURN: Final = "x-codex-turn-metadata"
-_NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_IN_HEAD: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Methods whose name stands in the header `Mcp-Name`, and where the body says it."""
+_NAMED: Final = _IN_HEAD | dict.fromkeys(task.METHODS, task.FIELD)
+"""Methods that name what they are about, and where."""
 _READ: Final = frozenset({"name", "arguments", "_meta", "uri", "cursor", "inputresponses"})
 _ID_CHARACTERS: Final = 200
 
@@ -245,7 +248,7 @@ def _added(asked: Asked, member: bytes) -> list[Edit]:
 
 def named_in_head(method: str) -> str:
     """The parameter that the header `Mcp-Name` repeats; empty if none."""
-    return _NAMED.get(method, "")
+    return _IN_HEAD.get(method, "")
 
 
 def era_of(asked: Asked, stated: str) -> Era:

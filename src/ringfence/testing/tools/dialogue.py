@@ -43,6 +43,8 @@ class Offer:
         self.plan = plan
         self.journal = Journal()
         self.has_extra = False
+        self.tasks: dict[str, Json] = {}
+        """What became of calls that are tasks."""
         self.anonymous = 0
         """Calls of the counter by peers that have no session."""
         self.listeners: set[Callable[[str, Json], None]] = set()
@@ -161,9 +163,27 @@ class Dialogue:
                 values = [name for name in ("Ada", "Alan", "Grace") if name.startswith(typed)]
                 return {"completion": {"values": values, "total": len(values), "hasMore": False}}
             case "tools/call":
-                return await self._call(number, params, meta, send)
+                result = await self._call(number, params, meta, send)
+                return self._begun(result) if plan.has_tasks else result
+            case "tasks/get" | "tasks/cancel" if plan.has_tasks:
+                return self._task(method, str(params["taskId"]))
             case _:
                 raise RpcError(-32601, f"method not found: {method}", status=404)
+
+    def _begun(self, result: Json) -> Json:
+        """A call as a task."""
+        own = f"task-{len(self.offer.tasks) + 1}"
+        self.offer.tasks[own] = result
+        told = {"taskId": own, "status": "working", "ttlMs": 60_000, "pollIntervalMs": 10}
+        return {"resultType": "task", **told} if self.is_modern else {"task": told}
+
+    def _task(self, method: str, own: str) -> Json:
+        if own not in self.offer.tasks:
+            raise RpcError(-32602, f"no task {own}")
+        if method == "tasks/cancel":
+            del self.offer.tasks[own]
+            return {"taskId": own, "status": "cancelled"}
+        return {"taskId": own, "status": "completed", "result": self.offer.tasks[own]}
 
     def _initialize(self, params: Json) -> Json:
         self.capabilities = params.get("capabilities") or {}

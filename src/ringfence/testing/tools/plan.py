@@ -19,6 +19,7 @@ class Plan:
     page, 0 for all. `as_stream` answers calls over HTTP as event streams also where one JSON
     document would do. `token` is what `Authorization: Bearer` must bring; empty for nothing.
     `suffix` ends the name of every tool, so that two servers have none in common.
+    With `has_tasks` every call becomes a task, which has ended when it is asked for.
     `extra` are further tools (name, title, description, inputSchema …) that answer like `echo`.
     """
 
@@ -31,6 +32,7 @@ class Plan:
     suffix: str = ""
     extra: tuple[Json, ...] = ()
     ttl_ms: int = 0
+    has_tasks: bool = False
 
     @property
     def versions(self) -> tuple[str, ...]:
