@@ -18,6 +18,7 @@ from ringfence.domain.tool_rule import (
     ToolFailure,
     ToolRules,
 )
+from ringfence.domain.tool_view import ToolView, ViewStep
 from ringfence.domain.verdict import Code, Stop
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lacking
@@ -326,3 +327,79 @@ def test_a_person_who_approves_all_the_same_ends_the_doubt() -> None:
         assert not ticket.live.tree.doubts
 
     run(story)
+
+
+# Views that are made of several calls
+
+VIEW = ToolView(
+    tool="client_and_job",
+    of="get_client",
+    steps=(
+        ViewStep(name="job", call=FollowUp(call="get_job", arguments=(("id", b'"$.result.job"'),))),
+        ViewStep(name="other", call=FollowUp(call="get_other")),
+    ),
+)
+
+
+def document(**fields: object) -> bytes:
+    return json.dumps({"content": [], "structuredContent": fields}).encode()
+
+
+async def composed(server: Server, **more: object) -> tuple[Workshop, dict[str, object]]:
+    """What the agent gets of the view, called with a server that answers so."""
+    workshop = Workshop(shop({"crm": crm(views=(VIEW,))}, **more))
+    knock = workshop.knock("client_and_job")
+    ticket = await workshop.go("client_and_job")
+    looked = workshop.path.inspect(ticket, await server(ticket))  # type: ignore[arg-type] # a result
+    assert isinstance(looked, Unfinished)
+    finish = workshop.world.worker.tool_finish
+    found = await finish.finish(knock, ticket, looked, server)
+    result: dict[str, object] = json.loads(found.result)
+    return workshop, result
+
+
+def test_a_view_of_several_tools_makes_each_call_as_an_action_and_gives_one_result() -> None:
+    async def story() -> None:
+        server = Server(document(name="ada", job=7), document(title="x"), document(ok=True))
+        workshop, result = await composed(server)
+        assert result["structuredContent"] == {
+            "result": {"name": "ada", "job": 7},
+            "job": {"title": "x"},
+            "other": {"ok": True},
+        }
+        assert "isError" not in result
+        assert [(tool, asked) for tool, asked, _ in server.asked] == [
+            ("crm__client_and_job", b"{}"),
+            ("crm__get_job", b'{"id":7}'),
+            ("crm__get_other", b"{}"),
+        ]
+        first, *rest = workshop.ledger.intents
+        assert [each.resource for each in rest] == ["crm__get_job", "crm__get_other"]
+        assert {each.about for each in rest} == {first.action}
+        workshop.world.check_books()
+
+    asyncio.run(story())
+
+
+def test_a_step_that_fails_ends_it_and_tells_what_was_done() -> None:
+    async def story() -> None:
+        server = Server(document(job=7), failing(ToolFailure.NOT_FOUND), document(ok=True))
+        workshop, result = await composed(server)
+        assert result["isError"] is True
+        assert result["structuredContent"] == {"result": {"job": 7}}
+        assert "step `job` (`get_job`)" in json.dumps(result["content"])
+        assert len(server.asked) == 2
+        workshop.world.check_books()
+
+    asyncio.run(story())
+
+
+def test_a_step_needs_what_the_call_before_gave_and_to_be_in_scope() -> None:
+    async def story() -> None:
+        _, missing = await composed(Server(document(name="ada")))
+        assert "`$.result.job`, which is not there" in json.dumps(missing["content"])
+        scope = Scope(models=frozenset({"small"}), tools=("crm__client_and_job",))
+        _, refused = await composed(Server(document(job=7)), scope=scope)
+        assert "may not be made" in json.dumps(refused["content"])
+
+    asyncio.run(story())

@@ -29,6 +29,8 @@ def view(definition: ToolDefinition, seen: ToolView) -> ToolDefinition:
     if seen.description:
         members["description"] = seen.description
     schema = _object(members.get("inputSchema"))
+    if seen.steps:  # its result is that of several tools
+        members.pop("outputSchema", None)
     if seen.parameters:
         schema = members["inputSchema"] = _narrowed(schema, seen)
     return replace(
@@ -38,6 +40,7 @@ def view(definition: ToolDefinition, seen: ToolView) -> ToolDefinition:
         title=seen.title or definition.title,
         description=seen.description or definition.description,
         input_schema=canonical(schema) if seen.parameters else definition.input_schema,
+        output_schema=b"" if seen.steps else definition.output_schema,
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ringfence.domain.tool_rule import FollowUp
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterView:
@@ -36,6 +38,17 @@ class ErrorView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ViewStep:
+    """A further call of a view that is made of several; `name` is what its result is called.
+
+    In its arguments `$.arguments` is what the client sent, `$.result` what the call before gave.
+    """
+
+    name: str
+    call: FollowUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolView:
     """A tool of a server as clients see it.
 
@@ -52,6 +65,8 @@ class ToolView:
     is_hidden: bool = False
     parameters: tuple[ParameterView, ...] = ()
     errors: tuple[ErrorView, ...] = ()
+    steps: tuple[ViewStep, ...] = ()
+    """Calls that are made after its own, one after the other; each is an action by itself."""
 
     @property
     def origin(self) -> str:

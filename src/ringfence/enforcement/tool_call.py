@@ -23,6 +23,7 @@ from ringfence.domain.model import UpstreamKey, UpstreamKind
 from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.tool_rule import Postcondition
+from ringfence.domain.tool_view import ViewStep
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import built_in
 from ringfence.enforcement.action_path import PathParts, verdict
@@ -252,7 +253,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         looked = self.look(ticket, raw)
         if isinstance(looked, Failed):
             return Unfinished(what=looked)
-        if not looked.is_error and self.postconditions(ticket):
+        if not looked.is_error and (self.postconditions(ticket) or _steps(ticket)):
             return Unfinished(what=looked)
         return self.heard(ticket, looked)
 
@@ -445,6 +446,12 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             self.breakers.lapsed(agent, ticket.live.identity.organisation, ticket.key)
         if ticket.places is not None:
             ticket.places.leave()
+
+
+def _steps(ticket: ToolTicket) -> tuple[ViewStep, ...]:
+    """What a view has called after the call itself."""
+    tool = ticket.quote.tool
+    return () if tool is None or tool.view is None else tool.view.steps
 
 
 def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:

@@ -168,6 +168,10 @@ class ToolFinish:
         await asyncio.wait((begun.durable,))
         if path.written(begun) is not None:
             return None
+        tool = begun.quote.tool
+        if tool is not None and tool.view is not None and tool.view.steps:
+            begun.undo(Status.FAILED, "view_in_view")  # half of it would pass for the whole
+            return None
         found: Inspected | None = None
         try:
             answer = await course.send(begun)
@@ -222,6 +226,7 @@ class ToolFinish:
         for rule in self._path.postconditions(ticket):
             wrong += await self._mismatches(course, rule, found)
         if not wrong:
+            found = await self._composed(course, found)
             return found if not course.attempts else _with_attempts(found, course)
         told = "; ".join(wrong)
         self._path.doubt(ticket, told)
@@ -230,6 +235,35 @@ class ToolFinish:
             "action with consequences waits for a person. Do not repeat the call"
         )
         return msgspec.structs.replace(found, result=tool_result.noted(found.result, note))
+
+    async def _composed(self, course: _Course, found: Inspected) -> Inspected:
+        """Make the further calls of a view, and give all their results as one.
+
+        The first that brings nothing ends it; what was done before stands, and the model is told.
+        """
+        tool = course.ticket.quote.tool
+        view = None if tool is None else tool.view
+        first = tool_result.read(found.result)
+        if view is None or not view.steps or first is None:
+            return found
+        parts, before = {_FIRST: first.document}, first.document
+        for step in view.steps:
+            key = key_of(step.call.call, course.ticket.key.server)
+            arguments = follow_up.arguments(step.call, course.knock.arguments, before)
+            if isinstance(arguments, Missing):
+                told = f"it needs `{arguments.path}`, which is not there"
+                return _broken_off(course, parts, step.name, step.call.call, told)
+            made = None if key is None else await self._follow(course, key, arguments)
+            result = None if made is None or made.is_error else tool_result.read(made.result)
+            if result is None:
+                told = "it may not be made" if made is None else "it failed"
+                return _broken_off(course, parts, step.name, step.call.call, told)
+            before = parts[step.name] = result.document
+        raw = tool_result.joined(parts)
+        whole = tool_result.read(raw)
+        if whole is not None:
+            raw = self._path.inspections.bounded(course.ticket, raw, whole)
+        return msgspec.structs.replace(found, result=raw)
 
     async def _mismatches(
         self, course: _Course, rule: Postcondition, found: Inspected
@@ -272,6 +306,28 @@ def failure(ticket: ToolTicket, failed: Failed) -> Inspected:
         status=_status(failed),
         http_status=failed.http_status,
         was_sent=failed.was_sent,
+    )
+
+
+_FIRST = "result"
+
+
+def _broken_off(
+    course: _Course, parts: dict[str, bytes], step: str, call: str, told: str
+) -> Inspected:
+    """What the model gets of several calls of which one was not made, or failed."""
+    name = course.ticket.key.merged
+    note = (
+        f"step `{step}` (`{call}`) of `{name}` was not done: {told}. What stands before it was "
+        "done. Do not repeat the whole call"
+    )
+    raw = tool_result.joined(parts, is_error=True)
+    return Inspected(
+        result=tool_result.noted(raw, note),
+        is_error=True,
+        error="step_failed",
+        status=Status.UPSTREAM_ERROR,
+        attempts=tuple(course.attempts),
     )
 
 

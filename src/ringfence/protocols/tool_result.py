@@ -113,6 +113,14 @@ def error(text: str, told: Mapping[str, str] | None = None) -> bytes:
     return msgspec.json.encode(result)
 
 
+def joined(parts: Mapping[str, bytes], *, is_error: bool = False) -> bytes:
+    """Several documents (raw JSON, by name) as one result: as text, and structured."""
+    whole = msgspec.json.encode({name: msgspec.Raw(raw) for name, raw in parts.items()})
+    content = [{"type": "text", "text": whole.decode("utf-8", "replace")}]
+    result: dict[str, object] = {"content": content, "structuredContent": msgspec.Raw(whole)}
+    return msgspec.json.encode(result | ({"isError": True} if is_error else {}))
+
+
 def replaced(raw: bytes, text: str) -> bytes:
     """An error with another text; its other fields stay."""
     fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])

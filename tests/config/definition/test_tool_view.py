@@ -1,7 +1,8 @@
 from collections.abc import Callable
 
 from ringfence.config.loading import Loaded
-from ringfence.domain.tool_view import ErrorView, ParameterView, ToolView
+from ringfence.domain.tool_rule import FollowUp
+from ringfence.domain.tool_view import ErrorView, ParameterView, ToolView, ViewStep
 
 HEAD = """\
 format: 1
@@ -60,4 +61,26 @@ def test_a_view_says_what_clients_see(load_text: Callable[..., Loaded]) -> None:
         ),
         ToolView(tool="drop", is_hidden=True),
         ToolView(tool="opened", of="search"),
+    )
+
+
+def test_a_view_may_be_made_of_several_calls(load_text: Callable[..., Loaded]) -> None:
+    text = """\
+      client_and_jobs:
+        of: get_client
+        then:
+          jobs: {call: list_jobs, with: {client: $.result.id, all: true}}
+          open: {call: count}
+"""
+    server = load_text(HEAD + text).configuration.organisations["acme"].tools["crm"]
+    given = (("client", b'"$.result.id"'), ("all", b"true"))
+    assert server.views == (
+        ToolView(
+            tool="client_and_jobs",
+            of="get_client",
+            steps=(
+                ViewStep(name="jobs", call=FollowUp(call="list_jobs", arguments=given)),
+                ViewStep(name="open", call=FollowUp(call="count")),
+            ),
+        ),
     )

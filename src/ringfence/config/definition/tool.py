@@ -70,7 +70,7 @@ def _read(
         tiers=_read_tiers(section),
         pace=read_pace(section),
         owner=_read_owner(section, users),
-        views=read_views(section),
+        views=read_views(section, servers),
         rules=read_rules(section, servers),
     )
     section.close()

@@ -171,7 +171,7 @@ def _read_postconditions(
         expected = inner.section("expect", f"`expect` of {inner.where}", "expect: {status: done}")
         yield Postcondition(
             pattern=pattern,
-            check=_read_follow_up(inner, servers),
+            check=read_follow_up(inner, servers),
             expect=() if expected is None else tuple(_values(expected)),
         )
 
@@ -180,10 +180,11 @@ def _read_compensations(section: Section, servers: Mapping[str, object]) -> Iter
     example = "compensation: {create_order: {call: cancel_order, with: {id: $.result.id}}}"
     for pattern, inner in _tables(section, "compensation", example):
         inner.require("call")
-        yield Compensation(pattern=pattern, undo=_read_follow_up(inner, servers))
+        yield Compensation(pattern=pattern, undo=read_follow_up(inner, servers))
 
 
-def _read_follow_up(section: Section, servers: Mapping[str, object]) -> FollowUp:
+def read_follow_up(section: Section, servers: Mapping[str, object]) -> FollowUp:
+    """Read a call that follows from another: `call`, and its arguments `with`."""
     given = section.section("with", f"`with` of {section.where}", "with: {id: $.result.id}")
     arguments = () if given is None else tuple(_arguments(given))
     return FollowUp(call=_read_tool(section, "call", servers), arguments=arguments)

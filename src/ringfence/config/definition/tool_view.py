@@ -1,14 +1,15 @@
 """Views of tools: renamed, described anew, hidden, narrowed, without touching their server."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ringfence.config.definition.json_value import json_text
+from ringfence.config.definition.tool_rule import read_follow_up
 from ringfence.config.problem import shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Node
-from ringfence.domain.tool_view import ErrorView, ParameterView, ToolView
+from ringfence.domain.tool_view import ErrorView, ParameterView, ToolView, ViewStep
 
 _TOOL: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 _TOOL_HELP: Final = "use letters, digits, `_`, `.`, `/` and `-`, at most 128"
@@ -19,7 +20,7 @@ _PROSE: Final = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{1,4000}")
 _PROSE_HELP: Final = "write text of at most 4000 characters"
 
 
-def read_views(section: Section) -> tuple[ToolView, ...]:
+def read_views(section: Section, servers: Mapping[str, object]) -> tuple[ToolView, ...]:
     """Read `views` of a server, in the order of the file."""
     inner = section.section("views", f"`views` of {section.where}", "views: {search: {hide: true}}")
     if inner is None:
@@ -32,12 +33,18 @@ def read_views(section: Section) -> tuple[ToolView, ...]:
             continue
         each = inner.section(name, f"view {shown(name)} in {inner.where}", "name: find_customer")
         if each is not None:
-            views.append(_read(name, each))
+            views.append(_read(name, each, servers))
     _judge_names(views, inner)
+    several = {each.tool for each in views if each.steps}
+    for view in views:
+        nested = next((step for step in view.steps if step.call.call in several), None)
+        if nested is not None:
+            what = f"step {shown(nested.name)} of view {shown(view.tool)} is itself several calls"
+            inner.problem(inner.at(view.tool), what, "name the tools that it is made of")
     return tuple(views)
 
 
-def _read(tool: str, section: Section) -> ToolView:
+def _read(tool: str, section: Section, servers: Mapping[str, object]) -> ToolView:
     seen = ToolView(
         tool=tool,
         of=section.text("of", pattern=_TOOL, rule=_TOOL_HELP),
@@ -47,7 +54,11 @@ def _read(tool: str, section: Section) -> ToolView:
         is_hidden=_read_flag(section, "hide"),
         parameters=_read_parameters(section),
         errors=tuple(_read_errors(section)),
+        steps=tuple(_read_steps(section, servers)),
     )
+    if seen.steps and not seen.of:
+        what = f"{section.where} makes several calls and is no tool of its own"
+        section.problem(section.at("then"), what, "add `of`: the tool that is called first")
     if seen.of and seen.name:
         what = f"{section.where} has both `of` and `name`"
         section.problem(section.at("name"), what, "a tool of its own has the name of its view")
@@ -59,6 +70,23 @@ def _read(tool: str, section: Section) -> ToolView:
         section.problem(section.at("hide"), what, "remove the view instead")
     section.close()
     return seen
+
+
+def _read_steps(section: Section, servers: Mapping[str, object]) -> Iterator[ViewStep]:
+    example = "then: {orders: {call: list_orders, with: {client: $.result.id}}}"
+    inner = section.section("then", f"`then` of {section.where}", example)
+    for name in inner or ():
+        each = inner and inner.section(name, f"step {shown(name)} of {section.where}", example)
+        if not _SHOWN.fullmatch(name) or name == _FIRST:
+            what = f"{shown(name)} in `then` of {section.where} cannot be the name of a step"
+            section.problem(section.at("then"), what, f"{_SHOWN_HELP}; `{_FIRST}` is the first")
+        elif each:
+            each.require("call")
+            yield ViewStep(name=name, call=read_follow_up(each, servers))
+            each.close()
+
+
+_FIRST: Final = "result"
 
 
 def _judge_names(views: list[ToolView], section: Section) -> None:
