@@ -377,3 +377,37 @@ def test_no_other_token_works_on_its_listener_and_the_attempt_is_recorded(token:
         assert len(refused) == 1
 
     asyncio.run(story())
+
+
+def test_another_worker_knows_its_token_only_from_the_worker_that_serves_it() -> None:
+    async def story() -> None:
+        yard = Yard()
+        grant = await yard.open()
+        await yard.join(grant)
+        directory = yard.world.worker.directory
+        digest, now_us = digest_of(grant.token.encode()), yard.world.clock.now_us()
+        directory.drop_credential(grant.id)  # as on every worker but the one that serves it
+        assert not isinstance(directory.identify(digest, now_us), Caller)
+        assert isinstance(directory.identify(digest, now_us, is_forwarded=True), Caller)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("peer", "status"), [("local", 200), ("127.0.0.1", 401)])
+def test_saying_that_a_request_was_handed_over_is_believed_on_the_workers_own_socket_alone(
+    peer: str, status: int
+) -> None:
+    async def story() -> None:
+        yard = Yard()
+        grant = await yard.open()
+        await yard.join(grant)
+        response = MemoryResponse()
+        bearer = (b"authorization", b"Bearer " + grant.token.encode())
+        request = MemoryRequest(
+            "GET", "/v1/models", headers=[bearer, (b"ringfence-forwarded", b"1")]
+        )
+        request.peer = peer
+        yard.world.worker.data_plane.handle(request, response)
+        assert response.status == status
+
+    asyncio.run(story())

@@ -9,6 +9,7 @@ from ringfence.domain.agent import Agent, AgentState, Category
 from ringfence.domain.caller import CallerTier
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.sandbox import is_sandbox
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.route import compile_routes
 from ringfence.enforcement.runtime import AgentRuntime
@@ -170,8 +171,14 @@ class Directory:
         known = self._credentials.get(credential)
         return known is not None and is_over(known.revoked_us, now_us)
 
-    def identify(self, digest: bytes | None, now_us: int) -> Caller | Unidentified:
-        """The caller behind a token, by the token's digest."""
+    def identify(
+        self, digest: bytes | None, now_us: int, *, is_forwarded: bool = False
+    ) -> Caller | Unidentified:
+        """The caller behind a token, by the token's digest.
+
+        A sandbox's credential is known to the worker that owns the sandbox and to no other, so that
+        its token counts as revoked there, unless that worker `is_forwarded` from.
+        """
         if digest is None:
             return _MISSING
         entry = self._entries.get(digest)
@@ -182,7 +189,8 @@ class Directory:
             return Unidentified(verdict=REVOKED, caller=caller)
         if caller.invocation is not None:
             origin = self._credentials.get(caller.credential)
-            if origin is None or is_over(origin.revoked_us, now_us):
+            is_vouched = is_forwarded and is_sandbox(caller.credential)
+            if is_over(origin.revoked_us, now_us) if origin is not None else not is_vouched:
                 return Unidentified(verdict=REVOKED, caller=caller)
             if caller.proof and self.is_revoked(caller.proof, now_us):
                 return Unidentified(verdict=PROOF_REVOKED, caller=caller)

@@ -27,9 +27,10 @@ from ringfence.gateways.model import endpoint as endpoints
 from ringfence.gateways.model import listing
 from ringfence.gateways.model.door import ModelDoor
 from ringfence.gateways.tool.door import ToolDoor
+from ringfence.gateways.tool.neighbour import FORWARDED
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Handle, Request, Response, Work
+from ringfence.transport.http import LOCAL, Handle, Request, Response, Work
 from ringfence.transport.work import until_over
 
 _LOG = logging.getLogger(__name__)
@@ -161,10 +162,11 @@ class DataPlane:
         except PeerError as error:
             self._turn_away(known, request, response, reason_of(error))
             return None
-        found = self._directory.identify(digest, self._clock.now_us())
+        is_forwarded = request.peer == LOCAL and request.header(FORWARDED) is not None
+        found = self._directory.identify(digest, self._clock.now_us(), is_forwarded=is_forwarded)
         if isinstance(found, Caller):
             why = sandboxes.misplaced(found.credential, None if sandbox is None else sandbox.id)
-            if why is None:
+            if why is None or is_forwarded:
                 return found
             self._refuse(known or found, request, response, why)
             return None

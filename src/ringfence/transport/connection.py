@@ -11,7 +11,7 @@ from ringfence.domain.error import PeerError
 from ringfence.transport import framing
 from ringfence.transport.deadline import NEVER
 from ringfence.transport.framing import Malformed
-from ringfence.transport.http import Handle
+from ringfence.transport.http import LOCAL, Handle
 from ringfence.transport.message import BODY, HEAD, IDLE, MessageReader, count_of
 from ringfence.transport.repeat import RepeatedHead, learn
 from ringfence.transport.reply import HandedOver, Reply
@@ -96,7 +96,7 @@ class Connection(MessageReader):
         """Take the connection, or refuse it if there are too many."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         name = self._transport.get_extra_info("peername")
-        self.peer = str(name[0]) if isinstance(name, tuple) else "local"
+        self.peer = str(name[0]) if isinstance(name, tuple) else LOCAL
         service = self._service
         service.connections.add(self)
         service.sweeper.add(self)

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+LOCAL = "local"
+"""What stands for the peer's address on a Unix socket."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Pairs in order; names lower case, values without surrounding white space."""
 
