@@ -1,3 +1,6 @@
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,9 @@ from tests.transport.kernel.child import needs_linux
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox import bwrap
 from ringfence.sandbox.preflight import examine
+from ringfence.transport.kernel import bpf, mount, namespace, seccomp
+from ringfence.transport.kernel.bpf import Rule, refuse
+from ringfence.transport.kernel.syscall import architecture
 
 pytestmark = needs_linux
 
@@ -36,3 +42,86 @@ def test_what_comes_after_a_failure_was_not_tried(
     (step,) = examine(SandboxTier.STRICT)
     assert (step.name, step.is_ok) == ("bwrap", False)
     assert "apt-get" in step.mend
+
+
+def _where(spoil: Callable[[], None], tier: SandboxTier = SandboxTier.STRICT) -> list[str]:
+    """The last step of a tier on a machine that was spoilt: its name, what was found, the mend."""
+
+    def do() -> Outcome:
+        spoil()
+        step = examine(tier)[-1]
+        return Outcome(value=[step.name, step.found, step.mend, step.is_ok])
+
+    *said, is_ok = jail.as_user("ordinary", do).value
+    assert not is_ok, said
+    return [str(each) for each in said]
+
+
+def _alone(flags: int) -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    namespace.unshare(namespace.USER | flags)
+    namespace.map_ids(uid=uid, gid=gid, outer_uid=uid, outer_gid=gid)
+
+
+def test_a_machine_that_has_no_namespaces_left_is_told_apart(strict_tier: SandboxTier) -> None:
+    def spoil() -> None:
+        _alone(0)
+        Path("/proc/sys/user/max_user_namespaces").write_text("0", encoding="utf-8")
+
+    name, found, mend = _where(spoil, strict_tier)
+    assert name == "namespaces"
+    assert "no space left" in found
+    assert "user.max_user_namespaces" in mend
+    assert "sandbox: reduced" in mend
+
+
+def _filtered(action: int, *names: str) -> None:
+    seccomp.no_new_privileges()
+    seccomp.install(bpf.assemble(architecture(), {name: [Rule(action)] for name in names}))
+
+
+def test_a_container_that_forbids_namespaces_is_told_apart(strict_tier: SandboxTier) -> None:
+    name, found, mend = _where(lambda: _filtered(refuse(errno.EPERM), "unshare"), strict_tier)
+    assert (name, "operation not permitted" in found) == ("namespaces", True)
+    assert "seccomp=unconfined" in mend
+
+
+def test_a_container_that_hides_proc_is_told_apart(strict_tier: SandboxTier) -> None:
+    def spoil() -> None:
+        _alone(namespace.MOUNT)
+        mount.keep_to_ourselves()
+        mount.mount_temporary("/proc/sys", "size=4k")
+
+    name, found, mend = _where(spoil, strict_tier)
+    assert name == "start"
+    assert "proc" in found
+    assert "systempaths=unconfined" in mend
+
+
+def test_a_sandbox_in_a_sandbox_is_told_apart(reduced_tier: SandboxTier) -> None:
+    def spoil() -> None:
+        seccomp.no_new_privileges()
+        seccomp.install_notifying(bpf.assemble(architecture(), {"reboot": [Rule(bpf.NOTIFY)]}))
+
+    name, _, mend = _where(spoil, reduced_tier)
+    assert name == "filter"
+    assert "sandbox within" in mend.replace("\n", " ")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_kernel_without_landlock_has_no_reduced_tier(
+    reduced_tier: SandboxTier, code: int
+) -> None:
+    name, _, mend = _where(lambda: _filtered(refuse(code), "landlock_create_ruleset"), reduced_tier)
+    assert name == "landlock"
+    assert "CONFIG_SECURITY_LANDLOCK" in mend
+
+
+def test_strict_holds_without_landlock(strict_tier: SandboxTier) -> None:
+    def do() -> Outcome:
+        _filtered(refuse(errno.ENOSYS), "landlock_create_ruleset")
+        return Outcome(value=[[step.is_ok, step.found] for step in examine(strict_tier)])
+
+    steps = jail.as_user("ordinary", do).value
+    assert all(is_ok for is_ok, _ in steps)
+    assert any("a layer less" in found for _, found in steps)

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ _FIXED: Final = (0, 12, 0)
 """CVE-2026-87766 is mended in this bwrap; before it, what we mount stands against it alone."""
 _SCOPED_ABI: Final = 6
 _START_S: Final = 5.0
+_SAID_BYTES: Final = 500
 _STRICT: Final = (
     StepName.SYSTEM,
     StepName.BWRAP,
@@ -65,18 +67,21 @@ def examine(tier: SandboxTier) -> tuple[Step, ...]:
     left = [name for name in wanted if name not in {step.name for step in steps}]
     for name in left:
         if isinstance(tried, Failure) and name is tried.step:
-            why = os.strerror(tried.code).lower() if tried.code else "it did not"
-            steps.append(
-                Step(
-                    name=name,
-                    is_ok=False,
-                    found=f"not so: {what(name)} ({why})",
-                    mend=mend(name, tried.code),
-                )
-            )
+            steps.append(_failed(tried))
             break
         steps.append(Step(name=name, is_ok=True, found=_found(name)))
     return tuple(steps)
+
+
+def _failed(tried: Failure) -> Step:
+    reason = os.strerror(tried.code).lower() if tried.code else ""
+    why = ": ".join(each for each in (reason, tried.place) if each) or "it did not"
+    return Step(
+        name=tried.step,
+        is_ok=False,
+        found=f"not so: {what(tried.step)} ({why})",
+        mend=mend(tried.step, tried.code, why),
+    )
 
 
 def _system() -> str:
@@ -87,6 +92,8 @@ def _found(name: StepName) -> str:
     if name is not StepName.LANDLOCK:
         return what(name)
     version = landlock.abi()
+    if not version:
+        return "Landlock is not here: a layer less, and namespaces hold by themselves"
     short = "" if version >= _SCOPED_ABI else ", which leaves signals to the user's other processes"
     return f"{what(name)} (version {version}{short})"
 
@@ -119,18 +126,19 @@ def _try(tier: SandboxTier) -> Failure | None:
             home="/home/agent" if is_strict else str(home),
         )
         silent = os.open(os.devnull, os.O_RDWR)
-        stdio = (silent, silent, silent)
-        try:
-            if is_strict:
-                found = strict.attempt(plan, bwrap.find().path, stdio)
-            else:
-                found = reduced.attempt(plan, stdio)
-            return found if isinstance(found, Failure) else _run(found)
-        finally:
-            os.close(silent)
+        with (place / "said").open("w+b", buffering=0) as said:
+            stdio = (silent, silent, said.fileno())
+            try:
+                if is_strict:
+                    found = strict.attempt(plan, bwrap.find().path, stdio)
+                else:
+                    found = reduced.attempt(plan, stdio)
+                return found if isinstance(found, Failure) else _run(found, said)
+            finally:
+                os.close(silent)
 
 
-def _run(prepared: Prepared) -> Failure | None:
+def _run(prepared: Prepared, said: FileIO) -> Failure | None:
     """Let it run, allowing everything, and see whether it comes to its end."""
     for _, each in prepared.listeners:
         each.close()
@@ -146,4 +154,6 @@ def _run(prepared: Prepared) -> Failure | None:
     notifications.close()
     if ended.exit_code == 0:
         return None
-    return Failure(step=StepName.START, code=0, place="", taken=())
+    said.seek(0)
+    reason = said.read(_SAID_BYTES).decode("utf-8", "replace").strip().replace("\n", "; ")
+    return Failure(step=StepName.START, code=0, place=reason, taken=())

@@ -75,8 +75,10 @@ def what(step: StepName) -> str:
     return _WHAT[step]
 
 
-def mend(step: StepName, code: int) -> str:
-    """What to do when a step failed with this errno; empty if nothing is known."""
+def mend(step: StepName, code: int, said: str = "") -> str:
+    """What to do when a step failed with this errno, or said this; empty if nothing is known."""
+    if step is StepName.START and "proc" in said:
+        return f"{_CONTAINER}\n{_REDUCED}"
     if (step, code) == (StepName.NAMESPACES, errno.EPERM):
         return f"{_restriction()}\n{_REDUCED}"
     return _MENDS.get((step, code), "")
