@@ -54,7 +54,8 @@ def check(  # noqa: C901 (a case for each)
     report.figures["said"] = said[-600:]
     if caller.dialect is not None:
         report.contains("said", said, SAID)
-    _joined(report, caller, run)
+    if case is not Case.SHARED:  # two runs of one token without a name are one run
+        _joined(report, caller, run)
     match case:
         case Case.CALL:
             _called(report, caller, run, said)
@@ -73,7 +74,7 @@ def check(  # noqa: C901 (a case for each)
         case Case.EXPIRED:
             _refused(report, run, said, ["approval_expired"])
             report.equal("executed", len(run.calls), 0)
-        case Case.STATE:
+        case Case.STATE | Case.SHARED:
             _counted(report, caller, run)
         case Case.PROCESS:
             for asked in PROCESSES:

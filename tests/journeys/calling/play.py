@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
-from tests.journeys.calling.case import Case
+from tests.journeys.calling.case import COUNTED, Case
 from tests.journeys.calling.journey import Caller
 
 from ringfence.testing.model import script
@@ -51,7 +51,7 @@ def asked(case: Case) -> tuple[Asked, ...]:
             return (Asked(SERVER, "echo", f'{{"text": "{ECHOED}"}}', ECHOED),)
         case Case.FORBIDDEN:
             return (Asked(SERVER, "echo", f'{{"text": "{FORBIDDEN}"}}', ""),)
-        case Case.STATE:
+        case Case.STATE | Case.SHARED:
             return (Asked(COUNTING, f"counter{HERE}", "{}", ""),)
         case Case.PROCESS:
             return PROCESSES
@@ -63,7 +63,7 @@ def prompt(caller: Caller, case: Case, wanted: Asked) -> str:
     """What the user says; clients without a model do each call that is named."""
     tool = wanted.tool.replace("-", caller.hyphen)
     name = caller.tool.format(server=wanted.server, tool=tool)
-    times = 2 if case is Case.STATE and caller.dialect is None else 1
+    times = 2 if case in COUNTED and caller.dialect is None else 1
     return " ".join([f"Please call the tool {name} with {wanted.arguments}."] * times)
 
 
@@ -78,7 +78,7 @@ def model(case: Case) -> Script:
     last = {"when": {"tool_results": True}, "answer": {"text": f"{SAID}{{tool_result}}"}}
     first = {"when": {"asks_for_tool": True}, "answer": call}
     again = {"when": {"tool_result": IMPATIENT}, "answer": call}
-    if case is Case.STATE:
+    if case in COUNTED:
         again = {"when": {"turn": 2, "tool_results": True}, "answer": call}
     rest = {"answer": {"text": "Something else was asked."}}
     return script.parse(yaml.safe_dump({"format": 1, "rules": [again, last, first, rest]}))

@@ -57,6 +57,8 @@ class Through:
         agents = [world.agent_of(self._caller, self._case)]
         if self._case is Case.STATE:
             agents.append(world.neighbour_of(self._caller))
+        elif self._case is Case.SHARED:
+            agents.append(agents[0])
         try:
             seen = await self._drive(agents)
         finally:
@@ -70,26 +72,31 @@ class Through:
     async def _drive(self, agents: Sequence[str]) -> list[dict[str, Any]]:
         person = asyncio.create_task(self._answer(agents[0]))
         try:
-            return await asyncio.gather(*(self._all(agent) for agent in agents))
+            tokens = {agent: await self._world.plane.token(agent) for agent in set(agents)}
+            return await asyncio.gather(
+                *(self._all(at, agent, tokens[agent]) for at, agent in enumerate(agents))
+            )
         finally:
             person.cancel()
             await asyncio.gather(person, return_exceptions=True)
 
-    async def _all(self, agent: str) -> dict[str, Any]:
+    async def _all(self, at: int, agent: str, token: str) -> dict[str, Any]:
         """Every run of the case, one after the other; what was said in the end is joined."""
-        found = [await self._one(agent, wanted) for wanted in play.asked(self._case)]
+        found = [
+            await self._one(f"{agent}-{at}", token, wanted) for wanted in play.asked(self._case)
+        ]
         said = [str(seen["said"]) for seen in found if "said" in seen]
         errors = [str(seen["error"]) for seen in found if "error" in seen]
         return {**found[-1], "said": "\n".join(said), **({"error": errors} if errors else {})}
 
-    async def _one(self, agent: str, wanted: play.Asked) -> dict[str, Any]:
+    async def _one(self, home: str, token: str, wanted: play.Asked) -> dict[str, Any]:
         everything = self._world
         caller = replace(self._caller, timeout_s=self._caller.timeout_s + everything.held_s)
         order = Order(
-            case=agent,
+            case=home,
             kind="calls",
             url=everything.wire.url,
-            token=await everything.plane.token(agent),
+            token=token,
             model=world.model_of(caller),
             prompts={"1": play.prompt(caller, self._case, wanted)},
             driver="caller.py",
