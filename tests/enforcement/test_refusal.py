@@ -8,6 +8,7 @@ from ringfence.domain.verdict import Ask, Code, Deny, Reason, Refused, Stop, Thr
 from ringfence.enforcement import refusal
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.refusal import (
+    CAUSES_OF_SANDBOX,
     CAUSES_PER_MINUTE,
     KEPT_BODY_BYTES,
     Attempted,
@@ -119,6 +120,16 @@ def test_names_that_a_client_makes_up_are_counted_together() -> None:
     desk.clock.advance(60_000_000)
     desk.refuse("made-up-0")
     assert desk.counts[-1] == ("made-up-0", 0)
+
+
+def test_more_of_what_a_sandbox_tries_is_told_apart() -> None:
+    desk = Desk()
+    for number in range(CAUSES_OF_SANDBOX + 5):
+        attempted = Attempted(resource=f"way-{number}", sandbox="sbx_1")
+        desk.refusals.refuse(CALLER, Deny(reason=NO), attempted)
+    assert len(desk.ledger.refusals) == CAUSES_OF_SANDBOX + 1
+    assert desk.ledger.refusals[-1].resource == "others"
+    assert desk.ledger.refusals[-1].sandbox == "sbx_1"
 
 
 @pytest.mark.parametrize(

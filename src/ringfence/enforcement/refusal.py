@@ -25,6 +25,8 @@ REMEMBERED_MAX = 10_000
 CAUSES_PER_MINUTE = 20
 """How many different causes one credential may put on the record in a minute, each with a body;
 the rest is counted together, since a client can make up new names for ever."""
+CAUSES_OF_SANDBOX = 200
+"""The same for one sandbox: whoever tries one way out after the other is to be seen doing it."""
 KEPT_BODY_BYTES = 16 * 1024
 """How much of a refused body is kept: refusals cost an agent nothing, but the disk is ours."""
 OTHERS = "others"
@@ -109,7 +111,8 @@ class Refusals:
         )
         invocation, repeats = attempted.invocation, self._repeats
         action = repeats.again(cause, now_us)
-        if action is None and not repeats.may_add(caller.credential, now_us):
+        most = CAUSES_OF_SANDBOX if attempted.sandbox else CAUSES_PER_MINUTE
+        if action is None and not repeats.may_add(caller.credential, now_us, most):
             cause = (caller.credential, "", OTHERS, OTHERS, "")
             action = repeats.again(cause, now_us)
             attempted = Attempted(

@@ -65,13 +65,13 @@ class Repeats(Generic[K, V]):
         counter.last_us = now_us
         return counter.action
 
-    def may_add(self, source: str, now_us: int) -> bool:
+    def may_add(self, source: str, now_us: int, per_minute: int | None = None) -> bool:
         """Whether a source may put one more cause on the record in this minute."""
         minute = self._minutes.get(source)
         if minute is None or now_us - minute.start_us >= _MINUTE_US:
             minute = self._minutes[source] = _Minute(now_us)
         minute.causes += 1
-        return minute.causes <= self._per_minute
+        return minute.causes <= (self._per_minute if per_minute is None else per_minute)
 
     def add(self, cause: K, what: V, action: str, now_us: int) -> None:
         """Count from now on what was put on the record under that id."""

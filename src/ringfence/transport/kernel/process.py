@@ -60,6 +60,10 @@ def exit_status(pidfd: int) -> int | None:
     Raises OSError on kernels that do not tell (before Linux 6.15).
     """
     asked = bytearray(_INFO.pack(_WITH_EXIT, 0, *(0,) * 12))
-    fcntl.ioctl(pidfd, _GET_INFO, asked)
+    try:
+        fcntl.ioctl(pidfd, _GET_INFO, asked)
+    except ProcessLookupError:
+        # Just being reaped: neither a process nor a status for a moment (seen under load).
+        fcntl.ioctl(pidfd, _GET_INFO, asked)
     mask, *_, status = _INFO.unpack(asked)
     return int(status) if mask & _WITH_EXIT else None
