@@ -15,7 +15,8 @@ class Caller:
     each call. `requests` are its model calls when one tool is called, `posts` the messages that it
     sends to the tool server's address meanwhile. `tool` is what it calls a tool before its model,
     of `{server}` and `{tool}`, `hyphen` what it makes of one in a tool's name. `is_joined`: what it
-    sends is enough to put its model calls and its tool calls into one trace.
+    sends is enough to put its model calls and its tool calls into one trace. `has_session`: it is
+    of an era with sessions; nothing else tells two clients of one token apart.
     """
 
     name: str
@@ -30,13 +31,30 @@ class Caller:
     tool: str = "{tool}"
     hyphen: str = "-"
     is_joined: bool = True
+    has_session: bool = True
     timeout_s: float = 60.0
 
 
 CALLERS = (
     Caller(name="mcp-session", folder="mcp", mode="session", dialect=None, requests=0, posts=7),
-    Caller(name="mcp-client", folder="mcp", mode="client", dialect=None, requests=0, posts=5),
-    Caller(name="fastmcp", folder="mcp", mode="fastmcp", dialect=None, requests=0, posts=5),
+    Caller(
+        name="mcp-client",
+        folder="mcp",
+        mode="client",
+        dialect=None,
+        requests=0,
+        posts=5,
+        has_session=False,
+    ),
+    Caller(
+        name="fastmcp",
+        folder="mcp",
+        mode="fastmcp",
+        dialect=None,
+        requests=0,
+        posts=5,
+        has_session=False,
+    ),
     Caller(name="langgraph", folder="langgraph", dialect=Dialect.CHAT, counts=("1", "1"), posts=7),
     Caller(name="langgraph-session", folder="langgraph", mode="session", dialect=Dialect.CHAT),
     Caller(name="openai-agents", folder="openai_agents", dialect=Dialect.CHAT, waits=5.0),
