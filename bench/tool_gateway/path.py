@@ -1,9 +1,10 @@
 """What the loop's thread does for one tool call, the whole way in memory: no kernel or ledger.
 
-    python -m bench.tool_gateway.path [--list] [--connections 64] [--profile 40]
+    python -m bench.tool_gateway.path [--list [--anew]] [--connections 64] [--profile 40]
 
-As `bench.model_gateway.path` for model calls: all between the bytes of a request and those of its
-answer is real, and the figure is CPU time per call, the least of many short runs.
+The server says that its list holds for a minute, so it is asked once; with `--anew` it holds not
+at all. As `bench.model_gateway.path` for model calls: all between the bytes of a request and those
+of its answer is real, and the figure is CPU time per call, the least of many short runs.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import cProfile
 import gc
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -25,13 +27,14 @@ from ringfence.transport.client import Pool
 _ASKED = re.compile(rb'"id":("[^"]*"|[0-9]+).*"method":"([^"]+)"|"method":"([^"]+)".*"id":([^,}]+)')
 
 
-def _answer(request: bytes) -> list[bytes]:
+def _answer(request: bytes, *, anew: bool = False) -> list[bytes]:
     """The bench's server: everything in one piece."""
     found = _ASKED.search(request)
     if found is None:
         raise ValueError(request)
     number, method = (found[1], found[2]) if found[2] else (found[4], found[3])
-    body = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (number, RESULTS[method])
+    result = RESULTS[method].replace(b'"ttlMs":60000', b'"ttlMs":0') if anew else RESULTS[method]
+    body = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (number, result)
     _answered[method] = _answered.get(method, 0) + 1
     return [HEAD % (b"200 OK", len(body)) + body]
 
@@ -44,7 +47,8 @@ async def measure(options: argparse.Namespace) -> None:
     scenario = Scenario(method=method, connections=options.connections)
     with tempfile.TemporaryDirectory() as folder:
         pool = Pool()
-        pool._dialer = Provider(_answer)  # type: ignore[assignment] # noqa: SLF001 (no sockets here)
+        server = partial(_answer, anew=options.anew)
+        pool._dialer = Provider(server)  # type: ignore[assignment] # noqa: SLF001 (no sockets here)
         place = Path(folder)
         plane = worker(place, pool, settings_of=prepared_in(place, 1)).data_plane
         service = service_of(plane)
@@ -56,7 +60,8 @@ async def measure(options: argparse.Namespace) -> None:
         gc.collect()
         gc.freeze()  # as the plane does when it has started
         taken_us = [await run_us(run, clients, calls, profile) for _ in range(options.runs)]
-        if _answered[method.value.encode()] < calls * options.runs:
+        is_held = options.list and not options.anew
+        if _answered[method.value.encode()] < (1 if is_held else calls * options.runs):
             raise SystemExit("not every call has reached the server")
         tell(taken_us, profile, options.profile)
 
@@ -72,6 +77,7 @@ def _request(scenario: Scenario) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tool_gateway.path")
     parser.add_argument("--list", action="store_true", help="lists of 200 tools, not calls")
+    parser.add_argument("--anew", action="store_true", help="each list asks the server")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--calls", type=int, default=0, help="in each run")
