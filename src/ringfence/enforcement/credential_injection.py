@@ -20,8 +20,6 @@ from ringfence.protocols.scrubbing import Scrub, Scrubber, Shown
 from ringfence.stores.secret import Secrets
 from ringfence.transport.http import Headers, Requester
 
-SECRET_SHOWN: Final = "credential_shown"  # noqa: S105 (the name of a finding)
-"""The finding that an answer held a secret; it was taken out."""
 SECRET_MISPLACED: Final = "secret_misplaced"  # noqa: S105 (likewise)
 """The finding that a placeholder was sent where its secret does not belong; it was refused."""
 

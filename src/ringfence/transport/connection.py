@@ -101,13 +101,18 @@ class Connection(MessageReader):
         service.connections.add(self)
         service.sweeper.add(self)
         too_many = len(service.connections) > service.limits.connections * 2
-        if too_many or not _is_admitted(service, name):
+        if too_many or not self._is_admitted(name):
             self._transport.abort()
         elif len(service.connections) > service.limits.connections:
             self._refuse(Malformed("too many connections", status=503))
         else:
             self._awaited_s = service.limits.headers_s
             self.deadline = service.loop.time() + self._awaited_s
+
+    def _is_admitted(self, name: object) -> bool:
+        """Whether a connection from this address may speak at all."""
+        admits = self._service.admits
+        return admits is None or (isinstance(name, tuple) and admits(name[1]))
 
     def data_received(self, data: bytes) -> None:
         """Parse, deliver, and start the next request if none is being handled."""
@@ -574,10 +579,3 @@ _CODES = {
     431: "request_too_large",
     503: "rate_exceeded",
 }
-
-
-def _is_admitted(service: Service, name: object) -> bool:
-    """Whether a connection from this address may speak at all."""
-    if service.admits is None:
-        return True
-    return isinstance(name, tuple) and service.admits(name[1])

@@ -34,7 +34,7 @@ class Greeting(asyncio.Protocol):
     def adopt(self, transport: asyncio.Transport, data: bytes) -> None:
         """Take over a connection on which something else was spoken before."""
         transport.set_protocol(self)
-        self.connection_made(transport)
+        self._begin(transport, is_known=True)
         if not transport.is_closing():
             transport.resume_reading()
         if data:
@@ -42,9 +42,12 @@ class Greeting(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the client to speak."""
+        self._begin(transport, is_known=False)
+
+    def _begin(self, transport: asyncio.BaseTransport, *, is_known: bool) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         service = self._service
-        if not service.takes(transport):
+        if not service.takes(transport, is_known=is_known):
             self.transport.abort()
             self._is_over = True
             return

@@ -28,20 +28,30 @@ HandleAt = Callable[[asyncio.BaseTransport], Handle]
 class InterceptedConnection(Connection):
     """Serves one sandbox. The offer of a protocol, and CONNECT, are the last request on it."""
 
-    __slots__ = ("_early", "_handle_at", "_is_changing", "_is_proxy")
+    __slots__ = ("_early", "_handle_at", "_is_changing", "_is_known", "_is_proxy")
 
-    def __init__(self, service: Service, handle_at: HandleAt, *, is_proxy: bool) -> None:
-        """`is_proxy` is whether the client knows that it speaks to a proxy."""
+    def __init__(
+        self, service: Service, handle_at: HandleAt, *, is_proxy: bool, is_known: bool = False
+    ) -> None:
+        """`is_proxy` is whether the client knows that it speaks to a proxy.
+
+        One that `is_known` goes on where another was spoken on, which was admitted: that is asked
+        once for each connection.
+        """
         super().__init__(service)
         self._handle_at = handle_at
         self._is_proxy = is_proxy
         self._is_changing = False
+        self._is_known = is_known
         self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection; who answers may depend on where it was going."""
         self._handle = self._handle_at(transport)
         super().connection_made(transport)
+
+    def _is_admitted(self, name: object) -> bool:
+        return self._is_known or super()._is_admitted(name)
 
     def data_received(self, data: bytes) -> None:
         """What comes after a last request belongs to whatever follows HTTP."""

@@ -51,10 +51,12 @@ class Service:
         self.emptied.clear()
         self._tell()
 
-    def takes(self, transport: asyncio.BaseTransport) -> bool:
-        """Whether one more connection is taken, from where this one comes."""
+    def takes(self, transport: asyncio.BaseTransport, *, is_known: bool = False) -> bool:
+        """Whether one more connection is taken; from where it comes is asked unless `is_known`."""
         if len(self.connections) >= self.limits.connections or self.is_draining:
             return False
+        if is_known:
+            return True
         name = transport.get_extra_info("peername")
         return self.admits is None or (isinstance(name, tuple) and self.admits(name[1]))
 

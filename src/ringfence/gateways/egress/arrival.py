@@ -211,7 +211,9 @@ def _intercept(
         _refuse_connection(place, channel, greeting, why, data)
         return
     service = place.service
-    connection = InterceptedConnection(service, _handler(place, channel), is_proxy=False)
+    connection = InterceptedConnection(
+        service, _handler(place, channel), is_proxy=False, is_known=True
+    )
     stream = TlsStream(
         greeting.take(),
         place.leaves.leaf(to.host),
@@ -243,7 +245,9 @@ def _plain_in_tunnel(place: Place, channel: Channel, greeting: Greeting, data: b
         _refuse_connection(place, channel, greeting, why or unknown, b"")
         return
     plain = Channel(way=Way.CONNECT, scheme="http", tunnel=tunnel)
-    connection = InterceptedConnection(place.service, _handler(place, plain), is_proxy=False)
+    connection = InterceptedConnection(
+        place.service, _handler(place, plain), is_proxy=False, is_known=True
+    )
     transport = greeting.take()
     transport.set_protocol(connection)
     connection.connection_made(transport)
