@@ -52,7 +52,7 @@ def test_a_terminal_of_its_own_keeps_its_session() -> None:
 def test_nothing_of_the_host_is_bound_but_what_is_listed() -> None:
     words, _ = _words()
     sources = _after(words, "--ro-bind") + _after(words, "--bind")
-    shown = {"/usr", *bwrap.settings(), *(root for root in bwrap.ROOTS if not os.path.islink(root))}
+    shown = {"/usr", *(root for root in bwrap.ROOTS if not os.path.islink(root))}
     own = ("/tmp/", "/proc/")
     assert {each for each in sources if not each.startswith(own)} <= shown
     assert "/" not in sources
@@ -62,7 +62,7 @@ def test_nothing_of_the_host_is_bound_but_what_is_listed() -> None:
 def test_what_is_bound_comes_after_what_it_lies_on() -> None:
     words, _ = _words()
     assert words.index("/home/agent") < words.index("/home/agent/.config")
-    assert words.index("/etc/ssl/certs") < words.index("/etc/ssl/certs/ca.crt")
+    assert words.index("/etc") < words.index("/etc/ssl/certs/ca.crt")
     assert words.index("--remount-ro") > words.index("/tmp/1")
 
 
@@ -71,9 +71,9 @@ def test_files_made_for_the_agent_come_from_memory() -> None:
     at = words.index("/home/agent/.config")
     assert words[at - 2] == "--file"
     assert contents[words[at - 1]] == b"c"
-    at = words.index("/etc/resolv.conf")
+    at = words.index("/etc/ssl/certs/ca.crt")
     assert words[at - 2] == "--ro-bind-data"
-    assert contents[words[at - 1]].startswith(b"nameserver 127.0.0.1\n")
+    assert contents[words[at - 1]] == b"pem"
 
 
 def test_the_environment_is_exactly_what_was_given() -> None:

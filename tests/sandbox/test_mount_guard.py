@@ -112,7 +112,7 @@ def _staged(plan: JailPlan, then: object) -> object:
         uid, gid = os.geteuid(), os.getegid()
         namespace.unshare(namespace.USER | namespace.MOUNT)
         namespace.map_ids(uid=uid, gid=gid, outer_uid=uid, outer_gid=gid)
-        staged = mount_guard.stage(plan)
+        staged = mount_guard.stage(plan, uid=uid, gid=gid)
         assert callable(then)
         return then({bind.seen: Path(bind.source) for bind, _ in staged})
 

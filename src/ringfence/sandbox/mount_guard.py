@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ringfence.domain.error import UsageError
+from ringfence.sandbox import system_settings
 from ringfence.sandbox.plan import Bind, JailPlan, is_below
 from ringfence.transport.kernel import mount
 
@@ -89,8 +90,8 @@ def mount_points(mountinfo: str) -> list[str]:
     return [_ESCAPE.sub(lambda found: chr(int(found[1], 8)), each) for each in escaped]
 
 
-def stage(plan: JailPlan) -> list[tuple[Bind, bool]]:
-    """In a mount namespace of our own: put every bind on the stage.
+def stage(plan: JailPlan, *, uid: int, gid: int) -> list[tuple[Bind, bool]]:
+    """In a mount namespace of our own: put every bind on the stage, and what is shown of /etc.
 
     The binds with their places on the stage as sources, and whether each is read-only. Raises
     OSError, with the path as its file name.
@@ -99,7 +100,9 @@ def stage(plan: JailPlan) -> list[tuple[Bind, bool]]:
     wanted = [(bind, True) for bind in plan.read_only]
     wanted += [(bind, False) for bind in plan.writable]
     trees = [_tree(bind.source, is_read_only=is_read_only) for bind, is_read_only in wanted]
-    mount.mount_temporary(STAGE, "mode=0700,size=1m")
+    mount.mount_temporary(STAGE, "mode=0700,size=32m")
+    os.mkdir(f"{STAGE}{system_settings.ROOT}")  # noqa: PTH102 (the forked child keeps to plain calls)
+    system_settings.put_together(plan, f"{STAGE}{system_settings.ROOT}", uid=uid, gid=gid)
     staged: list[tuple[Bind, bool]] = []
     for number, ((bind, is_read_only), tree) in enumerate(zip(wanted, trees, strict=True)):
         place = f"{STAGE}/{number}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ringfence.domain.error import UsageError
-from ringfence.sandbox import bwrap, filter, limits, mount_guard  # noqa: A004 (the noun of that module)
+from ringfence.sandbox import bwrap, filter, limits, mount_guard, system_settings  # noqa: A004 (the noun of that module)
 from ringfence.sandbox.command import check_command, find
 from ringfence.sandbox.launch import (
     Confined,
@@ -96,7 +96,7 @@ def _temporary(plan: JailPlan) -> str:
 def grants(plan: JailPlan) -> list[Grant]:
     """What of the host's files is left to the agent."""
     given = [Grant(path, RUN) for path in ("/usr", *bwrap.ROOTS)]
-    given += [Grant(path, READ) for path in (*bwrap.settings(), *_NAMES, "/proc")]
+    given += [Grant(path, READ) for path in (*system_settings.shown(), *_NAMES, "/proc")]
     given += [Grant(f"/dev/{name}", DEVICE) for name in _DEVICES]
     given += [Grant(bind.source, RUN) for bind in plan.read_only]
     given += [Grant(bind.source, WRITE) for bind in plan.writable]

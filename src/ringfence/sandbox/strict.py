@@ -86,7 +86,7 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
     with progress.at(StepName.LISTENERS):
         listeners = listener.make()
     with progress.at(StepName.MOUNTS):
-        staged = mount_guard.stage(plan)
+        staged = mount_guard.stage(plan, uid=uid, gid=gid)
     with progress.at(StepName.LANDLOCK):
         seccomp.no_new_privileges()
         landlock.restrict_signals()
