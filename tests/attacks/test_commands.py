@@ -184,11 +184,12 @@ def test_arguments_that_are_exchanged_meanwhile_are_found(plane: WholePlane) -> 
 
 
 def test_a_burst_of_commands_loses_none(plane: WholePlane) -> None:
-    ran = plane.run("sh", "-c", "seq 300 | xargs -P 16 -n 1 /bin/true", agent="any-strict")
+    script = "i=0; while [ $i -lt 300 ]; do /bin/true & i=$((i+1)); done; wait"
+    ran = plane.run("sh", "-c", script, agent="any-strict")
     assert ran.code == 0, ran
     ends = commands(plane)
     assert ends.count(("true", "exit 0")) == 300
-    assert len(ends) == 303
+    assert len(ends) == 301
 
 
 def test_what_would_run_later_on_the_host_is_set_aside_and_told(

@@ -39,6 +39,16 @@ def test_the_end_of_each_process_is_told(tier: SandboxTier, root: Path) -> None:
         assert ends[pids[2]] == (None, 9)
 
 
+def test_a_burst_is_asked_about_whole_and_every_end_is_told(tier: SandboxTier, root: Path) -> None:
+    script = "i=0; while [ $i -lt 100 ]; do /usr/bin/true & i=$((i+1)); done; wait"
+    found = jail.run(jail.plan_of(tier, root, ["sh", "-c", script]), root=root)
+    assert found.exit_code == 0, found
+    pids = [each["pid"] for each in found.execs if each["resolved"] == "/usr/bin/true"]
+    assert len(pids) == len(set(pids)) == 100
+    ends = {each["pid"]: each["exit_code"] for each in found.exits}
+    assert {ends[pid] for pid in pids} <= {0, None}
+
+
 def test_a_refused_exec_fails_and_the_rest_goes_on(tier: SandboxTier, root: Path) -> None:
     script = "/usr/bin/id; echo $?; echo on"
     found = jail.run(jail.plan_of(tier, root, ["sh", "-c", script]), root=root, refuse=["id"])

@@ -35,6 +35,8 @@ _CONNECT_S: Final = 1
 _LOOPBACK: Final = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::ffff:127.0.0.1"}
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Before an IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2)."""
+_AT_ONCE: Final = 64
+"""How many calls are read before anything else is done; a heartbeat waits for some milliseconds."""
 _UNRESOLVED: Final = ("/proc/", "/dev/fd/")
 """Paths that mean something else to us than to whoever uses them."""
 
@@ -112,6 +114,8 @@ class Notifications:
         self._pids: dict[int, int] = {}
         self._poll = select.epoll()
         self._poll.register(notify_fd, select.EPOLLIN)
+        self._waiting = select.poll()
+        self._waiting.register(notify_fd, select.POLLIN)
         names = {architecture().numbers[name]: name for name in (*EXEC, CONNECT)}
         self._names = names
         self.is_over = False
@@ -128,12 +132,21 @@ class Notifications:
             if descriptor != self._notify.fileno():
                 events += self._exits(descriptor)
             elif mask & select.EPOLLIN:
-                notice = self._notify.receive()
-                event = self._judge(notice) if notice else None
-                events += [event] if event else []
+                events += self._notices()
             else:
                 self._poll.unregister(descriptor)
                 self.is_over = True
+        return events
+
+    def _notices(self) -> list[Event]:
+        """All that wait by now: what is asked in one turn shares one commit of the plane's."""
+        events: list[Event] = []
+        for _ in range(_AT_ONCE):
+            notice = self._notify.receive()
+            event = self._judge(notice) if notice else None
+            events += [event] if event else []
+            if not any(mask & select.POLLIN for _, mask in self._waiting.poll(0)):
+                break
         return events
 
     def allow(self, id_: int) -> None:
