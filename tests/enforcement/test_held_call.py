@@ -12,7 +12,7 @@ from ringfence.domain.verdict import Code
 from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolTicket
 
 

@@ -8,8 +8,7 @@ from ringfence.domain.event import Status
 from ringfence.domain.tool_rule import ToolFailure
 from ringfence.domain.verdict import Code, Deny, Throttle
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Unfinished
-from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_inspection import Inspected, Unfinished
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 
 SECOND_US = 1_000_000

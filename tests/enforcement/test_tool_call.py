@@ -25,8 +25,8 @@ from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock
 from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_registry import pin_at
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.testing.clock import ManualClock

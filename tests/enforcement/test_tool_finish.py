@@ -23,8 +23,7 @@ from ringfence.domain.verdict import Code, Stop
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import Unfinished
-from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_inspection import Inspected, Unfinished
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds

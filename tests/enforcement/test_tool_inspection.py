@@ -9,8 +9,7 @@ from ringfence.domain.agent import Limits
 from ringfence.domain.event import Status
 from ringfence.domain.tool_rule import ToolFailure, ToolRules
 from ringfence.domain.tool_view import ErrorView, ToolView
-from ringfence.enforcement.tool_call import Unfinished
-from ringfence.enforcement.tool_inspection import SECRET_SHOWN, TOOL_ERROR, Inspected
+from ringfence.enforcement.tool_inspection import SECRET_SHOWN, TOOL_ERROR, Inspected, Unfinished
 from ringfence.enforcement.tool_memory import REST
 
 

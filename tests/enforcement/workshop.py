@@ -17,7 +17,7 @@ from ringfence.enforcement.directory import Caller, digest_of
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Supplier
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.protocols.tool_definition import read_definition
 from ringfence.testing.clock import ManualClock

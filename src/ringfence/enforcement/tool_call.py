@@ -16,12 +16,12 @@ from ringfence.decisions.failure_rule import Failed
 from ringfence.decisions.reason.tool import SCHEMA_UNUSABLE
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
-from ringfence.domain.approval import Approval, Binding
-from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent
+from ringfence.domain.approval import Approval
+from ringfence.domain.event import AGENT
 from ringfence.domain.exchange import ToolUse
 from ringfence.domain.model import UpstreamKey, UpstreamKind
 from ringfence.domain.money import ZERO, Money
-from ringfence.domain.tool import PermissionTier, ToolKey
+from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import Postcondition
 from ringfence.domain.tool_view import ViewStep
 from ringfence.domain.verdict import Deny, Reason, Refused, Stop, Throttle
@@ -31,20 +31,25 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.holding import (
-    HeldKnock,
     Holdable,
     HoldingPath,
     LackingApproval,
-    binding_of,
     outdated,
 )
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.pacing import ServerLeg
-from ringfence.enforcement.policy import Policies, facts_of
+from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.tool_breaker import ToolBreakers
-from ringfence.enforcement.tool_inspection import Inspected, Inspections, stopped
+from ringfence.enforcement.tool_inspection import Inspected, Inspections, Unfinished, stopped
+from ringfence.enforcement.tool_knock import (
+    NAME_CHARACTERS,
+    ToolKnock,
+    binding,
+    doubts,
+    state_call,
+)
 from ringfence.enforcement.tool_memory import REST, ToolMemory
 from ringfence.enforcement.tool_quote import CALL, ToolQuote, ToolQuotes
 from ringfence.enforcement.tool_registry import Registered, ToolRegistry
@@ -57,39 +62,7 @@ from ringfence.stores.body import Body
 _LONGEST_PAUSE_S = 300.0
 """A server that asks to be left alone for longer is asked again all the same."""
 _TOLD_MOST = 1_000
-_NAME_CHARACTERS = 200
-"""How much of a name that somebody made up a refusal keeps."""
 _WORD_CHARACTERS = 200
-
-
-class ToolKnock(HeldKnock, frozen=True, kw_only=True):
-    """One tool call as it comes to the path.
-
-    What is not a tool (resources, prompts, completion) passes too: its key names the server and
-    the method, for example `resources/read`, which scopes and policies name alike.
-    """
-
-    key: ToolKey
-    """The name that scopes and policies know, also for what came through `/mcp`."""
-    arguments: bytes = b"{}"
-    """The raw JSON object as it came, read strictly."""
-    operation: str = CALL
-    """The method of the protocol."""
-    call_id: str = ""
-    """The model's id of this call, if the client tells it: joins it to the model call."""
-    about: str = ""
-    """The action that this one stands in for, checks or undoes, if the plane itself makes it."""
-    because: str = ""
-    """Why a person must approve it whatever the policies say; empty if they decide."""
-
-
-class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that does not end with its answer: `ToolFinish.finish` brings it to an end.
-
-    It has failed, so that its rules say what happens; or it is good, and its state must be checked.
-    """
-
-    what: Failed | Inspected
 
 
 class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
@@ -149,10 +122,10 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         agent, organisation = knock.caller.runtime.agent, live.identity.organisation
         refused = self.breakers.refusal(agent, organisation, knock.key)
         if refused is None and knock.used is not None:
-            refused = outdated(knock, _binding(knock, live, quote), _doubts(live, quote))
+            refused = outdated(knock, binding(knock, live, quote), doubts(live, quote))
         if refused is not None:
             return self.turn_away(knock, refused, live)
-        asks = quote.asks or bool(knock.because) or bool(_doubts(live, quote))
+        asks = quote.asks or bool(knock.because) or bool(doubts(live, quote))
         must_ask = asks and not knock.consumed
         if quote.server.pace is None or must_ask:
             return self._reserve(knock, live, quote, now_us, must_ask=must_ask)
@@ -331,8 +304,8 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         """What was asked for, as a refusal records it; without its invocation."""
         return Attempted(
             kind=ActionKind.TOOL_CALL,
-            resource=knock.key.merged[:_NAME_CHARACTERS],
-            operation=knock.operation[:_NAME_CHARACTERS],
+            resource=knock.key.merged[:NAME_CHARACTERS],
+            operation=knock.operation[:NAME_CHARACTERS],
             client=knock.client,
             body=Body(knock.arguments),
         )
@@ -357,7 +330,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         return self.asked(
             knock,
             live,
-            _binding(knock, live, quote),
+            binding(knock, live, quote),
             quote.decision,
             (*filter(None, [knock.because]), *live.tree.doubts.values()),
             quorum=1 if is_ours else None,
@@ -381,7 +354,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         intent.reserved_nano = str(reserved.amount)
         intent.accounts = account_lines(reserved, live.account_names)
         intent.client = knock.client
-        _state_call(intent, knock, quote)
+        state_call(intent, knock, quote)
         ticket = ToolTicket(
             caller=caller,
             live=live,
@@ -452,30 +425,3 @@ def _steps(ticket: ToolTicket) -> tuple[ViewStep, ...]:
     """What a view has called after the call itself."""
     tool = ticket.quote.tool
     return () if tool is None or tool.view is None else tool.view.steps
-
-
-def _state_call(intent: Intent, knock: ToolKnock, quote: ToolQuote) -> None:
-    intent.action_kind = ActionKind.TOOL_CALL.value
-    intent.resource = knock.key.merged
-    intent.operation = knock.operation
-    intent.upstream = knock.key.server
-    intent.enforced = BY_CALLER if quote.server.is_run_by_agent else ""
-    intent.body_bytes = len(quote.arguments)
-    intent.call_id = knock.call_id[:_NAME_CHARACTERS]
-    intent.permission = quote.tier.name.lower()
-    intent.pin = quote.pin
-    intent.about = knock.about
-    intent.approval = knock.approval if knock.consumed else ""
-    intent.decision = Decision(verdict="allow", facts=dict(facts_of(quote.decision)))
-
-
-def _binding(knock: ToolKnock, live: LiveInvocation, quote: ToolQuote) -> Binding:
-    kind, name = ActionKind.TOOL_CALL, knock.key.merged
-    return binding_of(knock, live, kind, name, quote.arguments, quote.decision, quote.pin)
-
-
-def _doubts(live: LiveInvocation, quote: ToolQuote) -> tuple[str, ...]:
-    """What a person must know before such a call: checks of the state that have failed."""
-    if quote.tier < PermissionTier.CONSEQUENTIAL:
-        return ()
-    return tuple(live.tree.doubts.values())

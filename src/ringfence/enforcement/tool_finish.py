@@ -20,8 +20,9 @@ from ringfence.domain.tool_rule import FollowUp, Postcondition, Remedy, ToolFail
 from ringfence.domain.verdict import Code
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock, ToolPath, Unfinished
-from ringfence.enforcement.tool_inspection import Inspected, stopped
+from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_inspection import Inspected, Unfinished, stopped
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_memory import ToolMemory
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.protocols import tool_result

@@ -47,6 +47,15 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that does not end with its answer: `ToolFinish.finish` brings it to an end.
+
+    It has failed, so that its rules say what happens; or it is good, and its state must be checked.
+    """
+
+    what: Failed | Inspected
+
+
 @final
 class Inspections:
     """Looks at results; never waits."""

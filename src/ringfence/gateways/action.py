@@ -25,7 +25,8 @@ from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.shell_call import ExecKnock, ShellPath, arguments_of
 from ringfence.enforcement.shell_ticket import ExecEnding, ExecTicket
-from ringfence.enforcement.tool_call import ToolKnock, ToolPath
+from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.action_form import (
     ActionOrder,

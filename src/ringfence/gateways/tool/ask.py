@@ -11,8 +11,8 @@ from ringfence.domain.tool import ToolKey
 from ringfence.enforcement.allowance import Portion
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.tool_call import ToolPath, Unfinished
-from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_inspection import Inspected, Unfinished
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.tool.channel import Channel, Failure
 from ringfence.gateways.tool.rounds import Waiting

@@ -6,9 +6,9 @@ from typing import Any, final
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock, Unfinished
 from ringfence.enforcement.tool_finish import ToolFinish
-from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_inspection import Inspected, Unfinished
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said

@@ -13,7 +13,8 @@ from ringfence.enforcement.built_in import DEFINITIONS
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock, ToolPath
+from ringfence.enforcement.tool_call import ToolPath
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said

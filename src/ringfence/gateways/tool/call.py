@@ -15,8 +15,7 @@ from ringfence.domain.verdict import Deny, Reason
 from ringfence.enforcement.authority import LAPSED
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
-from ringfence.enforcement.tool_call import Unfinished
-from ringfence.enforcement.tool_inspection import Inspected
+from ringfence.enforcement.tool_inspection import Inspected, Unfinished
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.tool import said

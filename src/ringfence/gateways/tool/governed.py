@@ -16,7 +16,7 @@ from ringfence.enforcement.authority import LAPSED
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolEnding
 from ringfence.gateways.tool.ask import Means
 from ringfence.gateways.tool.asking import FailedError

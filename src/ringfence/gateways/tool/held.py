@@ -20,7 +20,7 @@ from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.held_call import HeldCalls
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.enforcement.tool_ticket import ToolTicket
 from ringfence.gateways.tool.ask import Ask, Means, owner_of
 from ringfence.gateways.tool.outlet import Outlet

@@ -8,7 +8,7 @@ from ringfence.domain.errand import Errand
 from ringfence.domain.tool import ToolKey, ToolServer
 from ringfence.enforcement.allowance import Portion
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.tool_call import ToolKnock
+from ringfence.enforcement.tool_knock import ToolKnock
 from ringfence.gateways.head import Head
 from ringfence.gateways.tool.ask import Ask
 from ringfence.gateways.tool.session import Session
