@@ -41,6 +41,7 @@ class Fault(StrEnum):
     UNWITNESSED = "unwitnessed"
     BODY_ALTERED = "body_altered"
     ACCOUNT_ALTERED = "account_altered"
+    RUN_ALTERED = "run_altered"
     OUTCOME_MISSING = "outcome_missing"
     OUTCOME_EXTRA = "outcome_extra"
     EXPORT_ALTERED = "export_altered"

@@ -75,6 +75,9 @@ class LogRows(Protocol):
     def invocations(self, page: InvocationPage) -> list[InvocationRecord]:
         """Invocations as the derived tables have them."""
 
+    def runs(self, after: Key, most: int) -> list[InvocationRecord]:
+        """Some invocations of all organisations after a key, by rising key."""
+
     def unended(self) -> Sequence[int]:
         """The sequences of intents without outcome, in order."""
 

@@ -132,6 +132,13 @@ class SqliteRows:
         with translated(self._path, LEDGER.noun):
             return select(self._connection, _PAGE, asdict(page))
 
+    def runs(self, after: Key, most: int) -> list[InvocationRecord]:
+        """Along the primary key."""
+        where = "(organisation, id) > (:organisation, :id) ORDER BY organisation, id LIMIT :most"
+        values = {"organisation": after[0], "id": after[1], "most": most}
+        with translated(self._path, LEDGER.noun):
+            return select(self._connection, where, values)
+
     def unended(self) -> Sequence[int]:
         """The sequences of intents without outcome, in order."""
         with translated(self._path, LEDGER.noun):

@@ -47,6 +47,11 @@ _PAGE_OF_INVOCATIONS: Final = (
     + """ AND organisation = %(organisation)s AND id < %(before)s AND id >= %(floor)s
     AND (%(root)s::text IS NULL OR root = %(root)s) ORDER BY id DESC LIMIT %(most)s"""
 )
+_RUNS: Final = (
+    _INVOCATIONS
+    + """ AND (organisation, id) > (%(organisation)s, %(id)s)
+    ORDER BY organisation, id LIMIT %(most)s"""
+)
 _OPEN: Final = _INVOCATIONS + " AND state = 'open'"
 _CLOSED: Final = (
     _INVOCATIONS
@@ -152,6 +157,10 @@ class PostgresRows:
         ids = [run for _, run in runs]
         found = self._all(_SPENT, since=since_us, ids=ids)
         yield from call_count.read(found)
+
+    def runs(self, after: Key, most: int) -> list[InvocationRecord]:
+        """Along the primary key."""
+        return self._records(_RUNS, organisation=after[0], id=after[1], most=most)
 
     def open_invocations(self) -> list[InvocationRecord]:
         """Those that have not ended."""

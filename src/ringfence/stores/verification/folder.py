@@ -31,6 +31,7 @@ from ringfence.stores.verification.leaf import Head
 from ringfence.stores.verification.limit import limits
 from ringfence.stores.verification.outside import Outside
 from ringfence.stores.verification.report import Report
+from ringfence.stores.verification.run import examine_runs
 from ringfence.stores.verification.trust import Evidence, Vouched
 
 _PAGE: Final = 64
@@ -106,9 +107,10 @@ def verify_folder(
 
 
 def _accounts(logs: Logs, log: str, vouched: Vouched) -> Iterator[Finding]:
-    """What is wrong with sums beside a log; one that cannot be read was found before."""
+    """What is wrong with what stands beside a log; one that cannot be read was found before."""
     with contextlib.suppress(RingfenceError), contextlib.closing(logs.read(log)) as rows:
         yield from examine_accounts(rows, is_partial=bool(vouched.deleted))
+        yield from examine_runs(rows, is_partial=bool(vouched.deleted))
 
 
 def _is_another_s(kept: Kept, log: str, listed: list[str], vouched: Vouched) -> bool:
