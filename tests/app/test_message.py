@@ -4,10 +4,12 @@ import msgspec
 from tests.app.installation import Installation
 
 from ringfence.app.group import Place
-from ringfence.app.message import Configure, Message, Start, StateChange
+from ringfence.app.message import Configure, Message, SecretsChange, Start, StateChange
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
+from ringfence.domain.organisation import Configuration
+from ringfence.domain.secret import SecretValue
 from ringfence.stores.ledger.experience import ProviderObject
 
 DECODER = msgspec.msgpack.Decoder(Message)
@@ -50,3 +52,19 @@ def test_every_message_keeps_its_kind() -> None:
     change = StateChange(change=1, organisation="org_1", agent="agt_1", state=AgentState.RETIRED)
     assert through(change) == change
     assert type(through(change)) is StateChange
+
+
+def test_values_of_secrets_arrive_and_are_shown_by_no_message() -> None:
+    value = SecretValue(organisation="acme", name="crm", value="canary-0123456789")
+    change = SecretsChange(change=2, secrets=frozenset({"KEY"}), values=(value,))
+    configure = Configure(
+        change=1,
+        configuration=Configuration(organisations={}, digest=""),
+        states={},
+        secrets=frozenset({"KEY"}),
+        values=(value,),
+    )
+    for message in (change, configure):
+        assert through(message) == message
+        assert "canary" not in repr(message)
+        assert "acme/crm" in repr(message)

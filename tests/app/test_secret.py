@@ -65,7 +65,9 @@ class World:
 
     def later(self, seconds: float) -> Secrets | None:
         self.clock.advance(int(seconds * 1e6))
-        return self.custody.look()
+        fetched = self.custody.look()
+        assert ONE not in repr(fetched)
+        return self.custody.apply(fetched)
 
 
 def of(*definitions: SecretDefinition) -> Configuration:
@@ -238,6 +240,45 @@ def test_workers_are_told_in_the_order_of_the_changes(world: World) -> None:
 
     asyncio.run(run())
     assert told[-1] == "canary-0004"
+
+
+def test_what_is_fetched_late_changes_nothing_that_a_reload_has_taken(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(ONE)
+    world.take(secret(FromFile(str(path))))
+    path.write_text(TWO)
+    fetched = world.custody.look()
+    path.write_text(ONE[::-1])
+    assert value(world.take(secret(FromFile(str(path))))) == ONE[::-1]
+    assert world.custody.apply(fetched) is None
+
+
+def test_nobody_waits_while_a_slow_program_runs(world: World, tmp_path: Path) -> None:
+    async def run() -> None:
+        slow = ("sh", "-c", f"cat {tmp_path}/key; sleep 1")
+        (tmp_path / "key").write_text(ONE)
+        definition = secret(FromCommand(command=slow, refresh_s=5), "slow")
+        world.take(definition, secret(FromStore()))
+        told: list[Secrets] = []
+
+        def changed(secrets: Secrets) -> Awaitable[None]:
+            told.append(secrets)
+            return asyncio.sleep(0)
+
+        watch = SecretWatch(world.custody, changed)
+        world.clock.advance(6_000_000)
+        looking = asyncio.create_task(asyncio.to_thread(world.custody.look))
+        await asyncio.sleep(0.2)
+        world.stored.put("org_1", "crm", TWO)
+        async with asyncio.timeout(0.5):
+            await (await watch.stored_changed())
+        assert [value(each) for each in told] == [TWO]
+        assert not looking.done()
+        await looking
+
+    asyncio.run(run())
 
 
 def test_a_store_on_the_network_is_reached_from_a_thread() -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, assert_never, final
 from urllib.parse import urlsplit
@@ -55,7 +56,7 @@ class _Held:
 
     definition: SecretDefinition
     source: SecretSource
-    value: str | None = None
+    value: str | None = field(default=None, repr=False)
     due_us: int | None = None
     trouble: str = ""
 
@@ -95,7 +96,10 @@ class SecretCustody:
             for definition in organisation.secrets.values():
                 key = (organisation.name, definition.name)
                 held[key] = self._begun(organisation, definition, plain)
-                self._fetch(held[key], self._held.get(key), is_first=True)
+                value, error = _fetch(held[key])
+                if error is not None and not isinstance(error, UnavailableError):
+                    raise error
+                self._note(held[key], self._held.get(key), value, error)
         return Proposal(names=names, held=held)
 
     def take(self, proposal: "Proposal", configuration: Configuration) -> Secrets:
@@ -109,20 +113,28 @@ class SecretCustody:
             for (organisation, name), each in self._held.items():
                 if isinstance(each.definition.origin, FromStore):
                     each.source = StoredSource(self.stored, ids[organisation], name)
-                    self._fetch(each, each, is_first=False)
+                    self._note(each, each, *_fetch(each))
             return self._secrets()
 
-    def look(self) -> Secrets | None:
-        """Fetch again what has changed or is due; None if all values are as they were."""
+    def look(self) -> "Sequence[Fetched]":
+        """Fetch again what has changed or is due; nobody has to wait for that."""
+        now_us = self._clock.monotonic_us()
+        due = [
+            each
+            for each in tuple(self._held.values())
+            if (each.due_us is not None and each.due_us <= now_us)
+            or (each.source.has_changed() and not each.trouble)
+        ]
+        return [Fetched(each, *_fetch(each)) for each in due]
+
+    def apply(self, fetched: "Sequence[Fetched]") -> Secrets | None:
+        """Hold what `look` has fetched, if it is still wanted; None if all values are as before."""
         with self._lock:
-            now_us = self._clock.monotonic_us()
-            due = [
-                each
-                for each in self._held.values()
-                if (each.due_us is not None and each.due_us <= now_us)
-                or (each.source.has_changed() and not each.trouble)
-            ]
-            return self._fetched(due)
+            wanted = [each for each in fetched if any(each.held is h for h in self._held.values())]
+            before = [each.held.value for each in wanted]
+            for each in wanted:
+                self._note(each.held, each.held, each.value, each.error)
+            return self._secrets() if before != [each.held.value for each in wanted] else None
 
     def stored_changed(self) -> Secrets | None:
         """Somebody has changed what is stored; None if all values are as they were."""
@@ -132,7 +144,10 @@ class SecretCustody:
                 for each in self._held.values()
                 if isinstance(each.definition.origin, FromStore)
             ]
-            return self._fetched(stored)
+            before = [each.value for each in stored]
+            for each in stored:
+                self._note(each, each, *_fetch(each))
+            return self._secrets() if before != [each.value for each in stored] else None
 
     def judge(self, organisation: str, name: str, value: str) -> None:
         """Refuse a value that the secret of that name could not use. Raises UsageError."""
@@ -153,12 +168,6 @@ class SecretCustody:
             if owner == organisation and each.trouble
         }
 
-    def _fetched(self, due: list[_Held]) -> Secrets | None:
-        before = [each.value for each in due]
-        for each in due:
-            self._fetch(each, each, is_first=False)
-        return self._secrets() if before != [each.value for each in due] else None
-
     def _secrets(self) -> Secrets:
         values = [
             SecretValue(organisation=organisation, name=name, value=each.value)
@@ -167,17 +176,11 @@ class SecretCustody:
         ]
         return EnvironmentSecrets(self._names, self._environment, values)
 
-    def _fetch(self, held: _Held, before: _Held | None, *, is_first: bool) -> None:
-        """Raises UsageError only at first: a value that was good is not lost by a later mistake."""
-        try:
-            secret = held.source.fetch()
-            value = None if secret is None else secret.reveal()
-            why = unusable(value) if value is not None and held.definition.bindings else ""
-            if why:
-                raise UsageError("secret_unusable", f"the value of `{held.definition.name}` {why}")
-        except RingfenceError as error:
-            if is_first and not isinstance(error, UnavailableError):
-                raise
+    def _note(
+        self, held: _Held, before: _Held | None, value: str | None, error: RingfenceError | None
+    ) -> None:
+        """A value that was good is not lost by a later mistake."""
+        if error is not None:
             if error.message != held.trouble:
                 _LOG.warning("a secret cannot be read: %s", error.message)
             held.trouble = error.message
@@ -218,6 +221,33 @@ class SecretCustody:
                 assert_never(never)
 
 
+def _fetch(held: _Held) -> tuple[str | None, RingfenceError | None]:
+    """The value as it is now, or why it cannot be had; blocks."""
+    try:
+        secret = held.source.fetch()
+        value = None if secret is None else secret.reveal()
+        why = unusable(value) if value is not None and held.definition.bindings else ""
+        if why:
+            what = f"the value of secret `{held.definition.name}` {why}"
+            return None, UsageError("secret_unusable", what)
+    except RingfenceError as error:
+        return None, error
+    return value, None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What has become of one secret. INVARIANT (I5): no repr shows it."""
+
+    held: _Held
+    value: str | None
+    error: RingfenceError | None
+
+    def __repr__(self) -> str:
+        """Its name alone."""
+        return f"Fetched({self.held.definition.name})"
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What was fetched for a configuration that is not in force yet. INVARIANT (I5): no repr."""
@@ -247,7 +277,9 @@ class SecretWatch:
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
-                await (await self._tell(self._custody.look))
+                fetched = await asyncio.to_thread(self._custody.look)
+                if fetched:
+                    await (await self._tell(partial(self._custody.apply, fetched)))
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("secrets could not be looked after; it is tried again")
 
