@@ -2,8 +2,11 @@ import asyncio
 import gzip
 from base64 import b64encode
 from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringfence.domain.agent import Agent, Category
 from ringfence.domain.destination import Destination
@@ -32,11 +35,17 @@ SECRET = "sk-canary-4nT/Zq+8=w"
 HOST = "api.example"
 THERE = Destination(scheme="https", host=HOST, port=443)
 BEARER = InHeader(prefix="Bearer ")
+PIECE = st.sampled_from(
+    ["&", ";", "=", "k", "e", "y", "%6b", "%4B", "+", ".", "[]", "a", "access_token"]
+)
+KEY_ALONE = b"/v1?key=sk-canary-4nT%2FZq%2B8%3Dw"
 OWN: Headers = [
     (b"host", b"api.example"),
     (b"authorization", b"Bearer sk-of-the-attacker"),
     (b"x-api-key", b"sk-of-the-attacker"),
     (b"cookie", b"session=of-the-attacker"),
+    (b"x_api_key", b"sk-of-the-attacker"),
+    (b"private_token", b"sk-of-the-attacker"),
     (b"accept-encoding", b"gzip, br"),
     (b"range", b"bytes=0-3"),
     (b"x-http-method-override", b"DELETE"),
@@ -108,6 +117,7 @@ def test_a_secret_is_added_whatever_the_agent_sent(headers: Headers) -> None:
     assert target == b"/v1?a=1"
     assert not {b"x-api-key", b"cookie", b"range", b"x-original-url"} & found.keys()
     assert b"x-http-method-override" not in found
+    assert b"sk-of-the-attacker" not in b"".join(found.values())
 
 
 def test_a_secret_stands_in_a_header_of_its_own() -> None:
@@ -127,6 +137,7 @@ def test_a_secret_is_the_password_of_a_user() -> None:
         (b"/v1", b"/v1?key=sk-canary-4nT%2FZq%2B8%3Dw"),
         (b"/v1?a=1&key=mine&b=2", b"/v1?a=1&b=2&key=sk-canary-4nT%2FZq%2B8%3Dw"),
         (b"/v1?%6Bey=mine&KEY=x", b"/v1?key=sk-canary-4nT%2FZq%2B8%3Dw"),
+        (b"/v1?access.token=mine&access+token[]=a&ACCESS-TOKEN[x]=b", KEY_ALONE),
         (b"/v1?access_token=mine;a=1", b"/v1?key=sk-canary-4nT%2FZq%2B8%3Dw"),
     ],
 )
@@ -320,3 +331,15 @@ def test_a_reload_changes_what_is_added() -> None:
     assert planned(runtime, injections).names == ()
     runtime.organisation = replace(runtime.organisation, secrets={})
     assert injections.plan(runtime, THERE, b"GET", b"/") is None
+
+
+@given(st.lists(PIECE, max_size=14).map("".join))
+def test_no_reader_of_a_query_finds_another_value_of_the_parameter(query: str) -> None:
+    runtime, injections = world(secret(InQuery(name="key")))
+    injection = planned(runtime, injections)
+    target = injections.prepare(injection, [], f"/?{query}".encode()).target.decode()
+    for separator in "&;":
+        pairs = parse_qsl(urlsplit(target).query, keep_blank_values=True, separator=separator)
+        found = {value for name, value in pairs if name.strip().lower() == "key"}
+        assert all(value.partition(";")[0].startswith(SECRET[:5]) for value in found)
+        assert not [name for name, _ in pairs if name.strip().lower() == "access_token"]

@@ -60,12 +60,11 @@ _TAKEN_PARAMETERS: Final = frozenset(
         "private_token",
         "job_token",
         "api_key",
-        "api-key",
         "apikey",
-        "x-api-key",
+        "x_api_key",
         "client_secret",
-        "x-amz-signature",
-        "x-amz-security-token",
+        "x_amz_signature",
+        "x_amz_security_token",
     }
 )
 """Names under which well-known APIs take what proves somebody, and what goes around a binding."""
@@ -97,7 +96,8 @@ class Injected:
     """What happens to a request to a host that some secret of the agent is bound to.
 
     `here` are all secrets of that host; no `parts` means that nothing is added. What an agent sends
-    under the names of `headers` and `parameters` (both lower case) is taken away in any case.
+    under the names of `headers` and `parameters` is taken away in any case; these are as
+    `header_name` and `parameter_name` give them.
     """
 
     here: tuple[SecretDefinition, ...]
@@ -193,13 +193,28 @@ def slot_of(location: SecretLocation) -> str:
             assert_never(never)
 
 
+def header_name(name: bytes) -> str:
+    """A header's name as servers may read it: to some, `_` and `-` are one (RFC 3875 4.1.18)."""
+    return name.decode("latin-1").lower().replace("_", "-")
+
+
+def parameter_name(name: bytes) -> str:
+    """A parameter's name, its escapes undone, as servers may read it.
+
+    PHP makes one character of these, and a list of a name with brackets.
+    """
+    text = name.decode("latin-1").strip().lower().partition("[")[0]
+    return text.replace(".", "_").replace("-", "_").replace(" ", "_")
+
+
 def _named(
     here: Iterable[tuple[SecretDefinition, SecretBinding]], kind: type[InHeader | InQuery]
 ) -> frozenset[str]:
     """The names that the bindings of a host use or strip, which may be headers or parameters."""
     names: set[str] = set()
     for _, binding in here:
-        names.update(name.lower() for name in binding.strip)
+        names.update(binding.strip)
         if isinstance(binding.location, kind):
-            names.add(binding.location.name.lower())
-    return frozenset(names)
+            names.add(binding.location.name)
+    read = header_name if kind is InHeader else parameter_name
+    return frozenset(read(name.encode("latin-1")) for name in names)

@@ -214,7 +214,7 @@ class Injections:
         kept = [
             (name, value)
             for name, value in headers
-            if name.decode("latin-1") not in injection.chosen.headers
+            if decisions.header_name(name) not in injection.chosen.headers
         ]
         kept.append((b"accept-encoding", b"identity"))
         path, mark, query = target.partition(b"?")
@@ -348,10 +348,7 @@ def _without(query: bytes, names: frozenset[str]) -> list[bytes]:
         pair
         for pair in query.split(b"&")
         if not any(
-            unquote_to_bytes(part.partition(b"=")[0].replace(b"+", b" "))
-            .strip()
-            .decode("latin-1")
-            .lower()
+            decisions.parameter_name(unquote_to_bytes(part.partition(b"=")[0].replace(b"+", b" ")))
             in names
             for part in pair.split(b";")
         )

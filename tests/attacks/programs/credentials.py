@@ -44,6 +44,7 @@ def search(name: str, data: bytes) -> None:
 ask("nothing", "/show/plain")
 ask("placeholder", "/show/plain", f"Authorization: Bearer {HELD}")
 ask("own", "/show/plain", "Authorization: Bearer sk-of-the-attacker", "X-Api-Key: sk-of-the-attacker")
+ask("underscore", "/show/plain", "X_Api_Key: sk-of-the-attacker", "Private_Token: sk-of-the-attacker")
 ask("query", "/show/plain?access_token=sk-of-the-attacker&page=2")
 ask("override", "/show/plain", "X-HTTP-Method-Override: DELETE", "Cookie: a=sk-of-the-attacker")
 for form in ("base64", "hex", "url", "json", "gzip", "drip", "header", "redirect", "cookie"):
