@@ -374,3 +374,62 @@ def test_an_action_is_one_thing(tmp_path: Path, order: dict[str, Any]) -> None:
         assert (answer.status, code_of(answer)) == (400, "request_malformed")
 
     asyncio.run(story())
+
+
+def sender(tmp_path: Path, **more: Any) -> Here:  # noqa: ANN401 (fields of an agent)
+    """An agent that sends requests by itself."""
+    scope = Scope(models=frozenset({"small"}), hosts=("api.example.com", "*.acme.example:8443"))
+    return Here(tmp_path, scope=scope, **more)
+
+
+async def send(here: Here, url: str, method: str = "GET", **more: Any) -> MemoryResponse:  # noqa: ANN401
+    return await here.world.ask(PATH, {"request": {"url": url, "method": method}, **more})
+
+
+def test_a_request_is_asked_for_sent_by_the_agent_and_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        here = sender(tmp_path)
+        url = "https://api.example.com/v1/items?limit=3"
+        response = await send(here, url, "POST", call_id="toolu_9")
+        assert response.status == 201, response.body
+        given = msgspec.json.decode(response.body)
+        assert given["arguments"] == {"url": url, "method": "POST"}
+        [intent] = here.world.ledger.intents
+        assert (intent.action_kind, intent.resource) == ("http.request", "api.example.com:443")
+        assert (intent.operation, intent.target) == ("POST", url)
+        assert (intent.enforced, intent.sandbox) == ("by_caller", "")
+        told = await here.tell(given["id"], {"status": "ok", "http_status": 201})
+        assert told.status == 200
+        [outcome] = here.world.ledger.outcomes
+        assert (outcome.http_status, outcome.reported_by) == (201, "agent")
+        assert outcome.secrets == []
+        here.world.check_books()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("https://api.example.com/", 201),
+        ("https://api.example.com", 201),
+        ("https://API.Example.com/", 201),
+        ("http://x.acme.example:8443/a", 201),
+        ("https://api.example.com:8443/", 403),
+        ("https://evil.example/", 403),
+        ("https://api.example.com@evil.example/", 400),
+        ("https://evil.example\\@api.example.com/", 400),
+        ("https://api.example.com/a/../b", 400),
+        ("https://api.example.com/%2e%2e/b", 400),
+        ("ftp://api.example.com/", 400),
+        ("https://127.1/", 400),
+        ("https://[::1/", 400),
+        ("https://api.example.com/ö", 400),
+        ("//api.example.com/", 400),
+    ],
+)
+def test_an_agents_own_requests_keep_to_its_hosts(tmp_path: Path, url: str, status: int) -> None:
+    async def story() -> None:
+        assert (await send(sender(tmp_path), url)).status == status
+
+    asyncio.run(story())

@@ -92,7 +92,7 @@ class Step(msgspec.Struct, kw_only=True):
     reported_by: str = ""
     """`agent` where the end is the agent's word."""
     target: str = ""
-    """The path and query of a request through egress."""
+    """The URL of a request through egress."""
     address: str = ""
     sent_bytes: int = 0
     received_bytes: int = 0

@@ -218,9 +218,19 @@ class Worker:
             observations=self.observations,
             secrets=self.secret_scans,
         )
+        self.injections = Injections(around.client, around.secrets)
+        self.egress = EgressParts(
+            parts,
+            policies=self.policies,
+            injections=self.injections,
+            approvals=around.approvals,
+            observations=self.observations,
+            authority=self.authority,
+        )
         self.actions = ActionDoor(
             path=self.tool_path,
             shell=self.shell.path,
+            egress=self.egress.path,
             approvals=around.approvals,
             clock=clock,
             authority=self.authority,
@@ -272,15 +282,6 @@ class Worker:
             proofs=proofs,
             clock=clock,
             readiness=around.readiness,
-            authority=self.authority,
-        )
-        self.injections = Injections(around.client, around.secrets)
-        self.egress = EgressParts(
-            parts,
-            policies=self.policies,
-            injections=self.injections,
-            approvals=around.approvals,
-            observations=self.observations,
             authority=self.authority,
         )
         self.sandboxing = Sandboxing(

@@ -19,7 +19,7 @@ from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Binding
 from ringfence.domain.destination import Authority, Destination
-from ringfence.domain.event import Decision, Intent
+from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent
 from ringfence.domain.money import ZERO
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict
 from ringfence.domain.tool import PermissionTier
@@ -72,6 +72,7 @@ class HttpKnock(HeldKnock, frozen=True, kw_only=True):
     body_bytes: int | None = 0
     """How long the whole body is, if that is known."""
     sandbox: str = ""
+    """Empty for a request that passes no door: then the agent itself must obey."""
     is_tunnel: bool = False
     """Whether more is said on it than one request and one answer."""
     uninspected: bool = False
@@ -200,7 +201,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         if decision.verdict is PolicyVerdict.DENY:
             return refusal_of(agent, question, decision)
         injection = None
-        if not knock.uninspected:
+        if knock.sandbox and not knock.uninspected:  # else the agent sends it by itself
             method, path = knock.method.encode("latin-1"), knock.path
             injection = self.injections.plan(knock.caller.runtime, to, method, path)
         judged = _Judged(decision=decision, tier=tier, injection=injection)
@@ -287,7 +288,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         ticket.uninspected = knock.uninspected
         live.is_recorded = True
         live.running.add(ticket)
-        if self.watch.breakers.known:
+        if knock.sandbox and self.watch.breakers.known:
             organisation = live.identity.organisation
             resource = knock.destination.resource
             ticket.is_probe = self.breakers.departed(organisation, resource, ticket.secrets)
@@ -350,6 +351,8 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         outcome.received_bytes = ending.received_bytes
         outcome.redactions = ending.redactions
         outcome.uninspected = ticket.uninspected
+        if ticket.intent.enforced:
+            outcome.reported_by = AGENT
         if ticket.secrets:
             outcome.secrets = list(ticket.secrets)
         if ending.first_byte_us:
@@ -369,6 +372,7 @@ def _state(intent: Intent, knock: HttpKnock, judged: _Judged) -> None:
     intent.upstream = to.host
     intent.target = knock.target
     intent.sandbox = knock.sandbox
+    intent.enforced = "" if knock.sandbox else BY_CALLER
     intent.body_bytes = len(knock.body) if knock.body_bytes is None else knock.body_bytes
     intent.permission = judged.tier.name.lower()
     intent.approval = knock.approval if knock.consumed else ""

@@ -1,4 +1,4 @@
-"""`/ringfence/v1/actions`: tools and commands that pass no door, such as an agent's own hooks.
+"""`/ringfence/v1/actions`: tools, commands and requests that pass no door.
 
 The agent asks before it acts and tells afterwards what came of it. Ringfence decides and records;
 that the answer is obeyed is the agent's word, and the record says so (`enforced: by_caller`).
@@ -21,9 +21,11 @@ from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import HK, Holdable, HoldingPath, T
+from ringfence.enforcement.http_call import HttpPath
+from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import Attempted, RefusedAction
-from ringfence.enforcement.shell_call import ExecKnock, ShellPath, arguments_of
+from ringfence.enforcement.shell_call import ShellPath
 from ringfence.enforcement.shell_ticket import ExecEnding, ExecTicket
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_knock import ToolKnock
@@ -33,10 +35,10 @@ from ringfence.gateways.action_form import (
     ActionReport,
     Allowed,
     AskAgain,
-    CommandOrder,
     Reported,
     Told,
 )
+from ringfence.gateways.action_knock import exec_knock, http_knock, told
 from ringfence.gateways.answer import answer_refusal, client_of, own_headers
 from ringfence.gateways.head import Head
 from ringfence.gateways.invocation import method_not_allowed
@@ -53,10 +55,13 @@ _SECOND_US: Final = 1_000_000
 _JSON: Final = ((b"content-type", b"application/json"),)
 
 
+AnyTicket = ToolTicket | ExecTicket | HttpTicket
+
+
 class _Open(msgspec.Struct):
     """An action that was allowed and whose outcome is to come."""
 
-    ticket: ToolTicket | ExecTicket
+    ticket: AnyTicket
     ends_us: int
 
 
@@ -79,6 +84,7 @@ class ActionDoor:
         *,
         path: ToolPath,
         shell: ShellPath,
+        egress: HttpPath,
         approvals: Approvals | None,
         clock: Clock,
         authority: Authority,
@@ -89,6 +95,8 @@ class ActionDoor:
         self._held = HeldCalls(path, approvals)
         self._shell = shell
         self._held_commands = HeldCalls(shell, approvals)
+        self._egress = egress
+        self._held_requests = HeldCalls(egress, approvals)
         self._clock = clock
         self._authority = authority
         self._elsewhere = elsewhere
@@ -127,7 +135,7 @@ class ActionDoor:
                 del self._open[action]
             elif now_us >= each.ends_us:
                 del self._open[action]
-                _settle(each.ticket, Status.UNKNOWN, error="not_reported")
+                _settle(each.ticket, Status.UNKNOWN, _SILENCE)
 
     def take(self, reported: Reported) -> bool:
         """Take the outcome of an action, once; whether this worker kept it for its credential."""
@@ -140,30 +148,27 @@ class ActionDoor:
             return False
         del self._open[reported.action]
         status = Status.OK if reported.is_ok else Status.FAILED
-        _settle(
-            kept.ticket,
-            status,
-            error=reported.error,
-            result=reported.result,
-            exit_code=reported.exit_code,
-        )
+        _settle(kept.ticket, status, reported)
         return True
 
     async def _ask(
         self, caller: Caller, request: Request, response: Response, head: Head, body: bytes
     ) -> None:
         order = _read(body, ActionOrder)
-        if (order.command is None) is not bool(order.tool):
+        if [bool(order.tool), order.command is None, order.request is None] not in _ONE:
             self._refuse(caller, request, response, _EITHER)
             return
         gone = _Gone(response)
-        begun: ToolTicket | ExecTicket | RefusedAction | Unanswered | Reason
+        begun: AnyTicket | RefusedAction | Unanswered | Reason
         if order.command is not None:
-            knock = _exec_knock(caller, request, head, order, order.command)
-            begun = await _begun(self._shell, self._held_commands, knock, order.wait_s, gone)
+            command = exec_knock(caller, request, head, order, order.command)
+            begun = await _begun(self._shell, self._held_commands, command, order.wait_s, gone)
+        elif order.request is not None:
+            sent = http_knock(caller, request, head, order.request)
+            begun = await _begun(self._egress, self._held_requests, sent, order.wait_s, gone)
         else:
             begun = await self._begun_tool(caller, request, head, order, gone)
-        if isinstance(begun, ToolTicket | ExecTicket):
+        if isinstance(begun, AnyTicket):
             await self._allow(begun, order, request, response)
         elif isinstance(begun, RefusedAction):
             answer_refusal(request, response, None, begun)
@@ -192,15 +197,14 @@ class ActionDoor:
 
     async def _allow(
         self,
-        ticket: ToolTicket | ExecTicket,
+        ticket: AnyTicket,
         order: ActionOrder,
         request: Request,
         response: Response,
     ) -> None:
         """Tell the agent that it may, once that is on record (I1)."""
         await asyncio.wait({ticket.durable})
-        path = self._path if isinstance(ticket, ToolTicket) else self._shell
-        refused = path.written(ticket)
+        refused = self._path_of(ticket).written(ticket)
         if refused is None:
             refused = await self._withheld(ticket, response)
         if refused is not None:
@@ -212,14 +216,21 @@ class ActionDoor:
         allowed = Allowed(
             id=ticket.action,
             verdict="allow",
-            arguments=msgspec.Raw(ticket.arguments),
+            arguments=msgspec.Raw(_arguments(ticket, order)),
             deadline_at_us=str(ends_us),
         )
         response.send(201, [*_JSON, *ours], msgspec.json.encode(allowed))
 
-    async def _withheld(
-        self, ticket: ToolTicket | ExecTicket, response: Response
-    ) -> RefusedAction | None:
+    def _path_of(self, ticket: AnyTicket) -> ToolPath | ShellPath | HttpPath:
+        match ticket:
+            case ToolTicket():
+                return self._path
+            case ExecTicket():
+                return self._shell
+            case HttpTicket():
+                return self._egress
+
+    async def _withheld(self, ticket: AnyTicket, response: Response) -> RefusedAction | None:
         """Why an agent is not told after all: it has left, is barred, or too much is open."""
         is_fresh = await self._authority.renewed()
         why = state_reason(ticket.caller.runtime) if is_fresh else LAPSED
@@ -244,6 +255,7 @@ class ActionDoor:
             result=bytes(report.result),
             error=report.error,
             exit_code=report.exit_code,
+            http_status=report.http_status,
         )
         try:
             is_taken = self.take(reported) or await self._elsewhere(reported)
@@ -284,33 +296,31 @@ async def _begun(
     return begun
 
 
-def _exec_knock(
-    caller: Caller, request: Request, head: Head, order: ActionOrder, command: CommandOrder
-) -> ExecKnock:
-    path, argv = command.argv[0], tuple(command.argv)
-    return ExecKnock(
-        caller=caller,
-        path=path,
-        arguments=arguments_of(path, argv, command.directory),
-        hints=head.hints,
-        client=client_of(request.headers),
-        call_id=order.call_id,
-    )
+def _settle(ticket: AnyTicket, status: Status, told: Reported) -> None:
+    error, result = told.error, told.result
+    match ticket:
+        case ExecTicket():
+            code = told.exit_code
+            ticket.settle(ExecEnding(status=status, exit_code=code, error=error, result=result))
+        case HttpTicket():
+            http = told.http_status or 0
+            ticket.settle(HttpEnding(status=status, http_status=http, error=error, body=result))
+        case ToolTicket():
+            is_error = status is not Status.OK
+            ticket.settle(ToolEnding(status=status, result=result, is_error=is_error, error=error))
 
 
-def _settle(
-    ticket: ToolTicket | ExecTicket,
-    status: Status,
-    *,
-    error: str = "",
-    result: bytes = b"",
-    exit_code: int | None = None,
-) -> None:
-    if isinstance(ticket, ExecTicket):
-        ticket.settle(ExecEnding(status=status, exit_code=exit_code, error=error, result=result))
-        return
-    is_error = status is not Status.OK
-    ticket.settle(ToolEnding(status=status, result=result, is_error=is_error, error=error))
+_SILENCE: Final = Reported(
+    organisation="", credential="", action="", is_ok=False, result=b"", error="not_reported"
+)
+"""What is told of an action whose agent says nothing in time."""
+
+
+def _arguments(ticket: AnyTicket, order: ActionOrder) -> bytes:
+    """What was allowed."""
+    if isinstance(ticket, HttpTicket):
+        return b"{}" if order.request is None else told(order.request)
+    return ticket.arguments
 
 
 def _answer(response: Response, status: int, body: msgspec.Struct) -> None:
@@ -333,9 +343,11 @@ _NOT_FOUND: Final = Reason(
     message="Ringfence has no such path. Actions are asked for at /ringfence/v1/actions and ended "
     "at /ringfence/v1/actions/{id}/outcome.",
 )
+_ONE: Final = ([True, True, True], [False, False, True], [False, True, False])
+"""Tool, no command, no request: exactly one of the three."""
 _EITHER: Final = Reason(
     code=Code.REQUEST_MALFORMED,
-    message="Ringfence refused this request: an action is either a `tool` or a `command`.",
+    message="Ringfence refused this request: an action is a `tool`, a `command` or a `request`.",
 )
 _NO_SUCH_ACTION: Final = Reason(
     code=Code.NOT_FOUND,

@@ -22,8 +22,15 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     directory: Annotated[str, msgspec.Meta(max_length=4096)] = ""
 
 
+class RequestOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request that an agent sends by itself; its body is not told."""
+
+    url: Annotated[str, msgspec.Meta(max_length=8192)]
+    method: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{1,20}$")] = "GET"
+
+
 class ActionOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an agent wants to do: a tool that it runs by itself, and with what, or a `command`.
+    """What an agent wants to do by itself: a tool, and with what, a `command`, or a `request`.
 
     `seconds` is how long the action may take until its outcome is told, `wait_s` how long to wait
     for a person who must approve it, `call_id` the model's id of the call.
@@ -32,16 +39,21 @@ class ActionOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tool: Text = ""
     arguments: msgspec.Raw = _NOTHING
     command: CommandOrder | None = None
+    request: RequestOrder | None = None
     call_id: Text = ""
     seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = _SECONDS
     wait_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 0
 
 
 class ActionReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What came of an action, as its agent tells it; `exit_code` is of a command."""
+    """What came of an action, as its agent tells it.
+
+    `exit_code` is of a command, `http_status` of a request.
+    """
 
     status: Literal["ok", "error"]
     exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    http_status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
     result: msgspec.Raw = msgspec.Raw()
     error: Text = ""
 
@@ -56,6 +68,7 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True):
     result: bytes
     error: str
     exit_code: int | None = None
+    http_status: int | None = None
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):

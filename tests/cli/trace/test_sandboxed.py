@@ -36,7 +36,7 @@ def request(**more: Any) -> Step:  # noqa: ANN401 (fields of it)
         "kind": "http.request",
         "resource": "api.example.com:443",
         "operation": "POST",
-        "target": "/v1/items?x=1",
+        "target": "https://api.example.com/v1/items?x=1",
         "provider": "",
         "usage": None,
         "finish": "",
@@ -102,7 +102,7 @@ def test_a_refused_command_says_why() -> None:
 def test_a_request_shows_what_went_where_and_with_whose_credential() -> None:
     shown = written(request(redactions=2, uninspected=True))
     assert "api.example.com:443  201" in shown
-    assert "POST api.example.com:443/v1/items?x=1" in shown
+    assert "POST https://api.example.com/v1/items?x=1" in shown
     assert "to 192.0.2.7 · 12 B up, 2.0 KiB down · with CRM · 2 redactions" in shown
     assert "UNINSPECTED" in shown
 

@@ -55,7 +55,7 @@ def write_command(sheet: Sheet, step: Step) -> None:
 def write_request(sheet: Sheet, step: Step) -> None:
     """A request through egress: what went where, with which credential, and what came back."""
     style = sheet.style
-    sheet.text("request", f"{step.operation} {step.resource}{step.target}", style.name)
+    sheet.text("request", f"{step.operation} {step.target or step.resource}", style.name)
     for kind in ("sent", "received"):
         part = _part(step, kind)
         if part is not None:
