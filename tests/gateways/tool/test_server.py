@@ -35,7 +35,8 @@ def test_a_list_holds_as_its_server_says_but_for_a_minute_at_most() -> None:
         link = world.worker.tooling.links.find(world.config, "crm")
         assert link is not None
         second_us = 1_000_000
-        link.speaks_modern, link.listed_us, link.held_ms = True, 7 * second_us, 3_600_000
+        link.speaks_modern, link.held_ms = True, 3_600_000
+        link.asked(7 * second_us)
         assert not link.is_held(7 * second_us)  # nothing was listed yet
         link.listed = (b"{}",)
         assert link.is_held(66 * second_us)
@@ -45,6 +46,10 @@ def test_a_list_holds_as_its_server_says_but_for_a_minute_at_most() -> None:
         assert link.is_held(9 * second_us - 1)
         assert not link.is_held(9 * second_us)
         assert link.left_ms(60 * second_us) == 0
+        world.worker.tooling.dispatcher.changed()  # and with another credential, another list
+        assert not link.is_held(8 * second_us)
+        link.asked(7 * second_us)
+        assert link.is_held(8 * second_us)
         link.speaks_modern = False  # then its sessions may each have another list
         assert not link.is_held(8 * second_us)
 

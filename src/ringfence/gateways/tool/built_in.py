@@ -28,11 +28,12 @@ from ringfence.protocols.mcp.version import Era
 from ringfence.transport.clock import Clock
 
 SERVER: Final = BUILT_IN.name
+_OURS: Final = SERVER + names.SEPARATOR
 
 
 def called_by(asked: Asked) -> ToolKey | None:
     """The built-in tool that a request calls; None if it is another's."""
-    is_ours = asked.message.method == "tools/call" and names.server_of(asked.name) == SERVER
+    is_ours = asked.name.startswith(_OURS) and asked.message.method == "tools/call"
     return ToolKey(server=SERVER, name=names.own(asked.name, ())) if is_ours else None
 
 

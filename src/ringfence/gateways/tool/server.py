@@ -67,6 +67,8 @@ class ToolLink:
         """When it was asked for them last, on the monotonic clock."""
         self.held_ms = 0
         """From then on, for how long it says that they hold."""
+        self._listed_with: object = None
+        """The credentials in force then."""
         self.is_streaming = False
         """Whether it answers lists on streams: then so does the door, to clients of its era."""
 
@@ -83,6 +85,11 @@ class ToolLink:
         """Whether its tools were ever listed here."""
         return bool(self.listed)
 
+    def asked(self, now_us: int) -> None:
+        """Its list was asked for at this time, and is as `listed` says."""
+        self.listed_us = now_us
+        self._listed_with = self._dispatcher.generation
+
     def left_ms(self, now_us: int) -> int:
         """For how long its list still holds, by what it said."""
         return max(0, self.held_ms - (now_us - self.listed_us) // 1000)
@@ -91,10 +98,12 @@ class ToolLink:
         """Whether its list need not be asked for again yet.
 
         However long a server says that its list holds: what it changes all the same is seen after a
-        minute. Of a server that keeps state, each client may have a list of its own.
+        minute. Where a server keeps state each client may have a list of its own, and so may each
+        credential.
         """
         is_young = now_us - self.listed_us < _HELD_MOST_US and self.left_ms(now_us) > 0
-        return is_young and self.is_known and not self.keeps_state
+        is_own = self._listed_with is self._dispatcher.generation and not self.keeps_state
+        return is_young and self.is_known and is_own
 
     @property
     def keeps_state(self) -> bool:

@@ -55,7 +55,7 @@ class Surveys:
         known = self._registry.source(link.organisation, link.server.name)
         if known is None or link.listed != (first,):  # else it was read when it came first
             await self._read(way, first)
-        link.listed_us = now_us
+        link.asked(now_us)
         return first
 
     async def _read(self, way: Way, first: bytes) -> None:
