@@ -198,6 +198,7 @@ def watch(prepared: Prepared, plan: JailPlan) -> Notifications | None:
         prepared.notify_fd,
         launcher=prepared.pid if prepared.is_launched_by_bwrap else 0,
         reachable=[each for each in (plan.proxy, plan.gateway) if each],
+        writable=prepared.writable,
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 from tests.transport.kernel.machine import verdict
 
 from ringfence.sandbox.filter import denying, notifying
+from ringfence.sandbox.metadata import CALLS
 from ringfence.transport.kernel import bpf
 from ringfence.transport.kernel.bpf import ALLOW, NOTIFY, refuse
 from ringfence.transport.kernel.syscall import AARCH64, X86_64, Architecture
@@ -20,13 +21,16 @@ def _verdict(known: Architecture, name: str, *arguments: int, is_reduced: bool =
 
 @BOTH
 @pytest.mark.parametrize(
-    ("is_connect", "asked"),
-    [(False, {"execve", "execveat"}), (True, {"execve", "execveat", "connect"})],
+    ("is_reduced", "asked"),
+    [
+        (False, {"execve", "execveat"}),
+        (True, {"execve", "execveat", "connect", *CALLS}),
+    ],
 )
 def test_only_these_calls_are_handed_over(
-    known: Architecture, is_connect: bool, asked: set[str]
+    known: Architecture, is_reduced: bool, asked: set[str]
 ) -> None:
-    program = bpf.assemble(known, notifying(is_connect=is_connect))
+    program = bpf.assemble(known, notifying(is_reduced=is_reduced))
     for name in known.numbers:
         expected = NOTIFY if name in asked else ALLOW
         assert verdict(program, known, name) == expected, name

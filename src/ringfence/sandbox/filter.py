@@ -1,6 +1,7 @@
 """Which system calls an agent may not make: the rules of both filters, as values.
 
-The first filter only hands calls over: what is executed (both tiers) and connected (reduced). The
+The first filter only hands calls over: what is executed (both tiers), connected, and
+said of files (reduced). The
 second refuses what agents have no use for and what has broken out of sandboxes before. Names are
 those of the tables in `transport.kernel.table`.
 """
@@ -9,6 +10,7 @@ import errno
 from collections.abc import Mapping
 from typing import Final
 
+from ringfence.sandbox.metadata import CALLS
 from ringfence.transport.kernel import namespace
 from ringfence.transport.kernel.bpf import NOTIFY, Check, Comparison, Rule, Rules, refuse
 
@@ -60,9 +62,9 @@ _SOCKET_LEVEL: Final = 1
 _ATTACHED_PROGRAMS: Final = (26, 50, 51, 52)  # SO_ATTACH_*: a program of the agent's in the kernel
 
 
-def notifying(*, is_connect: bool) -> Rules:
+def notifying(*, is_reduced: bool) -> Rules:
     """The filter that hands calls to the monitor."""
-    asked = (*EXEC, CONNECT) if is_connect else EXEC
+    asked = (*EXEC, CONNECT, *CALLS) if is_reduced else EXEC
     return {name: [Rule(NOTIFY)] for name in asked}
 
 

@@ -18,6 +18,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, final
 
+from ringfence.sandbox import metadata
 from ringfence.sandbox.filter import CONNECT, EXEC
 from ringfence.transport.kernel import mount, process
 from ringfence.transport.kernel.memory import Memory
@@ -101,10 +102,12 @@ class Notifications:
         *,
         launcher: int = 0,
         reachable: Collection[tuple[str, int]] = (),
+        writable: Collection[str] = (),
     ) -> None:
         """Owns the descriptor. `launcher` is the pid whose first exec is ours: bwrap's start.
 
-        `reachable` are the addresses to which connecting is carried out.
+        `reachable` are the addresses to which connecting is carried out, `writable` the folders in
+        which modes and times of files are.
         """
         self._notify = NotifyDescriptor(notify_fd)
         self._launcher = launcher
@@ -116,8 +119,10 @@ class Notifications:
         self._poll.register(notify_fd, select.EPOLLIN)
         self._waiting = select.poll()
         self._waiting.register(notify_fd, select.POLLIN)
-        names = {architecture().numbers[name]: name for name in (*EXEC, CONNECT)}
-        self._names = names
+        self._writable = tuple(writable)
+        numbers = architecture().numbers
+        asked = (*EXEC, CONNECT, *metadata.CALLS)
+        self._names = {numbers[name]: name for name in asked if name in numbers}
         self.is_over = False
         """No process is left under the filter."""
 
@@ -227,7 +232,11 @@ class Notifications:
         try:
             who = process.identity(notice.pid)
             memory = Memory(notice.pid)
-            if self._names.get(notice.number) == CONNECT:
+            name = self._names.get(notice.number)
+            if name in metadata.CALLS:
+                self._change(notice, name, memory)
+                return None
+            if name == CONNECT:
                 event: Event | None = self._connecting(notice, who, memory)
             elif self._launcher and who.pid == self._launcher:
                 self._launcher = 0
@@ -241,6 +250,13 @@ class Notifications:
         if event and not self._notify.is_waiting(notice.id):
             return None
         return event
+
+    def _change(self, notice: Notice, name: str, memory: Memory) -> None:
+        """Carry out what is wanted of a file."""
+        change = metadata.read(name, notice.arguments, memory)
+        if self._notify.is_waiting(notice.id):
+            number = metadata.carry_out(notice.pid, change, self._writable)
+            self._notify.answer(notice.id, error=number)
 
     def _executing(self, notice: Notice, who: process.Identity, memory: Memory) -> ExecAsked | None:
         is_at = self._names[notice.number] == "execveat"

@@ -48,14 +48,19 @@ class Prepared:
         listeners: Sequence[tuple[ListenerKind, socket.socket]] = (),
         proxy: Address | None = None,
         gateway: Address | None = None,
+        writable: Sequence[str] = (),
     ) -> None:
-        """`proxy` and `gateway` are the plane's listeners as the agent knows them."""
+        """`proxy` and `gateway` are the plane's listeners as the agent knows them.
+
+        `writable` is where the monitor carries out what the agent changes of modes and times.
+        """
         self.pid = launched.pid
         self.pidfd = os.pidfd_open(launched.pid) if hasattr(os, "pidfd_open") else -1
         self.notify_fd = launched.descriptors[0] if launched.descriptors else None
         self.listeners = tuple(listeners)
         self.proxy_address = proxy
         self.gateway_address = gateway
+        self.writable = tuple(writable)
         self.terminal = launched.terminal
         self.is_launched_by_bwrap = bool(listeners)
         self._channel = launched.channel

@@ -57,7 +57,7 @@ def attempt(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
     )
     if isinstance(found, Failure):
         return found
-    return Prepared(found, proxy=plan.proxy, gateway=plan.gateway)
+    return Prepared(found, proxy=plan.proxy, gateway=plan.gateway, writable=writable(plan))
 
 
 def _check_reduced(plan: JailPlan) -> None:
@@ -103,6 +103,11 @@ def grants(plan: JailPlan) -> list[Grant]:
     return [*given, Grant(plan.home, WRITE)]
 
 
+def writable(plan: JailPlan) -> tuple[str, ...]:
+    """Where the agent may change what is said of files, too."""
+    return (plan.home, *(bind.source for bind in plan.writable))
+
+
 def _confine(plan: JailPlan, progress: Progress) -> Confined:
     uid = os.geteuid()
     if uid == 0:
@@ -117,7 +122,7 @@ def _confine(plan: JailPlan, progress: Progress) -> Confined:
         landlock.restrict(grants(plan))
     with progress.at(StepName.FILTER):
         known = architecture()
-        handing_over = bpf.assemble(known, filter.notifying(is_connect=True))
+        handing_over = bpf.assemble(known, filter.notifying(is_reduced=True))
         notify = seccomp.install_notifying(handing_over)
         seccomp.install(bpf.assemble(known, filter.denying(is_reduced=True)))
     path = find(plan) or plan.command[0]

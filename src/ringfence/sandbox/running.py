@@ -119,7 +119,9 @@ def _parts(jail: Prepared, plan: JailPlan, grant: SandboxGrant, link: PlaneLink)
     if jail.notify_fd is not None:
         reachable = [each for each in (plan.proxy, plan.gateway) if each is not None]
         launcher = jail.pid if jail.is_launched_by_bwrap else 0
-        calls = Notifications(jail.notify_fd, launcher=launcher, reachable=reachable)
+        calls = Notifications(
+            jail.notify_fd, launcher=launcher, reachable=reachable, writable=jail.writable
+        )
         questions = CommandQuestions(calls, link)
         link.on_command = partial(_beside, questions)
         parts.append(questions)

@@ -108,7 +108,7 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
         )
         words += ["--seccomp", str(data_fd(bpf.assemble(architecture(), rules)))]
         arguments = data_fd("\0".join([*words, ""]).encode())
-        handing_over = bpf.assemble(architecture(), filter.notifying(is_connect=False))
+        handing_over = bpf.assemble(architecture(), filter.notifying(is_reduced=False))
         notify = seccomp.install_notifying(handing_over)
 
     def go_on() -> NoReturn:

@@ -38,8 +38,13 @@ def open_in_root(root: int, path: str) -> int:
     return _open(path, root, _IN_ROOT | _NO_MAGIC_LINKS)
 
 
-def _open(path: str, within: int, resolve: int) -> int:
-    how = _HOW.pack(os.O_PATH | os.O_CLOEXEC, 0, resolve)
+def open_from(start: int, path: str, *, is_followed: bool) -> int:
+    """Open a path from a folder that is open, following all links but those of /proc."""
+    return _open(path, start, _NO_MAGIC_LINKS, 0 if is_followed else os.O_NOFOLLOW)
+
+
+def _open(path: str, within: int, resolve: int, flags: int = 0) -> int:
+    how = _HOW.pack(os.O_PATH | os.O_CLOEXEC | flags, 0, resolve)
     return call("openat2", within, os.fsencode(path), how, len(how))
 
 
