@@ -64,6 +64,12 @@ models:
   #   irreversible: [delete_*, refund]
   # files: {command: [npx, --no-install, mcp-server-filesystem, /srv/shared]}
 
+# Credentials that requests of sandboxed agents need and no agent sees: `ringfence secret set NAME`.
+# secrets:
+  # crm-api:
+  #   stored: true
+  #   bind: {host: api.crm.example, path: /v1, as: bearer}
+
 # Your agents. Each gets a token with `ringfence agent token NAME`.
 agents:
   assistant:
@@ -74,6 +80,8 @@ agents:
     purpose: Answer questions of customers.
     models: [house-model]
     # tools: ["crm__*", "files__read_*"]
+    # hosts: [api.crm.example]
+    # secrets: [crm-api]
     budget: [{usd: 5, per: day}, {usd: 0.50, per: invocation}]
     limits: {model_calls: 50, output_tokens: 4000, seconds: 900}
 """
