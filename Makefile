@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: run test check fmt bench journeys lock wheel clean help
+.PHONY: run test check fmt bench journeys journeys-sandboxed lock wheel clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -31,6 +31,9 @@ bench: $(DEV_STAMP) ## Measure the model gateway beside its peers (see bench/RES
 
 journeys: $(DEV_STAMP) ## Drive real clients through the gateway; installs each in its own environment
 	$(BIN)/python -m tests.journeys
+
+journeys-sandboxed: $(DEV_STAMP) ## Run Claude Code and Codex in a sandbox, and look for secrets from inside
+	$(BIN)/python -m tests.journeys.sandboxed
 
 lock: $(DEV_STAMP) ## Pin dependencies anew, with hashes and without addresses
 	$(BIN)/pip install --quiet uv

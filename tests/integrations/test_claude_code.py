@@ -13,6 +13,7 @@ def test_it_calls_its_models_at_the_gateway_with_the_sandboxs_token() -> None:
     assert made.environment["ANTHROPIC_AUTH_TOKEN"] == TOKEN
     assert made.environment["ANTHROPIC_API_KEY"] == ""
     assert made.environment["ANTHROPIC_MODEL"] == "sonnet"
+    assert made.environment["ANTHROPIC_DEFAULT_SONNET_MODEL"] == "sonnet"
     assert made.environment["CLAUDE_CODE_MAX_RETRIES"] == "1"
     assert made.command == ()
 
@@ -36,6 +37,7 @@ def test_its_hooks_ask_about_its_own_tools_and_not_about_those_of_servers() -> N
     assert hook["url"] == f"{URL}/ringfence/v1/hooks/claude-code/own"
     assert hook["headers"]["Authorization"] == "Bearer $RINGFENCE_TOKEN"
     assert TOKEN not in json.dumps(settings)
+    assert settings["permissions"]["allow"] == ["mcp__crm", "mcp__files"]
 
 
 def test_an_agent_that_declares_no_tools_of_its_own_has_no_hooks() -> None:

@@ -139,3 +139,12 @@ def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
     assert made.limits == JailLimits(
         seconds=9, processes=64, file_bytes=1, memory_bytes=2, temporary_bytes=3
     )
+
+
+def test_a_link_to_a_program_is_shown_in_strict_and_followed_elsewhere() -> None:
+    linked = Program(path="/opt/t/tool", binds=(Bind("/data/tool", "/opt/t/tool"),))
+    task = replace(TASK, program=linked)
+    made = assembly.plan(GRANT, task, strict(), Setup(), CALLER)
+    assert made.read_only == (Bind("/data/tool", "/opt/t/tool"),)
+    made = assembly.plan(GRANT, task, reduced(), Setup(), CALLER)
+    assert made.read_only == (Bind("/data/tool"),)

@@ -23,7 +23,7 @@ def binds(name: str, search: Path | str, workspace: str = "/srv/work") -> set[st
     found = find(name, str(search), workspace)
     assert found is not None
     assert all(isinstance(each, Bind) for each in found.binds)
-    return {each.source for each in found.binds}
+    return {each.seen for each in found.binds}
 
 
 def test_a_program_of_the_system_needs_nothing_shown() -> None:
@@ -50,9 +50,24 @@ def test_every_link_on_the_way_is_shown(real: Path) -> None:
     (real / "bin").mkdir()
     (real / "bin" / "middle").symlink_to("../versions/2/tool")
     (real / "bin" / "tool").symlink_to("middle")
-    shown = binds("tool", real / "bin")
-    assert str(real / "versions" / "2" / "tool") in shown
-    assert str(real / "bin" / "tool") in shown
+    found = find("tool", str(real / "bin"), "/srv/work")
+    assert found is not None
+    file = str(real / "versions" / "2" / "tool")
+    assert {(each.source, each.seen) for each in found.binds} == {
+        (file, f"{real}/bin/tool"),
+        (file, f"{real}/bin/middle"),
+        (file, file),
+    }
+
+
+def test_a_program_below_a_folder_that_is_a_link_is_shown_where_it_is_called(real: Path) -> None:
+    script(real / "data" / "tool")
+    (real / "home").symlink_to(real / "data")
+    found = find(str(real / "home" / "tool"), "", "/srv/work")
+    assert found is not None
+    assert found.path == f"{real}/home/tool"
+    shown = {(each.source, each.seen) for each in found.binds}
+    assert (f"{real}/data/tool", f"{real}/home/tool") in shown
 
 
 def test_what_lies_among_packages_is_shown_with_all_of_them(real: Path) -> None:

@@ -33,7 +33,9 @@ def test_a_workspace_that_is_none_is_refused_before_anything_is_made(tier: Sandb
         running.run(grant(tier), TASK, plain, ())
 
 
-def test_no_listener_and_no_folder_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_listener_and_no_folder_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     made: list[str] = []
     keep = assembly.run_folder
 
@@ -42,7 +44,8 @@ def test_no_listener_and_no_folder_is_left_behind(monkeypatch: pytest.MonkeyPatc
         return made[-1]
 
     monkeypatch.setattr(assembly, "run_folder", folder)
-    task = replace(TASK, workspace="/srv", directory="/srv", command=("no-such-program",))
+    work = str(tmp_path.resolve())
+    task = replace(TASK, workspace=work, directory=work, command=("no-such-program",))
     with pytest.raises(RingfenceError):
         running.run(grant(SandboxTier.REDUCED), task, plain, ())
     assert len(made) == 1

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 START_S = 30.0
+ORDINARY = 65534
 RUN_S = 40.0
 CONFIG = """\
 format: 1
@@ -40,35 +42,73 @@ def config(*agents: str) -> str:
     return CONFIG.format(agents="\n".join(agents))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Who runs the plane and the agents, with a Python that they can start; None is ourselves."""
+
+    uid: int | None = None
+    python: str = sys.executable
+
+    def start(self, command: Sequence[str], **more: Any) -> "subprocess.Popen[Any]":  # noqa: ANN401
+        given = {} if self.uid is None else {**_AS_NOBODY, "user": self.uid}
+        return subprocess.Popen(command, **given, **more)  # noqa: S603 (our own programs)
+
+
+_AS_NOBODY: Mapping[str, Any] = {"group": ORDINARY, "extra_groups": []}
+
+
+def ordinary() -> User:
+    """An ordinary user: ourselves, or where we are root, one that has nothing."""
+    if os.geteuid():
+        return User()
+    return User(uid=ORDINARY, python="/usr/bin/python3")
+
+
 class WholePlane:
     """One plane in a folder; `start` and `stop` as often as wanted."""
 
-    def __init__(self, folder: Path, text: str, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        *options: str,
+        user: User | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.user = user or User()
+        self.variables = dict(variables or {})
         self.folder = folder
         self.work = folder / "work"
         self.work.mkdir()
         self.data = folder / "data"
         (folder / "ringfence.yaml").write_text(text)
         self.options = options
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[Any] | None = None
         self.log = folder / "plane.log"
+        if self.user.uid is not None:
+            for each in (folder, self.work):
+                os.chown(each, self.user.uid, ORDINARY)
 
     @property
     def environment(self) -> Mapping[str, str]:
         source = Path(__file__).parents[2] / "src"
+        packages = [each for each in sys.path if each.endswith("site-packages")]
+        more = packages if self.user.uid is not None else []
         return {
             **os.environ,
-            "PYTHONPATH": str(source),
+            **self.variables,
+            "PYTHONPATH": os.pathsep.join([str(source), *more]),
+            "PYTHONDONTWRITEBYTECODE": "1",
             "RINGFENCE_CONFIG": str(self.folder / "ringfence.yaml"),
             "RINGFENCE_DATA": str(self.data),
         }
 
     def command(self, *words: str) -> Sequence[str]:
-        return [sys.executable, "-m", "ringfence", *words]
+        return [self.user.python, "-m", "ringfence", *words]
 
     def start(self) -> None:
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: S603 (our own program)
+            self.process = self.user.start(
                 self.command("up", "--port", "0", "--console-port", "0", *self.options),
                 env=self.environment,
                 stdout=log,
@@ -89,15 +129,17 @@ class WholePlane:
 
     def ask(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
         """One command of ours, to its end."""
+        typed = more.pop("input", None)
         plain: dict[str, Any] = {"env": self.environment, "cwd": self.work}
-        return subprocess.run(  # noqa: S603 (our own program)
-            self.command(*words),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=RUN_S,
-            **(plain | more),
-        )
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = self.user.start(self.command(*words), text=True, **pipes, **(plain | more))
+        try:
+            out, err = process.communicate(typed, timeout=RUN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def run(self, *command: str, agent: str = "a", options: Sequence[str] = ()) -> "Ran":
         return Ran(self.ask("run", "--agent", agent, *options, "--", *command))
@@ -105,7 +147,7 @@ class WholePlane:
     @contextmanager
     def running(self, *command: str, agent: str = "a") -> Iterator["subprocess.Popen[str]"]:
         """A run that goes on meanwhile; over, one way or another, at the end."""
-        process = subprocess.Popen(  # noqa: S603 (our own program)
+        process = self.user.start(
             self.command("run", "--agent", agent, "--", *command),
             env=self.environment,
             cwd=self.work,
@@ -123,7 +165,7 @@ class WholePlane:
 
     def events(self) -> list[dict[str, Any]]:
         """The record, oldest first."""
-        asked = self.ask("audit", "query", "--json")
+        asked = self.ask("audit", "query", "--json", "--limit", "1000")
         assert asked.returncode == 0, asked.stderr
         found = json.loads(asked.stdout)
         return sorted(found, key=lambda each: int(each["time_us"]))

@@ -17,6 +17,12 @@ from ringfence.sandbox.plan import JailFile
 _HOOK_S: Final = 600
 """Longer than a person is waited for behind it."""
 _WAIT_MS: Final = "600000"
+_MEANINGS: Final = (
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_SMALL_FAST_MODEL",
+)
 _NOT_MCP: Final = "^(?!mcp__).*"
 """Tools of MCP servers pass the tool gateway, where they are decided."""
 
@@ -45,23 +51,31 @@ def _variables(grant: SandboxGrant, url: str, folder: str) -> dict[str, str]:
         "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
         "CLAUDE_CODE_MAX_RETRIES": "1",
         "DISABLE_AUTOUPDATER": "1",
+        "ENABLE_TOOL_SEARCH": "false",  # else tools are not declared, and so not seen, at first
         "MCP_TOOL_TIMEOUT": _WAIT_MS,
     }
 
 
 def _model(grant: SandboxGrant, command: tuple[str, ...]) -> dict[str, str]:
-    """A model that the agent may use, unless one is chosen; the small tasks use it too."""
+    """A model that the agent may use, unless one is chosen; small tasks use it in any case."""
     name = model(grant, ProviderProtocol.ANTHROPIC)
     if not name:
         return {}
-    small = {"ANTHROPIC_DEFAULT_HAIKU_MODEL": name, "ANTHROPIC_SMALL_FAST_MODEL": name}
-    return small if is_given(command, "--model") else {"ANTHROPIC_MODEL": name, **small}
+    # What its own short names mean, `sonnet` for example, which may be the gateway's name too.
+    meant = dict.fromkeys(_MEANINGS, name)
+    return meant if is_given(command, "--model") else {"ANTHROPIC_MODEL": name, **meant}
 
 
 def _settings(grant: SandboxGrant, url: str) -> dict[str, Any]:
-    """Hooks for its own tools, where the agent's scope has any of them."""
+    """Hooks for its own tools, where the agent's scope has any of them.
+
+    It need not ask its user about tools of the gateway's servers: the gateway decides these.
+    """
+    settings: dict[str, Any] = {
+        "permissions": {"allow": [f"mcp__{name}" for name in grant.servers]}
+    }
     if not grant.own_tools:
-        return {"disableAllHooks": False}
+        return settings
     hook = {
         "type": "http",
         "url": f"{url}/ringfence/v1/hooks/claude-code/{grant.own_tools[0]}",
@@ -70,7 +84,8 @@ def _settings(grant: SandboxGrant, url: str) -> dict[str, Any]:
         "timeout": _HOOK_S,
     }
     moments = ("PreToolUse", "PostToolUse", "PostToolUseFailure")
-    return {"hooks": {each: [{"matcher": _NOT_MCP, "hooks": [hook]}] for each in moments}}
+    hooks = {each: [{"matcher": _NOT_MCP, "hooks": [hook]}] for each in moments}
+    return {**settings, "hooks": hooks}
 
 
 def _state(grant: SandboxGrant, url: str) -> dict[str, Any]:

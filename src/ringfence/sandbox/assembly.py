@@ -77,6 +77,8 @@ def plan(
     """Everything that a tier's `prepare` needs; `caller` is our own environment."""
     trust, files = _trust(grant, where)
     folders = task.program.folders if task.program is not None else ()
+    if where.tier is SandboxTier.REDUCED:  # what a folder's links lead to is all that is granted
+        folders = tuple(os.path.realpath(each) for each in folders)
     around = Surroundings(
         tier=where.tier,
         home=where.home,
@@ -91,7 +93,7 @@ def plan(
         environment={**environment(grant, around, caller), **setup.environment},
         workspace=task.workspace,
         directory=task.directory,
-        read_only=_shown(grant.rules, task),
+        read_only=_shown(grant.rules, task, where),
         read_write=tuple(Bind(each) for each in grant.rules.read_write),
         hidden=grant.rules.hidden,
         files=(*files, *setup.files),
@@ -103,12 +105,17 @@ def plan(
     )
 
 
-def _shown(rules: SandboxRules, task: Task) -> tuple[Bind, ...]:
-    """What the agent's owner shows it, and what its command came with where that is not in it."""
-    named = [Bind(each) for each in rules.read_only]
+def _shown(rules: SandboxRules, task: Task, where: Scene) -> tuple[Bind, ...]:
+    """What the agent's owner shows it, and what its command came with where that is not in it.
+
+    Only strict has a view of files of its own; elsewhere the agent follows links by itself.
+    """
     own = task.program.binds if task.program is not None else ()
+    if where.tier is not SandboxTier.STRICT:
+        own = tuple(dict.fromkeys(Bind(each.source) for each in own))
     seen = (*rules.read_only, *rules.read_write)
-    return (*named, *(each for each in own if not any(is_below(each.source, at) for at in seen)))
+    more = (each for each in own if not any(is_below(each.seen, at) for at in seen))
+    return (*(Bind(each) for each in rules.read_only), *more)
 
 
 def _limits(grant: SandboxGrant) -> JailLimits:

@@ -39,7 +39,7 @@ def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
     """
     points = mount_points(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
     for bind in plan.writable:
-        _check_folder(bind.source)
+        check_folder(bind.source)
         inner = [point for point in points if point != bind.source and is_below(point, bind.source)]
         if inner:
             what = f"`{inner[0]}` is mounted inside of `{bind.source}`"
@@ -54,7 +54,8 @@ def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
                 raise _bad(what, "no agent may see the plane's data folder or configuration")
 
 
-def _check_folder(path: str) -> None:
+def check_folder(path: str) -> None:
+    """Refuse a folder that no agent may change. Raises UsageError `bad_workspace`."""
     with _opened(path) as descriptor:
         found = os.fstat(descriptor)
     if not stat.S_ISDIR(found.st_mode):

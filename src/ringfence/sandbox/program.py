@@ -47,9 +47,15 @@ def find(name: str, search: str, workspace: str) -> Program | None:
     folder = os.path.dirname(given)  # noqa: PTH120 (text, like its neighbours)
     folders = [folder] if not _is_there(folder, workspace) else []
     folders += [os.path.dirname(each) for each in _interpreters(given, search)]  # noqa: PTH120 (as above)
-    shown = tuple(Bind(each) for each in least)
+    shown = tuple(_bind(each) for each in least)
     own = tuple(each for each in dict.fromkeys(folders) if not _is_there(each, workspace))
     return Program(path=given, binds=shown, folders=own)
+
+
+def _bind(path: str) -> Bind:
+    """What is at a path, at that path: no link is followed when it is shown."""
+    real = os.path.realpath(path)
+    return Bind(real) if real == path else Bind(real, path)
 
 
 def _needed(path: str, search: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from ringfence.domain.agent import SandboxTier
 from ringfence.domain.monitoring import ExecWaits, Join, Kill
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.enforcement.sandbox import SandboxGrant
-from ringfence.sandbox import assembly, reduced, strict, unconfined
+from ringfence.sandbox import assembly, mount_guard, reduced, strict, unconfined
 from ringfence.sandbox.asking import CommandQuestions
 from ringfence.sandbox.assembly import Scene, Setup, Task
 from ringfence.sandbox.monitor import Monitor, Part, Result
@@ -42,6 +42,8 @@ def run(grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str]) 
     To be called in the main thread. Raises UsageError and UnavailableError if it does not begin;
     then nothing of the command has run.
     """
+    if grant.tier is not SandboxTier.NONE:
+        mount_guard.check_folder(task.workspace)  # first: what else is wrong may follow from it
     with ExitStack() as after:
         folder, listeners = "", _on_loopback(grant)
         if grant.tier is not SandboxTier.STRICT:
