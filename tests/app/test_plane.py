@@ -3,12 +3,14 @@ import base64
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 import pytest
 from tests.app.installation import (
+    ENVIRONMENT,
     KEY,
     TOKEN,
     Answer,
@@ -57,6 +59,32 @@ def test_a_call_passes_and_is_recorded_and_the_books_are_kept_over_a_restart(
             left = [int(each.accounts[0].left_nano) for each in outcomes]
             assert left == [3_000_000 - 75_000, 3_000_000 - 150_000]
             assert there.journal.total == 2
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_credential_has_no_more_calls_running_than_it_may(tmp_path: Path, workers: int) -> None:
+    installed = Installation(tmp_path, workers=workers)
+
+    async def story() -> None:
+        async with provider() as there:
+            ready(installed, there)
+            made = Plane(replace(installed.settings, calls_per_credential=1), ENVIRONMENT)
+            await made.start()
+            try:
+                installed.port = made.port
+                asking = [asyncio.create_task(installed.ask("hang")) for _ in range(workers + 2)]
+                done, hanging = await asyncio.wait(asking, timeout=3)
+                # One on each worker that got any.
+                assert 1 <= len(hanging) <= workers
+                assert {each.result().status for each in done} == {429}
+                for each in hanging:
+                    each.cancel()
+                await asyncio.wait(hanging)
+            finally:
+                made.hurry()
+                await made.stop()
 
     asyncio.run(story())
 

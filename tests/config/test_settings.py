@@ -35,6 +35,19 @@ def test_tls_or_an_explicit_word_lets_others_in(tmp_path: Path) -> None:
     assert resolve({}, console_host="::", insecure=True).insecure
 
 
+def test_what_calls_may_hold_is_as_it_is_given() -> None:
+    plain = resolve({})
+    assert (plain.memory_mb, plain.memory_mb_per_credential, plain.calls_per_credential) == (
+        512,
+        128,
+        256,
+    )
+    # Who has less in all has not more alone.
+    small = resolve({}, memory_mb=64, calls_per_credential=2)
+    assert (small.memory_mb_per_credential, small.calls_per_credential) == (64, 2)
+    assert resolve({}, memory_mb=1024).memory_mb_per_credential == 128
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -43,6 +56,13 @@ def test_tls_or_an_explicit_word_lets_others_in(tmp_path: Path) -> None:
         (Options(port=9000, console_port=9000), "cannot share port 9000"),
         (Options(workers=0), "`--workers` cannot be 0"),
         (Options(workers=257), "`--workers` cannot be 257"),
+        (Options(memory_mb=0), "`--memory-mb` cannot be 0"),
+        (Options(memory_mb_per_credential=0), "`--memory-mb-per-credential` cannot be 0"),
+        (Options(calls_per_credential=1_000_001), "`--calls-per-credential` cannot be 1000001"),
+        (
+            Options(memory_mb=64, memory_mb_per_credential=65),
+            "one credential cannot hold 65 MiB of the 64 MiB that all may hold",
+        ),
         (Options(database="mysql://u:hidden@h/d"), "a kind of database that is not supported"),
         (Options(database="postgresql://u:${NOT_SET}@h/hidden"), "variable `NOT_SET`, which the"),
         (Options(host="192.168.0.5"), "`--host 192.168.0.5` would serve other machines"),

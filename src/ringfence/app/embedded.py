@@ -75,6 +75,7 @@ class Embedded:
                 approvals=beginning.approvals,
                 granted=beginning.granted,
                 environment=os.environ,
+                allowance=beginning.allowance,
                 sandbox_socket=self._run_socket,
             ),
             beginning.recovered,

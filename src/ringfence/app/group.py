@@ -14,6 +14,7 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.tool_source import ToolSource
+from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.proof import UserRegistry
 from ringfence.enforcement.record import Ledger
@@ -80,6 +81,8 @@ class Beginning:
     database: str = field(default=SQLITE, repr=False)
     sharing: Sharing | None = None
     """The plane's place among other planes, if there can be any."""
+    allowance: AllowanceLimits = field(default_factory=AllowanceLimits)
+    """What calls may hold of each worker's memory."""
 
 
 class Group(Workers, Protocol):

@@ -36,6 +36,7 @@ from ringfence.domain.sandbox import Sandbox
 from ringfence.domain.secret import SecretValue
 from ringfence.domain.tool_source import ToolListing, ToolSource
 from ringfence.domain.verdict import Reason
+from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
@@ -99,6 +100,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     log: str
     signing_key: str = ""
     """Empty for the data folder's own."""
+    allowance: AllowanceLimits = AllowanceLimits()
+    """What calls may hold of its memory."""
     database: str = SQLITE
     """As the settings name it. INVARIANT (I5): it may hold a password; see `__repr__`."""
     place: Place

@@ -46,6 +46,7 @@ from ringfence.config.settings import SQLITE, Settings
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.tool import ToolServer
+from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_grant import SPACE, ToolGrants
@@ -66,6 +67,7 @@ _LOG = logging.getLogger(__name__)
 
 _TIDY_S = 2.0
 _EARLIER_US = 15_000_000
+_MIB = 1024 * 1024
 """How long the workers of an earlier plane, which was killed, are waited for."""
 _LOOK_S = 0.1
 GRACE_S = 20.0
@@ -287,6 +289,7 @@ class Plane:
             logs=self._logs,
             sharing=sharing,
             signing_key=str(self._settings.signing_key or ""),
+            allowance=_allowance(self._settings),
             database=self._settings.database,
         )
 
@@ -561,3 +564,11 @@ class Plane:
                 await self.workers.tidy()
             except Exception:  # noqa: BLE001 (the next round may do better)
                 _LOG.exception("tidying up failed; it is tried again")
+
+
+def _allowance(settings: Settings) -> AllowanceLimits:
+    return AllowanceLimits(
+        bytes_in_all=settings.memory_mb * _MIB,
+        bytes_per_credential=settings.memory_mb_per_credential * _MIB,
+        calls_per_credential=settings.calls_per_credential,
+    )

@@ -54,6 +54,7 @@ from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.sandbox import Sandbox
+from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.authority import RENEW_S
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
@@ -116,6 +117,7 @@ class Supervisor:
         self._signing_key = ""
         self._seal_key = random_bytes(KEY_BYTES)
         self._database = SQLITE
+        self._allowance = AllowanceLimits()
         self._place: Place | None = None
         self._installed = asyncio.Event()
         self._is_ending = False
@@ -144,6 +146,7 @@ class Supervisor:
         """Take what to begin with."""
         self._signing_key = beginning.signing_key
         self._database = beginning.database
+        self._allowance = beginning.allowance
         for slot, log in zip(self._slots, beginning.logs, strict=True):
             slot.log = log
         self._recovered = beginning.recovered
@@ -500,6 +503,7 @@ class Supervisor:
             log=slot.log,
             signing_key=self._signing_key,
             database=self._database,
+            allowance=self._allowance,
             place=self._place,
             configure=msgspec.structs.replace(self._configure, change=self._change),
             credentials=tuple(self._credentials.values()),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import final
 
+from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.tool_call import ToolPath
@@ -39,6 +40,7 @@ class Tooling:
         neighbours: Neighbours = ALONE,
         approvals: Approvals | None,
         granted: Grants | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         """`seal_key` is shared by all workers of a plane."""
         self.dispatcher = ToolDispatcher(client, secrets, environment, granted)
@@ -50,6 +52,7 @@ class Tooling:
             finish=finish,
             clock=clock,
             approvals=approvals,
+            allowance=allowance,
             authority=authority,
             forwarder=Forwarder(client, neighbours),
             sealer=Sealer(seal_key),

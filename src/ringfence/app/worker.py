@@ -23,6 +23,7 @@ from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.sandbox import Sandbox
 from ringfence.enforcement.action_path import PathParts
+from ringfence.enforcement.allowance import Allowance, AllowanceLimits
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.closing import Closing
@@ -130,6 +131,8 @@ class Surroundings:
     """Where the plane's other workers are."""
     sandbox_socket: str = ""
     """Where the monitors of its sandboxes join it."""
+    allowance: AllowanceLimits = field(default_factory=AllowanceLimits)
+    """What calls may hold of its memory."""
     seal_key: bytes = field(default=b"", repr=False)
     """Seals what clients carry for the plane: one for all its workers; empty for one of its own."""
 
@@ -238,7 +241,9 @@ class Worker:
         )
         self.tool_finish = ToolFinish(path=self.tool_path, memory=memory, clock=clock)
         self.dispatcher = Dispatcher(around.client, around.secrets)
+        allowance = Allowance(around.allowance)
         self.tooling = Tooling(
+            allowance=allowance,
             path=self.tool_path,
             registry=self.tools,
             finish=self.tool_finish,
@@ -266,6 +271,7 @@ class Worker:
                 dispatcher=self.dispatcher,
                 codecs=Codecs(codecs),
                 clock=clock,
+                allowance=allowance,
                 authority=self.authority,
             ),
             invocation_door=InvocationDoor(

@@ -243,6 +243,7 @@ class WorkerProcess:
                 lender=self._inquiries,
                 environment=self._environment,
                 seal_key=start.seal_key,
+                allowance=start.allowance,
                 neighbours=neighbours,
                 sandbox_socket=run_socket(Path(start.data), start.worker),
             ),

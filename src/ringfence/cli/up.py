@@ -28,6 +28,15 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--witness", metavar="FILE|URL", multiple=True, help="Copy checkpoints there; may be repeated."
 )
+@click.option(
+    "--memory-mb", type=int, metavar="N", help="MiB that calls may hold in each worker [512]."
+)
+@click.option(
+    "--memory-mb-per-credential", type=int, metavar="N", help="The same for one credential [128]."
+)
+@click.option(
+    "--calls-per-credential", type=int, metavar="N", help="Calls on their way in a worker [256]."
+)
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
 def up(*, log_level: str, **options: Any) -> None:  # noqa: ANN401 (as `resolve` takes them)
     """Start the plane and serve until Ctrl-C or SIGTERM; SIGHUP reloads the configuration.

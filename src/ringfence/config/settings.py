@@ -21,6 +21,9 @@ DATABASE_VARIABLE = "RINGFENCE_DATABASE"
 
 _HIGHEST_PORT = 65535
 _MOST_WORKERS = 256
+_MOST_MB = 1024 * 1024
+_MOST_CALLS = 1_000_000
+_OF_ONE_MB = 128
 _SCHEMES = ("postgresql://", "postgres://")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _Given = TypeVar("_Given")
@@ -46,6 +49,11 @@ class Settings:
     """Where the key that signs checkpoints stands; None for its place in the data folder."""
     witnesses: tuple[str, ...] = ()
     """Files and URLs that checkpoints are copied to."""
+    memory_mb: int = 512
+    """What messages that are on their way may hold of each worker's memory, in MiB."""
+    memory_mb_per_credential: int = _OF_ONE_MB
+    calls_per_credential: int = 256
+    """How many calls of one credential each worker carries at one time."""
 
 
 class Options(TypedDict, total=False):
@@ -64,6 +72,9 @@ class Options(TypedDict, total=False):
     insecure: bool
     signing_key: str | None
     witness: Sequence[str]
+    memory_mb: int | None
+    memory_mb_per_credential: int | None
+    calls_per_credential: int | None
 
 
 def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Settings:
@@ -89,9 +100,32 @@ def resolve(environment: Mapping[str, str], **options: Unpack[Options]) -> Setti
         insecure=options.get("insecure", False),
         signing_key=Path(signing_key) if signing_key else None,
         witnesses=tuple(options.get("witness") or ()),
+        **_allowance(options),
     )
     _check(settings)
     return settings
+
+
+class _Allowance(TypedDict, total=False):
+    memory_mb: int
+    memory_mb_per_credential: int
+    calls_per_credential: int
+
+
+def _allowance(options: Options) -> _Allowance:
+    """What calls may hold, as far as it is given. All together may do what one alone may."""
+    found = _Allowance()
+    in_all, one = options.get("memory_mb"), options.get("memory_mb_per_credential")
+    calls = options.get("calls_per_credential")
+    if in_all is not None:
+        found["memory_mb"] = in_all
+    if one is not None or in_all is not None:
+        found["memory_mb_per_credential"] = (
+            min(_OF_ONE_MB, in_all or _OF_ONE_MB) if one is None else one
+        )
+    if calls is not None:
+        found["calls_per_credential"] = calls
+    return found
 
 
 def _config_for(data: Path) -> str:
@@ -169,6 +203,19 @@ def _check_tls(settings: Settings) -> None:
 def _check_scale(settings: Settings) -> None:
     if not 1 <= settings.workers <= _MOST_WORKERS:
         raise _invalid(f"`--workers` cannot be {settings.workers}", f"1 to {_MOST_WORKERS}")
+    in_all, one = settings.memory_mb, settings.memory_mb_per_credential
+    for option, given, most in (
+        ("--memory-mb", in_all, _MOST_MB),
+        ("--memory-mb-per-credential", one, _MOST_MB),
+        ("--calls-per-credential", settings.calls_per_credential, _MOST_CALLS),
+    ):
+        if not 1 <= given <= most:
+            raise _invalid(f"`{option}` cannot be {given}", f"1 to {most}")
+    if one > in_all:
+        raise _invalid(
+            f"one credential cannot hold {one} MiB of the {in_all} MiB that all may hold",
+            "lower --memory-mb-per-credential, or raise --memory-mb",
+        )
 
 
 def _invalid(what: str, advice: str) -> UsageError:
