@@ -10,6 +10,7 @@ from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import reduced
 from ringfence.sandbox.plan import Bind, JailFile
+from ringfence.transport.kernel import landlock
 
 pytestmark = needs_linux
 
@@ -96,3 +97,18 @@ def test_what_only_strict_can_do_is_refused(
         reduced.prepare(plan)
     assert words in caught.value.message
     assert "sandbox: strict" in caught.value.help
+
+
+@pytest.mark.parametrize(("abi", "able"), [(5, {"ordinary"}), (2, set[str]())])
+def test_a_landlock_that_does_not_keep_signals_is_too_old_for_root(
+    reduced_tier: SandboxTier,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    abi: int,
+    able: set[str],
+) -> None:
+    monkeypatch.setattr(landlock, "abi", lambda: abi)
+    for who in jail.USERS:
+        found = jail.run(jail.plan_of(reduced_tier, root, ["true"]), who=who, root=root)
+        assert (found.exit_code == 0) == (who in able), found
+        assert who in able or "landlock" in found.message

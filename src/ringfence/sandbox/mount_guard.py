@@ -22,6 +22,7 @@ from ringfence.transport.kernel import mount
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 """How the kernel writes blanks, tabs, line ends and backslashes in a path."""
 STAGE: Final = "/tmp"  # noqa: S108 (a folder that every system has; our own mount lies over it)
+_DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 _REFUSED_TREES: Final = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys",
     "/usr", "/var/run",
@@ -112,6 +113,21 @@ def stage(plan: JailPlan, *, uid: int, gid: int) -> list[tuple[Bind, bool]]:
         if bind.source == plan.workspace and not is_read_only:
             protect(place, plan.protected)
             hide(place, plan.hidden)
+    return staged
+
+
+def stage_devices() -> list[Bind]:
+    """The devices that every sandbox has, on the stage, of which nobody can change the modes.
+
+    For a sandbox that root starts: to the kernel its agent owns the machine's device files.
+    """
+    staged = [Bind(f"{STAGE}/device-{name}", f"/dev/{name}") for name in _DEVICES]
+    for bind in staged:
+        place = mount.open_plain(bind.seen)
+        tree = mount.clone(place)
+        mount.restrict(tree, mount.READ_ONLY | mount.NO_SETUID)
+        _put(tree, bind.source)
+        os.close(place)
     return staged
 
 

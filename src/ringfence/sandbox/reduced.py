@@ -5,6 +5,7 @@ two listeners. It shares the host's processes and names of files; docs/sandbox.m
 not stop.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -30,6 +31,8 @@ from ringfence.transport.kernel.syscall import architecture
 _STANDARD: Final = (0, 1, 2)
 LEAST_ABI: Final = 3
 """Below it, files outside could be emptied (Linux 6.2 has TRUNCATE)."""
+_LEAST_ABI_OF_ROOT: Final = 6
+"""Below it, an agent that root started could end any process of the machine."""
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 _NAMES: Final = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
 """Programs ask who they are; strict makes these files, here they are the host's."""
@@ -117,8 +120,8 @@ def _confine(plan: JailPlan, progress: Progress) -> Confined:
     with progress.at(StepName.LANDLOCK):
         seccomp.no_new_privileges()
         namespace.drop_capabilities()
-        if landlock.abi() < LEAST_ABI:
-            raise OSError(95, "Landlock is too old")
+        if landlock.abi() < (LEAST_ABI if uid else _LEAST_ABI_OF_ROOT):
+            raise OSError(errno.EOPNOTSUPP, "Landlock is too old")
         landlock.restrict(grants(plan))
     with progress.at(StepName.FILTER):
         known = architecture()

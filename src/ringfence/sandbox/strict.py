@@ -87,6 +87,7 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
         listeners = listener.make()
     with progress.at(StepName.MOUNTS):
         staged = mount_guard.stage(plan, uid=uid, gid=gid)
+        devices = mount_guard.stage_devices() if outer_uid == 0 else []
     with progress.at(StepName.LANDLOCK):
         seccomp.no_new_privileges()
         landlock.restrict_signals()
@@ -106,6 +107,8 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
             gid=gid,
             data_fd=data_fd,
         )
+        for bind in devices:
+            words += ["--dev-bind", bind.source, bind.seen]
         words += ["--seccomp", str(data_fd(bpf.assemble(architecture(), rules)))]
         arguments = data_fd("\0".join([*words, ""]).encode())
         handing_over = bpf.assemble(architecture(), filter.notifying(is_reduced=False))

@@ -86,6 +86,8 @@ attempt("change the mode of what is shown", lambda: os.fchmod(os.open("/usr/bin/
 attempt("change the mode of the outer folder", lambda: os.chmod(f"{WORKSPACE}/..", 0o777))
 attempt("change the mode by an open path", lambda: os.chmod(f"/proc/self/fd/{os.open(SECRET, os.O_PATH)}", 0o777))
 attempt("change the mode of an open path", lambda: call("fchmodat2", os.open(SECRET, os.O_PATH), ctypes.c_char_p(b""), 0o777, 0x1000))
+for device in ("null", "zero", "full", "random", "urandom", "tty"):
+    attempt(f"change the mode of {device}", lambda: os.chmod(f"/dev/{device}", 0o666))
 attempt("touch it", lambda: os.utime(SECRET))
 attempt("touch an open path", lambda: call("utimensat", os.open(SECRET, os.O_PATH), ctypes.c_char_p(b""), 0, 0x1000))
 attempt("touch an old way", lambda: call("utimes", ctypes.c_char_p(SECRET.encode()), 0) if "utimes" in NUMBERS else call("utimensat", -100, ctypes.c_char_p(SECRET.encode()), 0, 0))
