@@ -112,6 +112,12 @@ class JailPlan:
 
 def check(plan: JailPlan) -> None:
     """Refuse what no sandbox can be. Raises UsageError `bad_sandbox_plan`; looks at nothing."""
+    check_words(plan)
+    _check_nesting(plan)
+
+
+def check_words(plan: JailPlan) -> None:
+    """The part of `check` that is about each word and path by itself."""
     if not plan.command:
         raise _bad("there is no command to run", "give one after `--`")
     for word in (*plan.command, *plan.environment, *plan.environment.values()):
@@ -128,7 +134,6 @@ def check(plan: JailPlan) -> None:
     for inner in (*plan.hidden, *plan.protected):
         if posixpath.normpath(inner) != inner or inner.startswith(("/", "..")) or inner == ".":
             raise _bad(f"`{inner}` is not a path below the workspace", "name one that is")
-    _check_nesting(plan)
 
 
 def _check_path(path: str) -> None:

@@ -20,7 +20,7 @@ from ringfence.sandbox.launch import (
     Stdio,
     launch,
 )
-from ringfence.sandbox.plan import JailPlan, check, is_below
+from ringfence.sandbox.plan import JailPlan, check, check_words, is_below
 from ringfence.sandbox.prepared import Prepared, or_refuse
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import bpf, landlock, namespace, seccomp
@@ -45,9 +45,10 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     `no_sandbox`; UnavailableError `sandbox_slow`.
     """
     architecture()
-    check(plan)
+    check_words(plan)
     _check_reduced(plan)
     mount_guard.check_places(plan, kept=kept)
+    check(plan)
     check_command(plan)
     _make_files(plan)
     return or_refuse(attempt(plan, stdio))

@@ -20,7 +20,7 @@ from ringfence.sandbox.launch import (
     Stdio,
     launch,
 )
-from ringfence.sandbox.plan import JailPlan, check
+from ringfence.sandbox.plan import JailPlan, check, check_words
 from ringfence.sandbox.prepared import Prepared, or_refuse
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import bpf, landlock, namespace, netlink, seccomp
@@ -41,8 +41,9 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     `setuid_bwrap`, `no_command`, `no_sandbox`; UnavailableError `sandbox_slow`.
     """
     architecture()
-    check(plan)
+    check_words(plan)
     mount_guard.check_places(plan, kept=kept)
+    check(plan)
     found = bwrap.find()
     check_command(plan)
     return or_refuse(attempt(plan, found.path, stdio))
