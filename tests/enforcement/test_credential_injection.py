@@ -275,7 +275,9 @@ def test_nothing_of_it_is_shown() -> None:
     assert repr(injection) == "Injection(['crm'])"
 
 
-def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret() -> None:
+def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def handle(request: Request, response: Response) -> None:
         await request.read(10_000)
         response.send(200, (), b'{"access_token":"minted-token-0123456789","expires_in":3600}')
@@ -296,6 +298,11 @@ def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret() -> Non
         assert injections.is_ready(injection)
         found = dict(injections.prepare(injection, OWN, b"/").headers)
         assert found[b"authorization"] == b"Bearer minted-token-0123456789"
+        monkeypatch.setattr("ringfence.enforcement.minting._FRESH_S", 0.0)
+        injections.answer(injection, [], 403)
+        assert injections.is_ready(injection)
+        injections.answer(injection, [], 401)
+        assert not injections.is_ready(injection)
         plain = injections.answer(injection, []).text(f"minted-token-0123456789 {SECRET}".encode())
         assert b"minted" not in plain
         assert SECRET.encode() not in plain

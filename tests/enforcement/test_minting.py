@@ -160,3 +160,24 @@ def test_what_was_got_with_an_old_secret_is_not_kept() -> None:
         assert issuer.asked[-1][0] == f"us:new-{SECRET}"
 
     play(scene)
+
+
+def test_a_token_that_is_refused_is_got_again_but_not_with_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(issuer: Issuer, mint: Mint, minting: Minting) -> None:
+        first = await mint.fresh(KEY, minting, SECRET, "")
+        mint.refused(KEY, first.value)
+        assert (await mint.fresh(KEY, minting, SECRET, "")).value == "token-1"
+        monkeypatch.setattr("ringfence.enforcement.minting._FRESH_S", 0.0)
+        mint.refused(KEY, "another")
+        assert mint.current(KEY) is not None
+        mint.refused(KEY, first.value)
+        assert (await mint.fresh(KEY, minting, SECRET, "")).value == "token-2"
+        mint.refused(KEY, first.value)  # an answer that comes late
+        assert len(issuer.asked) == 2
+        current = mint.current(KEY)
+        assert current is not None
+        assert current.value == "token-2"
+
+    play(scene)

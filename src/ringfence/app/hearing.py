@@ -20,7 +20,8 @@ from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger.charged import Totals
-from ringfence.stores.plane import DEAD_S, ChangeKind, Member, News
+from ringfence.stores.plane import DEAD_S, ChangeKind, Member, News, StateNote
+from ringfence.stores.secret.stored import SPACE
 from ringfence.stores.state.grant import Grant
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
@@ -128,7 +129,7 @@ class Hearing:
                 self._granted.add(grant.id)
                 self._across.grant(grant)
         sent: list[Awaitable[None]] = []
-        if any(note.kind is ChangeKind.SECRET for note in news.state):
+        if any(_is_of_people(note) for note in news.state):
             sent.append(await self._secrets())
         sent += [self._supervisor.send_state(*each) for each in found.states]
         if found.credentials:
@@ -231,6 +232,11 @@ class Hearing:
 
     def _charged(self, log: str) -> Totals:
         return charged_by(self._storage, log, self._clock.now_us())
+
+
+def _is_of_people(note: StateNote) -> bool:
+    """Whether a stored secret has changed that people have named; others are read when needed."""
+    return note.kind is ChangeKind.SECRET and note.subject.startswith(f"{SPACE}/")
 
 
 def keeps_journal(configuration: Configuration) -> bool:

@@ -31,6 +31,7 @@ _LINES: Final = b"\r\n"
 
 
 _NOTHING: Final = Scrub(())
+_UNAUTHORISED: Final = 401
 _HOSTS_MOST: Final = 1000
 """Remembered with what secrets have to do with them: agents may name any number of hosts."""
 _HostKey = tuple[str, frozenset[str], str, int]
@@ -231,11 +232,16 @@ class Injections:
                     assert_never(never)
         return Rewritten(kept, path + b"?" + b"&".join(pairs) if pairs else path)
 
-    def answer(self, injection: Injection, headers: Headers) -> Answer:
+    def answer(self, injection: Injection, headers: Headers, status: int = 0) -> Answer:
         """What the agent is shown of the answer to a prepared request.
 
+        Where its status says that what was sent is not good, a token that was got is got again.
         Raises PeerError `answer_encoded` for a coding that cannot be undone.
         """
+        if status == _UNAUTHORISED:
+            for part, (_, value) in zip(injection.chosen.parts, injection.values, strict=False):
+                if part.secret.minting is not None:
+                    self._mint.refused((injection.organisation, part.secret.name), value)
         return Answer(injection.scrub, headers)
 
     def _here(self, runtime: AgentRuntime, to: Destination) -> Here | None:

@@ -13,6 +13,8 @@ _AHEAD_RATIO: Final = 0.2
 _AGAIN_S: Final = 5.0
 """After a failure to get another one ahead of time it is tried again so much later."""
 
+_FRESH_S: Final = 30.0
+
 Key = tuple[str, str]
 """An organisation's name and that of its secret."""
 
@@ -21,10 +23,11 @@ Key = tuple[str, str]
 class _Kept:
     """A token, and when another one is to be got."""
 
-    __slots__ = ("renew_s", "token")
+    __slots__ = ("renew_s", "since_s", "token")
 
     def __init__(self, token: Token, now_s: float) -> None:
         self.token = token
+        self.since_s = now_s
         self.renew_s = token.until_s - _AHEAD_RATIO * (token.until_s - now_s)
 
 
@@ -51,6 +54,17 @@ class Mint:
         if kept is None or asyncio.get_running_loop().time() >= kept.token.until_s:
             return None
         return kept.token
+
+    def refused(self, key: Key, value: str) -> None:
+        """Who takes tokens says that this one is not good: it is not used for long any more.
+
+        One that is fresh stays: another would fare no better, and asking for it with each request
+        would wear out whoever gives them.
+        """
+        kept = self._kept.get(key)
+        now_s = asyncio.get_running_loop().time()
+        if kept is not None and kept.token.value == value and now_s - kept.since_s > _FRESH_S:
+            del self._kept[key]
 
     def is_ageing(self, key: Key) -> bool:
         """Whether another one should be got, though this one is still good."""

@@ -72,7 +72,9 @@ class Relay:
         injection = ticket.injection
         self._answer: Answer | None = None
         if injection is not None:
-            self._answer = call.place.means.path.injections.answer(injection, headers)
+            self._answer = call.place.means.path.injections.answer(
+                injection, headers, upstream.status
+            )
             headers = self._answer.headers
         is_decoded = self._answer is not None and self._answer.is_decoded
         self._length = None if is_decoded else _stated_length(upstream)

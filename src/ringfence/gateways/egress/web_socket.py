@@ -196,7 +196,7 @@ async def _pass_refusal(
     headers: Headers = back(answer.headers)
     redactions = 0
     if ticket.injection is not None:
-        clean = place.means.path.injections.answer(ticket.injection, headers)
+        clean = place.means.path.injections.answer(ticket.injection, headers, answer.status)
         body, headers = clean.feed(body) + clean.finish(), clean.headers
         redactions = sum(clean.redactions.values())
     ticket.settle(
