@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: run test check fmt bench journeys journeys-sandboxed lock wheel clean help
+.PHONY: run test check fmt bench journeys journeys-sandboxed journeys-egress lock wheel clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,6 +34,9 @@ journeys: $(DEV_STAMP) ## Drive real clients through the gateway; installs each 
 
 journeys-sandboxed: $(DEV_STAMP) ## Run Claude Code and Codex in a sandbox, and look for secrets from inside
 	$(BIN)/python -m tests.journeys.sandboxed
+
+journeys-egress: $(DEV_STAMP) ## Drive real programs through a sandbox and the egress gateway (Linux, bubblewrap)
+	$(BIN)/python -m tests.journeys.egress
 
 lock: $(DEV_STAMP) ## Pin dependencies anew, with hashes and without addresses
 	$(BIN)/pip install --quiet uv

@@ -1,3 +1,5 @@
+import json
+
 from tests.api.event import heading, intent
 from tests.api.plane import Plane
 
@@ -105,3 +107,27 @@ def test_what_was_before_the_time_asked_for_is_not_read(plane: Plane) -> None:
     since_us = plane.clock.now_us() + 1
     calls = calls_since(plane.context, plane.acme.id, plane.acme, since_us)
     assert list(calls.recorded()) == []
+
+
+def test_a_request_through_egress_is_asked_about_as_it_was(plane: Plane) -> None:
+    made = intent(plane, "act_1")
+    made.action_kind = ActionKind.HTTP_REQUEST.value
+    made.resource = "api.example:8443"
+    made.operation = "GET"
+    made.target = "https://api.example:8443/a%20b?c=d"
+    tunnel = intent(plane, "act_2")
+    tunnel.action_kind = ActionKind.HTTP_REQUEST.value
+    tunnel.resource = "[::1]:443"
+    tunnel.operation = "TUNNEL"
+    tunnel.target = "https://[::1]/"
+    found, unread = _calls(plane, (made, b"its body"), (tunnel, b""))
+    assert unread == 0
+    first, second = (each.question for each in found)
+    assert (first.resource, first.tier) == ("api.example", PermissionTier.READ)
+    assert json.loads(first.arguments) == {
+        "method": "GET",
+        "scheme": "https",
+        "port": 8443,
+        "path": "/a b",
+    }
+    assert (second.resource, second.tier) == ("::1", PermissionTier.CONSEQUENTIAL)

@@ -3,18 +3,23 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from ringfence.api.context import ControlContext
+from ringfence.decisions.permission import tier_of_request
 from ringfence.decisions.policy.entity import tier_in
 from ringfence.decisions.policy.replay import Recorded
 from ringfence.domain.action import ActionKind
 from ringfence.domain.caller import CallerTier
+from ringfence.domain.error import PeerError
 from ringfence.domain.event import Hold, Intent, Refusal
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicyVerdict, Question
 from ringfence.domain.verdict import Code
+from ringfence.enforcement.http_call import TUNNEL
+from ringfence.protocols.request_path import read_path
 from ringfence.stores.body import BodyReader, Part
 from ringfence.stores.ledger.query import Filter
 
@@ -59,7 +64,11 @@ class RecordedCalls:
         if was is None or agent is None:
             return None
         kind = ActionKind(event.action_kind)
+        resource, tier = event.resource, tier_in(self.organisation, kind, event.resource)
         arguments = _arguments(event, kind, bodies)
+        if kind is ActionKind.HTTP_REQUEST:
+            resource = event.resource.rpartition(":")[0].strip("[]")
+            tier = tier_of_request(event.operation, is_tunnel=event.operation == TUNNEL)
         if arguments is None:
             self.unread += 1
             return None
@@ -74,8 +83,8 @@ class RecordedCalls:
             chain=chain,
             user=chain[0] if is_for_user else None,
             action=kind,
-            resource=event.resource,
-            tier=tier_in(self.organisation, kind, event.resource),
+            resource=resource,
+            tier=tier,
             arguments=arguments,
             seen=frozenset(),
             now_us=int(event.time_us),
@@ -128,4 +137,18 @@ def _arguments(event: AnyCall, kind: ActionKind, bodies: BodyReader) -> bytes | 
                 "hosted_tools": [],
             }
         )
+    if kind is ActionKind.HTTP_REQUEST:
+        return _of_request(event)
     return bodies.get(event.organisation, event.action, Part.REQUEST)
+
+
+def _of_request(event: AnyCall) -> bytes | None:
+    """What policies could read of a request through egress, from its target; None if it was cut."""
+    try:
+        parts = urlsplit(event.target)
+        path = read_path(parts.path.encode("latin-1"))
+        port = int(event.resource.rpartition(":")[2])
+    except (PeerError, ValueError):
+        return None
+    stated = {"method": event.operation, "scheme": parts.scheme, "port": port, "path": path.text}
+    return _ENCODER.encode(stated)

@@ -10,6 +10,7 @@ import msgspec
 from ringfence.analysis.reach import ASK, DENY, OPEN, SOMETIMES, Reach, Right, reach
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
+from ringfence.decisions.destination import host_pattern, matches_any
 from ringfence.decisions.failure_rule import labels_of
 from ringfence.decisions.permission import HOSTED
 from ringfence.decisions.policy.compilation import compile_policies
@@ -19,10 +20,12 @@ from ringfence.decisions.rights import within
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Agent
 from ringfence.domain.caller import CallerTier
-from ringfence.domain.error import UsageError
+from ringfence.domain.destination import DEFAULT_PORTS, Destination
+from ringfence.domain.error import PeerError, UsageError
 from ringfence.domain.event import Intent
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicyVerdict, Question, ToolFacts
+from ringfence.protocols.host_name import read_authority
 from ringfence.stores.ledger.query import Filter
 
 _DAY_US = 86_400_000_000
@@ -124,7 +127,7 @@ def _right(  # noqa: PLR0913, PLR0917 (a right has these parts)
         chain=(agent.name,),
         user=None,
         action=kind,
-        resource=name,
+        resource=host_pattern(name) if kind is ActionKind.HTTP_REQUEST else name,
         tier=tier,
         arguments=b"{}",
         seen=frozenset(),
@@ -156,10 +159,25 @@ def _gate(verdict: PolicyVerdict, depends: tuple[str, ...]) -> str:
 
 
 def _uses(used: _Used, kind: ActionKind, name: str) -> int:
-    if kind in {ActionKind.HTTP_REQUEST, ActionKind.SHELL_EXEC}:  # a pattern, not a name
+    if kind is ActionKind.HTTP_REQUEST:
+        done = (each for each in used.items() if each[0][0] == kind)
+        return sum(count for (_, what), count in done if _is_at(what, name))
+    if kind is ActionKind.SHELL_EXEC:  # a pattern, not a name
         done = (each for each in used.items() if each[0][0] == kind)
         return sum(count for (_, what), count in done if within(what, [(name,)]))
     return used.get((kind.value, name), 0)
+
+
+def _is_at(resource: str, pattern: str) -> bool:
+    """Whether `host:port`, as the record spells it, is what a pattern of hosts names."""
+    try:
+        named = read_authority(resource)
+    except PeerError:
+        return False
+    port = named.port or 0
+    schemes = [scheme for scheme, usual in DEFAULT_PORTS.items() if usual == port] or ["https"]
+    to = Destination(scheme=schemes[0], host=named.host, port=port, is_address=named.is_address)
+    return matches_any((pattern,), to)
 
 
 def _credential(organisation: Organisation, kind: ActionKind, name: str) -> str:

@@ -258,6 +258,8 @@ class Hold(AgentEvent, kw_only=True, omit_defaults=True, tag="hold"):
     masked: dict[str, int] = {}
     client: str = ""
     sandbox: str = ""
+    target: str = ""
+    """As in `Intent`."""
 
 
 class Observation(AgentEvent, kw_only=True, omit_defaults=True, tag="observation"):

@@ -172,6 +172,7 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
             expires_us=str(approval.expires_us),
             client=attempted.client,
             sandbox=attempted.sandbox,
+            target=attempted.target,
         )
 
     def _nobody(self, knock: HK) -> Reason:

@@ -279,7 +279,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             allowed_bytes=allowed_bytes,
             durable=self._ledger.intend(
                 intent,
-                Body(kept),
+                Body(kept) if kept else None,
                 is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
             ),
             started_us=self._clock.monotonic_us(),

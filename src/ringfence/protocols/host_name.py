@@ -8,6 +8,7 @@ clients take for a number.
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 from ringfence.domain.destination import Authority
@@ -26,6 +27,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 _PORT_MOST: Final = 65_535
 
 
+@lru_cache(maxsize=4096)
 def read_authority(data: bytes | str) -> Authority:
     """Read `host` or `host:port`. Raises PeerError `request_malformed`."""
     text = _text(data)

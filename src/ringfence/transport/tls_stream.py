@@ -128,7 +128,10 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         try:
             while part := self._tls.read(_READ_BYTES):
                 parts.append(part)
-            is_over = True
+                if not self._incoming.pending and not self._tls.pending():
+                    break  # to be told so by an exception would cost more than to look
+            else:
+                is_over = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:

@@ -104,6 +104,7 @@ class EgressDoor:
             service=service,
             leaves=cast("Leaves", authority) if isinstance(authority, SandboxAuthority) else None,
             placeholders=holders if isinstance(holders, Placeholders) else None,
+            watches=holders is not None and bool(holders.variables),
             promises=Promises(),
         )
 

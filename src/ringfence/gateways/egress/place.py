@@ -76,6 +76,8 @@ class Place:
     service: Service
     leaves: Leaves | None
     placeholders: Placeholders | None
+    watches: bool
+    """Whether the sandbox holds any placeholder that could be misplaced."""
     promises: "Promises"
     tunnels: set[Tunnel] = field(default_factory=set)
     waiting: set[asyncio.Task[None]] = field(default_factory=set)

@@ -76,7 +76,7 @@ def knock_of(
     """What is asked of the path. `body` is its beginning; all of it if `length` is as much."""
     box, to = place.box, read.destination
     misplaced = ""
-    if place.placeholders is not None:
+    if place.watches and place.placeholders is not None:
         said = b"\n".join([b"%b: %b" % pair for pair in request.headers])
         text = b"\n".join((read.path, request.query, said, body))
         misplaced = place.placeholders.misplaced(text, to.host, to.port) or ""

@@ -146,7 +146,8 @@ async def _pump(
 ) -> None:
     """Pass a body on as it comes; what must not leave cuts it."""
     to = call.ticket.destination
-    watch = None if place.placeholders is None else place.placeholders.watch(to.host, to.port)
+    holders = place.placeholders if place.watches else None
+    watch = None if holders is None else holders.watch(to.host, to.port)
     try:
         data: bytes | None = first
         while data is not None and not upload.is_over and not call.is_over:

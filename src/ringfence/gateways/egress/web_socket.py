@@ -132,7 +132,7 @@ class _Frames:
 
     def __init__(self, place: Place, ticket: HttpTicket, clean: Answer | None) -> None:
         to = ticket.destination
-        holders = place.placeholders
+        holders = place.placeholders if place.watches else None
         self._path = place.means.path
         self._ticket = ticket
         self._watch = None if holders is None else holders.watch(to.host, to.port)
