@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.app.installation import TOKEN, Installation, plane, process, provider
+from tests.cli.installation import call
 from tests.postgresql.server import execute
 
 from ringfence.app.plane import Plane
@@ -390,5 +391,62 @@ def test_planes_with_different_configurations_say_so(postgresql_url: str, tmp_pa
                     assert other.configuration().epoch == running.configuration().epoch == 2
                     for each in (first, second):
                         assert await decided(each, "hello") == 200
+
+    asyncio.run(story())
+
+
+def test_a_key_that_one_plane_changes_leaves_the_record_of_every_plane_whole(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    """Each plane signs its own logs with its own key, idle ones too, also while it does not run."""
+
+    async def rotated(installed: Installation) -> None:
+        place = ("--data", str(installed.data), "--config", str(installed.settings.config))
+        done = await asyncio.to_thread(call, "audit", "rotate-key", *place)
+        assert done.code == 0, done.written
+
+    async def story() -> None:
+        async with provider(parse(SLOWLY)) as there:
+            both = pair(tmp_path, postgresql_url, there.url, "5")
+            one, other = both
+            async with plane(one):
+                async with plane(other):
+                    for each in both:
+                        assert await decided(each, "hello") == 200
+                    await rotated(one)
+                    assert await decided(one, "hello") == 200
+                await rotated(one)  # the logs of the other are idle now
+            for each in both:
+                await asyncio.to_thread(verified, each)
+            async with plane(other):
+                await rotated(other)
+                assert await decided(other, "hello") == 200
+        for each in both:
+            await asyncio.to_thread(verified, each)
+
+    asyncio.run(story())
+
+
+def test_a_pace_is_each_planes_own(postgresql_url: str, tmp_path: Path) -> None:
+    """What planes do not share is what the documents say: an upstream gets its pace from each."""
+    late = "format: 1\nrules: [{answer: {text: a, faults: {delay_ms: 1000}}}]\n"
+
+    async def story() -> None:
+        async with provider(parse(late)) as there:
+            both = pair(tmp_path, postgresql_url, there.url, "5")
+            for each in both:
+                path = each.settings.config
+                paced = path.read_text().replace(
+                    "protocol: openai,", "protocol: openai, pace: {concurrent: 1},"
+                )
+                path.write_text(paced)
+            async with planes(both):
+                asking = [asyncio.create_task(each.ask()) for each in both for _ in range(2)]
+                async with asyncio.timeout(20):
+                    while there.journal.total < len(both):  # noqa: ASYNC110 (it tells nobody)
+                        await asyncio.sleep(0.05)
+                await asyncio.sleep(0.3)
+                assert there.journal.total == len(both)
+                assert [each.status for each in await asyncio.gather(*asking)] == [200] * 4
 
     asyncio.run(story())
