@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar, final
 
 import msgspec
 
+from ringfence.decisions.due import Due
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Unit, Window
 from ringfence.domain.lease import Want
@@ -268,6 +269,7 @@ class Book:
         """Start without accounts; each opens at its first demand, or by `load`."""
         self._periods: dict[AccountKey, Period] = {}
         self._living: dict[str, list[AccountKey]] = {}
+        self._due: Due[AccountKey] = Due()
 
     def __len__(self) -> int:
         """How many accounts are held in memory."""
@@ -441,14 +443,17 @@ class Book:
 
     def drop_past(self, now_us: int) -> int:
         """Drop the accounts whose window is over, and say how many; for a call now and then."""
-        past = [
-            key
-            for key, period in self._periods.items()
-            if period.window.start_us < period.end_us <= now_us and period.is_past(now_us)
-        ]
-        for key in past:
-            del self._periods[key]
-        return len(past)
+        past = 0
+        for key in self._due.take(now_us):
+            period = self._periods.get(key)
+            if period is None:
+                continue
+            if period.end_us <= now_us and period.is_past(now_us):
+                del self._periods[key]
+                past += 1
+            else:
+                self._plan(period, now_us)
+        return past
 
     def keys(self) -> Iterable[AccountKey]:
         """The accounts held in memory."""
@@ -469,6 +474,7 @@ class Book:
         window = window_of(demand.key.per, now_us, demand.tz)
         if known is not None and known.window.start_us >= window.start_us:
             known.begin(Window(known.window.start_us, window.end_us))
+            self._plan(known)
             return known
         return self._put(Period(demand.key, window))
 
@@ -487,7 +493,14 @@ class Book:
         if key.scope in LIVING and key not in self._periods:
             self._living.setdefault(key.holder, []).append(key)
         self._periods[key] = period
+        self._plan(period)
         return period
+
+    def _plan(self, period: Period, now_us: int = 0) -> None:
+        """Have a period dropped once it is over; one whose end is not known is planned later."""
+        if period.window.start_us < period.end_us < FOREVER_US:
+            last_us = period.times[-1] + MINUTE_US if period.times else 0
+            self._due.put(period.key, max(period.end_us, last_us, now_us))
 
     def _count(self, counts: Sequence[Count], now_us: int) -> list[tuple[Period, int]] | Shortfall:
         """Set every count aside, or none; a rate counts at once, for whatever becomes of it.
@@ -516,6 +529,7 @@ class Book:
         for period in rates:
             period.used += 1
             period.pass_on((now_us,))
+            self._plan(period)
         return counted
 
     def _shortfall(self, demands: Sequence[Demand], needed: Money, now_us: int) -> Shortfall:

@@ -13,6 +13,7 @@ from typing import Final, final
 
 from ringfence.decisions.account import Account, Place
 from ringfence.decisions.budget import LIVING, MINUTE_US, MONEY, Line, parts
+from ringfence.decisions.due import Due
 from ringfence.domain.budget import AccountKey, Unit
 from ringfence.domain.lease import (
     AccountState,
@@ -34,6 +35,8 @@ Measured elsewhere (slab 0.25 % of a budget: 0.04 round trips per call, 2.5 %: 0
 leaves at most its slab unused until the ledger has been read.
 """
 _FORGOTTEN_KEPT: Final = 10_000
+_AGAIN_US: Final = 10_000_000
+"""When an account is looked at again that is over and of which somebody holds something."""
 
 Asked = tuple[Holder, Place]
 """Who was asked back for what."""
@@ -62,6 +65,7 @@ class Broker:
         self._held: dict[Holder, set[Place]] = {}
         self._dead: set[Holder] = set()
         self._forgotten: dict[str, None] = {}
+        self._due: Due[Place] = Due()
 
     def __len__(self) -> int:
         """How many accounts are held in memory."""
@@ -233,9 +237,14 @@ class Broker:
 
     def drop_past(self, now_us: int) -> int:
         """Drop what is over, windows and rates, and of which nothing is lent; say how many."""
-        past = [place for place, account in self._accounts.items() if account.is_past(now_us)]
-        for place in past:
-            del self._accounts[place]
+        past = []
+        for place in self._due.take(now_us):
+            account = self._accounts.get(place)
+            if account is not None and account.is_past(now_us):
+                del self._accounts[place]
+                past.append(place)
+            elif account is not None:  # somebody holds something of it still
+                self._due.put(place, now_us + _AGAIN_US)
         for held in self._held.values():
             held.difference_update(past)
         return len(past)
@@ -284,7 +293,17 @@ class Broker:
         if epoch >= account.epoch:
             account.stated, account.epoch = want.limit, epoch
         account.fade(now_us)
+        if not self._is_shared:  # rows are dropped where they are
+            self._plan(account, now_us)
         return account
+
+    def _plan(self, account: Account, now_us: int) -> None:
+        """Have an account dropped once it is over; those of a run end with it."""
+        place = (account.key, account.start_us)
+        if account.key.unit is Unit.CALLS_PER_MINUTE:
+            self._due.put(place, now_us + MINUTE_US)
+        elif account.end_us is not None and account.end_us > account.start_us:
+            self._due.put(place, account.end_us)
 
     def _holders(self, holder: Holder, accounts: Iterable[Account]) -> Mapping[Holder, Recall]:
         """Who else is alive and holds something of these accounts."""

@@ -76,6 +76,8 @@ class LentBook(Book):
         self._forgotten: dict[str, None] = {}
         self._resting: set[AccountKey] = set()
         """Rates that nothing has drawn on since `drop_past` looked last."""
+        self._drawn: set[AccountKey] = set()
+        """Those that are new since then, or that something has drawn on."""
 
     def reserve(
         self,
@@ -92,6 +94,7 @@ class LentBook(Book):
                 if demand.key.unit is Unit.CALLS_PER_MINUTE:
                     self._touched[self._periods[demand.key]] = None
                     self._resting.discard(demand.key)
+                    self._drawn.add(demand.key)
         return reserved
 
     def settle(self, reservation: Reservation, cost: Money, tokens: int | None = None) -> Settled:
@@ -197,15 +200,14 @@ class LentBook(Book):
 
         Report in the same turn.
         """
-        periods = self._periods.values()
-        over = [
-            period
-            for period in periods
-            if period.window.start_us < period.end_us <= now_us and period.times is None
-        ]
-        resting = {period.key for period in periods if period.times is not None}
-        over += [self._periods[key] for key in resting & self._resting]
-        self._resting = resting - self._resting
+        found = [self._periods.get(key) for key in self._due.take(now_us)]
+        windows = [each for each in found if each is not None and each.times is None]
+        over = [each for each in windows if each.end_us <= now_us]
+        for each in windows:
+            if each.end_us > now_us:
+                self._plan(each)
+        over += [self._periods[key] for key in self._resting if key in self._periods]
+        self._resting, self._drawn = self._drawn, set()
         for period in over:
             self._past[period.key, period.window.start_us] = self._periods.pop(period.key)
         return len(over)
@@ -217,6 +219,11 @@ class LentBook(Book):
         self, key: AccountKey, window_start_us: int, spent: Money, granted: Money = ZERO
     ) -> None:
         """Nothing changes here: it is the broker that knows what was spent before."""
+
+    def _put(self, period: Period) -> Period:
+        if period.times is not None:
+            self._drawn.add(period.key)
+        return super()._put(period)
 
     def _current(self, demand: Demand, now_us: int) -> Period:
         period = self._periods.get(demand.key)
