@@ -1,10 +1,12 @@
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from ringfence.app.storage import storage_at
 from ringfence.domain.error import UsageError
 from ringfence.stores.secret import StoredSecrets, WrappingKeys
 from ringfence.stores.secret.stored import LARGEST_BYTES
@@ -19,8 +21,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, folder: Path) -> Iterator[StateStore]:
+    database = "sqlite"
+    if request.param == "postgresql":
+        database = request.getfixturevalue("postgresql_url")
+    store = storage_at(folder, database).state()
+    yield store
+    store.close()
+
+
 @pytest.fixture
-def state(folder: Path) -> StateStore:
+def embedded(folder: Path) -> StateStore:
     return open_state(folder)
 
 
@@ -40,18 +52,18 @@ def test_a_value_comes_back_as_a_secret(state: StateStore, folder: Path) -> None
     assert VALUE not in repr((stored, found, kept.list("org_1")))
 
 
-def test_no_file_of_the_data_folder_holds_a_value(state: StateStore, folder: Path) -> None:
-    secrets(state, folder).put("org_1", "crm", VALUE)
-    state.close()
+def test_no_file_of_the_data_folder_holds_a_value(embedded: StateStore, folder: Path) -> None:
+    secrets(embedded, folder).put("org_1", "crm", VALUE)
+    embedded.close()
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert files
     assert not [found for found in files if VALUE.encode() in found]
 
 
 def test_a_row_that_was_moved_to_another_organisation_does_not_open(
-    state: StateStore, folder: Path
+    embedded: StateStore, folder: Path
 ) -> None:
-    kept = secrets(state, folder)
+    kept = secrets(embedded, folder)
     kept.put("org_1", "crm", VALUE)
     with closing(sqlite3.connect(folder / "state.db")) as database, database:
         database.execute("UPDATE stored_secrets SET organisation = 'org_2'")
