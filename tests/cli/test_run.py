@@ -108,6 +108,22 @@ def test_the_record_has_its_start_its_commands_and_its_end_in_one_invocation(
     assert what[-1] == "invocation.finished"
 
 
+def test_what_a_shell_does_by_itself_is_evidence_where_it_is_asked_for(
+    plane: WholePlane, agent: str
+) -> None:
+    script = "cd /; echo $RINGFENCE_INVOCATION"
+    asked = 0 if TIERS[agent] is SandboxTier.NONE else 1
+    for options, count in (((), 0), (("--builtins",), asked)):
+        ran = plane.run("bash", "-c", script, agent=agent, options=options)
+        assert ran.code == 0, ran
+        seen = [
+            each
+            for each in plane.events()
+            if each.get("invocation") == ran.out.strip() and each.get("what") == "evidence.builtins"
+        ]
+        assert len(seen) == count, seen
+
+
 def test_two_at_once_share_nothing(plane: WholePlane, strict: None) -> None:
     del strict
     script = "echo $RINGFENCE_SANDBOX $RINGFENCE_TOKEN; touch /tmp/mine; read x; ls /tmp; ps ax"

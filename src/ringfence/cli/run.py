@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 import click
 import msgspec
@@ -29,10 +30,22 @@ from ringfence.sandbox.assembly import Task
 @click.option(
     "--workspace", metavar="DIR", help="The one folder that it may change [the present folder]."
 )
+@click.option(
+    "--builtins",
+    "tells_builtins",
+    is_flag=True,
+    help="Have Bash tell of its own commands (cd, echo …): evidence, and marked as such.",
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND…")
 @at_organisation
-def run(
-    place: Place, agent: str, tier: str | None, workspace: str | None, command: tuple[str, ...]
+def run(  # noqa: PLR0913 (one for each word of the command line)
+    place: Place,
+    *,
+    agent: str,
+    tier: str | None,
+    workspace: str | None,
+    tells_builtins: bool,
+    command: tuple[str, ...],
 ) -> int:
     """Start COMMAND as agent NAME: sandboxed, governed and on the record.
 
@@ -40,7 +53,7 @@ def run(
     time was up, 125 that the sandbox was ended, 3 that the plane is gone.
     """
     plane = connect_running(place)
-    task = _task(command, workspace)
+    task = replace(_task(command, workspace), tells_builtins=tells_builtins)
     answer = plane.post("/sandboxes", _order(agent, tier, task))
     grant = msgspec.json.decode(answer, type=SandboxGrant)
     try:

@@ -36,13 +36,17 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is to be run: `workspace` and `directory` are absolute, `program` is the command's."""
+    """What is to be run: `workspace` and `directory` are absolute, `program` is the command's.
+
+    With `tells_builtins` its shells are asked to tell of their own commands.
+    """
 
     command: tuple[str, ...]
     workspace: str
     directory: str
     program: Program | None = None
     is_interactive: bool = False
+    tells_builtins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

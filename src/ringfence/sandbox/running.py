@@ -18,6 +18,7 @@ from ringfence.enforcement.sandbox import SandboxGrant
 from ringfence.sandbox import assembly, mount_guard, reduced, strict, unconfined
 from ringfence.sandbox.asking import CommandQuestions
 from ringfence.sandbox.assembly import Scene, Setup, Task
+from ringfence.sandbox.builtins import Builtins
 from ringfence.sandbox.monitor import Monitor, Part, Result
 from ringfence.sandbox.notification import Notifications
 from ringfence.sandbox.plan import JailPlan
@@ -60,8 +61,14 @@ def run(grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str]) 
         )
         made = setup(grant, where, task.command)
         plan = assembly.plan(grant, task, where, made, os.environ)
+        builtins = None
+        if task.tells_builtins and plan.tier is not SandboxTier.NONE:
+            builtins = Builtins()
+            after.callback(builtins.close)
+            plan = builtins.asked(plan, where.place)
         jail = _prepare(plan, kept)
-        return asyncio.run(_watch(jail, plan, grant, (*jail.listeners, *listeners)))
+        both = (*jail.listeners, *listeners)
+        return asyncio.run(_watch(jail, plan, grant, both, builtins))
 
 
 def _on_loopback(grant: SandboxGrant) -> Listeners:
@@ -88,7 +95,11 @@ def _prepare(plan: JailPlan, kept: Sequence[str]) -> Prepared:
 
 
 async def _watch(
-    jail: Prepared, plan: JailPlan, grant: SandboxGrant, listeners: Listeners
+    jail: Prepared,
+    plan: JailPlan,
+    grant: SandboxGrant,
+    listeners: Listeners,
+    builtins: Builtins | None,
 ) -> Result:
     monitor = Monitor(jail, listeners, plan.limits.seconds)
     join = Join(
@@ -100,10 +111,17 @@ async def _watch(
         binds=assembly.binds(plan),
         kinds=(),
     )
-    return await monitor.run(grant.socket, join, lambda link: _parts(jail, plan, grant, link))
+    parts = partial(_parts, jail, plan, grant, builtins)
+    return await monitor.run(grant.socket, join, parts)
 
 
-def _parts(jail: Prepared, plan: JailPlan, grant: SandboxGrant, link: PlaneLink) -> Sequence[Part]:
+def _parts(
+    jail: Prepared,
+    plan: JailPlan,
+    grant: SandboxGrant,
+    builtins: Builtins | None,
+    link: PlaneLink,
+) -> Sequence[Part]:
     """What goes on beside the command: its questions, its terminal, and who looks at its work.
 
     In the order of their ends: what was printed last is seen before it is told.
@@ -114,7 +132,7 @@ def _parts(jail: Prepared, plan: JailPlan, grant: SandboxGrant, link: PlaneLink)
     witness = None
     if plan.tier is not SandboxTier.NONE:
         mark = grant.id[-_MARK_CHARACTERS:]
-        witness = Witness(Path(plan.workspace), mark, link, _say)
+        witness = Witness(Path(plan.workspace), mark, link, _say, builtins)
         seen = witness.seen
     if jail.terminal is not None:
         parts.append(TerminalRelay(jail.terminal, seen=seen))

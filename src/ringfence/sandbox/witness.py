@@ -11,6 +11,7 @@ import msgspec
 
 from ringfence.domain.monitoring import Changed, Evidence, LateCodeFound
 from ringfence.sandbox import late_code, workspace
+from ringfence.sandbox.builtins import Builtins
 from ringfence.sandbox.plane_message import Message
 from ringfence.sandbox.transcript import Transcript
 
@@ -33,12 +34,20 @@ class Witness:
     neither the heartbeat nor what the kernel asks.
     """
 
-    def __init__(self, folder: Path, mark: str, link: Teller, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mark: str,
+        link: Teller,
+        say: Callable[[str], None],
+        builtins: Builtins | None = None,
+    ) -> None:
         """Begin to look at once; `mark` ends the names of what is set aside."""
         self._folder = folder
         self._mark = mark
         self._link = link
         self._say = say
+        self._builtins = builtins
         self._began_us = time.time_ns() // 1000
         self._transcript = Transcript()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
@@ -57,6 +66,9 @@ class Witness:
         if len(self._transcript):
             body = self._transcript.body()
             self._link.tell(Evidence(kind="transcript", body=body, time_us=self._began_us))
+        said = b"" if self._builtins is None else self._builtins.told()
+        if said:
+            self._link.tell(Evidence(kind="builtins", body=said, time_us=self._began_us))
         try:
             loop = asyncio.get_running_loop()
             summary, aside = await loop.run_in_executor(self._thread, self._compare)
