@@ -12,7 +12,9 @@ import pytest
 from tests.sandbox.conftest import need
 from tests.sandbox.whole import AGENT, WholePlane, config, first_line, gone, processes
 
+from ringfence.cli.run import _granted
 from ringfence.domain.agent import SandboxTier
+from ringfence.domain.error import UsageError
 
 BARE = """\
   bare:
@@ -331,3 +333,9 @@ def test_at_a_terminal_it_has_a_terminal_of_its_own(own: WholePlane) -> None:
     assert b"/dev/pts/" in said or b"/dev/console" in said
     assert process.returncode == 0
     assert own.sights("evidence.transcript")
+
+
+def test_a_plane_of_another_version_is_named_as_the_reason() -> None:
+    with pytest.raises(UsageError, match="another version") as caught:
+        _granted(b'{"id": "sbx_1", "models": []}')
+    assert caught.value.code == "link_version"

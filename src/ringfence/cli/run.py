@@ -10,7 +10,7 @@ import msgspec
 from ringfence.cli.connection import Place, connect_running
 from ringfence.cli.option import at_organisation, complete_agent
 from ringfence.domain.agent import SandboxTier
-from ringfence.domain.error import RingfenceError
+from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.enforcement.sandbox import SandboxGrant
 from ringfence.integrations import known_agent
 from ringfence.sandbox import program, running
@@ -55,7 +55,7 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
     plane = connect_running(place)
     task = replace(_task(command, workspace), tells_builtins=tells_builtins)
     answer = plane.post("/sandboxes", _order(agent, tier, task))
-    grant = msgspec.json.decode(answer, type=SandboxGrant)
+    grant = _granted(answer)
     try:
         kept = [str(each.absolute()) for each in (place.settings.data, place.settings.config)]
         result = running.run(grant, task, known_agent.setup, kept)
@@ -66,6 +66,18 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
     if result.message:
         click.echo(f"ringfence: the sandbox has ended: {result.message}", err=True)
     return result.exit_code
+
+
+def _granted(answer: bytes) -> SandboxGrant:
+    """What the plane grants. Raises UsageError `link_version`."""
+    try:
+        return msgspec.json.decode(answer, type=SandboxGrant)
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            "link_version",
+            "the running plane is of another version than this command",
+            help="restart the plane, so that both are of one version",
+        ) from error
 
 
 def _task(command: tuple[str, ...], workspace: str | None) -> Task:
