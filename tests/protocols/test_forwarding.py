@@ -1,6 +1,6 @@
 """Headers on their way to the next hop."""
 
-from ringfence.protocols.forwarding import back, onward
+from ringfence.protocols.forwarding import back, onward, override
 
 
 def test_what_belongs_to_one_hop_stays_there() -> None:
@@ -45,3 +45,8 @@ def test_answers_lose_what_leads_around_us_and_what_looks_like_ours() -> None:
 
 def test_a_name_in_connection_takes_only_that_header_away() -> None:
     assert onward([(b"connection", b"close"), (b"close", b"x")]) == [(b"close", b"x")]
+
+
+def test_what_makes_another_request_of_one_is_found() -> None:
+    assert override([(b"accept", b"x"), (b"x-original-url", b"/admin")]) == "x-original-url"
+    assert override([(b"accept", b"x")]) == ""

@@ -37,6 +37,24 @@ _PREFIXES: Final = (b"proxy-", b"x-forwarded-", b"ringfence-")
 """What tells or claims who asked; ours go to nobody but the plane."""
 _NEVER_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 
+_OVERRIDES: Final = frozenset(
+    {
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+        b"x-original-url",
+        b"x-rewrite-url",
+        b"x-host",
+    }
+)
+"""With these some servers take a request for another than its first line and Host say."""
+
+
+def override(headers: Iterable[Header]) -> str:
+    """The name of a header that would make another request of this one; empty if there is none."""
+    return next((name.decode("latin-1") for name, _ in headers if name in _OVERRIDES), "")
+
 
 def onward(headers: Iterable[Header]) -> list[Header]:
     """The headers of a request that go to the upstream; Host and framing are written anew."""

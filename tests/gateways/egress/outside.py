@@ -98,12 +98,12 @@ class Host:
     talk: Talk | None = None
     names: tuple[str, ...] = (HOST, "other.test", "a.wide.test", OUTSIDE)
 
-    async def open(self, address: str, port: int, *, is_tls: bool = True) -> asyncio.Server:
+    async def open(self, listener: socket.socket, *, is_tls: bool = True) -> asyncio.Server:
         context = None
         if is_tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.authority.issue_cert(*self.names).configure_cert(context)
-        return await asyncio.start_server(self._serve, address, port, ssl=context)
+        return await asyncio.start_server(self._serve, sock=listener, ssl=context)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -217,24 +217,19 @@ def scope(*hosts: str) -> Scope:
     return replace(agent().scope, hosts=hosts)
 
 
-def ports() -> tuple[int, int]:
-    """Two ports that are free on both addresses."""
-    taken = []
-    found = []
-    for _ in range(2):
-        first = socket.socket()
-        first.bind((INSIDE, 0))
-        second = socket.socket()
-        second.bind((OUTSIDE, first.getsockname()[1]))
-        found.append(first.getsockname()[1])
-        taken += [first, second]
-    for each in taken:
-        each.close()
-    return found[0], found[1]
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two listeners on one port: inside, and outside."""
+    for _ in range(100):
+        inside = listener()
+        try:
+            return inside, socket.create_server((OUTSIDE, inside.getsockname()[1]))
+        except OSError:  # somebody else's
+            inside.close()
+    raise AssertionError("no port is free")
 
 
-def listener(port: int = 0) -> socket.socket:
-    made = socket.create_server((INSIDE, port))
+def listener() -> socket.socket:
+    made = socket.create_server((INSIDE, 0))
     made.settimeout(0)
     return made
 
@@ -252,7 +247,8 @@ async def outside(  # noqa: PLR0913 (what a test may want otherwise)
     asks: bool = False,
 ) -> AsyncIterator[Outside]:
     """A sandbox whose agent may reach `allowed.test`, and that host."""
-    port, plain_port = ports()
+    (https, served), (http, served_plain) = pair(), pair()
+    port, plain_port = https.getsockname()[1], http.getsockname()[1]
     authority = trustme.CA()
     pem = folder / "authority.pem"
     authority.cert_pem.write_to_path(pem)
@@ -284,13 +280,13 @@ async def outside(  # noqa: PLR0913 (what a test may want otherwise)
     world.worker.injections.replace_secrets(EnvironmentSecrets(frozenset(), {}, given))
     host = Host(authority)
     servers = [
-        await host.open(OUTSIDE, port),
-        await host.open(OUTSIDE, plain_port, is_tls=False),
+        await host.open(served),
+        await host.open(served_plain, is_tls=False),
     ]
     sockets = {
         ListenerKind.PROXY: listener(),
-        ListenerKind.HTTP: listener(plain_port),
-        ListenerKind.HTTPS: listener(port),
+        ListenerKind.HTTP: http,
+        ListenerKind.HTTPS: https,
         ListenerKind.DNS_TCP: listener(),
     }
     proxy = sockets[ListenerKind.PROXY].getsockname()[1]

@@ -93,6 +93,8 @@ def test_the_refusal_of_a_tunnel_says_why_where_clients_show_it(tmp_path: Path) 
             "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade, HTTP2-Settings\r\n"
             "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
         ),
+        "POST / HTTP/1.1\r\nHost: {host}\r\nX-HTTP-Method-Override: DELETE\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: {host}\r\nX-Original-URL: /admin\r\n\r\n",
         "GET /allowed/../admin HTTP/1.1\r\nHost: {host}\r\n\r\n",
         "GET /%2e%2e/admin HTTP/1.1\r\nHost: {host}\r\n\r\n",
         "GET /a\\..\\b HTTP/1.1\r\nHost: {host}\r\n\r\n",

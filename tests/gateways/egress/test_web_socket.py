@@ -184,3 +184,26 @@ def test_a_placeholder_in_a_frame_to_another_host_cuts_it(tmp_path: Path) -> Non
         assert outcome.status is Status.CUT
 
     with_secret(tmp_path, story)
+
+
+def test_only_so_many_are_open_at_once(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        place.host.talk = accepting()  # type: ignore[assignment] # a talk
+        authority = f"{HOST}:{place.port}"
+        opened = []
+        for number in range(129):
+            reader, writer = await place.tunnel(authority)
+            writer.write(offer(place, authority))
+            status = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+            assert status == (b"101" if number < 128 else b"403")
+            opened.append(writer)
+        opened[0].close()
+        await asyncio.sleep(0.05)
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == b"101"
+        for each in (*opened, writer):
+            each.close()
+        await place.settled()
+
+    tell(tmp_path, story)

@@ -25,6 +25,7 @@ from ringfence.decisions.reason.destination import (
     not_forwarded,
     secret_misplaced,
     too_long_to_judge,
+    too_many_tunnels,
 )
 from ringfence.decisions.reason.loop import (
     loop_hint,
@@ -132,6 +133,7 @@ __all__ = [
     "too_long_to_judge",
     "too_many_answers",
     "too_many_at_once",
+    "too_many_tunnels",
     "too_many_uses",
     "tool_away",
     "tool_held",

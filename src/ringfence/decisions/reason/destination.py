@@ -40,6 +40,15 @@ def not_forwarded(agent: Agent, what: str) -> Reason:
     return refusal(Code.DESTINATION_REFUSED, agent, f"{what}.", (("cause", what),))
 
 
+def too_many_tunnels(agent: Agent) -> Reason:
+    """A sandbox has as many connections open that are no plain requests as it may have."""
+    return refusal(
+        Code.LIMIT_REACHED,
+        agent,
+        "this sandbox has too many WebSockets and uninspected connections open; end some of them.",
+    )
+
+
 def secret_misplaced(agent: Agent, name: str, resource: str) -> Reason:
     """A request carries the placeholder of a secret to a host that the secret is not for."""
     return refusal(

@@ -162,7 +162,9 @@ def _first_bytes(place: Place, channel: Channel, greeting: Greeting, data: bytes
     to, channel = found
     if channel.way is Way.TLS:
         place.saw_connection(to.resource, channel.way)
-    if place.passes(to):
+    if place.passes(to) and place.is_full:
+        _refuse_connection(place, channel, greeting, reason.too_many_tunnels(agent), data)
+    elif place.passes(to):
         pass_through.begin(place, to, greeting, data)
     else:
         _intercept(place, channel, to, greeting, data)

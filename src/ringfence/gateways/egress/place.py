@@ -41,6 +41,8 @@ class EgressLimits:
     tunnel_idle_s: float = 600.0
     intent_s: float = 10.0
     connections: int = 512
+    tunnels: int = 128
+    """WebSockets, and connections that are not looked into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,11 @@ class Place:
             detail["why"] = why
         sighting = Sighting(what=Seen.CONNECTION, subject=subject, detail=detail)
         self.means.observations.see(self.box.caller, self.box.sandbox, sighting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more tunnels are begun: each takes two connections of the plane's."""
+        return len(self.tunnels) + len(self.waiting) >= self.means.limits.tunnels
 
     def passes(self, to: Destination) -> bool:
         """Whether the TLS of a host passes through as it is."""

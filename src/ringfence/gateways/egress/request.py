@@ -12,6 +12,7 @@ from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.http_call import HttpKnock
 from ringfence.gateways.answer import client_of
 from ringfence.gateways.egress.place import Channel, Place
+from ringfence.protocols.forwarding import override
 from ringfence.protocols.host_name import read_authority
 from ringfence.protocols.request_path import read_path
 from ringfence.transport.http import Request
@@ -39,6 +40,9 @@ def read_request(place: Place, channel: Channel, request: Request) -> Read | Rea
     method = request.method
     if method in _REFUSED_METHODS:
         return reason.not_forwarded(agent, f"{method.decode('latin-1')} is never passed on")
+    other = override(request.headers)
+    if other:
+        return reason.not_forwarded(agent, f"with `{other}` a request is another than it says")
     try:
         raw, named = _parted(channel, request.path)
         host = request.header(b"host")

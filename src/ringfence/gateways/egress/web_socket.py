@@ -9,6 +9,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final, final
 
+from ringfence.decisions import reason
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Deny, Reason
@@ -37,6 +38,8 @@ def take_offer(
 ) -> Coroutine[Any, Any, None] | None:
     """Answer the offer of a WebSocket; a coroutine, for the host must be asked first."""
     read = read_request(place, channel, request)
+    if not isinstance(read, Reason) and place.is_full:
+        read = reason.too_many_tunnels(place.box.caller.runtime.agent)
     if isinstance(read, Reason):
         turn_away(place, channel, request, response, read)
         return None
