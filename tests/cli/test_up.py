@@ -74,12 +74,15 @@ def test_a_wrong_configuration_is_told_as_check_tells_it(stopped: Installation) 
 
 
 def test_the_log_level_is_obeyed(stopped: Installation) -> None:
+    settings = stopped.folder / "ringfence.yaml"
+    ample = settings.read_text().replace("budget: {usd: 1, per: day}", "budget: {usd: 9, per: day}")
+    settings.write_text(ample)
     port = free_port()
     ports = ("--port", str(port), "--console-port", "0")
     process = start("up", *stopped.where, *ports, "--log-level", "warning", cwd=stopped.folder)
     assert process.stderr is not None
     first = process.stderr.readline()
-    assert '"level": "warning"' in first  # the note about `commands`
+    assert '"level": "warning"' in first  # its team has less than this budget
     result = finish(process, signal.SIGTERM)
     assert '"level": "info"' not in result.err
 
