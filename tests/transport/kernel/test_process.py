@@ -23,6 +23,18 @@ def test_a_thread_belongs_to_its_process() -> None:
     assert found == [Identity(os.getpid(), os.getppid())]
 
 
+def test_an_older_kernel_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    told = process.identity(pid)
+    monkeypatch.setattr(process, "_GET_INFO", 0xC040FF7F)  # a number that no kernel knows
+    read = process.identity(pid)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert told == read == Identity(pid, os.getpid())
+
+
 def test_who_has_gone_has_no_identity() -> None:
     pid = os.fork()
     if pid == 0:

@@ -17,6 +17,7 @@ except ImportError:  # Windows, where importing must not fail
 
 _GET_INFO: Final = 0xC040FF0B  # PIDFD_GET_INFO with the first size of its struct, Linux 6.13
 _INFO = struct.Struct("=QQ11Ii")
+_WITH_IDS: Final = 1 << 0  # PIDFD_INFO_PID
 _WITH_EXIT: Final = 1 << 3  # PIDFD_INFO_EXIT, Linux 6.15
 _STATUS_BYTES: Final = 512
 """The lines that are read stand before the first things of unbounded length, but for the name."""
@@ -32,6 +33,28 @@ class Identity:
 
 def identity(thread: int) -> Identity:
     """Raises OSError if it has gone."""
+    return _told(thread) or _read(thread)
+
+
+def _told(thread: int) -> Identity | None:
+    """What the kernel tells of a process by its first thread; None of others, and before 6.13."""
+    try:
+        pidfd = os.pidfd_open(thread)
+    except OSError:
+        return None
+    try:
+        asked = bytearray(_INFO.pack(_WITH_IDS, 0, *(0,) * 12))
+        fcntl.ioctl(pidfd, _GET_INFO, asked)
+    except OSError:
+        return None
+    finally:
+        os.close(pidfd)
+    mask, _, _, pid, parent, *_ = _INFO.unpack(asked)
+    return Identity(int(pid), int(parent)) if mask & _WITH_IDS and pid else None
+
+
+def _read(thread: int) -> Identity:
+    """What /proc tells of any thread: four times as slow."""
     descriptor = os.open(f"/proc/{thread}/status", os.O_RDONLY | os.O_CLOEXEC)
     try:
         status = os.read(descriptor, _STATUS_BYTES)
