@@ -53,6 +53,28 @@ def _calls(plane: Plane, *events: AnyEvent | tuple[AnyEvent, bytes]) -> tuple[li
     return list(calls.recorded()), calls.unread
 
 
+def test_a_command_is_read_back_unless_the_operator_chose_it(plane: Plane) -> None:
+    words = b'{"path":"/usr/bin/ls","line":"ls /","argv":["ls","/"],"directory":"/work"}'
+    events = [intent(plane, action) for action in ("act_1", "act_2")]
+    for each in events:
+        each.action_kind = ActionKind.SHELL_EXEC.value
+        each.resource = "ls"
+        each.operation = "exec"
+        each.approval = ""
+    events[0].decision = Decision(verdict="allow", facts={"chosen_by": "operator"})
+    found, unread = _calls(plane, *[(each, words) for each in events])
+    assert unread == 0
+    [call] = found
+    assert (call.action, call.was) == ("act_2", PolicyVerdict.ALLOW)
+    asked = call.question
+    assert (asked.action, asked.resource, asked.tier, asked.arguments) == (
+        ActionKind.SHELL_EXEC,
+        "ls",
+        PermissionTier.CONSEQUENTIAL,
+        words,
+    )
+
+
 def test_what_policies_decided_is_read_back(plane: Plane) -> None:
     found, unread = _calls(
         plane,

@@ -19,6 +19,7 @@ from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicyVerdict, Question
 from ringfence.domain.verdict import Code
 from ringfence.enforcement.http_call import TUNNEL
+from ringfence.enforcement.shell_call import CHOSEN_BY
 from ringfence.protocols.request_path import read_path
 from ringfence.stores.body import BodyReader, Part
 from ringfence.stores.ledger.query import Filter
@@ -114,8 +115,9 @@ def _verdict(event: AnyCall) -> PolicyVerdict | None:
         case Hold():
             return PolicyVerdict.ASK
         case Intent():
-            # What a person approved is its hold.
-            return None if event.approval else PolicyVerdict.ALLOW
+            # What a person approved is its hold; what the operator started was no policy's.
+            is_told = event.approval or CHOSEN_BY in event.decision.facts
+            return None if is_told else PolicyVerdict.ALLOW
         case Refusal():
             is_first = not event.repeats
             is_ours = event.decision.code == Code.POLICY_DENIED

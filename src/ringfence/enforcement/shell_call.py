@@ -42,6 +42,8 @@ from ringfence.stores.body import Body
 EXEC: Final = "exec"
 """The operation of a command, beside which there is no other."""
 _NAME_CHARACTERS: Final = 200
+CHOSEN_BY: Final = "chosen_by"
+"""The fact of a decision that the operator's own choice took: no policy was asked."""
 _OPERATORS: Final = PolicyDecision(verdict=PolicyVerdict.ALLOW)
 _TIER: Final = PermissionTier.CONSEQUENTIAL
 """What a program does with the world is not known from its name."""
@@ -292,7 +294,7 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
         shell = self._shells.get(knock.sandbox)
         intent.within = "" if shell is None else shell.within(knock.process, knock.parent)
         is_operators = decision is _OPERATORS
-        facts = {"chosen_by": "operator"} if is_operators else dict(facts_of(decision))
+        facts = {CHOSEN_BY: "operator"} if is_operators else dict(facts_of(decision))
         intent.decision = Decision(verdict="allow", facts=facts)
 
     def _settle(self, ticket: ExecTicket, ending: ExecEnding) -> None:
