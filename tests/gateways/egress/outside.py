@@ -37,7 +37,6 @@ from ringfence.transport.clock import SystemClock
 
 HOST = "allowed.test"
 INSIDE, OUTSIDE = "127.0.0.1", "127.0.0.2"
-KINDS = (ListenerKind.PROXY, ListenerKind.HTTP, ListenerKind.HTTPS, ListenerKind.DNS_TCP)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
@@ -94,6 +93,8 @@ class Host:
     authority: trustme.CA
     heard: list[Heard] = field(default_factory=list)
     connections: int = 0
+    asked_for: list[str | None] = field(default_factory=list)
+    """The names in the TLS hellos that it got."""
     answer: Callable[[Heard], bytes] = lambda _heard: plain()
     talk: Talk | None = None
     names: tuple[str, ...] = (HOST, "other.test", "a.wide.test", OUTSIDE)
@@ -103,6 +104,7 @@ class Host:
         if is_tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.authority.issue_cert(*self.names).configure_cert(context)
+            context.sni_callback = lambda _tls, name, _context: self.asked_for.append(name)
         return await asyncio.start_server(self._serve, sock=listener, ssl=context)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,6 +131,8 @@ class Outside:
     """That of the host, and of the listeners for what is caught."""
     proxy: int
     dns: int
+    udp: int
+    """The same over UDP."""
     plain: int
     """A host without TLS, and the listener that catches for it."""
     desk: ApprovalDesk | None = None
@@ -228,6 +232,12 @@ def pair() -> tuple[socket.socket, socket.socket]:
     raise AssertionError("no port is free")
 
 
+def datagrams() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((INSIDE, 0))
+    return made
+
+
 def listener() -> socket.socket:
     made = socket.create_server((INSIDE, 0))
     made.settimeout(0)
@@ -288,16 +298,18 @@ async def outside(  # noqa: PLR0913 (what a test may want otherwise)
         ListenerKind.HTTP: http,
         ListenerKind.HTTPS: https,
         ListenerKind.DNS_TCP: listener(),
+        ListenerKind.DNS_UDP: datagrams(),
     }
     proxy = sockets[ListenerKind.PROXY].getsockname()[1]
     dns = sockets[ListenerKind.DNS_TCP].getsockname()[1]
+    udp = sockets[ListenerKind.DNS_UDP].getsockname()[1]
     registry = world.worker.sandboxing.registry
     grant = await registry.open(order())
     join = Join(
         version="1", ticket=grant.ticket, tier=grant.tier, pid=7, plan="", binds=(), kinds=()
     )
     box = await registry.join(join, tuple(sockets.items()), Monitor([]))
-    made = Outside(world, box, host, port, proxy, dns, plain_port, people, news)
+    made = Outside(world, box, host, port, proxy, dns, udp, plain_port, people, news)
     try:
         yield made
     finally:

@@ -158,3 +158,52 @@ def test_too_many_connections_are_not_taken(tmp_path: Path) -> None:
             writer.close()
 
     tell(tmp_path, story, rules=EgressRules(), hosts=(HOST + ":{port}",))
+
+
+async def asked_of(place: Outside, way: str, spelt: str) -> None:
+    """One request by one of the ways, with the host spelt like this."""
+    host = f"{spelt}:{place.port}"
+    request = f"GET /{way} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    if way == "connect":
+        await place.ask(f"GET /{way} HTTP/1.1\r\nHost: {host}\r\n", host)
+    elif way == "tls":
+        reader, writer = await asyncio.open_connection(
+            INSIDE, place.port, ssl=place.trust, server_hostname=spelt.lower()
+        )
+        writer.write(request)
+        await reader.read()
+        writer.close()
+    else:
+        host = f"{spelt}:{place.plain}"
+        target = f"http://{host}/{way}" if way == "absolute" else f"/{way}"
+        request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        await place.say(request, place.proxy if way == "absolute" else place.plain)
+
+
+@pytest.mark.parametrize("way", ["connect", "tls", "absolute", "plain"])
+@pytest.mark.parametrize("spelt", [HOST, "Allowed.TEST"])
+def test_what_is_decided_is_what_is_looked_up_dialled_and_named(
+    tmp_path: Path, way: str, spelt: str
+) -> None:
+    async def story(place: Outside) -> None:
+        looked: list[tuple[str, int]] = []
+
+        async def lookup(host: str, port: int) -> list[str]:
+            looked.append((host, port))
+            return [OUTSIDE]
+
+        place.world.worker.egress.door._lookup = lookup  # noqa: SLF001 (there is no other resolver)
+        rules = replace(place.world.config.egress, addresses={}, networks=("127.0.0.2/32",))
+        await place.world.reload(replace(place.world.config, egress=rules))
+        await asked_of(place, way, spelt)
+        (heard,) = place.host.heard
+        is_tls = way in {"connect", "tls"}
+        port = place.port if is_tls else place.plain
+        assert heard.line == f"GET /{way} HTTP/1.1".encode()
+        assert looked == [(HOST, port)]
+        assert heard.header(b"host") == f"{HOST}:{port}".encode()
+        assert place.host.asked_for == ([HOST] if is_tls else [])
+        (intent,) = place.world.ledger.intents
+        assert intent.resource == f"{HOST}:{port}"
+
+    tell(tmp_path, story)

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
 from pathlib import Path
 
+import pytest
 from tests.gateways.egress.outside import HOST, INSIDE, Outside
 from tests.gateways.egress.test_traffic import policies, tell
 from tests.protocols.test_dns import asked
@@ -100,5 +102,24 @@ def test_an_ended_run_resolves_nothing(tmp_path: Path) -> None:
         place.world.worker.invocations.finish(live, place.world.clock.now_us())
         path = place.world.worker.egress.path
         assert not path.may_resolve(place.box.caller, live, Authority(HOST))
+
+    tell(tmp_path, story)
+
+
+def test_questions_in_datagrams_are_answered_alike_to_the_sandbox_alone(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        loop = asyncio.get_running_loop()
+        (over_tcp,) = await ask(place, asked(HOST.encode()))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(0)
+            client.connect((INSIDE, place.udp))
+            client.send(asked(HOST.encode()))
+            async with asyncio.timeout(5):
+                assert await loop.sock_recv(client, 600) == over_tcp
+            place.box.is_open = False
+            client.send(asked(HOST.encode()))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await loop.sock_recv(client, 600)
 
     tell(tmp_path, story)
