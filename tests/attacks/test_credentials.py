@@ -19,9 +19,10 @@ from urllib.parse import quote
 
 import pytest
 import trustme
+from tests.sandbox import jail
 from tests.sandbox.conftest import need
 from tests.sandbox.jail import PYTHON
-from tests.sandbox.whole import AGENT, WholePlane, config
+from tests.sandbox.whole import AGENT, User, WholePlane, config, ordinary
 
 from ringfence.domain.agent import SandboxTier
 
@@ -140,18 +141,28 @@ class Place:
     other_port: int
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("plane").resolve()
+@pytest.fixture(scope="module", params=jail.USERS)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """The plane and the agents of one user, who need not be root."""
+    with jail.place(request.param) as folder:
+        yield from placed(folder, ordinary() if request.param == "ordinary" else None)
+
+
+def placed(folder: Path, user: User | None) -> Iterator[Place]:
     authority = trustme.CA()
     host, other = Host(authority), Host(authority)
     port, other_port = host.open(), other.open()
     more = _MORE.format(port=port, other=other_port)
     agents = [AGENT.format(name=f"a-{tier}", tier=tier) + more for tier in _TIERS]
-    plane = WholePlane(folder, config(*agents) + _SECRETS.format(port=port))
-    authority.cert_pem.write_to_path(folder / "authority.pem")
-    (folder / "git-token").write_text(VALUE[::-1])
-    (folder / "git-token").chmod(0o600)
+    text = config(*agents) + _SECRETS.format(port=port)
+    (folder / "plane").mkdir()
+    plane = WholePlane(folder / "plane", text, user=user)
+    authority.cert_pem.write_to_path(plane.folder / "authority.pem")
+    token = plane.folder / "git-token"
+    token.write_text(VALUE[::-1])
+    token.chmod(0o600)
+    if user is not None and user.uid is not None:
+        os.chown(token, user.uid, -1)
     plane.start()
     stored = plane.ask("secret", "set", "crm", input=VALUE)
     assert stored.returncode == 0, stored.stderr
@@ -202,11 +213,11 @@ def test_no_program_sees_a_credential_or_sends_another(place: Place, tier: str) 
     assert "sk-of-the-attacker" not in sent
     assert "x-http-method-override" not in sent
     assert [path for _, path, _ in place.host.seen if "?" in path] == ["/show/plain?page=2"]
-    for name in ("nothing", "placeholder", "own", "override", "base64", "gzip", "drip", "header"):
+    for name in ("nothing", "placeholder", "own", "session", "base64", "gzip", "drip", "header"):
         assert answers[name].startswith(b"HTTP/1.1 200 "), (name, answers[name])
     assert b"location: https://evil.test/?" in answers["redirect"]
     assert b"set-cookie" not in answers["cookie"]
-    for name in ("dots", "encoded"):
+    for name in ("override", "dots", "encoded"):
         assert not answers[name].startswith(b"HTTP/1.1 200 "), answers[name]
     # What stands in its place goes nowhere else.
     for name in ("abroad", "abroad-pair", "abroad-target", "abroad-body"):
