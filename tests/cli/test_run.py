@@ -126,6 +126,19 @@ def test_what_a_shell_does_by_itself_is_evidence_where_it_is_asked_for(
         assert len(seen) == count, seen
 
 
+def test_a_known_agents_files_are_there_in_every_tier_and_gone_after_it(
+    plane: WholePlane, agent: str
+) -> None:
+    tool = plane.folder / "known" / "codex"
+    if not tool.exists():
+        tool.parent.mkdir()
+        tool.write_text("#!/bin/sh\necho $CODEX_HOME; cat $CODEX_HOME/config.toml\n")
+        tool.chmod(0o755)
+    ran = plane.run(str(tool), agent=agent)
+    assert 'model_provider = "ringfence"' in ran.out, ran
+    assert not Path(ran.out.split()[0]).exists()
+
+
 def test_two_at_once_share_nothing(plane: WholePlane, strict: None) -> None:
     del strict
     script = "echo $RINGFENCE_SANDBOX $RINGFENCE_TOKEN; touch /tmp/mine; read x; ls /tmp; ps ax"

@@ -148,3 +148,11 @@ def test_a_link_to_a_program_is_shown_in_strict_and_followed_elsewhere() -> None
     assert made.read_only == (Bind("/data/tool", "/opt/t/tool"),)
     made = assembly.plan(GRANT, task, reduced(), Setup(), CALLER)
     assert made.read_only == (Bind("/data/tool"),)
+
+
+def test_without_a_sandbox_nothing_is_intercepted_and_the_hosts_own_roots_stay() -> None:
+    where = assembly.scene(SandboxTier.NONE, "/srv/run-1", LOOPBACK, None)
+    made = assembly.plan(INTERCEPTED, TASK, where, Setup(), CALLER)
+    assert "SSL_CERT_FILE" not in made.environment
+    assert "https_proxy" not in made.environment
+    assert made.files == ()

@@ -170,7 +170,7 @@ def _named(bind: Bind) -> str:
 
 def _trust(grant: SandboxGrant, where: Scene) -> tuple[Trust, tuple[JailFile, ...]]:
     """The files by which programs trust what is intercepted, and where they are."""
-    if not grant.ca_pem:
+    if not grant.ca_pem or where.tier is SandboxTier.NONE:  # there nothing is intercepted
         return Trust(), ()
     own = grant.ca_pem.encode()
     bundle = trust_store.joined(trust_store.system_bundle(), own)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ringfence.domain.error import UsageError
-from ringfence.sandbox import bwrap, filter, limits, mount_guard, system_settings  # noqa: A004 (the noun of that module)
+from ringfence.sandbox import bwrap, filter, home, limits, mount_guard, system_settings  # noqa: A004 (the noun of that module)
 from ringfence.sandbox.command import check_command, find
 from ringfence.sandbox.launch import (
     Confined,
@@ -50,7 +50,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     mount_guard.check_places(plan, kept=kept)
     check(plan)
     check_command(plan)
-    _make_files(plan)
+    home.make(plan)
     return or_refuse(attempt(plan, stdio))
 
 
@@ -79,22 +79,6 @@ def _check_reduced(plan: JailPlan) -> None:
 def _bad(what: str) -> UsageError:
     help_ = "only `sandbox: strict` gives an agent a view of files of its own"
     return UsageError("bad_sandbox_plan", f"{what} in the reduced tier", help=help_)
-
-
-def _make_files(plan: JailPlan) -> None:
-    """The agent's home and what is in it: a folder of the host that is this sandbox's alone."""
-    os.makedirs(_temporary(plan), mode=0o700, exist_ok=True)  # noqa: PTH103 (paths are text here)
-    for made in plan.files:
-        os.makedirs(os.path.dirname(made.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 (as above)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        mode = 0o600 if made.is_writable else 0o400
-        with os.fdopen(os.open(made.path, flags, mode), "wb") as file:
-            file.write(made.content)
-
-
-def _temporary(plan: JailPlan) -> str:
-    """Where programs put what is temporary: /tmp is the host's."""
-    return f"{plan.home}/tmp"  # noqa: S108 (below its own home)
 
 
 def grants(plan: JailPlan) -> list[Grant]:
@@ -131,7 +115,7 @@ def _confine(plan: JailPlan, progress: Progress) -> Confined:
         seccomp.install(bpf.assemble(known, filter.denying(is_reduced=True)))
     path = find(plan) or plan.command[0]
     # Git gives up where its system's settings are there and cannot be read.
-    own = {"TMPDIR": _temporary(plan), "GIT_CONFIG_NOSYSTEM": "1"}
+    own = {"TMPDIR": home.temporary(plan), "GIT_CONFIG_NOSYSTEM": "1"}
     environment = {**own, **plan.environment}
 
     def go_on() -> NoReturn:

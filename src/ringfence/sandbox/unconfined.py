@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ringfence.domain.error import UsageError
+from ringfence.sandbox import home
 from ringfence.sandbox.command import check_command, find
 from ringfence.sandbox.launch import Confined, Failure, Progress, Stdio, launch
 from ringfence.sandbox.plan import JailPlan, check
@@ -30,6 +31,8 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
         raise UsageError("no_processes_here", what, help=help_)
     check(plan)
     check_command(plan)
+    if plan.files:
+        home.make(plan)
     launched = launch(
         lambda progress: _ready(plan, progress), stdio=stdio, is_interactive=plan.is_interactive
     )
