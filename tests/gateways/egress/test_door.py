@@ -1,6 +1,7 @@
 """The door of egress: where it dials, what it never dials, and its end."""
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,5 +206,17 @@ def test_what_is_decided_is_what_is_looked_up_dialled_and_named(
         assert place.host.asked_for == ([HOST] if is_tls else [])
         (intent,) = place.world.ledger.intents
         assert intent.resource == f"{HOST}:{port}"
+
+    tell(tmp_path, story)
+
+
+def test_authorities_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        door = place.world.worker.egress.door
+        first = door._context(place.box)  # noqa: SLF001 (what a sandbox of tomorrow gets)
+        assert door._context(place.box) is first  # noqa: SLF001 (likewise)
+        file = Path(place.box.caller.runtime.organisation.egress.authority)
+        os.utime(file, ns=(1, 1))
+        assert door._context(place.box) is not first  # noqa: SLF001 (likewise)
 
     tell(tmp_path, story)

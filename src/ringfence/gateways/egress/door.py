@@ -61,7 +61,7 @@ class EgressDoor:
         self._own_ports = own_ports
         self._lookup = lookup
         self._places: dict[str, _Serving] = {}
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str, tuple[int, ssl.SSLContext]] = {}
 
     async def serve(self, sandbox: LiveSandbox, listeners: Listeners) -> None:
         """Accept on the listeners that are for egress. Raises OSError."""
@@ -111,10 +111,12 @@ class EgressDoor:
     def _context(self, box: LiveSandbox) -> ssl.SSLContext:
         """Whom upstreams are trusted by; making one takes tens of milliseconds."""
         path = box.caller.runtime.organisation.egress.authority
+        file = Path(path) if path else None
+        changed_ns = file.stat().st_mtime_ns if file is not None and file.exists() else 0
         known = self._contexts.get(path)
-        if known is None:
-            known = self._contexts[path] = client_context(Path(path) if path else None)
-        return known
+        if known is None or known[0] != changed_ns:
+            known = self._contexts[path] = (changed_ns, client_context(file))
+        return known[1]
 
     async def _look_up(self, box: LiveSandbox, host: str, port: int) -> list[str]:
         pinned = box.caller.runtime.organisation.egress.addresses.get(host)
