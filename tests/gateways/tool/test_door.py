@@ -40,3 +40,21 @@ def test_a_web_page_of_another_place_may_not_ask() -> None:
     play(scene)
     assert not is_foreign(b"http://[::1]:80")
     assert is_foreign(b"null")
+
+
+@pytest.mark.parametrize("is_legacy", [True, False])
+def test_a_header_of_the_protocol_that_stands_there_twice_is_refused(*, is_legacy: bool) -> None:
+    async def scene(world: World) -> None:
+        client = world.client()
+        await client.begin()
+        versions = [
+            (b"mcp-protocol-version", b"2026-07-28"),
+            (b"mcp-protocol-version", b"2025-11-25"),
+        ]
+        headers = [*(versions if is_legacy else versions[::-1])]
+        headers.append((b"mcp-session-id", client.session))
+        document = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        status, _head, answer = await client.send(b"POST", headers, document)
+        assert (status, json.loads(answer)["error"]["code"]) == (400, -32020)
+
+    play(scene)

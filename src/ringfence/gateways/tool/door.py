@@ -45,6 +45,7 @@ from ringfence.gateways.tool.session import Sessions
 from ringfence.gateways.tool.subscription import Subscriptions
 from ringfence.gateways.tool.task import Tasks
 from ringfence.protocols.mcp import error as errors
+from ringfence.protocols.mcp import head as heads
 from ringfence.protocols.mcp import message, request, task
 from ringfence.protocols.mcp.error import McpError
 from ringfence.protocols.mcp.message import Kind
@@ -292,6 +293,7 @@ class ToolDoor:
             return None
         number = b""
         try:
+            heads.check_once(post.stated)
             said_ = message.read(body)
             number = said_.id
             if said_.kind is not Kind.REQUEST:

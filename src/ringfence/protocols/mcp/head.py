@@ -53,10 +53,15 @@ def read(found: Headers) -> Stated:
     )
 
 
-def check(asked: Asked, stated: Stated) -> None:
-    """Refuse a head that says another thing than its body. Raises McpError `HEADER_MISMATCH`."""
+def check_once(stated: Stated) -> None:
+    """Refuse a head of which two readers could take different things. Raises as `check`."""
     if stated.is_twofold:
         raise McpError(errors.HEADER_MISMATCH, "a header of the protocol stands there twice")
+
+
+def check(asked: Asked, stated: Stated) -> None:
+    """Refuse a head that says another thing than its body. Raises McpError `HEADER_MISMATCH`."""
+    check_once(stated)
     method = asked.message.method
     inner = asked.said(requests.VERSION)
     if inner and stated.version != _word(inner):
