@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.sandbox import whole
 from tests.sandbox.whole import AGENT, WholePlane, config
 
 _ANY = AGENT.rstrip() + "\n    limits: {{commands: unlimited}}\n"
@@ -96,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.egress.exec_whole")
     parser.add_argument("--execs", type=int, default=2_000)
     execs = parser.parse_args().execs // 64 * 64
+    whole.RUN_S = 900
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         place = Path(folder).resolve()
         plane = WholePlane(place, config(_ANY.format(name="a", tier="strict")))

@@ -23,6 +23,9 @@ in `src/ringfence/protocols/refusal_table.py`; to refresh it, run
 Every refusal has the error form of the caller's dialect, a message that the model can act on, and
 under `error.ringfence` its code and the facts for programs. A final refusal carries
 `x-should-retry: false`; one that may pass later carries `retry-after`.
+
+A command in a sandbox ([shell](shell.md)) has no such form: it fails with `EACCES`, whatever the
+code, and the message is on its standard error.
 """
 
 MEASURED = """\
