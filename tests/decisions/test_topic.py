@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.decisions.topic import READ_CHARACTERS, OffTopic, judge
+from ringfence.decisions.topic import READ_CHARACTERS, OffTopic, fits_none, judge, judge_named
 from ringfence.domain.topic import Otherwise, Topic, TopicRules
 
 ORDERS = Topic(
@@ -74,3 +74,21 @@ def test_both_ends_of_a_long_text_are_looked_at() -> None:
 def test_any_text_gets_an_answer_and_always_the_same(text: str) -> None:
     assert judge(STRICT, text) == judge(STRICT, text)
     assert judge(RULES, f"{text} dosage") == OffTopic(topic="medicine")
+
+
+@pytest.mark.parametrize("text", ["What is the weather like?", "dosages"])
+def test_only_what_no_topic_fits_is_unclear(text: str) -> None:
+    assert fits_none(RULES, text)
+
+
+@pytest.mark.parametrize("text", ["What dosage?", "Where is my parcel?", "", "?!"])
+def test_what_a_topic_fits_or_says_nothing_is_clear(text: str) -> None:
+    assert not fits_none(RULES, text)
+
+
+def test_a_named_topic_is_judged_as_if_its_rule_fitted() -> None:
+    assert judge_named(RULES, "medicine") == OffTopic(topic="medicine")
+    assert judge_named(RULES, "orders") is None
+    assert judge_named(RULES, "") is None
+    assert judge_named(STRICT, "orders") is None
+    assert judge_named(STRICT, "") == OffTopic()

@@ -60,9 +60,9 @@ def test_a_call_that_was_held_for_long_goes_on_where_it_was_held(
         knock, path = knock_of(here), here.world.worker.tool_path
         held = path.begin(knock)
         assert isinstance(held, Holdable)
-        going = asyncio.create_task(HeldCalls(path, here.desk).pursue(knock, held, 30.0))
+        going = asyncio.create_task(HeldCalls(path, here.desk).pursue(knock, held, 600.0))
         approval = await here.held()
-        # Nothing is known of the run but its time, and that is long over.
+        # Nothing is known of the run but its time, and that is long over. The wait is not.
         here.world.clock.advance(120 * 1_000_000)
         for number in range(others):
             hints = (("ringfence-invocation", f"run-{number}"),)

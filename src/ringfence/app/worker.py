@@ -59,6 +59,7 @@ from ringfence.gateways.action import ActionDoor, Elsewhere, nowhere
 from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.data_plane import DataPlane, Readiness
 from ringfence.gateways.invocation import InvocationDoor
+from ringfence.gateways.model.classifier import ModelClassifier
 from ringfence.gateways.model.door import ModelDoor
 from ringfence.gateways.model.reading import Codecs
 from ringfence.gateways.tool.errand import Errands
@@ -263,17 +264,19 @@ class Worker:
             users=around.users,
             clock=clock,
         )
+        model_door = ModelDoor(
+            path=path,
+            dispatcher=self.dispatcher,
+            codecs=Codecs(codecs),
+            clock=clock,
+            allowance=allowance,
+            authority=self.authority,
+        )
+        path.topics.classifier = ModelClassifier(model_door.handle)
         self.data_plane = DataPlane(
             directory=self.directory,
             path=path,
-            model_door=ModelDoor(
-                path=path,
-                dispatcher=self.dispatcher,
-                codecs=Codecs(codecs),
-                clock=clock,
-                allowance=allowance,
-                authority=self.authority,
-            ),
+            model_door=model_door,
             invocation_door=InvocationDoor(
                 invocations=self.invocations,
                 path=path,

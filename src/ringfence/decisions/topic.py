@@ -2,7 +2,8 @@
 
 A topic fits a text in which one of its words stands, or which is like one of its examples: which
 has most of what sets that example apart from the others. The better fit counts; of two equal ones
-the refused one. No model is asked, so that the same text always gets the same answer.
+the refused one. No model is asked here, so that the same text always gets the same answer; what no
+topic fits may be put to one elsewhere, whose word is then judged by `judge_named`.
 """
 
 import math
@@ -56,6 +57,20 @@ def judge(rules: TopicRules, text: str) -> OffTopic | None:
     if rules.otherwise is Otherwise.REFUSE and best < LIKE:
         return OffTopic()
     return None
+
+
+def fits_none(rules: TopicRules, text: str) -> bool:
+    """Whether a text says something that no topic fits."""
+    refused, allowed, weights = _compiled(rules)
+    words = _words(text)
+    return bool(words) and _best((*refused, *allowed), words, weights)[0] < LIKE
+
+
+def judge_named(rules: TopicRules, name: str) -> OffTopic | None:
+    """The same as `judge` for a text that is about the topic of this name; empty for none."""
+    if any(each.name == name for each in rules.refused):
+        return OffTopic(topic=name)
+    return OffTopic() if not name and rules.otherwise is Otherwise.REFUSE else None
 
 
 def _best(

@@ -27,3 +27,5 @@ class TopicRules:
     allowed: tuple[Topic, ...] = ()
     refused: tuple[Topic, ...] = ()
     otherwise: Otherwise = Otherwise.ALLOW
+    classifier: str = ""
+    """A model of the agent's that is asked what no topic fits is about; empty if none is."""

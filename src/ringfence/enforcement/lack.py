@@ -44,6 +44,8 @@ class Lack(StrEnum):
     """What a server of tools offers, which was never asked for here."""
     APPROVAL = "approval"
     """The use of an approval, which its store grants once."""
+    TOPIC = "topic"
+    """What a model says that a message is about."""
     PLACE = "place"
     """A place at a provider whose calls are paced."""
 

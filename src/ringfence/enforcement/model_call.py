@@ -32,7 +32,7 @@ from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ticket
-from ringfence.enforcement.topic import Topics
+from ringfence.enforcement.topic import LackingTopic, Topics
 from ringfence.enforcement.watch import Passage
 from ringfence.stores.body import Body
 
@@ -42,6 +42,8 @@ class ModelKnock(Knock, frozen=True, kw_only=True):
 
     request: ModelRequest
     protocol: ProviderProtocol
+    within: str = ""
+    """Of a question of the plane's own: the invocation in which it is asked."""
 
 
 class ModelPath(ActionPath[ModelKnock, Ticket]):
@@ -60,7 +62,8 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         """`bounds` and `objects` hold what earlier calls have shown."""
         super().__init__(parts)
         self._declarations = declarations
-        self._topics = Topics(handovers)
+        self.topics = Topics(handovers)
+        """What agents are there for; whoever can ask a model is told to it."""
         self._policies = ModelPolicies(policies)
         self._quotes = Quotes(book=parts.book, bounds=bounds, objects=objects)
         self._settle = Settlements(
@@ -79,22 +82,35 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         not_active = state_reason(caller.runtime)
         if not_active is not None:
             return self.turn_away(knock, Deny(reason=not_active), None)
-        live = self._invocations.join(caller, knock.request, knock.hints, now_us)
+        live: LiveInvocation | Refusable | Lacking
+        if knock.within:
+            live = self._invocations.rejoin(caller, knock.within, now_us)
+        else:
+            live = self._invocations.join(caller, knock.request, knock.hints, now_us)
         if isinstance(live, Refusable):
             return self.turn_away(knock, live.verdict, live.live)
         if isinstance(live, Lacking):
             return live
         topics = caller.runtime.agent.topics
-        if topics is not None:
-            off = self._topics.look(live, knock.request, topics)
+        if topics is not None and not knock.within:
+            off = self.topics.look(live, knock.request, topics)
             if off is not None:
-                return self.turn_away(knock, off, live)
+                return off if isinstance(off, Lacking) else self.turn_away(knock, off, live)
         seen = None
         if knock.request.tools or live.failing is not None:
             seen = self.watch.look(live, knock.request)
         if seen is None or isinstance(seen, Hinted):
             return self._decide(knock, live, seen, now_us)
         return self._notice(knock, live, seen, now_us)
+
+    async def supplied(self, knock: ModelKnock, lacking: Lacking) -> ModelKnock | RefusedAction:
+        """The call with what it lacked, to begin again; or why it is not made."""
+        if not isinstance(lacking, LackingTopic):
+            return await super().supplied(knock, lacking)
+        unclear = await self.topics.ask(knock.caller, lacking)
+        if unclear is not None:
+            return self.turn_away(knock, Deny(reason=unclear), lacking.live)
+        return knock
 
     def _decide(
         self, knock: ModelKnock, live: LiveInvocation, hint: Hinted | None, now_us: int

@@ -32,6 +32,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The user agent, cut short."""
     acts_for_user: bool
     """Whether it brings a proof of a user."""
+    within: str = ""
+    """Of a question of the plane's own: the invocation in which it is asked. No request says it."""
 
 
 def digest(request: Request) -> bytes | None:

@@ -38,3 +38,24 @@ def test_all_parts_of_topics_are_read(load_text: Callable[..., Loaded]) -> None:
 def test_without_topics_any_task_is_taken(load_text: Callable[..., Loaded]) -> None:
     plain = HEAD.removesuffix("    topics: ")
     assert load_text(plain).configuration.organisations["acme"].agents["triage"].topics is None
+
+
+def test_a_classifier_is_a_model_of_the_agents(
+    load_text: Callable[..., Loaded], problems_of: Callable[..., list[str]]
+) -> None:
+    text = """
+      refused: [{name: medicine, words: [dosage]}]
+      classifier: small
+"""
+    models = """
+providers:
+  local: {protocol: openai, base_url: "http://localhost:9000/v1"}
+models:
+  small: {provider: local, upstream: small, price: {input: 1, output: 2}}
+"""
+    loaded = load_text(HEAD + text + "    models: [small]\n" + models)
+    topics = loaded.configuration.organisations["acme"].agents["triage"].topics
+    assert topics is not None
+    assert topics.classifier == "small"
+    [problem] = problems_of(HEAD + text + models)
+    assert "`small` in `topics` of agent `triage` is not one of the agent's models" in problem

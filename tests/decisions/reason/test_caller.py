@@ -33,3 +33,10 @@ def test_a_proof_that_is_refused_says_why() -> None:
     found = reason.proof_refused(AGENT, "it has expired")
     assert found.code is Code.PROOF_REFUSED
     assert "acts for was refused: it has expired." in found.message
+
+
+def test_a_task_that_nobody_judged_names_the_model_and_no_person() -> None:
+    found = reason.topic_unjudged(AGENT, "small")
+    assert found.code is Code.OFF_TOPIC
+    assert "model `small` gave no usable answer" in found.message
+    assert "person" not in found.message

@@ -40,6 +40,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
     owner = _read_declared(section, "owner", "user", users) or ""
     category = section.word("category", Category.BOUNDED)
     tier, sandbox_rules = read_sandbox(section)
+    scope = _read_scope(section, root)
     agent = Agent(
         name=name,
         owner=owner,
@@ -47,7 +48,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         category=category,
         purpose=section.text("purpose", pattern=_PURPOSE, rule="at most 2000 characters").strip(),
         version=section.text("version", "1", pattern=_VERSION),
-        scope=_read_scope(section, root),
+        scope=scope,
         limits=read_limits(section, CATEGORY_DEFAULTS[category]),
         loops=read_loops(section),
         budgets=budget.read(section, ("agent", name)),
@@ -60,7 +61,7 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         secrets=read_use(section, root.names("secrets")),
         declared_tools=section.word("declared_tools", DeclaredTools.OBSERVE),
         escalate_to=_read_declared(section, "escalate_to", "user", users) or owner,
-        topics=read_topics(section),
+        topics=read_topics(section, scope.models),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
     section.not_enforced("provider_storage")

@@ -2,6 +2,7 @@
 
 import re
 
+from ringfence.config.problem import nearest, shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Items
 from ringfence.domain.topic import Topic, TopicRules
@@ -10,8 +11,8 @@ _TEXT = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{1,500}")
 _MOST = 200
 
 
-def read_topics(section: Section) -> TopicRules | None:
-    """Read `topics` of an agent; None where it takes any task."""
+def read_topics(section: Section, models: frozenset[str]) -> TopicRules | None:
+    """Read `topics` of an agent of these models; None where it takes any task."""
     inner = section.section("topics", f"`topics` of {section.where}")
     if inner is None:
         return None
@@ -20,12 +21,23 @@ def read_topics(section: Section) -> TopicRules | None:
         allowed=_read_side(inner, "allowed"),
         refused=_read_side(inner, "refused"),
         otherwise=inner.word("otherwise", usual.otherwise),
+        classifier=_read_classifier(inner, models),
     )
     inner.close()
     if "allowed" not in inner and "refused" not in inner:
         what = f"{inner.where} name no topic"
         inner.problem(inner.place, what, "give `allowed`, `refused` or both, or remove the key")
     return rules
+
+
+def _read_classifier(section: Section, models: frozenset[str]) -> str:
+    item = section.item("classifier")
+    if item is None:
+        return ""
+    if item.value not in models:
+        what = f"{shown(item.written)} in {section.where} is not one of the agent's models"
+        section.problem(item.place, what, nearest(item.written, models))
+    return item.value
 
 
 def _read_side(section: Section, key: str) -> tuple[Topic, ...]:

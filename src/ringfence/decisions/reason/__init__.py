@@ -12,6 +12,7 @@ from ringfence.decisions.reason.caller import (
     proof_refused,
     retired,
     suspended,
+    topic_unjudged,
     user_unknown,
 )
 from ringfence.decisions.reason.destination import (
@@ -140,6 +141,7 @@ __all__ = [
     "tool_refuses",
     "tool_stopped",
     "tool_unknown",
+    "topic_unjudged",
     "unbounded_media",
     "user_unknown",
     "whom_to_ask",

@@ -74,6 +74,17 @@ def invocation_required(agent: Agent) -> Reason:
     )
 
 
+def topic_unjudged(agent: Agent, model: str) -> Reason:
+    """Nothing tells whether a task is within an agent's domain, so it is not taken."""
+    return refusal(
+        Code.OFF_TOPIC,
+        agent,
+        f"whether this task is for agent `{agent.name}` could not be judged, because model "
+        f"{quoted(model)} gave no usable answer. It may be asked again later.",
+        (("classifier", model),),
+    )
+
+
 def off_topic(agent: Agent, topic: str) -> Reason:
     """A task outside of an agent's domain; `topic` is empty if no topic fits it."""
     what = f"this is about {quoted(topic)}, which is" if topic else "this task is"

@@ -127,6 +127,7 @@ class ModelDoor:
             protocol=endpoint.protocol,
             hints=head.hints,
             client=head.client,
+            within=head.within,
         )
         begun = self._path.begin(knock)
         if isinstance(begun, Lacking):

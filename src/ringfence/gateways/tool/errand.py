@@ -4,8 +4,6 @@ They go the way of every call: the agent's scope, the policies, limits and budge
 approves, the record. Nothing is sent over a socket to get there.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Final, final
 
 import msgspec
@@ -17,6 +15,7 @@ from ringfence.domain.verdict import Code
 from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.gateways.head import Head
+from ringfence.gateways.inward import InwardRequest, InwardResponse
 from ringfence.gateways.tool.begin import until_gone
 from ringfence.gateways.tool.door import PATH, ToolDoor
 from ringfence.gateways.tool.neighbour import FORWARDED
@@ -28,7 +27,6 @@ from ringfence.transport.http import Headers
 
 CREDENTIAL: Final = "plane"
 """What stands in the record in place of an agent's token."""
-_PIECES_KEPT: Final = 100
 
 
 @final
@@ -59,7 +57,7 @@ class Errands:
         key = ToolKey(server=errand.server, name=errand.tool)
         known = self._registry.find(errand.organisation, key)
         shown = errand.tool if known is None else known.shown_name
-        request, response = _Request(errand, shown), _Kept()
+        request, response = _request(errand, shown), InwardResponse()
         head = Head(
             path=request.path,
             hints=(("ringfence-invocation", errand.run),),
@@ -127,82 +125,13 @@ def _code(result: _Result) -> str:
         return ""
 
 
-@final
-class _Request:
-    """A `transport.http.Request` of the plane's own, of a modern client that can show nothing."""
-
-    def __init__(self, errand: Errand, shown: str) -> None:
-        meta = {requests.VERSION: LATEST, requests.CAPABILITIES: {}}
-        arguments = msgspec.Raw(errand.arguments)
-        params = {"name": shown, "arguments": arguments, "_meta": meta}
-        document = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        self.method = b"POST"
-        self.path = PATH + b"/" + errand.server.encode()
-        self.query = b""
-        # As if it were handed over already: this very worker answers it.
-        self.headers: Headers = [*heads.written("tools/call", shown), (FORWARDED, b"0")]
-        self.peer = ""
-        self.memo: dict[object, object] | None = None
-        self._body = msgspec.json.encode(document)
-
-    def header(self, name: bytes) -> bytes | None:
-        return next((value for key, value in self.headers if key == name), None)
-
-    def whole(self, limit_bytes: int) -> bytes | None:
-        del limit_bytes
-        return self._body
-
-    async def read(self, limit_bytes: int) -> bytes:
-        del limit_bytes
-        return self._body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-
-@final
-class _Kept:
-    """A `transport.http.Response` whose client is the plane itself: it never leaves."""
-
-    is_disconnected = False
-
-    def __init__(self) -> None:
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.is_started = False
-        self._pieces: list[bytes] = []
-
-    @property
-    def body(self) -> bytes:
-        """The end of what was sent: the answer is the last of it."""
-        return b"".join(self._pieces)
-
-    def send(self, status: int, headers: Headers, body: bytes) -> None:
-        self.start(status, headers)
-        self.write(body)
-        self.end()
-
-    def start(self, status: int, headers: Headers, *, content_length: int | None = None) -> None:
-        del status, headers, content_length
-        self.is_started = True
-
-    def write(self, data: bytes) -> None:
-        self._pieces.append(data)
-        if len(self._pieces) > _PIECES_KEPT:
-            del self._pieces[0]
-
-    def end(self) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
-
-    def abort(self) -> None:
-        self._pieces.clear()
-        self.end()
-
-    async def drain(self) -> None:
-        """There is always room."""
-
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """It never leaves."""
-
-    def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        """Nor is it ever too slow."""
+def _request(errand: Errand, shown: str) -> InwardRequest:
+    """What a modern client would send that can show nothing."""
+    meta = {requests.VERSION: LATEST, requests.CAPABILITIES: {}}
+    arguments = msgspec.Raw(errand.arguments)
+    params = {"name": shown, "arguments": arguments, "_meta": meta}
+    document = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    # As if it were handed over already: this very worker answers it.
+    headers: Headers = [*heads.written("tools/call", shown), (FORWARDED, b"0")]
+    path = PATH + b"/" + errand.server.encode()
+    return InwardRequest(path, headers, msgspec.json.encode(document))

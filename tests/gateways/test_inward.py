@@ -1,0 +1,37 @@
+import asyncio
+
+from ringfence.gateways.inward import PIECES_KEPT, InwardRequest, InwardResponse
+
+
+def test_a_request_shows_its_body_in_every_way() -> None:
+    async def story() -> None:
+        request = InwardRequest(b"/x", [(b"a", b"1"), (b"a", b"2")], b"body")
+        assert (request.header(b"a"), request.header(b"b")) == (b"1", None)
+        assert request.whole(1) == await request.read(1) == b"body"
+        assert [piece async for piece in request.chunks()] == [b"body"]
+
+    asyncio.run(story())
+
+
+def test_of_an_answer_in_pieces_the_end_is_kept() -> None:
+    async def story() -> None:
+        response = InwardResponse()
+        response.start(200, [])
+        for at in range(PIECES_KEPT + 1):
+            response.write(b"%d," % at)
+        assert not response.over.done()
+        response.end()
+        assert response.over.done()
+        assert (response.status, response.body[:4]) == (200, b"1,2,")
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_is_cut_is_none() -> None:
+    async def story() -> None:
+        response = InwardResponse()
+        response.write(b"half")
+        response.abort()
+        assert (response.over.done(), response.body) == (True, b"")
+
+    asyncio.run(story())
