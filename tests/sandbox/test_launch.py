@@ -75,6 +75,18 @@ def test_a_failure_names_its_step_reason_and_place() -> None:
     assert in_child(do) == ["mounts", errno.ENOENT, "/w/x", ["namespaces"]]
 
 
+def test_what_nobody_expected_in_the_child_is_named() -> None:
+    def confine(_: Progress) -> Confined:
+        raise UnicodeError
+
+    def do() -> list[Any]:
+        found = launch(confine, stdio=_stdio(), is_interactive=False)
+        assert isinstance(found, Failure)
+        return [found.step, found.code, found.place]
+
+    assert in_child(do) == ["system", 0, "UnicodeError"]
+
+
 def test_a_child_that_dies_in_the_middle_is_a_failure() -> None:
     def confine(_: Progress) -> Confined:
         os.kill(os.getpid(), signal.SIGKILL)

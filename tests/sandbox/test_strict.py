@@ -72,3 +72,19 @@ print(client.recv(10))
 """
     found = jail.run(jail.plan_of(strict_tier, root, [jail.PYTHON, "-c", program]), root=root)
     assert found.out == "[1, 2]\nb'served'\n", found
+
+
+@pytest.mark.parametrize("name", ["with space", "line\nend", "ümlaut", "back\\slash", "raw\udcff"])
+def test_a_workspace_may_have_any_name(tier: SandboxTier, root: Path, name: str) -> None:
+    (root / "workspace" / name).mkdir()
+    script = "echo made > file; echo $KEY"
+    plan = jail.plan_of(
+        tier,
+        root,
+        ["sh", "-c", script],
+        workspace=str(root / "workspace" / name),
+        environment={"KEY": f"is {name}"},
+    )
+    found = jail.run(plan, root=root)
+    assert found.exit_code == 0, found
+    assert (root / "workspace" / name / "file").read_text() == "made\n"

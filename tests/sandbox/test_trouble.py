@@ -1,4 +1,6 @@
 import errno
+import os
+import sys
 
 import pytest
 
@@ -15,7 +17,8 @@ def test_every_step_says_what_it_shows() -> None:
     [
         (StepName.NAMESPACES, errno.ENOSPC, "user.max_user_namespaces"),
         (StepName.IDENTITY, errno.EPERM, "apparmor_parser"),
-        (StepName.NETWORK, errno.EPERM, "profile ringfence-bwrap"),
+        (StepName.NETWORK, errno.EPERM, "profile ringfence-bwrap /usr/bin/bwrap"),
+        (StepName.NETWORK, errno.EPERM, f"ringfence-python {os.path.realpath(sys.executable)} "),
         (StepName.LANDLOCK, errno.EOPNOTSUPP, "lsm="),
         (StepName.FILTER, errno.EBUSY, "outside of it"),
         (StepName.MOUNTS, errno.ELOOP, "symbolic link"),

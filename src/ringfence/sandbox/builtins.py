@@ -15,10 +15,10 @@ from typing import Final, final
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox.plan import Bind, JailFile, JailPlan
+from ringfence.sandbox.workspace import FILE
 
 KEPT_BYTES: Final = 1 << 20
 """As much of the beginning, and of the end, as is kept."""
-_OPENING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOG: Final = "builtins.log"
 _VARIABLE: Final = "RINGFENCE_BUILTINS"
 _SCRIPT: Final = rb"""# Tells of this shell's own commands. Evidence for people, and no more.
@@ -60,7 +60,7 @@ class Builtins:
         INVARIANT: the folder was the agent's, so no link is followed and no pipe is waited for.
         """
         try:
-            opened = os.open(f"{self._folder}/{_LOG}", _OPENING)
+            opened = os.open(f"{self._folder}/{_LOG}", FILE)
         except OSError:
             return b""
         with os.fdopen(opened, "rb") as log:

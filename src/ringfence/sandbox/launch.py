@@ -161,18 +161,22 @@ def _be_the_child(
         progress.step = StepName.START
         if channel.recv(1) == GO:
             confined.go_on()
-    except OSError as error:
-        place = error.filename if isinstance(error.filename, str) else ""
-        said = {
-            "step": progress.step,
-            "code": error.errno or 0,
-            "place": place,
-            "taken": progress.taken,
-        }
+    except Exception as error:  # noqa: BLE001 (told to the parent; into it nothing may pass on)
         with contextlib.suppress(OSError):
-            channel.send(json.dumps(said).encode())
+            channel.send(json.dumps(_told(error, progress)).encode())
     finally:
         os._exit(_FAILED)
+
+
+def _told(error: Exception, progress: Progress) -> dict[str, object]:
+    """A failure as the parent reads it; what is no error of the system's is named by its type."""
+    known = error if isinstance(error, OSError) else OSError(0, "", type(error).__name__)
+    return {
+        "step": progress.step,
+        "code": known.errno or 0,
+        "place": str(known.filename or ""),
+        "taken": progress.taken,
+    }
 
 
 def _forget_the_parent(stdio: Stdio, *, is_interactive: bool) -> None:

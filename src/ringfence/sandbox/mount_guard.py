@@ -38,7 +38,9 @@ def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
 
     Raises UsageError `bad_workspace`.
     """
-    points = mount_points(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    points = mount_points(
+        Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    )
     for bind in plan.writable:
         check_folder(bind.source)
         inner = [point for point in points if point != bind.source and is_below(point, bind.source)]

@@ -111,7 +111,7 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
         for bind in devices:
             words += ["--dev-bind", bind.source, bind.seen]
         words += ["--seccomp", str(data_fd(bpf.assemble(architecture(), rules)))]
-        arguments = data_fd("\0".join([*words, ""]).encode())
+        arguments = data_fd(os.fsencode("\0".join([*words, ""])))
         handing_over = bpf.assemble(architecture(), filter.notifying(is_reduced=False))
         notify = seccomp.install_notifying(handing_over)
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from enum import StrEnum
 
 from ringfence.domain.error import UsageError
@@ -34,12 +35,14 @@ _WHAT = {
     StepName.FILTER: "system calls can be filtered and handed over",
     StepName.START: "a program starts inside",
 }
-_APPARMOR = """Ubuntu 23.10 and later let only programs with a profile use user namespaces. Give
-bwrap and Python one, as root, in /etc/apparmor.d/ringfence:
+_PYTHON = os.path.realpath(sys.executable)
+"""A profile is for a path, and this is the program that makes the namespaces."""
+_APPARMOR = f"""Ubuntu 23.10 and later let only programs with a profile use user namespaces. Give
+bwrap and this Python one, as root, in /etc/apparmor.d/ringfence:
     abi <abi/4.0>,
     include <tunables/global>
-    profile ringfence-bwrap /usr/bin/bwrap flags=(unconfined) { userns, }
-    profile ringfence-python /usr/bin/python3* flags=(unconfined) { userns, }
+    profile ringfence-bwrap /usr/bin/bwrap flags=(unconfined) {{ userns, }}
+    profile ringfence-python {_PYTHON} flags=(unconfined) {{ userns, }}
 then `apparmor_parser -r /etc/apparmor.d/ringfence`; or for all programs:
 `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"""
 _CONTAINER = """A container engine forbids it by its default filter: start the container with

@@ -20,7 +20,7 @@ _HASHED_BYTES: Final = 64 << 20
 """Of one file; a larger one is told by its size alone."""
 _HERE_ALONE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _HERE_ALONE
-_FILE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _HERE_ALONE
+FILE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _HERE_ALONE
 """How both are opened, where links cannot lead away; Windows, which has no sandbox, lacks them."""
 
 
@@ -141,7 +141,7 @@ def shown(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
 
 
-def open_below(root: int, path: bytes, flags: int = _FILE) -> int:
+def open_below(root: int, path: bytes, flags: int = FILE) -> int:
     """Open what a path names below a folder, following no link on the way. Raises OSError."""
     *folders, name = path.split(b"/")
     at = os.dup(root)
