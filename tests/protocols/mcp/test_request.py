@@ -147,3 +147,11 @@ def test_what_answers_a_round_is_taken_out_and_nothing_else(
     if "arguments" in kept:
         changed = [*request.without_input(found), *request.with_arguments(found, b"{}")]
         assert edited(found, changed) == kept | {"arguments": {}}
+
+
+def test_a_name_that_is_no_text_is_invalid_and_one_that_is_missing_is_empty() -> None:
+    assert asked({"arguments": {}}).name == ""
+    assert asked({"name": "echo"}).name == "echo"
+    with pytest.raises(McpError) as refused:
+        asked({"name": 5})
+    assert (refused.value.code, refused.value.status) == (-32602, 200)

@@ -122,7 +122,7 @@ class Slice:
         self._permits: Compiled | None = None
         self._compilations = about.compilations
         self._entities = engine.compile_entities(about.entities)
-        self._decided: dict[str, PolicyDecision] = {}
+        self._decided: dict[bytes, PolicyDecision] = {}
 
     def reads(self, path: Path) -> bool:
         """Whether this fact matters to any of its policies."""
@@ -153,19 +153,19 @@ class Slice:
             self._decided[key] = decided
         return decided
 
-    def _context(self, question: Question) -> str:
+    def _context(self, question: Question) -> bytes:
         """The facts that are read, as JSON: what Cedar is given, and what is cached under."""
         if self._parts is None and not self._facts:
-            return "{}"
+            return b"{}"
         context = facts(question, self._place, self._facts) if self._facts else {}
         if self._parts is not None:
             context[ARGUMENTS] = hold(question.arguments, self._shape, self._parts)
-        return msgspec.json.encode(context).decode()
+        return msgspec.json.encode(context)
 
-    def _ask(self, context: str) -> PolicyDecision:
+    def _ask(self, context: bytes) -> PolicyDecision:
         if self._rules is None:
             self._rules = self._compilations.compiled(self.rules)
-        request = {**self._request, "context": context}
+        request = {**self._request, "context": context.decode()}
         answer = engine.ask(self._rules, self._entities, request)
         if answer.problem:
             return _denied(answer.problem)

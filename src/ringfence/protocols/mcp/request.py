@@ -110,12 +110,20 @@ def read(message: Message) -> Asked:
         arguments = params.get("arguments")
         if arguments is not None:
             _check_arguments(raw[arguments[0] : arguments[1]])
-        named = _NAMED.get(message.method, "")
-        at = params.get(named)
-        name = "" if at is None else strict_json.text(raw[at[0] : at[1]], named)
     except PeerError as error:
         raise McpError(errors.INVALID_PARAMS, error.message, status=400) from error
-    return Asked(message=message, params=params, meta=meta, name=name)
+    return Asked(message=message, params=params, meta=meta, name=_name_of(message, params))
+
+
+def _name_of(message: Message, params: dict[str, Span]) -> str:
+    named = _NAMED.get(message.method, "")
+    at = params.get(named)
+    if at is None:
+        return ""
+    try:
+        return strict_json.text(message.raw[at[0] : at[1]], named)
+    except PeerError as error:
+        raise McpError(errors.INVALID_PARAMS, error.message) from error
 
 
 _OPEN: Final = ord("{")
