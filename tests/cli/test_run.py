@@ -1,8 +1,10 @@
 import http.client
+import json
 import os
 import pty
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +12,16 @@ from pathlib import Path
 
 import pytest
 from tests.sandbox.conftest import need
-from tests.sandbox.whole import AGENT, WholePlane, config, first_line, gone, processes
+from tests.sandbox.whole import (
+    AGENT,
+    ORDINARY,
+    WholePlane,
+    config,
+    first_line,
+    gone,
+    ordinary,
+    processes,
+)
 
 from ringfence.cli.run import _granted
 from ringfence.domain.agent import SandboxTier
@@ -352,3 +363,47 @@ def test_a_plane_of_another_version_is_named_as_the_reason() -> None:
     with pytest.raises(UsageError, match="another version") as caught:
         _granted(b'{"id": "sbx_1", "models": []}')
     assert caught.value.code == "link_version"
+
+
+def test_with_several_workers_a_sandbox_ends_with_the_one_that_serves_it(tmp_path: Path) -> None:
+    need(SandboxTier.STRICT)
+    plane = WholePlane(tmp_path.resolve(), config(*AGENTS), "--workers", "2")
+    plane.start()
+    script = (
+        'curl -s -o /dev/null -w "%{http_code}\\n" -H "authorization: Bearer $RINGFENCE_TOKEN" '
+        "$RINGFENCE_URL/v1/models; sleep 65.5"
+    )
+    try:
+        with plane.running("sh", "-c", script) as one, plane.running("sh", "-c", script) as other:
+            assert [first_line(one), first_line(other)] == ["200\n", "200\n"]
+            workers = json.loads(plane.ask("status", "--json").stdout)["workers"]
+            os.kill(workers[0]["pid"], signal.SIGKILL)
+            ends = time.monotonic() + 10
+            while one.poll() is None and other.poll() is None:
+                assert time.monotonic() < ends
+                time.sleep(0.05)
+            assert {one.poll(), other.poll()} == {3, None}
+            while not plane.sights("sandbox.ended"):
+                assert time.monotonic() < ends
+                time.sleep(0.1)
+        (end,) = plane.sights("sandbox.ended")[:1]
+        assert end["subject"] == "plane_stopped"
+    finally:
+        plane.stop(signal.SIGKILL)
+    assert gone("65.5")
+
+
+def test_an_ordinary_user_runs_a_plane_and_agents(strict: None) -> None:
+    del strict
+    with tempfile.TemporaryDirectory(prefix="run-") as place:
+        folder = Path(place).resolve()
+        folder.chmod(0o755)
+        plane = WholePlane(folder, config(*AGENTS), user=ordinary())
+        plane.start()
+        try:
+            ran = plane.run("sh", "-c", "id -u; touch made; cat /etc/shadow; exit 5")
+            assert ran.code == 5, ran
+            assert "root:" not in ran.out
+            assert (plane.work / "made").stat().st_uid == (os.geteuid() or ORDINARY)
+        finally:
+            plane.stop()
