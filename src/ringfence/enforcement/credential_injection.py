@@ -44,7 +44,7 @@ class Injection:
     Only `names`, of the secrets that are added, are for the record.
     """
 
-    __slots__ = ("chosen", "organisation", "scrub", "values")
+    __slots__ = ("chosen", "names", "organisation", "scrub", "values")
 
     def __init__(self, organisation: str, chosen: Injected) -> None:
         """Made by `Injections.plan` alone."""
@@ -52,11 +52,8 @@ class Injection:
         self.chosen = chosen
         self.values: tuple[tuple[SecretLocation, str], ...] = ()
         self.scrub = _NOTHING
-
-    @property
-    def names(self) -> tuple[str, ...]:
+        self.names = chosen.names
         """The names of the secrets that are added."""
-        return self.chosen.names
 
     def __repr__(self) -> str:
         """Names only."""

@@ -298,20 +298,19 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         """The head of an answer came: remember what it says of the host's health."""
         ticket.is_probe = False
         organisation = ticket.live.identity.organisation
-        resource = ticket.destination.resource
-        self.breakers.answered(organisation, resource, ticket.secrets, status)
+        self.breakers.answered(organisation, ticket.resource, ticket.secrets, status)
 
     def failed(self, ticket: HttpTicket, cause: str) -> None:
         """No answer came."""
         ticket.is_probe = False
         organisation = ticket.live.identity.organisation
-        self.breakers.failed(organisation, ticket.destination.resource, ticket.secrets, cause)
+        self.breakers.failed(organisation, ticket.resource, ticket.secrets, cause)
 
     def redacted(self, ticket: HttpTicket, name: str, times: int) -> None:
         """An answer held a secret, which was taken out."""
         detail = {
             "secret": name,
-            "host": ticket.destination.resource,
+            "host": ticket.resource,
             "action": ticket.action,
             "times": str(times),
         }
@@ -319,7 +318,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
 
     def misplaced(self, ticket: HttpTicket, name: str) -> Reason:
         """A body under way carries the placeholder of a secret that is not for its host."""
-        resource = ticket.destination.resource
+        resource = ticket.resource
         detail = {"secret": name, "host": resource, "action": ticket.action}
         self.findings.found(ticket.live, SECRET_MISPLACED, detail)
         return reason.secret_misplaced(ticket.caller.runtime.agent, name, resource)
@@ -361,7 +360,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         self.closing.close(ticket, outcome, ZERO, moved, ending.body, now_us)
         if ticket.is_probe:
             organisation = ticket.live.identity.organisation
-            self.breakers.lapsed(organisation, ticket.destination.resource, ticket.secrets)
+            self.breakers.lapsed(organisation, ticket.resource, ticket.secrets)
 
 
 def _state(intent: Intent, knock: HttpKnock, judged: _Judged) -> None:

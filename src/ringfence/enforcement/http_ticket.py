@@ -48,6 +48,8 @@ class HttpTicket(ActionTicket):
         "injection",
         "is_probe",
         "kept",
+        "resource",
+        "secrets",
         "uninspected",
     )
 
@@ -72,6 +74,10 @@ class HttpTicket(ActionTicket):
         self.destination = destination
         self.injection = injection
         """What is done to it because of secrets; None if its host has none."""
+        self.secrets = () if injection is None else injection.names
+        """The names of the secrets that are added to it."""
+        self.resource = intent.resource
+        """`host:port`, as the record has it."""
         self.intent = intent
         self.kept = kept
         """As much of its body as the record keeps."""
@@ -87,11 +93,6 @@ class HttpTicket(ActionTicket):
         self.on_check = None
         self.places = None
         self._settle = settle
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The names of the secrets that are added to it."""
-        return () if self.injection is None else self.injection.names
 
     def settle(self, ending: HttpEnding) -> None:
         """Record the outcome of the request; later calls do nothing."""

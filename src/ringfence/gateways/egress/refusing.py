@@ -98,7 +98,7 @@ def tunnel_refusal(refused: RefusedAction) -> bytes:
 
 def why_failed(ticket: HttpTicket, error: RingfenceError) -> Reason:
     """Why a request that was allowed got no answer."""
-    resource = ticket.destination.resource
+    resource = ticket.resource
     if error.code in _UNREADY:
         words = (
             f"Ringfence cannot add the credential that a request to `{resource}` needs, so it was "
