@@ -10,6 +10,7 @@ from tests.sandbox import jail
 
 from ringfence.domain.agent import SandboxTier
 
+_ABSENT = "no sandbox on this machine"
 TIERS = (SandboxTier.STRICT, SandboxTier.REDUCED)
 
 
@@ -24,7 +25,17 @@ def need(tier: SandboxTier) -> None:
     if reason and os.environ.get(jail.DEMANDED):
         pytest.fail(reason)
     if reason:
-        pytest.skip(f"no sandbox on this machine: {reason}")
+        pytest.skip(f"{_ABSENT}: {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested."""
+    skipped = " ".join(str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if _ABSENT in skipped:
+        for tier in TIERS:
+            reason = _missing(tier)
+            if reason:
+                terminalreporter.write_sep("!", f"NOT tested in {tier}: {reason}", yellow=True)
 
 
 @pytest.fixture(params=jail.USERS)
