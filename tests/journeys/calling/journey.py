@@ -57,11 +57,23 @@ CALLERS = (
     ),
     Caller(name="langgraph", folder="langgraph", dialect=Dialect.CHAT, counts=("1", "1"), posts=7),
     Caller(name="langgraph-session", folder="langgraph", mode="session", dialect=Dialect.CHAT),
-    Caller(name="openai-agents", folder="openai_agents", dialect=Dialect.CHAT, waits=5.0),
     Caller(
-        name="openai-agents-patient", folder="openai_agents", mode="patient", dialect=Dialect.CHAT
+        name="openai-agents",
+        folder="openai_agents",
+        dialect=Dialect.CHAT,
+        waits=5.0,
+        has_session=False,
     ),
-    Caller(name="pydantic-ai", folder="pydantic_ai", dialect=Dialect.CHAT, posts=3),
+    Caller(
+        name="openai-agents-patient",
+        folder="openai_agents",
+        mode="patient",
+        dialect=Dialect.CHAT,
+        has_session=False,
+    ),
+    Caller(
+        name="pydantic-ai", folder="pydantic_ai", dialect=Dialect.CHAT, posts=3, has_session=False
+    ),
     Caller(
         name="crewai",
         hyphen="_",
@@ -76,6 +88,7 @@ CALLERS = (
         dialect=Dialect.MESSAGES,
         has_ids=True,
         posts=6,
+        has_session=False,
     ),
     Caller(
         name="claude-code",
@@ -83,6 +96,7 @@ CALLERS = (
         dialect=Dialect.MESSAGES,
         has_ids=True,
         posts=6,
+        has_session=False,
     ),
     Caller(
         name="codex",
@@ -97,5 +111,6 @@ CALLERS = (
         mode="openai",
         dialect=Dialect.CHAT,
         tool="{server}-{tool}",
+        has_session=False,
     ),
 )
