@@ -10,8 +10,14 @@ def test_a_good_configuration_says_what_was_found(stopped: Installation) -> None
     assert "acme  2 agents, 1 model, 1 provider, 2 users" in result.out
     assert "house/small" in result.out
     assert "configuration" in result.out
-    assert "`commands` is accepted but not enforced by this version: agent `triage`" in result.out
-    assert ":18:" in result.out
+
+
+def test_what_is_worth_a_second_look_is_noted_with_its_place(stopped: Installation) -> None:
+    _give_more_than_the_team_has(stopped)
+    result = stopped.call("check")
+    assert result.code == 0
+    assert "the budget per day of agent `triage` can never be used up" in result.out
+    assert ":19:" in result.out
 
 
 def test_checking_leaves_nothing_behind(stopped: Installation) -> None:
@@ -48,11 +54,12 @@ def test_a_model_without_a_price_is_said_to_be_refused(stopped: Installation) ->
 
 
 def test_json_says_the_same_for_programs(stopped: Installation) -> None:
+    _give_more_than_the_team_has(stopped)
     document = stopped.call("check", "--json").json()
     (organisation,) = document["organisations"]
     assert organisation["agents"] == ["poor", "triage"]
     assert organisation["models"][0]["price_source"] == "configuration"
-    assert document["notes"][0]["line"] == 18
+    assert document["notes"][0]["line"] == 19
 
 
 def test_no_secret_is_shown(stopped: Installation) -> None:
@@ -65,3 +72,8 @@ def test_a_file_name_cannot_move_the_terminal(tmp_path: Path) -> None:
     result = hostile.call("check")
     assert result.code == 2
     assert "\x1b" not in result.written
+
+
+def _give_more_than_the_team_has(stopped: Installation) -> None:
+    path = stopped.folder / "ringfence.yaml"
+    path.write_text(path.read_text().replace("{usd: 1, per: day}", "{usd: 9, per: day}"))

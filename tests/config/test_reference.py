@@ -59,28 +59,3 @@ def test_a_budget_larger_than_a_wider_one_is_noted(notes_of: Callable[..., list[
         f"5:22: the budget per day of {team} {never} | the organisation has less per day",
         f"10:14: the budget per week of agent `triage` {never} | {team} has less per week",
     ]
-
-
-UNENFORCED = """\
-format: 1
-organisation: acme
-users: {ann: {}}
-tools: {crm: {command: [crm]}}
-agents:
-  one: {owner: ann, provider_storage: desk, hosts: [a.example], sandbox: none}
-  two: {owner: ann, provider_storage: desk, limits: {tool_calls: 5, calls_per_tool: 1}}
-  three: {owner: ann, tools: [crm__*], on_store_failure: open}
-  four: {owner: ann, on_store_failure: closed}
-"""
-
-
-def test_a_key_without_effect_is_noted_once(notes_of: Callable[..., list[str]]) -> None:
-    says = "is accepted but not enforced by this version:"
-    notes = [note.split(" | ")[0] for note in notes_of(UNENFORCED)]
-    assert notes == [
-        (
-            "4:14: tool server `crm` does not say what happens on 401, 403, 404, 429, 5xx, "
-            "timeout, malformed, empty, away"
-        ),
-        f"6:21: `provider_storage` {says} agent `one` (and 1 more)",
-    ]

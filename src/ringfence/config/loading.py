@@ -23,7 +23,7 @@ from ringfence.config.definition.tool import read_servers
 from ringfence.config.definition.user import read_users
 from ringfence.config.problem import Place, Problem, Problems, shown
 from ringfence.config.reading import Reading
-from ringfence.config.reference import check_fallbacks, note_budgets, note_unenforced
+from ringfence.config.reference import check_fallbacks, note_budgets
 from ringfence.config.section import Section
 from ringfence.config.tool_lock import read_lock
 from ringfence.domain.organisation import Configuration, Organisation
@@ -121,7 +121,6 @@ def _read_file(path: Path, reading: Reading) -> Organisation | None:
         place = path.parent / organisation.policies.folder
         judge_policies(organisation, place, reading.problems)
     note_budgets(organisation, reading)
-    note_unenforced(reading)
     reading.places["organisation",] = root.at("organisation")
     return organisation
 

@@ -10,14 +10,12 @@ from ringfence.config.variable import expand
 
 @dataclass(slots=True)
 class Reading:
-    """What one load gathers on its way: problems, the names of secrets, and keys to speak of."""
+    """What one load gathers on its way: problems, notes, the names of secrets, and places."""
 
     environment: Mapping[str, str]
     problems: Problems = field(default_factory=Problems)
     notes: Problems = field(default_factory=Problems)
     secret_names: set[str] = field(default_factory=set)
-    unenforced: list[tuple[str, str, Place]] = field(default_factory=list)
-    """Key, whose it is, and where: accepted but without effect in this version."""
     places: dict[tuple[str, ...], Place] = field(default_factory=dict)
     """Where a thing stands that is judged later together with others."""
     fallbacks: dict[tuple[str, str], "Item"] = field(default_factory=dict)

@@ -1,9 +1,7 @@
-"""Checks across definitions: routes of fallback, budgets that can never be used up, silent keys."""
+"""Checks across definitions: routes of fallback, budgets that can never be used up."""
 
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
-from itertools import groupby
-from operator import itemgetter
 
 from ringfence.config.problem import nearest, shown
 from ringfence.config.reading import Item, Reading
@@ -85,14 +83,3 @@ def _compare(
             what = f"the budget per {budget.per} of {noun} {shown(name)} can never be used up"
             help_ = f"{wider_name} has less per {budget.per}"
             reading.notes.add(reading.places["budget", noun, name, budget.per], what, help_)
-
-
-def note_unenforced(reading: Reading) -> None:
-    """Note once for each key that this version accepts it and does not enforce it."""
-    by_key = itemgetter(0)
-    for key, group in groupby(sorted(reading.unenforced, key=by_key), key=by_key):
-        uses = sorted((place, where) for _, where, place in group)
-        place, where = uses[0]
-        others = f" (and {len(uses) - 1} more)" if len(uses) > 1 else ""
-        what = f"`{key}` is accepted but not enforced by this version: {where}{others}"
-        reading.notes.add(place, what, "see docs/configuration.md for what is enforced since when")

@@ -73,11 +73,6 @@ class Section:
                     entry.place, what, nearest("credential" if is_secret else key, self._asked)
                 )
 
-    def not_enforced(self, *keys: str) -> None:
-        """Remember those of the keys that are there: they have no effect yet."""
-        found = [key for key in keys if key in self]
-        self.reading.unenforced += [(key, self.where, self.at(key)) for key in found]
-
     def says(self, key: str, word: str) -> bool:
         """Whether a key stands there with exactly this word."""
         entry = self._entries.get(key)

@@ -53,7 +53,7 @@ def test_what_is_wrong_is_named_with_its_place(problems_of: Callable[..., list[s
     ]
 
 
-def test_only_what_is_not_enforced_is_noted(notes_of: Callable[..., list[str]]) -> None:
+def test_a_user_who_is_in_order_is_not_noted(notes_of: Callable[..., list[str]]) -> None:
     text = HEAD % "{budget: {usd: 5, per: day}, calls_per_minute: 60, models: [small]}" + (
         "  ann: {models: [small], calls_per_minute: 5, budget: {usd: 1, per: day}}\n"
     )

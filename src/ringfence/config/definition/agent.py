@@ -64,7 +64,6 @@ def _read(name: str, section: Section, root: Section) -> Agent:
         topics=read_topics(section, scope.models),
     )
     agent = replace(agent, tiers=read_tiers(section, agent))
-    section.not_enforced("provider_storage")
     section.close()
     return agent
 
