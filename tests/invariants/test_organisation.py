@@ -39,6 +39,7 @@ from ringfence.domain.agent import Limits
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.issuer import Issuer
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
+from ringfence.domain.tool import ToolServer
 from ringfence.testing.http import MemoryResponse
 
 INVOCATIONS = "/ringfence/v1/invocations"
@@ -401,6 +402,8 @@ QUERIES = [
     "audit/export",
     "audit/holds",
     "status",
+    "sandboxes",
+    "secrets",
     "upstreams",
     "/metrics",
     "openapi.json",
@@ -433,8 +436,23 @@ def test_no_listing_search_or_figure_holds_anything_of_the_other(shared: Plane, 
 def test_every_listing_of_the_api_is_in_that_matrix() -> None:
     asked = {re.sub(r"triage|viewer", "{name}", each.partition("?")[0]) for each in QUERIES}
     reading = {each for each in ROUTES if each.method == "GET" and "{id}" not in each.path}
-    asked |= {"audit/proof", "tools/history"}  # of one event and of one tool; see below
+    # Of one event, of one tool and of one server; see below.
+    asked |= {"audit/proof", "tools/history", "tools/servers/{server}/grant"}
     assert {each.path.removeprefix("/") for each in reading} == {each.lstrip("/") for each in asked}
+
+
+def test_no_grant_is_shown_of_a_foreign_server(tmp_path: Path) -> None:
+    """One that only the other has is as unknown as one that nobody has."""
+    crm = {"crm": ToolServer(name="crm", url="https://crm.example/mcp")}
+    plane = Plane(tmp_path / "data", replace(configured(), tools=crm), configured("evil"))
+    key_ = plane.key(Role.ADMIN, organisation="evil")
+    foreign, nobody_s = (
+        plane.ask("GET", f"tools/servers/{name}/grant", key=key_) for name in ("crm", "xyz")
+    )
+    plane.close()
+    assert foreign.code == nobody_s.code == "tool_server_unknown"
+    assert foreign.status == nobody_s.status
+    assert foreign.body.replace(b"crm", b"xyz") == nobody_s.body
 
 
 def test_no_history_is_given_of_a_foreign_tool(shared: Plane) -> None:
