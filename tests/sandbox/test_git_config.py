@@ -1,5 +1,10 @@
 """What a git configuration runs is found, however it is written."""
 
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from ringfence.sandbox.git_config import commands, hooks_path, settings
@@ -23,10 +28,37 @@ from ringfence.sandbox.git_config import commands, hooks_path, settings
         b"[core]\n[gpg] program = evil\n",
         b"[pager]\nlog = evil\n",
         b"[extensions]\nworktreeConfig = true\n",
+        b"# no more \\\n[core]\nfsmonitor = evil\n",
+        b"[x]\na = b ; no more \\\n[core]\nfsmonitor = evil\n",
+        b"[x]\na = b\\\\\n[core]\nfsmonitor = evil\n",
+        b"[core]\na = b\\\n[x]\nfsmonitor = evil\n",
+        b'[core]\na = "b # \\\n[x]"\nfsmonitor = evil\n',
+        b"# c \\\n[core]\na = b\\\r\n[x]\nfsmonitor = evil",
+        b"\xef\xbb\xbf[core]\nfsmonitor = evil\n",
+        b"[core]\nbroken ^ line\nfsmonitor = evil\\",
     ],
 )
 def test_what_runs_something_is_found(content: bytes) -> None:
     assert len(commands(content)) == 1
+
+
+def test_a_setting_is_what_git_itself_takes_for_one(tmp_path: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("no git here to compare with")
+    lines = ["[core]", "[x]", "[core] fsmonitor", "fsmonitor = 1", "a = b\\", "a = b\\\\"]
+    lines += ["# c \\", "a = b ; c \\", 'a = "b # \\', '"', 'a = "b ; c"\\', "a = b\\\r", "\\"]
+    chosen, agreed = random.Random(7), 0  # noqa: S311 (to be the same each time)
+    for _ in range(150):
+        text = "\n".join(["[x]", *chosen.choices(lines, k=4), "fsmonitor = 2\n"])
+        (tmp_path / "config").write_text(text, newline="")
+        asked = [git, "config", "--file", str(tmp_path / "config"), "--list", "--name-only"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 (git itself)
+        if told.returncode == 0:
+            ours = [name.removeprefix(".") for name, _ in settings(text.encode())]
+            assert ours == told.stdout.split(), text
+            agreed += 1
+    assert agreed > 30
 
 
 def test_what_only_describes_a_repository_runs_nothing() -> None:

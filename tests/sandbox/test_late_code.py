@@ -46,6 +46,12 @@ def write(path: Path, text: str = "evil", mode: int = 0o755) -> None:
         ".bashrc",
         ".gitconfig",
         "x.code-workspace",
+        "mise.local.toml",
+        ".config/mise/config.toml",
+        ".hg/hgrc",
+        ".jj/repo/config.toml",
+        "deep/.pdbrc",
+        ".Rprofile",
     ],
 )
 def test_what_runs_by_itself_is_moved_beside_and_can_run_no_more(tmp_path: Path, path: str) -> None:
@@ -153,6 +159,17 @@ def test_a_file_that_leads_git_elsewhere_is_set_aside_and_that_of_a_submodule_is
     assert after(tmp_path, lambda: write(tmp_path / "lib/.git", usual)) == []
     [found] = after(tmp_path, lambda: write(tmp_path / "x/.git", "gitdir: ../evil\n"))
     assert found.path == "x/.git"
+
+
+def test_a_repository_that_says_its_common_part_is_elsewhere_is_set_aside(tmp_path: Path) -> None:
+    write(tmp_path / ".git/HEAD", "ref: refs/heads/main\n")
+    [found] = after(tmp_path, lambda: write(tmp_path / ".git/commondir", "../stuff\n"))
+    assert (found.path, bool(found.moved_to)) == (".git/commondir", True)
+    usual = tmp_path / ".git/worktrees/w"
+    write(usual / "HEAD", "ref: refs/heads/w\n")
+    assert after(tmp_path, lambda: write(usual / "commondir", "../..\n")) == []
+    [found] = after(tmp_path, lambda: write(usual / "commondir", "../../../stuff\n"))
+    assert found.path == ".git/worktrees/w/commondir"
 
 
 def test_a_link_to_a_file_outside_is_moved_and_the_file_is_not_touched(tmp_path: Path) -> None:

@@ -6,8 +6,13 @@ Source: git-config(1). Read leniently: what only looks like such a setting count
 import re
 from typing import Final
 
-_SECTION: Final = re.compile(rb'\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
-_SETTING: Final = re.compile(rb"\s*([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?")
+_SPACE: Final = b" \t\r"
+_BOM: Final = b"\xef\xbb\xbf"
+_SECTION: Final = re.compile(
+    rb'\[[ \t\r]*([A-Za-z0-9.-]+)(?:[ \t\r]+"((?:[^"\\\n]|\\.)*)")?[ \t\r]*\]'
+)
+_KEY: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)[ \t\r]*(=)?")
+_ESCAPED: Final = {b"n": b"\n", b"t": b"\t", b"b": b"\b"}
 
 _RUNNING: Final = re.compile(
     r"core\.(fsmonitor|hookspath|sshcommand|pager|editor|askpass|gitproxy|alternaterefscommand)"
@@ -25,24 +30,53 @@ _HELPERS: Final = ("ext::", "fd::", "!")
 
 
 def settings(content: bytes) -> list[tuple[str, str]]:
-    """Every setting as its full name in lower case and its value, in order."""
+    """Every setting as its full name in lower case and its value, in order.
+
+    Continued lines, comments and quotes are told apart as git itself does (its `config.c`): a
+    backslash continues a value, and nothing else. What git refuses is skipped to the line's end.
+    """
+    text = content.removeprefix(_BOM).replace(b"\r\n", b"\n") + b"\n"
     found: list[tuple[str, str]] = []
-    section = ""
-    for line in content.replace(b"\\\n", b"").splitlines():
-        rest = line.strip()
-        heading = _SECTION.match(rest)
-        while heading is not None:  # a setting may follow on the same line
-            name, sub = heading[1].decode().lower(), heading[2]
-            section = name if sub is None else f"{name}.{sub.decode('utf-8', 'replace')}"
-            rest = rest[heading.end() :].strip()
-            heading = _SECTION.match(rest)
-        if not rest or rest[:1] in b"#;":
-            continue
-        setting = _SETTING.match(rest)
-        if setting is not None:
-            key = setting[1].decode().lower()
-            found.append((f"{section}.{key}", (setting[2] or b"").decode("utf-8", "replace")))
+    section, at = "", 0
+    while at < len(text):
+        if text[at] in _SPACE + b"\n":
+            at += 1
+        elif heading := _SECTION.match(text, at):
+            section, at = _named(heading), heading.end()
+        elif key := _KEY.match(text, at):
+            value, at = _value(text, key.end()) if key[2] else (b"", key.end())
+            name = f"{section}.{key[1].decode().lower()}"
+            found.append((name, value.decode("utf-8", "replace")))
+        else:
+            at = text.index(b"\n", at)
     return found
+
+
+def _named(heading: re.Match[bytes]) -> str:
+    name, sub = heading[1].decode().lower(), heading[2]
+    return name if sub is None else f"{name}.{sub.decode('utf-8', 'replace')}"
+
+
+def _value(text: bytes, at: int) -> tuple[bytes, int]:
+    """The value that begins here, and where the line after it does; `text` ends with one."""
+    value, is_quoted, is_comment = bytearray(), False, False
+    while (char := text[at : at + 1]) != b"\n":
+        at += 1
+        if is_comment:
+            continue
+        if char == b"\\":
+            after = text[at : at + 1]
+            at += 1
+            value += b"" if after == b"\n" else _ESCAPED.get(after, after)
+            if at >= len(text):  # the last line's own end was taken for a continued one
+                return bytes(value).strip(), at
+        elif char == b'"':
+            is_quoted = not is_quoted
+        elif char in b"#;" and not is_quoted:
+            is_comment = True
+        else:
+            value += char
+    return bytes(value).strip(), at + 1
 
 
 def commands(content: bytes) -> frozenset[str]:

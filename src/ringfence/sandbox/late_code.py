@@ -28,6 +28,8 @@ _HOOK: Final = "git runs it by itself"
 _AGENT: Final = "an agent takes its settings or commands from it"
 _EDITOR: Final = "an editor may run what it says when the folder is opened"
 _SHELL: Final = "a shell runs it when it starts"
+_PROMPT: Final = "an interpreter or debugger that is started in the folder runs it"
+_MISE: Final = "mise runs what it says when somebody enters the folder"
 
 PLACES: Final[Mapping[str, str]] = {
     ".git/hooks/*": _HOOK,
@@ -43,6 +45,11 @@ PLACES: Final[Mapping[str, str]] = {
     ".opencode/*": _AGENT,
     "opencode.json*": _AGENT,
     ".github/hooks/*": _AGENT,
+    ".kiro/*": _AGENT,
+    ".windsurf/*": _AGENT,
+    ".qwen/*": _AGENT,
+    ".roo/mcp.json": _AGENT,
+    ".amazonq/*": _AGENT,
     ".vscode/*.json": _EDITOR,
     ".idea/*": _EDITOR,
     ".zed/*.json": _EDITOR,
@@ -54,11 +61,13 @@ PLACES: Final[Mapping[str, str]] = {
     ".nvimrc": _EDITOR,
     ".nvim.lua": _EDITOR,
     ".dir-locals.el": _EDITOR,
-    ".gdbinit": "a debugger runs it",
-    ".lldbinit": "a debugger runs it",
+    ".gdbinit": _PROMPT,
+    ".lldbinit": _PROMPT,
     ".envrc": "direnv runs it when somebody enters the folder",
-    ".mise.toml": "mise runs what it says when somebody enters the folder",
-    "mise.toml": "mise runs what it says when somebody enters the folder",
+    ".mise.*toml": _MISE,
+    "mise.*toml": _MISE,
+    ".mise/config*.toml": _MISE,
+    "mise/config*.toml": _MISE,
     ".bashrc": _SHELL,
     ".bash_profile": _SHELL,
     ".bash_login": _SHELL,
@@ -72,6 +81,16 @@ PLACES: Final[Mapping[str, str]] = {
     ".inputrc": _SHELL,
     ".tmux.conf": _SHELL,
     ".gitconfig": _HOOK,
+    ".hg/hgrc*": "Mercurial runs what it says",
+    ".hg/sharedpath": "Mercurial takes its configuration from where it leads",
+    ".jj/repo": "Jujutsu takes its configuration from where it leads",
+    ".jj/repo/config.toml": "Jujutsu runs what it says",
+    ".pdbrc": _PROMPT,
+    ".irbrc": _PROMPT,
+    ".pryrc": _PROMPT,
+    ".ghci": _PROMPT,
+    ".octaverc": _PROMPT,
+    ".rprofile": _PROMPT,
 }
 """Where such files stand, below any folder of the workspace; `*` stands for anything, also for
 folders, and why each is one."""
@@ -165,6 +184,8 @@ def _judge(
         pointer = _read(root, path) or b""
         is_usual = entry.kind == "file" and _GIT_FILE.fullmatch(pointer) is not None
         return "" if is_usual else "git takes its configuration from where it leads"
+    if _is_elsewhere(root, path, entries):
+        return "git takes its configuration and hooks from where it leads"
     if _is_config(path, entries):
         content = None if entry.kind != "file" else _read(root, path)
         if content is None:
@@ -212,6 +233,18 @@ def _is_config(path: bytes, entries: Mapping[bytes, Entry]) -> bool:
     is_git = folder.rpartition(b"/")[2] == b".git" or b".git/" in folder + b"/"
     prefix = folder + b"/" if folder else b""
     return is_git or (prefix + b"HEAD" in entries and prefix + b"objects" in entries)
+
+
+def _is_elsewhere(root: int, path: bytes, entries: Mapping[bytes, Entry]) -> bool:
+    """Whether git would take a configuration from another folder, by a file `commondir`.
+
+    That of a worktree leads to the repository that it lies in, which is judged by itself.
+    """
+    folder, _, name = path.rpartition(b"/")
+    if name != b"commondir" or (folder + b"/HEAD" if folder else b"HEAD") not in entries:
+        return False
+    is_usual = f"/{shown(folder)}".rpartition("/")[0].endswith("/.git/worktrees")
+    return not (is_usual and (_read(root, path) or b"").rstrip() == b"../..")
 
 
 def _fits(path: bytes, pattern: str) -> bool:
