@@ -110,6 +110,8 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
         )
         for bind in devices:
             words += ["--dev-bind", bind.source, bind.seen]
+        if outer_uid == 0:  # to the kernel it owns the files of /proc, whose modes are everybody's
+            words += ["--remount-ro", "/proc"]
         words += ["--seccomp", str(data_fd(bpf.assemble(architecture(), rules)))]
         arguments = data_fd(os.fsencode("\0".join([*words, ""])))
         handing_over = bpf.assemble(architecture(), filter.notifying(is_reduced=False))

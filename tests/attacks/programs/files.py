@@ -88,6 +88,8 @@ attempt("change the mode by an open path", lambda: os.chmod(f"/proc/self/fd/{os.
 attempt("change the mode of an open path", lambda: call("fchmodat2", os.open(SECRET, os.O_PATH), ctypes.c_char_p(b""), 0o777, 0x1000))
 for device in ("null", "zero", "full", "random", "urandom", "tty"):
     attempt(f"change the mode of {device}", lambda: os.chmod(f"/dev/{device}", 0o666))
+for path in ("version", "kmsg", "meminfo"):
+    attempt(f"change the mode of /proc/{path}", lambda: os.chmod(f"/proc/{path}", os.stat(f"/proc/{path}").st_mode & 0o777))
 attempt("touch it", lambda: os.utime(SECRET))
 attempt("touch an open path", lambda: call("utimensat", os.open(SECRET, os.O_PATH), ctypes.c_char_p(b""), 0, 0x1000))
 attempt("touch an old way", lambda: call("utimes", ctypes.c_char_p(SECRET.encode()), 0) if "utimes" in NUMBERS else call("utimensat", -100, ctypes.c_char_p(SECRET.encode()), 0, 0))
