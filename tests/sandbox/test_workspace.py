@@ -105,6 +105,32 @@ def test_too_much_is_left_out_and_said_so(tmp_path: Path) -> None:
     assert look(tmp_path, Bounds(depth=3)).is_partial
 
 
+def test_a_flood_hides_nothing_where_somebody_would_look(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a.py").write_text("x")
+    before = look(tmp_path)
+    for number in range(30):
+        (tmp_path / f"!{number:02}").write_text("x")
+        (tmp_path / f"!folder{number:02}").mkdir()
+    for folder in (tmp_path, tmp_path / "src"):
+        (folder / ".claude").mkdir()
+        (folder / ".claude" / "settings.json").write_text("{}")
+    (tmp_path / "src" / "a.py").write_text("changed")
+    found = look(tmp_path, Bounds(entries=10), before)
+    assert found.is_partial
+    assert {b".claude/settings.json", b"src/.claude", b"src/a.py"} <= found.entries.keys()
+
+
+def test_a_folder_that_is_too_deep_is_left_out_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "!" / "d" / "d" / "d" / "d").mkdir(parents=True)
+    (tmp_path / ".envrc").write_text("x")
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "mise.toml").write_text("x")
+    found = look(tmp_path, Bounds(depth=2))
+    assert found.is_partial
+    assert {b".envrc", b"z/mise.toml", b"!/d"} <= found.entries.keys()
+
+
 def test_lists_hold_the_first_of_many_and_counts_hold_all(tmp_path: Path) -> None:
     def happens() -> None:
         for number in range(9):

@@ -95,7 +95,7 @@ class Witness:
 
     def _compare(self) -> tuple[workspace.Summary, list[late_code.SetAside]]:
         before, kept = self._before.result()
-        after = workspace.look(self._folder)
+        after = workspace.look(self._folder, known=before)
         summary = workspace.compare(self._folder, before, after)
         found = late_code.find(self._folder, before, after, kept)
         return summary, late_code.set_aside(self._folder, found, kept, self._mark)

@@ -8,16 +8,20 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 import msgspec
 
 _CHUNK_BYTES: Final = 1 << 20
 _HASHED_BYTES: Final = 64 << 20
 """Of one file; a larger one is told by its size alone."""
+_HIDDEN_MOST: Final = 1_000
+"""New entries of one folder, hidden or in what is hidden, that come before others."""
 _HERE_ALONE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _HERE_ALONE
 FILE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _HERE_ALONE
@@ -90,26 +94,39 @@ class _Limit:
     """What is left of the bounds of one look."""
 
     def __init__(self, bounds: Bounds) -> None:
-        self._entries = bounds.entries
+        self._left = self.entries = bounds.entries
         self._until_s = time.monotonic() + bounds.seconds
         self.depth = bounds.depth
         self.is_reached = False
+        """Whether anything was left out; what comes after it may still be looked at."""
 
     def takes(self) -> bool:
         """Whether one more entry may be looked at."""
-        self._entries -= 1
-        if self._entries < 0 or time.monotonic() > self._until_s:
-            self.is_reached = True
-        return not self.is_reached
+        self._left -= 1
+        return self.has(self._left >= 0) and self.is_in_time()
+
+    def is_in_time(self) -> bool:
+        """Whether there is time for more."""
+        return self.has(time.monotonic() <= self._until_s)
+
+    def has(self, room: bool) -> bool:  # noqa: FBT001 (it is what is asked)
+        """`room`, and notes where there was none."""
+        self.is_reached = self.is_reached or not room
+        return room
 
 
-def look(folder: Path, bounds: Bounds | None = None) -> Snapshot:
-    """Everything below a folder as it stands. Raises OSError if the folder cannot be opened."""
+def look(folder: Path, bounds: Bounds | None = None, known: Snapshot | None = None) -> Snapshot:
+    """Everything below a folder as it stands. Raises OSError if the folder cannot be opened.
+
+    Where a bound is reached, what matters most has been looked at: what was `known` and what is
+    hidden comes before the rest, and higher before deeper. So a flood of entries hides no hidden
+    file in a folder that was there before it.
+    """
     limit = _Limit(bounds or Bounds())
     root = os.open(folder, FOLDER)
     try:
-        device = os.fstat(root).st_dev
-        entries = dict(_walk(root, b"", device, 0, limit))
+        walk = _Walk(root, limit, known.entries if known is not None else {})
+        entries = dict(walk.entries())
     finally:
         os.close(root)
     return Snapshot(entries=entries, is_partial=limit.is_reached)
@@ -155,33 +172,83 @@ def open_below(root: int, path: bytes, flags: int = FILE) -> int:
         os.close(at)
 
 
-def _walk(
-    folder: int, prefix: bytes, device: int, depth: int, limit: _Limit
-) -> Iterator[tuple[bytes, Entry]]:
-    with os.scandir(folder) as found:
-        names = [os.fsencode(each.name) for each in found]
-    for name in sorted(names):
-        if not limit.takes():
+@final
+class _Walk:
+    """One look, folder by folder; what is put off waits its turn behind what matters more."""
+
+    def __init__(self, root: int, limit: _Limit, known: Mapping[bytes, Entry]) -> None:
+        self._root = root
+        self._device = os.fstat(root).st_dev
+        self._limit = limit
+        self._known = known
+        self._folders: deque[bytes] = deque([b""])
+        """Known ones."""
+        self._new_folders: deque[tuple[bytes, Entry]] = deque()
+        self._files: list[tuple[bytes, Entry]] = []
+
+    def entries(self) -> Iterator[tuple[bytes, Entry]]:
+        """Each entry once, until a bound is reached."""
+        while self._folders or self._new_folders:
+            if self._folders:
+                folder = self._folders.popleft()
+            else:
+                folder, entry = self._new_folders.popleft()
+                if not self._limit.takes():
+                    return
+                yield folder, entry
+            for path, entry in self._first(folder):
+                if not self._limit.takes():
+                    return
+                yield path, entry
+        for path, entry in self._files:
+            if not self._limit.takes():
+                return
+            yield path, entry
+
+    def _first(self, folder: bytes) -> Sequence[tuple[bytes, Entry]]:
+        """What of a folder is told at once: what was known, and the first of what is hidden."""
+        first: list[tuple[bytes, Entry]] = []
+        files: list[tuple[bytes, Entry]] = []
+        hidden = 0
+        for path, state in sorted(self._listed(folder)):
+            entry, is_known = _entry(state), path in self._known
+            is_folder = entry.kind == "folder" and self._is_within(path, state)
+            has_dot = b"/." in b"/" + path
+            hidden += has_dot and not is_known
+            is_hidden = has_dot and hidden <= _HIDDEN_MOST
+            if is_folder and (is_known or is_hidden):
+                self._folders.append(path)
+            if is_known or is_hidden:
+                first.append((path, entry))
+            elif is_folder:
+                self._new_folders.append((path, entry))
+            else:
+                files.append((path, entry))
+        room = max(0, self._limit.entries - len(self._files))
+        self._limit.has(len(files) <= room)
+        self._files += files[:room]
+        return first
+
+    def _is_within(self, path: bytes, state: os.stat_result) -> bool:
+        """Whether what is in a folder is looked at too."""
+        is_near = self._limit.has(path.count(b"/") < self._limit.depth)
+        return is_near and state.st_dev == self._device
+
+    def _listed(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+        try:
+            opened = open_below(self._root, folder, FOLDER) if folder else os.dup(self._root)
+        except OSError:
             return
+        prefix = folder + b"/" if folder else b""
         try:
-            state = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except OSError:
-            continue
-        path = prefix + name
-        yield path, _entry(state)
-        if not stat.S_ISDIR(state.st_mode) or state.st_dev != device:
-            continue
-        if depth >= limit.depth:
-            limit.is_reached = True
-            continue
-        try:
-            inner = os.open(name, FOLDER, dir_fd=folder)
-        except OSError:
-            continue
-        try:
-            yield from _walk(inner, path + b"/", device, depth + 1, limit)
+            with os.scandir(opened) as found:
+                for each in found:
+                    if not self._limit.is_in_time():
+                        return
+                    with suppress(OSError):
+                        yield prefix + os.fsencode(each.name), each.stat(follow_symlinks=False)
         finally:
-            os.close(inner)
+            os.close(opened)
 
 
 def _entry(state: os.stat_result) -> Entry:
