@@ -4,7 +4,7 @@ Run `python -m bench.guarantees.verify [events] [folder]`; a million events by d
 """
 
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,9 +13,9 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from bench.ledger import identifier, pair
+from bench.ledger import ORGANISATION, identifier, pair
 
-from ringfence.domain.event import AnyEvent
+from ringfence.domain.event import AnyEvent, Change
 from ringfence.protocols import canonical
 from ringfence.stores.checkpoint import Attestation, SigningKeys
 from ringfence.stores.checkpoint.attestation import Leaves
@@ -25,10 +25,13 @@ from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.leaves import leaf_reader
 from ringfence.stores.ledger.log import open_log
 from ringfence.stores.ledger.segment import SegmentWriter
+from ringfence.stores.ledger.sqlite import SqliteLog
 from ringfence.stores.verification import Outside, verify_folder
 
 EVENTS = 1_000_000
 GROUP = 20
+STEPS = 10
+"""Of each run, which ends then."""
 TIME_US = 1_795_000_000_000_000
 
 
@@ -42,9 +45,14 @@ def write(folder: Path, count: int) -> tuple[float, float]:
         attestation = Attestation.open(SigningKeys(folder), "log_1", reader, TIME_US)
         segments = SegmentWriter(connection)
         group: list[AnyEvent] = []
+        invocation = ""
         for number in range(count // 2):
-            invocation = identifier("inv", number // 10)
-            for event in pair(number, invocation, number % 10 + 1):
+            if number % STEPS == 0:
+                invocation = identifier("inv", number)
+            events: list[AnyEvent] = [*pair(number, invocation, number % STEPS + 1)]
+            if number % STEPS == STEPS - 1:
+                events.append(end(invocation, TIME_US + number))
+            for event in events:
                 event.log, event.sequence = "log_1", segments.next_sequence + len(group)
                 group.append(event)
             if len(group) >= GROUP:
@@ -63,19 +71,41 @@ def write(folder: Path, count: int) -> tuple[float, float]:
         attestation.sync()
         attestation.close()
     fence.release()
+    derive(folder)
     return hashing, signing
+
+
+def end(invocation: str, time_us: int) -> Change:
+    """The last event of a run."""
+    return Change(
+        format=1,
+        organisation=ORGANISATION,
+        time_us=str(time_us),
+        epoch=3,
+        configuration="sha256:" + "ab" * 32,
+        actor="plane",
+        what="invocation.finished",
+        subject=invocation,
+        invocation=invocation,
+        root=invocation,
+    )
+
+
+def derive(folder: Path) -> None:
+    """Make the derived tables, which verifying recomputes."""
+    log = SqliteLog.open(Fence.take(folder, "log_1"))
+    log.close()
 
 
 def verify(folder: Path) -> None:
     began, cpu = time.perf_counter(), time.process_time()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report = verify_folder(folder, Outside(), is_running=False)
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())  # kB of this program
     print(
         f"verified {report.events:,} events, {report.checkpoints:,} checkpoints: "
         f"{wall:.1f} s, {cpu:.1f} s of CPU, {report.events / wall:,.0f} events/s, "
-        f"peak {peak / 1024:.0f} MB ({(peak - before) / 1024:+.0f} MB), holds: {report.holds}"
+        f"peak {int(peak[1]) / 1024 if peak else 0:.0f} MB, holds: {report.holds}"
     )
 
 

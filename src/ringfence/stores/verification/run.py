@@ -21,8 +21,8 @@ from ringfence.stores.ledger.invocation import InvocationRecord, Opening
 from ringfence.stores.ledger.projection import Projection
 from ringfence.stores.ledger.rows import LogRows
 
-_RUNS_AT_ONCE: Final = 20_000
-"""The events are read once for so many runs: some 40 MB."""
+_RUNS_AT_ONCE: Final = 50_000
+"""The events are read once for so many runs: some 100 MB."""
 _MOST: Final = 100
 """So many are named; of more, how many there are."""
 _LAST: Final = ("\U0010ffff", "")
