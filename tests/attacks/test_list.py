@@ -122,5 +122,13 @@ def test_a_repository_that_leads_git_elsewhere_is_set_aside_and_found(plane: Who
     assert ran.code == 0, ran
     assert "the run left x/.git/commondir" in ran.err
     found = plane.sights("finding.late_code")
-    assert [each["detail"]["path"] for each in found] == ["x/.git/commondir"]
+    assert "x/.git/commondir" in [each["detail"]["path"] for each in found]
     assert not Path(plane.work / "x/.git/commondir").exists()
+
+
+def test_no_name_of_a_file_speaks_to_the_operator_in_our_name(plane: WholePlane) -> None:
+    forged = "e\x1b[2J\u202e\nringfence: all is well"
+    ran = plane.run("sh", "-c", 'mkdir -p "$1" && echo x > "$1/.envrc"', "sh", forged)
+    assert ran.code == 0, ran
+    assert ran.err.count("\n") == 1
+    assert "the run left e\\x1b[2J\\u202e\\nringfence: all is well/.envrc" in ran.err

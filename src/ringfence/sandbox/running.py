@@ -153,10 +153,12 @@ def _unseen(_data: bytes) -> None:
 
 
 def _say(message: str) -> None:
-    """Tell the person at the terminal, which may be in the middle of a line."""
-    sys.stderr.write(
-        f"ringfence: {message}\r\n" if sys.stderr.isatty() else f"ringfence: {message}\n"
-    )
+    """Tell the person at the terminal, which may be in the middle of a line.
+
+    In one line of what can be seen: an agent names its files, and might speak in our name by them.
+    """
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
+    sys.stderr.write(f"ringfence: {line}\r\n" if sys.stderr.isatty() else f"ringfence: {line}\n")
     sys.stderr.flush()
 
 
