@@ -9,6 +9,8 @@ import pytest
 from ringfence.sandbox.late_code import SetAside, find, keep, set_aside
 from ringfence.sandbox.workspace import look
 
+_ORDINARY = 65534
+
 
 def after(work: Path, happens: Callable[[], object]) -> list[SetAside]:
     """What is set aside after something has happened in a workspace."""
@@ -189,3 +191,30 @@ def test_what_cannot_be_moved_is_said_so(tmp_path: Path) -> None:
     os.unlink(tmp_path / ".envrc")  # noqa: PTH108 (what a neighbour does)
     [left] = set_aside(tmp_path, found, kept, "sbx_1")
     assert (left.moved_to, left.is_restored) == ("", False)
+
+
+def test_a_folder_that_was_made_read_only_keeps_nothing(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def happens() -> None:
+        write(work / "a/.envrc")
+        (work / "a").chmod(0o555)
+
+    [found] = _as_ordinary(lambda: after(work, happens), tmp_path)
+    assert found.moved_to == "a/.envrc.quarantined-sbx_1"
+    assert not (work / "a/.envrc").exists()
+
+
+def _as_ordinary(does: Callable[[], list[SetAside]], folder: Path) -> list[SetAside]:
+    """What comes of it where modes hold: they do not hold root back."""
+    if os.geteuid():
+        return does()
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(0o755)
+    os.chown(folder / "work", _ORDINARY, _ORDINARY)
+    os.seteuid(_ORDINARY)
+    try:
+        return does()
+    finally:
+        os.seteuid(0)

@@ -131,6 +131,22 @@ def test_a_folder_that_is_too_deep_is_left_out_and_no_other(tmp_path: Path) -> N
     assert {b".envrc", b"z/mise.toml", b"!/d"} <= found.entries.keys()
 
 
+def test_a_folder_that_cannot_be_read_is_said_to_be_left_out(tmp_path: Path) -> None:
+    work, is_root = tmp_path / "work", os.geteuid() == 0
+    (work / "locked" / ".claude").mkdir(parents=True)
+    (work / "locked").chmod(0o300)
+    if is_root:  # no mode holds root back
+        for each in (tmp_path, *tmp_path.parents[:2]):
+            each.chmod(0o755)
+        os.seteuid(65534)
+    try:
+        assert look(work).is_partial
+    finally:
+        if is_root:
+            os.seteuid(0)
+        (work / "locked").chmod(0o700)
+
+
 def test_lists_hold_the_first_of_many_and_counts_hold_all(tmp_path: Path) -> None:
     def happens() -> None:
         for number in range(9):

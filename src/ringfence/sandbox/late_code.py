@@ -279,7 +279,7 @@ def _set_aside(root: int, late: LateCode, kept: Before, mark: bytes) -> SetAside
     except OSError:
         at = -1
     try:
-        os.rename(name, name + mark, src_dir_fd=at, dst_dir_fd=at)
+        _rename(at, name, name + mark)
         is_moved = True
         _disarm(at, name + mark)
         known = kept.contents.get(late.path)
@@ -296,6 +296,15 @@ def _set_aside(root: int, late: LateCode, kept: Before, mark: bytes) -> SetAside
         moved_to=shown(moved) if is_moved else "",
         is_restored=is_restored,
     )
+
+
+def _rename(folder: int, name: bytes, moved: bytes) -> None:
+    """Rename it, also in a folder of ours that the agent has made read-only. Raises OSError."""
+    try:
+        os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=folder)
+    except PermissionError:
+        os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | stat.S_IRWXU)
+        os.rename(name, moved, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _disarm(folder: int, name: bytes) -> None:

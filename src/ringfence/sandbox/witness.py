@@ -107,4 +107,4 @@ class Witness:
         if len(aside) > _SHOWN_MOST:
             self._say(f"and {len(aside) - _SHOWN_MOST} more; `ringfence audit query` shows them")
         if summary.is_partial:
-            self._say("the workspace is too large: not all of it was looked at")
+            self._say("not all of the workspace was looked at: too large, or locked")

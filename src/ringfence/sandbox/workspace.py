@@ -237,6 +237,9 @@ class _Walk:
     def _listed(self, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
         try:
             opened = open_below(self._root, folder, FOLDER) if folder else os.dup(self._root)
+        except PermissionError:
+            self._limit.has(False)  # noqa: FBT003 (no room: it is left out, and that is said)
+            return
         except OSError:
             return
         prefix = folder + b"/" if folder else b""
