@@ -1,5 +1,6 @@
 """What calls of every kind share that a person may have to approve: held, begun again, used up."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.action_path import ActionPath, Knock, PathParts
 from ringfence.enforcement.approval import Approvals, Asking
 from ringfence.enforcement.lack import Lack, Lacking
-from ringfence.enforcement.live import LiveInvocation, Refusable
+from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.policy import facts_of
 from ringfence.enforcement.record import heading
 from ringfence.enforcement.refusal import RefusedAction
@@ -75,6 +76,23 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
         """Without `approvals` nobody can be asked, which denies."""
         super().__init__(parts)
         self._approvals = approvals
+
+    def decide(self, knock: HK) -> T | Holdable | RefusedAction | Lacking:
+        """Admit, decide, reserve and write the intent; never waits, may raise."""
+        now_us = self._clock.now_us()
+        not_active = state_reason(knock.caller.runtime)
+        if not_active is not None:
+            return self.turn_away(knock, Deny(reason=not_active), None)
+        live = self.joined(knock, now_us)
+        if isinstance(live, Refusable):
+            return self.turn_away(knock, live.verdict, live.live)
+        return live if isinstance(live, Lacking) else self.decide_in(knock, live, now_us)
+
+    @abstractmethod
+    def decide_in(
+        self, knock: HK, live: LiveInvocation, now_us: int
+    ) -> T | Holdable | RefusedAction | Lacking:
+        """The same, in the invocation that the call belongs to; a person is asked last."""
 
     def joined(self, knock: HK, now_us: int) -> LiveInvocation | Refusable | Lacking:
         """The invocation that a call belongs to.

@@ -40,7 +40,7 @@ from ringfence.enforcement.holding import (
 from ringfence.enforcement.http_breaker import HttpBreakers
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.lack import Lacking
-from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
+from ringfence.enforcement.live import LiveInvocation, state_reason
 from ringfence.enforcement.policy import Policies, facts_of, question_of
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.stores.body import Body
@@ -114,21 +114,10 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         self.injections = injections
         self.breakers = HttpBreakers(self.watch.breakers, parts.clock)
 
-    def decide(self, knock: HttpKnock) -> HttpTicket | Holdable | RefusedAction | Lacking:
-        """Admit, decide, reserve and write the intent; never waits, may raise."""
-        now_us = self._clock.now_us()
-        caller = knock.caller
-        not_active = state_reason(caller.runtime)
-        if not_active is not None:
-            return self.turn_away(knock, Deny(reason=not_active), None)
-        live = self.joined(knock, now_us)
-        if isinstance(live, Refusable):
-            return self.turn_away(knock, live.verdict, live.live)
-        return live if isinstance(live, Lacking) else self._decide(knock, live, now_us)
-
-    def _decide(
+    def decide_in(
         self, knock: HttpKnock, live: LiveInvocation, now_us: int
     ) -> HttpTicket | Holdable | RefusedAction | Lacking:
+        """Ask scope, policies, breakers and limits about the request, and a person last."""
         judged = self._judge(knock, live, now_us)
         if isinstance(judged, Reason):
             return self.turn_away(knock, Deny(reason=judged), live)

@@ -32,7 +32,7 @@ from ringfence.enforcement.holding import (
     outdated,
 )
 from ringfence.enforcement.lack import Lacking
-from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
+from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.policy import Policies, facts_of, question_of
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.enforcement.shell import Shell
@@ -148,21 +148,10 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
 
     # The path
 
-    def decide(self, knock: ExecKnock) -> ExecTicket | Holdable | RefusedAction | Lacking:
-        """Admit, decide, reserve and write the intent; never waits, may raise."""
-        now_us = self._clock.now_us()
-        caller = knock.caller
-        not_active = state_reason(caller.runtime)
-        if not_active is not None:
-            return self.turn_away(knock, Deny(reason=not_active), None)
-        live = self.joined(knock, now_us)
-        if isinstance(live, Refusable):
-            return self.turn_away(knock, live.verdict, live.live)
-        return live if isinstance(live, Lacking) else self._decide(knock, live, now_us)
-
-    def _decide(
+    def decide_in(
         self, knock: ExecKnock, live: LiveInvocation, now_us: int
     ) -> ExecTicket | Holdable | RefusedAction | Lacking:
+        """Ask scope, policies and limits about the command, and a person last."""
         judged = self._judge(knock, live, now_us)
         if isinstance(judged, Reason):
             return self.turn_away(knock, Deny(reason=judged), live)

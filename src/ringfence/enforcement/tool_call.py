@@ -24,7 +24,7 @@ from ringfence.domain.money import ZERO, Money
 from ringfence.domain.tool import ToolKey
 from ringfence.domain.tool_rule import Postcondition
 from ringfence.domain.tool_view import ViewStep
-from ringfence.domain.verdict import Deny, Reason, Refused, Stop, Throttle
+from ringfence.domain.verdict import Reason, Refused, Stop, Throttle
 from ringfence.enforcement import built_in
 from ringfence.enforcement.action_path import PathParts, verdict
 from ringfence.enforcement.approval import Approvals
@@ -37,7 +37,7 @@ from ringfence.enforcement.holding import (
     outdated,
 )
 from ringfence.enforcement.lack import Lack, Lacking
-from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
+from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.pacing import ServerLeg
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.refusal import Attempted, RefusedAction
@@ -93,19 +93,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             quotes=self.quotes, secrets=secrets, memory=memory, clock=parts.clock
         )
 
-    def decide(self, knock: ToolKnock) -> ToolTicket | Holdable | RefusedAction | Lacking:
-        """Admit, decide, reserve and write the intent; never waits, may raise."""
-        now_us = self._clock.now_us()
-        caller = knock.caller
-        not_active = state_reason(caller.runtime)
-        if not_active is not None:
-            return self.turn_away(knock, Deny(reason=not_active), None)
-        live = self.joined(knock, now_us)
-        if isinstance(live, Refusable):
-            return self.turn_away(knock, live.verdict, live.live)
-        return live if isinstance(live, Lacking) else self._decide(knock, live, now_us)
-
-    def _decide(
+    def decide_in(
         self, knock: ToolKnock, live: LiveInvocation, now_us: int
     ) -> ToolTicket | Holdable | RefusedAction | Lacking:
         """Ask what governs the tool, count the call in its invocation, and ask a person last."""
