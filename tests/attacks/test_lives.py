@@ -32,6 +32,7 @@ for name, do in (
     try:
         if name == "exec" and os.fork():
             os.wait()
+            time.sleep(0.5)
             continue
         do()
         said.write(f"{name}: DONE\\n")
@@ -89,7 +90,8 @@ def test_a_killed_monitor_takes_the_sandbox_with_it(
     assert said["ready"] == "DONE"
     assert not (workspace / "executed").exists()
     if tier is SandboxTier.STRICT:
-        assert said.keys() == {"ready"}
+        assert said.keys() <= {"ready", "exec"}  # it may have got that far before its end
+        assert said.get("exec") in {None, "Function not implemented"}
     else:
         assert said["exec"] == "Function not implemented"
         assert said["connect"] == "Function not implemented"
