@@ -2,20 +2,23 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from typing import TypeVar
 
 import msgspec
 
 from ringfence.decisions import approval as rule
 from ringfence.decisions import reason
+from ringfence.decisions.budget import Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.event import Decision, Hold
+from ringfence.domain.event import Decision, Hold, Intent
 from ringfence.domain.policy import PolicyDecision
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.action_path import ActionPath, Knock, PathParts
 from ringfence.enforcement.approval import Approvals, Asking
+from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.policy import facts_of
@@ -93,6 +96,20 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
         self, knock: HK, live: LiveInvocation, now_us: int
     ) -> T | Holdable | RefusedAction | Lacking:
         """The same, in the invocation that the call belongs to; a person is asked last."""
+
+    def next_intent(
+        self, knock: HK, live: LiveInvocation, reserved: Reservation, now_us: int
+    ) -> Intent:
+        """The next step of an invocation, but for what its kind has to say of it."""
+        live.steps += 1
+        intent = copy(forms_of(knock.caller, live, self._directory).intent)
+        intent.time_us = str(now_us)
+        intent.action = knock.consumed or self._ids.make("act")
+        intent.opens = not live.is_recorded
+        intent.step = live.steps
+        intent.accounts = account_lines(reserved, live.account_names)
+        intent.client = knock.client
+        return intent
 
     def joined(self, knock: HK, now_us: int) -> LiveInvocation | Refusable | Lacking:
         """The invocation that a call belongs to.

@@ -6,7 +6,6 @@ was decided before (`decisions.destination`). Every `if` about permission asks `
 
 import base64
 import hashlib
-from copy import copy
 from typing import Final
 
 import msgspec
@@ -28,7 +27,6 @@ from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.credential_injection import SECRET_MISPLACED, Injection, Injections
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.holding import (
     HeldKnock,
     Holdable,
@@ -247,14 +245,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         now_us: int,
     ) -> HttpTicket:
         caller = knock.caller
-        live.steps += 1
-        intent = copy(forms_of(caller, live, self._directory).intent)
-        intent.time_us = str(now_us)
-        intent.action = knock.consumed or self._ids.make("act")
-        intent.opens = not live.is_recorded
-        intent.step = live.steps
-        intent.accounts = account_lines(reserved, live.account_names)
-        intent.client = knock.client
+        intent = self.next_intent(knock, live, reserved, now_us)
         _state(intent, knock, judged)
         kept = knock.body[: knock.kept_bytes]
         ticket = HttpTicket(

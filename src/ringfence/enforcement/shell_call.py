@@ -5,7 +5,6 @@ outside of any come by its word alone (`gateways.action`).
 """
 
 import shlex
-from copy import copy
 from typing import Final
 
 import msgspec
@@ -22,7 +21,6 @@ from ringfence.domain.tool import PermissionTier
 from ringfence.domain.verdict import Deny, Reason, Refused
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
-from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.holding import (
     HeldKnock,
     Holdable,
@@ -242,14 +240,7 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
         now_us: int,
     ) -> ExecTicket:
         caller = knock.caller
-        live.steps += 1
-        intent = copy(forms_of(caller, live, self._directory).intent)
-        intent.time_us = str(now_us)
-        intent.action = knock.consumed or self._ids.make("act")
-        intent.opens = not live.is_recorded
-        intent.step = live.steps
-        intent.accounts = account_lines(reserved, live.account_names)
-        intent.client = knock.client
+        intent = self.next_intent(knock, live, reserved, now_us)
         self._state(intent, knock, name, decision)
         ticket = ExecTicket(
             caller=caller,

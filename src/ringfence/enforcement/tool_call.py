@@ -4,7 +4,6 @@ Every `if` about permission is a question to `decisions`.
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -29,7 +28,6 @@ from ringfence.enforcement import built_in
 from ringfence.enforcement.action_path import PathParts, verdict
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.form import account_lines, forms_of
 from ringfence.enforcement.holding import (
     Holdable,
     HoldingPath,
@@ -333,15 +331,8 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         now_us: int,
     ) -> ToolTicket:
         caller = knock.caller
-        live.steps += 1
-        intent = copy(forms_of(caller, live, self._directory).intent)
-        intent.time_us = str(now_us)
-        intent.action = knock.consumed or self._ids.make("act")
-        intent.opens = not live.is_recorded
-        intent.step = live.steps
+        intent = self.next_intent(knock, live, reserved, now_us)
         intent.reserved_nano = str(reserved.amount)
-        intent.accounts = account_lines(reserved, live.account_names)
-        intent.client = knock.client
         state_call(intent, knock, quote)
         ticket = ToolTicket(
             caller=caller,
