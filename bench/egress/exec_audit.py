@@ -39,7 +39,7 @@ from ringfence.transport.client import Pool
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
 
-_LINE = ("bash", "-c", "cd /work/project && git diff --stat HEAD~1 -- src/ | tail -n 20")
+_LINE = ("bash", "-c", "cd /project && git diff --stat HEAD~1 -- src/ | tail -n 20")
 
 
 class _Nobody:
@@ -96,8 +96,8 @@ class Yard:
             agent="agt_triage",
             tier=SandboxTier.STRICT,
             command=("bash",),
-            workspace="/work",
-            directory="/work",
+            workspace="/project",
+            directory="/project",
             actor="cli:uid=0",
         )
         grant = await self.sandboxes.open(order)
@@ -107,7 +107,7 @@ class Yard:
             tier=grant.tier,
             pid=7,
             plan="",
-            binds=("ro /usr", "rw /work"),
+            binds=("ro /usr", "rw /project"),
             kinds=(),
         )
         return await self.sandboxes.join(join, (), _Nobody())
@@ -123,7 +123,7 @@ def asked(number: int) -> ExecAsked:
         parent=1000 + number - 1,
         path="/usr/bin/bash" if is_shell else "/usr/bin/git",
         argv=_LINE if is_shell else ("git", "show", f"HEAD~{number}"),
-        directory="/work/project",
+        directory="/project",
         exe="/usr/bin/bash",
         program="/usr/bin/bash" if is_shell else "/usr/bin/git",
     )

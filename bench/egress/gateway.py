@@ -90,8 +90,8 @@ async def serve(arguments: argparse.Namespace) -> None:
         agent="agt_triage",
         tier=SandboxTier.STRICT,
         command=("bash",),
-        workspace="/work",
-        directory="/work",
+        workspace="/project",
+        directory="/project",
         actor="cli:uid=0",
     )
     grant = await registry.open(order)

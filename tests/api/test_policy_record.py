@@ -54,7 +54,7 @@ def _calls(plane: Plane, *events: AnyEvent | tuple[AnyEvent, bytes]) -> tuple[li
 
 
 def test_a_command_is_read_back_unless_the_operator_chose_it(plane: Plane) -> None:
-    words = b'{"path":"/usr/bin/ls","line":"ls /","argv":["ls","/"],"directory":"/work"}'
+    words = b'{"path":"/usr/bin/ls","line":"ls /","argv":["ls","/"],"directory":"/project"}'
     events = [intent(plane, action) for action in ("act_1", "act_2")]
     for each in events:
         each.action_kind = ActionKind.SHELL_EXEC.value

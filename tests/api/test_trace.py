@@ -195,7 +195,7 @@ def test_commands_and_what_was_seen_stand_in_the_same_trace(plane: Plane) -> Non
     ran = command(plane, "act_2")
     ended = outcome(plane, ran, cost=0)
     ended.exit_code = 3
-    body = b'{"path":"/usr/bin/git","line":"git log","argv":["git","log"],"directory":"/work"}'
+    body = b'{"path":"/usr/bin/git","line":"git log","argv":["git","log"],"directory":"/project"}'
     plane.write(
         (intent(plane, "act_1"), b"hello"),
         observation(plane, "act_0", "sandbox.started", "bash"),

@@ -70,7 +70,14 @@ def test_bwrap_by_itself_shows_why_we_stage(root: Path) -> None:
     workspace = str(root / "workspace")
     words = ["--unshare-user", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"]
     words += ["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"]
-    words += ["--bind", workspace, "/work", "--ro-bind", str(root / "file"), "/work/a/planted"]
+    words += [
+        "--bind",
+        workspace,
+        "/project",
+        "--ro-bind",
+        str(root / "file"),
+        "/project/a/planted",
+    ]
     run = [bwrap.find().path, *words, "true"]
 
     def do() -> Outcome:

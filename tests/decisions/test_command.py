@@ -26,9 +26,9 @@ def agent(*commands: str) -> Agent:
         ("/usr/bin/git", ("git", "/usr/bin/git")),
         ("/usr/lib/git-core/git-remote-https", None),
         ("/opt/tool/bin/tool", ("tool", "/opt/tool/bin/tool")),
-        ("/work/git", ("/work/git",)),
+        ("/project/git", ("/project/git",)),
         ("/home/agent/.local/bin/git", ("/home/agent/.local/bin/git",)),
-        ("/usr/bin/../../work/git", ("/usr/bin/../../work/git",)),
+        ("/usr/bin/../../project/git", ("/usr/bin/../../project/git",)),
         ("git", ("./git",)),
         ("bin/git", ("./bin/git",)),
         ("", ("./",)),
@@ -82,16 +82,16 @@ def test_a_link_of_the_system_counts_by_its_own_name_and_one_of_the_agents_does_
         real,
     )
     assert names_of("/usr/bin/dash", given="/bin/sh")[:2] == ("sh", "dash")
-    assert names_of(real, given="/work/git") == ("python3.11", real)
+    assert names_of(real, given="/project/git") == ("python3.11", real)
     assert names_of(real, ("/usr/local",), given="/usr/local/git") == ("python3.11", real)
-    assert names_of(real, given="/usr/bin/../../work/git") == ("python3.11", real)
-    assert names_of("/work/evil", given="/usr/bin/git") == ("/work/evil",)
+    assert names_of(real, given="/usr/bin/../../project/git") == ("python3.11", real)
+    assert names_of("/project/evil", given="/usr/bin/git") == ("/project/evil",)
 
 
 def test_env_alone_only_looks_up_what_it_was_told_to_run() -> None:
     assert looks_up("/usr/bin/env")
     assert not looks_up("/usr/bin/bash")
-    assert not looks_up("/work/env")
+    assert not looks_up("/project/env")
 
 
 def test_signals_have_names_where_they_have() -> None:

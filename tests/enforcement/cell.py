@@ -25,7 +25,7 @@ GIT = "/usr/bin/git"
 
 def house(*commands: str, **more: Any) -> Organisation:  # noqa: ANN401 (fields of an agent)
     """The usual organisation, whose agent may run these."""
-    scope = Scope(models=frozenset({"small"}), commands=commands or ("git", "bash", "/work/*"))
+    scope = Scope(models=frozenset({"small"}), commands=commands or ("git", "bash", "/project/*"))
     policies = more.pop("policies", None)
     triage = agent(**({"scope": scope} | more))
     return organisation(agents={"triage": triage}, policies=policies)
@@ -84,8 +84,8 @@ class Cell:
             "agent": "agt_triage",
             "tier": SandboxTier.STRICT,
             "command": ("bash",),
-            "workspace": "/work",
-            "directory": "/work",
+            "workspace": "/project",
+            "directory": "/project",
             "actor": "cli:uid=0",
         }
         grant = await self.sandboxes.open(SandboxOrder(**(plain | more)))  # type: ignore[arg-type] # an order's parts
@@ -95,7 +95,7 @@ class Cell:
             tier=grant.tier,
             pid=7,
             plan="sha256:plan",
-            binds=("ro /usr", "rw /work"),
+            binds=("ro /usr", "rw /project"),
             kinds=(),
         )
         self._box = await self.sandboxes.join(join, (), self.monitor)
@@ -114,7 +114,7 @@ class Cell:
         plain = ExecKnock(
             caller=self.box.caller,
             path=path,
-            arguments=arguments_of(path, given, "/work"),
+            arguments=arguments_of(path, given, "/project"),
             sandbox=self.box.id,
             process=100,
             parent=1,
@@ -149,7 +149,7 @@ class Cell:
             parent=1,
             path=path,
             argv=argv or (path.rpartition("/")[2],),
-            directory="/work",
+            directory="/project",
             exe="/usr/bin/bash",
             program=path,
         )

@@ -32,7 +32,7 @@ class Tower:
             tier=SandboxTier.STRICT,
             started_us=0,
             monitor_pid=1,
-            workspace="/work",
+            workspace="/project",
             ca_fingerprint="",
             policy="",
         )

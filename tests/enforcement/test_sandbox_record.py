@@ -24,7 +24,7 @@ def test_its_start_says_how_it_is_confined_and_what_for() -> None:
         )
         assert event.invocation == box.sandbox.invocation
         assert event.detail["tier"] == "strict"
-        assert event.detail["binds"] == "ro /usr, rw /work"
+        assert event.detail["binds"] == "ro /usr, rw /project"
         assert event.detail["plan"] == "sha256:plan"
         assert event.detail["actor"] == "cli:uid=0"
         told = msgspec.json.encode(cell.ledger.events).decode()
@@ -86,7 +86,7 @@ def test_where_the_agent_may_write_no_program_is_of_the_system() -> None:
         await cell.open(workspace="/opt/project")
         shell = cell.path.shell(cell.box.id)
         assert shell is not None
-        assert shell.writable == ("/work", "/opt/project")
+        assert shell.writable == ("/project", "/opt/project")
         assert cell.refused("/opt/project/git", "git").code == "out_of_scope"
 
     asyncio.run(story())

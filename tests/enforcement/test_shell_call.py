@@ -40,7 +40,7 @@ def test_a_command_leaves_an_intent_before_it_runs_and_an_outcome_after() -> Non
             "path": GIT,
             "line": "git status 'a b'",
             "argv": ["git", "status", "a b"],
-            "directory": "/work",
+            "directory": "/project",
         }
         assert cell.ledger.outcomes == []
         cell.path.exited(cell.box.id, 41, 3)
@@ -73,7 +73,7 @@ def test_an_outcome_says_how_the_process_ended(
     ("path", "is_allowed"),
     [
         ("/usr/bin/git", True),
-        ("/work/run.sh", True),
+        ("/project/run.sh", True),
         ("/usr/bin/curl", False),
         ("/tmp/git", False),  # noqa: S108 (a path that an agent made up)
         ("/home/agent/bin/git", False),
@@ -107,10 +107,10 @@ def test_a_script_runs_what_its_first_line_names_only_if_that_is_declared_too() 
             ("/usr/bin/bash", True),
             ("/usr/bin/env", True),
             ("/usr/bin/curl", False),
-            ("/work/evil", True),  # declared as /work/*
+            ("/project/evil", True),  # declared as /project/*
             ("/tmp/evil", False),  # noqa: S108 (a path that an agent made up)
         ):
-            found = cell.begin("/work/run.sh", interpreter=interpreter)
+            found = cell.begin("/project/run.sh", interpreter=interpreter)
             assert isinstance(found, ExecTicket) is is_allowed, interpreter
 
     asyncio.run(story())
@@ -122,7 +122,7 @@ def test_a_program_is_known_by_the_name_of_the_systems_link_to_it() -> None:
         await cell.open()
         ticket = await cell.go("/usr/bin/python3.11", given="/usr/bin/python3")
         assert ticket.intent.resource == "python3"
-        assert cell.refused("/usr/bin/python3.11", given="/work/python3").code
+        assert cell.refused("/usr/bin/python3.11", given="/project/python3").code
 
     asyncio.run(story())
 
@@ -142,7 +142,7 @@ def test_what_env_finds_for_the_operators_command_is_the_operators_too() -> None
     async def story() -> None:
         cell = Cell(house("git"))
         await cell.open()
-        await cell.go("/work/claude.js", "claude", process=5, is_command=True)
+        await cell.go("/project/claude.js", "claude", process=5, is_command=True)
         await cell.go("/usr/bin/node", "node", "claude.js", process=5, exe="/usr/bin/env")
         # From here on the process is the agent's.
         assert cell.refused("/usr/bin/env", process=5, exe="/usr/bin/node").code

@@ -18,7 +18,7 @@ def hook(event: str = "PreToolUse", /, **more: object) -> dict[str, Any]:
         "hook_event_name": event,
         "tool_name": "Read",
         "tool_use_id": "toolu_1",
-        "tool_input": {"file_path": "/work/a"},
+        "tool_input": {"file_path": "/project/a"},
     }
     return plain | more
 

@@ -98,7 +98,7 @@ def test_the_file_itself_decides_and_not_the_link_to_it() -> None:
     async def story() -> None:
         cell = Cell()
         box = await cell.open()
-        linked = cell.asked("/work/git", "git", program="/tmp/evil")  # noqa: S108 (made up)
+        linked = cell.asked("/project/git", "git", program="/tmp/evil")  # noqa: S108 (made up)
         assert not (await cell.door.asked(box, linked)).is_allowed
         alternative = cell.asked("/etc/alternatives/git", "git", program="/usr/bin/git")
         assert (await cell.door.asked(box, alternative)).is_allowed
@@ -228,7 +228,7 @@ def test_changes_of_the_workspace_are_counted_and_kept() -> None:
         cell.door.changed(box, Changed(summary=msgspec.json.encode(summary)))
         cell.door.changed(box, Changed(summary=b"\xff"))
         first, second = cell.seen[1:]
-        assert (first.what, first.subject) == ("workspace", "/work")
+        assert (first.what, first.subject) == ("workspace", "/project")
         assert first.detail == {"added": "1", "changed": "0", "removed": "2"}
         assert second.detail == {"unreadable": "true"}
 

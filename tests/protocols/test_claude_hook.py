@@ -9,7 +9,7 @@ from ringfence.protocols.claude_hook import Hooked, HookEvent
 
 BEFORE = {
     "session_id": "s",
-    "cwd": "/work",
+    "cwd": "/project",
     "hook_event_name": "PreToolUse",
     "tool_name": "Bash",
     "tool_use_id": "toolu_1",

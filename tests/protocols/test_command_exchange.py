@@ -11,10 +11,10 @@ def parts(request: bytes, response: bytes = b"") -> list[Part]:
 
 
 def test_a_command_shows_its_line_its_file_and_where_it_ran() -> None:
-    body = b'{"path":"/usr/bin/git","line":"git log","argv":["git","log"],"directory":"/work"}'
+    body = b'{"path":"/usr/bin/git","line":"git log","argv":["git","log"],"directory":"/project"}'
     command, directory, *arguments = parts(body)
     assert (command.kind, command.text, command.name) == ("command", "git log", "/usr/bin/git")
-    assert (directory.kind, directory.text) == ("directory", "/work")
+    assert (directory.kind, directory.text) == ("directory", "/project")
     assert [each.text for each in arguments] == ["git", "log"]
 
 

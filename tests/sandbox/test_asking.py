@@ -25,7 +25,7 @@ def exec_of(id_: int, path: str = "/usr/bin/ls", **more: Any) -> ExecAsked:  # n
         "path": path,
         "resolved": path,
         "argv": (path,),
-        "directory": "/work",
+        "directory": "/project",
         "exe": "/usr/bin/bash",
     }
     return ExecAsked(**(plain | more))
@@ -151,14 +151,14 @@ def test_a_program_runs_when_the_plane_allows_it_and_not_before() -> None:
 
 def test_the_plane_is_asked_about_the_file_itself_and_the_first_is_the_command() -> None:
     async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
-        kernel.ask(exec_of(1, "./x", resolved="/work/x", is_cut=True), exec_of(2))
+        kernel.ask(exec_of(1, "./x", resolved="/project/x", is_cut=True), exec_of(2))
         await turn()
         first, second = plane.asked
         assert isinstance(first, Asked)
         assert isinstance(second, Asked)
         assert (first.is_command, second.is_command) == (True, False)
         assert first.path == "./x"
-        assert first.program == "/work/x"
+        assert first.program == "/project/x"
         assert (first.pid, first.parent, first.time_us, first.is_cut) == (101, 100, 7, True)
 
     tell(story)
@@ -295,8 +295,8 @@ def test_whoever_is_refused_is_told_why_where_it_would_say_so_itself() -> None:
 
 def test_a_script_of_the_agents_is_asked_about_with_its_interpreter() -> None:
     async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
-        kernel.scripts = {"/work/a.sh": "/usr/bin/dash", "/usr/bin/pip": "/usr/bin/python3"}
-        kernel.ask(exec_of(1, "/work/a.sh"), exec_of(2, "/usr/bin/pip"))
+        kernel.scripts = {"/project/a.sh": "/usr/bin/dash", "/usr/bin/pip": "/usr/bin/python3"}
+        kernel.ask(exec_of(1, "/project/a.sh"), exec_of(2, "/usr/bin/pip"))
         await turn()
         named = [each.interpreter for each in plane.asked if isinstance(each, Asked)]
         assert named == ["/usr/bin/dash", ""]

@@ -13,7 +13,7 @@ from ringfence.sandbox.plan import JailPlan
 
 
 def plan(tier: SandboxTier) -> JailPlan:
-    return JailPlan(tier=tier, command=("bash",), environment={"A": "b"}, workspace="/work")
+    return JailPlan(tier=tier, command=("bash",), environment={"A": "b"}, workspace="/project")
 
 
 def told(script: str, tmp_path: Path) -> tuple[list[list[str]], int]:

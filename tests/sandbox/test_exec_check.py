@@ -21,7 +21,7 @@ GIT = Promised(
 SCRIPT = replace(
     GIT,
     path="./run.sh",
-    program="/work/run.sh",
+    program="/project/run.sh",
     argv=("./run.sh", "a"),
     interpreter="/usr/bin/dash",
 )

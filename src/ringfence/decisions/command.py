@@ -2,7 +2,7 @@
 
 A name such as `git` stands for a program of the system, which an agent cannot have put there. A
 program anywhere else is known by its whole path alone: a file named `git` in the workspace is
-`/work/git`.
+`/project/git`.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from ringfence.domain.event import Decision
 from ringfence.domain.exchange import Part
 
 LINE = Part(kind="command", text="git status", name="/usr/bin/git")
-PLACE = Part(kind="directory", text="/work")
+PLACE = Part(kind="directory", text="/project")
 
 
 def command(**more: Any) -> Step:  # noqa: ANN401 (fields of it)
@@ -77,7 +77,7 @@ def test_a_command_shows_its_line_where_it_ran_and_how_it_ended() -> None:
     shown = written(command(asked_by="act_0"))
     assert "git  exit 0  250 ms" in shown
     assert "$          git status" in shown
-    assert "in /work · /usr/bin/git · asked for by act_0" in shown
+    assert "in /project · /usr/bin/git · asked for by act_0" in shown
     assert "exit 3" in written(command(exit_code=3))
     assert "SIGKILL" in written(command(exit_code=None, signal="SIGKILL"))
     assert "still running" in written(command(exit_code=None, status=""))
@@ -125,12 +125,12 @@ def test_what_was_seen_stands_between_the_steps() -> None:
 
 
 def test_evidence_is_marked_and_shown_as_text() -> None:
-    kept = reading((), message("evidence", "cd /work"))
+    kept = reading((), message("evidence", "cd /project"))
     shown = rendered(
         sight("evidence.builtins", "builtins", reported_by="agent", body_bytes=9, reading=kept)
     )
     assert "evidence.builtins builtins (the agent's own word)  9 B kept as act_9" in shown
-    assert "kept       cd /work" in shown
+    assert "kept       cd /project" in shown
 
 
 def test_nothing_that_a_sandbox_says_moves_the_terminal() -> None:
