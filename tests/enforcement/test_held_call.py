@@ -83,9 +83,10 @@ def test_a_run_that_waits_for_a_person_is_not_idle(tmp_path: Path) -> None:
         knock, path = knock_of(here), here.world.worker.tool_path
         held = path.begin(knock)
         assert isinstance(held, Holdable)
-        going = asyncio.create_task(HeldCalls(path, here.desk).pursue(knock, held, 30.0))
-        await here.held()
         idle_s = held.live.runtime.agent.limits.idle_seconds
+        # Longer than all that the clock says below, however soon the wait begins.
+        going = asyncio.create_task(HeldCalls(path, here.desk).pursue(knock, held, 4.0 * idle_s))
+        await here.held()
         for _ in range(2 * idle_s // 30):
             here.world.clock.advance(30 * 1_000_000)
             here.world.worker.tidy()

@@ -160,7 +160,7 @@ def test_plain_http_passes_in_the_absolute_form_and_in_a_tunnel(tmp_path: Path) 
         assert (await place.say(request, place.proxy)).startswith(b"HTTP/1.1 200 ")
         tunnel = f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n"
         inner = f"GET /d HTTP/1.1\r\nHost: {host}\r\n\r\n"
-        answer = await place.say((tunnel + inner).encode(), place.proxy)
+        answer = await place.say((tunnel + inner).encode(), place.proxy, answers=2)
         assert b" 200 Connection established" in answer
         assert answer.endswith(b"fine")
         caught = f"GET /e HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()

@@ -97,8 +97,12 @@ def _refusing(status: int) -> Answering:
 FINE = always(lambda: whole(chat_answer()))
 
 
-@pytest.mark.parametrize("first", [_unsent, _busy, *map(_refusing, (500, 502, 503, 529))], ids=str)
 @pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "first",
+    [_unsent, _busy, *map(_refusing, (500, 502, 503, 529))],
+    ids=["unsent", "busy", "500", "502", "503", "529"],
+)
 def test_a_provider_that_failed_gives_way_to_the_next(
     first: Answering,
     stream: bool,  # noqa: FBT001 (a case of the table)
@@ -124,7 +128,7 @@ def test_a_provider_that_failed_gives_way_to_the_next(
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("first", [_broken, _late, _malformed], ids=str)
+@pytest.mark.parametrize("first", [_broken, _late, _malformed], ids=["broken", "late", "malformed"])
 def test_what_may_have_been_done_is_not_done_twice(first: Answering) -> None:
     async def story() -> None:
         world = World(two_legs())
