@@ -7,11 +7,12 @@ from datetime import UTC
 from zoneinfo import ZoneInfo
 
 from ringfence.decisions import input_bound, model_call, output_limit, reason, scope
-from ringfence.decisions.budget import Book, Demand, Reservation, Shortfall
+from ringfence.decisions.budget import Book
 from ringfence.decisions.charge import compile_plan, demands_for
 from ringfence.decisions.grouping import Clues, Groups, Open
 from ringfence.decisions.price import affordable_output_tokens, cost, worst_case
 from ringfence.decisions.rate import Rate
+from ringfence.decisions.reservation import Demand, Reservation, Shortfall
 from ringfence.decisions.window import window_of
 from ringfence.domain.agent import Agent, Category, Scope
 from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per

@@ -16,7 +16,8 @@ from ringfence.api.application import create_app
 from ringfence.api.context import ChangeNote, ControlContext, WorkerStatus
 from ringfence.app.approval import Approvers
 from ringfence.app.tool import AtOnce
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.approval import Approval
 from ringfence.domain.budget import Budget, Per, Unit

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from tests.api.plane import Plane, organisation
 
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
 from ringfence.domain.money import Money

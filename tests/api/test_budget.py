@@ -6,8 +6,8 @@ import pytest
 from tests.api.plane import Plane, organisation, usd
 
 from ringfence.api.application import create_app
-from ringfence.decisions.budget import Line
 from ringfence.decisions.limit import UNLIMITED
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import TierRule
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
 from ringfence.domain.caller import CallerTier

@@ -6,7 +6,7 @@ from tests.api.plane import Plane, organisation
 
 from ringfence.api import metrics
 from ringfence.api.application import create_app
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
 from ringfence.domain.money import Money
 from ringfence.telemetry.metric import CallCount, CallKey, Measured, RefusalKey

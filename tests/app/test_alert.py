@@ -6,7 +6,7 @@ from tests.api.plane import organisation
 
 from ringfence.api.context import ChangeNote
 from ringfence.app.alert import BudgetAlerts
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
 from ringfence.domain.money import ZERO, Money

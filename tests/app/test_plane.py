@@ -23,7 +23,7 @@ from tests.app.installation import (
 )
 
 from ringfence.app.plane import Plane
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import Per
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.event import Change, Intent, Outcome, Refusal, Status

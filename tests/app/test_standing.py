@@ -6,8 +6,9 @@ from datetime import UTC
 import pytest
 
 from ringfence.app.standing import in_turns
-from ringfence.decisions.budget import Book, Demand
+from ringfence.decisions.budget import Book
 from ringfence.decisions.lease import Broker
+from ringfence.decisions.reservation import Demand
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.money import Money
 

@@ -8,8 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from ringfence.decisions.account import Account, Place
-from ringfence.decisions.budget import Count, Demand, Line, Reservation, Shortfall
 from ringfence.decisions.lease import Asked, Broker, asked_by
+from ringfence.decisions.period import Line
+from ringfence.decisions.reservation import Count, Demand, Reservation, Shortfall
 from ringfence.decisions.slab import ASKED_IN_PART, LentBook, is_covered, wants_of_run
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.lease import (

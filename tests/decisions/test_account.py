@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.decisions.account import Account
-from ringfence.decisions.budget import MINUTE_US
+from ringfence.decisions.period import MINUTE_US
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit
 from ringfence.domain.lease import AccountState, Holder
 

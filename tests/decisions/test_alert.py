@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.decisions.alert import Alarms, Alert, AlertKind
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
 from ringfence.domain.money import ZERO, Money
 

@@ -8,7 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from ringfence.decisions.budget import Book, Count, Demand, Line, Reservation, Settled, Shortfall
+from ringfence.decisions.budget import Book
+from ringfence.decisions.period import Line
+from ringfence.decisions.reservation import Count, Demand, Reservation, Settled, Shortfall
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit, Window
 from ringfence.domain.money import Money

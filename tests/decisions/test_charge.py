@@ -5,8 +5,8 @@ from datetime import UTC
 
 import pytest
 
-from ringfence.decisions.budget import Demand
 from ringfence.decisions.charge import Plan, compile_plan, demands_for, user_of
+from ringfence.decisions.reservation import Demand
 from ringfence.domain.agent import Agent, Category, TierRule
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.caller import CallerTier

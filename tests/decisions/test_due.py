@@ -4,9 +4,10 @@ from datetime import UTC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.decisions.budget import Book, Demand, Reservation
+from ringfence.decisions.budget import Book
 from ringfence.decisions.due import Due
 from ringfence.decisions.lease import Broker
+from ringfence.decisions.reservation import Demand, Reservation
 from ringfence.decisions.slab import LentBook
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per

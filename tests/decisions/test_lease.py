@@ -12,8 +12,8 @@ from hypothesis.stateful import (
 )
 from tests.decisions.leasing import Asking, LeasedWorker, Pictures, Post
 
-from ringfence.decisions.budget import Count, Demand, Reservation
 from ringfence.decisions.lease import Broker
+from ringfence.decisions.reservation import Count, Demand, Reservation
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit
 from ringfence.domain.lease import Charged, Holder, Take, Taken

@@ -1,6 +1,6 @@
 """Counted limits hold for an invocation and everything below it."""
 
-from ringfence.decisions.budget import Book, Reservation, Shortfall
+from ringfence.decisions.budget import Book
 from ringfence.decisions.limit import (
     Counted,
     TreeCounts,
@@ -10,6 +10,7 @@ from ringfence.decisions.limit import (
     sub_agent,
     used_up,
 )
+from ringfence.decisions.reservation import Reservation, Shortfall
 from ringfence.domain.agent import Agent, Category, Limits
 from ringfence.domain.budget import Unit
 from ringfence.domain.money import Money

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.decisions.leasing import Pictures, Post
 
-from ringfence.decisions.budget import Count, Demand, Reservation, Shortfall
+from ringfence.decisions.reservation import Count, Demand, Reservation, Shortfall
 from ringfence.decisions.slab import ASKED_IN_PART, CALLS_AHEAD, COUNTS_AHEAD, LentBook
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit

@@ -3,7 +3,7 @@ from datetime import UTC
 
 from tests.gateways.world import MemoryLedger
 
-from ringfence.decisions.budget import Demand, Reservation
+from ringfence.decisions.reservation import Demand, Reservation
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.lease import Need, Recall, Report, Slab, Take, Taken

@@ -19,9 +19,9 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.decisions.budget import Reservation
 from ringfence.decisions.charge import user_of
 from ringfence.decisions.limit import counted
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.agent import Limits
 from ringfence.domain.budget import Budget, Per, Unit
 from ringfence.domain.lease import Holder, Need

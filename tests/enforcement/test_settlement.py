@@ -16,7 +16,7 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import Limits
 from ringfence.domain.budget import Per
 from ringfence.domain.price import RateCard, Rates

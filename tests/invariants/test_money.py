@@ -27,9 +27,9 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.decisions.budget import (
+from ringfence.decisions.budget import Book
+from ringfence.decisions.reservation import (
     NO_COUNTS,
-    Book,
     Count,
     Demand,
     Reservation,

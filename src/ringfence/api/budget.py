@@ -11,9 +11,10 @@ import msgspec
 
 from ringfence.api.context import ChangeNote, ControlContext
 from ringfence.api.route import ADMIN, VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
 from ringfence.decisions.charge import tier_holder
 from ringfence.decisions.limit import UNLIMITED
+from ringfence.decisions.period import Line
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per, Unit, Window
 from ringfence.domain.error import UnavailableError, UsageError

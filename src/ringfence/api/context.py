@@ -6,7 +6,8 @@ from typing import Any, Protocol, TypeVar
 
 from ringfence.api.scan import Scans
 from ringfence.api.undoing import Undoings
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential

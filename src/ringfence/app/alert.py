@@ -10,7 +10,7 @@ import msgspec
 from ringfence.api.context import ChangeNote
 from ringfence.app.webhook import Webhooks
 from ringfence.decisions.alert import Alarms, Alert, AlertKind
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.alert import AlertRules
 from ringfence.domain.budget import BudgetScope
 from ringfence.domain.money import format_usd

@@ -15,7 +15,8 @@ from ringfence.app.health import totals
 from ringfence.app.sandboxing import run_socket
 from ringfence.app.stores import Stores
 from ringfence.app.worker import Surroundings, Worker
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential

@@ -32,8 +32,9 @@ from ringfence.app.message import (
 )
 from ringfence.app.remote_worker import unexpected
 from ringfence.app.standing import in_turns
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
 from ringfence.decisions.lease import Broker
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import Unit
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Holder, Need, Recall, Report, Take, Taken

@@ -11,7 +11,8 @@ from ringfence.app.group import Beginning
 from ringfence.app.message import Change, Configure, Learned, Message
 from ringfence.app.shared import Peer, Shared, Workers, is_new
 from ringfence.app.sharing import Sharing
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import AccountKey, Unit
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import Charged, Holder

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 
 
 async def in_turns(parts: Iterable[Sequence[Line]]) -> list[Line]:

@@ -19,7 +19,8 @@ from ringfence.app.stores import attest_others
 from ringfence.app.tool import AtOnce
 from ringfence.config.settings import Settings
 from ringfence.config.variable import AnyValue
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Approval
 from ringfence.domain.budget import Unit

@@ -45,7 +45,8 @@ from ringfence.app.slot import Slot
 from ringfence.app.storage import storage_at
 from ringfence.app.stores import charged_by, made_whole
 from ringfence.config.settings import SQLITE
-from ringfence.decisions.budget import MONEY, Line
+from ringfence.decisions.budget import MONEY
+from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential

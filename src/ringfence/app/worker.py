@@ -12,7 +12,8 @@ from ringfence.app.sandboxing import Sandboxing
 from ringfence.app.shell import ShellParts
 from ringfence.app.standing import in_turns
 from ringfence.app.tooling import Tooling
-from ringfence.decisions.budget import MONEY, Book, Line
+from ringfence.decisions.budget import MONEY, Book
+from ringfence.decisions.period import Line
 from ringfence.decisions.retry import Retried
 from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Set as AbstractSet
 from typing import Final, final
 
-from ringfence.decisions.budget import MINUTE_US, Line
+from ringfence.decisions.period import MINUTE_US, Line
 from ringfence.domain.budget import AccountKey, Per, Unit, Window
 from ringfence.domain.lease import AccountState, Holder
 from ringfence.domain.money import Money

@@ -10,7 +10,7 @@ from typing import final
 
 import msgspec
 
-from ringfence.decisions.budget import Line
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import AccountKey, Per
 
 _SLICES = 24

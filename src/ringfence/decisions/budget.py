@@ -1,253 +1,31 @@
 """The book of budgets: what is spent and reserved in every account, so that no limit is passed."""
 
-from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import tzinfo
 from itertools import chain
-from typing import NamedTuple, TypeVar, final
-
-import msgspec
+from typing import TypeVar
 
 from ringfence.decisions.due import Due
+from ringfence.decisions.period import FOREVER_US, MINUTE_US, Line, Period
+from ringfence.decisions.reservation import (
+    NO_COUNTS,
+    Count,
+    Demand,
+    Reservation,
+    Settled,
+    Shortfall,
+    free_tokens,
+    settle_counts,
+)
 from ringfence.decisions.window import window_of
 from ringfence.domain.budget import AccountKey, BudgetScope, Unit, Window
 from ringfence.domain.lease import Want
 from ringfence.domain.money import ZERO, Money
 
-FOREVER_US = 2**63
-MINUTE_US = 60_000_000
 LIVING = frozenset({BudgetScope.INVOCATION, BudgetScope.TREE})
 """Scopes whose holders come and go; their accounts vanish with `Book.forget`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """One account that a call draws on: its limit now in force, and the zone of its windows."""
-
-    key: AccountKey
-    limit: Money
-    tz: tzinfo
-
-
-class Count(NamedTuple):
-    """How much of one counted limit a call needs, in the unit of its account."""
-
-    demand: Demand
-    amount: int
-
-
 MONEY = frozenset({Unit.MONEY})
-_MEASURED = frozenset({Unit.TOKENS, Unit.HTTP_BYTES})
-"""Counts of which a call is known to need so much only when it is over; a call has one of them."""
 _AT_ONCE = 1000
 Account = TypeVar("Account")
-NO_COUNTS: tuple[Count, ...] = ()
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One account as it stands: its window, and its money in nano-dollars or what else it counts.
-
-    `limit` includes grants. `overrun` is how much was charged beyond reservations in this window.
-    """
-
-    key: AccountKey
-    window: Window
-    limit: Money
-    spent: Money
-    reserved: Money
-    overrun: Money
-
-    @property
-    def left(self) -> Money:
-        """What can still be reserved; negative while an overrun or a lowered limit is uncovered."""
-        return Money(self.limit - self.spent - self.reserved)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing is let through, not even a call that costs nothing."""
-        return self.left < 0
-
-
-class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a reservation was refused: the account with the least left."""
-
-    line: Line
-    needed: Money
-
-    @property
-    def resets_at_us(self) -> int | None:
-        """When the budget starts again, UTC microseconds; None if it never does."""
-        return self.line.window.end_us
-
-
-Balance = tuple[int, int, int]
-"""The start of an account's window, its limit and what is left of it."""
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a settlement did: the accounts after it, and the cost beyond the reservation.
-
-    `overrun` is above zero only if a bound was wrong: a finding. `reservation` is the one that was
-    settled; its accounts go on changing with other calls.
-    """
-
-    reservation: "Reservation"
-    cost: Money
-    overrun: Money
-
-    @property
-    def lines(self) -> tuple[Line, ...]:
-        """The accounts as they stand now."""
-        return self.reservation.lines()
-
-    @property
-    def closed(self) -> tuple[Line, ...]:
-        """The accounts that are now overdrawn and let nothing through until covered."""
-        return tuple(line for line in self.lines if line.is_closed)
-
-
-class Period:
-    """One account in one window. It lives as long as the book or a reservation does.
-
-    `cap` is how far `used` may go here: the limit, where this book holds all of it. `elsewhere` is
-    what others use or hold, as far as it is known here; `spent` is without it. `bar` keeps
-    it closed while it is overdrawn (`decisions.slab`). `withheld` is the part of what is reserved
-    that settled calls have not cost, and whose outcomes are not durable yet.
-
-    INVARIANT: used = elsewhere + spent + reserved; used <= cap + overrun, unless it was lowered.
-    """
-
-    __slots__ = (
-        "bar",
-        "cap",
-        "elsewhere",
-        "end_us",
-        "granted",
-        "key",
-        "limit",
-        "overrun",
-        "spent",
-        "times",
-        "used",
-        "window",
-        "withheld",
-    )
-
-    def __init__(self, key: AccountKey, window: Window) -> None:
-        """Nothing is used, and nothing may be."""
-        self.key = key
-        self.begin(window)
-        self.limit = 0
-        self.cap = 0
-        self.granted = 0
-        self.bar = 0
-        self.spent = 0
-        self.used = 0
-        self.elsewhere = 0
-        self.overrun = 0
-        self.withheld = 0
-        self.times: deque[int] | None = None
-        if key.unit is Unit.CALLS_PER_MINUTE:
-            self.times = deque()
-
-    def begin(self, window: Window) -> None:
-        """Take this window as its own."""
-        self.window = window
-        self.end_us = FOREVER_US if window.end_us is None else window.end_us
-
-    @property
-    def reserved(self) -> int:
-        """What is set aside here for calls under way, and what is withheld."""
-        return self.used - self.elsewhere - self.spent
-
-    def line(self) -> Line:
-        """The account as it is known here. The window of a rate ends when more may be had."""
-        window = self.window
-        if self.times is not None and self.end_us < FOREVER_US:
-            window = Window(0, self.end_us)
-        return Line(
-            self.key,
-            window,
-            Money(self.limit),
-            Money(self.elsewhere + self.spent),
-            Money(self.reserved),
-            Money(self.overrun),
-        )
-
-    def pass_on(self, times: Sequence[int]) -> None:
-        """Count what has happened; for a rate, which counts it for a minute."""
-        if self.times is not None:
-            self.times.extend(times)
-            self.spent += len(times)
-            self.end_us = self.times[0] + MINUTE_US
-
-    def is_past(self, now_us: int) -> bool:
-        """Whether nothing that was counted here counts any longer."""
-        return not self.times or self.times[-1] <= now_us - MINUTE_US
-
-    def fade(self, now_us: int) -> None:
-        """Let go of what a rate has counted for a minute."""
-        times = self.times
-        while times and times[0] <= now_us - MINUTE_US:
-            times.popleft()
-            self.spent -= 1
-            self.used -= 1
-        self.end_us = times[0] + MINUTE_US if times else FOREVER_US
-
-
-@final
-class Reservation:
-    """Money set aside in every account of one call until it is settled or released, once.
-
-    What a settlement withholds, in money and in tokens, stays until `Book.free`.
-    """
-
-    __slots__ = ("_periods", "amount", "counted", "is_open", "withheld", "withheld_tokens")
-
-    def __init__(
-        self,
-        periods: Sequence[Period],
-        amount: Money,
-        counted: Sequence[tuple[Period, int]] = (),
-    ) -> None:
-        """Made by `Book.reserve` alone."""
-        self._periods = periods
-        self.amount = amount
-        self.counted = counted
-        self.is_open = True
-        self.withheld = 0
-        self.withheld_tokens = 0
-
-    def lines(self) -> tuple[Line, ...]:
-        """The accounts it draws on, as they stand now, in the order of the demands."""
-        return tuple([period.line() for period in self._periods])
-
-    def balances(self) -> list[Balance]:
-        """What `lines` says, as far as an event needs it and many times cheaper.
-
-        What is withheld for this call is left: the event is its outcome, and frees it.
-        """
-        withheld = self.withheld
-        return [
-            (period.window.start_us, period.limit, period.limit - period.used + withheld)
-            for period in self._periods
-        ]
-
-    def settled_periods(self) -> Sequence[Period]:
-        """The accounts of money that it draws on."""
-        return self._periods
-
-    def periods(self) -> list[Period]:
-        """Every account it draws on, counts too."""
-        return [*self._periods, *[period for period, _ in self.counted]]
-
-    def take(self) -> Sequence[Period]:
-        """Close it, for the book. Raises RuntimeError if it was closed before."""
-        if not self.is_open:
-            raise RuntimeError("reservation was already settled or released")
-        self.is_open = False
-        return self._periods
 
 
 class Book:
@@ -345,7 +123,7 @@ class Book:
                 period.used -= rest
                 period.overrun -= rest
         if reservation.counted:
-            _settle_counts(reservation, tokens)
+            settle_counts(reservation, tokens)
         return Settled(reservation=reservation, cost=cost, overrun=Money(max(-rest, 0)))
 
     def free(self, reservation: Reservation) -> None:
@@ -357,7 +135,7 @@ class Book:
                 period.used -= rest
                 period.withheld -= rest
         if reservation.withheld_tokens:
-            _free_tokens(reservation)
+            free_tokens(reservation)
 
     def release(self, reservation: Reservation) -> None:
         """Give everything back: the call was not made. Raises RuntimeError if done before.
@@ -542,23 +320,3 @@ def parts(accounts: list[Account]) -> Iterator[list[Account]]:
     """A long list in parts that are gone through in about a millisecond."""
     for start in range(0, len(accounts), _AT_ONCE):
         yield accounts[start : start + _AT_ONCE]
-
-
-def _settle_counts(reservation: Reservation, tokens: int | None) -> None:
-    for period, amount in reservation.counted:
-        used = tokens if tokens is not None and period.key.unit in _MEASURED else amount
-        period.spent += used
-        if used > amount:
-            period.used += used - amount
-            period.overrun += used - amount
-        elif used < amount:
-            period.withheld += amount - used
-            reservation.withheld_tokens = amount - used
-
-
-def _free_tokens(reservation: Reservation) -> None:
-    rest, reservation.withheld_tokens = reservation.withheld_tokens, 0
-    for period, _ in reservation.counted:
-        if period.key.unit in _MEASURED:
-            period.used -= rest
-            period.withheld -= rest

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from ringfence.decisions.budget import Demand
+from ringfence.decisions.reservation import Demand
 from ringfence.domain.agent import Agent
 from ringfence.domain.budget import AccountKey, Budget, BudgetScope, Per
 from ringfence.domain.caller import CallerTier

@@ -12,8 +12,9 @@ from itertools import chain
 from typing import Final, final
 
 from ringfence.decisions.account import Account, Place
-from ringfence.decisions.budget import LIVING, MINUTE_US, MONEY, Line, parts
+from ringfence.decisions.budget import LIVING, MONEY, parts
 from ringfence.decisions.due import Due
+from ringfence.decisions.period import MINUTE_US, Line
 from ringfence.domain.budget import AccountKey, Unit
 from ringfence.domain.lease import (
     AccountState,

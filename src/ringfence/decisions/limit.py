@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 
 from ringfence.decisions import reason
-from ringfence.decisions.budget import Count, Demand, Shortfall
+from ringfence.decisions.reservation import Count, Demand, Shortfall
 from ringfence.domain.agent import Agent
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Unit
 from ringfence.domain.money import Money

@@ -7,14 +7,12 @@ reported what it spent. What it says and what it is told commute: no order of me
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
-from ringfence.decisions.budget import (
-    FOREVER_US,
-    LIVING,
+from ringfence.decisions.budget import LIVING, Book
+from ringfence.decisions.period import FOREVER_US, Period
+from ringfence.decisions.reservation import (
     NO_COUNTS,
-    Book,
     Count,
     Demand,
-    Period,
     Reservation,
     Settled,
     Shortfall,

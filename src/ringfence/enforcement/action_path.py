@@ -14,7 +14,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ringfence.decisions import limit, reason
-from ringfence.decisions.budget import Book, Count, Line, Reservation, Shortfall
+from ringfence.decisions.budget import Book
+from ringfence.decisions.period import Line
+from ringfence.decisions.reservation import Count, Reservation, Shortfall
 from ringfence.decisions.slab import ASKED_IN_PART
 from ringfence.domain.action import ActionKind
 from ringfence.domain.budget import BudgetScope, Unit

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from copy import copy
 from typing import final
 
-from ringfence.decisions.budget import Book, Reservation
+from ringfence.decisions.budget import Book
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.event import AnyEvent, Outcome
 from ringfence.domain.money import Money
 from ringfence.enforcement.directory import Directory

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ringfence.decisions.budget import Reservation
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.event import AccountLine, Decision, Intent, Outcome, Status
 from ringfence.enforcement.directory import Caller, Directory

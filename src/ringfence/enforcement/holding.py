@@ -9,7 +9,7 @@ import msgspec
 
 from ringfence.decisions import approval as rule
 from ringfence.decisions import reason
-from ringfence.decisions.budget import Reservation
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.error import UnavailableError

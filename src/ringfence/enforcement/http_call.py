@@ -12,8 +12,8 @@ import msgspec
 
 from ringfence.decisions import destination as rule
 from ringfence.decisions import permission, reason
-from ringfence.decisions.budget import Count, Reservation
 from ringfence.decisions.policy.refusal import refusal_of
+from ringfence.decisions.reservation import Count, Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Binding

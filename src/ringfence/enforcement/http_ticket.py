@@ -7,7 +7,7 @@ from typing import final
 import msgspec
 
 from ringfence.decisions import destination as rule
-from ringfence.decisions.budget import Reservation
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.destination import Destination
 from ringfence.domain.event import Intent, Status
 from ringfence.domain.verdict import Reason

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ringfence.decisions.budget import Count, Demand
+from ringfence.decisions.reservation import Count, Demand
 from ringfence.domain.lease import Need, Want
 from ringfence.domain.money import Money
 from ringfence.domain.verdict import Code, Reason

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, final
 
 from ringfence.decisions import limit, reason
-from ringfence.decisions.budget import Demand
 from ringfence.decisions.limit import NOTHING_COUNTED, Counted, TreeCounts
 from ringfence.decisions.loop import Repetition
+from ringfence.decisions.reservation import Demand
 from ringfence.decisions.retry import Failing
 from ringfence.decisions.rights import Patterns
 from ringfence.domain.agent import AgentState

@@ -7,8 +7,8 @@ from copy import copy
 
 import msgspec
 
-from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import LoweredBy
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.budget import Unit
 from ringfence.domain.event import Decision, Intent

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ringfence.decisions import model_call, output_limit, reason, scope
-from ringfence.decisions.budget import NO_COUNTS, Book
+from ringfence.decisions.budget import Book
 from ringfence.decisions.output_limit import OutputLimit
 from ringfence.decisions.price import (
     affordable_output_tokens,
@@ -13,6 +13,7 @@ from ringfence.decisions.price import (
     unpriced_hosted_tools,
     worst_case,
 )
+from ringfence.decisions.reservation import NO_COUNTS
 from ringfence.domain.agent import Agent
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.model import ProviderProtocol

@@ -10,8 +10,8 @@ from typing import Final, Protocol, final
 import msgspec
 
 from ringfence.decisions.account import Account, Place
-from ringfence.decisions.budget import Line
 from ringfence.decisions.lease import Asked, asked_by
+from ringfence.decisions.period import Line
 from ringfence.domain.budget import AccountKey, Unit
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.lease import (

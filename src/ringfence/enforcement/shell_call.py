@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from ringfence.decisions import command
-from ringfence.decisions.budget import Reservation
 from ringfence.decisions.policy.refusal import refusal_of
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Agent, StoreFailure
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent, Status

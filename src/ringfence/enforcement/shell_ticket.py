@@ -6,7 +6,7 @@ from typing import final
 
 import msgspec
 
-from ringfence.decisions.budget import Reservation
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.event import Intent, Status
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.directory import Caller

@@ -8,8 +8,8 @@ from typing import final
 import msgspec
 
 from ringfence.decisions import reason
-from ringfence.decisions.budget import Reservation
 from ringfence.decisions.output_limit import OutputLimit
+from ringfence.decisions.reservation import Reservation
 from ringfence.decisions.settlement import Billing
 from ringfence.domain.event import Attempt, Intent, Status
 from ringfence.domain.exchange import Answer, ModelRequest

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from ringfence.decisions import failure_rule, limit, reason, scope
-from ringfence.decisions.budget import Reservation
 from ringfence.decisions.failure_rule import Failed
 from ringfence.decisions.reason.tool import SCHEMA_UNUSABLE
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Approval

@@ -7,8 +7,8 @@ from typing import final
 import msgspec
 
 from ringfence.decisions import scope
-from ringfence.decisions.budget import Reservation
 from ringfence.decisions.failure_rule import is_idempotent, labels_of
+from ringfence.decisions.reservation import Reservation
 from ringfence.domain.event import Attempt, Intent, Status
 from ringfence.domain.tool import PermissionTier, ToolKey
 from ringfence.domain.verdict import Reason

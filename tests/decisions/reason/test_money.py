@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ringfence.decisions import reason
-from ringfence.decisions.budget import Line, Shortfall
+from ringfence.decisions.period import Line
+from ringfence.decisions.reservation import Shortfall
 from ringfence.domain.agent import Agent, Category
 from ringfence.domain.budget import AccountKey, BudgetScope, Per, Window
 from ringfence.domain.money import ZERO, Money

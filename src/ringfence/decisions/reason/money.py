@@ -2,8 +2,9 @@
 
 from datetime import tzinfo
 
-from ringfence.decisions.budget import Line, Shortfall
+from ringfence.decisions.period import Line
 from ringfence.decisions.reason.words import QUOTED_CHARACTERS, advice, quoted, refusal, whom_to_ask
+from ringfence.decisions.reservation import Shortfall
 from ringfence.decisions.window import local_time
 from ringfence.domain.agent import Agent
 from ringfence.domain.budget import BudgetScope, Per
