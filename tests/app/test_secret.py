@@ -1,11 +1,17 @@
 import asyncio
+import hashlib
+import os
+import sys
 from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.app.installation import ENVIRONMENT, Installation, process, provider, ready, until
 
 from ringfence.app.secret import SecretCustody, SecretWatch, requesting, stored_secrets
+from ringfence.config.problem import Place
+from ringfence.config.reading import SecretUse
 from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.secret import (
@@ -18,10 +24,12 @@ from ringfence.domain.secret import (
     SecretBinding,
     SecretDefinition,
     SecretOrigin,
+    key_of,
 )
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.store import open_state
 from ringfence.testing.clock import ManualClock
+from ringfence.testing.model.serving import Running
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Request, Response
 from ringfence.transport.server import Server
@@ -108,6 +116,39 @@ def test_values_come_from_everywhere(world: World, tmp_path: Path) -> None:
     assert secrets.named("other", "one") is None
     assert world.custody.trouble() == ""
     assert ONE not in repr(secrets)
+
+
+def test_what_the_plane_itself_needs_must_have_a_value(world: World) -> None:
+    use = SecretUse(place=Place("a.yaml", 7, 3), what="`credential` in provider `p`", is_sent=True)
+    uses = {key_of("acme", "crm"): use}
+    definition = SecretDefinition(name="crm", origin=FromStore())
+    with pytest.raises(UsageError) as refused:
+        world.custody.prepare(of(definition), frozenset(), uses)
+    assert refused.value.code == "secret_missing"
+    assert refused.value.message == (
+        "a.yaml:7:3: secret `crm` has no value, which `credential` in provider `p` needs"
+    )
+    assert refused.value.help == "`ringfence secret set crm`"
+    world.stored.put("org_1", "crm", "two\nlines")
+    with pytest.raises(UsageError, match="no request can carry"):
+        world.custody.prepare(of(definition), frozenset(), uses)
+    world.stored.put("org_1", "crm", "short")
+    proposal = world.custody.prepare(of(definition), frozenset(), uses)
+    secrets = world.custody.take(proposal, of(definition))
+    assert secrets.get("acme/crm").reveal() == "short"
+    with pytest.raises(UsageError, match="no request can carry"):
+        world.custody.judge("acme", "crm", "two\nlines")
+
+
+def test_what_a_store_that_is_away_holds_is_not_needed_at_once(world: World) -> None:
+    use = SecretUse(place=Place("a.yaml"), what="`credential` in provider `p`", is_sent=True)
+    world.vault.is_away = True
+    definition = SecretDefinition(name="crm", origin=VAULT)
+    uses = {key_of("acme", "crm"): use}
+    proposal = world.custody.prepare(of(definition), frozenset({"TOKEN"}), uses)
+    assert world.custody.take(proposal, of(definition)).find("acme/crm") is None
+    world.vault.is_away = False
+    assert value(world.later(10)) == ONE
 
 
 def test_a_file_that_is_replaced_is_read_again(world: World, tmp_path: Path) -> None:
@@ -299,3 +340,100 @@ def test_a_store_on_the_network_is_reached_from_a_thread() -> None:
         await pool.close()
 
     asyncio.run(run())
+
+
+async def told(installed: Installation, *arguments: str, value: str = "") -> tuple[int, str]:
+    """A command beside a plane that may run: its exit code, and what it wrote."""
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ringfence", *arguments),
+        *("--config", str(installed.settings.config), "--data", str(installed.data)),
+        env=os.environ | ENVIRONMENT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    written, _ = await started.communicate(value.encode())
+    assert value.encode() not in written or not value
+    return started.returncode or 0, written.decode()
+
+
+def with_stored(there: Running, installed: Installation) -> None:
+    ready(installed, there)
+    path = installed.settings.config
+    text = path.read_text().replace("${PROVIDER_KEY}", "${secret:house}")
+    path.write_text(text + "secrets:\n  house: {stored: true}\n")
+
+
+def sent_with(there: Running) -> list[str]:
+    """What each call proved itself with, in the journal's words."""
+    return [entry.headers["authorization"] for entry in there.journal.entries]
+
+
+def proof(value: str) -> str:
+    return "sha256:" + hashlib.sha256(f"Bearer {value}".encode()).hexdigest()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_provider_uses_another_value_from_when_it_is_set_while_calls_flow(
+    tmp_path: Path, workers: int
+) -> None:
+    installed = Installation(tmp_path, workers=workers)
+
+    async def story() -> None:
+        async with provider() as there:
+            with_stored(there, installed)
+            code, said = await told(installed, "check")
+            assert (code, "secret `house` has no value" in said) == (2, True)
+            code, said = await told(installed, "up", "--port", "0", "--console-port", "0")
+            assert code == 2
+            assert "ringfence.yaml:8:" in said
+            assert "`credential` in provider `house` needs" in said
+            assert (await told(installed, "secret", "set", "house", value=ONE))[0] == 0
+            assert (await told(installed, "check"))[0] == 0
+            async with process(installed):
+                is_over = asyncio.Event()
+
+                async def ask() -> None:
+                    while not is_over.is_set():
+                        assert (await installed.ask()).status == 200
+
+                asking = [asyncio.create_task(ask()) for _ in range(3)]
+                await until(there, 10)
+                assert (await told(installed, "secret", "rotate", "house", value=TWO))[0] == 0
+                known = there.journal.total
+                await until(there, known + 20)
+                is_over.set()
+                await asyncio.gather(*asking)
+                proofs = sent_with(there)
+                assert set(proofs) == {proof(ONE), proof(TWO)}
+                assert proofs[:10] == [proof(ONE)] * 10
+                # Those that were on their way when the command returned had the earlier value.
+                assert set(proofs[known + 3 :]) == {proof(TWO)}
+                await refused_without(installed, there)
+        found = [path.read_bytes() for path in installed.data.rglob("*") if path.is_file()]
+        found += [line.encode() for line in installed.lines]
+        assert not any(each.encode() in data for each in (ONE, TWO) for data in found)
+
+    asyncio.run(story())
+
+
+async def refused_without(installed: Installation, there: Running) -> None:
+    """Nothing is sent with an empty credential, and what cannot be used takes no epoch."""
+    assert (await told(installed, "secret", "delete", "house"))[0] == 0
+    known = there.journal.total
+    answer = await installed.ask()
+    assert (answer.status, answer.code) == (503, "provider_unavailable")
+    assert b"its credential has no value now" in answer.body
+    assert there.journal.total == known
+    code, said = await told(installed, "reload")
+    assert (code, "secret `house` has no value" in said) == (2, True)
+    assert (await told(installed, "secret", "set", "house", value=ONE))[0] == 0
+    assert (await installed.ask()).status == 200
+    path = installed.settings.config
+    before = path.read_text()
+    path.write_text(before.replace("secret:house", "secret:hose"))
+    code, said = await told(installed, "reload")
+    assert (code, "did you mean `house`?" in said) == (2, True)
+    path.write_text(before)
+    assert (await installed.ask()).status == 200
+    assert sent_with(there)[-2:] == [proof(ONE)] * 2

@@ -2,7 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.config.variable import AnyValue, Expansion, expand, references, sole_reference
+from ringfence.config.variable import (
+    AnyValue,
+    Expansion,
+    expand,
+    is_broken,
+    names_secret,
+    references,
+    sole_reference,
+    sole_secret,
+    with_keys,
+)
 
 ENVIRONMENT = {"A": "one", "B_2": "two", "EMPTY": ""}
 
@@ -64,3 +74,26 @@ def test_an_environment_of_any_value_lacks_nothing() -> None:
     found = AnyValue(ENVIRONMENT)
     assert (found["A"], found["C"], found.get("EMPTY")) == ("one", "unset", "unset")
     assert (list(found), len(found)) == (list(ENVIRONMENT), len(ENVIRONMENT))
+
+
+@pytest.mark.parametrize(
+    ("text", "sole", "keyed"),
+    [
+        ("${secret:a}", "a", "${acme/a}"),
+        ("Bearer ${secret:a-b}", None, "Bearer ${acme/a-b}"),
+        ("$${secret:a}", None, "$${secret:a}"),
+        ("${A}${secret:a}$${", None, "${A}${acme/a}$${"),
+        ("${A}", None, "${A}"),
+    ],
+)
+def test_secrets_are_referred_to_by_name(text: str, sole: str | None, keyed: str) -> None:
+    assert sole_secret(text) == sole
+    assert with_keys(text, lambda name: f"acme/{name}") == keyed
+    assert names_secret(text) == (text != keyed)
+    assert not is_broken(text)
+
+
+@pytest.mark.parametrize("text", ["${secret:a", "${secret:a b", "${secret:${A}}", "${acme/a}"])
+def test_what_is_no_reference_to_a_secret_is_broken(text: str) -> None:
+    assert is_broken(text)
+    assert not names_secret(text)

@@ -82,9 +82,3 @@ def test_what_was_prepared_before_a_reload_is_not_used_after_it() -> None:
     assert found.is_current(made)
     found.replace_secrets(EnvironmentSecrets(frozenset({"CRM"}), {"CRM": "another-one"}))
     assert not found.is_current(made)
-
-
-def test_a_credential_is_found_in_what_a_server_answers() -> None:
-    found = dispatcher()
-    assert found.scan(CRM).finds(f"it is {SECRET}".encode())
-    assert not found.scan(LOCAL).finds(SECRET.encode())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ringfence.config.loading import load
 from ringfence.config.problem import Problem
+from ringfence.config.reading import SecretUse
 from ringfence.config.settings import Settings
 from ringfence.domain.model import Model
 from ringfence.domain.organisation import Configuration, Organisation
@@ -23,6 +24,7 @@ class Prepared:
 
     configuration: Configuration
     secrets: EnvironmentSecrets
+    secret_uses: Mapping[str, SecretUse]
     notes: tuple[Problem, ...]
 
 
@@ -36,6 +38,7 @@ def prepare(settings: Settings, environment: Mapping[str, str], now_us: int) -> 
     return Prepared(
         configuration=with_prices(loaded.configuration, settings.data, now_us),
         secrets=secrets,
+        secret_uses=loaded.secret_uses,
         notes=tuple(loaded.notes),
     )
 

@@ -219,9 +219,12 @@ class Plane:
     async def _begin(self, prepared: Prepared, sharing: Sharing | None) -> None:
         self._pool = Pool(tls=client_context())
         self._close.push_async_callback(self._pool.close)
+        stored = stored_secrets(
+            self._settings.data, self._environment, self._stores.state, self._clock
+        )
         self._custody = SecretCustody(
             self._environment,
-            stored_secrets(self._settings.data, self._environment, self._stores.state, self._clock),
+            stored,
             requesting(self._pool, asyncio.get_running_loop()),
             self._clock,
         )
@@ -231,6 +234,9 @@ class Plane:
         self._configuration = configuration
         take = partial(self._custody.take, proposal, configuration)
         self._secrets = await asyncio.to_thread(take)
+        trouble = (await asyncio.to_thread(stored.fit)).trouble
+        if trouble:
+            _LOG.error("%s; `ringfence doctor` says what to do", trouble)
         recovered = await asyncio.to_thread(
             remembered, self._stores.recovered, configuration, self._storage
         )
@@ -425,7 +431,7 @@ class Plane:
 
         def fetch() -> Proposal:
             named = known(prepared.configuration)
-            return self._custody.prepare(named, prepared.secrets.names)
+            return self._custody.prepare(named, prepared.secrets.names, prepared.secret_uses)
 
         return await asyncio.to_thread(fetch)
 

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, assert_never, final
 from urllib.parse import urlsplit
 
+from ringfence.config.reading import SecretUse
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.secret import (
@@ -20,8 +22,9 @@ from ringfence.domain.secret import (
     FromVault,
     SecretDefinition,
     SecretValue,
+    key_of,
 )
-from ringfence.enforcement.credential_injection import unusable
+from ringfence.enforcement.credential_injection import unsendable, unusable
 from ringfence.enforcement.route import origin_of
 from ringfence.stores.secret import EnvironmentSecrets, Secrets, StoredSecrets, WrappingKeys
 from ringfence.stores.secret.source import (
@@ -56,9 +59,17 @@ class _Held:
 
     definition: SecretDefinition
     source: SecretSource
+    use: SecretUse | None = None
+    """Where the plane itself uses it, if it does."""
     value: str | None = field(default=None, repr=False)
     due_us: int | None = None
     trouble: str = ""
+
+    def trouble_with(self, value: str) -> str:
+        """Why a value cannot be used where this secret goes; empty if it can."""
+        if self.definition.bindings:
+            return unusable(value)
+        return unsendable(value) if self.use is not None and self.use.is_sent else ""
 
 
 @final
@@ -84,19 +95,28 @@ class SecretCustody:
         self._names: frozenset[str] = frozenset()
         self._held: dict[Key, _Held] = {}
 
-    def prepare(self, configuration: Configuration, names: frozenset[str]) -> "Proposal":
+    def prepare(
+        self,
+        configuration: Configuration,
+        names: frozenset[str],
+        uses: Mapping[str, SecretUse] = MappingProxyType({}),
+    ) -> "Proposal":
         """Fetch everything that a configuration names, changing nothing yet.
 
-        `names` are variables that hold secrets. What is stored elsewhere and cannot be reached now
-        keeps its value, or has none. Raises UsageError for what will not be right by itself.
+        `names` are variables that hold secrets, `uses` the other secrets that the plane itself
+        uses, by `key_of`. What is stored elsewhere and cannot be reached now keeps its value, or
+        has none. Raises UsageError for what will not be right by itself.
         """
         plain = EnvironmentSecrets(names, self._environment)
         held: dict[Key, _Held] = {}
         for organisation in configuration.organisations.values():
             for definition in organisation.secrets.values():
                 key = (organisation.name, definition.name)
-                held[key] = self._begun(organisation, definition, plain)
+                use = uses.get(key_of(*key))
+                held[key] = self._begun(organisation, definition, plain, use)
                 value, error = _fetch(held[key])
+                if value is None and error is None and use is not None:
+                    raise needed(use, definition.name)
                 if error is not None and not isinstance(error, UnavailableError):
                     raise error
                 self._note(held[key], self._held.get(key), value, error)
@@ -152,7 +172,7 @@ class SecretCustody:
     def judge(self, organisation: str, name: str, value: str) -> None:
         """Refuse a value that the secret of that name could not use. Raises UsageError."""
         held = self._held.get((organisation, name))
-        if held is not None and held.definition.bindings and (why := unusable(value)):
+        if held is not None and (why := held.trouble_with(value)):
             raise UsageError("secret_unusable", f"the value of secret `{name}` {why}")
 
     def trouble(self) -> str:
@@ -195,11 +215,16 @@ class SecretCustody:
             held.due_us = self._clock.monotonic_us() + int(held.source.refresh_s * 1e6)
 
     def _begun(
-        self, organisation: Organisation, definition: SecretDefinition, plain: Secrets
+        self,
+        organisation: Organisation,
+        definition: SecretDefinition,
+        plain: Secrets,
+        use: SecretUse | None,
     ) -> _Held:
         return _Held(
             definition=definition,
             source=self._source(organisation.id, definition, plain),
+            use=use,
         )
 
     def _source(
@@ -226,7 +251,7 @@ def _fetch(held: _Held) -> tuple[str | None, RingfenceError | None]:
     try:
         secret = held.source.fetch()
         value = None if secret is None else secret.reveal()
-        why = unusable(value) if value is not None and held.definition.bindings else ""
+        why = "" if value is None else held.trouble_with(value)
         if why:
             what = f"the value of secret `{held.definition.name}` {why}"
             return None, UsageError("secret_unusable", what)
@@ -299,6 +324,15 @@ class SecretWatch:
         async with self._turn:
             secrets = await asyncio.to_thread(look)
             return asyncio.sleep(0) if secrets is None else self._changed(secrets)
+
+
+def needed(use: SecretUse, name: str) -> UsageError:
+    """The plane itself uses a secret, and there is no value."""
+    return UsageError(
+        "secret_missing",
+        f"{use.place}: secret `{name}` has no value, which {use.what} needs",
+        help=f"`ringfence secret set {name}`",
+    )
 
 
 def stored_secrets(

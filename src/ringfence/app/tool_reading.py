@@ -12,8 +12,9 @@ from typing import Final, final
 import msgspec
 
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.secret import parted
 from ringfence.domain.tool import ToolDefinition, ToolServer
-from ringfence.enforcement.tool_dispatch import ToolDispatcher
+from ringfence.enforcement.tool_dispatch import ToolDispatcher, given, secrets_of
 from ringfence.gateways.tool.asking import FailedError, ask
 from ringfence.gateways.tool.channel import Channel, Sending
 from ringfence.gateways.tool.server import ToolLink, opened
@@ -41,7 +42,17 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_server(server: ToolServer, environment: Mapping[str, str]) -> Read:
-    """Ask a server for its tools. Raises RingfenceError."""
+    """Ask a server for its tools. Raises RingfenceError.
+
+    What its `env` refers to must be variables of `environment`: other secrets are the plane's.
+    """
+    names = secrets_of(server)
+    if any(parted(name) is not None for name in names):
+        raise UnavailableError(
+            "not_authorised",
+            f"a secret of tool server `{server.name}` is held by the plane alone",
+            help=f"ask the plane what it lists: `ringfence tools lint {server.name}`",
+        )
     try:
         entries = asyncio.run(_entries(server, environment))
     except FailedError as error:
@@ -69,10 +80,9 @@ async def _entries(server: ToolServer, environment: Mapping[str, str]) -> list[b
             f"a person has granted tool server `{server.name}` to the plane alone",
             help=f"ask the plane what it lists: `ringfence tools lint {server.name}`",
         )
-    named = (server.credential, None if oauth is None else oauth.secret)
-    names = frozenset(name for name in named if name)
     pool = Pool(tls=client_context())
-    link = ToolLink("", server, ToolDispatcher(pool, EnvironmentSecrets(names, environment), {}))
+    secrets = EnvironmentSecrets(secrets_of(server), environment)
+    link = ToolLink("", server, ToolDispatcher(pool, secrets, {}))
     try:
         channel = await opened(link, identity.INTRODUCTION)
         return await _from_channel(channel)
@@ -112,7 +122,8 @@ async def _process(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a server's command for as long as it is asked. Raises UnavailableError."""
     program, *arguments = server.command
-    known = {**environment, **dict(server.environment)}
+    secrets = EnvironmentSecrets(secrets_of(server), environment)
+    known = {**environment, **given(server, secrets)}
     try:
         process = await asyncio.create_subprocess_exec(
             program,

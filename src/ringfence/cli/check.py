@@ -14,7 +14,7 @@ from ringfence.cli.terminal.printing import progress, say, say_json
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.terminal.table import Column, table
 from ringfence.cli.terminal.text import harmless
-from ringfence.config.problem import Problem
+from ringfence.config.problem import ConfigurationError, Problem
 from ringfence.domain.model import Model
 from ringfence.domain.money import Money, format_usd
 from ringfence.domain.organisation import Configuration, Organisation
@@ -36,6 +36,10 @@ def check(place: Place, *, is_json: bool) -> None:
     configuration: Any = importlib.import_module("ringfence.app.configuration")
     with progress("looking up published prices"):
         prepared = configuration.prepare(place.settings, os.environ, SystemClock().now_us())
+    unmet = importlib.import_module("ringfence.app.secret_fit").unmet
+    problems = unmet(place.settings, os.environ, prepared)
+    if problems:
+        raise ConfigurationError(problems)
     if is_json:
         say_json(_document(prepared.configuration, prepared.notes))
         return

@@ -22,7 +22,7 @@ from ringfence.config.definition.secret_use import check_use
 from ringfence.config.definition.tool import read_servers
 from ringfence.config.definition.user import read_users
 from ringfence.config.problem import Place, Problem, Problems, shown
-from ringfence.config.reading import Reading
+from ringfence.config.reading import Reading, SecretUse
 from ringfence.config.reference import check_fallbacks, note_budgets
 from ringfence.config.section import Section
 from ringfence.config.tool_lock import read_lock
@@ -37,12 +37,13 @@ _FOLDER = "organisations"
 class Loaded:
     """A usable configuration.
 
-    `secret_names` are the environment variables that hold secrets; `notes` are worth saying and
-    stop nothing.
+    `secret_names` are the environment variables that hold secrets, `secret_uses` the secrets that
+    the plane itself uses, by key; `notes` are worth saying and stop nothing.
     """
 
     configuration: Configuration
     secret_names: frozenset[str]
+    secret_uses: Mapping[str, SecretUse]
     notes: Sequence[Problem]
 
 
@@ -53,12 +54,14 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
     """
     problems, notes = Problems(), Problems(most=None)
     secret_names: dict[str, Path] = {}
+    uses: dict[str, SecretUse] = {}
     organisations: dict[str, Organisation] = {}
     files: dict[str, str] = {}
     for file in (path, *_further_files(path, problems)):
         reading = Reading(environment, problems, notes)
         organisation = _read_file(file, reading)
         _note_shared(file, reading.secret_names, secret_names, notes)
+        uses |= reading.uses
         if organisation is None:
             continue
         if organisation.name in files:
@@ -71,6 +74,7 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
     return Loaded(
         configuration=Configuration(organisations=organisations, digest=_digest(organisations)),
         secret_names=frozenset(secret_names),
+        secret_uses=uses,
         notes=notes.found(),
     )
 
@@ -164,9 +168,9 @@ def _is_this_format(root: Section) -> bool:
 def _read_organisation(root: Section, folder: Path) -> Organisation:
     heading = read_heading(root)
     secrets = read_secrets(root, folder)
+    root.reading.organisation, root.reading.secrets = heading.name, root.names("secrets")
     agents = read_agents(root)
-    check_use(agents.values(), secrets, root)
-    return Organisation(
+    organisation = Organisation(
         name=heading.name,
         timezone=heading.timezone,
         environment=heading.environment,
@@ -187,6 +191,8 @@ def _read_organisation(root: Section, folder: Path) -> Organisation:
         approvals=read_approvals(root),
         egress=read_egress(root, folder),
     )
+    check_use(agents.values(), secrets, root)
+    return organisation
 
 
 def _digest(content: Organisation | Mapping[str, Organisation]) -> str:

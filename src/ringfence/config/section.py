@@ -9,7 +9,7 @@ from typing import TypeVar
 from ringfence.config.problem import CREDENTIAL_WORD, Place, nearest, shown
 from ringfence.config.reading import Item, Reading, kind
 from ringfence.config.tree import Entry, Items, Node, Table, Text
-from ringfence.config.variable import sole_reference
+from ringfence.config.variable import sole_reference, sole_secret
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -220,17 +220,31 @@ class Section:
         return False
 
     def credential(self, key: str = "credential") -> str | None:
-        """The name of the variable that holds a secret. A literal is refused, and not repeated."""
+        """The name of what holds a secret: a variable, or one of `secrets` (by `key_of`).
+
+        A literal is refused, and not repeated.
+        """
+        node = self.node(key)
+        named = sole_secret(node.text) if isinstance(node, Text) else None
+        if node is not None and named is not None:
+            what = f"`{key}` in {self.where}"
+            return self.reading.use(named, node.place, what, is_sent=True)
+        help_ = f'write `{key}: "${{NAME}}"` and set NAME, or "${{secret:NAME}}"'
+        return self._variable(key, "an environment variable or a secret", help_)
+
+    def variable(self, key: str) -> str | None:
+        """The name of the variable that holds a secret, as `credential`."""
+        help_ = f'write `{key}: "${{NAME}}"` and set NAME'
+        return self._variable(key, "an environment variable", help_)
+
+    def _variable(self, key: str, to: str, help_: str) -> str | None:
         node = self.node(key)
         if node is None:
             return None
         name = sole_reference(node.text) if isinstance(node, Text) else None
         if name is None:
-            self.problem(
-                node.place,
-                f"`{key}` in {self.where} must be a reference to an environment variable",
-                f'write `{key}: "${{NAME}}"` and set NAME; a secret never stands in this file',
-            )
+            what = f"`{key}` in {self.where} must be a reference to {to}"
+            self.problem(node.place, what, f"{help_}; a secret never stands in this file")
             return None
         self.reading.secret(name, node.place)
         return name

@@ -1,12 +1,14 @@
-"""References to environment variables: `${NAME}`, and `$${` for a literal `${`."""
+"""References: `${NAME}` to a variable, `${secret:NAME}` to a secret; `$${` is a literal `${`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _TOKEN = re.compile(rf"\$\$\{{|\$\{{(?P<name>{_NAME})\}}|(?P<broken>\$\{{)")
 _WHOLE = re.compile(rf"\$\{{({_NAME})\}}")
+_SECRET = re.compile(r"\$\{secret:([^${}]*)\}")
+_MIXED = re.compile(rf"\$\$\{{|{_SECRET.pattern}|{_TOKEN.pattern}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,31 @@ def sole_reference(text: str) -> str | None:
     """The name, if the whole text is exactly one reference."""
     match = _WHOLE.fullmatch(text)
     return match[1] if match else None
+
+
+def sole_secret(text: str) -> str | None:
+    """The name that stands in the text, if that is exactly one reference to a secret."""
+    match = _SECRET.fullmatch(text)
+    return match[1] if match else None
+
+
+def names_secret(text: str) -> bool:
+    """Whether a reference to a secret stands in the text."""
+    return any(match[1] is not None for match in _MIXED.finditer(text))
+
+
+def is_broken(text: str) -> bool:
+    """Whether a `${` stands there that begins no reference, to a variable or a secret."""
+    return any(match["broken"] for match in _MIXED.finditer(text))
+
+
+def with_keys(text: str, key: Callable[[str], str]) -> str:
+    """The text with `${secret:NAME}` as `${KEY}`; references to variables stay as they are."""
+
+    def replacement(match: re.Match[str]) -> str:
+        return match[0] if match[1] is None else "${" + key(match[1]) + "}"
+
+    return _MIXED.sub(replacement, text)
 
 
 class AnyValue(Mapping[str, str]):

@@ -5,6 +5,8 @@ from enum import StrEnum
 import msgspec
 
 HTTPS_PORT = 443
+_APART = "/"
+"""Neither the name of a variable nor that of an organisation can hold it."""
 
 
 class FromEnvironment(msgspec.Struct, frozen=True, tag="environment"):
@@ -126,6 +128,17 @@ class SecretDefinition(msgspec.Struct, frozen=True, kw_only=True):
     bindings: tuple[SecretBinding, ...] = ()
     placeholder: str = ""
     minting: Minting | None = None
+
+
+def key_of(organisation: str, name: str) -> str:
+    """How an organisation's secret is called where variables are called by their own names."""
+    return f"{organisation}{_APART}{name}"
+
+
+def parted(key: str) -> tuple[str, str] | None:
+    """Organisation and name of the secret that a key is of; None for that of a variable."""
+    organisation, apart, name = key.partition(_APART)
+    return (organisation, name) if apart else None
 
 
 class SecretValue(msgspec.Struct, frozen=True, kw_only=True):

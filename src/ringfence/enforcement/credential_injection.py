@@ -334,11 +334,16 @@ class Injections:
 
 def unusable(value: str) -> str:
     """Why a value cannot be added to requests, showing nothing of it; empty if it can."""
-    if _UNSENDABLE.search(value):
-        return "has characters that no request can carry"
+    if why := unsendable(value):
+        return why
     if len(value.encode()) < _TELLING_BYTES:
         return f"has under {_TELLING_BYTES} bytes: answers could not be searched for it"
     return ""
+
+
+def unsendable(value: str) -> str:
+    """Why no header can carry a value, showing nothing of it; empty if one can."""
+    return "has characters that no request can carry" if _UNSENDABLE.search(value) else ""
 
 
 def _basic(location: AsBasic, value: str) -> bytes:

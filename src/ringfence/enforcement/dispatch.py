@@ -2,7 +2,9 @@
 
 from typing import final
 
+from ringfence.domain.error import UnsentError
 from ringfence.domain.model import Provider, ProviderProtocol
+from ringfence.domain.verdict import Code
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.enforcement.route import Leg
 from ringfence.stores.secret import Secrets
@@ -44,7 +46,10 @@ class Dispatcher:
         self._scans.clear()
 
     def prepare(self, leg: Leg, target: bytes, headers: Headers) -> "Dispatch":
-        """Write the head of a POST to one leg of a route. `headers` hold no credential."""
+        """Write the head of a POST to one leg of a route. `headers` hold no credential.
+
+        Raises UnsentError `provider_unavailable` if the provider's credential has no value now.
+        """
         prepared = self._client.prepare(
             leg.origin,
             b"POST",
@@ -74,7 +79,10 @@ class Dispatcher:
             return _NOTHING_SECRET
         scan = self._scans.get(name)
         if scan is None:
-            scan = self._scans[name] = CredentialScan(self._secrets.get(name).reveal().encode())
+            secret = self._secrets.find(name)
+            if secret is None:
+                return _NOTHING_SECRET
+            scan = self._scans[name] = CredentialScan(secret.reveal().encode())
         return scan
 
     def _credential(self, provider: Provider) -> Headers:
@@ -83,5 +91,7 @@ class Dispatcher:
         name, scheme = _CREDENTIAL_HEADERS[provider.protocol]
         if provider.credential_header is not None:
             name, scheme = provider.credential_header.lower(), ""
-        value = scheme + self._secrets.get(provider.credential).reveal()
-        return ((name.encode(), value.encode()),)
+        secret = self._secrets.find(provider.credential)
+        if secret is None:
+            raise UnsentError(Code.PROVIDER_UNAVAILABLE, "its credential has no value now")
+        return ((name.encode(), (scheme + secret.reveal()).encode()),)

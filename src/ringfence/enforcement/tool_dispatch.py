@@ -8,16 +8,15 @@ from urllib.parse import urlsplit
 
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.tool import ToolServer
-from ringfence.enforcement.credential import CredentialScan
+from ringfence.domain.verdict import Code
 from ringfence.enforcement.oauth import ClientCredentials, Token
 from ringfence.enforcement.route import origin_of
 from ringfence.enforcement.tool_grant import Grants
 from ringfence.stores.secret import Secrets
 from ringfence.transport.http import Client, Exchange, Headers, Prepared, Taker
 
-_TOKEN: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""References as `config.variable` knows them; they were checked there."""
-_NOTHING: Final = CredentialScan(b"")
+_TOKEN: Final = re.compile(r"\$\$\{|\$\{([A-Za-z0-9_][A-Za-z0-9._/-]*)\}")
+"""References to names in `Secrets`, as `config` has made and checked them."""
 _CHILD_VARIABLES: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """What a command needs to run at all; nothing else of the plane's own environment reaches it."""
 
@@ -57,7 +56,6 @@ class ToolDispatcher:
         self._client = client
         self._secrets = secrets
         self._environment = environment
-        self._scans: dict[str, CredentialScan] = {}
         self._tokens: dict[ToolServer, Token] = {}
         self._grants = ClientCredentials(client)
         self.generation = object()
@@ -71,7 +69,6 @@ class ToolDispatcher:
 
     def changed(self) -> None:
         """A credential is another one now."""
-        self._scans.clear()
         self.generation = object()
 
     def prepare(
@@ -100,40 +97,40 @@ class ToolDispatcher:
         return self._client.send(dispatch.prepared, body, taker)
 
     def environment(self, server: ToolServer) -> dict[str, str]:
-        """The whole environment of a server's process: clean, and what its `env` says."""
-        own = {key: self._environment[key] for key in _CHILD_VARIABLES if key in self._environment}
-        return own | {key: self._filled(text) for key, text in server.environment}
+        """The whole environment of a server's process: clean, and what its `env` says.
 
-    def scan(self, server: ToolServer) -> CredentialScan:
-        """Finds the credential that a server is sent now in what it answers (I5)."""
-        if server.credential is None and server.oauth is None:
-            return _NOTHING
-        scan = self._scans.get(server.name)
-        if scan is None:
-            scan = self._scans[server.name] = CredentialScan(self._value(server).encode())
-        return scan
+        Raises UnavailableError `provider_unavailable` if a secret that it names has no value now.
+        """
+        own = {key: self._environment[key] for key in _CHILD_VARIABLES if key in self._environment}
+        return own | given(server, self._secrets)
 
     def hidden(self, server: ToolServer) -> list[bytes]:
         """The secrets that a server's process was given, for scrubbing what it logs."""
-        names = [name for _, text in server.environment for name in _TOKEN.findall(text) if name]
-        return [self._secrets.get(name).reveal().encode() for name in names]
+        found = map(self._secrets.find, sorted(_in_environment(server)))
+        return [secret.reveal().encode() for secret in found if secret is not None]
 
     def is_authorised(self, server: ToolServer) -> bool:
         """Whether a request may be sent at once: nothing has to be got for it first."""
         if server.oauth is None:
-            return True
+            return server.credential is None or self._secrets.find(server.credential) is not None
         token = self._tokens.get(server)
         return token is not None and asyncio.get_running_loop().time() < token.until_s
 
     async def authorise(self, server: ToolServer) -> None:
-        """Get what a request needs first. Raises UnavailableError `oauth_failed`."""
-        if server.oauth is None or self.is_authorised(server):
+        """Get what a request needs first.
+
+        Raises UnavailableError `oauth_failed`, or `provider_unavailable` without a credential.
+        """
+        if self.is_authorised(server):
+            return
+        if server.oauth is None:
+            self._of(server.credential or "")
             return
         if server.oauth.is_by_person:
             self._tokens[server] = await self._from_person(server)
             self.changed()
         else:
-            secret = self._secrets.get(server.oauth.secret).reveal()
+            secret = self._of(server.oauth.secret)
             self._tokens[server] = await self._grants.token(server, secret)
             self.changed()
 
@@ -160,18 +157,46 @@ class ToolDispatcher:
                 self._refused.pop(known, None)
         self.changed()
 
-    def _filled(self, text: str) -> str:
-        def value(match: re.Match[str]) -> str:
-            return self._secrets.get(match[1]).reveal() if match[1] else "${"
-
-        return _TOKEN.sub(value, text)
-
     def _value(self, server: ToolServer) -> str:
         if server.oauth is not None:
             token = self._tokens.get(server)
             return "" if token is None else token.value
-        return self._secrets.get(server.credential).reveal() if server.credential else ""
+        return self._of(server.credential) if server.credential else ""
+
+    def _of(self, name: str) -> str:
+        return _value_of(name, self._secrets)
 
     def _credential(self, server: ToolServer) -> Headers:
         value = self._value(server)
         return ((b"authorization", f"Bearer {value}".encode()),) if value else ()
+
+
+def secrets_of(server: ToolServer) -> frozenset[str]:
+    """The names, in `Secrets`, of all that a server needs."""
+    named = (server.credential, None if server.oauth is None else server.oauth.secret)
+    return frozenset(name for name in named if name) | _in_environment(server)
+
+
+def _in_environment(server: ToolServer) -> frozenset[str]:
+    texts = (text for _, text in server.environment)
+    return frozenset(name for text in texts for name in _TOKEN.findall(text) if name)
+
+
+def given(server: ToolServer, secrets: Secrets) -> dict[str, str]:
+    """What the `env` of a server says, with its references replaced.
+
+    Raises UnavailableError `provider_unavailable` if one of them has no value now.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        return _value_of(match[1], secrets) if match[1] else "${"
+
+    return {key: _TOKEN.sub(value, text) for key, text in server.environment}
+
+
+def _value_of(name: str, secrets: Secrets) -> str:
+    """INVARIANT: nothing is sent or started with a credential that is not there."""
+    secret = secrets.find(name)
+    if secret is None:
+        raise UnavailableError(Code.PROVIDER_UNAVAILABLE, "its credential has no value now")
+    return secret.reveal()

@@ -65,7 +65,7 @@ def test_a_secret_for_a_host_that_its_agent_may_not_reach_is_noted(
 def test_a_secret_that_nobody_uses_is_noted(load_text: Callable[..., Loaded]) -> None:
     unused = "  other: {stored: true}\n"
     loaded = load_text(HEAD + BOUND % "a.example" + unused + AGENT % "crm")
-    assert "no agent uses the secret `other`" in notes(loaded)
+    assert "nobody uses the secret `other`" in notes(loaded)
     assert "`crm`" not in notes(loaded)
 
 
@@ -91,3 +91,31 @@ def test_a_file_that_everybody_can_read_is_noted(
     (tmp_path / "key").chmod(mode)
     loaded = load_text(HEAD + "  crm: {file: key}\n")
     assert ("everybody on this machine" in notes(loaded)) is is_noted
+
+
+def test_what_the_plane_itself_uses_is_used(load_text: Callable[..., Loaded]) -> None:
+    text = """\
+  crm: {stored: true}
+providers: {p: {protocol: openai, base_url: "https://a.example", credential: "${secret:crm}"}}
+"""
+    loaded = load_text(HEAD + text)
+    assert loaded.configuration.organisations["acme"].providers["p"].credential == "acme/crm"
+    assert "nobody uses" not in notes(loaded)
+
+
+def test_what_the_plane_itself_uses_is_known_and_no_token(
+    problems_of: Callable[..., list[str]],
+) -> None:
+    text = """\
+  crm: {stored: true, mint: {token_url: "https://t.example", client: c}}
+  key: {stored: true}
+alerts: {webhook: "https://a.example", credential: "${secret:crm}"}
+approvals: {webhook: "https://a.example", signing_key: "${secret:kee}"}
+"""
+    assert problems_of(HEAD + text) == [
+        (
+            "7:52: `credential` in `alerts` cannot use the secret `crm`, which has a `mint` |"
+            " a tool server takes `oauth`; for others name a secret without `mint`"
+        ),
+        "8:56: unknown secret `kee` in `signing_key` in `approvals` | did you mean `key`?",
+    ]

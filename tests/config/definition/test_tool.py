@@ -31,6 +31,28 @@ def test_references_in_a_command_s_environment_stay_references(
     assert loaded.secret_names == {"CRM_TOKEN"}
 
 
+def test_references_to_secrets_stand_for_those_of_the_organisation(
+    load_text: Callable[..., Loaded],
+) -> None:
+    text = """\
+  t: {command: [run], env: {A: "Bearer ${secret:crm} ${CRM_TOKEN} $${secret:crm}", B: x}}
+  u: {url: "https://u.example", credential: "${secret:crm}"}
+  v: {url: "https://v.example", oauth: {client: c, secret: "${secret:other}", token_url: "https://v.example/t"}}
+secrets: {crm: {stored: true}, other: {stored: true}}
+"""
+    loaded = load_text(HEAD + text)
+    tools = loaded.configuration.organisations["acme"].tools
+    assert tools["t"].environment[0] == ("A", "Bearer ${acme/crm} ${CRM_TOKEN} $${secret:crm}")
+    assert tools["u"].credential == "acme/crm"
+    assert tools["v"].oauth is not None
+    assert tools["v"].oauth.secret == "acme/other"
+    assert loaded.secret_names == {"CRM_TOKEN"}
+    crm, other = loaded.secret_uses["acme/crm"], loaded.secret_uses["acme/other"]
+    assert (crm.what, crm.is_sent) == ("`A` in `env` of tool server `t`", True)
+    assert (other.what, other.place.line) == ("`secret` in `oauth` of tool server `v`", 6)
+    assert not any("nobody uses" in note.what for note in loaded.notes)
+
+
 def test_a_server_under_a_url_has_a_credential_and_tiers(
     load_text: Callable[..., Loaded],
 ) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from tests.gateways.tool.world import SECRET, World, play, text_of
 from tests.transport.test_process import is_there
 
 import ringfence
+from ringfence.domain.secret import SecretValue
+from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.tools.plan import Plan
 
 SOURCE = str(Path(ringfence.__file__).parents[1])
@@ -16,10 +19,10 @@ ASK = {"name": "ask", "arguments": {}}
 NAME = {"action": "accept", "content": {"name": "Ada"}}
 
 
-async def local(world: World, eras: str, **fields: object) -> None:
-    """Have the server be a process instead."""
+async def local(world: World, eras: str, *more: tuple[str, str], **fields: object) -> None:
+    """Have the server be a process instead, with `more` in its environment."""
     command = (sys.executable, "-m", "ringfence.testing.tools", "--stdio", f"--eras={eras}")
-    environment = (("PYTHONPATH", SOURCE),)
+    environment = (("PYTHONPATH", SOURCE), *more)
     await world.redefine("crm", url=None, command=command, environment=environment, **fields)
 
 
@@ -250,5 +253,50 @@ def test_notifications_that_the_protocol_does_not_know_reach_no_server() -> None
         [answer] = await client.ask("tools/call", {"name": "seen", "arguments": {}})
         assert "notifications/roots/list_changed" in text_of(answer)
         assert "wipe" not in text_of(answer)
+
+    play(scene)
+
+
+def given_to(world: World) -> bytes:
+    """The environment of the one process that runs."""
+    [session] = world.worker.tooling.door.sessions.all()
+    [channel] = session.channels.values()
+    return Path(f"/proc/{getattr(channel, 'pid', 0)}/environ").read_bytes()
+
+
+def use(world: World, *values: str) -> None:
+    """Have the secret `crm` be this from now on; without a value it has none."""
+    others = [SecretValue(organisation="acme", name="crm", value=each) for each in values]
+    known = {"KEY": "k" * 20, "CRM": SECRET}
+    world.worker.replace_secrets(EnvironmentSecrets(frozenset(known), known, others))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the environment of a process in /proc")
+def test_a_process_is_started_anew_with_another_value_when_its_calls_have_ended() -> None:
+    async def scene(world: World) -> None:
+        use(world, "value-one")
+        await local(world, "legacy", ("TOKEN", "Bearer ${acme/crm}"))
+        client = Client(world)
+        await client.begin()
+        assert text_of((await client.ask("tools/call", {"name": "counter"}))[-1]) == "1"
+        assert b"TOKEN=Bearer value-one" in given_to(world)
+        slow = {"name": "slow", "arguments": {"seconds": 0.5}}
+        under_way = asyncio.create_task(client.ask("tools/call", slow))
+        await world.turns(lambda: world.works() > 0)
+        await asyncio.sleep(0.1)
+        use(world, "value-two")
+        assert text_of((await client.ask("tools/call", {"name": "counter"}))[-1]) == "1"
+        assert under_way.done()
+        assert "isError" not in (await under_way)[-1]["result"]
+        assert b"TOKEN=Bearer value-two" in given_to(world)
+        # What changes nothing for it leaves it alone.
+        use(world, "value-two")
+        assert text_of((await client.ask("tools/call", {"name": "counter"}))[-1]) == "2"
+        use(world)
+        [answer] = await client.ask("tools/call", {"name": "counter"})
+        assert "cannot be reached" in text_of(answer)
+        use(world, "value-three")
+        assert text_of((await client.ask("tools/call", {"name": "counter"}))[-1]) == "1"
+        assert b"TOKEN=Bearer value-three" in given_to(world)
 
     play(scene)

@@ -1,8 +1,12 @@
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +15,7 @@ from ringfence.domain.error import UsageError
 from ringfence.stores.secret import StoredSecrets, WrappingKeys
 from ringfence.stores.secret.stored import LARGEST_BYTES
 from ringfence.stores.secret.wrapping_key import default_path
+from ringfence.stores.state.secret import SecretRecords, SecretRow
 from ringfence.stores.state.store import StateStore, open_state
 
 VALUE = "sk-canary-0123456789"
@@ -114,6 +119,95 @@ def test_after_a_crash_in_the_middle_both_keys_open_and_doing_it_again_ends_it(
     kept.renew_key()
     assert len(default_path(folder).read_bytes().splitlines()) == 1
     assert kept.get("org_1", "crm") is not None
+
+
+class Renewing:
+    """Rows that are all encrypted with another key just before the next one is written."""
+
+    def __init__(self, state: StateStore, folder: Path) -> None:
+        self._records, self._other = state.secrets, secrets(state, folder)
+        self.is_due = True
+
+    def is_empty(self) -> bool:
+        return self._records.is_empty()
+
+    def put(self, row: SecretRow) -> SecretRow:
+        if self.is_due:
+            self.is_due = False
+            self._other.renew_key()
+        return self._records.put(row)
+
+
+def test_a_value_that_is_written_while_the_key_is_renewed_opens(
+    embedded: StateStore, folder: Path
+) -> None:
+    kept = secrets(embedded, folder)
+    kept.put("org_1", "crm", VALUE)
+    rows = cast("SecretRecords", Renewing(embedded, folder))
+    StoredSecrets(rows, WrappingKeys(default_path(folder)), lambda: 1).put("org_1", "new", VALUE)
+    assert kept.fit().trouble == ""
+    assert kept.get("org_1", "new") is not None
+
+
+_RENEW = """
+import sys
+from itertools import count
+from pathlib import Path
+from ringfence.stores.secret import StoredSecrets, WrappingKeys
+from ringfence.stores.secret.wrapping_key import default_path
+from ringfence.stores.state.secret import SecretRecords, SecretRow
+from ringfence.stores.state.store import open_state
+folder = Path(sys.argv[1])
+kept = StoredSecrets(open_state(folder).secrets, WrappingKeys(default_path(folder)), lambda: 1)
+for number in count():
+    print(number, flush=True)
+    kept.renew_key()
+"""
+
+
+def test_a_renewal_that_is_killed_at_any_moment_loses_nothing(
+    embedded: StateStore, folder: Path
+) -> None:
+    kept = secrets(embedded, folder)
+    for number in range(30):
+        kept.put("org_1", f"s{number}", VALUE)
+    for delay_ms in (1, 3, 6, 10, 15):
+        process = subprocess.Popen(  # noqa: S603 (our own program)
+            [sys.executable, "-c", _RENEW, str(folder)], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay_ms / 1000)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        fit = kept.fit()
+        assert (fit.stored, fit.trouble) == (30, "")
+        assert fit.keys >= 1
+    assert kept.renew_key() == 30
+    assert kept.fit().keys == 1
+    # Nothing is left of a file that was being written either: a key would stand in it.
+    assert [path.name for path in default_path(folder).parent.iterdir()] == ["secret.key"]
+
+
+def test_how_keys_fit_is_told(embedded: StateStore, folder: Path) -> None:
+    kept = secrets(embedded, folder)
+    assert kept.fit().stored == 0
+    kept.put("org_1", "crm", VALUE)
+    path = default_path(folder)
+    right = path.read_bytes()
+    path.write_bytes(b"A" * 43 + b"=\n")
+    kept.put("org_1", "other", VALUE)
+    assert kept.fit().trouble == "1 of 2 stored secrets need a key that is not here"
+    path.unlink()
+    assert kept.fit().trouble == "2 stored secrets cannot be opened: their key is not here"
+    path.write_bytes(right + b"A" * 43 + b"=\n")
+    path.chmod(0o600)
+    assert (kept.fit().trouble, kept.fit().keys) == ("", 2)
+    with closing(sqlite3.connect(folder / "state.db")) as database:
+        database.execute("UPDATE stored_secrets SET name = 'moved' WHERE name = 'other'")
+        database.commit()
+    assert kept.fit().trouble == "stored secrets were changed or do not belong here: `moved`"
 
 
 def test_a_lost_key_is_said_and_no_other_is_made(state: StateStore, folder: Path) -> None:

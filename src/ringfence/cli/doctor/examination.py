@@ -13,6 +13,7 @@ from ringfence.cli.doctor.clock import clock_and_folder, clock_and_providers
 from ringfence.cli.doctor.finding import Finding
 from ringfence.cli.doctor.key import keys
 from ringfence.cli.doctor.sandbox import sandboxes
+from ringfence.cli.doctor.secret import secrets
 from ringfence.cli.doctor.store import database, stores
 from ringfence.config.loading import load
 from ringfence.config.problem import ConfigurationError
@@ -37,7 +38,12 @@ def examine(
 ) -> Sequence[Finding]:
     """Look at everything, one thing after the other."""
     findings = [_python(), *_folder(settings.data), *stores(settings.data), *database(settings)]
-    findings += [*keys(settings), clock_and_folder(settings.data), _disk(settings.data)]
+    findings += [
+        *keys(settings),
+        *secrets(settings, environment),
+        clock_and_folder(settings.data),
+        _disk(settings.data),
+    ]
     findings += [*_plane(settings), *sandboxes()]
     try:
         loaded = load(settings.config, environment)

@@ -3,7 +3,6 @@
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ringfence.analysis.tool_drift import judge
@@ -11,7 +10,6 @@ from ringfence.analysis.tool_text import skeleton, visible
 from ringfence.cli.connection import Place
 from ringfence.cli.tools.locking import Check, Drifted
 from ringfence.config.loading import load
-from ringfence.config.variable import expand
 from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.tool import ToolDefinition, ToolServer, ToolState
@@ -70,8 +68,7 @@ def _organisation(place: Place) -> Organisation:
 def _listed(server: ToolServer) -> Any:  # noqa: ANN401 (`app.tool_reading.Read`, loaded late)
     # Loaded only now: other commands need no engine.
     reading: Any = importlib.import_module("ringfence.app.tool_reading")
-    environment = tuple((key, expand(text, os.environ).value) for key, text in server.environment)
-    return reading.read_server(replace(server, environment=environment), os.environ)
+    return reading.read_server(server, os.environ)
 
 
 def _elsewhere(pinned: Mapping[str, Mapping[str, ToolDefinition]], server: str) -> dict[str, str]:

@@ -146,7 +146,7 @@ def _read_vault(section: Section, refresh_s: int | None) -> FromVault:
         mount=inner.text("mount", _PLAIN.mount, pattern=_VAULT_PATH, rule=help_),
         path=inner.text("path", pattern=_VAULT_PATH, rule=help_),
         field=inner.text("field", pattern=_FIELD, rule="the name of a field"),
-        token=inner.credential("token") or "",
+        token=inner.variable("token") or "",
         namespace=inner.text("namespace", pattern=_VAULT_PATH, rule=help_),
         refresh_s=_PLAIN.refresh_s if refresh_s is None else refresh_s,
     )

@@ -11,7 +11,7 @@ from ringfence.decisions.destination import in_scope
 from ringfence.decisions.injection import slot_of
 from ringfence.domain.agent import Agent
 from ringfence.domain.destination import Destination
-from ringfence.domain.secret import FromFile, SecretBinding, SecretDefinition
+from ringfence.domain.secret import FromFile, SecretBinding, SecretDefinition, parted
 
 _BY_EVERYBODY: Final = 0o004
 
@@ -45,10 +45,18 @@ def check_use(
         for each in mine:
             _note_unreachable(agent, each, root)
     used.update(each.minting.client_secret for each in secrets.values() if each.minting)
+    for key, use in root.reading.uses.items():
+        _, name = parted(key) or ("", key)
+        used.add(name)
+        if name in secrets and secrets[name].minting is not None:
+            what = f"{use.what} cannot use the secret {shown(name)}, which has a `mint`"
+            help_ = "a tool server takes `oauth`; for others name a secret without `mint`"
+            root.problem(use.place, what, help_)
     for each in secrets.values():
         if each.name not in used:
-            what = f"no agent uses the secret {shown(each.name)}"
-            root.reading.notes.add(root.at("secrets"), what, "name it under an agent's `secrets`")
+            what = f"nobody uses the secret {shown(each.name)}"
+            help_ = "name it under an agent's `secrets`, or in a `credential`"
+            root.reading.notes.add(root.at("secrets"), what, help_)
         _note_exposed(each, root)
 
 

@@ -11,7 +11,13 @@ from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
 from ringfence.config.reading import Item
 from ringfence.config.section import Section
 from ringfence.config.tree import Items, Node, Text
-from ringfence.config.variable import references, sole_reference
+from ringfence.config.variable import (
+    is_broken,
+    references,
+    sole_reference,
+    sole_secret,
+    with_keys,
+)
 from ringfence.decisions.scope import BUILT_IN
 from ringfence.domain.tool import OAuthClient, PermissionTier, ServerEra, ToolServer
 
@@ -190,12 +196,22 @@ def _read_variable(section: Section, key: str, node: Node) -> str:
     if not isinstance(node, Text):
         section.problem(node.place, f"{shown(key)} in {section.where} must be text")
         return ""
-    if CREDENTIAL_WORD.search(key) and sole_reference(node.text) is None:
-        what = f"{shown(key)} in {section.where} must be a reference to an environment variable"
-        section.problem(node.place, what, f'write `{key}: "${{NAME}}"` and set NAME')
+    is_whole = sole_reference(node.text) is not None or sole_secret(node.text) is not None
+    if CREDENTIAL_WORD.search(key) and not is_whole:
+        to = "an environment variable or a secret"
+        what = f"{shown(key)} in {section.where} must be a reference to {to}"
+        help_ = f'write `{key}: "${{NAME}}"` and set NAME, or "${{secret:NAME}}"'
+        section.problem(node.place, what, help_)
+    elif is_broken(node.text):
+        what = f"a broken reference in {shown(key)} of {section.where}"
+        help_ = "write `${NAME}`, `${secret:NAME}`, or `$${` for the characters themselves"
+        section.problem(node.place, what, help_)
     for name in references(node.text):
         section.reading.secret(name, node.place)
-    return node.text
+    where = f"{shown(key)} in {section.where}"
+    return with_keys(
+        node.text, lambda name: section.reading.use(name, node.place, where, is_sent=False)
+    )
 
 
 def _read_tiers(section: Section) -> tuple[tuple[str, PermissionTier], ...]:

@@ -218,19 +218,19 @@ class Call:
         means, leg = self.means, self.leg
         self._sent_us = means.clock.monotonic_us()
         watch = means.path.watch
-        if not watch.is_idle:
-            try:
+        try:
+            dispatch = self._prepared()
+            if not watch.is_idle:
                 self._is_probe = watch.depart(self.ticket, leg)
-            except UnsentError as error:
-                self._unanswered(error)
-                return
+        except UnsentError as error:
+            self._unanswered(error)
+            return
         body = self._rewriter().rewrite(
             self.asked,
             model=leg.model.upstream,
             output_limit=self.ticket.output.written,
             inject_usage=self.asked.stream,
         )
-        dispatch = self._prepared()
         self._is_sent = True
         self._exchange = means.dispatcher.send(dispatch, body, self)
 

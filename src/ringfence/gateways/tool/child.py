@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 import msgspec
@@ -28,6 +29,8 @@ _LOG = logging.getLogger(__name__)
 
 _ANSWERED: Final = How(200, is_stream=False)
 _PROGRESS: Final = "notifications/progress"
+_LEAVING_S: Final = 10.0
+"""How long calls may go on with a process whose secrets are no longer in force."""
 
 
 class _Progress(msgspec.Struct):
@@ -63,6 +66,9 @@ class ChildChannel:
         self._introduction = introduction
         self._numbers = itertools.count(1)
         self._child: Child | None = None
+        self._environment: Mapping[str, str] = {}
+        self._generation: object = None
+        self._leaving: asyncio.Event | None = None
         self._pace = Pace()
         self._opening = Opening(self._begin)
         self._is_greeted = False
@@ -73,8 +79,8 @@ class ChildChannel:
 
     @property
     def is_open(self) -> bool:
-        """Whether its process runs and has been greeted."""
-        return self._is_greeted
+        """Whether its process runs, with the secrets in force, and has been greeted."""
+        return self._is_greeted and self._is_current()
 
     @property
     def is_idle(self) -> bool:
@@ -92,7 +98,7 @@ class ChildChannel:
 
     async def open(self) -> None:
         """Start its process and greet it, once for all who wait."""
-        if self._is_greeted:
+        if self.is_open:
             return
         await self._opening.wait()
 
@@ -144,6 +150,8 @@ class ChildChannel:
         """Nobody waits for it any more."""
         self._calls.pop(call.number, None)
         self._tokens.pop(call.token, None)
+        if self._leaving is not None and all(call.is_standing for call in self._calls.values()):
+            self._leaving.set()
 
     def silence(self, standing: "ChildStanding") -> None:
         """Nobody hears it any more."""
@@ -167,6 +175,8 @@ class ChildChannel:
         self._pace.ended(asyncio.get_running_loop().time())
         calls, self._calls = self._calls, {}
         self._tokens.clear()
+        if self._leaving is not None:
+            self._leaving.set()
         for call in calls.values():
             call.lose(Failure(error=UnavailableError("provider_unavailable", why)))
 
@@ -197,21 +207,58 @@ class ChildChannel:
 
     # Within
 
+    def _is_current(self) -> bool:
+        """Whether its process has what it would be given now."""
+        generation = self._dispatcher.generation
+        if self._generation is not generation:
+            try:
+                given = self._dispatcher.environment(self.server)
+            except UnavailableError:
+                return False
+            if given != self._environment:
+                return False
+            self._generation = generation
+        return True
+
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
+        listening = await self._retire()
         if self._child is None:
+            server, generation = self.server, self._dispatcher.generation
+            environment = self._dispatcher.environment(server)
             self._pace.begin(loop.time())
-            server = self.server
             self._child = await Child.start(
-                server.name,
-                server.command,
-                self._dispatcher.environment(server),
-                self,
-                self._dispatcher.hidden(server),
+                server.name, server.command, environment, self, self._dispatcher.hidden(server)
             )
+            self._environment, self._generation = environment, generation
         if self.era is Era.LEGACY:
             await self._greet()
         self._is_greeted = True
+        for each in listening:
+            each.begin()
+
+    async def _retire(self) -> Sequence["ChildStanding"]:
+        """End a process whose secrets have changed; who listened to it is to listen again.
+
+        The next one is greeted as this one was. What is under way has some time to end.
+        """
+        child = self._child
+        if child is None or self._is_current():
+            return ()
+        self._is_greeted = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_S):
+                await self._quiet()
+        if self._child is child:
+            await child.stop()
+            self._pace = Pace()  # it has not failed
+        return tuple(self._standing)
+
+    async def _quiet(self) -> None:
+        """Return when nobody waits for an answer."""
+        if any(not call.is_standing for call in self._calls.values()):
+            self._leaving = asyncio.Event()
+            await self._leaving.wait()
 
     async def _greet(self) -> None:
         reply = await greet(self, self._introduction, self.server.call_timeout_s)
@@ -238,6 +285,11 @@ class ChildCall:
         self._clients_token = b""
         self.number = _plain(sending.number)
         self.token = b""
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether nobody waits for its answer."""
+        return isinstance(self._taker, _Nobody)
 
     def begin(self) -> None:
         """Send it, after a start and a handshake if there was none."""

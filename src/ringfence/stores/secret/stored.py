@@ -27,6 +27,33 @@ class StoredSecret(msgspec.Struct, frozen=True, kw_only=True):
     changed_by: str
 
 
+class Fit(msgspec.Struct, frozen=True, kw_only=True):
+    """How the keys fit what is stored.
+
+    `without_key` values were encrypted with a key that is not here, those named `unreadable` were
+    changed or moved. Of `keys` one is needed, unless the environment gives them (`is_given`): more
+    are left of a renewal that was cut short.
+    """
+
+    stored: int
+    without_key: int
+    unreadable: tuple[str, ...]
+    keys: int
+    is_given: bool
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong, in words; empty if nothing is."""
+        if self.without_key and not self.keys:
+            return f"{self.without_key} stored secrets cannot be opened: their key is not here"
+        if self.without_key:
+            return f"{self.without_key} of {self.stored} stored secrets need a key that is not here"
+        if self.unreadable:
+            names = ", ".join(f"`{name}`" for name in self.unreadable)
+            return f"stored secrets were changed or do not belong here: {names}"
+        return ""
+
+
 @final
 class StoredSecrets:
     """Values by organisation and name, within one `space` of names. Methods block.
@@ -73,13 +100,19 @@ class StoredSecrets:
         address = Address(
             organisation=organisation, space=self._space, name=name, meta=dict(meta or {})
         )
-        key = self._keys.current(may_make=self._records.is_empty())
-        envelope = seal(plain, address, key)
+        while True:
+            key = self._keys.current(may_make=self._records.is_empty())
+            kept = self._records.put(self._row(address, seal(plain, address, key), actor))
+            # INVARIANT: what was encrypted with a key that was renewed meanwhile is so no longer.
+            if self._keys.current(may_make=False).id == key.id:
+                return _shown(kept)
+
+    def _row(self, address: Address, envelope: Envelope, actor: str) -> SecretRow:
         now_us = self._now_us()
-        row = SecretRow(
-            organisation=organisation,
-            space=self._space,
-            name=name,
+        return SecretRow(
+            organisation=address.organisation,
+            space=address.space,
+            name=address.name,
             generation=1,
             key=envelope.key_id,
             wrapped=envelope.wrapped,
@@ -89,7 +122,6 @@ class StoredSecrets:
             changed_us=now_us,
             changed_by=actor,
         )
-        return _shown(self._records.put(row))
 
     def get(self, organisation: str, name: str) -> tuple[Secret, Mapping[str, str]] | None:
         """A value and what is known of it; None if there is none.
@@ -117,6 +149,31 @@ class StoredSecrets:
         """What there is of an organisation, in the order of names; no values."""
         rows = self._records.list(organisation, self._space, after=after, limit=limit)
         return tuple(_shown(row) for row in rows)
+
+    def fit(self) -> "Fit":
+        """Hold the keys against everything that is stored, of all organisations and spaces.
+
+        Raises UsageError `secret_key_exposed` or `secret_key_malformed`, UnavailableError.
+        """
+        rows = self._records.all()
+        without, unreadable = 0, []
+        for row in rows:
+            try:
+                unseal(_envelope(row), _address(row), self._keys.find(row.key))
+            except UsageError as error:
+                if error.code == "secret_unreadable":
+                    unreadable.append(row.name)
+                elif error.code == "secret_key_missing":
+                    without += 1
+                else:
+                    raise
+        return Fit(
+            stored=len(rows),
+            without_key=without,
+            unreadable=tuple(unreadable),
+            keys=self._keys.count(),
+            is_given=self._keys.is_given,
+        )
 
     def renew_key(self) -> int:
         """Encrypt the keys of all secrets of all spaces with a fresh key; how many there are.

@@ -1,10 +1,10 @@
 """The values of secrets in memory: read by enforcement alone, never printed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, final
+from typing import final
 
 from ringfence.domain.error import UsageError
-from ringfence.domain.secret import SecretValue
+from ringfence.domain.secret import SecretValue, key_of, parted
 
 
 @final
@@ -50,6 +50,10 @@ class Secrets:
         except KeyError:
             raise UsageError("secret_missing", f"no secret named `{name}`") from None
 
+    def find(self, name: str) -> Secret | None:
+        """The secret of that name, if it is there."""
+        return self._values.get(name)
+
     def named(self, organisation: str, name: str) -> Secret | None:
         """A secret that an organisation (by its name) names in its configuration, if it is there.
 
@@ -59,16 +63,16 @@ class Secrets:
 
     def variables(self) -> frozenset[str]:
         """The names that are variables of the environment."""
-        return frozenset(name for name in self._values if _APART not in name)
+        return frozenset(name for name in self._values if parted(name) is None)
 
     def others(self) -> tuple[SecretValue, ...]:
         """The values that are not of the environment, for other processes of the plane."""
         found: list[SecretValue] = []
         for key in sorted(self._values):
-            organisation, apart, name = key.partition(_APART)
-            if apart:
+            whose = parted(key)
+            if whose is not None:
                 value = self._values[key].reveal()
-                found.append(SecretValue(organisation=organisation, name=name, value=value))
+                found.append(SecretValue(organisation=whose[0], name=whose[1], value=value))
         return tuple(found)
 
     def __repr__(self) -> str:
@@ -99,12 +103,3 @@ class EnvironmentSecrets(Secrets):
         for each in others:
             values[key_of(each.organisation, each.name)] = Secret(each.value)
         super().__init__(values)
-
-
-_APART: Final = "/"
-"""Neither the name of a variable nor that of an organisation can hold it."""
-
-
-def key_of(organisation: str, name: str) -> str:
-    """How an organisation's secret stands among the variables."""
-    return f"{organisation}{_APART}{name}"

@@ -46,6 +46,10 @@ class WrappingKeys:
         """Whether the environment gives them, so that the plane cannot change them."""
         return bool(self._given)
 
+    def count(self) -> int:
+        """How many there are. Raises as `current`."""
+        return len(self._all())
+
     def current(self, *, may_make: bool) -> Key:
         """The key that encrypts; made on first use, unless something was encrypted before.
 
@@ -82,6 +86,8 @@ class WrappingKeys:
         secret = os.urandom(KEY_BYTES)
         key = Key(id=_id(secret), secret=secret)
         with _translated(self.path):
+            for left in self.path.parent.glob(f".{self.path.name}.*.new"):
+                left.unlink(missing_ok=True)  # of somebody who was killed while writing
             replace(self.path, _rendered((key, *known)))
         return key
 

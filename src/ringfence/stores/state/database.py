@@ -128,6 +128,17 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
+def is_of_this_release(folder: Path) -> bool:
+    """Whether a data folder has a state store with the schema of this release; changes nothing."""
+    path = folder / FILE
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            (found,) = database.execute("SELECT max(version) FROM schema_version").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(found == 1 + len(schema.STEPS))
+
+
 def open_sqlite(folder: Path) -> Database:
     """Open or create `state.db` in a data folder that only its owner can enter.
 

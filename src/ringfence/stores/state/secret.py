@@ -50,6 +50,14 @@ class SecretRecords:
             rows = connection.execute(query.order_by(table.c.name).limit(limit)).all()
         return tuple(_read(row) for row in rows)
 
+    def all(self) -> tuple[SecretRow, ...]:
+        """Those of all organisations and spaces."""
+        table = stored_secrets
+        order = (table.c.organisation, table.c.space, table.c.name)
+        with self._database.read() as connection:
+            rows = connection.execute(select(table).order_by(*order)).all()
+        return tuple(_read(row) for row in rows)
+
     def is_empty(self) -> bool:
         """Whether no organisation has stored any."""
         with self._database.read() as connection:
