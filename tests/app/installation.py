@@ -19,7 +19,7 @@ from ringfence.app.plane import Plane
 from ringfence.app.storage import storage_of
 from ringfence.config.settings import Settings
 from ringfence.domain.credential import AgentCredential
-from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Outcome, Refusal
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Observation, Outcome, Refusal
 from ringfence.domain.organisation import Configuration
 from ringfence.stores.ledger import LedgerReader
 from ringfence.stores.state.token import TokenRecord
@@ -195,7 +195,7 @@ class Installation:
             exported = b"".join(reader.export(organisation))
         finally:
             reader.close()
-        kind: type[AnyEvent] = Intent | Outcome | Refusal | Hold | Change  # type: ignore[assignment] # a union
+        kind: type[AnyEvent] = Intent | Outcome | Refusal | Hold | Observation | Change  # type: ignore[assignment] # a union
         return [msgspec.json.decode(line, type=kind) for line in exported.splitlines()]
 
     def give_ids(self) -> str:

@@ -14,9 +14,12 @@ from ringfence.app import hearing
 from ringfence.app.plane import Plane
 from ringfence.app.shared_across import SharedAcross
 from ringfence.app.storage import storage_of
+from ringfence.domain.agent import SandboxTier
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.error import UsageError
+from ringfence.domain.event import Observation
 from ringfence.domain.money import Money
+from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.postgresql import plane as membership
 from ringfence.stores.state.grant import Grant
@@ -138,6 +141,89 @@ def test_a_member_that_died_is_recovered_by_another_and_one_that_lives_is_not(
                 assert await asyncio.to_thread(execute, postgresql_url, members) == [(2,)]
                 for each in (installed, other):
                     assert (await each.ask()).status == 200
+
+    asyncio.run(story())
+
+
+async def sandbox(running: Plane) -> SandboxGrant:
+    acme = running.configuration().organisations["acme"]
+    return await running.workers.open_sandbox(
+        SandboxOrder(
+            organisation=acme.id,
+            agent=acme.agents["triage"].id,
+            tier=SandboxTier.STRICT,
+            command=("true",),
+            workspace="/project",
+            directory="/project",
+            actor="test",
+        )
+    )
+
+
+def ended(given: Installation) -> list[tuple[str, str]]:
+    """What is on record of sandboxes that have ended: which one, and why."""
+    seen = [each for each in given.events() if isinstance(each, Observation)]
+    return [(each.sandbox, each.subject) for each in seen if each.what == "sandbox.ended"]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_sandboxes_of_a_dead_plane_end_at_once_and_those_of_others_go_on(
+    installed: Installation, postgresql_url: str, tmp_path: Path
+) -> None:
+    other = Installation(tmp_path / "other", database=postgresql_url)
+    dead = "INSERT INTO shared_planes VALUES ('log_dead', '{{}}', 1, 'c', now(), 0)"
+    served = "UPDATE shared_runs SET plane = 'log_dead', number = nextval('shared_numbers')"
+    served += " WHERE id = '{}'"
+
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            other.folder.mkdir()
+            for each in (installed, other):
+                each.configure(there.url, usd="0.001", input_usd="0")
+            installed.give_token()
+            async with plane(installed) as running, plane(other) as beside:
+                lost, left = await sandbox(running), await sandbox(beside)
+                await asyncio.to_thread(execute, postgresql_url, served.format(lost.invocation))
+                await asyncio.to_thread(execute, postgresql_url, dead.format())
+                async with asyncio.timeout(15):
+                    while await asyncio.to_thread(  # noqa: ASYNC110 (it tells nobody)
+                        execute, postgresql_url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
+                    ):
+                        await asyncio.sleep(0.1)
+                is_open = "SELECT is_open FROM shared_runs WHERE id = '{}'"
+                stands = [
+                    await asyncio.to_thread(execute, postgresql_url, is_open.format(each))
+                    for each in (lost.invocation, left.invocation)
+                ]
+                assert stands == [[(False,)], [(True,)]]
+                told = ended(installed)  # its worker lives here, and says that it was ended, too
+                assert {each for each in told if each[1] == "plane_stopped"} == {
+                    (lost.id, "plane_stopped")
+                }
+
+    asyncio.run(story())
+
+
+def test_a_plane_that_starts_again_ends_the_sandboxes_of_its_earlier_life(
+    installed: Installation, postgresql_url: str
+) -> None:
+    async def story() -> None:
+        async with provider(parse(SCRIPT)) as there:
+            installed.configure(there.url, usd="0.001", input_usd="0")
+            installed.give_token()
+            async with plane(installed) as running:
+                grant = await sandbox(running)
+                await asyncio.to_thread(
+                    execute, postgresql_url, "CREATE TABLE kept AS SELECT * FROM shared_runs"
+                )
+            assert ended(installed) == [(grant.id, "plane_stopped")]
+            # As if it had been killed: nobody has written of the end.
+            await asyncio.to_thread(execute, postgresql_url, "DELETE FROM shared_runs")
+            await asyncio.to_thread(
+                execute, postgresql_url, "INSERT INTO shared_runs SELECT * FROM kept"
+            )
+            async with plane(installed):
+                assert ended(installed) == [(grant.id, "plane_stopped")] * 2
 
     asyncio.run(story())
 

@@ -8,7 +8,7 @@ from tests.planes import Commons, MemoryRuns, in_thread
 from ringfence.decisions.lease import Broker
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.organisation import Configuration, Organisation
-from ringfence.domain.registry import Card, Clue, Declare, Resolve, Who
+from ringfence.domain.registry import Card, Clue, Declare, End, Resolve, Who
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.registry import Registry
 from ringfence.enforcement.replica import Replica
@@ -153,5 +153,25 @@ def test_who_asks_when_the_plane_ends_is_told() -> None:
             await asking
         two.runs.rollback()
         await closing
+
+    asyncio.run(story())
+
+
+def test_a_sandbox_is_of_the_plane_that_opened_it_until_it_ends() -> None:
+    async def story() -> None:
+        one, two = pair()
+        boxed = Who(agent="agt_triage", credential="sbx_1")
+        declare = Declare(who=boxed, task="t", narrowing="", digest=b"d")
+        run = await one.replica.decide(lambda: one.registry.declare(1, declare))
+        await two.resolve("t1")  # it hears, and has a run that is no sandbox's
+        for each in (one, two):
+            await each.replica.decide(lambda: None)
+            assert each.replica.sandboxes_of("one".__eq__) == {"sbx_1"}
+            assert each.replica.sandboxes_of("two".__eq__) == set()
+        ended = End(invocation=run.cards[-1].identity.id)
+        await two.replica.decide(lambda: two.registry.end(ended))
+        for each in (one, two):
+            await each.replica.decide(lambda: None)
+            assert each.replica.sandboxes_of(lambda _: True) == set()
 
     asyncio.run(story())

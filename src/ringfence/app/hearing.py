@@ -83,6 +83,7 @@ class Hearing:
         others = [each for each in self._sharing.others() if each.silent_s < DEAD_S]
         is_alone = all(self._storage.owns(each.plane) for each in others)
         await across.join(self._recovered.invocations if is_alone else ())
+        await across.lose_planes(self._storage.owns)  # earlier lives of this plane: it has none yet
         limits = self._sharing.shares.limits
         if is_alone and await self._sharing.in_thread("limits", limits.is_empty):
             charged = await asyncio.to_thread(
@@ -208,6 +209,7 @@ class Hearing:
                 _LOG.warning(
                     "an action of another plane has no known outcome", extra={"act": action}
                 )
+        await self._across.lose_planes(member.plane.__eq__)
         await self._sharing.remove(member.plane)
         _LOG.warning("plane %s has died and was recovered", member.plane)
 

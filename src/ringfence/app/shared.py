@@ -208,6 +208,10 @@ class Shared:
         self.lending.died(worker.holder)
         self.queueing.died(worker.holder)
 
+    def lose(self, sandboxes: Container[str]) -> None:
+        """These have ended with the worker that served them: the record is to say so."""
+        self.lost_sandboxes.end(sandboxes)
+
     async def prove(self, worker: Peer, before: Totals, after: Totals) -> None:
         """The log of a dead worker has been made whole: what it had charged, and has now.
 

@@ -1,7 +1,7 @@
 """What `app.shared` is for a plane alone, for one that shares runs and limits with others."""
 
 import contextlib
-from collections.abc import Awaitable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from functools import partial
 from typing import final
 
@@ -95,6 +95,21 @@ class SharedAcross(Shared):
         """
         told = tuple(Charged(key, start_us, amount) for (key, start_us), amount in charged.items())
         await self._lends.prove(Holder(log), told, begins=begins)
+
+    async def lose_planes(self, is_gone: Callable[[str], bool]) -> None:
+        """Planes have ended without a word, and their sandboxes with them.
+
+        Everybody knows and the record says so when this returns. Raises UnavailableError.
+        """
+        await self.replica.decide(
+            lambda: self.lost_sandboxes.end(self.replica.sandboxes_of(is_gone))
+        )
+        await self._ledger.flush()
+
+    def lose(self, sandboxes: Container[str]) -> None:
+        """The other planes are told, too."""
+        super().lose(sandboxes)
+        self.replica.soon()
 
     async def prove(self, worker: Peer, before: Totals, after: Totals) -> None:
         """What the log of a dead worker has charged, in all its lives."""

@@ -394,7 +394,7 @@ class Supervisor:
         """A worker has ended, and its sandboxes with it: the record is to say so."""
         gone = {name for name, (serving, _) in self._sandboxes.items() if serving is worker}
         if gone:
-            self._known().lost_sandboxes.end(gone)
+            self._known().lose(gone)
             self._forget_ended()
 
     # What a worker asks

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast, final
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.invocation import InvocationState
 from ringfence.domain.registry import Card
+from ringfence.domain.sandbox import is_sandbox
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.registry import Registry
 from ringfence.enforcement.shared_broker import InThread
@@ -60,6 +61,8 @@ class Replica:
         self._running: asyncio.Task[None] | None = None
         self._unknown: dict[str, RunNote] = {}
         """Runs of agents that this plane's configuration does not know, until it does."""
+        self._serving: dict[str, str] = {}
+        """By sandbox, the plane that serves it: nobody else can do anything in its run."""
 
     async def load(self) -> None:
         """Know every run that there is. Raises UnavailableError."""
@@ -83,6 +86,7 @@ class Replica:
         cards: list[Card] = []
         for note in sorted(notes, key=lambda each: each.run.card.identity.depth):
             identity = note.run.card.identity
+            self._note_sandbox(note)
             is_own = note.plane == self._plane and not is_all
             if is_own and self._invocations.find(identity.id) is not None:
                 continue
@@ -96,6 +100,10 @@ class Replica:
                     cards.extend(self._registry.cards(live))
         if cards:
             self._on_learnt(cards)
+
+    def sandboxes_of(self, is_meant: Callable[[str], bool]) -> set[str]:
+        """The sandboxes that nobody has ended of planes that are meant, by the plane's name."""
+        return {sandbox for sandbox, plane in self._serving.items() if is_meant(plane)}
 
     def configured(self) -> None:
         """There is a new configuration: it may name agents that were unknown."""
@@ -111,6 +119,15 @@ class Replica:
             await asyncio.wait({self._running})
         for ask in self._asked:
             _fail(ask, UnavailableError("plane_closing", "this plane is ending"))
+
+    def _note_sandbox(self, note: RunNote) -> None:
+        identity, state = note.run.card.identity, note.run.card.state
+        if not is_sandbox(identity.credential) or identity.parent:
+            return
+        if state is InvocationState.OPEN:
+            self._serving[identity.credential] = note.plane
+        else:
+            self._serving.pop(identity.credential, None)
 
     async def _run(self) -> None:
         while self._asked or self._invocations.changed:
