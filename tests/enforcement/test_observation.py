@@ -91,6 +91,23 @@ def test_names_that_a_process_makes_up_are_counted_together() -> None:
     assert tower.seen[-1] == ("dns.query", "others", SIGHTS_PER_MINUTE - 1)
 
 
+def test_one_kind_of_things_does_not_crowd_out_another() -> None:
+    tower = Tower()
+    for number in range(2 * SIGHTS_PER_MINUTE):
+        tower.see(f"call-{number}", Seen.CALL_REFUSED)
+    tower.see("a.example")
+    assert tower.seen[-1] == ("dns.query", "a.example", 0)
+
+
+def test_what_was_seen_many_times_at_once_is_counted_so() -> None:
+    tower = Tower()
+    sighting = Sighting(what=Seen.CALL_REFUSED, subject="bpf")
+    for times in (5, 3):
+        tower.world.worker.observations.see(tower.caller, tower.sandbox, sighting, times=times)
+    tower.world.worker.observations.flush(everything=True)
+    assert tower.seen == [("call.refused", "bpf", 0), ("call.refused", "bpf", 7)]
+
+
 def test_evidence_has_a_body_which_is_bounded_and_never_counted_away() -> None:
     tower = Tower()
     one = tower.see("pty", Seen.TRANSCRIPT, b"$ make\n")

@@ -3,6 +3,7 @@ import sys
 import pytest
 from tests.gateways.world import MemoryLedger, agent, organisation
 
+from ringfence.domain.action import ActionKind
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.verdict import Ask, Code, Deny, Reason, Refused, Stop, Throttle
 from ringfence.enforcement import refusal
@@ -130,6 +131,17 @@ def test_more_of_what_a_sandbox_tries_is_told_apart() -> None:
     assert len(desk.ledger.refusals) == CAUSES_OF_SANDBOX + 1
     assert desk.ledger.refusals[-1].resource == "others"
     assert desk.ledger.refusals[-1].sandbox == "sbx_1"
+
+
+def test_a_sandbox_hides_no_refusal_behind_many_of_another_kind() -> None:
+    desk = Desk()
+    for number in range(2 * CAUSES_OF_SANDBOX):
+        attempted = Attempted(
+            kind=ActionKind.HTTP_REQUEST, resource=f"way-{number}", sandbox="sbx_1"
+        )
+        desk.refusals.refuse(CALLER, Deny(reason=NO), attempted)
+    desk.refusals.refuse(CALLER, Deny(reason=NO), Attempted(resource="stolen", sandbox="sbx_1"))
+    assert desk.ledger.refusals[-1].resource == "stolen"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def test_the_data_plane_answers_on_the_sandboxs_own_listener_until_it_is_stopped
         assert await asyncio.to_thread(get, port, grant.token) == 200
         assert await asyncio.to_thread(get, port, other.token) == 401
         assert await asyncio.to_thread(get, port, "rf_agt_triage") == 401
+        [refused] = yard.world.ledger.refusals  # of two, the other is counted
+        assert (refused.sandbox, refused.invocation) == (box.id, box.sandbox.invocation)
         await door.stop(box)
         with pytest.raises(OSError, match=r"refused|reset"):
             await asyncio.to_thread(get, port, grant.token)

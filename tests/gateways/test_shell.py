@@ -11,6 +11,7 @@ from ringfence.domain.agent import Autonomy
 from ringfence.domain.approval import Vote
 from ringfence.domain.event import Hold
 from ringfence.domain.monitoring import (
+    Attempted,
     Changed,
     Evidence,
     ExecDiffers,
@@ -173,6 +174,36 @@ def test_exchanged_arguments_are_a_finding_and_a_program_out_of_scope_ends() -> 
         assert (same["runs"], same["line"], same["ended"]) == ("/usr/bin/bash", "x 'y z'", "false")
         assert (other["runs"], other["command"], other["ended"]) == ("/usr/bin/curl", "git", "true")
         assert cell.monitor.told == [Kill(pid=101)]
+
+    asyncio.run(story())
+
+
+def test_what_was_tried_is_told_with_the_command_that_tried_it() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        await cell.door.asked(box, cell.asked(pid=100))
+        tried = (
+            Attempted(pid=100, call="ptrace", to="0x10", error="EPERM"),
+            Attempted(pid=555, call="io_uring_setup", error="EPERM"),
+            Attempted(pid=100, call="tcp", to="192.0.2.7:25"),
+            Attempted(pid=100, call="tcp", to="127.0.0.1:22", error="EACCES"),
+        )
+        for each in tried:
+            cell.door.attempted(box, each)
+        [intent] = cell.ledger.intents
+        by = {"command": "git", "action": intent.action}
+        none_there = "nothing of Ringfence is at that port"
+        assert [(each.what, each.subject, each.detail) for each in cell.seen[1:]] == [
+            ("call.refused", "ptrace", {"with": "0x10", "error": "EPERM"} | by),
+            ("call.refused", "io_uring_setup", {"error": "EPERM"}),
+            (
+                "connection",
+                "192.0.2.7:25",
+                {"how": "tcp", "verdict": "deny", "why": none_there} | by,
+            ),
+            ("connection", "127.0.0.1:22", {"how": "tcp", "verdict": "deny", "why": "EACCES"} | by),
+        ]
 
     asyncio.run(story())
 

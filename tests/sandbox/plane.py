@@ -8,6 +8,7 @@ from tests.enforcement.test_sandbox_registry import Yard
 from ringfence.app.sandbox_socket import SandboxSocket
 from ringfence.domain.agent import Agent, SandboxTier
 from ringfence.domain.monitoring import (
+    Attempted,
     Changed,
     Evidence,
     ExecAnswer,
@@ -37,6 +38,9 @@ class Watch:
 
     def differs(self, sandbox: LiveSandbox, differs: ExecDiffers) -> None:
         self.told.append((sandbox.id, differs))
+
+    def attempted(self, sandbox: LiveSandbox, attempted: Attempted) -> None:
+        self.told.append((sandbox.id, attempted))
 
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence) -> None:
         self.told.append((sandbox.id, evidence))

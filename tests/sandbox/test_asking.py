@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import errno
 import os
 from collections.abc import Callable, Coroutine
@@ -7,10 +8,19 @@ from typing import Any
 import pytest
 
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.monitoring import ExecAnswer, ExecDiffers, Exited, Kill, Noted, PeerAnnounced
+from ringfence.domain.monitoring import (
+    Attempted,
+    ExecAnswer,
+    ExecDiffers,
+    Exited,
+    Kill,
+    Noted,
+    PeerAnnounced,
+)
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.sandbox import asking
 from ringfence.sandbox.asking import CommandQuestions, Processes
+from ringfence.sandbox.attempt import Attempt
 from ringfence.sandbox.exec_check import Found
 from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked
 from ringfence.sandbox.notification import Exited as Gone
@@ -35,6 +45,10 @@ def connect_of(id_: int) -> ConnectAsked:
     return ConnectAsked(
         id=id_, pid=5, fd=3, family=2, address="127.0.0.1", port=3128, is_reachable=True
     )
+
+
+def elsewhere(id_: int) -> ConnectAsked:
+    return dataclasses.replace(connect_of(id_), address="192.0.2.7", port=22, is_reachable=False)
 
 
 class Kernel:
@@ -262,6 +276,28 @@ def test_a_connection_is_made_when_the_plane_knows_its_port() -> None:
         plane.answers[0].set_result(Noted())
         await turn()
         assert kernel.said == [("connect", 1, 3128)]
+
+    tell(story)
+
+
+def test_a_connection_elsewhere_is_refused_and_told_of() -> None:
+    async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
+        kernel.ask(elsewhere(1))
+        await plane.heard.wait()
+        assert kernel.said == [("refuse", 1, errno.EACCES)]
+        assert plane.told == [Attempted(pid=5, call="tcp", to="192.0.2.7:22", error="EACCES")]
+        assert plane.asked == []
+
+    tell(story)
+
+
+def test_what_was_tried_is_told_and_counted_at_the_end() -> None:
+    async def story(kernel: Kernel, plane: Plane, questions: CommandQuestions) -> None:
+        tried = Attempt(pid=5, call="ptrace", error="EPERM")
+        kernel.ask(tried, tried, tried)
+        await plane.heard.wait()
+        await questions.finish()
+        assert [each.times for each in plane.told if isinstance(each, Attempted)] == [1, 2]
 
     tell(story)
 

@@ -3,7 +3,8 @@ import errno
 import pytest
 from tests.transport.kernel.machine import verdict
 
-from ringfence.sandbox.filter import denying, notifying
+from ringfence.sandbox.filter import denying, notifying, refusing
+from ringfence.sandbox.filter import told as told_of
 from ringfence.sandbox.metadata import CALLS
 from ringfence.transport.kernel import bpf
 from ringfence.transport.kernel.bpf import ALLOW, NOTIFY, refuse
@@ -16,24 +17,56 @@ _HIGH = 1 << 32
 
 
 def _verdict(known: Architecture, name: str, *arguments: int, is_reduced: bool = False) -> int:
-    return verdict(bpf.assemble(known, denying(is_reduced=is_reduced)), known, name, arguments)
+    """What becomes of a call under both filters: what is handed over may be refused then."""
+    six = [each & (1 << 64) - 1 for each in (*arguments, 0, 0, 0, 0, 0, 0)][:6]
+    by_itself = verdict(bpf.assemble(known, denying(is_reduced=is_reduced)), known, name, six)
+    if by_itself != ALLOW:
+        return by_itself
+    told = told_of(is_reduced=is_reduced).get(name, ())
+    handed = verdict(bpf.assemble(known, notifying(is_reduced=is_reduced)), known, name, six)
+    refused = bpf.action_of(told, six)
+    assert refused == ALLOW or handed == NOTIFY, "what the monitor refuses must come to it"
+    return refused
 
 
 @BOTH
 @pytest.mark.parametrize(
     ("is_reduced", "asked"),
     [
-        (False, {"execve", "execveat"}),
+        (False, {"execve", "execveat", "connect"}),
         (True, {"execve", "execveat", "connect", *CALLS}),
     ],
 )
-def test_only_these_calls_are_handed_over(
+def test_only_these_calls_are_handed_over_beside_what_is_refused(
     known: Architecture, is_reduced: bool, asked: set[str]
 ) -> None:
     program = bpf.assemble(known, notifying(is_reduced=is_reduced))
+    refused = told_of(is_reduced=is_reduced)
     for name in known.numbers:
-        expected = NOTIFY if name in asked else ALLOW
+        is_refused = bpf.action_of(refused.get(name, ()), (0,) * 6) != ALLOW
+        expected = NOTIFY if name in asked or is_refused else ALLOW
         assert verdict(program, known, name) == expected, name
+
+
+@BOTH
+def test_strict_hands_over_what_is_sent_to_an_address_and_nothing_else_that_is_sent(
+    known: Architecture,
+) -> None:
+    program = bpf.assemble(known, notifying(is_reduced=False))
+    for pointer, expected in ((0, ALLOW), (0x7FFF_0000_1000, NOTIFY), (1 << 32, NOTIFY)):
+        assert verdict(program, known, "sendto", (3, 1, 1, 0, pointer, 16)) == expected
+
+
+@TIERS
+def test_what_builds_the_sandbox_is_never_handed_over_and_refused_all_the_same(
+    is_reduced: bool,
+) -> None:
+    """Nobody could tell bwrap's own mounts from the agent's."""
+    names = {"mount", "umount2", "pivot_root", "unshare"}
+    assert (names & told_of(is_reduced=is_reduced).keys() == set()) is not is_reduced
+    assert denying(is_reduced=is_reduced).keys().isdisjoint(told_of(is_reduced=is_reduced))
+    both = {**denying(is_reduced=is_reduced), **told_of(is_reduced=is_reduced)}
+    assert both == refusing(is_reduced=is_reduced)
 
 
 @BOTH
@@ -213,5 +246,6 @@ def test_the_reduced_tier_refuses_what_no_namespace_keeps_apart(known: Architect
 @BOTH
 @TIERS
 def test_a_filter_is_as_short_as_the_kernel_takes_it(known: Architecture, is_reduced: bool) -> None:
-    program = bpf.assemble(known, denying(is_reduced=is_reduced))
-    assert len(program) // 8 < bpf.INSTRUCTIONS_MOST
+    for rules in (denying, notifying):
+        program = bpf.assemble(known, rules(is_reduced=is_reduced))
+        assert len(program) // 8 < bpf.INSTRUCTIONS_MOST

@@ -79,7 +79,7 @@ class WholePlane:
         self.variables = dict(variables or {})
         self.folder = folder
         self.work = folder / "work"
-        self.work.mkdir()
+        self.work.mkdir(parents=True)
         self.data = folder / "data"
         (folder / "ringfence.yaml").write_text(text)
         self.options = options

@@ -16,6 +16,7 @@ from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, 
 from ringfence.domain.monitoring import (
     HEARTBEAT_S,
     SILENCE_S,
+    Attempted,
     Changed,
     Close,
     Ended,
@@ -61,6 +62,9 @@ class CommandWatch(Protocol):
 
     def differs(self, sandbox: LiveSandbox, differs: ExecDiffers, /) -> None:
         """A process runs something else than what was asked about."""
+
+    def attempted(self, sandbox: LiveSandbox, attempted: Attempted, /) -> None:
+        """Something was tried that came to nothing."""
 
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence, /) -> None:
         """Something was seen that proves nothing by itself."""
@@ -261,6 +265,8 @@ class _Session:
                 self._watch.exited(box, message)
             case ExecDiffers():
                 self._watch.differs(box, message)
+            case Attempted():
+                self._watch.attempted(box, message)
             case Evidence():
                 self._watch.evidence(box, message)
             case Changed():

@@ -116,6 +116,20 @@ class PeerAnnounced(msgspec.Struct, frozen=True, tag="peer_announced"):
     port: int
 
 
+class Attempted(msgspec.Struct, frozen=True, kw_only=True, tag="attempted"):
+    """Something that a process tried so often, and that came to nothing.
+
+    `call` is the system call, or `tcp` and `udp` where something was sent to `to`, at which nothing
+    of the plane's is. `error` is the errno's name; empty where the kernel answered by itself.
+    """
+
+    pid: int
+    call: str
+    to: str = ""
+    error: str = ""
+    times: int = 1
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, tag="evidence"):
     """Something seen that proves nothing by itself: the terminal, what a shell says of itself."""
 

@@ -16,6 +16,10 @@ class Seen(StrEnum):
       (length of the longest) and `entropy` where they say something.
     - `connection`: subject is `host:port` or `address:port`; `how` (`connect`, `absolute`,
       `transparent`), `verdict`, and `why` if it was refused.
+      With `how` `tcp` or `udp` it was to a port at which nothing of the plane's is, and led
+      nowhere; `command` and `action` tell which command tried.
+    - `call.refused`: subject is a system call; `with` what of its arguments says something,
+      `error`, and `command` and `action` where they are known.
     - `workspace`: subject is the folder; counts of what was `added`, `changed` and `removed`; the
       body lists them.
     - `evidence.…`: subject is a kind; `from_us` and `bytes`; the body is the evidence.
@@ -25,6 +29,7 @@ class Seen(StrEnum):
     SANDBOX_ENDED = "sandbox.ended"
     DNS_QUERY = "dns.query"
     CONNECTION = "connection"
+    CALL_REFUSED = "call.refused"
     WORKSPACE = "workspace"
     TRANSCRIPT = "evidence.transcript"
     """What passed through a terminal, or the standard streams."""

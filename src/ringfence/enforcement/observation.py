@@ -17,8 +17,8 @@ from ringfence.transport.entropy import Ids
 
 REMEMBERED_MAX: Final = 10_000
 SIGHTS_PER_MINUTE: Final = 600
-"""How many different things one sandbox may put on the record in a minute by what it does; what
-comes beyond is counted together, since a process can ask for new names for ever."""
+"""How many different things of each kind one sandbox may put on the record in a minute by what it
+does; what comes beyond is counted together, since a process can ask for new names for ever."""
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """How much of one body is kept."""
 OTHERS: Final = "others"
@@ -69,21 +69,34 @@ class Observations:
             clock, self._write_repeats, most=REMEMBERED_MAX, per_minute=SIGHTS_PER_MINUTE
         )
 
-    def see(self, caller: Caller, sandbox: Sandbox, sighting: Sighting, body: bytes = b"") -> str:
-        """Put something on the record; gives its id, for a repeat that of the first."""
+    def see(
+        self,
+        caller: Caller,
+        sandbox: Sandbox,
+        sighting: Sighting,
+        body: bytes = b"",
+        *,
+        times: int = 1,
+    ) -> str:
+        """Put something on the record; gives its id, for a repeat that of the first.
+
+        `times` is how often it was seen by now; what has a body is seen once.
+        """
         now_us = self._clock.now_us()
         if body or sighting.what in _UNCOUNTED:
             return self._write(caller, sandbox, sighting, now_us, body=body)
         cause = _cause(sandbox, sighting)
         repeats = self._repeats
-        action = repeats.again(cause, now_us)
-        if action is None and not repeats.may_add(sandbox.id, now_us):
+        action = repeats.again(cause, now_us, times)
+        if action is None and not repeats.may_add(f"{sandbox.id} {sighting.what}", now_us):
             sighting = Sighting(what=sighting.what, subject=OTHERS)
             cause = _cause(sandbox, sighting)
-            action = repeats.again(cause, now_us)
+            action = repeats.again(cause, now_us, times)
         if action is None:
             action = self._write(caller, sandbox, sighting, now_us)
             repeats.add(cause, (caller, sandbox, sighting), action, now_us)
+            if times > 1:
+                repeats.again(cause, now_us, times - 1)
         return action
 
     def flush(self, *, everything: bool = False) -> None:

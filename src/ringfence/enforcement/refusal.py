@@ -26,7 +26,8 @@ CAUSES_PER_MINUTE = 20
 """How many different causes one credential may put on the record in a minute, each with a body;
 the rest is counted together, since a client can make up new names for ever."""
 CAUSES_OF_SANDBOX = 200
-"""The same for one sandbox: whoever tries one way out after the other is to be seen doing it."""
+"""The same for one sandbox and kind of actions: whoever tries one way out after the other is to be
+seen doing it."""
 KEPT_BODY_BYTES = 16 * 1024
 """How much of a refused body is kept: refusals cost an agent nothing, but the disk is ours."""
 OTHERS = "others"
@@ -111,8 +112,7 @@ class Refusals:
         )
         invocation, repeats = attempted.invocation, self._repeats
         action = repeats.again(cause, now_us)
-        most = CAUSES_OF_SANDBOX if attempted.sandbox else CAUSES_PER_MINUTE
-        if action is None and not repeats.may_add(caller.credential, now_us, most):
+        if action is None and not self._may_add(caller, attempted, now_us):
             cause = (caller.credential, "", OTHERS, OTHERS, "")
             action = repeats.again(cause, now_us)
             attempted = Attempted(
@@ -125,6 +125,13 @@ class Refusals:
             written = _Written(caller, replace(attempted, body=None), decision)
             repeats.add(cause, written, action, now_us)
         return RefusedAction(verdict=verdict, action=action, invocation=invocation)
+
+    def _may_add(self, caller: Caller, attempted: Attempted, now_us: int) -> bool:
+        """In a sandbox each kind counts for itself: a flood of hosts hides no stolen token."""
+        if not attempted.sandbox:
+            return self._repeats.may_add(caller.credential, now_us)
+        source = f"{caller.credential} {attempted.kind}"
+        return self._repeats.may_add(source, now_us, CAUSES_OF_SANDBOX)
 
     def flush(self, *, everything: bool = False) -> None:
         """Write out the counts whose time has passed, or all of them before the plane stops."""

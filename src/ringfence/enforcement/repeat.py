@@ -53,7 +53,7 @@ class Repeats(Generic[K, V]):
         self._counters: OrderedDict[K, Counted[V]] = OrderedDict()
         self._minutes: dict[str, _Minute] = {}
 
-    def again(self, cause: K, now_us: int) -> str | None:
+    def again(self, cause: K, now_us: int, times: int = 1) -> str | None:
         """Count what came before, and give the id of the first; None if this is the first."""
         counter = self._counters.get(cause)
         if counter is None:
@@ -61,7 +61,7 @@ class Repeats(Generic[K, V]):
         if now_us - counter.last_us >= REPEAT_WINDOW_US:
             self._end(self._counters.pop(cause))
             return None
-        counter.repeats += 1
+        counter.repeats += times
         counter.last_us = now_us
         return counter.action
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from ringfence.decisions import sandbox as sandboxes
 from ringfence.domain.error import PeerError
 from ringfence.domain.model import Dialect
+from ringfence.domain.sandbox import is_sandbox
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN, Authority
 from ringfence.enforcement.directory import Caller, Directory
@@ -250,10 +251,13 @@ class DataPlane:
         """Refuse somebody who is known, on the record."""
         path = heads.named(request.path)[1]
         endpoint = endpoints.find(path)
+        is_confined = is_sandbox(caller.credential)
         attempted = Attempted(
             resource=path[:_PATH_BYTES].decode("latin-1"),
             operation=endpoint.dialect.value if endpoint is not None else "unknown",
+            invocation=(caller.invocation or "") if is_confined else "",
             client=client_of(request.headers),
+            sandbox=caller.credential if is_confined else "",
         )
         refused = self._path.refuse(caller, Deny(reason=why), attempted)
         answer_refusal(request, response, _dialect(request), refused)

@@ -15,6 +15,7 @@ import msgspec
 from ringfence.decisions import command
 from ringfence.domain.event import AGENT, Status
 from ringfence.domain.monitoring import (
+    Attempted,
     Changed,
     Evidence,
     ExecAnswer,
@@ -44,6 +45,7 @@ _SHOWN: Final = 4_000
 """Characters of a command line that a finding shows."""
 _FAILED: Final = "Ringfence failed unexpectedly and refused this command."
 _OVER: Final = "Ringfence: this sandbox is over."
+_SENT: Final = frozenset({"tcp", "udp"})
 _EVIDENCE: Final = {"transcript": Seen.TRANSCRIPT, "builtins": Seen.BUILTINS}
 
 
@@ -110,6 +112,22 @@ class ShellDoor:
         self._findings.found(ticket.live, "command_exchanged", detail)
         if is_ended and box.monitor is not None:
             box.monitor.tell(Kill(pid=differs.pid))
+
+    def attempted(self, box: LiveSandbox, attempted: Attempted) -> None:
+        """Something was tried that came to nothing: by which command, if that is known."""
+        shell = self._path.shell(box.id)
+        ticket = None if shell is None else shell.find(attempted.pid)
+        by = {} if ticket is None else {"command": ticket.intent.resource, "action": ticket.action}
+        if attempted.call in _SENT:
+            why = attempted.error or "nothing of Ringfence is at that port"
+            detail = {"how": attempted.call, "verdict": "deny", "why": why}
+            sighting = Sighting(what=Seen.CONNECTION, subject=attempted.to, detail=detail | by)
+        else:
+            detail = {"with": attempted.to, "error": attempted.error}
+            given = {name: value for name, value in detail.items() if value}
+            sighting = Sighting(what=Seen.CALL_REFUSED, subject=attempted.call, detail=given | by)
+        times = max(1, attempted.times)
+        self._observations.see(box.caller, box.sandbox, sighting, times=times)
 
     def evidence(self, box: LiveSandbox, evidence: Evidence) -> None:
         """Something that proves nothing by itself; what shells say of themselves least of all."""

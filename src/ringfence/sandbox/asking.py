@@ -12,6 +12,7 @@ from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, Kill, PeerAnnounce
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.domain.monitoring import Exited as Told
 from ringfence.sandbox import exec_check, first_line, telling
+from ringfence.sandbox.attempt import Attempt, AttemptCount, refused_connect
 from ringfence.sandbox.exec_check import ExecChecks, Found, Promised
 from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked, Exited
 from ringfence.sandbox.plane_message import Message
@@ -100,6 +101,7 @@ class CommandQuestions:
         self._now_us = now_us
         self._processes = processes
         self._loop = asyncio.get_running_loop()
+        self._attempts = AttemptCount(self._loop, plane.tell)
         self._checks = ExecChecks(self._loop, plane.tell, now_us, processes.look)
         self._waiting: dict[int, Promised | None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -123,6 +125,7 @@ class CommandQuestions:
                 self._take(event)
         for exited in self._calls.finish():
             self._tell(exited)
+        self._attempts.finish()
         self._waiting.clear()
         self._calls.close()
 
@@ -138,6 +141,8 @@ class CommandQuestions:
                 self._connect(event)
             case Exited():
                 self._tell(event)
+            case Attempt():
+                self._attempts.saw(event)
             case _ as never:
                 assert_never(never)
 
@@ -194,6 +199,10 @@ class CommandQuestions:
 
     def _connect(self, asked: ConnectAsked) -> None:
         """The plane knows a connection by its port, and must know that before it is made."""
+        if not asked.is_reachable:
+            self._calls.refuse(asked.id)
+            self._attempts.saw(refused_connect(asked.pid, asked.family, asked.address, asked.port))
+            return
         port = self._calls.reserve(asked)
         if port:
             self._waiting[asked.id] = None

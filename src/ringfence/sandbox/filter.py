@@ -1,13 +1,13 @@
 """Which system calls an agent may not make: the rules of both filters, as values.
 
-The first filter only hands calls over: what is executed (both tiers), connected, and
-said of files (reduced). The
-second refuses what agents have no use for and what has broken out of sandboxes before. Names are
-those of the tables in `transport.kernel.table`.
+The first filter only hands calls over: what is executed, where something is sent, what is
+said of files (reduced), and most of what is refused, so that it is on the record. The second
+refuses the rest by itself. What is refused is what agents have no use for and what has broken
+out of sandboxes before. Names are those of the tables in `transport.kernel.table`.
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ringfence.sandbox.metadata import CALLS
@@ -16,6 +16,7 @@ from ringfence.transport.kernel.bpf import NOTIFY, Check, Comparison, Rule, Rule
 
 EXEC: Final = ("execve", "execveat")
 CONNECT: Final = "connect"
+SEND: Final = "sendto"
 
 _MOUNTING = (
     "mount umount2 pivot_root chroot fsopen fsconfig fsmount fspick move_mount open_tree"
@@ -47,6 +48,13 @@ _ATTRIBUTES = (
 )
 """What Landlock does not restrict, and the reduced tier therefore refuses altogether."""
 
+_BUILDING: Final = frozenset(
+    {"mount", "umount2", "pivot_root", "chroot", "unshare", "sethostname", "setdomainname"}
+)
+"""What bwrap itself does under the first filter: nobody could tell it from the agent's."""
+_USUAL: Final = frozenset(f"clone clone3 openat2 {_OWNERS} {_ATTRIBUTES}".split())
+"""What ordinary programs try all the time and go on without."""
+
 _SET_ID: Final = 0o6000
 _MAKE_FILE: Final = 0o100 | 0o20000000  # O_CREAT, and the bit that tells O_TMPFILE from O_DIRECTORY
 _INJECT_INPUT, _LINUX_CONSOLE, _LINE_DISCIPLINE = 0x5412, 0x541C, 0x5423
@@ -64,12 +72,32 @@ _ATTACHED_PROGRAMS: Final = (26, 50, 51, 52)  # SO_ATTACH_*: a program of the ag
 
 def notifying(*, is_reduced: bool) -> Rules:
     """The filter that hands calls to the monitor."""
-    asked = (*EXEC, CONNECT, *CALLS) if is_reduced else EXEC
-    return {name: [Rule(NOTIFY)] for name in asked}
+    rules: dict[str, Sequence[Rule]] = {
+        name: [Rule(NOTIFY, rule.checks) for rule in found]
+        for name, found in told(is_reduced=is_reduced).items()
+    }
+    rules |= {name: [Rule(NOTIFY)] for name in (*EXEC, CONNECT)}
+    if is_reduced:
+        return rules | {name: [Rule(NOTIFY)] for name in CALLS}
+    return rules | {SEND: [*rules[SEND], *(Rule(NOTIFY, given) for given in _given(4))]}
+
+
+def told(*, is_reduced: bool) -> Rules:
+    """What is refused by the monitor, in the kernel's words, and put on the record."""
+    left = _USUAL | _set_id().keys() | (frozenset() if is_reduced else _BUILDING)
+    refused = refusing(is_reduced=is_reduced)
+    return {name: rules for name, rules in refused.items() if name not in left}
 
 
 def denying(*, is_reduced: bool) -> Rules:
-    """The filter that refuses."""
+    """The filter that refuses by itself: of two, the kernel takes the one that refuses."""
+    others = told(is_reduced=is_reduced)
+    refused = refusing(is_reduced=is_reduced)
+    return {name: rules for name, rules in refused.items() if name not in others}
+
+
+def refusing(*, is_reduced: bool) -> Rules:
+    """Everything that is refused, by whichever of the two."""
     names = f"{_MOUNTING} {_KERNEL} {_MACHINE} {_OTHERS}"
     refused = f"{names} {_SHARED_WITH_HOST} {_OWNERS}" if is_reduced else names
     rules: dict[str, list[Rule]] = {name: [Rule(refuse(errno.EPERM))] for name in refused.split()}

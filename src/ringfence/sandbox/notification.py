@@ -18,8 +18,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, final
 
-from ringfence.sandbox import metadata
-from ringfence.sandbox.filter import CONNECT, EXEC
+from ringfence.sandbox import attempt, metadata
+from ringfence.sandbox.attempt import Attempt, Refusals
+from ringfence.sandbox.filter import CONNECT, EXEC, SEND
 from ringfence.transport.kernel import mount, process
 from ringfence.transport.kernel.memory import Memory
 from ringfence.transport.kernel.seccomp import Notice, NotifyDescriptor
@@ -89,7 +90,7 @@ class Exited:
     signal: int | None = None
 
 
-Event = ExecAsked | ConnectAsked | Exited
+Event = ExecAsked | ConnectAsked | Exited | Attempt
 
 
 @final
@@ -106,11 +107,15 @@ class Notifications:
     ) -> None:
         """Owns the descriptor. `launcher` is the pid whose first exec is ours: bwrap's start.
 
+        It is 0 in the reduced tier, which has none.
+
         `reachable` are the addresses to which connecting is carried out, `writable` the folders in
         which modes and times of files are.
         """
         self._notify = NotifyDescriptor(notify_fd)
         self._launcher = launcher
+        self._is_reduced = not launcher
+        self._refusals = Refusals(is_reduced=self._is_reduced)
         self._reachable = frozenset(reachable)
         self._root = -1
         self._processes: dict[int, int] = {}
@@ -121,7 +126,7 @@ class Notifications:
         self._waiting.register(notify_fd, select.POLLIN)
         self._writable = tuple(writable)
         numbers = architecture().numbers
-        asked = (*EXEC, CONNECT, *metadata.CALLS)
+        asked = (*EXEC, CONNECT, SEND, *metadata.CALLS, *self._refusals.names())
         self._names = {numbers[name]: name for name in asked if name in numbers}
         self.is_over = False
         """No process is left under the filter."""
@@ -228,28 +233,52 @@ class Notifications:
             self._root = -1
 
     def _judge(self, notice: Notice) -> Event | None:
-        """What is asked; None if it was answered here: what is not there cannot be executed."""
+        """What is asked or was tried; None if it was answered here and there is no more to it."""
         try:
-            who = process.identity(notice.pid)
-            memory = Memory(notice.pid)
-            name = self._names.get(notice.number)
-            if name in metadata.CALLS:
-                self._change(notice, name, memory)
-                return None
-            if name == CONNECT:
-                event: Event | None = self._connecting(notice, who, memory)
-            elif self._launcher and who.pid == self._launcher:
-                self._launcher = 0
-                self.allow(notice.id)
-                return None
-            else:
-                event = self._executing(notice, who, memory)
-        except (OSError, ValueError):
-            event = None
+            return self._judged(notice, process.identity(notice.pid), Memory(notice.pid))
+        except (OSError, ValueError):  # what is not there cannot be executed
             self.refuse(notice.id)
-        if event and not self._notify.is_waiting(notice.id):
             return None
-        return event
+
+    def _judged(self, notice: Notice, who: process.Identity, memory: Memory) -> Event | None:
+        name = self._names.get(notice.number, "")
+        number = self._refusals.errno(name, notice.arguments)
+        if number:
+            self.refuse(notice.id, number)
+            return attempt.refused(who.pid, name, notice.arguments, number)
+        if name in metadata.CALLS:
+            self._change(notice, name, memory)
+            return None
+        if name in {CONNECT, SEND} and not self._is_reduced:
+            return self._going(notice, who, name, memory)
+        event = self._asked(notice, who, name, memory)
+        return event if event and self._notify.is_waiting(notice.id) else None
+
+    def _asked(
+        self, notice: Notice, who: process.Identity, name: str, memory: Memory
+    ) -> ExecAsked | ConnectAsked | None:
+        """What waits for an answer; None if it has one."""
+        if name == CONNECT:
+            return self._connecting(notice, who, memory)
+        if name in EXEC and who.pid != self._launcher:
+            return self._executing(notice, who, memory)
+        if name in EXEC:
+            self._launcher = 0
+            self.allow(notice.id)
+        else:
+            self.refuse(notice.id)  # the filter hands nothing else over
+        return None
+
+    def _going(
+        self, notice: Notice, who: process.Identity, name: str, memory: Memory
+    ) -> Attempt | None:
+        """Let it go where the namespace lets it: to a listener of ours, or nowhere."""
+        try:
+            found = attempt.nowhere(who.pid, name, notice.arguments, memory)
+        except (OSError, ValueError):
+            found = None  # the kernel says what is wrong with it
+        self.allow(notice.id)
+        return found
 
     def _change(self, notice: Notice, name: str, memory: Memory) -> None:
         """Carry out what is wanted of a file."""
@@ -304,7 +333,7 @@ class Notifications:
     def _connecting(self, notice: Notice, who: process.Identity, memory: Memory) -> ConnectAsked:
         fd, pointer, length = notice.arguments[:3]
         raw = memory.read(pointer, min(length & 0xFFFFFFFF, _ADDRESS_BYTES))
-        family, address, port = _address(raw)
+        family, address, port = attempt.read_address(raw)
         return ConnectAsked(
             id=notice.id,
             pid=who.pid,
@@ -372,19 +401,6 @@ def _link(path: str) -> str:
 def _text(raw: bytes) -> str:
     """Bytes as text that any encoder takes: what is not UTF-8 is shown as a backslash and hex."""
     return raw.decode("utf-8", "backslashreplace")
-
-
-def _address(raw: bytes) -> tuple[int, str, int]:
-    """Family, address and port of a `struct sockaddr`; the address is empty for other families."""
-    (family,) = struct.unpack_from("=H", raw)
-    if family == socket.AF_INET:
-        port, packed = struct.unpack_from("!H4s", raw, 2)
-        return family, str(ipaddress.IPv4Address(packed)), port
-    if family == socket.AF_INET6:
-        port, packed = struct.unpack_from("!H4x16s", raw, 2)
-        address = ipaddress.IPv6Address(packed)
-        return family, str(address.ipv4_mapped or address), port
-    return family, "", 0
 
 
 def _connect(ours: socket.socket, asked: ConnectAsked) -> int:

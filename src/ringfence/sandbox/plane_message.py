@@ -8,6 +8,7 @@ from typing import Final
 
 from ringfence import __version__
 from ringfence.domain.monitoring import (
+    Attempted,
     Changed,
     Close,
     Ended,
@@ -39,6 +40,7 @@ Message = (
     | Kill
     | Exited
     | PeerAnnounced
+    | Attempted
     | Evidence
     | Changed
     | LateCodeFound

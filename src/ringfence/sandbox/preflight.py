@@ -14,7 +14,7 @@ from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import bwrap, reduced, strict
 from ringfence.sandbox.launch import Failure
-from ringfence.sandbox.notification import Exited, Notifications
+from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
 from ringfence.sandbox.plan import JailPlan
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.trouble import StepName, mend, what
@@ -147,7 +147,7 @@ def _run(prepared: Prepared, said: FileIO) -> Failure | None:
     ends = time.monotonic() + _START_S
     while not notifications.is_over and time.monotonic() < ends:
         for event in notifications.read(0.1):
-            if not isinstance(event, Exited):
+            if isinstance(event, ExecAsked | ConnectAsked):
                 notifications.allow(event.id)
     prepared.kill()
     ended = prepared.wait()

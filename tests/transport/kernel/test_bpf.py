@@ -13,7 +13,9 @@ from ringfence.transport.kernel.bpf import (
     Check,
     Comparison,
     Rule,
+    action_of,
     assemble,
+    errno_of,
     refuse,
 )
 from ringfence.transport.kernel.syscall import AARCH64, X86_64, Architecture
@@ -114,3 +116,35 @@ def test_a_filter_means_what_its_rules_say(
         assert verdict(program, X86_64, name, arguments) == next(held, ALLOW)
     assert verdict(program, X86_64, "read", arguments) == ALLOW
     assert len(program) // 8 < INSTRUCTIONS_MOST
+
+
+_ARGUMENTS = st.one_of(st.integers(0, 50), st.integers(0, 2**64 - 1), st.sampled_from([1 << 32]))
+_CHECKS = st.builds(
+    Check,
+    argument=st.integers(0, 5),
+    comparison=st.sampled_from(Comparison),
+    values=st.lists(st.integers(0, 50), min_size=1, max_size=3).map(tuple),
+    mask=st.sampled_from([0xFFFFFFFF, 0xF]),
+    is_high=st.booleans(),
+)
+_RULES = st.lists(
+    st.builds(
+        Rule,
+        action=st.sampled_from([NOTIFY, refuse(1), refuse(93)]),
+        checks=st.lists(_CHECKS, max_size=3).map(tuple),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(rules=_RULES, arguments=st.lists(_ARGUMENTS, min_size=6, max_size=6))
+def test_rules_mean_here_what_their_filter_means_to_the_kernel(
+    rules: list[Rule], arguments: list[int]
+) -> None:
+    program = assemble(X86_64, {"read": rules})
+    assert action_of(rules, arguments) == verdict(program, X86_64, "read", arguments)
+
+
+def test_an_action_tells_its_errno() -> None:
+    assert [errno_of(each) for each in (refuse(13), ALLOW, NOTIFY, KILL)] == [13, 0, 0, 0]

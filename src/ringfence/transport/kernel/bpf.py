@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from ringfence.transport.kernel.syscall import Architecture
 
@@ -67,6 +67,32 @@ def refuse(number: int) -> int:
 
 Rules = Mapping[str, Sequence[Rule]]
 """By name of the call; the first rule that holds decides, none allows."""
+
+
+def action_of(rules: Sequence[Rule], arguments: Sequence[int]) -> int:
+    """What a filter of these rules returns for a call with these six registers."""
+    for rule in rules:
+        if all(_holds(check, arguments[check.argument]) for check in rule.checks):
+            return rule.action
+    return ALLOW
+
+
+def errno_of(action: int) -> int:
+    """The errno with which an action makes a call fail; 0 if it does not."""
+    return action & 0xFFFF if action & 0xFFFF0000 == _ERRNO else 0
+
+
+def _holds(check: Check, argument: int) -> bool:
+    half = (argument >> 32 if check.is_high else argument) & check.mask & _WORD
+    match check.comparison:
+        case Comparison.IN:
+            return half in check.values
+        case Comparison.NOT_IN:
+            return half not in check.values
+        case Comparison.ANY_BIT:
+            return any(half & value for value in check.values)
+        case _ as never:
+            assert_never(never)
 
 
 def assemble(architecture: Architecture, rules: Rules) -> bytes:
