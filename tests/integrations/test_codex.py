@@ -22,6 +22,12 @@ def test_its_provider_is_the_gateway_and_it_repeats_nothing() -> None:
     assert TOKEN not in str(config)
 
 
+def test_it_calls_its_makers_hosts_for_nothing() -> None:
+    config = tomllib.loads(content(setup(grant(), WHERE, ("codex",)).files, PATH).decode())
+    assert config["analytics"] == {"enabled": False}
+    assert config["features"] == {"apps": False, "plugins": False}
+
+
 def test_its_servers_are_those_that_the_agent_may_use() -> None:
     config = tomllib.loads(content(setup(grant(), WHERE, ("codex",)).files, PATH).decode())
     assert config["mcp_servers"]["crm"]["url"] == f"{URL}/mcp/crm"

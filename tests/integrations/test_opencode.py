@@ -36,3 +36,13 @@ def test_its_servers_are_those_that_the_agent_may_use() -> None:
     assert set(servers) == {"crm", "files"}
     assert servers["crm"]["url"] == f"{URL}/mcp/crm"
     assert servers["crm"]["headers"] == {"Authorization": f"Bearer {TOKEN}"}
+
+
+def test_it_has_nothing_to_fetch_at_its_start() -> None:
+    files = setup(grant(), WHERE, ("opencode",)).files
+    folder = "/home/agent/.config/opencode"
+    wanted = json.loads(content(files, f"{folder}/package.json"))
+    locked = json.loads(content(files, f"{folder}/package-lock.json"))
+    assert set(wanted["dependencies"]) == {"@opencode-ai/plugin"}
+    assert locked["packages"][""] == wanted
+    assert any(each.path.startswith(f"{folder}/node_modules/") for each in files)

@@ -1,8 +1,9 @@
 """Real agents in a sandbox: `python -m tests.journeys.sandboxed`.
 
-Claude Code and Codex, as they are released, do a task of a scripted model through `ringfence run`:
-they write a file, run commands, and call a tool of an MCP server. The record must have all of it in
-order, and nothing that is secret may be found from inside. Runs as an ordinary user.
+Claude Code, Codex, Copilot CLI, opencode and a LangGraph script do a task of a scripted model
+through `ringfence run`: they write a file, run commands, and call a tool of an MCP server. The
+record must have all of it in order, and nothing that is secret may be found from inside. Runs as
+an ordinary user, in the strict and the reduced tier.
 """
 
 import argparse
@@ -15,20 +16,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.environment import prepare
-from tests.sandbox.whole import START_S, User, WholePlane, ordinary
+from tests.journeys.environment import Environment, InstallError, prepare
+from tests.journeys.sandboxed_agent import AGENTS, SAID, RealAgent
+from tests.journeys.sandboxed_scan import source
+from tests.sandbox.whole import START_S, WholePlane, ordinary
 
 PROVIDER_KEY = "sk-canary-of-the-provider-7f3a"
 TOOL_TOKEN = "canary-of-the-tool-server-9c1e"  # made up, to be looked for
 HOME_SECRET = "canary-in-the-callers-home-22d0"
 VARIABLE = "canary-in-the-callers-environment-51bb"
 CANARIES = (PROVIDER_KEY, TOOL_TOKEN, HOME_SECRET, VARIABLE)
+PLANTED = "canary-that-must-be-found-e810"
+RUN_S = 180.0  # of a busy machine; at rest none takes more than 20
+EVERYTHING = "everything"
+TOGETHER = "two at once"
+_TOOLS = "import os, sys; from ringfence.testing.tools.__main__ import main; "
+_TOOLS += "sys.exit(main(['--port', '0', '--token', os.environ['JOURNEY_TOOL_TOKEN']]))"
 
 CONFIG = """\
 format: 1
@@ -39,118 +48,22 @@ providers:
   openai: {{protocol: openai, base_url: "{model}/v1", credential: "${{JOURNEY_PROVIDER_KEY}}"}}
   anthropic: {{protocol: anthropic, base_url: "{model}", credential: "${{JOURNEY_PROVIDER_KEY}}"}}
 models:
-  gpt: {{provider: openai, price: {{input: 1, output: 1}}}}
-  sonnet: {{provider: anthropic, price: {{input: 1, output: 1}}}}
+{models}
 tools:
   own: {{runs: agent, read: ["*"]}}
   crm: {{url: "{tools}/mcp", credential: "${{JOURNEY_TOOL_TOKEN}}", read: ["*"]}}
 agents:
-  claude:
-    owner: owner@acme.example
-    purpose: Do the task.
-    models: [sonnet]
-    tools: ["own__*", "crm__*"]
-    commands: ["*"]
-    sandbox: {tier}
-  codex:
-    owner: owner@acme.example
-    purpose: Do the task.
-    models: [gpt]
-    tools: ["crm__*"]
-    commands: ["*"]
-    sandbox: {tier}
+{agents}
 """
-SCAN = "python3 scan.py > scanned.json; cat scanned.json"
-SCRIPT = {
-    "format": 1,
-    "rules": [
-        {
-            "when": {"model": "sonnet"},
-            "answers": [
-                {"tool_calls": [{"name": "Write", "arguments": {}}]},
-                {"tool_calls": [{"name": "Bash", "arguments": {"command": SCAN}}]},
-                {"tool_calls": [{"name": "mcp__crm__echo", "arguments": {"text": "hi"}}]},
-                {"text": "All is done."},
-            ],
-        },
-        {
-            "when": {"model": "gpt"},
-            "answers": [
-                {"tool_calls": [{"name": "exec_command", "arguments": {}}]},
-                {"tool_calls": [{"name": "exec_command", "arguments": {"cmd": SCAN}}]},
-                {"tool_calls": [{"name": "echo", "arguments": {"text": "from codex"}}]},
-                {"text": "All is done."},
-            ],
-        },
-    ],
-}
-SCANNER = '''\
-"""Looks for secrets in everything that can be read from inside, and says what was looked at."""
-import json, os, pathlib
-WORDS = [bytes(reversed(bytes.fromhex(word))) for word in %(words)r]
-LONGEST = max(map(len, WORDS))
-found, files, read, spaces, variables = [], 0, 0, 0, 0
-def look(where, data):
-    for number, word in enumerate(WORDS):
-        if word in data:
-            found.append([where, number])
-def file(path):
-    global files, read
-    try:
-        with open(path, "rb", buffering=0) as handle:
-            files += 1
-            tail = b""
-            while data := handle.read(1 << 20):
-                read += len(data)
-                look(path, tail + data)
-                tail = data[-LONGEST:]
-    except OSError:
-        pass
-ROOTS = ["/etc", "/home", "/run", "/tmp", "/var", "/dev/shm", "/opt", "/srv", "/root", os.getcwd()]
-for root in ROOTS:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path) and not name.startswith("scan"):
-                file(path)
-for process in pathlib.Path("/proc").iterdir():
-    if not process.name.isdigit():
-        continue
-    for name in ("environ", "cmdline"):
-        try:
-            data = (process / name).read_bytes()
-        except OSError:
-            continue
-        variables += data.count(b"\\0")
-        look(str(process / name), data)
-    if int(process.name) == os.getpid():
-        continue  # it holds what it looks for
-    try:
-        maps = (process / "maps").read_text().splitlines()
-        memory = open(process / "mem", "rb", buffering=0)
-    except OSError:
-        continue
-    spaces += 1
-    for line in maps:
-        area, mode = line.split()[:2]
-        if "r" not in mode:
-            continue
-        start, end = (int(each, 16) for each in area.split("-"))
-        tail = b""
-        while start < end:
-            try:
-                memory.seek(start)
-                data = memory.read(min(1 << 20, end - start))
-            except (OSError, OverflowError, ValueError):
-                break
-            if not data:
-                break
-            look(f"{process}/mem", tail + data)
-            tail = data[-LONGEST:]
-            start += len(data)
-print(json.dumps({"found": found, "files": files, "bytes": read, "spaces": spaces,
-                  "variables": variables}))
-'''
+AGENT = """\
+  {name}:
+    owner: owner@acme.example
+    purpose: Do the task.
+    models: [{model}]
+{tools}
+    commands: ["*"]
+    sandbox: {{tier: {tier}, read_only: {shown}}}
+"""
 
 
 @dataclass(slots=True)
@@ -170,13 +83,17 @@ class Report:
 
 
 @contextmanager
-def server(module: str, *options: str) -> Iterator[str]:
+def server(*words: str) -> Iterator[str]:
     """One of our doubles as a process; gives its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module, "--port", "0", *options],
+        [sys.executable, *words],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+            "JOURNEY_TOOL_TOKEN": TOOL_TOKEN,
+        },
     )
     try:
         assert process.stdout is not None
@@ -188,59 +105,93 @@ def server(module: str, *options: str) -> Iterator[str]:
 
 def script(folder: Path, work: Path) -> Path:
     """The scripted model's part, with the paths of this run."""
-    rules = json.loads(json.dumps(SCRIPT))
-    claude, codex = (rule["answers"][0]["tool_calls"][0] for rule in rules["rules"])
-    claude["arguments"] = {"file_path": f"{work}/notes.txt", "content": "written by claude\n"}
-    codex["arguments"] = {"cmd": "printf 'written by codex\\n' > notes.txt; git init -q ."}
     path = folder / "model.yaml"
-    path.write_text(json.dumps(rules))
+    rules = [rule for each in AGENTS for rule in each.rules(work)]
+    path.write_text(json.dumps({"format": 1, "rules": rules}))
     return path
 
 
-def commands(agent: str) -> Sequence[str]:
-    """How a user starts it."""
-    if agent == "claude":
-        return ("claude", "-p", "Do the task.")
-    return ("codex", "exec", "--skip-git-repo-check", "Do the task.")
+def configuration(model: str, tools: str, tier: str, installed: Mapping[str, Environment]) -> str:
+    """A configuration with every agent that is to be played."""
+    played = [each for each in AGENTS if each.folder in installed]
+    price = "price: {input: 1, output: 1}"
+    return CONFIG.format(
+        model=model,
+        tools=tools,
+        models="\n".join(
+            f"  {each.model}: {{provider: {each.provider}, {price}}}" for each in played
+        ),
+        agents="".join(
+            AGENT.format(
+                name=each.name,
+                model=each.model,
+                tools=each.tools,
+                tier=tier,
+                shown=json.dumps([*each.shown(installed[each.folder])]),
+            )
+            for each in played
+        ),
+    )
 
 
-def judge(report: Report, plane: WholePlane, agent: str, said: str) -> None:
+def judge(report: Report, plane: WholePlane, agent: RealAgent, said: str) -> None:
     """Compare what happened with what must have."""
     notes = plane.work / "notes.txt"
     written = notes.read_text() if notes.exists() else ""
-    report.claim("the file was edited", holds=written == f"written by {agent}\n")
-    report.claim("the user saw the answer", holds="All is done." in said)
-    scanned = plane.work / "scanned.json"
-    report.looked = json.loads(scanned.read_text()) if scanned.exists() else {}
-    report.claim("everything was looked at", holds=report.looked.get("spaces", 0) > 0)
-    # The reduced tier sees other processes' command lines (docs/sandbox.md); one has a token in it.
-    found = [each for each in report.looked.get("found", [None]) if not _is_known(each, plane)]
-    report.claim(f"no secret is inside: {found}", holds=not found)
-    events = [each for each in plane.events() if each.get("agent_name") == agent]
+    report.claim("the file was edited", holds=written == f"written by {agent.name}\n")
+    report.claim("the user saw the answer", holds=SAID in said)
+    scanned(report, plane)
+    report.claim(f"no secret is inside: {report.looked}", holds=not report.looked.get("found", 1))
+    events = [each for each in plane.events() if each.get("agent_name") == agent.name]
     runs = {each["invocation"] for each in events if each.get("what") == "sandbox.started"}
     report.claim("there is one run", holds=len(runs) == 1)
     mine = [each for each in events if each.get("invocation") in runs]
+    report.claim("all of it is of that run", holds=len(mine) == len(events))
     order = [each.get("what") or each.get("resource") for each in mine if _is_telling(each)]
-    model = "sonnet" if agent == "claude" else "gpt"
-    wanted = ["sandbox.started", model, "bash", model, "python3", model, "crm__echo", model]
-    if agent == "claude":
-        wanted = [*wanted[:2], "own__Write", *wanted[3:4], "own__Bash", *wanted[4:]]
-    wanted += ["workspace", "sandbox.ended"]
+    wanted = ["sandbox.started", *agent.order, "workspace", "sandbox.ended"]
     report.claim(f"{wanted} in order: {_short(order)}", holds=_is_within(wanted, order))
-    outcomes = [each for each in mine if each["kind"] == "outcome" and "crm" in str(each)]
     report.claim("every action has an outcome", holds=_settled(mine))
-    report.claim("the tool was called", holds=bool(outcomes) or "crm__echo" in order)
+    wrong = [each for each in mine if _is_wrong(each)]
+    report.claim(f"nothing was refused and nothing found: {wrong!r:.600}", holds=not wrong)
     notes.unlink(missing_ok=True)
-    scanned.unlink(missing_ok=True)
 
 
-def _is_known(found: Sequence[Any] | None, plane: WholePlane) -> bool:
-    is_reduced = "sandbox: reduced" in (plane.folder / "ringfence.yaml").read_text()
-    return is_reduced and found is not None and str(found[0]).endswith("/cmdline")
+def scanned(report: Report, plane: WholePlane) -> None:
+    """Take what the program that looks for secrets has found."""
+    found = plane.work / "scanned.json"
+    report.looked = json.loads(found.read_text()) if found.exists() else {}
+    report.claim("everything was looked at", holds=report.looked.get("spaces", 0) > 0)
+    found.unlink(missing_ok=True)
+
+
+def everything(report: Report, plane: WholePlane, agent: str) -> None:
+    """Look into the system's programs too; what is planted shows that anything can be found."""
+    planted = plane.work / "planted.txt"
+    planted.write_text(PLANTED)
+    line = f"export WORD={PLANTED}; sh -c 'python3 scan.py all > scanned.json; true'"
+    ran = plane.run("sh", "-c", line, agent=agent)
+    report.claim(f"it ends well: {ran!r:.400}", holds=ran.code == 0)
+    scanned(report, plane)
+    found = report.looked.pop("found", [])
+    others = [each for each in found if each[1] != len(CANARIES)]
+    report.claim(f"no secret is inside: {others}", holds=not others)
+    where = {str(each[0]).rsplit("/", 1)[-1] for each in found}
+    wanted = {"planted.txt", "cmdline", "environ", "mem"}
+    report.claim(f"what is planted is found everywhere: {sorted(where)}", holds=where == wanted)
+    planted.unlink()
 
 
 def _is_telling(event: dict[str, Any]) -> bool:
     return event["kind"] in {"intent", "observation"}
+
+
+def _is_wrong(event: dict[str, Any]) -> bool:
+    is_found = str(event.get("what", "")).startswith("finding.")
+    return (
+        is_found
+        or event["kind"] == "refusal"
+        or (event.get("detail") or {}).get("verdict") == "deny"
+    )
 
 
 def _settled(events: Sequence[dict[str, Any]]) -> bool:
@@ -263,14 +214,14 @@ def _short(order: Sequence[Any]) -> str:
     return " ".join(str(each).rsplit("/", 1)[-1] for each in order)[-600:]
 
 
-def together(report: Report, plane: WholePlane, tier: str) -> None:
+def together(report: Report, plane: WholePlane, tier: str, agent: str) -> None:
     """Two sandboxes at once share nothing."""
     say = (
         "echo $RINGFENCE_TOKEN $RINGFENCE_SANDBOX; sha256sum < $NODE_EXTRA_CA_CERTS || echo none;"
         " touch /tmp/mine; sleep 1; ls /tmp $HOME; ls -d /proc/[0-9]* | wc -l"
     )
     run = ("sh", "-c", say)
-    with plane.running(*run, agent="claude") as one, plane.running(*run, agent="claude") as other:
+    with plane.running(*run, agent=agent) as one, plane.running(*run, agent=agent) as other:
         first, second = one.communicate(timeout=30)[0], other.communicate(timeout=30)[0]
     mine, theirs = first.split(), second.split()
     report.claim("tokens differ", holds=mine[0] != theirs[0])
@@ -286,44 +237,60 @@ def _has_no_authority(plane: WholePlane) -> bool:
     return not any(each["detail"].get("ca_fingerprint") for each in plane.sights("sandbox.started"))
 
 
-def play(folder: Path, tier: str, names: Sequence[str], paths: dict[str, Path]) -> list[Report]:
+def play(
+    folder: Path, tier: str, agents: Sequence[RealAgent], installed: Mapping[str, Environment]
+) -> Iterator[Report]:
     """All of it once."""
-    user = ordinary()
-    reports: list[Report] = []
-    home = folder / "home"
-    home.mkdir()
+    home, stage = folder / "home", folder / "stage"
+    for each in (home, stage):
+        each.mkdir()
     (home / ".secret").write_text(HOME_SECRET)
-    stage = folder / "stage"
-    stage.mkdir()
     with (
-        server("ringfence.testing.tools", "--token", TOOL_TOKEN) as tools,
-        server("ringfence.testing.model", "--script", str(script(folder, stage / "work"))) as model,
+        server("-c", _TOOLS) as tools,
+        server(
+            "-m",
+            "ringfence.testing.model",
+            "--port",
+            "0",
+            "--script",
+            str(script(folder, stage / "work")),
+        ) as model,
     ):
-        plane = make(stage, CONFIG.format(model=model, tools=tools, tier=tier), user, home, paths)
-        words = [each.encode()[::-1].hex() for each in CANARIES]
-        (plane.work / "scan.py").write_text(SCANNER % {"words": words})
+        text = configuration(model, tools, tier, installed)
+        plane = make(stage, text, home, search_path(agents, installed))
+        (plane.work / "scan.py").write_text(source((*CANARIES, PLANTED)))
         plane.start()
         try:
-            for name in names:
-                began = time.monotonic()
-                ran = plane.run(*commands(name), agent=name)
-                report = Report(agent=name, seconds=time.monotonic() - began)
-                report.claim(f"it ends well: {ran!r:.800}", holds=ran.code == 0)
-                judge(report, plane, name, ran.out)
-                reports.append(report)
-            both = Report(agent="two at once")
-            together(both, plane, tier)
-            reports.append(both)
+            for agent in agents:
+                yield played(plane, agent, installed[agent.folder])
+            looked = Report(agent=EVERYTHING)
+            began = time.monotonic()
+            everything(looked, plane, agents[0].name)
+            looked.seconds = time.monotonic() - began
+            yield looked
+            both = Report(agent=TOGETHER)
+            together(both, plane, tier, agents[0].name)
             verified = plane.ask("audit", "verify")
             both.claim(f"the record holds: {verified.stdout}", holds=verified.returncode == 0)
+            yield both
         finally:
             plane.stop()
-    return reports
 
 
-def make(stage: Path, text: str, user: User, home: Path, paths: dict[str, Path]) -> WholePlane:
+def played(plane: WholePlane, agent: RealAgent, installed: Environment) -> Report:
+    """One agent's task."""
+    for name, path in agent.files.items():
+        (plane.work / name).write_bytes(path.read_bytes())
+    began = time.monotonic()
+    ran = plane.run(*agent.words(installed), agent=agent.name)
+    report = Report(agent=agent.name, seconds=time.monotonic() - began)
+    report.claim(f"it ends well: {ran!r:.1600}", holds=ran.code == 0)
+    judge(report, plane, agent, ran.out)
+    return report
+
+
+def make(stage: Path, text: str, home: Path, search: str) -> WholePlane:
     """A plane whose caller has secrets in environment and home."""
-    search = os.pathsep.join([*map(str, paths.values()), "/usr/bin", "/bin"])
     variables = {
         "JOURNEY_PROVIDER_KEY": PROVIDER_KEY,
         "JOURNEY_TOOL_TOKEN": TOOL_TOKEN,
@@ -331,30 +298,59 @@ def make(stage: Path, text: str, user: User, home: Path, paths: dict[str, Path])
         "HOME": str(home),
         "PATH": search,
     }
-    return WholePlane(stage, text, user=user, variables=variables)
+    plane = WholePlane(stage, text, user=ordinary(), variables=variables)
+    plane.within_s = RUN_S
+    return plane
+
+
+def search_path(agents: Sequence[RealAgent], installed: Mapping[str, Environment]) -> str:
+    """Where the caller has the agents' programs."""
+    places = [
+        here.folder / each.commands if each.commands else here.commands
+        for each in agents
+        for here in [installed[each.folder]]
+        if each.command[0] != "python"
+    ]
+    return os.pathsep.join([*map(str, dict.fromkeys(places)), "/usr/bin", "/bin"])
+
+
+def show(report: Report) -> None:
+    took = f", {report.seconds:.1f} s" if report.seconds else ""
+    print(f"{report.agent}: {report.claims} claims, {len(report.broken)} broken{took}")
+    if report.looked:
+        print(f"  looked at {report.looked}")
+    for words in report.broken:
+        print(f"  broken: {words}")
+    sys.stdout.flush()
 
 
 def main() -> int:
     """Gives 0 if every claim held."""
     parser = argparse.ArgumentParser(prog="python -m tests.journeys.sandboxed")
-    parser.add_argument("--tier", choices=("strict", "reduced"), default="strict")
-    parser.add_argument("--only", choices=("claude", "codex"))
+    parser.add_argument("--tier", choices=("strict", "reduced", "both"), default="both")
+    parser.add_argument("--only", default="", help="names of agents, with commas between them")
     options = parser.parse_args()
-    names = [options.only] if options.only else ["claude", "codex"]
-    clients = {"claude": "claude_code", "codex": "codex"}
-    paths = {name: asyncio.run(prepare(clients[name])).commands for name in names}
-    with tempfile.TemporaryDirectory(prefix="journey-") as place:
-        folder = Path(place).resolve()
-        folder.chmod(0o755)
-        reports = play(folder, options.tier, names, paths)
-    for report in reports:
-        print(f"{report.agent}: {report.claims} claims, {len(report.broken)} broken", end="")
-        print(f", {report.seconds:.1f} s" if report.seconds else "")
-        if report.looked:
-            print(f"  looked at {report.looked}")
-        for words in report.broken:
-            print(f"  broken: {words}")
-    return int(any(report.broken for report in reports))
+    names = set(filter(None, options.only.split(",")))
+    if unknown := names - {each.name for each in AGENTS}:
+        parser.error(f"no such agent: {', '.join(sorted(unknown))}")
+    agents = [each for each in AGENTS if not names or each.name in names]
+    try:
+        installed = {
+            each: asyncio.run(prepare(each)) for each in dict.fromkeys(one.folder for one in agents)
+        }
+    except InstallError as error:
+        print(f"a client could not be installed; the first run needs a network:\n{error}")
+        return 2
+    broken = 0
+    for tier in ("strict", "reduced") if options.tier == "both" else (options.tier,):
+        print(f"{tier}:")
+        with tempfile.TemporaryDirectory(prefix="journey-") as place:
+            folder = Path(place).resolve()
+            folder.chmod(0o755)
+            for report in play(folder, tier, agents, installed):
+                show(report)
+                broken += len(report.broken)
+    return int(broken > 0)
 
 
 if __name__ == "__main__":

@@ -98,3 +98,23 @@ def test_what_never_begins_is_given_up() -> None:
     checks.allowed(replace(GIT, pid=os.getpid(), exe=own.exe))
     clock.run()
     assert told == []
+
+
+def test_a_process_that_goes_on_at_once_is_looked_at_before_it_does() -> None:
+    told: list[ExecDiffers] = []
+    runs = {1: Found("/usr/bin/git", ("git", "log"))}
+    clock = Clock()
+    checks = ExecChecks(clock, told.append, lambda: 7, runs.get)
+    checks.allowed(GIT)
+    checks.asked_again(1)  # git becomes less: nothing was exchanged
+    checks.allowed(replace(GIT, path="less", program="/usr/bin/less", argv=("less",)))
+    runs[1] = Found("/usr/bin/less", ("less",))
+    clock.run()
+    assert told == []
+    checks.allowed(replace(GIT, exe="/usr/bin/less"))
+    runs[1] = Found("/usr/bin/curl", ("curl", "x"))
+    checks.asked_again(1)  # what it was exchanged for would be gone a moment later
+    assert [(each.exe, each.argv) for each in told] == [("/usr/bin/curl", ("curl", "x"))]
+    runs[1] = Found("/usr/bin/git", ("git", "log"))
+    clock.run()
+    assert len(told) == 1

@@ -28,6 +28,15 @@ def test_every_exec_is_asked_with_all_that_it_is(tier: SandboxTier, who: str, ro
     assert true["pid"] == shell["pid"]
 
 
+def test_what_forks_of_a_shell_begin_comes_from_the_shell(tier: SandboxTier, root: Path) -> None:
+    script = "( (sleep 0; :) | (cat; :) ); :"
+    found = jail.run(jail.plan_of(tier, root, ["bash", "-c", script]), root=root)
+    assert found.exit_code == 0, found
+    shell, *others = found.execs
+    assert sorted(each["argv"][0] for each in others) == ["cat", "sleep"]
+    assert {each["parent"] for each in others} == {shell["pid"]}
+
+
 def test_the_end_of_each_process_is_told(tier: SandboxTier, root: Path) -> None:
     script = "sh -c 'exit 3'; sh -c 'kill -9 $$'; exit 4"
     found = jail.run(jail.plan_of(tier, root, ["sh", "-c", script]), root=root)
@@ -74,6 +83,16 @@ def test_a_program_given_as_an_open_file_is_known_by_its_file(
     assert found.exit_code == 1
     assert found.execs[1]["is_fd_exec"]
     assert found.execs[1]["resolved"] == "/usr/bin/id"
+
+
+def test_a_program_that_starts_itself_anew_is_known_by_its_file(
+    tier: SandboxTier, root: Path
+) -> None:
+    script = "exec -a itself /proc/self/exe -c :"
+    found = jail.run(jail.plan_of(tier, root, ["bash", "-c", script]), root=root)
+    assert found.exit_code == 0, found
+    assert found.execs[1]["path"] == "/proc/self/exe"
+    assert found.execs[1]["resolved"] == "/usr/bin/bash"
 
 
 def test_a_program_made_in_memory_is_seen_to_be_one(tier: SandboxTier, root: Path) -> None:

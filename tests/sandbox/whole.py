@@ -77,6 +77,7 @@ class WholePlane:
     ) -> None:
         self.user = user or User()
         self.variables = dict(variables or {})
+        self.within_s = RUN_S
         self.folder = folder
         self.work = folder / "work"
         self.work.mkdir(parents=True)
@@ -134,7 +135,7 @@ class WholePlane:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = self.user.start(self.command(*words), text=True, **pipes, **(plain | more))
         try:
-            out, err = process.communicate(typed, timeout=RUN_S)
+            out, err = process.communicate(typed, timeout=self.within_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -37,6 +37,13 @@ def _lines(grant: SandboxGrant, url: str) -> list[str]:
         "check_for_update_on_startup = false",
         *([f"model = {_text(name)}"] if name else []),
         "",
+        "[analytics]",
+        "enabled = false",
+        "",
+        "[features]",  # they look for what their maker's own hosts offer, at each start
+        "apps = false",
+        "plugins = false",
+        "",
         "[model_providers.ringfence]",
         'name = "Ringfence"',
         f"base_url = {_text(f'{url}/v1')}",

@@ -19,20 +19,32 @@ _PACKAGES: Final = {
     ProviderProtocol.ANTHROPIC: "@ai-sdk/anthropic",
 }
 """Of the protocols that it speaks; it carries both."""
+_LIBRARY: Final = {"dependencies": {"@opencode-ai/plugin": "*"}}
+"""For plugins of its user, of which there are none; it fetches this at each start if it is missing,
+and looks for it in these files (read in 1.18.33, `Npm.install`)."""
 
 
 def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
     """A configuration file of its own, named by its variable."""
     del command
-    path = f"{where.home}/.config/opencode/opencode.json"
-    content = msgspec.json.encode(_config(grant, url_of(where.gateway)))
+    folder = f"{where.home}/.config/opencode"
+    path = f"{folder}/opencode.json"
+    written = {
+        path: _config(grant, url_of(where.gateway)),
+        f"{folder}/package.json": _LIBRARY,
+        f"{folder}/package-lock.json": {"packages": {"": _LIBRARY}},
+        f"{folder}/node_modules/.package-lock.json": {},
+    }
     return Setup(
         environment={
             "OPENCODE_CONFIG": path,
             "OPENCODE_DISABLE_MODELS_FETCH": "1",
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
         },
-        files=(JailFile(path=path, content=content, is_writable=True),),
+        files=tuple(
+            JailFile(path=each, content=msgspec.json.encode(content), is_writable=True)
+            for each, content in written.items()
+        ),
     )
 
 

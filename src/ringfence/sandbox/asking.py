@@ -152,6 +152,7 @@ class CommandQuestions:
 
     def _ask(self, asked: ExecAsked) -> None:
         is_command, self._has_begun = not self._has_begun, True
+        self._checks.asked_again(asked.pid)
         is_of_system = asked.resolved.startswith(SYSTEM)
         interpreter = "" if is_of_system else self._processes.interpreter(asked.pid, asked.resolved)
         answer = self._plane.begin(

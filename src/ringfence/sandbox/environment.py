@@ -148,7 +148,7 @@ def _proxy(around: Surroundings) -> dict[str, str]:
         return {}
     url = url_of(around.proxy)
     names = ("http_proxy", "https_proxy", "all_proxy")
-    own = f"{around.gateway[0]},localhost,127.0.0.1,::1"
+    own = ",".join(dict.fromkeys((around.gateway[0], "localhost", "127.0.0.1", "::1")))
     return {
         **dict.fromkeys(names, url),
         **{name.upper(): url for name in names},

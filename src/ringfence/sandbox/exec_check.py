@@ -65,17 +65,27 @@ class ExecChecks:
         self._find = look
         self._now_us = now_us
         self._due: list[list[Promised]] = [[] for _ in _PAUSES_S]
+        self._last: dict[int, Promised] = {}
         self.left_out = 0
         """How many were not looked at, because there were too many."""
 
     def allowed(self, promised: Promised) -> None:
         """Look at it soon."""
+        self._last[promised.pid] = promised
         self._wait(promised, 0)
+
+    def asked_again(self, pid: int) -> None:
+        """It wants to become something else already: this is the time to look at what it is."""
+        promised = self._last.pop(pid, None)
+        found = None if promised is None else self._find(pid)
+        if promised is not None and found is not None:
+            self._judge(promised, found)
 
     def _wait(self, promised: Promised, turn: int) -> None:
         due = self._due[turn]
         if len(due) >= _WAITING_MOST:
             self.left_out += 1
+            self._last.pop(promised.pid, None)
             return
         due.append(promised)
         if len(due) == 1:
@@ -84,18 +94,29 @@ class ExecChecks:
     def _look(self, turn: int) -> None:
         due, self._due[turn] = self._due[turn], []
         for promised in due:
+            if self._last.get(promised.pid) is not promised:
+                continue  # it was looked at when it asked again
             found = self._find(promised.pid)
-            if found is None or fits(promised, found):
+            is_early = found is not None and not _is_over(promised, found)
+            if is_early and turn + 1 < len(_PAUSES_S):
+                self._wait(promised, turn + 1)
                 continue
-            if not has_begun(promised, found):
-                if turn + 1 < len(_PAUSES_S):
-                    self._wait(promised, turn + 1)
-                continue
+            del self._last[promised.pid]
+            if found is not None:
+                self._judge(promised, found)
+
+    def _judge(self, promised: Promised, found: Found) -> None:
+        if not fits(promised, found) and has_begun(promised, found):
             self._tell(
                 ExecDiffers(
                     pid=promised.pid, exe=found.exe, argv=found.argv, time_us=self._now_us()
                 )
             )
+
+
+def _is_over(promised: Promised, found: Found) -> bool:
+    """Whether there is nothing to wait for: the exec is done, or the process has ended."""
+    return fits(promised, found) or has_begun(promised, found)
 
 
 def look(pid: int) -> Found | None:

@@ -41,6 +41,10 @@ _AT_ONCE: Final = 64
 """How many calls are read before anything else is done; a heartbeat waits for some milliseconds."""
 _UNRESOLVED: Final = ("/proc/", "/dev/fd/")
 """Paths that mean something else to us than to whoever uses them."""
+_ITSELF: Final = b"/proc/self/exe"
+"""Programs that start themselves anew name this, Codex among them."""
+_FORKS: Final = 8
+"""How many processes that run no program of their own are looked through for one that does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,11 +308,12 @@ class Notifications:
                 self.refuse(notice.id, error.errno or errno.ENOENT)
                 return None
         argv, is_cut = _arguments(memory, rest[1])
+        above = self._above(who)
         self._follow(who.pid)
         return ExecAsked(
             id=notice.id,
             pid=who.pid,
-            parent=who.parent,
+            parent=above,
             path=_text(given),
             resolved=resolved,
             argv=argv,
@@ -318,8 +323,22 @@ class Notifications:
             is_cut=is_cut,
         )
 
+    def _above(self, who: process.Identity) -> int:
+        """The nearest process above one that runs a program: shells fork before they begin one."""
+        above = who.parent
+        for _ in range(0 if who.pid in self._processes else _FORKS):
+            if above in self._processes:
+                return above
+            try:
+                above = process.identity(above).parent
+            except OSError:
+                break
+        return who.parent
+
     def _resolve(self, pid: int, path: bytes) -> str:
         """The file that a path leads to for the agent. Raises OSError."""
+        if path == _ITSELF:
+            return _link(f"/proc/{pid}/exe")
         if path.startswith(tuple(each.encode() for each in _UNRESOLVED)):
             return _text(path)
         if self._root < 0:
