@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from tests.api.plane import Plane
 
@@ -52,6 +53,17 @@ def test_a_worker_is_ordered_what_was_asked_for_in_the_agents_own_tier(plane: Pl
         is_interactive=True,
         seconds=60,
     )
+
+
+def test_who_is_at_work_in_the_same_folders_is_told_with_the_grant(plane: Plane) -> None:
+    inner, elsewhere = running(plane, "sbx_2"), running(plane, "sbx_3")
+    inner = msgspec.structs.replace(inner, workspace="/srv/work/inner")
+    elsewhere = msgspec.structs.replace(elsewhere, workspace="/srv/other")
+    plane.workers.running = [inner, elsewhere, running(plane, "sbx_4", "org_b")]
+    answer = plane.ask("POST", "sandboxes", body=order())
+    assert answer.json()["neighbours"] == [
+        {"sandbox": "sbx_2", "agent": "triage", "folder": "/srv/work/inner", "started_us": 5}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,19 @@ def test_a_sandboxs_token_works_nowhere_else(other: str | None) -> None:
 def test_an_agents_token_works_outside_of_every_sandbox() -> None:
     assert sandbox.misplaced("crd_1", None) is None
     assert sandbox.misplaced("crd_1", "sbx_1") is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shared"),
+    [
+        (["/srv/a"], ["/srv/a"], "/srv/a"),
+        (["/srv/a/b"], ["/srv/a"], "/srv/a/b"),
+        (["/srv/a"], ["/srv/x", "/srv/a/b"], "/srv/a/b"),
+        (["/srv/a"], ["/srv/ab"], ""),
+        (["/srv/a"], [], ""),
+    ],
+)
+def test_folders_that_two_may_change_are_the_inner_of_them(
+    first: list[str], second: list[str], shared: str
+) -> None:
+    assert sandbox.shared_folder(first, second) == shared

@@ -73,9 +73,22 @@ def test_a_signal_is_named_and_nobodys_word_is_left_out() -> None:
         await cell.open()
         cell.shell.record.ended(cell.box, SandboxEnd.STOPPED, Ended(exit_code=0, signal=15))
         cell.shell.record.ended(cell.box, SandboxEnd.MONITOR_LOST, None)
-        first, second = cell.seen[1:]
+        first, unseen, second = cell.seen[1:]
         assert first.detail["signal"] == "SIGTERM"
+        assert (unseen.what, unseen.subject) == ("workspace", cell.box.sandbox.workspace)
+        assert unseen.detail == {"trouble": "nobody has looked at it after the run"}
         assert second.detail == {}
+
+    asyncio.run(story())
+
+
+def test_a_workspace_that_was_looked_at_is_not_said_to_be_unseen() -> None:
+    async def story() -> None:
+        cell = Cell()
+        await cell.open()
+        cell.box.is_seen = True
+        cell.shell.record.ended(cell.box, SandboxEnd.MONITOR_LOST, None)
+        assert [each.what for each in cell.seen[1:]] == ["sandbox.ended"]
 
     asyncio.run(story())
 

@@ -1,7 +1,7 @@
 """What a run leaves behind is told to the plane, and what needs a person to the operator."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,7 +9,8 @@ import msgspec
 from ringfence.domain.monitoring import Changed, Evidence, LateCodeFound
 from ringfence.sandbox.plane_message import Message
 from ringfence.sandbox.witness import Witness
-from ringfence.sandbox.workspace import Summary
+from ringfence.sandbox.workspace.summary import Summary
+from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 
 
 class Teller:
@@ -21,15 +22,18 @@ class Teller:
 
 
 async def watched(
-    folder: Path, happens: Callable[[], object], printed: bytes = b""
+    folder: Path, happens: Callable[[], object], printed: bytes = b"", others: Sequence[Path] = ()
 ) -> tuple[list[Message], list[str]]:
     teller, said = Teller(), list[str]()
-    witness = Witness(folder, "sbx_1", teller, said.append)
+    watched = [WatchedFolder(str(each.resolve())) for each in (folder, *others)]
+    witness = Witness(watched, "sbx_1", teller, said.append)
     witness.begin()
     happens()
     if printed:
         witness.seen(printed)
     await witness.finish()
+    for each in watched:
+        each.close()
     return teller.told, said
 
 
@@ -76,13 +80,37 @@ def test_many_are_not_all_shown_at_the_terminal(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_workspace_that_is_gone_is_said_so_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_workspace_that_is_gone_is_said_so_and_is_on_the_record(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
 
     async def story() -> None:
         told, said = await watched(work, work.rmdir)
-        assert told == []
-        assert said == ["the workspace cannot be looked at any more: No such file or directory"]
+        [changed] = told
+        assert isinstance(changed, Changed)
+        summary = msgspec.json.decode(changed.summary, type=Summary)
+        assert summary.trouble == "it was removed while the run lasted"
+        assert said == ["look at the workspace yourself: it was removed while the run lasted"]
+
+    asyncio.run(story())
+
+
+def test_every_folder_that_may_be_changed_is_looked_at(tmp_path: Path) -> None:
+    work, other = tmp_path / "work", tmp_path / "other"
+    work.mkdir()
+    other.mkdir()
+
+    async def story() -> None:
+        told, said = await watched(
+            work, lambda: (other / ".envrc").write_text("evil"), others=[other]
+        )
+        first, found, second = told
+        assert isinstance(first, Changed)
+        assert isinstance(found, LateCodeFound)
+        assert isinstance(second, Changed)
+        assert (first.folder, second.folder) == ("", str(other.resolve()))
+        assert found.path == f"{other.resolve()}/.envrc"
+        assert found.moved_to == f"{other.resolve()}/.envrc.quarantined-sbx_1"
+        assert said[0].startswith(f"the run left {other.resolve()}/.envrc")
 
     asyncio.run(story())

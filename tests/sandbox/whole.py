@@ -146,10 +146,12 @@ class WholePlane:
         return Ran(self.ask("run", "--agent", agent, *options, "--", *command))
 
     @contextmanager
-    def running(self, *command: str, agent: str = "a") -> Iterator["subprocess.Popen[str]"]:
+    def running(
+        self, *command: str, agent: str = "a", options: Sequence[str] = ()
+    ) -> Iterator["subprocess.Popen[str]"]:
         """A run that goes on meanwhile; over, one way or another, at the end."""
         process = self.user.start(
-            self.command("run", "--agent", agent, "--", *command),
+            self.command("run", "--agent", agent, *options, "--", *command),
             env=self.environment,
             cwd=self.work,
             stdin=subprocess.DEVNULL,

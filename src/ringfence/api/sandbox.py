@@ -11,7 +11,7 @@ from ringfence.decisions import sandbox as rule
 from ringfence.domain.agent import Agent, AgentState, SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.domain.sandbox import Sandbox
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.enforcement.sandbox import Neighbour, SandboxGrant, SandboxOrder
 
 _PATH_CHARACTERS: Final = 4096
 
@@ -72,7 +72,7 @@ async def open_sandbox(call: Call[Nothing, RunOrder]) -> SandboxGrant:
             f"the policies in force do not fit: {wrong}",
             help="see `ringfence policy check`, then `ringfence reload`",
         )
-    return await context.workers.open_sandbox(
+    grant = await context.workers.open_sandbox(
         SandboxOrder(
             organisation=call.organisation.id,
             agent=agent.id,
@@ -85,6 +85,35 @@ async def open_sandbox(call: Call[Nothing, RunOrder]) -> SandboxGrant:
             seconds=body.seconds,
         )
     )
+    return msgspec.structs.replace(grant, neighbours=await _neighbours(call, grant, agent))
+
+
+async def _neighbours(
+    call: Call[Nothing, RunOrder], grant: SandboxGrant, agent: Agent
+) -> tuple[Neighbour, ...]:
+    """Who is at work in the same folders; of two that begin at once, one at least sees the other.
+
+    Those of other organisations are not told of (I7).
+    """
+    agents = {each.id: each for each in call.organisation.agents.values()}
+    own = _folders(call.body.workspace, agent)
+    found = await call.context.workers.sandboxes(call.organisation.id)
+    near = [
+        Neighbour(
+            sandbox=each.id,
+            agent=agents[each.agent].name if each.agent in agents else each.agent,
+            folder=rule.shared_folder(own, _folders(each.workspace, agents.get(each.agent))),
+            started_us=each.started_us,
+        )
+        for each in found
+        if each.id != grant.id
+    ]
+    return tuple(each for each in near if each.folder)
+
+
+def _folders(workspace: str, agent: Agent | None) -> tuple[str, ...]:
+    """What an agent may change where it is run in this workspace."""
+    return (workspace, *(agent.sandbox_rules.read_write if agent is not None else ()))
 
 
 async def list_sandboxes(call: Call[Paging, Nothing]) -> Page[SandboxView]:

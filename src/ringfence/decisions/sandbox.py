@@ -1,5 +1,7 @@
 """How isolated an agent is run, and whether its sandbox could reach anything at all."""
 
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Final
 
 from ringfence.domain.agent import Agent, SandboxTier
@@ -37,6 +39,21 @@ def check_reach(agent: Agent) -> None:
         f"agent `{agent.name}` may use no model, no tool and no host; an empty list allows nothing",
         help=f"name what it may use under `models`, `tools` or `hosts` of `{agent.name}`",
     )
+
+
+def shared_folder(first: Iterable[str], second: Iterable[str]) -> str:
+    """A folder that both may change: the inner of two that are one or lie in each other.
+
+    Empty if there is none. Paths are absolute and normal.
+    """
+    others = [PurePosixPath(each) for each in second]
+    for path in map(PurePosixPath, first):
+        for other in others:
+            if path.is_relative_to(other):
+                return str(path)
+            if other.is_relative_to(path):
+                return str(other)
+    return ""
 
 
 def misplaced(credential: str, sandbox: str | None) -> Reason | None:

@@ -31,6 +31,8 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     binds: tuple[str, ...]
     kinds: tuple[ListenerKind, ...]
+    neighbours: tuple[str, ...] = ()
+    """The sandboxes that may change the same folders at the time."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -139,13 +141,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, tag="evidence"):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
-    """What became of the workspace, as JSON (`sandbox.workspace`)."""
+    """What became of the workspace, or of `folder`, as JSON (`sandbox.workspace.summary`)."""
 
     summary: bytes
+    folder: str = ""
 
 
 class LateCodeFound(msgspec.Struct, frozen=True, kw_only=True, tag="late_code_found"):
-    """A file that would run later on the host is new or different (`sandbox.late_code`).
+    """A file that would run later on the host is new or different (`sandbox.workspace.late_code`).
 
     `moved_to` is where it is now, empty if it could not be moved.
     """

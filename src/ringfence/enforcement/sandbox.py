@@ -39,6 +39,18 @@ class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int | None = None
 
 
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """Another sandbox that may change the same folder, or one in it or around it.
+
+    `agent` is the agent's name, `folder` the inner of the two.
+    """
+
+    sandbox: str
+    agent: str
+    folder: str
+    started_us: int
+
+
 class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
     """What a monitor needs to make the sandbox and to join its worker.
 
@@ -66,6 +78,8 @@ class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int | None = None
     """How long it may run."""
     rules: SandboxRules = SandboxRules()
+    neighbours: tuple[Neighbour, ...] = ()
+    """Who is at work in the same folders when it begins."""
 
     def __repr__(self) -> str:
         """Without what is secret."""
@@ -116,6 +130,8 @@ class SandboxDoor(Protocol):
 class LiveSandbox:
     """A sandbox from its grant to its end. `is_open` is true between its start and its end.
 
+    `is_seen` tells that its monitor has looked at what it has left in its workspace.
+
     INVARIANT: what comes on its listeners is its invocation's and nobody else's.
     """
 
@@ -125,6 +141,7 @@ class LiveSandbox:
         "caller",
         "end",
         "is_open",
+        "is_seen",
         "listeners",
         "live",
         "monitor",
@@ -149,6 +166,7 @@ class LiveSandbox:
         self.listeners: Listeners = ()
         self.announced: dict[int, None] = {}
         self.is_open = False
+        self.is_seen = False
         self.end: SandboxEnd | None = None
 
     @property

@@ -4,6 +4,7 @@ import hashlib
 from typing import Final, final
 
 from ringfence.decisions.command import signal_name
+from ringfence.domain.agent import SandboxTier
 from ringfence.domain.monitoring import Ended, Join
 from ringfence.domain.observation import Seen
 from ringfence.domain.sandbox import SandboxEnd
@@ -40,6 +41,7 @@ class SandboxLog:
             "uninspected": ", ".join(sandbox.passes),
             "listeners": " ".join(kind.value for kind in join.kinds),
             "plan": join.plan,
+            "neighbours": " ".join(join.neighbours),
             "command_sha256": hashlib.sha256("\0".join(order.command).encode()).hexdigest(),
             "monitor_pid": str(join.pid),
             "actor": order.actor,
@@ -55,6 +57,8 @@ class SandboxLog:
     def ended(self, sandbox: LiveSandbox, why: SandboxEnd, ended: Ended | None) -> None:
         """It is over: what still ran is settled first, so that its end is the last word."""
         self._path.ended(sandbox.id)
+        if ended is None and not sandbox.is_seen:
+            self._unseen(sandbox)
         self._refusals.end(sandbox.caller.credential)
         self._observations.end(sandbox.id)
         detail: dict[str, str] = {}
@@ -64,4 +68,13 @@ class SandboxLog:
             used = {"cpu_us": str(ended.cpu_us), "memory_bytes": str(ended.memory_bytes)}
             detail = how | used
         sighting = Sighting(what=Seen.SANDBOX_ENDED, subject=why.value, detail=detail)
+        self._observations.see(sandbox.caller, sandbox.sandbox, sighting)
+
+    def _unseen(self, sandbox: LiveSandbox) -> None:
+        """Its monitor has gone without a look: what it left may run later on the host."""
+        if sandbox.sandbox.tier is SandboxTier.NONE or sandbox.end is SandboxEnd.NOT_STARTED:
+            return
+        detail = {"trouble": "nobody has looked at it after the run"}
+        folder = sandbox.sandbox.workspace
+        sighting = Sighting(what=Seen.WORKSPACE, subject=folder, detail=detail)
         self._observations.see(sandbox.caller, sandbox.sandbox, sighting)

@@ -142,9 +142,11 @@ class ShellDoor:
         self._observations.see(box.caller, box.sandbox, sighting, body)
 
     def changed(self, box: LiveSandbox, changed: Changed) -> None:
-        """What became of the workspace."""
+        """What became of the workspace, or of another folder that it may change."""
+        box.is_seen = True
         detail = _counts(changed.summary)
-        sighting = Sighting(what=Seen.WORKSPACE, subject=box.sandbox.workspace, detail=detail)
+        folder = changed.folder or box.sandbox.workspace
+        sighting = Sighting(what=Seen.WORKSPACE, subject=folder, detail=detail)
         self._observations.see(box.caller, box.sandbox, sighting, changed.summary)
 
     def late_code(self, box: LiveSandbox, found: LateCodeFound) -> None:
@@ -290,7 +292,8 @@ def _counts(summary: bytes) -> dict[str, str]:
     except msgspec.MsgspecError:
         return {"unreadable": "true"}
     detail = {name: str(getattr(found.counts, name)) for name in ("added", "changed", "removed")}
-    return detail | ({"is_partial": "true"} if found.is_partial else {})
+    detail |= {"is_partial": "true"} if found.is_partial else {}
+    return detail | ({"trouble": found.trouble[:_SHOWN]} if found.trouble else {})
 
 
 class _Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -300,7 +303,8 @@ class _Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """As much of a summary (`sandbox.workspace.Summary`) as an event states by itself."""
+    """As much of a summary (`sandbox.workspace.summary`) as an event states by itself."""
 
     counts: _Counts
     is_partial: bool = False
+    trouble: str = ""

@@ -29,6 +29,7 @@ class _Summary(msgspec.Struct):
     changed: list[_Change] = []
     removed: list[str] = []
     is_partial: bool = False
+    trouble: str = ""
 
 
 def read(what: str, body: bytes) -> Reading:
@@ -54,6 +55,7 @@ def _workspace(body: bytes) -> str:
         *(f"~ {_told(each)}" for each in found.changed),
         *(f"- {each}" for each in found.removed),
         *(["… not everything was looked at"] if found.is_partial else []),
+        *([f"! {found.trouble}"] if found.trouble else []),
     ]
     return "\n".join(lines)
 

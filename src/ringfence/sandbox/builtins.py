@@ -15,7 +15,7 @@ from typing import Final, final
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox.plan import Bind, JailFile, JailPlan
-from ringfence.sandbox.workspace import FILE
+from ringfence.sandbox.workspace.folder import FILE
 
 KEPT_BYTES: Final = 1 << 20
 """As much of the beginning, and of the end, as is kept."""

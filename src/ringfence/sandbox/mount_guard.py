@@ -6,6 +6,7 @@ is opened without following any link, cloned, and put on a stage that only we ca
 given the stage. What is to be protected inside a workspace is mounted by us, over what exists.
 """
 
+import errno
 import os
 import re
 import stat
@@ -103,7 +104,7 @@ def stage(plan: JailPlan, *, uid: int, gid: int) -> list[tuple[Bind, bool]]:
     mount.keep_to_ourselves()
     wanted = [(bind, True) for bind in plan.read_only]
     wanted += [(bind, False) for bind in plan.writable]
-    trees = [_tree(bind.source, is_read_only=is_read_only) for bind, is_read_only in wanted]
+    trees = [_tree(plan, bind.source, is_read_only=is_read_only) for bind, is_read_only in wanted]
     mount.mount_temporary(STAGE, "mode=0700,size=32m")
     os.mkdir(f"{STAGE}{system_settings.ROOT}")  # noqa: PTH102 (the forked child keeps to plain calls)
     system_settings.put_together(plan, f"{STAGE}{system_settings.ROOT}", uid=uid, gid=gid)
@@ -112,8 +113,9 @@ def stage(plan: JailPlan, *, uid: int, gid: int) -> list[tuple[Bind, bool]]:
         place = f"{STAGE}/{number}"
         _put(tree, place)
         staged.append((Bind(place, bind.seen), is_read_only))
-        if bind.source == plan.workspace and not is_read_only:
+        if not is_read_only:
             protect(place, plan.protected)
+        if bind.source == plan.workspace and not is_read_only:
             hide(place, plan.hidden)
     return staged
 
@@ -133,9 +135,20 @@ def stage_devices() -> list[Bind]:
     return staged
 
 
-def _tree(path: str, *, is_read_only: bool) -> int:
+def open_known(plan: JailPlan, path: str) -> int:
+    """Open a place of a plan, which must be what was looked at before. Raises OSError: ESTALE."""
+    place = mount.open_plain(path)
+    found = os.fstat(place)
+    identity = (found.st_dev, found.st_ino)
+    if plan.identities.get(path, identity) != identity:
+        os.close(place)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+    return place
+
+
+def _tree(plan: JailPlan, path: str, *, is_read_only: bool) -> int:
     try:
-        place = mount.open_plain(path)
+        place = open_known(plan, path)
         tree = mount.clone(place)
         os.close(place)
         attributes = mount.NO_SETUID | mount.NO_DEVICES

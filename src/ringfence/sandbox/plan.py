@@ -98,6 +98,8 @@ class JailPlan:
     is_interactive: bool = False
     proxy: tuple[str, int] | None = None
     gateway: tuple[str, int] | None = None
+    identities: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Device and inode that a folder must have when it is put into the sandbox, by its source."""
 
     @property
     def start(self) -> str:

@@ -82,12 +82,11 @@ def _bad(what: str) -> UsageError:
 
 
 def grants(plan: JailPlan) -> list[Grant]:
-    """What of the host's files is left to the agent."""
+    """What of the host's files is left to the agent, but for the folders that it may change."""
     given = [Grant(path, RUN) for path in ("/usr", *bwrap.ROOTS)]
     given += [Grant(path, READ) for path in (*system_settings.shown(), *_NAMES, "/proc")]
     given += [Grant(f"/dev/{name}", DEVICE) for name in _DEVICES]
     given += [Grant(bind.source, RUN) for bind in plan.read_only]
-    given += [Grant(bind.source, WRITE) for bind in plan.writable]
     return [*given, Grant(plan.home, WRITE)]
 
 
@@ -107,7 +106,8 @@ def _confine(plan: JailPlan, progress: Progress) -> Confined:
         namespace.drop_capabilities()
         if landlock.abi() < (LEAST_ABI if uid else _LEAST_ABI_OF_ROOT):
             raise OSError(errno.EOPNOTSUPP, "Landlock is too old")
-        landlock.restrict(grants(plan))
+        held = [mount_guard.open_known(plan, bind.source) for bind in plan.writable]
+        landlock.restrict([*grants(plan), *(Grant(f"/proc/self/fd/{n}", WRITE) for n in held)])
     with progress.at(StepName.FILTER):
         known = architecture()
         handing_over = bpf.assemble(known, filter.notifying(is_reduced=True))

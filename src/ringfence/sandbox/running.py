@@ -7,8 +7,8 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from ringfence.domain.agent import SandboxTier
@@ -26,6 +26,7 @@ from ringfence.sandbox.plane_link import PlaneLink
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.terminal import TerminalRelay
 from ringfence.sandbox.witness import Witness
+from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 
 _LOOPBACK: Final = "127.0.0.1"
 _MARK_CHARACTERS: Final = 12
@@ -66,9 +67,33 @@ def run(grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str]) 
             builtins = Builtins()
             after.callback(builtins.close)
             plan = builtins.asked(plan, where.place)
+        for near in grant.neighbours:
+            _say(f"agent {near.agent} is at work in {near.folder} too ({near.sandbox})")
+        watched = _watched(plan, after)
+        plan = replace(plan, identities={each.path: each.identity for each in watched})
         jail = _prepare(plan, kept)
         both = (*jail.listeners, *listeners)
-        return asyncio.run(_watch(jail, plan, grant, both, builtins))
+        evidence = Watching(folders=watched, builtins=builtins)
+        return asyncio.run(_watch(jail, plan, grant, both, evidence))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """Where it is looked at what a run leaves behind, beside its output."""
+
+    folders: Sequence[WatchedFolder] = ()
+    builtins: Builtins | None = None
+
+
+def _watched(plan: JailPlan, after: ExitStack) -> Sequence[WatchedFolder]:
+    """Every folder that the agent may change, held open; the workspace first."""
+    if plan.tier is SandboxTier.NONE:
+        return ()
+    folders: list[WatchedFolder] = []
+    for bind in plan.writable:
+        folders.append(WatchedFolder(bind.source))
+        after.callback(folders[-1].close)
+    return folders
 
 
 def _on_loopback(grant: SandboxGrant) -> Listeners:
@@ -99,7 +124,7 @@ async def _watch(
     plan: JailPlan,
     grant: SandboxGrant,
     listeners: Listeners,
-    builtins: Builtins | None,
+    evidence: Watching,
 ) -> Result:
     monitor = Monitor(jail, listeners, plan.limits.seconds)
     join = Join(
@@ -110,8 +135,9 @@ async def _watch(
         plan=assembly.digest(plan),
         binds=assembly.binds(plan),
         kinds=(),
+        neighbours=tuple(each.sandbox for each in grant.neighbours),
     )
-    parts = partial(_parts, jail, plan, grant, builtins)
+    parts = partial(_parts, jail, plan, grant, evidence)
     return await monitor.run(grant.socket, join, parts)
 
 
@@ -119,7 +145,7 @@ def _parts(
     jail: Prepared,
     plan: JailPlan,
     grant: SandboxGrant,
-    builtins: Builtins | None,
+    evidence: Watching,
     link: PlaneLink,
 ) -> Sequence[Part]:
     """What goes on beside the command: its questions, its terminal, and who looks at its work.
@@ -130,9 +156,16 @@ def _parts(
     link.on_command = _waits
     seen: Callable[[bytes], None] = _unseen
     witness = None
-    if plan.tier is not SandboxTier.NONE:
+    if evidence.folders:
         mark = grant.id[-_MARK_CHARACTERS:]
-        witness = Witness(Path(plan.workspace), mark, link, _say, builtins)
+        witness = Witness(
+            evidence.folders,
+            mark,
+            link,
+            _say,
+            builtins=evidence.builtins,
+            shared_since_us=min((each.started_us for each in grant.neighbours), default=None),
+        )
         seen = witness.seen
     if jail.terminal is not None:
         parts.append(TerminalRelay(jail.terminal, seen=seen))

@@ -55,6 +55,7 @@ _LANDLOCK_OFF = """Landlock is not in this kernel or not turned on: it needs Lin
 built with CONFIG_SECURITY_LANDLOCK, and `landlock` in the boot option `lsm=`"""
 _LISTENED = """Another program already answers system calls of this process, as in a sandbox
 within a sandbox: start Ringfence outside of it"""
+_EXCHANGED = "the folder was exchanged for another meanwhile: is something else at work there?"
 
 _MENDS = {
     (StepName.NAMESPACES, errno.ENOSPC): f"{_NAMESPACES_OFF}\n{_REDUCED}",
@@ -64,6 +65,8 @@ _MENDS = {
     (StepName.MOUNTS, errno.EPERM): f"{_APPARMOR}\n{_REDUCED}",
     (StepName.MOUNTS, errno.EACCES): f"{_APPARMOR}\n{_REDUCED}",
     (StepName.MOUNTS, errno.ELOOP): "it is a symbolic link; make it a plain file or folder",
+    (StepName.MOUNTS, errno.ESTALE): _EXCHANGED,
+    (StepName.LANDLOCK, errno.ESTALE): _EXCHANGED,
     (StepName.MOUNTS, errno.ENOSYS): f"Linux 5.12 or later is needed; {_REDUCED}",
     (StepName.FILTER, errno.ENOSYS): "a kernel with CONFIG_SECCOMP_FILTER is needed, 5.0 or later",
     (StepName.FILTER, errno.EBUSY): _LISTENED,

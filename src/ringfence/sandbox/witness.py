@@ -2,18 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 from typing import Final, Protocol, final
 
 import msgspec
 
 from ringfence.domain.monitoring import Changed, Evidence, LateCodeFound
-from ringfence.sandbox import late_code, workspace
 from ringfence.sandbox.builtins import Builtins
 from ringfence.sandbox.plane_message import Message
 from ringfence.sandbox.transcript import Transcript
+from ringfence.sandbox.workspace.quarantine import SetAside
+from ringfence.sandbox.workspace.watched_folder import Left, WatchedFolder
 
 _SHOWN_MOST: Final = 20
 """How many files the operator is told of; the record has all."""
@@ -34,21 +35,27 @@ class Witness:
     neither the heartbeat nor what the kernel asks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it looks at, and whom it tells)
         self,
-        folder: Path,
+        folders: Sequence[WatchedFolder],
         mark: str,
         link: Teller,
         say: Callable[[str], None],
+        *,
         builtins: Builtins | None = None,
+        shared_since_us: int | None = None,
     ) -> None:
-        """Begin to look at once; `mark` ends the names of what is set aside."""
-        self._folder = folder
+        """Begin to look at once; `mark` is in the names of what is set aside.
+
+        The first of the folders is the workspace. Since `shared_since_us` others are at work in it.
+        """
+        self._folders = folders
         self._mark = mark
         self._link = link
         self._say = say
         self._builtins = builtins
         self._began_us = time.time_ns() // 1000
+        self._shared_since_us = shared_since_us
         self._transcript = Transcript()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
         self._before = self._thread.submit(self._look)
@@ -58,7 +65,7 @@ class Witness:
         self._transcript.see(data)
 
     def begin(self) -> None:
-        """Be done looking: after this the workspace is the agent's. Raises OSError."""
+        """Be done looking: after this the workspace is the agent's."""
         self._before.result()
 
     async def finish(self) -> None:
@@ -69,14 +76,34 @@ class Witness:
         said = b"" if self._builtins is None else self._builtins.told()
         if said:
             self._link.tell(Evidence(kind="builtins", body=said, time_us=self._began_us))
+        loop = asyncio.get_running_loop()
         try:
-            loop = asyncio.get_running_loop()
-            summary, aside = await loop.run_in_executor(self._thread, self._compare)
-        except OSError as error:
-            self._say(f"the workspace cannot be looked at any more: {error.strerror or error}")
-            return
+            found = await loop.run_in_executor(self._thread, self._left)
         finally:
             self._thread.shutdown(wait=False)
+        aside: list[SetAside] = []
+        for place, left in found:
+            aside += self._tell(place, left)
+        self._tell_operator(aside)
+        for place, left in found:
+            self._tell_trouble(place, left)
+
+    def _look(self) -> None:
+        since_ns = None if self._shared_since_us is None else self._shared_since_us * 1000
+        for each in self._folders:
+            each.look(self._began_us * 1000, since_ns)
+
+    def _left(self) -> list[tuple[str, Left]]:
+        """What is left in each, by its path; that of the workspace is empty."""
+        self._before.result()
+        paths = ("", *(each.path for each in self._folders[1:]))
+        return [
+            (path, each.left(self._mark)) for path, each in zip(paths, self._folders, strict=True)
+        ]
+
+    def _tell(self, place: str, left: Left) -> list[SetAside]:
+        """Tell the plane; gives what was set aside, by its path as people know it."""
+        aside = [_within(place, each) for each in left.aside]
         for each in aside:
             self._link.tell(
                 LateCodeFound(
@@ -86,25 +113,26 @@ class Witness:
                     is_restored=each.is_restored,
                 )
             )
-        self._link.tell(Changed(summary=msgspec.json.encode(summary)))
-        self._tell_operator(summary, aside)
+        self._link.tell(Changed(summary=msgspec.json.encode(left.summary), folder=place))
+        return aside
 
-    def _look(self) -> tuple[workspace.Snapshot, late_code.Before]:
-        before = workspace.look(self._folder)
-        return before, late_code.keep(self._folder, before)
-
-    def _compare(self) -> tuple[workspace.Summary, list[late_code.SetAside]]:
-        before, kept = self._before.result()
-        after = workspace.look(self._folder, known=before)
-        summary = workspace.compare(self._folder, before, after)
-        found = late_code.find(self._folder, before, after, kept)
-        return summary, late_code.set_aside(self._folder, found, kept, self._mark)
-
-    def _tell_operator(self, summary: workspace.Summary, aside: list[late_code.SetAside]) -> None:
+    def _tell_operator(self, aside: Sequence[SetAside]) -> None:
         for each in aside[:_SHOWN_MOST]:
             where = f"moved to {each.moved_to}" if each.moved_to else "COULD NOT BE MOVED"
             self._say(f"the run left {each.path}, and {each.why}: {where}")
         if len(aside) > _SHOWN_MOST:
             self._say(f"and {len(aside) - _SHOWN_MOST} more; `ringfence audit query` shows them")
-        if summary.is_partial:
-            self._say("not all of the workspace was looked at: too large, or locked")
+
+    def _tell_trouble(self, place: str, left: Left) -> None:
+        what = f"`{place}`" if place else "the workspace"
+        if left.summary.trouble:
+            self._say(f"look at {what} yourself: {left.summary.trouble}")
+        elif left.summary.is_partial:
+            self._say(f"not all of {what} was looked at: too large, too deep, or locked")
+
+
+def _within(place: str, each: SetAside) -> SetAside:
+    if not place:
+        return each
+    moved = f"{place}/{each.moved_to}" if each.moved_to else ""
+    return replace(each, path=f"{place}/{each.path}", moved_to=moved)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.sandbox.git_config import commands, hooks_path, settings
+from ringfence.sandbox.workspace.git_config import commands, hooks_path, settings
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,19 @@ import hashlib
 import os
 from pathlib import Path
 
-import pytest
+from tests.sandbox.workspace.held import held
 
-from ringfence.sandbox.workspace import Bounds, Summary, compare, look, open_below
+from ringfence.sandbox.workspace.summary import Summary, compare, unseen
+from ringfence.sandbox.workspace.tree import Bounds, look
 
 
 def told(folder: Path, happens: object = None, bounds: Bounds | None = None) -> Summary:
     """What is different after something has happened."""
-    before = look(folder, bounds)
-    if callable(happens):
-        happens()
-    return compare(folder, before, look(folder, bounds), bounds)
+    with held(folder) as root:
+        before = look(root, bounds)
+        if callable(happens):
+            happens()
+        return compare(root, before, look(root, bounds), bounds)
 
 
 def test_what_is_new_different_and_gone_is_told_with_sizes_and_hashes(tmp_path: Path) -> None:
@@ -71,13 +73,6 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
         ("file", "link", ""),
         ("folder", "link", ""),
     ]
-    root = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for path in (b"file", b"folder/secret"):
-            with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
-                open_below(root, path)
-    finally:
-        os.close(root)
 
 
 def test_what_is_no_file_does_not_hold_anybody_up(tmp_path: Path) -> None:
@@ -98,53 +93,6 @@ def test_too_much_is_left_out_and_said_so(tmp_path: Path) -> None:
     found = told(tmp_path, lambda: (tmp_path / "99").write_text("x"), Bounds(entries=10))
     assert found.is_partial
     assert found.removed == []
-    deep = tmp_path
-    for _ in range(6):
-        deep /= "d"
-        deep.mkdir()
-    assert look(tmp_path, Bounds(depth=3)).is_partial
-
-
-def test_a_flood_hides_nothing_where_somebody_would_look(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "a.py").write_text("x")
-    before = look(tmp_path)
-    for number in range(30):
-        (tmp_path / f"!{number:02}").write_text("x")
-        (tmp_path / f"!folder{number:02}").mkdir()
-    for folder in (tmp_path, tmp_path / "src"):
-        (folder / ".claude").mkdir()
-        (folder / ".claude" / "settings.json").write_text("{}")
-    (tmp_path / "src" / "a.py").write_text("changed")
-    found = look(tmp_path, Bounds(entries=10), before)
-    assert found.is_partial
-    assert {b".claude/settings.json", b"src/.claude", b"src/a.py"} <= found.entries.keys()
-
-
-def test_a_folder_that_is_too_deep_is_left_out_and_no_other(tmp_path: Path) -> None:
-    (tmp_path / "!" / "d" / "d" / "d" / "d").mkdir(parents=True)
-    (tmp_path / ".envrc").write_text("x")
-    (tmp_path / "z").mkdir()
-    (tmp_path / "z" / "mise.toml").write_text("x")
-    found = look(tmp_path, Bounds(depth=2))
-    assert found.is_partial
-    assert {b".envrc", b"z/mise.toml", b"!/d"} <= found.entries.keys()
-
-
-def test_a_folder_that_cannot_be_read_is_said_to_be_left_out(tmp_path: Path) -> None:
-    work, is_root = tmp_path / "work", os.geteuid() == 0
-    (work / "locked" / ".claude").mkdir(parents=True)
-    (work / "locked").chmod(0o300)
-    if is_root:  # no mode holds root back
-        for each in (tmp_path, *tmp_path.parents[:2]):
-            each.chmod(0o755)
-        os.seteuid(65534)
-    try:
-        assert look(work).is_partial
-    finally:
-        if is_root:
-            os.seteuid(0)
-        (work / "locked").chmod(0o700)
 
 
 def test_lists_hold_the_first_of_many_and_counts_hold_all(tmp_path: Path) -> None:
@@ -162,3 +110,26 @@ def test_large_files_are_told_by_their_size_alone(tmp_path: Path) -> None:
         tmp_path, lambda: (tmp_path / "big").write_bytes(b"x" * 100), Bounds(hashed_bytes=50)
     )
     assert [(each.size, each.sha256) for each in found.added] == [(100, "")]
+
+
+def test_a_file_that_grew_since_it_was_looked_at_is_told_without_a_hash(tmp_path: Path) -> None:
+    with held(tmp_path) as root:
+        before = look(root)
+        (tmp_path / "log").write_text("one")
+        after = look(root)
+        (tmp_path / "log").write_text("one and more")
+        [found] = compare(root, before, after).added
+    assert (found.size, found.sha256) == (3, "")
+
+
+def test_a_sparse_file_costs_no_reading(tmp_path: Path) -> None:
+    def happens() -> None:
+        with (tmp_path / "sparse").open("wb") as file:
+            file.truncate(1 << 40)
+
+    assert [(each.size, each.sha256) for each in told(tmp_path, happens).added] == [(1 << 40, "")]
+
+
+def test_a_folder_that_nobody_could_look_at_is_said_so() -> None:
+    found = unseen("it is gone")
+    assert (found.is_partial, found.trouble) == (True, "it is gone")

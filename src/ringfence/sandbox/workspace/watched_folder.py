@@ -1,0 +1,98 @@
+"""One folder that an agent may change, held open from before the run until it was looked at.
+
+Whoever may move the folder away meanwhile (an agent whose workspace it lies in) hides nothing: what
+is looked at is the folder that the sandbox was given, wherever it is by then.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import final
+
+import msgspec
+
+from ringfence.sandbox import mount_guard
+from ringfence.sandbox.workspace import late_code, quarantine, summary, tree
+from ringfence.sandbox.workspace.folder import FOLDER
+from ringfence.sandbox.workspace.late_code import Before
+from ringfence.sandbox.workspace.quarantine import SetAside
+from ringfence.sandbox.workspace.summary import Summary
+from ringfence.sandbox.workspace.tree import Bounds, Snapshot
+from ringfence.transport.kernel import mount
+
+_DELETED = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a run has left in a folder."""
+
+    summary: Summary
+    aside: list[SetAside]
+
+
+@final
+class WatchedFolder:
+    """Made before the sandbox is, which is to be of the same folder (`identity`)."""
+
+    def __init__(self, path: str, bounds: Bounds | None = None) -> None:
+        """Open it. Raises UsageError `bad_workspace`."""
+        mount_guard.check_folder(path)
+        self.path = path
+        self._bounds = bounds
+        self._root = _hold(path)
+        found = os.fstat(self._root)
+        self.identity = (found.st_dev, found.st_ino)
+        self._before = Before(snapshot=Snapshot(is_partial=True))
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._root)
+
+    def look(self, at_ns: int, shared_since_ns: int | None = None) -> None:
+        """See how it is before the run, which begins now (UTC).
+
+        Since `shared_since_ns` other agents are at work in it: what changed since is theirs, and
+        nothing to be put back.
+        """
+        before = tree.look(self._root, self._bounds)
+        self._before = late_code.keep(self._root, before, at_ns, shared_since_ns)
+
+    def left(self, mark: str) -> Left:
+        """See what is different, and set late code aside; `mark` is in its new names.
+
+        What is wrong is told in the summary, never raised.
+        """
+        trouble = self._trouble()
+        try:
+            before = self._before
+            after = tree.look(self._root, self._bounds, before.snapshot)
+            different = summary.compare(self._root, before.snapshot, after, self._bounds)
+            found = late_code.find(self._root, before, after)
+            aside = quarantine.set_aside(self._root, found, before, mark)
+        except OSError as error:
+            why = f"it cannot be looked at any more: {error.strerror or error}"
+            return Left(summary=summary.unseen(trouble or why), aside=[])
+        return Left(summary=msgspec.structs.replace(different, trouble=trouble), aside=aside)
+
+    def _trouble(self) -> str:
+        """What became of the folder itself, if it is not where it was."""
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            pass
+        else:
+            if (found.st_dev, found.st_ino) == self.identity:
+                return ""
+        now = os.readlink(f"/proc/self/fd/{self._root}")  # noqa: PTH115 (text, as is told)
+        if now.endswith(_DELETED):
+            return "it was removed while the run lasted"
+        return f"it was moved away while the run lasted, and is at `{now}`"
+
+
+def _hold(path: str) -> int:
+    """Open a folder for reading, no part of whose path is a link. Raises OSError."""
+    place = mount.open_plain(path)
+    try:
+        return os.open(".", FOLDER, dir_fd=place)
+    finally:
+        os.close(place)
