@@ -93,9 +93,9 @@ def world(*secrets: SecretDefinition, value: str = SECRET) -> tuple[AgentRuntime
 def planned(
     runtime: AgentRuntime, injections: Injections, method: bytes = b"GET", path: bytes = b"/"
 ) -> Injection:
-    found = injections.plan(runtime, THERE, method, path)
+    found = injections.choose(runtime, THERE, method, path)
     assert found is not None
-    return found
+    return injections.plan(runtime, found)
 
 
 def sent(
@@ -169,13 +169,13 @@ def test_where_no_path_is_bound_nothing_is_added_and_own_credentials_are_taken_a
 )
 def test_nothing_is_planned_for_another_place(destination: Destination) -> None:
     runtime, injections = world(secret())
-    assert injections.plan(runtime, destination, b"GET", b"/") is None
+    assert injections.choose(runtime, destination, b"GET", b"/") is None
 
 
 def test_an_agent_without_the_secret_gets_nothing() -> None:
     runtime, injections = world(secret())
     runtime.agent = replace(runtime.agent, secrets=frozenset())
-    assert injections.plan(runtime, THERE, b"GET", b"/") is None
+    assert injections.choose(runtime, THERE, b"GET", b"/") is None
 
 
 def test_another_organisation_s_secret_of_the_same_name_is_not_reached() -> None:
@@ -269,7 +269,7 @@ def test_nothing_of_it_is_shown() -> None:
     injection = planned(runtime, injections)
     rewritten = injections.prepare(injection, OWN, b"/", placeholders)
     answer = injections.answer(injection, [])
-    for each in (injections, placeholders, injection, rewritten, answer, injection.scrub):
+    for each in (injections, placeholders, injection, rewritten, answer, injection.filling):
         assert SECRET not in repr(each)
         assert b64encode(f"git:{SECRET}".encode()).decode() not in repr(each)
     assert repr(injection) == "Injection(['crm'])"
@@ -337,7 +337,7 @@ def test_a_reload_changes_what_is_added() -> None:
     runtime.organisation = replace(runtime.organisation, secrets={"crm": other})
     assert planned(runtime, injections).names == ()
     runtime.organisation = replace(runtime.organisation, secrets={})
-    assert injections.plan(runtime, THERE, b"GET", b"/") is None
+    assert injections.choose(runtime, THERE, b"GET", b"/") is None
 
 
 @given(st.lists(PIECE, max_size=14).map("".join))

@@ -91,7 +91,7 @@ class Part:
     location: SecretLocation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Injected:
     """What happens to a request to a host that some secret of the agent is bound to.
 
@@ -104,11 +104,10 @@ class Injected:
     parts: tuple[Part, ...]
     headers: frozenset[str]
     parameters: frozenset[str]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the secrets that are added."""
-        return tuple(part.secret.name for part in self.parts)
+    names: tuple[str, ...]
+    """The names of the secrets that are added."""
+    is_minted: bool
+    """Whether anything of that host is got with a secret, and so changes by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +131,14 @@ class Here:
                 slot, length = slot_of(binding.location), len(binding.path)
                 if slot not in chosen or chosen[slot][0] < length:
                     chosen[slot] = (length, Part(secret=secret, location=binding.location))
+        parts = tuple(part for _, part in chosen.values())
         return Injected(
             here=self.secrets,
-            parts=tuple(part for _, part in chosen.values()),
+            parts=parts,
             headers=self.headers,
             parameters=self.parameters,
+            names=tuple(part.secret.name for part in parts),
+            is_minted=any(secret.minting is not None for secret in self.secrets),
         )
 
 

@@ -66,7 +66,8 @@ class Authority:
     @property
     def is_fresh(self) -> bool:
         """Whether this process may admit and write now."""
-        return self.fresh_until_us > self._monotonic_us()
+        until_us = self.fresh_until_us
+        return until_us >= _EVER_US or until_us > self._monotonic_us()
 
     def renew(self, until_us: int, epoch: int) -> None:
         """Take a renewal; what waits goes on. One of another epoch, or that is over, is ignored."""

@@ -1,7 +1,6 @@
 """The end that actions of every kind share: the reservation settled, the outcome written."""
 
 from collections.abc import Sequence
-from copy import copy
 from typing import final
 
 from ringfence.decisions.budget import Book
@@ -9,7 +8,7 @@ from ringfence.decisions.reservation import Reservation
 from ringfence.domain.event import AnyEvent, Outcome
 from ringfence.domain.money import Money
 from ringfence.enforcement.directory import Directory
-from ringfence.enforcement.form import account_lines_after, forms_of
+from ringfence.enforcement.form import account_lines_after, copied, forms_of
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.ticket import ActionTicket
@@ -45,7 +44,7 @@ class Closing:
 
     def form(self, ticket: ActionTicket, now_us: int) -> Outcome:
         """The outcome as far as it is the same for every kind, but for what the books say."""
-        outcome = copy(forms_of(ticket.caller, ticket.live, self._directory).outcome)
+        outcome = copied(forms_of(ticket.caller, ticket.live, self._directory).outcome)
         outcome.time_us = str(now_us)
         outcome.action = ticket.intent.action
         outcome.reserved_nano = ticket.intent.reserved_nano

@@ -12,11 +12,11 @@ from ringfence.domain.destination import Destination
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.secret import AsBasic, InHeader, InQuery, SecretDefinition, SecretLocation
+from ringfence.enforcement.clean_answer import CleanAnswer
 from ringfence.enforcement.minting import Mint
 from ringfence.enforcement.placeholder import Placeholders
 from ringfence.enforcement.runtime import AgentRuntime
-from ringfence.protocols.content_coding import Undoing, is_identity
-from ringfence.protocols.scrubbing import Scrub, Scrubber, Shown
+from ringfence.protocols.scrubbing import Scrub, Shown
 from ringfence.stores.secret import Secrets
 from ringfence.transport.http import Headers, Requester
 
@@ -26,15 +26,49 @@ SECRET_MISPLACED: Final = "secret_misplaced"  # noqa: S105 (likewise)
 _UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _TELLING_BYTES: Final = 8
 """Shorter values are words: taking them out of answers would spoil these."""
-_TAKEN_WHEN_UNDONE: Final = decisions.GIVEN_HEADERS | {b"content-encoding", b"content-length"}
-_LINES: Final = b"\r\n"
-
 
 _NOTHING: Final = Scrub(())
 _UNAUTHORISED: Final = 401
 _HOSTS_MOST: Final = 1000
 """Remembered with what secrets have to do with them: agents may name any number of hosts."""
 _HostKey = tuple[str, frozenset[str], str, int]
+_Places = tuple[tuple[str, SecretLocation], ...]
+_FILLINGS_MOST: Final = 256
+"""Of one sandbox: one for each host, and each choice of secrets there."""
+
+
+@final
+class Filling:
+    """The values of one choice of secrets, and what to look for in answers.
+
+    The same object while nothing of it changes. INVARIANT (I5): no repr shows a value.
+    """
+
+    __slots__ = ("scrub", "values")
+
+    def __init__(self, values: tuple[tuple[SecretLocation, str], ...], scrub: Scrub) -> None:
+        """Made by `Injections.fill` alone."""
+        self.values = values
+        self.scrub = scrub
+
+    def __repr__(self) -> str:
+        """Nothing of it."""
+        return "Filling(…)"
+
+
+@final
+class _Kept:
+    """A filling, and what it was made of: the secrets of then, and what was got with them."""
+
+    __slots__ = ("filling", "generation", "tokens")
+
+    def __init__(self, generation: object, filling: Filling, tokens: tuple[str, ...]) -> None:
+        self.generation = generation
+        self.filling = filling
+        self.tokens = tokens
+
+
+_EMPTY: Final = Filling((), _NOTHING)
 
 
 @final
@@ -44,14 +78,13 @@ class Injection:
     Only `names`, of the secrets that are added, are for the record.
     """
 
-    __slots__ = ("chosen", "names", "organisation", "scrub", "values")
+    __slots__ = ("chosen", "filling", "names", "organisation")
 
     def __init__(self, organisation: str, chosen: Injected) -> None:
         """Made by `Injections.plan` alone."""
         self.organisation = organisation
         self.chosen = chosen
-        self.values: tuple[tuple[SecretLocation, str], ...] = ()
-        self.scrub = _NOTHING
+        self.filling = _EMPTY
         self.names = chosen.names
         """The names of the secrets that are added."""
 
@@ -77,61 +110,20 @@ class Rewritten:
 
 
 @final
-class Answer:
-    """One answer without secrets: its head at once, its body as it comes.
+class _KnownHost:
+    """What an agent's secrets have to do with a host, and every choice of them that was made."""
 
-    Where the body was encoded it is passed on plain, and `headers` say so; else all lengths stay.
-    """
+    __slots__ = ("_chosen", "_here")
 
-    __slots__ = ("_scrub", "_scrubber", "_undoing", "headers", "redactions")
+    def __init__(self, here: Here) -> None:
+        self._here = here
+        self._chosen: dict[_Places, Injected] = {}
 
-    def __init__(self, scrub: Scrub, headers: Headers) -> None:
-        """Take the head. Raises PeerError `answer_encoded` for a coding that cannot be undone."""
-        self._scrub = scrub
-        self._scrubber = Scrubber(scrub)
-        self.redactions = self._scrubber.redactions
-        codings = [value for name, value in headers if name == b"content-encoding"]
-        coding = b",".join(codings)
-        self._undoing = None if scrub.is_idle or is_identity(coding) else Undoing(coding)
-        taken = decisions.GIVEN_HEADERS if self._undoing is None else _TAKEN_WHEN_UNDONE
-        kept = [each for each in headers if each[0] not in taken]
-        self.headers: Headers = self.fields(kept)
-
-    @property
-    def is_decoded(self) -> bool:
-        """Whether the body is passed on in another coding than it comes in, and of other length."""
-        return self._undoing is not None
-
-    def feed(self, chunk: bytes) -> bytes:
-        """What of the body may pass on now. Raises PeerError `answer_encoded`."""
-        return self._scrubber.feed(chunk if self._undoing is None else self._undoing.feed(chunk))
-
-    def finish(self) -> bytes:
-        """The rest of the body. Raises PeerError `answer_encoded` if it was cut short."""
-        if self._undoing is not None:
-            self._undoing.finish()
-        return self._scrubber.finish()
-
-    def fields(self, fields: Headers) -> Headers:
-        """Headers or trailers."""
-        if not self._scrub.finds(_LINES.join([_LINES.join(each) for each in fields])):
-            return fields
-        return [(self.text(name), self.text(value)) for name, value in fields]
-
-    def text(self, text: bytes) -> bytes:
-        """A text by itself, such as a whole message of a WebSocket."""
-        if self._scrub.is_idle:
-            return text
-        plain, found = self._scrub.whole(text)
-        for name, count in found.items():
-            self.redactions[name] = self.redactions.get(name, 0) + count
-        return plain
-
-    def message(self) -> Scrubber:
-        """For a message that comes in several frames; it counts into `redactions`."""
-        scrubber = Scrubber(self._scrub)
-        scrubber.redactions = self.redactions
-        return scrubber
+    def choose(self, method: bytes, path: bytes) -> Injected:
+        """The same object for the same secrets in the same places."""
+        found = self._here.choose(method, path)
+        places = tuple((part.secret.name, part.location) for part in found.parts)
+        return self._chosen.setdefault(places, found)
 
 
 @final
@@ -147,7 +139,7 @@ class Injections:
         self._secrets = secrets
         self._mint = Mint(client)
         self._generation = object()
-        self._known_hosts: dict[_HostKey, tuple[Organisation, Here | None]] = {}
+        self._known_hosts: dict[_HostKey, tuple[Organisation, _KnownHost | None]] = {}
 
     def replace_secrets(self, secrets: Secrets) -> None:
         """Use these from now on; what is under way keeps what it began with."""
@@ -164,23 +156,26 @@ class Injections:
         minted = {each.name: None for each in mine if each.minting is not None}
         return Placeholders(mine, values | minted)
 
-    def plan(
+    def choose(
         self, runtime: AgentRuntime, destination: Destination, method: bytes, path: bytes
-    ) -> Injection | None:
+    ) -> Injected | None:
         """What is to happen to a request; None if no secret of the agent has to do with its host.
 
-        `path` is raw and without its query.
+        `path` is raw and without its query. It holds for every such request, until the agent or
+        its organisation is defined anew.
         """
         if not runtime.agent.secrets or destination.scheme != "https":
             return None
         here = self._here(runtime, destination)
-        if here is None:
-            return None
-        return Injection(runtime.organisation.name, here.choose(method, path))
+        return None if here is None else here.choose(method, path)
+
+    def plan(self, runtime: AgentRuntime, chosen: Injected) -> Injection:
+        """The same for one request."""
+        return Injection(runtime.organisation.name, chosen)
 
     def is_ready(self, injection: Injection) -> bool:
         """Whether a request may go at once: nothing has to be got for it first."""
-        return all(
+        return not injection.chosen.is_minted or all(
             part.secret.minting is None
             or self._mint.current((injection.organisation, part.secret.name)) is not None
             for part in injection.chosen.parts
@@ -194,6 +189,39 @@ class Injections:
                 key = (injection.organisation, part.secret.name)
                 await self._mint.fresh(key, minting, *self._proofs(injection, part.secret))
 
+    def fill(self, injection: Injection, placeholders: Placeholders | None = None) -> Filling:
+        """Look up the values of a request. Raises as `prepare`."""
+        chosen = injection.chosen
+        kept = {} if placeholders is None else placeholders.kept
+        known = kept.get(chosen)
+        if not (isinstance(known, _Kept) and known.generation is self._generation):
+            known = None
+        if known is None or chosen.is_minted:
+            known = self._filled(injection, placeholders, known)
+            if len(kept) >= _FILLINGS_MOST:
+                kept.clear()
+            kept[chosen] = known
+        injection.filling = known.filling
+        return known.filling
+
+    def _filled(
+        self, injection: Injection, placeholders: Placeholders | None, known: _Kept | None
+    ) -> _Kept:
+        """The filling of now; with what was compiled before, while that is what it would be."""
+        values = tuple(
+            (part.location, self._sent(injection, part.secret)) for part in injection.chosen.parts
+        )
+        tokens = tuple(
+            token.value
+            for each in injection.chosen.here
+            if (token := self._mint.current((injection.organisation, each.name))) is not None
+        )
+        if known is not None and known.tokens == tokens:
+            scrub = known.filling.scrub
+        else:
+            scrub = Scrub(self._shown(injection, placeholders))
+        return _Kept(self._generation, Filling(values, scrub), tokens)
+
     def prepare(
         self,
         injection: Injection,
@@ -205,10 +233,7 @@ class Injections:
 
         `target` is path and query. Raises UnavailableError `secret_missing` or `secret_unusable`.
         """
-        injection.values = tuple(
-            (part.location, self._sent(injection, part.secret)) for part in injection.chosen.parts
-        )
-        injection.scrub = self._scrub(injection, placeholders)
+        filling = self.fill(injection, placeholders)
         kept = [
             (name, value)
             for name, value in headers
@@ -217,7 +242,7 @@ class Injections:
         kept.append((b"accept-encoding", b"identity"))
         path, mark, query = target.partition(b"?")
         pairs = _without(query, injection.chosen.parameters) if mark else []
-        for location, value in injection.values:
+        for location, value in filling.values:
             match location:
                 case InHeader(name, prefix):
                     kept.append((name.encode(), f"{prefix}{value}".encode()))
@@ -229,26 +254,28 @@ class Injections:
                     assert_never(never)
         return Rewritten(kept, path + b"?" + b"&".join(pairs) if pairs else path)
 
-    def answer(self, injection: Injection, headers: Headers, status: int = 0) -> Answer:
+    def answer(self, injection: Injection, headers: Headers, status: int = 0) -> CleanAnswer:
         """What the agent is shown of the answer to a prepared request.
 
         Where its status says that what was sent is not good, a token that was got is got again.
         Raises PeerError `answer_encoded` for a coding that cannot be undone.
         """
         if status == _UNAUTHORISED:
-            for part, (_, value) in zip(injection.chosen.parts, injection.values, strict=False):
+            values = injection.filling.values
+            for part, (_, value) in zip(injection.chosen.parts, values, strict=False):
                 if part.secret.minting is not None:
                     self._mint.refused((injection.organisation, part.secret.name), value)
-        return Answer(injection.scrub, headers)
+        return CleanAnswer(injection.filling.scrub, headers)
 
-    def _here(self, runtime: AgentRuntime, to: Destination) -> Here | None:
+    def _here(self, runtime: AgentRuntime, to: Destination) -> _KnownHost | None:
         """What an agent's secrets have to do with a host; worked out once for a configuration."""
         organisation = runtime.organisation
         key = (organisation.name, runtime.agent.secrets, to.host, to.port)
         known = self._known_hosts.get(key)
         if known is not None and known[0] is organisation:
             return known[1]
-        here = decisions.at_host(self._mine(runtime), to.host, to.port)
+        found = decisions.at_host(self._mine(runtime), to.host, to.port)
+        here = None if found is None else _KnownHost(found)
         if len(self._known_hosts) >= _HOSTS_MOST:
             self._known_hosts.clear()
         self._known_hosts[key] = (organisation, here)
@@ -293,25 +320,6 @@ class Injections:
         if self._mint.is_ageing(key):
             self._mint.renew(key, secret.minting, *self._proofs(injection, secret))
         return token.value
-
-    def _scrub(self, injection: Injection, placeholders: Placeholders | None) -> Scrub:
-        """Everything of that host which an answer could show, compiled once for a sandbox."""
-        organisation = injection.organisation
-        tokens = tuple(
-            token.value
-            for each in injection.chosen.here
-            if (token := self._mint.current((organisation, each.name))) is not None
-        )
-        here = tuple(each.name for each in injection.chosen.here)
-        key = (self._generation, here, tokens, injection.chosen.names)
-        kept = placeholders.kept if placeholders is not None else {}
-        known = kept.get(here)
-        if isinstance(known, tuple) and known[0] == key:
-            scrub: Scrub = known[1]
-            return scrub
-        scrub = Scrub(self._shown(injection, placeholders))
-        kept[here] = (key, scrub)
-        return scrub
 
     def _shown(self, injection: Injection, placeholders: Placeholders | None) -> Iterable[Shown]:
         """The values, and what is sent of them where that is something else."""

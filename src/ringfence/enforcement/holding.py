@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from copy import copy
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +17,7 @@ from ringfence.domain.policy import PolicyDecision
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.action_path import ActionPath, Knock, PathParts
 from ringfence.enforcement.approval import Approvals, Asking
-from ringfence.enforcement.form import account_lines, forms_of
+from ringfence.enforcement.form import account_lines, copied, forms_of
 from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
 from ringfence.enforcement.policy import facts_of
@@ -102,7 +101,7 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
     ) -> Intent:
         """The next step of an invocation, but for what its kind has to say of it."""
         live.steps += 1
-        intent = copy(forms_of(knock.caller, live, self._directory).intent)
+        intent = copied(forms_of(knock.caller, live, self._directory).intent)
         intent.time_us = str(now_us)
         intent.action = knock.consumed or self._ids.make("act")
         intent.opens = not live.is_recorded

@@ -63,7 +63,8 @@ class HttpBreakers:
         self, organisation: str, resource: str, secrets: Sequence[str], status: int
     ) -> None:
         """An answer's head came."""
-        if not self._breakers.known and status not in _AWAY and not secrets:
+        is_bad = status in _AWAY or (status in _REFUSES_US and secrets)
+        if not (is_bad or self._breakers.known):
             return
         for key in _keys(organisation, resource, secrets):
             blames = _REFUSES_US if key.kind is UpstreamKind.CREDENTIAL else _AWAY

@@ -11,21 +11,20 @@ from typing import Final
 import msgspec
 
 from ringfence.decisions import destination as rule
-from ringfence.decisions import permission, reason
-from ringfence.decisions.policy.refusal import refusal_of
+from ringfence.decisions import reason
 from ringfence.decisions.reservation import Count, Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Binding
 from ringfence.domain.destination import Authority, Destination
-from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent
+from ringfence.domain.event import AGENT, BY_CALLER, Intent
 from ringfence.domain.money import ZERO
-from ringfence.domain.policy import PolicyDecision, PolicyVerdict
+from ringfence.domain.policy import PolicyVerdict
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.verdict import Deny, Reason, Refused
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
-from ringfence.enforcement.credential_injection import SECRET_MISPLACED, Injection, Injections
+from ringfence.enforcement.credential_injection import SECRET_MISPLACED, Injections
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.holding import (
     HeldKnock,
@@ -36,10 +35,11 @@ from ringfence.enforcement.holding import (
     outdated,
 )
 from ringfence.enforcement.http_breaker import HttpBreakers
+from ringfence.enforcement.http_judgement import Asked, HttpJudgements, Judged
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, state_reason
-from ringfence.enforcement.policy import Policies, facts_of, question_of
+from ringfence.enforcement.policy import Policies, question_of
 from ringfence.enforcement.refusal import Attempted, RefusedAction
 from ringfence.stores.body import Body
 
@@ -50,6 +50,12 @@ _TARGET_CHARACTERS: Final = 2_048
 _WORD_CHARACTERS: Final = 200
 _LEAST_BYTES: Final = 64 * 1024
 """So much must be left of the limit in bytes for a request to begin."""
+
+
+_KIND: Final = ActionKind.HTTP_REQUEST.value
+_NOTHING_ASKED: Final = Asked(
+    Destination(scheme="", host="", port=0), "", b"", "", "", is_tunnel=False, is_injected=False
+)
 
 
 class HttpKnock(HeldKnock, frozen=True, kw_only=True):
@@ -78,21 +84,27 @@ class HttpKnock(HeldKnock, frozen=True, kw_only=True):
     """The secret whose placeholder it carries although its host is none of that secret's."""
     kept_bytes: int = 0
     """How much of each body goes on the record."""
+    target: str = ""
+    """Where it goes, as the record says it; set by itself."""
+    asked: Asked = _NOTHING_ASKED
+    """What is judged of it; likewise."""
 
-    @property
-    def target(self) -> str:
-        """Where it goes, as the record says it."""
+    def __post_init__(self) -> None:
+        """What is read of it more than once."""
         query = b"?" + self.query if self.query else b""
         said = (self.path + query).decode("latin-1")
-        return f"{self.destination.origin}{said}"[:_TARGET_CHARACTERS]
-
-
-class _Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that may be made, as far as it does not depend on how many there were."""
-
-    decision: PolicyDecision
-    tier: PermissionTier
-    injection: Injection | None
+        target = f"{self.destination.origin}{said}"[:_TARGET_CHARACTERS]
+        msgspec.structs.force_setattr(self, "target", target)
+        asked = Asked(
+            self.destination,
+            self.method,
+            self.path,
+            self.path_text,
+            self.doubt,
+            self.is_tunnel,
+            bool(self.sandbox) and not self.uninspected,
+        )
+        msgspec.structs.force_setattr(self, "asked", asked)
 
 
 class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
@@ -110,6 +122,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         super().__init__(parts, approvals)
         self._policies = policies
         self.injections = injections
+        self._judgements = HttpJudgements(policies, injections)
         self.breakers = HttpBreakers(self.watch.breakers, parts.clock)
 
     def decide_in(
@@ -119,11 +132,12 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         judged = self._judge(knock, live, now_us)
         if isinstance(judged, Reason):
             return self.turn_away(knock, Deny(reason=judged), live)
-        agent, resource = knock.caller.runtime.agent, knock.destination.resource
-        secrets = () if judged.injection is None else judged.injection.names
-        refused = self.breakers.refusal(agent, live.identity.organisation, resource, secrets)
-        if refused is not None:
-            return self.turn_away(knock, refused, live)
+        if self.watch.breakers.known:
+            agent, resource = knock.caller.runtime.agent, judged.resource
+            organisation = live.identity.organisation
+            refused = self.breakers.refusal(agent, organisation, resource, judged.secrets)
+            if refused is not None:
+                return self.turn_away(knock, refused, live)
         allowed_bytes = self._allowed_bytes(knock, live, now_us)
         counts = self._counts(live, allowed_bytes)
         reserved = self.reserved(knock, live, ZERO, counts, now_us)
@@ -161,37 +175,18 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         not_active = state_reason(caller.runtime) or live.closed_reason(self._clock.now_us())
         return not_active or rule.in_scope(caller.runtime.agent, to, live.hosts)
 
-    def _judge(self, knock: HttpKnock, live: LiveInvocation, now_us: int) -> _Judged | Reason:
+    def _judge(self, knock: HttpKnock, live: LiveInvocation, now_us: int) -> Judged | Reason:
         """What scope and policies say of it."""
-        agent, to = knock.caller.runtime.agent, knock.destination
-        outside = rule.in_scope(agent, to, live.hosts)
-        if outside is not None:
-            return outside
+        runtime, to = knock.caller.runtime, knock.destination
         if knock.misplaced:
+            outside = rule.in_scope(runtime.agent, to, live.hosts)
+            if outside is not None:
+                return outside
             self._report_misplaced(knock, live)
-            return reason.secret_misplaced(agent, knock.misplaced, to.resource)
-        tier = permission.tier_of_request(knock.method, is_tunnel=knock.is_tunnel)
-        question = question_of(
-            live,
-            ActionKind.HTTP_REQUEST,
-            to.host,
-            tier=tier,
-            now_us=now_us,
-            arguments=_arguments(knock),
-            seen=live.tree.seen,
-        )
-        if knock.doubt and self._policies.reads_path(question):
-            return reason.destination_uncertain(
-                agent, f"{knock.doubt}, and policies judge its path"
-            )
-        decision = self._policies.decide(question)
-        if decision.verdict is PolicyVerdict.DENY:
-            return refusal_of(agent, question, decision)
-        injection = None
-        if knock.sandbox and not knock.uninspected:  # else the agent sends it by itself
-            method, path = knock.method.encode("latin-1"), knock.path
-            injection = self.injections.plan(knock.caller.runtime, to, method, path)
-        judged = _Judged(decision=decision, tier=tier, injection=injection)
+            return reason.secret_misplaced(runtime.agent, knock.misplaced, to.resource)
+        judged = self._judgements.judge(runtime, live, knock.asked, now_us)
+        if isinstance(judged, Reason):
+            return judged
         if knock.used is not None:
             doubts = self._doubts(live, judged)
             refused = outdated(knock, _binding(knock, live, judged), doubts)
@@ -205,7 +200,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         detail = {"secret": knock.misplaced, "host": knock.destination.resource}
         self.findings.found(live, SECRET_MISPLACED, detail | {"sandbox": knock.sandbox})
 
-    def _doubts(self, live: LiveInvocation, judged: _Judged) -> tuple[str, ...]:
+    def _doubts(self, live: LiveInvocation, judged: Judged) -> tuple[str, ...]:
         """What a person must know before such a request: checks of the state that have failed."""
         if judged.tier < PermissionTier.CONSEQUENTIAL:
             return ()
@@ -227,7 +222,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         return (*live.counted.requests, Count(demand, allowed_bytes))
 
     def _ask(
-        self, knock: HttpKnock, live: LiveInvocation, judged: _Judged
+        self, knock: HttpKnock, live: LiveInvocation, judged: Judged
     ) -> Holdable | LackingApproval | RefusedAction:
         if not knock.is_whole:
             why = reason.too_long_to_judge(knock.caller.runtime.agent, knock.destination.resource)
@@ -239,7 +234,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         self,
         knock: HttpKnock,
         live: LiveInvocation,
-        judged: _Judged,
+        judged: Judged,
         reserved: Reservation,
         allowed_bytes: int,
         now_us: int,
@@ -252,7 +247,11 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             caller=caller,
             live=live,
             destination=knock.destination,
-            injection=judged.injection,
+            injection=(
+                None
+                if judged.injected is None
+                else self.injections.plan(caller.runtime, judged.injected)
+            ),
             intent=intent,
             kept=kept,
             reservation=reserved,
@@ -343,35 +342,23 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             self.breakers.lapsed(organisation, ticket.resource, ticket.secrets)
 
 
-def _state(intent: Intent, knock: HttpKnock, judged: _Judged) -> None:
-    to = knock.destination
-    intent.action_kind = ActionKind.HTTP_REQUEST.value
-    intent.resource = to.resource
+def _state(intent: Intent, knock: HttpKnock, judged: Judged) -> None:
+    intent.action_kind = _KIND
+    intent.resource = judged.resource
     intent.operation = knock.method
-    intent.upstream = to.host
+    intent.upstream = knock.destination.host
     intent.target = knock.target
     intent.sandbox = knock.sandbox
-    intent.enforced = "" if knock.sandbox else BY_CALLER
+    if not knock.sandbox:
+        intent.enforced = BY_CALLER
     intent.body_bytes = len(knock.body) if knock.body_bytes is None else knock.body_bytes
-    intent.permission = judged.tier.name.lower()
-    intent.approval = knock.approval if knock.consumed else ""
-    intent.decision = Decision(verdict="allow", facts=dict(facts_of(judged.decision)))
+    intent.permission = judged.permission
+    if knock.consumed:
+        intent.approval = knock.approval
+    intent.decision = judged.allowed
 
 
-def _arguments(knock: HttpKnock) -> bytes:
-    """What policies may read of it."""
-    to = knock.destination
-    return msgspec.json.encode(
-        {
-            "method": knock.method,
-            "scheme": to.scheme,
-            "port": to.port,
-            "path": knock.path_text,
-        }
-    )
-
-
-def _binding(knock: HttpKnock, live: LiveInvocation, judged: _Judged) -> Binding:
+def _binding(knock: HttpKnock, live: LiveInvocation, judged: Judged) -> Binding:
     resource = knock.destination.resource
     kind = ActionKind.HTTP_REQUEST
     return binding_of(knock, live, kind, resource, _shown(knock), judged.decision)

@@ -89,7 +89,7 @@ class Scrub:
     def pieces(self, text: bytes, *, is_last: bool) -> tuple[Sequence[_Match], int]:
         """What to take out of a text, in order, and from where on it may still go on."""
         matches = self._matches(text)
-        escapes = self._escape.found(text)
+        escapes = self._escape.found(text) if _holds_escape(text) else ()
         if not matches and not escapes:
             return (), len(text) if is_last else self._plain_end(text)
         view = _View(text, escapes, is_last=is_last)
@@ -118,7 +118,8 @@ class Scrub:
 
     def _matches(self, text: bytes) -> list[_Match]:
         found: list[_Match] = []
-        for form, (name, instead) in self._forms.items():
+        for form in [form for form in self._forms if form in text]:
+            name, instead = self._forms[form]
             at = text.find(form)
             while at >= 0:
                 found.append(_Match(at, at + len(form), name, instead))
@@ -159,11 +160,15 @@ class Scrub:
         return f"Scrub({sorted({name for name, _ in self._forms.values()})})"
 
 
+def _holds_escape(text: bytes) -> bool:
+    """Whether any escape may be in a text; quick where there is none."""
+    return b"%" in text or b"\\" in text or b"&" in text
+
+
 def _cut_of(text: bytes) -> int:
     """Where an escape begins that the end of a text cuts short; the text's end if none does."""
     low = max(0, len(text) - _ESCAPE_BYTES_MAX)
-    tail = text[low:]
-    if b"%" in tail or b"\\" in tail or b"&" in tail:
+    if _holds_escape(text[low:]):
         found = _CUT_SHORT.search(text, low)
         if found is not None:
             return found.start()
@@ -293,9 +298,9 @@ class Scrubber:
         self._kept = b""
         self.redactions: dict[str, int] = {}
 
-    def feed(self, chunk: bytes) -> bytes:
-        """What may pass on now."""
-        return self._pass(self._kept + chunk if self._kept else chunk, is_last=False)
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> bytes:
+        """What may pass on now; all of it if nothing follows."""
+        return self._pass(self._kept + chunk if self._kept else chunk, is_last=is_last)
 
     def finish(self) -> bytes:
         """The rest; the stream has ended."""

@@ -253,9 +253,12 @@ class Connection(MessageReader):
     def _take_repeated(self, data: bytes) -> bool:
         """Take in a request whose head is that of one before, without parsing it again."""
         known = self._known
+        if known is not None:
+            known = known.at(data, self._service.limits.target_bytes)
         body = known.body_of(data) if known is not None else None
         if known is None or body is None:
             return False
+        self._known = known
         self._unlike = 0
         self._queue.append(IncomingRequest.repeated(self, known, body, peer=self.peer))
         return True
@@ -266,7 +269,6 @@ class Connection(MessageReader):
         if (
             request is not None
             and self._begun == 1
-            and self._length is not None
             and self._unlike < _UNLIKE_MOST
             and not self._is_last
             and request.may_repeat

@@ -10,6 +10,10 @@ from typing import Any, Protocol
 LOCAL = "local"
 """What stands for the peer's address on a Unix socket."""
 
+LINES = "lines"
+"""The place in a `memo` of a dictionary that requests share whose header lines are the same,
+whatever their targets."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 """Pairs in order; names lower case, values without surrounding white space."""
 
@@ -27,6 +31,7 @@ class Request(Protocol):
     memo: dict[object, object] | None
     """Shared by the requests of one connection whose heads are the same to the byte, but for their
     length, so that a handler may keep here what it has read of the head. None for other requests.
+    What it keeps at `LINES` is shared wherever the lines after the first are the same.
     In `headers` of such a request only the length may be that of another."""
 
     def header(self, name: bytes) -> bytes | None:

@@ -85,13 +85,14 @@ class IncomingRequest(Body):
             and not self._has_repeats
             and b"expect" not in index
             and b"upgrade" not in index
+            and b"transfer-encoding" not in index
         )
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a header that occurs exactly once; None if absent."""
-        if name == b"content-length" and self.memo is not None:
-            return b"%d" % (self.length or 0)  # the one line that differs in a repeated head
         value = self.index.get(name)
+        if name == b"content-length" and value is not None and self.memo is not None:
+            return b"%d" % (self.length or 0)  # the one line that differs in a repeated head
         if self._has_repeats and sum(1 for known, _ in self.headers if known == name) > 1:
             raise PeerError("request_malformed", f"header `{name.decode()}` occurs more than once")
         return value

@@ -3,14 +3,24 @@
 import asyncio
 import base64
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.gateways.egress.outside import HOST, Outside, plain
+from tests.gateways.egress.outside import HOST, Outside, plain, scope
 from tests.gateways.egress.test_traffic import tell
 
 from ringfence.domain.event import Status
-from ringfence.domain.secret import FromStore, InHeader, InQuery, SecretBinding, SecretDefinition
+from ringfence.domain.policy import PolicySource
+from ringfence.domain.secret import (
+    FromStore,
+    InHeader,
+    InQuery,
+    SecretBinding,
+    SecretDefinition,
+    SecretValue,
+)
+from ringfence.stores.secret import EnvironmentSecrets
 
 VALUE = "sk-canary-4nT7Zq98-wallaby"
 BEARER = SecretDefinition(
@@ -19,6 +29,10 @@ BEARER = SecretDefinition(
     bindings=(SecretBinding(host=HOST, location=InHeader(prefix="Bearer ")),),
     placeholder="CRM_TOKEN",
 )
+NOT_V1 = """
+forbid (principal, action == Action::"http.request", resource)
+when { context.arguments.path like "/v1*" };
+"""
 REACH = (HOST + ":{port}", HOST + ":{plain}", "other.test:{port}")
 
 
@@ -202,3 +216,78 @@ def test_without_its_value_nothing_is_sent(tmp_path: Path) -> None:
         assert (outcome.status, outcome.error) == (Status.FAILED, "secret_missing")
 
     tell(tmp_path, story, secrets=(BEARER,), hosts=REACH)
+
+
+async def again(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str
+) -> tuple[bytes, bytes]:
+    """One more request on a connection: head and body of its answer, which states a length."""
+    writer.write(head.encode())
+    async with asyncio.timeout(10):
+        said = await reader.readuntil(b"\r\n\r\n")
+        lines = dict(line.split(b": ", 1) for line in said.split(b"\r\n")[1:-2])
+        return said, await reader.readexactly(int(lines[b"content-length"]))
+
+
+def test_what_is_kept_of_a_repeated_request_outlives_no_change(tmp_path: Path) -> None:
+    """A new value, a policy, a host that is taken away: each holds for the very next request."""
+
+    async def story(place: Outside) -> None:
+        place.host.answer = lambda heard: plain(heard.header(b"authorization") or b"none")
+        where = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(where)
+        one = f"GET /v1?a=1 HTTP/1.1\r\nHost: {where}\r\nAuthorization: evil\r\n\r\n"
+        for _ in range(3):
+            said, body = await again(reader, writer, one)
+            assert b" 200 " in said
+            nowhere(place, said, body)
+        other = "another-value-123456"
+        new = SecretValue(organisation="acme", name="crm", value=other)
+        secrets = EnvironmentSecrets(frozenset(), {}, [new])
+        place.world.worker.injections.replace_secrets(secrets)
+        said, body = await again(reader, writer, one)
+        assert other.encode() not in body
+        sent = [heard.header(b"authorization") for heard in place.host.heard]
+        assert sent == [f"Bearer {VALUE}".encode()] * 3 + [f"Bearer {other}".encode()]
+        world = place.world
+        source = PolicySource(files={"egress.cedar": NOT_V1}, digest="sha256:p")
+        await world.reload(replace(world.config, policies=source))
+        said, _ = await again(reader, writer, one)
+        assert b" 403 " in said
+        said, _ = await again(reader, writer, one.replace("/v1", "/v2"))
+        assert b" 200 " in said
+        agents = {
+            name: replace(each, scope=scope("other.test"))
+            for name, each in world.config.agents.items()
+        }
+        await world.reload(replace(world.config, agents=agents))
+        said, _ = await again(reader, writer, one.replace("/v1", "/v2"))
+        assert b" 403 " in said
+        assert len(place.host.heard) == 5
+        actions = [each.action for each in world.ledger.intents]
+        assert len(set(actions)) == len(actions) == 5
+        assert [each.target[-7:] for each in world.ledger.intents[-2:]] == ["/v1?a=1", "/v2?a=1"]
+        writer.close()
+
+    with_secret(tmp_path, story)
+
+
+def test_a_repeated_head_with_a_misplaced_placeholder_is_refused_each_time(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        where = f"other.test:{place.port}"
+        reader, writer = await place.tunnel(where)
+        head = f"GET / HTTP/1.1\r\nHost: {where}\r\nX-Mine: {held(place)}\r\n\r\n"
+        for _ in range(3):
+            said, _ = await again(reader, writer, head)
+            assert b" 403 " in said
+        said, _ = await again(reader, writer, head.replace("GET /", "GET /other"))
+        assert b" 403 " in said
+        clean = f"GET / HTTP/1.1\r\nHost: {where}\r\n\r\n"
+        for _ in range(2):
+            assert b" 200 " in (await again(reader, writer, clean))[0]
+        said, _ = await again(reader, writer, clean.replace("GET /", f"GET /?k={held(place)}"))
+        assert b" 403 " in said
+        assert len(place.host.heard) == 2
+        writer.close()
+
+    with_secret(tmp_path, story)

@@ -12,32 +12,35 @@ from typing import Final, final
 import msgspec
 
 from ringfence.decisions import reason as reasons
+from ringfence.domain.egress import EgressRules
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN
-from ringfence.enforcement.credential_injection import Injection
+from ringfence.enforcement.authority import SHUTTING_DOWN
+from ringfence.enforcement.credential_injection import Filling, Injection
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
-from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
+from ringfence.gateways.carried import CarriedCall
 from ringfence.gateways.egress import refusing
 from ringfence.gateways.egress.place import Place
-from ringfence.gateways.egress.relay import Relay
+from ringfence.gateways.egress.relay import AnswerRelay
 from ringfence.protocols.forwarding import onward
 from ringfence.transport.http import (
     Exchange,
     Headers,
     Origin,
+    Prepared,
     Request,
     Response,
     UpstreamResponse,
-    Work,
 )
 from ringfence.transport.upload import Upload
 
 _LOG = logging.getLogger(__name__)
 
 _SECOND_US: Final = 1_000_000
+_SENT: Final = "sent"
+"""The place in a request's memo of what went out for it."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,75 +49,61 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     response: Response
     target: bytes
+    origin: Origin
     body: bytes | Upload
 
 
-@final
-class Call:
-    """Implements `transport.http.Taker` and `transport.http.Work`.
+class _Sent(msgspec.Struct, frozen=True):
+    """The head of a request that went out, and all that it was written from but for its lines."""
 
-    INVARIANT (I3): however it ends, `end` comes last, and sees that its ticket is settled.
-    INVARIANT (I4): what is unexpected in any step ends it, with a refusal or a cut.
-    """
+    prepared: Prepared
+    filling: Filling | None
+    rules: EgressRules
+
+
+@final
+class Call(CarriedCall):
+    """Implements `transport.http.Taker` too."""
 
     __slots__ = (
         "_exchange",
         "_fresh",
-        "_is_cancelled",
         "_relay",
-        "_tell",
         "address",
         "first_byte_us",
-        "is_over",
         "out",
         "place",
         "received_bytes",
         "response",
         "sent_bytes",
-        "ticket",
         "upstream",
     )
 
+    ticket: HttpTicket
+
     def __init__(self, place: Place, out: Outgoing, ticket: HttpTicket) -> None:
         """Begun: the intent is on its way to the ledger."""
+        super().__init__(place.means.authority, ticket)
         self.place = place
         self.out = out
         self.response = out.response
-        self.ticket = ticket
         self.upstream: UpstreamResponse | None = None
         self.address = ""
         self.sent_bytes = 0
         self.received_bytes = 0
         self.first_byte_us = 0
-        self.is_over = False
         self._exchange: Exchange | None = None
         self._fresh: asyncio.Task[None] | None = None
-        self._relay: Relay | None = None
-        self._is_cancelled = False
-        self._tell: Callable[[Work], None] | None = None
-        ticket.on_check = self._check
-        ticket.durable.add_done_callback(self._written)
+        self._relay: AnswerRelay | None = None
 
-    # As work of the server
-
-    def when_over(self, tell: Callable[[Work], None]) -> None:
-        """Tell once when it has ended."""
-        self._tell = tell
-
-    def cancel(self) -> None:
-        """The sandbox or the plane ends: end now. An intent on its way is waited for."""
-        if self.is_over or self._is_cancelled:
-            return
-        self._is_cancelled = True
-        if self.ticket.durable.done():
-            self.stop(SHUTTING_DOWN)
+    # From outside
 
     def stop(self, why: Reason) -> None:
         """End it from outside."""
         if not self.is_over:
             self.refuse(Status.CUT, why)
 
-    def _check(self, now_us: int) -> None:
+    def check(self, now_us: int) -> None:
         """End what has taken too long; pauses and connecting are the engine's matter."""
         if self.is_over or self._is_cancelled:
             return
@@ -130,17 +119,15 @@ class Call:
 
     # Its steps
 
-    def _written(self, _done: asyncio.Future[None]) -> None:
-        """The intent is durable, or will never be."""
-        self.take(self._forsake if self._is_cancelled else self._dispatch)
-
-    def _forsake(self) -> None:
+    def forsake(self) -> None:
+        """Its intent is durable, and nobody wants it any more."""
         self.place.means.path.forsake(self.ticket)
         if not self.response.is_started:
             self._answer(SHUTTING_DOWN)
         self.end()
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
+        """Its intent is durable, or could not be written."""
         refused = self.place.means.path.written(self.ticket)
         if refused is not None:
             refusing.answer(self.response, refused)
@@ -164,36 +151,49 @@ class Call:
             _LOG.exception("a credential could not be got")
             self.take(self.refuse, Status.FAILED, INTERNAL)
         else:
-            if not self.is_over:
-                self.act(self._send)
+            self.go_on(self._send)
 
     def _send(self) -> None:
         """Send the request, with what belongs into it."""
-        place, out, to = self.place, self.out, self.ticket.destination
-        headers: Headers = onward(out.request.headers)
-        target, injection = out.target, self.ticket.injection
-        if injection is not None:
-            rewritten = place.means.path.injections.prepare(
-                injection, headers, target, place.placeholders
-            )
-            headers, target = rewritten.headers, rewritten.target
-        body = out.body
+        body = self.out.body
         if not isinstance(body, Upload):
             self.sent_bytes = len(body)
             if not self._has_room():
                 return
+        self._exchange = self.place.pool.send(self._prepared(), body, self)
+
+    def _prepared(self) -> Prepared:
+        """The head of the request; kept where the agent repeats its own head."""
+        place, injection, memo = self.place, self.ticket.injection, self.out.request.memo
+        rules, filling = place.rules, None
+        if injection is not None:
+            filling = place.means.path.injections.fill(injection, place.placeholders)
+        known = None if memo is None else memo.get(_SENT)
+        if isinstance(known, _Sent) and known.filling is filling and known.rules is rules:
+            return known.prepared
+        prepared = self._written_head(injection, rules)
+        if memo is not None:
+            memo[_SENT] = _Sent(prepared, filling, rules)
+        return prepared
+
+    def _written_head(self, injection: Injection | None, rules: EgressRules) -> Prepared:
+        place, out, target = self.place, self.out, self.out.target
+        headers: Headers = onward(out.request.headers)
+        if injection is not None:
+            injections = place.means.path.injections
+            rewritten = injections.prepare(injection, headers, target, place.placeholders)
+            headers, target = rewritten.headers, rewritten.target
         try:
-            prepared = place.pool.prepare(
-                Origin(scheme=to.scheme, host=to.host, port=to.port),
+            return place.pool.prepare(
+                out.origin,
                 out.request.method,
                 target,
                 headers,
-                connect_timeout_s=place.rules.connect_timeout_s,
-                idle_timeout_s=place.rules.idle_timeout_s,
+                connect_timeout_s=rules.connect_timeout_s,
+                idle_timeout_s=rules.idle_timeout_s,
             )
         except ValueError as error:
             raise PeerError(Code.REQUEST_MALFORMED, str(error)) from error
-        self._exchange = place.pool.send(prepared, body, self)
 
     def answered(self, upstream: UpstreamResponse) -> None:
         """The host answers."""
@@ -208,7 +208,7 @@ class Call:
         self.act(self._pass_on, upstream)
 
     def _pass_on(self, upstream: UpstreamResponse) -> None:
-        self._relay = Relay(self, upstream)
+        self._relay = AnswerRelay(self, upstream)
         self._relay.begin()
 
     def unanswered(self, error: Exception) -> None:
@@ -235,31 +235,9 @@ class Call:
             _LOG.exception("a request through egress failed unexpectedly")
             self.refuse(Status.FAILED, INTERNAL)
 
-    def act(self, step: Callable[..., None], *facts: object) -> None:
-        """Take a step that acts for the agent or writes to it; only with authority (DESIGN §9)."""
-        authority = self.place.means.authority
-        if authority.is_fresh:
-            self.take(self._act, step, facts)
-        else:
-            authority.when_fresh(lambda is_fresh: self.take(self._renewed, is_fresh, step, facts))
-
-    def _act(self, step: Callable[..., None], facts: tuple[object, ...]) -> None:
-        why = state_reason(self.ticket.caller.runtime)
-        if why is None:
-            step(*facts)
-        else:
-            self.refuse(Status.CUT, why)
-
-    def _renewed(
-        self,
-        is_fresh: bool,  # noqa: FBT001 (what a renewal says)
-        step: Callable[..., None],
-        facts: tuple[object, ...],
-    ) -> None:
-        if is_fresh and self.place.means.authority.is_fresh:
-            self._act(step, facts)
-        else:
-            self.refuse(Status.CUT, LAPSED)
+    def withhold(self, why: Reason) -> None:
+        """End it: nothing more may be done for its agent."""
+        self.refuse(Status.CUT, why)
 
     # Its body, if it is still coming
 
@@ -330,7 +308,8 @@ class Call:
         """Nothing more will happen; harmless a second time."""
         if self.is_over:
             return
-        self.settle(Status.FAILED, error="interrupted")
+        if self.ticket.is_open:
+            self.settle(Status.FAILED, error="interrupted")
         self.is_over = True
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -346,6 +325,4 @@ class Call:
         if self._fresh is not None:
             self._fresh.cancel()
             self._fresh = None
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell(self)
+        self.told()

@@ -6,11 +6,11 @@ from typing import Protocol, final
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Reason
-from ringfence.enforcement.authority import LAPSED
-from ringfence.enforcement.credential_injection import Answer
+from ringfence.enforcement.clean_answer import CleanAnswer
 from ringfence.enforcement.http_ticket import HttpTicket
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.egress.place import Place
+from ringfence.gateways.relay import Relay
 from ringfence.protocols.forwarding import back
 from ringfence.transport.http import Headers, Response, UpstreamResponse
 
@@ -45,47 +45,41 @@ class Bearer(Protocol):
 
 
 @final
-class Relay:
+class AnswerRelay(Relay):
     """Implements `transport.http.Sink`. An answer that is whole at once goes out in one piece."""
 
     __slots__ = (
-        "_answer",
         "_call",
+        "_clean",
         "_first",
-        "_has_ended",
         "_headers",
-        "_held",
         "_is_beginning",
-        "_is_done",
         "_kept",
         "_length",
         "_room",
-        "_upstream",
     )
 
     def __init__(self, call: Bearer, upstream: UpstreamResponse) -> None:
         """Look at the head. Raises PeerError `answer_encoded` if it cannot be looked into."""
+        place = call.place
+        super().__init__(upstream, place.means.authority)
         self._call = call
-        self._upstream = upstream
         ticket = call.ticket
         headers: Headers = back(upstream.headers)
         injection = ticket.injection
-        self._answer: Answer | None = None
+        self._clean: CleanAnswer | None = None
         if injection is not None:
-            self._answer = call.place.means.path.injections.answer(
-                injection, headers, upstream.status
-            )
-            headers = self._answer.headers
-        is_decoded = self._answer is not None and self._answer.is_decoded
+            injections = place.means.path.injections
+            self._clean = injections.answer(injection, headers, upstream.status)
+            headers = self._clean.headers
+        is_decoded = self._clean is not None and self._clean.is_decoded
         self._length = None if is_decoded else _stated_length(upstream)
         self._headers = [*headers, *own_headers(ticket.live.id, ticket.action)]
         self._kept: list[bytes] = []
-        self._room = call.place.rules.kept_bytes
+        self._room = place.rules.kept_bytes
         self._first: list[bytes] = []
-        self._held: list[bytes] | None = None
-        self._has_ended = False
+        """What has come while it begins, as it came."""
         self._is_beginning = True
-        self._is_done = False
 
     def begin(self) -> None:
         """Take what is there already; then the rest as it comes."""
@@ -98,67 +92,75 @@ class Relay:
         call.response.start(self._upstream.status, self._headers, content_length=self._length)
         first, self._first = self._first, []
         for data in first:
-            call.response.write(data)
+            self._pass(data)
 
     def data(self, chunk: bytes) -> None:
         """Some bytes of the answer."""
         call = self._call
-        if self._is_done:
+        if self._is_done or self._is_withheld(chunk) or not call.received(chunk):
             return
-        if self._held is not None or not call.place.means.authority.is_fresh:
-            self._hold(chunk)
-            return
-        if call.received(chunk):
+        if self._is_beginning:
+            self._first.append(chunk)
+        else:
             call.take(self._pass, chunk)
 
     def _pass(self, chunk: bytes) -> None:
-        if self._answer is not None:
-            chunk = self._answer.feed(chunk)
-        self._write(chunk)
+        self._write(chunk if self._clean is None else self._clean.feed(chunk))
 
     def _write(self, data: bytes) -> None:
-        if not data:
-            return
+        if data:
+            self._keep(data)
+            self._call.response.write(data)
+
+    def _keep(self, data: bytes) -> None:
         if self._room > 0:
             self._kept.append(data[: self._room])
             self._room -= len(data)
-        if self._is_beginning:
-            self._first.append(data)
-        else:
-            self._call.response.write(data)
 
     def end(self) -> None:
         """The answer is whole."""
         if self._is_done:
             return
-        if self._held is not None or not self._call.place.means.authority.is_fresh:
-            self._hold(b"")
+        if self._is_withheld():
             self._has_ended = True
             return
-        self._call.take(self._end)
+        self._call.take(self._end_at_once if self._is_beginning else self._end)
 
-    def _end(self) -> None:
+    def _end_at_once(self) -> None:
+        """All of it has come together: it goes out in one piece."""
+        clean, first = self._clean, self._first
+        body = first[0] if len(first) == 1 else b"".join(first)
+        if clean is not None:
+            body = clean.whole(body)
+        self._keep(body)
+        self._settle()
         call, status = self._call, self._upstream.status
-        if self._answer is not None:
-            self._write(self._answer.finish())
-            for name, times in self._answer.redactions.items():
-                call.place.means.path.redacted(call.ticket, name, times)
-        self._is_done = True
-        is_error = status >= _FIRST_ERROR
-        call.settle(
-            Status.UPSTREAM_ERROR if is_error else Status.OK,
-            http_status=status,
-            error=f"http_{status}" if is_error else "",
-        )
-        if self._is_beginning and self._length in {None, sum(map(len, self._first))}:
-            call.response.send(status, self._headers, b"".join(self._first))
+        if self._length is None or self._length == len(body):
+            call.response.send(status, self._headers, body)
         else:
-            if self._is_beginning:
-                call.response.start(status, self._headers, content_length=self._length)
-                for data in self._first:
-                    call.response.write(data)
+            call.response.start(status, self._headers, content_length=self._length)
+            call.response.write(body)
             call.response.end()
         call.end()
+
+    def _end(self) -> None:
+        if self._clean is not None:
+            self._write(self._clean.finish())
+        self._settle()
+        self._call.response.end()
+        self._call.end()
+
+    def _settle(self) -> None:
+        """Put it on the record, before its end goes out."""
+        call, status = self._call, self._upstream.status
+        if self._clean is not None:
+            for name, times in self._clean.redactions.items():
+                call.place.means.path.redacted(call.ticket, name, times)
+        self._is_done = True
+        if status < _FIRST_ERROR:
+            call.settle(Status.OK, http_status=status)
+        else:
+            call.settle(Status.UPSTREAM_ERROR, http_status=status, error=f"http_{status}")
 
     def failed(self, error: Exception) -> None:
         """The answer broke off: the client must see a cut and not an end."""
@@ -172,46 +174,22 @@ class Relay:
 
     def kept(self) -> bytes:
         """As much of the answer as the record keeps, as the client got it."""
-        return b"".join(self._kept)
+        kept = self._kept
+        return kept[0] if len(kept) == 1 else b"".join(kept)
 
     def redactions(self) -> int:
         """How often a secret was taken out so far."""
-        return 0 if self._answer is None else sum(self._answer.redactions.values())
+        found = None if self._clean is None else self._clean.redactions
+        return sum(found.values()) if found else 0
 
     def abandon(self) -> None:
         """Take no more."""
         self._is_done = True
         self._first.clear()
 
-    def _hold(self, chunk: bytes) -> None:
-        """Keep what may not be written now, and take no more, until authority is renewed."""
-        if self._held is None:
-            self._held = []
-            self._upstream.pause()
-            self._call.place.means.authority.when_fresh(self._resume)
-        self._held.append(chunk)
-
-    def _resume(self, is_fresh: bool) -> None:  # noqa: FBT001 (a callback's only argument)
-        if self._is_done:
-            return
-        if not is_fresh:
-            self._cut(LAPSED)
-            return
-        held, self._held = self._held or [], None
-        late = b"".join(held)
-        if late:
-            self.data(late)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._is_done or self._held is not None:
-            return
-        if self._has_ended:
-            self.end()
-        self._upstream.resume()
-
-    def _cut(self, why: Reason) -> None:
-        self._call.refuse(Status.CUT, why)
+    def cut(self, reason: Reason) -> None:
+        """End it for that reason; what has gone out is cut."""
+        self._call.refuse(Status.CUT, reason)
 
 
 def _stated_length(upstream: UpstreamResponse) -> int | None:

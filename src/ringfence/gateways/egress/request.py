@@ -1,4 +1,8 @@
-"""One request as it comes out of a sandbox: where it goes, and what is asked of the path."""
+"""One request as it comes out of a sandbox: where it goes, and what is asked of the path.
+
+What a client repeats on its connection is read once: header lines, a whole head, a request without
+a body. Whether it may go is asked for each.
+"""
 
 from typing import Final
 
@@ -6,7 +10,7 @@ import msgspec
 
 from ringfence.decisions import destination as rule
 from ringfence.decisions import reason
-from ringfence.domain.destination import Destination, Way
+from ringfence.domain.destination import Authority, Destination, Way
 from ringfence.domain.error import PeerError
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.http_call import HttpKnock
@@ -15,44 +19,69 @@ from ringfence.gateways.egress.place import Channel, Place
 from ringfence.protocols.forwarding import override
 from ringfence.protocols.host_name import read_authority
 from ringfence.protocols.request_path import read_path
-from ringfence.transport.http import Request
+from ringfence.transport.http import LINES, Origin, Request
 
 _SCHEME: Final = len(b"http://")
+_READ: Final = "read"
+_KNOCK: Final = "knock"
 _REFUSED_METHODS: Final = frozenset({b"TRACE", b"TRACK", b"PRI"})
+
+
+class Lines(msgspec.Struct, frozen=True, kw_only=True):
+    """The header lines of a request as egress reads them."""
+
+    override: str
+    """A header that would make another request of it; empty if none does."""
+    host: Authority | None
+    client: str
+    """The user agent, cut short."""
+    text: bytes
+    """All of them, as placeholders are looked for."""
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose destination is decided; `path` is raw, and what the upstream is sent."""
 
     destination: Destination
+    origin: Origin
     path: bytes
     path_text: str
     doubt: str
-
-    def target(self, query: bytes) -> bytes:
-        """Path and query as they are sent on."""
-        return self.path + b"?" + query if query else self.path
+    target: bytes
+    """Path and query as they are sent on."""
+    lines: Lines
 
 
 def read_request(place: Place, channel: Channel, request: Request) -> Read | Reason:
     """Decide where a request goes, from everything that says so; or why nobody can."""
+    memo = request.memo
+    known = None if memo is None else memo.get(_READ)
+    if isinstance(known, Read):
+        return known
+    read = _read(place, channel, request)
+    if memo is not None and isinstance(read, Read):
+        memo[_READ] = read
+    return read
+
+
+def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
     agent = place.box.caller.runtime.agent
     method = request.method
     if method in _REFUSED_METHODS:
         return reason.not_forwarded(agent, f"{method.decode('latin-1')} is never passed on")
-    other = override(request.headers)
-    if other:
-        return reason.not_forwarded(agent, f"with `{other}` a request is another than it says")
     try:
         raw, named = _parted(channel, request.path)
-        host = request.header(b"host")
+        lines = _lines(request)
+        if lines.override:
+            why = f"with `{lines.override}` a request is another than it says"
+            return reason.not_forwarded(agent, why)
         evidence = rule.Evidence(
             way=channel.way,
             scheme=channel.scheme,
             tunnel=channel.tunnel,
             server_name=channel.server_name,
             target=None if named is None else read_authority(named),
-            host=None if host is None else read_authority(host),
+            host=lines.host,
             dialled=channel.dialled,
             promised=channel.promised,
         )
@@ -63,7 +92,36 @@ def read_request(place: Place, channel: Channel, request: Request) -> Read | Rea
     found = rule.decide(agent, evidence)
     if isinstance(found, Reason):
         return found
-    return Read(destination=found, path=raw, path_text=path.text, doubt=path.doubt)
+    return Read(
+        destination=found,
+        origin=Origin(scheme=found.scheme, host=found.host, port=found.port),
+        path=raw,
+        path_text=path.text,
+        doubt=path.doubt,
+        target=raw + b"?" + request.query if request.query else raw,
+        lines=lines,
+    )
+
+
+def _lines(request: Request) -> Lines:
+    """Read the header lines; once for all requests that repeat them. Raises PeerError."""
+    memo = request.memo
+    shared = None if memo is None else memo.get(LINES)
+    known = shared.get(_READ) if isinstance(shared, dict) else None
+    if isinstance(known, Lines):
+        return known
+    headers = request.headers
+    other = override(headers)
+    host = None if other else request.header(b"host")
+    lines = Lines(
+        override=other,
+        host=None if host is None else read_authority(host),
+        client=client_of(headers),
+        text=b"\n".join([b"%b: %b" % pair for pair in headers]),
+    )
+    if isinstance(shared, dict):
+        shared[_READ] = lines
+    return lines
 
 
 def _parted(channel: Channel, target: bytes) -> tuple[bytes, bytes | None]:
@@ -78,15 +136,27 @@ def knock_of(
     place: Place, read: Read, request: Request, body: bytes, length: int | None
 ) -> HttpKnock:
     """What is asked of the path. `body` is its beginning; all of it if `length` is as much."""
+    caller, kept_bytes, memo = place.box.caller, place.rules.kept_bytes, request.memo
+    if memo is None or body or length != 0:
+        return _knock(place, read, request, body, length)
+    known = memo.get(_KNOCK)
+    if isinstance(known, HttpKnock) and known.caller is caller and known.kept_bytes == kept_bytes:
+        return known
+    knock = memo[_KNOCK] = _knock(place, read, request, body, length)
+    return knock
+
+
+def _knock(
+    place: Place, read: Read, request: Request, body: bytes, length: int | None
+) -> HttpKnock:
     box, to = place.box, read.destination
     misplaced = ""
     if place.watches and place.placeholders is not None:
-        said = b"\n".join([b"%b: %b" % pair for pair in request.headers])
-        text = b"\n".join((read.path, request.query, said, body))
+        text = b"\n".join((read.path, request.query, read.lines.text, body))
         misplaced = place.placeholders.misplaced(text, to.host, to.port) or ""
     return HttpKnock(
         caller=box.caller,
-        client=client_of(request.headers),
+        client=read.lines.client,
         destination=to,
         method=request.method.decode("latin-1"),
         path=read.path,

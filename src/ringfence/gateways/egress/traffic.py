@@ -183,8 +183,9 @@ def _may_leave(place: Place, call: Call, watch: PlaceholderWatch | None, data: b
 
 
 def _outgoing(read: Read, request: Request, response: Response, body: bytes | Upload) -> Outgoing:
-    target = read.target(request.query)
-    return Outgoing(request=request, response=response, target=target, body=body)
+    return Outgoing(
+        request=request, response=response, target=read.target, origin=read.origin, body=body
+    )
 
 
 def _stated(request: Request) -> int | None:

@@ -13,7 +13,7 @@ from ringfence.decisions import reason
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.credential_injection import Answer
+from ringfence.enforcement.clean_answer import CleanAnswer
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.gateways.answer import own_headers
@@ -23,7 +23,7 @@ from ringfence.gateways.egress.request import Read, knock_of, read_request
 from ringfence.gateways.egress.traffic import answer_pending, begun_in_time, turn_away
 from ringfence.protocols.forwarding import back, onward
 from ringfence.protocols.web_socket import CONTINUATION, FrameReader, write_frame
-from ringfence.transport.http import Headers, Origin, Request, Response
+from ringfence.transport.http import Headers, Request, Response
 from ringfence.transport.reply import Reply
 from ringfence.transport.switching import SWITCHING, Offered
 
@@ -87,9 +87,9 @@ async def _begin(
 
 
 async def _offer(place: Place, read: Read, request: Request, ticket: HttpTicket) -> Offered:
-    to, injection = ticket.destination, ticket.injection
+    injection = ticket.injection
     headers: Headers = [each for each in onward(request.headers) if each[0] not in _NOT_ONWARD]
-    target = read.target(request.query)
+    target = read.target
     if injection is not None:
         injections = place.means.path.injections
         if not injections.is_ready(injection):
@@ -97,7 +97,7 @@ async def _offer(place: Place, read: Read, request: Request, ticket: HttpTicket)
         rewritten = injections.prepare(injection, headers, target, place.placeholders)
         headers, target = rewritten.headers, rewritten.target
     return await place.pool.offer(
-        Origin(scheme=to.scheme, host=to.host, port=to.port),
+        read.origin,
         target,
         headers,
         b"websocket",
@@ -133,7 +133,7 @@ def _join(place: Place, ticket: HttpTicket, response: Response, offered: Offered
 class _Frames:
     """Reads what passes; implements `pass_through.Reading`."""
 
-    def __init__(self, place: Place, ticket: HttpTicket, clean: Answer | None) -> None:
+    def __init__(self, place: Place, ticket: HttpTicket, clean: CleanAnswer | None) -> None:
         to = ticket.destination
         holders = place.placeholders if place.watches else None
         self._path = place.means.path
@@ -200,7 +200,7 @@ async def _pass_refusal(
     redactions = 0
     if ticket.injection is not None:
         clean = place.means.path.injections.answer(ticket.injection, headers, answer.status)
-        body, headers = clean.feed(body) + clean.finish(), clean.headers
+        body, headers = clean.whole(body), clean.headers
         redactions = sum(clean.redactions.values())
     ticket.settle(
         HttpEnding(

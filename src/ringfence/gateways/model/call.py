@@ -20,14 +20,14 @@ from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.allowance import Portion
-from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN, Authority
+from ringfence.enforcement.authority import SHUTTING_DOWN, Authority
 from ringfence.enforcement.dispatch import Dispatch, Dispatcher
-from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.enforcement.route import Leg
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.gateways.answer import answer_refusal, own_headers
+from ringfence.gateways.carried import CarriedCall
 from ringfence.gateways.model import upstream as wire
 from ringfence.gateways.model.endpoint import Endpoint
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
@@ -35,7 +35,7 @@ from ringfence.protocols import headers as passing
 from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.dialect import Codec
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Exchange, Request, Response, UpstreamResponse, Work
+from ringfence.transport.http import Exchange, Request, Response, UpstreamResponse
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,35 +83,29 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
-class Call:
-    """One call. Implements `transport.http.Taker` and `transport.http.Work`.
-
-    INVARIANT (I3): however it ends, `end` comes last, and sees that its ticket is settled.
-    INVARIANT (I4): what is unexpected in any step ends it, with a refusal or a cut.
-    """
+class Call(CarriedCall):
+    """One call. Implements `transport.http.Taker` too."""
 
     __slots__ = (
         "_exchange",
-        "_is_cancelled",
         "_is_charged",
         "_is_probe",
         "_is_sent",
         "_query",
         "_sent_us",
-        "_tell",
         "ask",
         "asked",
         "attempts",
         "codec",
-        "is_over",
         "leg",
         "means",
         "relay",
         "response",
         "scan",
-        "ticket",
         "upstream",
     )
+
+    ticket: Ticket
 
     def __init__(
         self,
@@ -122,51 +116,34 @@ class Call:
         ticket: Ticket,
     ) -> None:
         """Begun: the intent is on its way to the ledger. `query` passed the allow-list."""
+        super().__init__(means.authority, ticket)
         self.means = means
         self.ask = ask
         self.response = ask.response
         self.codec = codec
         self.asked: ModelRequest = ticket.sent
-        self.ticket = ticket
         self.leg: Leg = ticket.route.legs[0]
         self.scan = means.dispatcher.credential_scan(self.leg)
         self.attempts: list[Attempt] = []
         self.upstream: UpstreamResponse | None = None
         self.relay: StreamRelay | None = None
-        self.is_over = False
         self._query = query
         self._exchange: Exchange | None = None
         self._sent_us = 0
         self._is_sent = False
         self._is_charged = False
         self._is_probe = False
-        self._is_cancelled = False
-        self._tell: Callable[[Work], None] | None = None
-        ticket.on_check = self._check
-        ticket.durable.add_done_callback(self._written)
 
-    # As work of the server
-
-    def when_over(self, tell: Callable[[Work], None]) -> None:
-        """Tell once when it has ended."""
-        self._tell = tell
-
-    def cancel(self) -> None:
-        """The plane stops: end now, and say why. An intent on its way is waited for."""
-        if self.is_over or self._is_cancelled:
-            return
-        self._is_cancelled = True
-        if self.ticket.durable.done():
-            self.stop(SHUTTING_DOWN)
+    # From outside
 
     def stop(self, why: Reason) -> None:
         """End it from outside: a stream in its own words, else by giving up the wait."""
         if self.relay is not None:
             self.relay.stop(why)
         elif not self.is_over:
-            self._withhold(why)
+            self.withhold(why)
 
-    def _check(self, now_us: int) -> None:
+    def check(self, now_us: int) -> None:
         """End what has taken too long. A stream's pauses and connecting are the engine's matter."""
         if self.is_over or self._is_cancelled:
             return
@@ -193,18 +170,16 @@ class Call:
 
     # Its steps
 
-    def _written(self, _done: asyncio.Future[None]) -> None:
-        """The intent is durable, or will never be."""
-        self.take(self._forsake if self._is_cancelled else self._dispatch)
-
-    def _forsake(self) -> None:
+    def forsake(self) -> None:
+        """Its intent is durable, and nobody wants it any more."""
         self.means.path.forsake(self.ticket)
         if self.response.is_started:  # it was told that the ledger is late
             self.end()
         else:
-            self._withhold(SHUTTING_DOWN)
+            self.withhold(SHUTTING_DOWN)
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
+        """Its intent is durable, or could not be written."""
         refused = self.means.path.written(self.ticket)
         if refused is not None:
             answer_refusal(self.ask.request, self.response, self.ask.endpoint.dialect, refused)
@@ -298,39 +273,8 @@ class Call:
             self._drop()
             self.give_up(Status.FAILED, INTERNAL)
 
-    def act(self, step: Callable[..., None], *facts: object) -> None:
-        """Take a step that acts for the agent or writes to it.
-
-        Only with authority (DESIGN §9); what is not fresh waits for its renewal.
-        """
-        if self.means.authority.is_fresh:
-            self.take(self._act, step, facts)
-        else:
-            self.means.authority.when_fresh(
-                lambda is_fresh: self.take(self._renewed, is_fresh, step, facts)
-            )
-
-    def _act(self, step: Callable[..., None], facts: tuple[object, ...]) -> None:
-        why = state_reason(self.ticket.caller.runtime)
-        if why is None:
-            step(*facts)
-        else:
-            self._withhold(why)
-
-    def _renewed(
-        self,
-        is_fresh: bool,  # noqa: FBT001 (what a renewal says)
-        step: Callable[..., None],
-        facts: tuple[object, ...],
-    ) -> None:
-        if self.is_over:
-            return
-        if is_fresh and self.means.authority.is_fresh:
-            self._act(step, facts)
-        else:
-            self._withhold(LAPSED)
-
-    def _withhold(self, why: Reason) -> None:
+    def withhold(self, why: Reason) -> None:
+        """End it: nothing more may be done for its agent."""
         self._drop()
         self.give_up(Status.CUT, why)
 
@@ -454,9 +398,7 @@ class Call:
         self.settle(Status.FAILED, self._unknown(), error="interrupted")
         self.relay = self.upstream = None  # they lead back here: no cycle may keep bodies alive
         self.ask.portion.leave()
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell(self)
+        self.told()
 
     def _drop(self) -> None:
         """Wait for nothing any more."""

@@ -140,9 +140,8 @@ class _Error(Collector):
 
 def _send_whole(call: Call, upstream: UpstreamResponse, body: bytes) -> None:
     """Answer; a long answer goes out in pieces, each only with authority."""
-    send_whole(
-        call.response, upstream.status, call.headers(upstream), body, go_on=call.act, sent=call.end
-    )
+    headers = call.headers(upstream)
+    send_whole(call.response, upstream.status, headers, body, go_on=call.go_on, sent=call.end)
 
 
 def _pass_stream(call: Call, upstream: UpstreamResponse) -> None:

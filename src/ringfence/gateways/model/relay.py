@@ -9,7 +9,8 @@ import msgspec
 from ringfence.domain.error import PeerError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Reason
-from ringfence.enforcement.authority import LAPSED, Authority
+from ringfence.enforcement.authority import Authority
+from ringfence.gateways.relay import Relay
 from ringfence.protocols.dialect import AnswerStream, Codec
 from ringfence.transport.clock import Clock
 from ringfence.transport.http import Response, UpstreamResponse
@@ -44,7 +45,7 @@ class Passage(msgspec.Struct, kw_only=True):
 Tell = Callable[[Passage], None]
 
 
-class StreamRelay:
+class StreamRelay(Relay):
     """The sink between a provider's stream and the agent; one object for one answer.
 
     An agent that leaves does not end the reading: what was ordered is paid for, so the rest is
@@ -66,7 +67,7 @@ class StreamRelay:
         authority: Authority | None = None,
     ) -> None:
         """Join an upstream's body to a response that has been started."""
-        self._upstream = upstream
+        super().__init__(upstream, authority or Authority(clock))
         self._response = response
         self._reader = reader
         self._codec = codec
@@ -75,10 +76,6 @@ class StreamRelay:
         self._clock = clock
         self._drain_s = drain_s
         self._linger_s = linger_s
-        self._authority = authority or Authority(clock)
-        self._held: list[bytes] | None = None
-        """What came while this process had no authority; None while it has."""
-        self._has_ended = False
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._first_byte_us = 0
@@ -86,7 +83,6 @@ class StreamRelay:
         self._drain_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._is_done = False
         self._tell: Tell | None = None
 
     def begin(self, tell: Tell) -> None:
@@ -104,10 +100,7 @@ class StreamRelay:
 
     def data(self, chunk: bytes) -> None:
         """Some bytes of the provider's stream."""
-        if self._is_done:
-            return
-        if self._held is not None or not self._authority.is_fresh:
-            self._hold(chunk)
+        if self._is_done or self._is_withheld(chunk):
             return
         if not self._first_byte_us:
             self._first_byte_us = self._clock.monotonic_us()
@@ -117,7 +110,7 @@ class StreamRelay:
             if stop is None and out:
                 stop = self._inspect(out)
             if stop is not None:
-                self._cut(stop)
+                self.cut(stop)
             elif out:
                 self._forward(out)
             if self._reader.is_complete and self._linger_timer is None:
@@ -132,15 +125,14 @@ class StreamRelay:
         """The provider finished, or its answer did and the connection does not."""
         if self._is_done:
             return
-        if self._held is not None or not self._authority.is_fresh:
-            self._hold(b"")
+        if self._is_withheld():
             self._has_ended = True
             return
         try:
             rest = self._reader.flush()
             stop = self._inspect(rest) if rest else None
             if stop is not None:
-                self._cut(stop)
+                self.cut(stop)
                 return
             if rest:
                 self._forward(rest)
@@ -167,7 +159,7 @@ class StreamRelay:
     def stop(self, reason: Reason) -> None:
         """End the stream from outside, for example because the agent was suspended."""
         if not self._is_done:
-            self._cut(reason)
+            self.cut(reason)
 
     def _forward(self, data: bytes) -> None:
         if self._kept_bytes < KEPT_BYTES_MAX:
@@ -176,34 +168,7 @@ class StreamRelay:
         if not self._gone:
             self._response.write(data)
 
-    def _hold(self, chunk: bytes) -> None:
-        """Keep what may not be written now, and take no more, until authority is renewed."""
-        if self._held is None:
-            self._held = []
-            self._upstream.pause()
-            self._authority.when_fresh(self._resume)
-        self._held.append(chunk)
-
-    def _resume(self, is_fresh: bool) -> None:  # noqa: FBT001 (a callback's only argument)
-        if self._is_done:
-            return
-        if not is_fresh:
-            self._cut(LAPSED)
-            return
-        held, self._held = self._held or [], None
-        late = b"".join(held)
-        if late:
-            self.data(late)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._is_done or self._held is not None:
-            return
-        if self._has_ended:
-            self.end()
-        self._upstream.resume()
-
-    def _cut(self, reason: Reason) -> None:
+    def cut(self, reason: Reason) -> None:
         """End after the last whole event; what is held of the next one is never sent.
 
         Without authority not a byte is written: the connection is cut.

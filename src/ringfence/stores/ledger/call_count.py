@@ -22,18 +22,21 @@ _UNITS: Final[Mapping[str, Unit]] = {
     ActionKind.HTTP_REQUEST: Unit.HTTP_REQUESTS,
 }
 _PERIODS: Final = {f"tree/{unit.value}": unit for unit in _UNITS.values()}
+_PERIOD_OF: Final = {str(kind): f"tree/{unit.value}" for kind, unit in _UNITS.items()}
+_TREE: Final = BudgetScope.TREE.value
+_BY_NAME: Final = f"tree/{Unit.TOOL_CALLS.value}"
+"""Calls of tools are counted by tool, too."""
 
 
 def places(event: Intent) -> tuple[Place, ...]:
     """Where an action counts, once each; nowhere for a model call."""
-    unit = _UNITS.get(event.action_kind)
-    if unit is None:
+    period = _PERIOD_OF.get(event.action_kind)
+    if period is None:
         return ()
-    tree = (event.organisation, BudgetScope.TREE.value, event.root)
-    total = (*tree, f"tree/{unit.value}", "0")
-    if unit is not Unit.TOOL_CALLS:
+    total = (event.organisation, _TREE, event.root, period, "0")
+    if period != _BY_NAME:
         return (total,)
-    return total, (*tree, f"tree/{unit.value}/{event.resource}", "0")
+    return total, (event.organisation, _TREE, event.root, f"{period}/{event.resource}", "0")
 
 
 def read(

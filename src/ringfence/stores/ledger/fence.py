@@ -46,6 +46,8 @@ class Fence:
         self.folder = folder
         self.log_id = log_id
         self._descriptor = descriptor
+        self.path = log_path(folder, log_id)
+        """The log's file."""
 
     @classmethod
     def take(cls, folder: Path, log_id: str) -> Self:
@@ -72,11 +74,6 @@ class Fence:
             fence.release()
             raise _missing(path)
         return fence
-
-    @property
-    def path(self) -> Path:
-        """The log's file."""
-        return log_path(self.folder, self.log_id)
 
     def mark_created(self) -> None:
         """Remember that the file exists, so that its loss is noticed."""
