@@ -9,7 +9,7 @@ from tests.gateways.world import PROVIDER_KEY
 
 from ringfence.domain.agent import Autonomy
 from ringfence.domain.approval import Vote
-from ringfence.domain.event import Hold
+from ringfence.domain.event import Hold, Status
 from ringfence.domain.monitoring import (
     Attempted,
     Changed,
@@ -91,6 +91,54 @@ def test_nothing_runs_in_a_sandbox_that_is_over() -> None:
         assert not (await waiting).is_allowed
         assert not (await cell.door.asked(box, cell.asked())).is_allowed
         assert len(cell.ledger.intents) == len(cell.ledger.outcomes) == 1
+
+    asyncio.run(story())
+
+
+def test_without_authority_a_command_waits_and_is_then_refused_on_the_record() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        authority = cell.world.worker.authority
+        until_us, authority.fresh_until_us = authority.fresh_until_us, 0
+        going = asyncio.ensure_future(cell.door.asked(box, cell.asked(GIT, "git", "status")))
+        await asyncio.sleep(0.05)
+        assert not going.done()
+        assert cell.ledger.intents == []
+        authority.renew(until_us, authority.epoch)
+        assert (await going).is_allowed
+        authority.revoke()
+        answer = await cell.door.asked(box, cell.asked(GIT, "git", "push", pid=101))
+        assert not answer.is_allowed
+        assert "lost touch" in answer.message
+        assert [each.resource for each in cell.ledger.refusals] == ["git"]
+        assert len(cell.ledger.intents) == 1
+
+    asyncio.run(story())
+
+
+def test_authority_that_ends_while_the_intent_is_written_begins_nothing() -> None:
+    async def story() -> None:
+        cell = Cell()
+        box = await cell.open()
+        for is_renewed in (True, False):
+            cell.ledger.is_holding = True
+            asked = cell.asked(GIT, "git", "status", pid=100 + is_renewed)
+            going = asyncio.ensure_future(cell.door.asked(box, asked))
+            await asyncio.sleep(0)
+            authority = cell.world.worker.authority
+            until_us, authority.fresh_until_us = authority.fresh_until_us, 0
+            cell.ledger.commit()
+            cell.ledger.is_holding = False
+            await asyncio.sleep(0.02)
+            assert not going.done()
+            if is_renewed:
+                authority.renew(until_us, authority.epoch)
+            else:
+                authority.revoke()
+            assert (await going).is_allowed is is_renewed
+        [outcome] = cell.ledger.outcomes
+        assert (outcome.status, outcome.error) == (Status.CUT, "store_unavailable")
 
     asyncio.run(story())
 

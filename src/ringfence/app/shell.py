@@ -4,6 +4,7 @@ from typing import final
 
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.observation import Observations
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.sandbox_record import SandboxLog
@@ -16,7 +17,7 @@ from ringfence.gateways.shell import ShellDoor
 class ShellParts:
     """Joined once for each worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the parts that it joins)
         self,
         parts: PathParts,
         *,
@@ -24,8 +25,11 @@ class ShellParts:
         approvals: Approvals | None,
         observations: Observations,
         secrets: SecretScans,
+        authority: Authority,
     ) -> None:
         """Nothing runs yet."""
         self.path = ShellPath(parts, policies=policies, approvals=approvals)
-        self.door = ShellDoor(self.path, observations, parts.findings, secrets, approvals)
+        self.door = ShellDoor(
+            self.path, observations, parts.findings, secrets, approvals, authority
+        )
         self.record = SandboxLog(observations, parts.refusals, self.path)

@@ -222,6 +222,7 @@ class Worker:
             approvals=around.approvals,
             observations=self.observations,
             secrets=self.secret_scans,
+            authority=self.authority,
         )
         self.injections = Injections(around.client, around.secrets)
         self.egress = EgressParts(

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import shlex
 from collections.abc import Awaitable
+from functools import partial
 from typing import Final, final
 
 import msgspec
@@ -27,7 +28,9 @@ from ringfence.domain.monitoring import (
     LateCodeFound,
 )
 from ringfence.domain.observation import Seen
+from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import Holdable
@@ -53,15 +56,17 @@ _EVIDENCE: Final = {"transcript": Seen.TRANSCRIPT, "builtins": Seen.BUILTINS}
 class ShellDoor:
     """Decides and records the commands of sandboxes; one for each worker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (the parts that it joins)
         self,
         path: ShellPath,
         observations: Observations,
         findings: FindingLog,
         secrets: SecretScans,
         approvals: Approvals | None,
+        authority: Authority,
     ) -> None:
         """No sandbox is known yet: `enforcement.sandbox_record` tells the path of each."""
+        self._authority = authority
         self._path = path
         self._observations = observations
         self._findings = findings
@@ -73,16 +78,10 @@ class ShellDoor:
         """Decide about an exec; the answer comes when the intent is durable, or at once."""
         answer: asyncio.Future[ExecAnswer] = asyncio.get_running_loop().create_future()
         call = _Call(box=box, knock=_knock(box, asked), id=asked.id, answer=answer)
-        if not box.is_open:
-            call.refuse(_OVER)
-            return answer
-        begun = self._path.begin(call.knock)
-        if isinstance(begun, ExecTicket):
-            self._await_durable(call, begun)
-        elif isinstance(begun, RefusedAction):
-            call.refuse(begun.verdict.reason.message)
+        if self._authority.is_fresh:
+            self._begin(call)
         else:
-            self._later(call, begun)
+            self._authority.when_fresh(partial(self._renewed, call))
         return answer
 
     def exited(self, box: LiveSandbox, exited: Exited) -> None:
@@ -171,6 +170,28 @@ class ShellDoor:
 
     # Within
 
+    def _begin(self, call: "_Call") -> None:
+        if call.is_gone():
+            call.refuse(_OVER)
+            return
+        begun = self._path.begin(call.knock)
+        if isinstance(begun, ExecTicket):
+            self._await_durable(call, begun)
+        elif isinstance(begun, RefusedAction):
+            call.refuse(begun.verdict.reason.message)
+        else:
+            self._later(call, begun)
+
+    def _renewed(self, call: "_Call", is_fresh: bool) -> None:  # noqa: FBT001 (what a renewal says)
+        """Go on with authority; without it, what a person took back may not be known here."""
+        if is_fresh:
+            self._begin(call)
+        elif call.is_gone():
+            call.refuse(_OVER)
+        else:
+            self._path.turn_away(call.knock, Deny(reason=LAPSED), call.box.live)
+            call.refuse(LAPSED.message)
+
     def _await_durable(self, call: "_Call", ticket: ExecTicket) -> None:
         if ticket.durable.done():
             self._answer(call, ticket)
@@ -192,8 +213,25 @@ class ShellDoor:
             ticket.undo(Status.CUT, "sandbox_ended")
             call.refuse(_OVER)
             return
+        if not self._authority.is_fresh:
+            self._authority.when_fresh(partial(self._renewed_late, call, ticket))
+            return
         self._path.began(ticket)
         call.answer.set_result(ExecAnswer(id=call.id, is_allowed=True))
+
+    def _renewed_late(
+        self,
+        call: "_Call",
+        ticket: ExecTicket,
+        is_fresh: bool,  # noqa: FBT001 (what a renewal says)
+    ) -> None:
+        """Authority ended while the intent was written: it has no effect without it."""
+        if is_fresh and self._authority.is_fresh and not call.is_gone():
+            self._path.began(ticket)
+            call.answer.set_result(ExecAnswer(id=call.id, is_allowed=True))
+        else:
+            ticket.undo(Status.CUT, LAPSED.code.value)
+            call.refuse(_OVER if call.is_gone() else LAPSED.message)
 
     def _later(self, call: "_Call", begun: Holdable | Lacking) -> None:
         """Go on with what is unusual in a task of its own, which ends with the sandbox."""

@@ -91,3 +91,37 @@ def test_another_name_in_tls_is_refused_there_as_well(tmp_path: Path) -> None:
         assert place.world.ledger.refusals
 
     tell(tmp_path, story, hosts=("*.wide.test:{port}",), rules=RULES)
+
+
+def test_without_authority_nothing_is_dialled_and_nothing_passes(tmp_path: Path) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data)
+
+    async def story(place: Outside) -> None:
+        rules = replace(place.world.config.egress, uninspected=(f"*.wide.test:{place.port}",))
+        await place.world.reload(replace(place.world.config, egress=rules))
+        trust = ssl.create_default_context()
+        place.host.authority.configure_trust(trust)
+        place.host.talk = talk
+        reader, writer = await place.tunnel(f"{NAME}:{place.port}", trust=trust)
+        authority = place.world.worker.authority
+        until_us, authority.fresh_until_us = authority.fresh_until_us, 0
+        writer.write(b"held")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(10), 0.1)
+        authority.renew(until_us, authority.epoch)
+        assert await asyncio.wait_for(reader.readexactly(4), 5) == b"held"
+        authority.revoke()
+        writer.write(b"lost")
+        with pytest.raises((ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(4), 5)
+        before = place.host.connections
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await place.tunnel(f"{NAME}:{place.port}", trust=trust)
+        assert place.host.connections == before
+        await place.settled()
+        ends = [(each.status, each.error) for each in place.world.ledger.outcomes]
+        assert ends == [(Status.CUT, "store_unavailable")] * 2
+
+    tell(tmp_path, story, hosts=("*.wide.test:{port}",), rules=RULES)

@@ -10,6 +10,7 @@ from ringfence.domain.destination import Destination
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Reason
+from ringfence.enforcement.authority import LAPSED
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.http_call import TUNNEL, HttpKnock
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
@@ -68,6 +69,10 @@ async def _open(place: Place, ticket: HttpTicket, client: asyncio.Transport, dat
     if path.written(ticket) is not None:
         _hang_up(client)
         return
+    if not await place.means.authority.renewed():
+        ticket.settle(HttpEnding(status=Status.CUT, error=LAPSED.code.value))
+        _hang_up(client)
+        return
     origin = Origin(scheme="http", host=to.host, port=to.port)
     try:
         upstream = await place.pool.dial(origin, place.rules.connect_timeout_s)
@@ -113,7 +118,7 @@ def join(  # noqa: PLR0913, PLR0917 (a tunnel has these parts)
     if place.is_closed or not ticket.is_open:
         tunnel.cut()
         return
-    passing.client = tunnel.client
+    passing.client, passing.tunnel = tunnel.client, tunnel
     tunnel.begin(from_client, from_upstream)
 
 
@@ -138,12 +143,22 @@ class _Passing:
         self._ticket = ticket
         self._reading = reading
         self.client: Side | None = None
+        self.tunnel: Tunnel | None = None
+        self._held: list[tuple[Side, bytes]] = []
+        """What came while nothing may be passed on; each side is read no further meanwhile."""
         self._moved = 0
         self.address = ""
         self.why = ""
 
     def passed(self, side: Side, data: bytes) -> bytes | None:
-        """What goes on, if so much more may pass."""
+        """What goes on, if so much more may pass; only with authority (DESIGN §9)."""
+        authority = self._place.means.authority
+        if not authority.is_fresh:
+            if not self._held:
+                authority.when_fresh(self._resume)
+            self._held.append((side, data))
+            side.hold()
+            return b""
         self._moved += len(data)
         if self._moved > self._ticket.allowed_bytes:
             agent = self._ticket.caller.runtime.agent
@@ -161,6 +176,18 @@ class _Passing:
             self.why = found.code.value
             return None
         return found
+
+    def _resume(self, is_fresh: bool) -> None:  # noqa: FBT001 (a callback's only argument)
+        tunnel, held, self._held = self.tunnel, self._held, []
+        if tunnel is None:
+            return
+        if not is_fresh:
+            self.why = LAPSED.code.value
+            tunnel.cut()
+            return
+        for side, data in held:
+            side.release()
+            tunnel.passed(side, data)
 
     def over(self, tunnel: Tunnel) -> None:
         """Both ends are closing."""

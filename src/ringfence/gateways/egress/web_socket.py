@@ -13,6 +13,7 @@ from ringfence.decisions import reason
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Deny, Reason
+from ringfence.enforcement.authority import LAPSED
 from ringfence.enforcement.clean_answer import CleanAnswer
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
@@ -66,6 +67,9 @@ async def _begin(
     refused = path.written(ticket)
     if refused is not None:
         refusing.answer(response, refused)
+        return
+    if not await place.means.authority.renewed():
+        _end(ticket, response, LAPSED, LAPSED.code.value)
         return
     try:
         offered = await _offer(place, read, request, ticket)
