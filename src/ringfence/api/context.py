@@ -152,6 +152,7 @@ class ControlContext:
     `keys` sign the record; `vouch` signs all logs that nobody writes, blocking.
     `catch_up` returns when what was recorded so far can be read. `policy_trouble` says, blocking,
     what in an organisation's policies does not fit the tools that are known; empty if all does.
+    `own_files` are the plane's own on this machine, with those of an organisation.
     """
 
     state: StateStore
@@ -179,6 +180,7 @@ class ControlContext:
     vouch: Callable[[], None] = lambda: None
     catch_up: Callable[[], Awaitable[None]] = _nothing_to_write
     policy_trouble: Callable[[Organisation], str] = lambda _: ""
+    own_files: Callable[[Organisation], Sequence[str]] = lambda _: ()
     refused: RefusedAgents = field(default_factory=RefusedAgents)
     scans: Scans = field(default_factory=Scans)
     grants: ToolGrants | None = None

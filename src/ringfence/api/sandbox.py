@@ -85,7 +85,11 @@ async def open_sandbox(call: Call[Nothing, RunOrder]) -> SandboxGrant:
             seconds=body.seconds,
         )
     )
-    return msgspec.structs.replace(grant, neighbours=await _neighbours(call, grant, agent))
+    return msgspec.structs.replace(
+        grant,
+        neighbours=await _neighbours(call, grant, agent),
+        kept=tuple(context.own_files(call.organisation)),
+    )
 
 
 async def _neighbours(

@@ -22,6 +22,7 @@ from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.hearing import Hearing, keeps_journal
+from ringfence.app.own_file import own_files
 from ringfence.app.policy import judge_all, known_tools, trouble_of
 from ringfence.app.readers import readers
 from ringfence.app.recovery import remembered
@@ -384,6 +385,7 @@ class Plane:
             approvals=self._approvals,
             grants=self._tool_grants,
             policy_trouble=self._policy_trouble,
+            own_files=partial(own_files, settings=self._settings),
         )
 
     def _policy_trouble(self, organisation: Organisation) -> str:

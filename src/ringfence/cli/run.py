@@ -15,6 +15,7 @@ from ringfence.enforcement.sandbox import SandboxGrant
 from ringfence.integrations import known_agent
 from ringfence.sandbox import program, running
 from ringfence.sandbox.assembly import Task
+from ringfence.sandbox.workspace import choice
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -52,12 +53,13 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
     Output, input and signals pass through, and the exit code is the command's; 124 means that its
     time was up, 125 that the sandbox was ended, 3 that the plane is gone.
     """
+    task = replace(_task(command, choice.chosen(workspace)), tells_builtins=tells_builtins)
     plane = connect_running(place)
-    task = replace(_task(command, workspace), tells_builtins=tells_builtins)
     answer = plane.post("/sandboxes", _order(agent, tier, task))
     grant = _granted(answer)
     try:
-        kept = [str(each.absolute()) for each in (place.settings.data, place.settings.config)]
+        own = (place.settings.data, place.settings.config)
+        kept = [*(str(each.absolute()) for each in own), *grant.kept]
         result = running.run(grant, task, known_agent.setup, kept)
     except BaseException:
         with suppress(RingfenceError):
@@ -80,10 +82,12 @@ def _granted(answer: bytes) -> SandboxGrant:
         ) from error
 
 
-def _task(command: tuple[str, ...], workspace: str | None) -> Task:
-    """What is to be run and where, as its caller means it."""
-    here = os.getcwd()  # noqa: PTH109 (text, like its neighbours)
-    folder = os.path.abspath(workspace) if workspace else here  # noqa: PTH100 (links must stay, to be refused)
+def _task(command: tuple[str, ...], folder: str) -> Task:
+    """What is to be run and where: where its caller stands, if that is in the workspace."""
+    try:
+        here = os.getcwd()  # noqa: PTH109 (text, like its neighbours)
+    except FileNotFoundError:
+        here = folder
     is_within = here == folder or here.startswith(folder + "/")
     return Task(
         command=command,

@@ -80,6 +80,8 @@ class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
     rules: SandboxRules = SandboxRules()
     neighbours: tuple[Neighbour, ...] = ()
     """Who is at work in the same folders when it begins."""
+    kept: tuple[str, ...] = ()
+    """Files and folders of this machine that are the plane's own, for no agent to see."""
 
     def __repr__(self) -> str:
         """Without what is secret."""

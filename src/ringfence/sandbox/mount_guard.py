@@ -15,6 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+try:
+    import pwd
+except ImportError:  # Windows, where importing must not fail
+    pwd = None  # type: ignore[assignment] # absent there, and nothing here is called
+
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import system_settings
 from ringfence.sandbox.plan import Bind, JailPlan, is_below
@@ -24,12 +29,14 @@ _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
 """How the kernel writes blanks, tabs, line ends and backslashes in a path."""
 STAGE: Final = "/tmp"  # noqa: S108 (a folder that every system has; our own mount lies over it)
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
+_SHARED: Final = stat.S_ISVTX | stat.S_IWOTH
+"""A folder like /tmp, in which everybody has something."""
 _REFUSED_TREES: Final = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys",
     "/usr", "/var/run",
 )  # fmt: skip
 _REFUSED: Final = (
-    "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log",  # noqa: S108 (named, not used)
+    "/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log",  # noqa: S108 (named, not used)
     "/var/spool", "/var/tmp",  # noqa: S108 (named, not used)
 )  # fmt: skip
 
@@ -55,7 +62,7 @@ def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
         for own in map(os.path.realpath, kept):
             if is_below(own, bind.source) or is_below(bind.source, own):
                 what = f"`{bind.source}` shows `{own}`, which belongs to the plane"
-                raise _bad(what, "no agent may see the plane's data folder or configuration")
+                raise _bad(what, "no agent may see the plane's data, configuration or secrets")
 
 
 def check_folder(path: str) -> None:
@@ -64,13 +71,23 @@ def check_folder(path: str) -> None:
         found = os.fstat(descriptor)
     if not stat.S_ISDIR(found.st_mode):
         raise _bad(f"`{path}` is not a folder", "name a folder")
-    home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 (text, like its neighbours)
-    if path in {*_REFUSED, home} or any(is_below(path, tree) for tree in _REFUSED_TREES):
+    is_systems = path in _REFUSED or any(is_below(path, tree) for tree in _REFUSED_TREES)
+    is_everybodys = found.st_mode & _SHARED == _SHARED
+    if is_systems or is_everybodys or any(is_below(home, path) for home in _homes()):
         raise _bad(f"`{path}` cannot be a workspace", "use a folder made for the agent's work")
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise _bad(
             f"`{path}` cannot be written by this user", "choose another, or change its owner"
         )
+
+
+def _homes() -> set[str]:
+    """The caller's own, as the environment and as the system have it."""
+    found = {os.path.expanduser("~")}  # noqa: PTH111 (text, like its neighbours)
+    if pwd is not None:
+        with suppress(KeyError):
+            found.add(pwd.getpwuid(os.geteuid()).pw_dir)
+    return {os.path.realpath(each) for each in found}
 
 
 @contextmanager

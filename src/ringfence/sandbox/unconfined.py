@@ -11,7 +11,7 @@ from ringfence.domain.error import UsageError
 from ringfence.sandbox import home
 from ringfence.sandbox.command import check_command, find
 from ringfence.sandbox.launch import Confined, Failure, Progress, Stdio, launch
-from ringfence.sandbox.plan import JailPlan, check
+from ringfence.sandbox.plan import JailPlan, check_words
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.trouble import refusal
 from ringfence.transport.kernel.descriptor import close_all_but
@@ -29,7 +29,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
         what = "this system cannot start a command under a monitor"
         help_ = "start it yourself with the gateways' addresses in its environment"
         raise UsageError("no_processes_here", what, help=help_)
-    check(plan)
+    check_words(plan)
     check_command(plan)
     if plan.files:
         home.make(plan)
