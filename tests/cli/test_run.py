@@ -26,12 +26,22 @@ from tests.sandbox.whole import (
 from ringfence.cli.run import _granted
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
+from ringfence.sandbox import control_group
+from ringfence.sandbox.plan import JailLimits
 
 BARE = """\
   bare:
     owner: owner@acme.example
     purpose: Reach nothing.
     commands: ["*"]
+"""
+SMALL = """\
+  small:
+    owner: owner@acme.example
+    purpose: Have little.
+    models: [small]
+    commands: ["*"]
+    sandbox: {memory_megabytes: 100, cgroup: required}
 """
 TIERS = {"a": SandboxTier.STRICT, "light": SandboxTier.REDUCED, "open": SandboxTier.NONE}
 AGENTS = [AGENT.format(name=name, tier=tier.value) for name, tier in TIERS.items()]
@@ -40,7 +50,7 @@ AGENTS = [AGENT.format(name=name, tier=tier.value) for name, tier in TIERS.items
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlane]:
     """One plane for all that does not end it."""
-    made = WholePlane(tmp_path_factory.mktemp("plane").resolve(), config(*AGENTS, BARE))
+    made = WholePlane(tmp_path_factory.mktemp("plane").resolve(), config(*AGENTS, BARE, SMALL))
     made.start()
     yield made
     made.stop()
@@ -119,6 +129,30 @@ def test_the_record_has_its_start_its_commands_and_its_end_in_one_invocation(
     assert f"rw {plane.work}" in started["binds"]
     assert len(started["plan"]) == 64
     assert what[-1] == "invocation.finished"
+
+
+def _lacks_groups() -> bool:
+    """Whether no control group bounds what is run here."""
+    with control_group.made(JailLimits()) as made:
+        return bool(made.lacking)
+
+
+def test_a_bound_that_is_reached_is_told_at_the_end_and_recorded(
+    plane: WholePlane, strict: None
+) -> None:
+    del strict
+    if _lacks_groups():
+        pytest.skip("no control groups here")
+    hog = "held = [b'x' * (1 << 20) for _ in range(400)]"
+    ran = plane.run("sh", "-c", f'/usr/bin/python3 -c "{hog}"; exit 5', agent="small")
+    assert ran.code == 5, ran
+    told = "it reached its memory limit, and the kernel ended 1 process of it"
+    assert f"ringfence: {told}\n" in ran.err
+    (started,) = [each for each in plane.sights("sandbox.started") if "held" in each["subject"]]
+    assert "100 MiB of memory: cgroup" in started["detail"]["bounds"]
+    invocation = started["invocation"]
+    ended = [each for each in plane.sights("sandbox.ended") if each["invocation"] == invocation]
+    assert ended[0]["detail"]["killed_for_memory"] == "1"
 
 
 def test_what_a_shell_does_by_itself_is_evidence_where_it_is_asked_for(
@@ -262,8 +296,10 @@ def test_a_killed_monitor_takes_the_agent_with_it(own: WholePlane, name: str) ->
         assert first_line(process) == "ready\n"
         (sleeping,) = processes("61.5")
         process.kill()
-        if name != "a":  # it may live on without a process namespace, but reaches nothing
-            os.kill(sleeping, signal.SIGKILL)
+        if name == "open" or (name == "light" and _lacks_groups()):
+            os.kill(
+                sleeping, signal.SIGKILL
+            )  # it lives on, and where it is confined reaches nothing
         assert gone("61.5")
     ends = time.monotonic() + 10
     while not own.sights("sandbox.ended"):

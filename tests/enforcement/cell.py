@@ -97,6 +97,7 @@ class Cell:
             plan="sha256:plan",
             binds=("ro /usr", "rw /project"),
             kinds=(),
+            bounds=("64 processes: cgroup v2", "memory: no bound"),
         )
         self._box = await self.sandboxes.join(join, (), self.monitor)
         return self._box

@@ -25,6 +25,7 @@ def test_its_start_says_how_it_is_confined_and_what_for() -> None:
         assert event.invocation == box.sandbox.invocation
         assert event.detail["tier"] == "strict"
         assert event.detail["binds"] == "ro /usr, rw /project"
+        assert event.detail["bounds"] == "64 processes: cgroup v2, memory: no bound"
         assert event.detail["plan"] == "sha256:plan"
         assert event.detail["actor"] == "cli:uid=0"
         told = msgspec.json.encode(cell.ledger.events).decode()
@@ -47,6 +48,20 @@ def test_what_still_ran_is_settled_before_the_end_is_told() -> None:
         assert (ended.what, ended.subject) == ("sandbox.ended", SandboxEnd.EXITED)
         assert ended.detail == {"exit_code": "3", "cpu_us": "5", "memory_bytes": "7"}
         assert finished.what == "invocation.finished"
+
+    asyncio.run(story())
+
+
+def test_the_bounds_that_it_ran_into_stand_at_its_end() -> None:
+    async def story() -> None:
+        cell = Cell()
+        await cell.open()
+        await cell.go()
+        await cell.close(Ended(exit_code=0, killed_for_memory=2, processes_refused=31))
+        *_, ended, _ = cell.ledger.events
+        assert isinstance(ended, Observation)
+        assert ended.detail["killed_for_memory"] == "2"
+        assert ended.detail["processes_refused"] == "31"
 
     asyncio.run(story())
 

@@ -179,7 +179,12 @@ def run_here(
     outcome.wall_s = time.monotonic() - start
     outcome.exits += [_words(each) for each in notifications.finish()] if notifications else []
     outcome.exit_code, outcome.signal = ended.exit_code, ended.signal
-    outcome.value = {"user_s": ended.user_s, "system_s": ended.system_s}
+    outcome.value = {
+        "user_s": ended.user_s,
+        "system_s": ended.system_s,
+        "killed_for_memory": ended.reached.killed_for_memory,
+        "processes_refused": ended.reached.processes_refused,
+    }
     for name, file in (("out", out), ("err", err)):
         file.seek(0)
         setattr(outcome, name, file.read().decode("utf-8", "replace"))

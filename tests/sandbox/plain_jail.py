@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ringfence.domain.sandbox import ListenerKind
+from ringfence.sandbox.control_group import NOTHING_REACHED, Reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class PlainEnd:
     user_s: float = 0.25
     system_s: float = 0.5
     most_memory_bytes: int = 4096
+    reached: Reached = NOTHING_REACHED
 
 
 class PlainJail:

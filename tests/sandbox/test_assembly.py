@@ -128,6 +128,8 @@ def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
         processes=64,
         file_bytes=1,
         memory_bytes=2,
+        address_bytes=4,
+        is_group_required=True,
         temporary_bytes=3,
     )
     given = msgspec.structs.replace(GRANT, rules=rules, seconds=9)
@@ -137,7 +139,13 @@ def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
     assert made.read_write == (Bind("/srv/out"),)
     assert made.hidden == ("keys",)
     assert made.limits == JailLimits(
-        seconds=9, processes=64, file_bytes=1, memory_bytes=2, temporary_bytes=3
+        seconds=9,
+        processes=64,
+        file_bytes=1,
+        memory_bytes=2,
+        address_bytes=4,
+        temporary_bytes=3,
+        is_group_required=True,
     )
 
 

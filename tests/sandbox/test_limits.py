@@ -10,7 +10,7 @@ pytestmark = needs_linux
 
 
 def test_every_limit_is_set_for_good() -> None:
-    wanted = JailLimits(processes=33, open_files=44, file_bytes=5555, memory_bytes=1 << 33)
+    wanted = JailLimits(processes=33, open_files=44, file_bytes=5555, address_bytes=1 << 33)
 
     def do() -> list[list[int]]:
         limits.apply(wanted, processes_before=10)
@@ -18,6 +18,14 @@ def test_every_limit_is_set_for_good() -> None:
         return [list(resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))) for name in names]
 
     assert in_child(do) == [[0, 0], [44, 44], [5555, 5555], [43, 43], [1 << 33, 1 << 33]]
+
+
+def test_where_a_group_counts_processes_the_bound_of_each_user_lies_above_it() -> None:
+    def do() -> int:
+        limits.apply(JailLimits(processes=33), is_counted=True)
+        return resource.getrlimit(resource.RLIMIT_NPROC)[0]
+
+    assert in_child(do) > 33
 
 
 def test_a_limit_is_never_raised() -> None:

@@ -38,6 +38,7 @@ from ringfence.domain.monitoring import (
 from ringfence.domain.sandbox import SandboxEnd
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.enforcement.sandbox_registry import Sandboxes
+from ringfence.sandbox import control_group
 from ringfence.sandbox.plane_message import VERSION, Message
 from ringfence.transport.frame import LENGTH_BYTES
 from ringfence.transport.link import Link
@@ -212,6 +213,7 @@ class _Session:
         self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._join: Join | None = None
+        self._groups: tuple[str, ...] = ()
         self._listeners: list[socket.socket] = []
         self._link: Link[Message] | None = None
         self._box: LiveSandbox | None = None
@@ -227,6 +229,7 @@ class _Session:
                 help="restart the plane, so that both are of one version",
             )
         self._join = join
+        self._groups = join.groups
         while descriptors:
             self._listeners.append(socket.socket(fileno=descriptors.pop(0)))
 
@@ -251,6 +254,9 @@ class _Session:
             self.drop()
             if self._box is not None:
                 await self._sandboxes.close(self._box.id, SandboxEnd.MONITOR_LOST)
+            # A monitor that was killed leaves its groups, and in reduced perhaps processes in them.
+            if self._groups:
+                await asyncio.to_thread(control_group.reap, self._groups)
 
     # `Receiver`
 

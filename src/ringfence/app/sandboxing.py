@@ -14,6 +14,7 @@ from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
 from ringfence.gateways.data_plane import DataPlane
 from ringfence.gateways.sandbox import GatewayDoor
+from ringfence.sandbox import control_group
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
@@ -59,7 +60,11 @@ class Sandboxing:
         self._monitors: SandboxSocket | None = None
 
     def listen(self) -> None:
-        """Let monitors join. Raises UsageError `data_folder_unusable`."""
+        """Let monitors join. Raises UsageError `data_folder_unusable`.
+
+        What sandboxes before left behind is ended first.
+        """
+        control_group.sweep()
         self._monitors = SandboxSocket(self.registry, self._commands)
         self._monitors.listen(self._path)
 

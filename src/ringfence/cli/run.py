@@ -65,6 +65,8 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
         with suppress(RingfenceError):
             plane.post(f"/sandboxes/{grant.id}/stop")
         raise
+    if result.note:
+        click.echo(f"ringfence: {result.note}", err=True)
     if result.message:
         click.echo(f"ringfence: the sandbox has ended: {result.message}", err=True)
     return result.exit_code

@@ -47,8 +47,10 @@ class SandboxRules:
     """What an agent's sandbox is made of, beside its workspace and the system's own programs.
 
     Paths are absolute, those of `hidden` relative to the workspace. `processes` counts threads too;
-    `memory_bytes` bounds each process's address space, None does not; `temporary_bytes` bounds each
-    folder that is in memory.
+    `memory_bytes` bounds all of a sandbox together, None is what the machine can bear;
+    `address_bytes` bounds each process's address space, None does not; `temporary_bytes` bounds
+    each folder that is in memory. With `is_group_required` it starts only where a control group
+    bounds it.
     """
 
     read_only: tuple[str, ...] = ()
@@ -57,7 +59,9 @@ class SandboxRules:
     processes: int = 1024
     file_bytes: int = 8 * 1024**3
     memory_bytes: int | None = None
+    address_bytes: int | None = None
     temporary_bytes: int = 1024**3
+    is_group_required: bool = False
 
 
 class StoreFailure(StrEnum):

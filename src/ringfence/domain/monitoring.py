@@ -21,7 +21,8 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
     """The first thing a monitor says, in one message with the descriptors of the listeners.
 
     `kinds` are those of the descriptors, in order; `plan` is the SHA-256 of how the sandbox is
-    made, in hexadecimal, and `binds` what of the machine is in it, such as `ro /usr`.
+    made, in hexadecimal, and `binds` what of the machine is in it, such as `ro /usr`. `bounds` say
+    what bounds its processes and memory, `groups` are the folders of its control groups.
     """
 
     version: str
@@ -33,6 +34,8 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[ListenerKind, ...]
     neighbours: tuple[str, ...] = ()
     """The sandboxes that may change the same folders at the time."""
+    bounds: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -167,6 +170,10 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     cpu_us: int = 0
     memory_bytes: int = 0
     """The most that any one of its processes held at once."""
+    killed_for_memory: int = 0
+    """How many of its processes the kernel ended because there was no memory left for them."""
+    processes_refused: int = 0
+    """How often it could start no more, as it had as many processes as it may."""
     why: SandboxEnd = SandboxEnd.EXITED
 
 

@@ -9,9 +9,11 @@ class Seen(StrEnum):
     Which `detail` each has, besides `subject`; all values are texts:
 
     - `sandbox.started`: subject is the command; `tier`, `policy` (digest), `ca_fingerprint`,
-      `workspace`, `binds`, `monitor_pid`, `plan` (digest of what was confined how).
+      `workspace`, `binds`, `bounds` (of processes and memory, and by what), `monitor_pid`, `plan`
+      (digest of what was confined how).
     - `sandbox.ended`: subject is why (`domain.sandbox.SandboxEnd`); `exit_code` or `signal`,
-      `duration_us`, `cpu_us`, `memory_bytes`.
+      `duration_us`, `cpu_us`, `memory_bytes`; `killed_for_memory` and `processes_refused` where
+      it ran into its bounds.
     - `dns.query`: subject is the name; `type`, `verdict` (`allow` or `deny`), `answer`, `labels`
       (length of the longest) and `entropy` where they say something.
     - `connection`: subject is `host:port` or `address:port`; `how` (`connect`, `absolute`,

@@ -42,6 +42,16 @@ class SandboxEnd(StrEnum):
     """It was granted, and never began."""
 
 
+class Bound(StrEnum):
+    """By what the kernel bounds the processes or the memory of a sandbox."""
+
+    CGROUP_V2 = "cgroup v2"
+    CGROUP_V1 = "cgroup v1"
+    RLIMIT = "rlimit"
+    """Each process by itself, or all of one user together; for user 0 it does not count them."""
+    NONE = "no bound"
+
+
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one agent's process tree in isolation.
 

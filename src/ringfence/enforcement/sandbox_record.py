@@ -38,6 +38,7 @@ class SandboxLog:
             "workspace": box.workspace,
             "directory": order.directory,
             "binds": ", ".join(join.binds),
+            "bounds": ", ".join(join.bounds),
             "uninspected": ", ".join(sandbox.passes),
             "listeners": " ".join(kind.value for kind in join.kinds),
             "plan": join.plan,
@@ -66,7 +67,11 @@ class SandboxLog:
             how = {"signal": signal_name(ended.signal)} if ended.signal else {}
             how = how or {"exit_code": str(ended.exit_code)}
             used = {"cpu_us": str(ended.cpu_us), "memory_bytes": str(ended.memory_bytes)}
-            detail = how | used
+            reached = {
+                "killed_for_memory": ended.killed_for_memory,
+                "processes_refused": ended.processes_refused,
+            }
+            detail = how | used | {name: str(count) for name, count in reached.items() if count}
         sighting = Sighting(what=Seen.SANDBOX_ENDED, subject=why.value, detail=detail)
         self._observations.see(sandbox.caller, sandbox.sandbox, sighting)
 

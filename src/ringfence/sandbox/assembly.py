@@ -129,7 +129,9 @@ def _limits(grant: SandboxGrant) -> JailLimits:
         processes=rules.processes,
         file_bytes=rules.file_bytes,
         memory_bytes=rules.memory_bytes,
+        address_bytes=rules.address_bytes,
         temporary_bytes=rules.temporary_bytes,
+        is_group_required=rules.is_group_required,
     )
 
 

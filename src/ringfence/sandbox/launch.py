@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from ringfence.domain.error import UnavailableError
+from ringfence.sandbox.control_group import SandboxGroup
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import namespace
 from ringfence.transport.kernel.descriptor import receive_fds, send_fds
@@ -84,9 +85,16 @@ Stdio = tuple[int, int, int]
 
 
 def launch(
-    confine: Callable[[Progress], Confined], *, stdio: Stdio, is_interactive: bool
+    confine: Callable[[Progress], Confined],
+    *,
+    stdio: Stdio,
+    is_interactive: bool,
+    group: SandboxGroup | None = None,
 ) -> Launched | Failure:
-    """Fork, confine, and wait until the child waits. Raises UnavailableError `sandbox_slow`."""
+    """Fork, confine, and wait until the child waits, in its control group.
+
+    Raises UnavailableError `sandbox_slow`, UsageError `no_control_group`.
+    """
     parent = os.getpid()
     namespace.adopt_orphans(is_on=True)
     ours, theirs = socket.socketpair()
@@ -102,6 +110,8 @@ def launch(
     if terminals:
         os.close(terminals[1])
     try:
+        if group is not None:  # while it confines itself: the kernel takes its time to move it
+            group.take(pid)
         found = _hear(pid, ours, terminals[0] if terminals else None)
     except BaseException:
         _abandon(pid, ours, terminals)

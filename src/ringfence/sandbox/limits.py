@@ -13,15 +13,21 @@ except ImportError:  # Windows, where importing must not fail
 _FIRST_TO_GO = "500"
 """Where memory runs out, a sandbox goes before the plane (proc(5), oom_score_adj)."""
 
+_ABOVE = 64
 
-def apply(limits: JailLimits, *, processes_before: int = 0) -> None:
-    """Bound this process and all it will start; `processes_before` are counted with them."""
+
+def apply(limits: JailLimits, *, processes_before: int = 0, is_counted: bool = False) -> None:
+    """Bound this process and all it will start; `processes_before` are counted with them.
+
+    Where a control group counts them (`is_counted`) this bound is the second, and lies above it:
+    only the group can tell afterwards that it was reached.
+    """
     wanted = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_FSIZE: limits.file_bytes,
-        resource.RLIMIT_NPROC: limits.processes + processes_before,
-        resource.RLIMIT_AS: limits.memory_bytes,
+        resource.RLIMIT_NPROC: limits.processes + processes_before + _ABOVE * is_counted,
+        resource.RLIMIT_AS: limits.address_bytes,
     }
     for which, most in wanted.items():
         if most is not None:

@@ -12,6 +12,7 @@ from typing import Final, Protocol, final
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.monitoring import Close, Ended, Join
 from ringfence.domain.sandbox import ListenerKind, SandboxEnd
+from ringfence.sandbox.control_group import Reached
 from ringfence.sandbox.plane_link import PlaneLink
 
 EXIT_PLANE_LOST: Final = 3
@@ -59,6 +60,10 @@ class JailEnd(Protocol):
     def most_memory_bytes(self) -> int:
         """The most that one of its processes held."""
 
+    @property
+    def reached(self) -> Reached:
+        """Which of its bounds it ran into."""
+
 
 class Jail(Protocol):
     """A confined process that waits to go on; `sandbox.prepared` has one."""
@@ -91,10 +96,14 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What `run` exits with, and what it says if that is not the command's own doing."""
+    """What `run` exits with, and what it says if that is not the command's own doing.
+
+    `note` is what to know of a command's end beside that: a bound that it ran into.
+    """
 
     exit_code: int
     message: str = ""
+    note: str = ""
 
 
 Parts = Callable[[PlaneLink], Sequence[Part]]
@@ -235,6 +244,8 @@ class Monitor:
             signal=end.signal or 0,
             cpu_us=int((end.user_s + end.system_s) * 1e6),
             memory_bytes=end.most_memory_bytes,
+            killed_for_memory=end.reached.killed_for_memory,
+            processes_refused=end.reached.processes_refused,
             why=self._why,
         )
 
@@ -247,15 +258,32 @@ class Monitor:
         elif not self._link.is_closed:
             with contextlib.suppress(RingfenceError):
                 await self._link.ask(self._told(end), _LEAVE_S)
+        note = noted(end.reached)
         match self._why:
             case SandboxEnd.EXITED:
-                return Result(exit_code=_code(end))
+                return Result(exit_code=_code(end), note=note)
             case SandboxEnd.TIME:
-                return Result(exit_code=EXIT_TIME, message=self._message)
+                return Result(exit_code=EXIT_TIME, message=self._message, note=note)
             case SandboxEnd.PLANE_STOPPED:
-                return Result(exit_code=EXIT_PLANE_LOST, message=self._message)
+                return Result(exit_code=EXIT_PLANE_LOST, message=self._message, note=note)
             case _:
-                return Result(exit_code=EXIT_ENDED, message=self._message)
+                return Result(exit_code=EXIT_ENDED, message=self._message, note=note)
+
+
+def noted(reached: Reached) -> str:
+    """The bounds that a sandbox ran into, in words; empty if none."""
+    said = []
+    if reached.killed_for_memory:
+        many = _times(reached.killed_for_memory, "process", "processes")
+        said.append(f"it reached its memory limit, and the kernel ended {many} of it")
+    if reached.processes_refused:
+        many = _times(reached.processes_refused, "time", "times")
+        said.append(f"it reached its limit of processes, and could start no more {many}")
+    return "; ".join(said)
+
+
+def _times(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
 
 
 def _code(end: JailEnd) -> int:

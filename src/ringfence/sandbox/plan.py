@@ -59,9 +59,11 @@ class JailFile:
 class JailLimits:
     """What one sandbox may use. None is without a bound of its own.
 
-    `memory_bytes` bounds each process's address space (RLIMIT_AS), which programs that reserve much
-    more than they use (Node, Java, Go) do not bear: give it only for others. `processes` counts
-    threads too. `seconds` is for whoever watches the sandbox.
+    `processes` counts threads too. `memory_bytes` is what all processes and folders in memory hold
+    together, None a share of the machine's; only a control group can bound it. `address_bytes`
+    bounds each process's address space (RLIMIT_AS), which programs that reserve much more than they
+    use (Node, Java, Go) do not bear: give it only for others. With `is_group_required` there is no
+    sandbox without a control group. `seconds` is for whoever watches the sandbox.
     """
 
     seconds: int | None = None
@@ -69,7 +71,9 @@ class JailLimits:
     open_files: int = 8192
     file_bytes: int = 8192 * _MIB
     memory_bytes: int | None = None
+    address_bytes: int | None = None
     temporary_bytes: int = 1024 * _MIB
+    is_group_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

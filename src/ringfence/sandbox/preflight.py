@@ -12,10 +12,10 @@ from typing import Final
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
-from ringfence.sandbox import bwrap, reduced, strict
+from ringfence.sandbox import bwrap, control_group, reduced, strict
 from ringfence.sandbox.launch import Failure
 from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
-from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plan import JailLimits, JailPlan
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.trouble import StepName, mend, what
 from ringfence.transport.kernel import landlock
@@ -24,6 +24,7 @@ from ringfence.transport.kernel.syscall import architecture
 _FIXED: Final = (0, 12, 0)
 """CVE-2026-87766 is mended in this bwrap; before it, what we mount stands against it alone."""
 _SCOPED_ABI: Final = 6
+_BOUNDS: Final = "bounds"
 _START_S: Final = 5.0
 _SAID_BYTES: Final = 500
 _STRICT: Final = (
@@ -71,6 +72,30 @@ def examine(tier: SandboxTier) -> tuple[Step, ...]:
             break
         steps.append(Step(name=name, is_ok=True, found=_found(name)))
     return tuple(steps)
+
+
+def bounds() -> Step:
+    """Bound a process that does nothing, and say what bounds it; `is_ok` if a control group does.
+
+    What sandboxes before left behind is ended on the way.
+    """
+    with control_group.made(JailLimits()) as group:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+        os.close(reading)
+        try:
+            group.take(pid)
+            found = ", ".join(group.bounds())
+            is_whole = not group.lacking
+        finally:
+            os.close(writing)
+            os.waitpid(pid, 0)
+    mend = "" if is_whole else control_group.mend()
+    return Step(name=_BOUNDS, is_ok=is_whole, found=found, mend=mend)
 
 
 def _failed(tried: Failure) -> Step:

@@ -12,6 +12,7 @@ from typing import Any, Final, final
 
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.sandbox import ListenerKind
+from ringfence.sandbox.control_group import NOTHING_REACHED, Reached, SandboxGroup
 from ringfence.sandbox.launch import GO, Failure, Launched
 from ringfence.sandbox.trouble import refusal
 
@@ -31,6 +32,7 @@ class Ended:
     user_s: float = 0.0
     system_s: float = 0.0
     most_memory_bytes: int = 0
+    reached: Reached = NOTHING_REACHED
 
 
 @final
@@ -41,7 +43,7 @@ class Prepared:
     of an interactive sandbox. Its life hangs on the thread that prepared it: use the main one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a tier says of it, each by name)
         self,
         launched: Launched,
         *,
@@ -49,10 +51,12 @@ class Prepared:
         proxy: Address | None = None,
         gateway: Address | None = None,
         writable: Sequence[str] = (),
+        group: SandboxGroup | None = None,
     ) -> None:
         """`proxy` and `gateway` are the plane's listeners as the agent knows them.
 
         `writable` is where the monitor carries out what the agent changes of modes and times.
+        `group` is what bounds it, and is removed with it; None where nothing does.
         """
         self.pid = launched.pid
         self.pidfd = os.pidfd_open(launched.pid) if hasattr(os, "pidfd_open") else -1
@@ -63,6 +67,11 @@ class Prepared:
         self.writable = tuple(writable)
         self.terminal = launched.terminal
         self.is_launched_by_bwrap = bool(listeners)
+        self.groups = () if group is None else group.paths
+        self.bounds = () if group is None else group.bounds()
+        self._group = group
+        if group is not None:
+            group.is_kept = True
         self._channel = launched.channel
         self._ended: Ended | None = None
 
@@ -88,12 +97,16 @@ class Prepared:
         for pid in (*firsts, self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if self._group is not None:
+            self._group.kill()
 
     def wait(self) -> Ended:
         """Wait for the end of the command, and end all that it has left behind."""
         if self._ended is None:
             _, status, used = os.wait4(self.pid, 0)
-            self._ended = _ended(status, [used, *_sweep()])
+            swept = _sweep()
+            reached = NOTHING_REACHED if self._group is None else self._group.finish()
+            self._ended = _ended(status, [used, *swept], reached)
             self._close()
         return self._ended
 
@@ -110,7 +123,7 @@ def or_refuse(found: Prepared | Failure) -> Prepared:
     return found
 
 
-def _ended(status: int, used: list[Any]) -> Ended:
+def _ended(status: int, used: list[Any], reached: Reached) -> Ended:
     code = os.waitstatus_to_exitcode(status)
     return Ended(
         exit_code=code if code >= 0 else None,
@@ -118,6 +131,7 @@ def _ended(status: int, used: list[Any]) -> Ended:
         user_s=sum(each.ru_utime for each in used),
         system_s=sum(each.ru_stime for each in used),
         most_memory_bytes=max(each.ru_maxrss for each in used) * 1024,
+        reached=reached,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import bwrap, filter, home, limits, mount_guard, system_settings  # noqa: A004 (the noun of that module)
 from ringfence.sandbox.command import check_command, find
+from ringfence.sandbox.control_group import made
 from ringfence.sandbox.launch import (
     Confined,
     Failure,
@@ -42,7 +43,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
 
     Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_command`,
-    `no_sandbox`; UnavailableError `sandbox_slow`.
+    `no_control_group`, `no_sandbox`; UnavailableError `sandbox_slow`.
     """
     architecture()
     check_words(plan)
@@ -56,12 +57,18 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
 
 def attempt(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
     """The same without the checks before it: what `ringfence doctor` tries."""
-    found = launch(
-        lambda progress: _confine(plan, progress), stdio=stdio, is_interactive=plan.is_interactive
-    )
-    if isinstance(found, Failure):
-        return found
-    return Prepared(found, proxy=plan.proxy, gateway=plan.gateway, writable=writable(plan))
+    with made(plan.limits) as group:
+        found = launch(
+            lambda progress: _confine(plan, progress, is_counted=group.is_counted),
+            stdio=stdio,
+            is_interactive=plan.is_interactive,
+            group=group,
+        )
+        if isinstance(found, Failure):
+            return found
+        return Prepared(
+            found, proxy=plan.proxy, gateway=plan.gateway, writable=writable(plan), group=group
+        )
 
 
 def _check_reduced(plan: JailPlan) -> None:
@@ -95,11 +102,12 @@ def writable(plan: JailPlan) -> tuple[str, ...]:
     return (plan.home, *(bind.source for bind in plan.writable))
 
 
-def _confine(plan: JailPlan, progress: Progress) -> Confined:
+def _confine(plan: JailPlan, progress: Progress, *, is_counted: bool) -> Confined:
     uid = os.geteuid()
     if uid == 0:
         os.setgroups([])
-    limits.apply(plan.limits, processes_before=limits.processes_of(uid))
+    before = limits.processes_of(uid)
+    limits.apply(plan.limits, processes_before=before, is_counted=is_counted)
     os.chdir(plan.start)
     with progress.at(StepName.LANDLOCK):
         seccomp.no_new_privileges()

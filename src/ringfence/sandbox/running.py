@@ -136,6 +136,8 @@ async def _watch(
         binds=assembly.binds(plan),
         kinds=(),
         neighbours=tuple(each.sandbox for each in grant.neighbours),
+        bounds=jail.bounds,
+        groups=jail.groups,
     )
     parts = partial(_parts, jail, plan, grant, evidence)
     return await monitor.run(grant.socket, join, parts)

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.sandbox import bwrap, filter, limits, listener, mount_guard  # noqa: A004 (the noun of that module)
 from ringfence.sandbox.command import check_command
+from ringfence.sandbox.control_group import SandboxGroup, made
 from ringfence.sandbox.launch import (
     Confined,
     Failure,
@@ -38,7 +39,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
 
     Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_bwrap`,
-    `setuid_bwrap`, `no_command`, `no_sandbox`; UnavailableError `sandbox_slow`.
+    `setuid_bwrap`, `no_command`, `no_control_group`, `no_sandbox`; UnavailableError `sandbox_slow`.
     """
     architecture()
     check_words(plan)
@@ -51,15 +52,17 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
 
 def attempt(plan: JailPlan, path: str, stdio: Stdio) -> Prepared | Failure:
     """The same without the checks before it: what `ringfence doctor` tries."""
-    found = launch(
-        lambda progress: _confine(plan, path, progress),
-        stdio=stdio,
-        is_interactive=plan.is_interactive,
-    )
-    return found if isinstance(found, Failure) else _prepared(found)
+    with made(plan.limits) as group:
+        found = launch(
+            lambda progress: _confine(plan, path, progress, is_counted=group.is_counted),
+            stdio=stdio,
+            is_interactive=plan.is_interactive,
+            group=group,
+        )
+        return found if isinstance(found, Failure) else _prepared(found, group)
 
 
-def _prepared(launched: Launched) -> Prepared:
+def _prepared(launched: Launched, group: SandboxGroup) -> Prepared:
     kinds = map(ListenerKind, launched.names)
     return Prepared(
         launched,
@@ -69,10 +72,11 @@ def _prepared(launched: Launched) -> Prepared:
         ],
         proxy=listener.PROXY,
         gateway=listener.GATEWAY,
+        group=group,
     )
 
 
-def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
+def _confine(plan: JailPlan, path: str, progress: Progress, *, is_counted: bool) -> Confined:
     """Everything up to the filter, in the child."""
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     uid, gid = outer_uid or _OF_ROOT, outer_gid or _OF_ROOT
@@ -93,7 +97,7 @@ def _confine(plan: JailPlan, path: str, progress: Progress) -> Confined:
         seccomp.no_new_privileges()
         landlock.restrict_signals()
     with progress.at(StepName.FILTER):
-        limits.apply(plan.limits)
+        limits.apply(plan.limits, is_counted=is_counted)
         data: list[int] = []
 
         def data_fd(content: bytes) -> int:

@@ -1,4 +1,4 @@
-from ringfence.cli.doctor.sandbox import finding, sandboxes
+from ringfence.cli.doctor.sandbox import bounded, finding, sandboxes
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox.preflight import Step
 from ringfence.sandbox.trouble import StepName
@@ -24,9 +24,19 @@ def test_a_tier_that_does_not_work_says_why_and_how_to_mend_it() -> None:
     assert found.help == "sysctl\nor this"
 
 
+def test_what_bounds_a_sandbox_is_told_and_how_to_have_more() -> None:
+    whole = Step(name="bounds", is_ok=True, found="9 processes: cgroup v2")
+    assert bounded(whole).what == "sandboxes are bounded as a whole: 9 processes: cgroup v2"
+    less = Step(name="bounds", is_ok=False, found="memory: no bound", mend="systemd-run")
+    found = bounded(less)
+    assert (found.level, found.help) == ("note", "systemd-run")
+    assert "no control group bounds sandboxes here as a whole: memory: no bound" in found.what
+
+
 def test_both_tiers_are_really_tried() -> None:
-    tiers = [found.what for found in sandboxes()]
+    *tiers, bounds = [found.what for found in sandboxes()]
     assert len(tiers) == 2
+    assert "processes" in bounds
     assert all(
         f"`sandbox: {name}`" in what
         for name, what in zip(("strict", "reduced"), tiers, strict=True)

@@ -41,7 +41,7 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
     text = (
         "    sandbox: {tier: strict, read_only: [/srv/docs], read_write: [/srv/out],"
         " hidden: [keys, a/b], processes: 64, file_megabytes: 10, memory_megabytes: 512,"
-        " temporary_megabytes: 5}\n"
+        " address_megabytes: 700, temporary_megabytes: 5, cgroup: required}\n"
     )
     found = agent(load_text(HEAD + text))
     assert found.sandbox is SandboxTier.STRICT
@@ -52,5 +52,7 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
         processes=64,
         file_bytes=10 * 1024**2,
         memory_bytes=512 * 1024**2,
+        address_bytes=700 * 1024**2,
         temporary_bytes=5 * 1024**2,
+        is_group_required=True,
     )

@@ -1,6 +1,7 @@
 """How an agent is run in isolation: its minimum tier alone, or with what its sandbox is made of."""
 
 import posixpath
+from enum import StrEnum
 from typing import Final
 
 from ringfence.config.problem import shown
@@ -12,6 +13,13 @@ _MEGABYTE: Final = 1024 * 1024
 _MOST_MEGABYTES: Final = 1024 * 1024
 _PLACE_HELP: Final = "write an absolute path without `..`, like /srv/docs or ${HOME}/docs"
 _PART_HELP: Final = "write a path below the workspace, like secrets or config/keys"
+
+
+class _Group(StrEnum):
+    """Whether a sandbox is started where no control group can bound it."""
+
+    USED = "used"
+    REQUIRED = "required"
 
 
 def read_sandbox(section: Section) -> tuple[SandboxTier, SandboxRules]:
@@ -30,8 +38,15 @@ def read_sandbox(section: Section) -> tuple[SandboxTier, SandboxRules]:
         processes=inner.whole("processes", usual.processes, least=16, most=1_000_000) or 0,
         file_bytes=_bytes(inner, "file_megabytes", usual.file_bytes) or 0,
         memory_bytes=_bytes(inner, "memory_megabytes", usual.memory_bytes),
+        address_bytes=_bytes(inner, "address_megabytes", usual.address_bytes),
         temporary_bytes=_bytes(inner, "temporary_megabytes", usual.temporary_bytes) or 0,
+        is_group_required=inner.word("cgroup", _Group.USED) is _Group.REQUIRED,
     )
+    if rules.is_group_required and tier is SandboxTier.NONE:
+        what = f"`cgroup` in {inner.where} holds where there is a sandbox"
+        inner.problem(
+            inner.at("cgroup"), what, "make `tier` strict or reduced, or leave `cgroup` out"
+        )
     if rules.hidden and tier is not SandboxTier.STRICT:
         what = f"`hidden` in {inner.where} holds in the strict tier alone"
         inner.problem(inner.at("hidden"), what, "make `tier` strict, or leave `hidden` out")
