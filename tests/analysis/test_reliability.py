@@ -1,7 +1,7 @@
 import pytest
 
+from ringfence.analysis.branch import Branch, Step
 from ringfence.analysis.reliability import Kind, measure, outlook, tally
-from ringfence.analysis.trace import Branch, Step
 from ringfence.domain.event import Decision, Status
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
-from ringfence.analysis.trace import Branch, build, leave_out_repeated, walk
+from ringfence.analysis.branch import Branch, walk
+from ringfence.analysis.trace import build, leave_out_repeated
 from ringfence.domain.event import (
     AccountLine,
     AnyEvent,

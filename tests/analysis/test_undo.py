@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 
-from ringfence.analysis.trace import Step
+from ringfence.analysis.branch import Step
 from ringfence.analysis.undo import Undo, undo
 from ringfence.domain.event import Decision
 from ringfence.domain.tool import ToolServer

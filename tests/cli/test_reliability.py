@@ -1,7 +1,7 @@
 from tests.cli.installation import Installation
 
+from ringfence.analysis.branch import Branch, Step
 from ringfence.analysis.reliability import measure, outlook
-from ringfence.analysis.trace import Branch, Step
 from ringfence.cli.reliability import outlook_lines, percent, reliability_lines
 from ringfence.cli.terminal.style import Style
 from ringfence.domain.event import Decision

@@ -7,8 +7,8 @@ from statistics import median
 import msgspec
 
 from ringfence.analysis import compounding
+from ringfence.analysis.branch import Branch, Step, walk
 from ringfence.analysis.compounding import Estimate, Remedy
-from ringfence.analysis.trace import Branch, Step, walk
 from ringfence.domain.action import ActionKind
 from ringfence.domain.event import Status
 

@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from ringfence.analysis.branch import Step
 from ringfence.analysis.follow_up import Missing, arguments
-from ringfence.analysis.trace import Step
 from ringfence.domain.action import ActionKind
 from ringfence.domain.tool import ToolServer
 from ringfence.domain.tool_rule import Compensation

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from ringfence.analysis import trace
-from ringfence.analysis.trace import Branch
+from ringfence.analysis.branch import Branch, walk
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Page, Paging, Route
 from ringfence.domain.error import UsageError
@@ -114,7 +114,7 @@ def read_trace(
         bodies.close()
     branch = trace.build(root, events, readings, tasks)
     if content == "new":
-        for each in trace.walk(branch):
+        for each in walk(branch):
             trace.leave_out_repeated(each.steps)
     return branch
 

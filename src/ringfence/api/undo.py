@@ -6,8 +6,7 @@ from typing import Annotated, Final, final
 
 import msgspec
 
-from ringfence.analysis import trace
-from ringfence.analysis.trace import Branch
+from ringfence.analysis.branch import Branch, walk
 from ringfence.analysis.undo import Undo, undo
 from ringfence.api.access import Person
 from ringfence.api.context import ChangeNote, ControlContext
@@ -147,7 +146,7 @@ async def propose_undo(call: Call[Nothing, Nothing]) -> UndoPlan:
 
 def _undone(root: Branch) -> frozenset[str]:
     """The actions of a trace that were undone, as its notes tell."""
-    notes = [note for branch in trace.walk(root) for note in branch.notes]
+    notes = [note for branch in walk(root) for note in branch.notes]
     return frozenset(note.detail.get("action", "") for note in notes if note.what == DONE)
 
 
@@ -163,8 +162,8 @@ def _read(
     context: ControlContext, organisation: str, identifier: str, servers: Mapping[str, ToolServer]
 ) -> _Found:
     root = read_trace(context, organisation, identifier, "none")
-    agents = {step.action: branch.agent for branch in trace.walk(root) for step in branch.steps}
-    steps = [step for branch in trace.walk(root) for step in branch.steps]
+    agents = {step.action: branch.agent for branch in walk(root) for step in branch.steps}
+    steps = [step for branch in walk(root) for step in branch.steps]
     steps.sort(key=lambda step: int(step.time_us))
     if any(step.action == identifier for step in steps):
         steps = [step for step in steps if step.action == identifier]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ringfence.analysis.trace import Step
+from ringfence.analysis.branch import Step
 from ringfence.domain.event import AccountLine, Decision
 from ringfence.domain.exchange import Message, Part, Reading
 from ringfence.domain.usage import Usage

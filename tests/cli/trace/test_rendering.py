@@ -1,6 +1,6 @@
 from tests.cli.trace.steps import AT_US, message, reading, step
 
-from ringfence.analysis.trace import Branch, Note, Totals
+from ringfence.analysis.branch import Branch, Note, Totals
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.trace.rendering import render
 from ringfence.domain.invocation import InvocationState

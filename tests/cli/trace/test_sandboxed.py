@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.cli.trace.steps import AT_US, message, reading, step
 
-from ringfence.analysis.trace import Branch, Sight, Step
+from ringfence.analysis.branch import Branch, Sight, Step
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.trace.rendering import render
 from ringfence.cli.trace.sheet import Sheet

@@ -1,6 +1,6 @@
 from tests.cli.trace.steps import message, reading, step, text
 
-from ringfence.analysis.trace import Step
+from ringfence.analysis.branch import Step
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.trace.sheet import Sheet
 from ringfence.cli.trace.step import write_step

@@ -5,8 +5,8 @@ import sys
 import click
 import msgspec
 
+from ringfence.analysis.branch import Branch
 from ringfence.analysis.reliability import Outlook
-from ringfence.analysis.trace import Branch
 from ringfence.analysis.undo import Undo
 from ringfence.cli.connection import Connection, Place, connect
 from ringfence.cli.option import JSON, at_organisation, complete_agent, segment

@@ -1,6 +1,6 @@
 """A trace as a tree for people: the invocation, its steps, and what it started."""
 
-from ringfence.analysis.trace import Branch, Sight, Step, Totals
+from ringfence.analysis.branch import Branch, Sight, Step, Totals
 from ringfence.cli.terminal.moment import show_duration, show_moment, show_time
 from ringfence.cli.terminal.style import Style
 from ringfence.cli.trace.sandboxed import write_sight

@@ -1,6 +1,6 @@
 """What a sandbox adds to a trace: commands, requests through egress, and what else was seen."""
 
-from ringfence.analysis.trace import Sight, Step
+from ringfence.analysis.branch import Sight, Step
 from ringfence.cli.terminal.moment import show_duration, show_time
 from ringfence.cli.terminal.style import Paint, Style
 from ringfence.cli.trace.sheet import Sheet

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ringfence.analysis.trace import Step
+from ringfence.analysis.branch import Step
 from ringfence.cli.terminal.moment import show_duration, show_time
 from ringfence.cli.terminal.style import Paint
 from ringfence.cli.trace import sandboxed
