@@ -11,6 +11,9 @@ _APART = frozenset({"attacks", "journeys", "conformance", "transcripts", "invari
 
 WITHOUT_TEST = {
     # Words only: data types without behaviour, proven where they are used.
+    "app/approval_message": "words",
+    "app/change_message": "words",
+    "app/sandbox_message": "words",
     "cli/doctor/finding": "words",
     "domain/action": "words",
     "domain/agent": "words",

@@ -6,17 +6,19 @@ from dataclasses import replace
 import pytest
 from tests.decisions.test_approval import BINDING, held
 
-from ringfence.app.inquiry import Inquiries
-from ringfence.app.message import (
-    VERSION,
-    ActionTaken,
+from ringfence.app.approval_message import (
     ConsumeApproval,
     ConsumedApproval,
-    Done,
     FindApproval,
     FoundApproval,
     HeldCall,
     HoldCall,
+)
+from ringfence.app.inquiry import Inquiries
+from ringfence.app.message import (
+    VERSION,
+    ActionTaken,
+    Done,
     Identified,
     Identify,
     Message,

@@ -3,8 +3,9 @@ from pathlib import Path
 import msgspec
 from tests.app.installation import Installation
 
+from ringfence.app.change_message import Configure, SecretsChange, StateChange
 from ringfence.app.group import Place
-from ringfence.app.message import Configure, Message, SecretsChange, Start, StateChange
+from ringfence.app.message import Message, Start
 from ringfence.decisions.input_bound import Evidence
 from ringfence.domain.agent import AgentState
 from ringfence.domain.credential import AgentCredential

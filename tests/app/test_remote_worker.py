@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 import pytest
 
 from ringfence.app import remote_worker
-from ringfence.app.message import Drain, Measure, Message, Pulse, StateChange
+from ringfence.app.change_message import StateChange
+from ringfence.app.message import Drain, Measure, Message, Pulse
 from ringfence.app.remote_worker import RemoteWorker, unexpected
 from ringfence.domain.agent import AgentState
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UsageError

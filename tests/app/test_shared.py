@@ -7,23 +7,25 @@ from tests.decisions.test_approval import BINDING
 from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
 from tests.tools import MemoryArchive, listing, tool
 
-from ringfence.app.group import Beginning, Epoch
-from ringfence.app.message import (
-    ActionTaken,
+from ringfence.app.approval_message import (
     ConsumeApproval,
     ConsumedApproval,
-    Done,
     FindApproval,
     FoundApproval,
     HeldCall,
     HoldCall,
+)
+from ringfence.app.change_message import StateChange
+from ringfence.app.group import Beginning, Epoch
+from ringfence.app.message import (
+    ActionTaken,
+    Done,
     Identified,
     Identify,
     Learned,
     Message,
     Pulse,
     ReportAction,
-    StateChange,
 )
 from ringfence.app.shared import Shared
 from ringfence.domain.agent import AgentState

@@ -10,23 +10,20 @@ import pytest
 from tests.app.installation import ENVIRONMENT, TOKEN, Installation, provider
 
 from ringfence.analysis.tool_pin import pin_of
+from ringfence.app.change_message import Configure, CredentialsChange, Renewal, StateChange
 from ringfence.app.data_port import reserve
 from ringfence.app.group import Place
 from ringfence.app.message import (
     VERSION,
     CatchUp,
-    Configure,
-    CredentialsChange,
     Done,
     Drain,
     Measure,
     Measurement,
     Message,
     Pulse,
-    Renewal,
     Start,
     Started,
-    StateChange,
 )
 from ringfence.app.worker_process import WorkerProcess
 from ringfence.domain.agent import AgentState, DeclaredTools, Scope

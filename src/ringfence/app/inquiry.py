@@ -3,16 +3,18 @@
 import asyncio
 from typing import Final, final
 
-from ringfence.app.message import (
-    ActionTaken,
+from ringfence.app.approval_message import (
     ConsumeApproval,
     ConsumedApproval,
     FindApproval,
     FoundApproval,
-    GetToken,
-    GotToken,
     HeldCall,
     HoldCall,
+)
+from ringfence.app.message import (
+    ActionTaken,
+    GetToken,
+    GotToken,
     Identified,
     Identify,
     Learned,

@@ -8,18 +8,38 @@ from typing import Final
 import msgspec
 
 from ringfence import __version__
+from ringfence.app.approval_message import (
+    ConsumeApproval,
+    ConsumedApproval,
+    FindApproval,
+    FoundApproval,
+    HeldCall,
+    HoldCall,
+)
+from ringfence.app.change_message import (
+    Configure,
+    CredentialsChange,
+    Renewal,
+    SecretsChange,
+    StateChange,
+)
 from ringfence.app.group import Place
+from ringfence.app.sandbox_message import (
+    EndSandbox,
+    ListSandboxes,
+    OpenedSandbox,
+    OpenSandbox,
+    SandboxList,
+    SandboxTaken,
+)
 from ringfence.config.settings import SQLITE
 from ringfence.decisions.breaker import Breaker
 from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.retry import Retried
-from ringfence.domain.agent import AgentState
-from ringfence.domain.approval import Approval, Binding
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.lease import Recall, Report, Take, Taken
 from ringfence.domain.model import UpstreamKey, UpstreamStanding
-from ringfence.domain.organisation import Configuration
 from ringfence.domain.pacing import Enter, Entered, Left, Paused
 from ringfence.domain.registry import (
     Card,
@@ -32,14 +52,9 @@ from ringfence.domain.registry import (
     Resolve,
     Resolved,
 )
-from ringfence.domain.sandbox import Sandbox
-from ringfence.domain.secret import SecretValue
 from ringfence.domain.tool_source import ToolListing, ToolSource
-from ringfence.domain.verdict import Reason
 from ringfence.enforcement.allowance import AllowanceLimits
-from ringfence.enforcement.approval import Asking, Held
 from ringfence.enforcement.provider_object import Kept
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_grant import GrantedToken
 from ringfence.gateways.action_form import Reported
 from ringfence.stores.ledger.experience import ProviderObject
@@ -47,28 +62,6 @@ from ringfence.telemetry.metric import Measured
 from ringfence.transport.link import Failed
 
 VERSION: Final = f"{__version__}+9"
-
-
-class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
-    """Take this epoch of the configuration whole. `secrets` are names of variables.
-
-    `change` numbers it among all changes; renewals of authority name the last one sent.
-    """
-
-    change: int
-    configuration: Configuration
-    states: dict[str, AgentState]
-    secrets: frozenset[str]
-    values: tuple[SecretValue, ...] = ()
-    """Of secrets that are not in the environment, which the worker has too."""
-
-
-class SecretsChange(msgspec.Struct, frozen=True, kw_only=True, tag="secrets"):
-    """Use these secrets from now on; as in `Configure`."""
-
-    change: int
-    secrets: frozenset[str]
-    values: tuple[SecretValue, ...]
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="learned"):
@@ -129,29 +122,6 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     port: int
 
 
-class Renewal(msgspec.Struct, frozen=True, tag="renewal"):
-    """Authority until then, on the machine's monotonic clock, for who has taken that change."""
-
-    until_us: int
-    change: int
-
-
-class CredentialsChange(msgspec.Struct, frozen=True, kw_only=True, tag="credentials"):
-    """Take these credentials as new, or as replacing those with the same id."""
-
-    change: int
-    credentials: tuple[AgentCredential, ...]
-
-
-class StateChange(msgspec.Struct, frozen=True, kw_only=True, tag="state"):
-    """Admit, or refuse and stop, this agent from now on."""
-
-    change: int
-    organisation: str
-    agent: str
-    state: AgentState
-
-
 class Identify(msgspec.Struct, frozen=True, kw_only=True, tag="identify"):
     """A worker asks for the lasting id of a user, made at first sight."""
 
@@ -163,48 +133,6 @@ class Identified(msgspec.Struct, frozen=True, tag="identified"):
     """The answer to `Identify`."""
 
     user: str
-
-
-class HoldCall(msgspec.Struct, frozen=True, tag="hold_call"):
-    """A worker asks for a call to be held until a person has answered."""
-
-    asking: Asking
-
-
-class HeldCall(msgspec.Struct, frozen=True, tag="held_call"):
-    """The answer to `HoldCall`: the held call, or why it is not put before people."""
-
-    held: Held | None = None
-    refused: Reason | None = None
-
-
-class FindApproval(msgspec.Struct, frozen=True, kw_only=True, tag="find_approval"):
-    """A worker asks how a held call stands; answered when that is decided, or after `wait_s`."""
-
-    organisation: str
-    approval: str
-    wait_s: float = 0.0
-
-
-class FoundApproval(msgspec.Struct, frozen=True, tag="found_approval"):
-    """The answer to `FindApproval`: the held call, if there is one."""
-
-    approval: Approval | None
-
-
-class ConsumeApproval(msgspec.Struct, frozen=True, kw_only=True, tag="consume_approval"):
-    """A worker wants to use an approval for an action."""
-
-    approval: str
-    binding: Binding
-    action: str
-
-
-class ConsumedApproval(msgspec.Struct, frozen=True, kw_only=True, tag="consumed_approval"):
-    """The answer to `ConsumeApproval`: the approval, used up, or why it may not be used."""
-
-    approval: Approval | None = None
-    refused: Reason | None = None
 
 
 class ReportAction(msgspec.Struct, frozen=True, tag="report_action"):
@@ -273,44 +201,6 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True, tag="standings"):
     """The answer to `Watched`."""
 
     upstreams: list[UpstreamStanding]
-
-
-class OpenSandbox(msgspec.Struct, frozen=True, tag="open_sandbox"):
-    """Make a sandbox and serve it from now on."""
-
-    order: SandboxOrder
-
-
-class OpenedSandbox(msgspec.Struct, frozen=True, tag="opened_sandbox"):
-    """The answer to `OpenSandbox`. INVARIANT (I5): it holds secrets, and its `repr` does not."""
-
-    grant: SandboxGrant
-
-
-class ListSandboxes(msgspec.Struct, frozen=True, tag="list_sandboxes"):
-    """Say which sandboxes of an organisation have not ended."""
-
-    organisation: str
-
-
-class SandboxList(msgspec.Struct, frozen=True, tag="sandbox_list"):
-    """The answer to `ListSandboxes`."""
-
-    sandboxes: tuple[Sandbox, ...]
-
-
-class EndSandbox(msgspec.Struct, frozen=True, kw_only=True, tag="end_sandbox"):
-    """End a sandbox if it is served here; answered by `SandboxTaken` when that is recorded."""
-
-    organisation: str
-    sandbox: str
-    message: str
-
-
-class SandboxTaken(msgspec.Struct, frozen=True, tag="sandbox_taken"):
-    """The answer to `EndSandbox`: whether it was served there."""
-
-    is_taken: bool
 
 
 class CarryOut(msgspec.Struct, frozen=True, tag="carry_out"):
@@ -422,6 +312,3 @@ Message = (
     | Left
     | Failed
 )
-
-Change = Configure | CredentialsChange | StateChange | SecretsChange
-"""What takes something back, or may: told to every worker in the same order."""

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Awaitable, Mapping
 from typing import Final, Protocol, final
 
-from ringfence.app.message import VERSION, Drain, Hurry, Message, PlaneTrouble, Pulse, Renewal
+from ringfence.app.change_message import Renewal
+from ringfence.app.message import VERSION, Drain, Hurry, Message, PlaneTrouble, Pulse
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.enforcement.authority import LEASE_US

@@ -7,28 +7,32 @@ from typing import Final, Protocol
 
 import msgspec
 
+from ringfence.app.approval_message import (
+    ConsumeApproval,
+    ConsumedApproval,
+    FindApproval,
+    FoundApproval,
+    HeldCall,
+    HoldCall,
+)
+from ringfence.app.change_message import (
+    Change,
+    Configure,
+    CredentialsChange,
+    SecretsChange,
+    StateChange,
+)
 from ringfence.app.group import Beginning
 from ringfence.app.learning import Learning
 from ringfence.app.message import (
     ActionTaken,
-    Change,
-    Configure,
-    ConsumeApproval,
-    ConsumedApproval,
-    CredentialsChange,
-    FindApproval,
-    FoundApproval,
     GetToken,
     GotToken,
-    HeldCall,
-    HoldCall,
     Identified,
     Identify,
     Learned,
     Message,
     ReportAction,
-    SecretsChange,
-    StateChange,
 )
 from ringfence.app.remote_worker import unexpected
 from ringfence.app.standing import in_turns

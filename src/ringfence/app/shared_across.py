@@ -7,8 +7,9 @@ from typing import final
 
 import msgspec
 
+from ringfence.app.change_message import Change, Configure
 from ringfence.app.group import Beginning
-from ringfence.app.message import Change, Configure, Learned, Message
+from ringfence.app.message import Learned, Message
 from ringfence.app.shared import Peer, Shared, Workers, is_new
 from ringfence.app.sharing import Sharing
 from ringfence.decisions.budget import MONEY

@@ -11,33 +11,37 @@ from typing import Final, final
 import msgspec
 
 from ringfence.api.context import WorkerStatus
+from ringfence.app.change_message import (
+    Change,
+    Configure,
+    CredentialsChange,
+    SecretsChange,
+    StateChange,
+)
 from ringfence.app.data_port import reserve
 from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.message import (
     Carried,
     CarryOut,
     CatchUp,
-    Change,
-    Configure,
-    CredentialsChange,
-    EndSandbox,
-    ListSandboxes,
     Measure,
     Measurement,
     Message,
-    OpenedSandbox,
-    OpenSandbox,
-    SandboxList,
-    SandboxTaken,
-    SecretsChange,
     Standings,
     Start,
     Started,
-    StateChange,
     ToolGrantChanged,
     Watched,
 )
 from ringfence.app.remote_worker import RemoteWorker, unexpected
+from ringfence.app.sandbox_message import (
+    EndSandbox,
+    ListSandboxes,
+    OpenedSandbox,
+    OpenSandbox,
+    SandboxList,
+    SandboxTaken,
+)
 from ringfence.app.shared import Shared
 from ringfence.app.shared_across import SharedAcross
 from ringfence.app.sharing import Sharing

@@ -11,6 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, assert_never, final
 
+from ringfence.app.change_message import (
+    Change,
+    Configure,
+    CredentialsChange,
+    Renewal,
+    SecretsChange,
+    StateChange,
+)
 from ringfence.app.data_port import DataPort
 from ringfence.app.health import LedgerHealth, totals
 from ringfence.app.inquiry import Inquiries
@@ -21,33 +29,29 @@ from ringfence.app.message import (
     Carried,
     CarryOut,
     CatchUp,
-    Change,
-    Configure,
-    CredentialsChange,
     Done,
     Drain,
-    EndSandbox,
     Hurry,
     Learned,
-    ListSandboxes,
     Measure,
     Measurement,
     Message,
-    OpenedSandbox,
-    OpenSandbox,
     PlaneTrouble,
     Pulse,
-    Renewal,
     ReportAction,
-    SandboxList,
-    SandboxTaken,
-    SecretsChange,
     Standings,
     Start,
     Started,
-    StateChange,
     ToolGrantChanged,
     Watched,
+)
+from ringfence.app.sandbox_message import (
+    EndSandbox,
+    ListSandboxes,
+    OpenedSandbox,
+    OpenSandbox,
+    SandboxList,
+    SandboxTaken,
 )
 from ringfence.app.sandboxing import run_socket
 from ringfence.app.storage import storage_at
