@@ -5,14 +5,12 @@ import contextlib
 import logging
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, assert_never, final
+from typing import Final, final
 
 from ringfence.app.change_message import (
-    Change,
     Configure,
     CredentialsChange,
     Renewal,
@@ -20,13 +18,12 @@ from ringfence.app.change_message import (
     StateChange,
 )
 from ringfence.app.data_port import DataPort
-from ringfence.app.health import LedgerHealth, totals
+from ringfence.app.health import totals
 from ringfence.app.inquiry import Inquiries
 from ringfence.app.interpreter import cpu_us, freeze, memory_bytes, prefer_loop
 from ringfence.app.message import (
     VERSION,
     ActionTaken,
-    Carried,
     CarryOut,
     CatchUp,
     Done,
@@ -34,12 +31,10 @@ from ringfence.app.message import (
     Hurry,
     Learned,
     Measure,
-    Measurement,
     Message,
     PlaneTrouble,
     Pulse,
     ReportAction,
-    Standings,
     Start,
     Started,
     ToolGrantChanged,
@@ -48,19 +43,17 @@ from ringfence.app.message import (
 from ringfence.app.sandbox_message import (
     EndSandbox,
     ListSandboxes,
-    OpenedSandbox,
     OpenSandbox,
-    SandboxList,
-    SandboxTaken,
 )
 from ringfence.app.sandboxing import run_socket
+from ringfence.app.serving import AnyChange, Serving, secrets_of
 from ringfence.app.storage import storage_at
 from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.worker_stores import close_worker_stores, open_worker_stores
 from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.retry import Retried
-from ringfence.domain.errand import Errand
-from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UsageError
-from ringfence.domain.lease import Recall, Report
+from ringfence.domain.error import PeerError, RingfenceError, UnavailableError
+from ringfence.domain.lease import Recall
 from ringfence.domain.pacing import Entered, Paused
 from ringfence.domain.registry import Ended, Marked, Opened
 from ringfence.domain.tool_source import ToolSource
@@ -69,12 +62,8 @@ from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.provider_object import Kept
 from ringfence.enforcement.watch import Noticed
 from ringfence.gateways.tool.neighbour import Neighbours
-from ringfence.stores.body import BodyStore
-from ringfence.stores.checkpoint import SigningKeys
-from ringfence.stores.ledger import HeldLog, LedgerWriter, Logs, Recovered
-from ringfence.stores.ledger.attested import AttestedLog
+from ringfence.stores.ledger import LedgerWriter, Recovered
 from ringfence.stores.ledger.masking import Masking
-from ringfence.stores.secret import EnvironmentSecrets, Secrets
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import SystemClock
 from ringfence.transport.entropy import RandomIds
@@ -89,14 +78,8 @@ PULSE_S: Final = 0.25
 _TIDY_S: Final = 2.0
 _ORPHAN_GRACE_S: Final = 1.0
 """How long answers may end after the supervisor has gone: without authority few can."""
-_CATCH_UP_S: Final = 1.0
-_TAKE_US: Final = 5_000_000
-"""How long a log may be held by another plane that makes sure that it is whole."""
-_LOOK_S: Final = 0.1
 _REPORT_EVERY: Final = 4
 """How many pulses pass between two reports of what was spent: one second."""
-
-_Change = Change | Opened | Ended | Marked
 
 
 @final
@@ -121,10 +104,10 @@ class WorkerProcess:
         self._tasks: set[asyncio.Task[None]] = set()
         self._inquiries = Inquiries()
         self._plane_trouble = ""
-        self._early: list[tuple[_Change, asyncio.Future[Message]]] = []
+        self._early: list[tuple[AnyChange, asyncio.Future[Message]]] = []
         self._early_tools: list[ToolSource] = []
         self._link: Link[Message] | None = None
-        self._serving: _Serving | None = None
+        self._serving: Serving | None = None
 
     async def serve(self, connection: socket.socket) -> None:
         """Serve until the supervisor says so, or has gone.
@@ -210,18 +193,18 @@ class WorkerProcess:
 
     # Within
 
-    def _serving_now(self) -> "_Serving":
+    def _serving_now(self) -> Serving:
         if self._serving is None:
             raise UnavailableError("worker_starting", "this worker does not serve yet")
         return self._serving
 
     async def _start(self, start: Start) -> Message:
-        secrets = self._secrets(start.configure)
-        log, bodies = await asyncio.to_thread(_open_stores, start)
+        secrets = secrets_of(start.configure, self._environment)
+        log, bodies = await asyncio.to_thread(open_worker_stores, start)
         masking = Masking()
         journal = storage_at(Path(start.data), start.database).journal(start.log)
         ledger = LedgerWriter(log, bodies, masking, journal)
-        self._closing.push_async_callback(_close_stores, ledger, bodies)
+        self._closing.push_async_callback(close_worker_stores, ledger, bodies)
         pool = Pool(tls=client_context())
         self._closing.push_async_callback(pool.close)
         folder = Path(start.data) / "workers"
@@ -263,7 +246,7 @@ class WorkerProcess:
         self._authority.advance(start.configure.change)
         if worker.view is not None:
             worker.view.learn(start.opened)
-        serving = _Serving(worker, ledger, bodies, DataPort(worker.data_plane.handle))
+        serving = Serving(worker, ledger, bodies, DataPort(worker.data_plane.handle))
         serving.hear(start.learned)
         worker.objects.on_note = self._tell_kept
         worker.tools.on_seen = self._inquiries.tell
@@ -308,7 +291,7 @@ class WorkerProcess:
             case _:
                 self._inquiries.tell(Learned(breakers=(noticed,)))
 
-    def _change(self, change: _Change) -> Message | Awaitable[Message]:
+    def _change(self, change: AnyChange) -> Message | Awaitable[Message]:
         if self._serving is None:
             done: asyncio.Future[Message] = self._loop.create_future()
             self._early.append((change, done))
@@ -316,37 +299,11 @@ class WorkerProcess:
         self._take(self._serving, change)
         return Done()
 
-    def _take(self, serving: "_Serving", change: _Change) -> None:
+    def _take(self, serving: Serving, change: AnyChange) -> None:
         """INVARIANT: whole, or the exception ends this worker: nothing after it is trusted."""
-        worker = serving.worker
-        view = worker.view
-        if view is None:
-            raise TypeError("a worker process views its runs through the registry")
-        match change:
-            case Configure():
-                worker.replace_secrets(self._secrets(change))
-                worker.take_configuration(change.configuration, change.states)
-            case CredentialsChange():
-                worker.take_credentials(change.credentials)
-            case StateChange():
-                worker.take_state(change.organisation, change.agent, change.state)
-            case SecretsChange():
-                worker.replace_secrets(self._secrets(change))
-            case Opened():
-                view.learn(change.cards)
-                return
-            case Ended():
-                view.ended(change)
-                return
-            case Marked():
-                view.marked(change)
-                return
-            case _ as never:
-                assert_never(never)
-        self._authority.advance(change.change)
-
-    def _secrets(self, told: Configure | SecretsChange) -> Secrets:
-        return EnvironmentSecrets(told.secrets, self._environment, told.values)
+        serving.take(change, self._environment)
+        if not isinstance(change, Opened | Ended | Marked):
+            self._authority.advance(change.change)
 
     def _trouble(self) -> str:
         """Why this worker cannot do its work; empty if it can."""
@@ -360,7 +317,7 @@ class WorkerProcess:
             return "the supervisor does not answer"
         return self._plane_trouble
 
-    async def _pulse(self, serving: "_Serving") -> None:
+    async def _pulse(self, serving: Serving) -> None:
         beats = 0
         while self._link is not None:
             configuration = serving.worker.directory.configuration
@@ -382,7 +339,7 @@ class WorkerProcess:
                 serving.worker.slabs.report()
             await asyncio.sleep(PULSE_S)
 
-    async def _tidy(self, serving: "_Serving") -> None:
+    async def _tidy(self, serving: Serving) -> None:
         while True:
             await asyncio.sleep(_TIDY_S)
             serving.health.observe()
@@ -403,116 +360,6 @@ class WorkerProcess:
             task.cancel()
         await self._closing.aclose()
         return Done()
-
-
-@final
-class _Serving:
-    """What there is once a worker has started."""
-
-    def __init__(
-        self, worker: Worker, ledger: LedgerWriter, bodies: BodyStore, port: DataPort
-    ) -> None:
-        self.worker = worker
-        self.ledger = ledger
-        self.port = port
-        self.health = LedgerHealth(ledger)
-        self._bodies = bodies
-
-    def hear(self, learned: Learned) -> None:
-        """Know what other workers have seen of providers."""
-        for kept in learned.kept:
-            self.worker.objects.keep(kept)
-        for organisation, model, evidence in learned.seen:
-            self.worker.bounds.hear(organisation, model, evidence)
-        for key, breaker in learned.breakers:
-            self.worker.watch.breakers.hear(key, breaker)
-        for paused in learned.paused:
-            self.worker.watch.pacing.paused(paused)
-        for retried in learned.retried:
-            self.worker.hear_retried(retried)
-
-    def asked(
-        self, message: Recall | CatchUp | Measure | Watched | CarryOut
-    ) -> Message | Awaitable[Message]:
-        match message:
-            case CarryOut(errand):
-                return self.carried(errand)
-            case Recall():
-                return self.recalled(message)
-            case CatchUp(with_bodies):
-                return self.catch_up(with_bodies=with_bodies)
-            case Measure():
-                return self.measure()
-            case Watched(organisation=organisation):
-                return Standings(upstreams=self.worker.watch.standing(organisation))
-            case _ as never:
-                assert_never(never)
-
-    async def of_sandboxes(self, message: OpenSandbox | ListSandboxes | EndSandbox) -> Message:
-        match message:
-            case OpenSandbox(order):
-                return OpenedSandbox(await self.worker.open_sandbox(order))
-            case ListSandboxes(organisation):
-                return SandboxList(tuple(await self.worker.sandboxes(organisation)))
-            case EndSandbox(organisation=organisation, sandbox=sandbox, message=words):
-                return SandboxTaken(await self.worker.end_sandbox(organisation, sandbox, words))
-            case _ as never:
-                assert_never(never)
-
-    async def carried(self, errand: Errand) -> Message:
-        return Carried(await self.worker.carry_out(errand))
-
-    async def catch_up(self, *, with_bodies: bool) -> Message:
-        with contextlib.suppress(UnavailableError, TimeoutError):
-            await asyncio.wait_for(self.ledger.settle(), _CATCH_UP_S)
-        if with_bodies:
-            await asyncio.to_thread(self._bodies.flush, _CATCH_UP_S)
-        return Done()
-
-    async def recalled(self, recall: Recall) -> Message:
-        slabs = self.worker.slabs
-        return Report() if slabs is None else await slabs.recalled(recall)
-
-    async def measure(self) -> Message:
-        return Measurement(await self.worker.metrics())
-
-
-def _open_stores(start: Start) -> tuple[AttestedLog, BodyStore]:
-    folder = Path(start.data)
-    storage = storage_at(folder, start.database)
-    keys = SigningKeys(folder, Path(start.signing_key) if start.signing_key else None)
-    with contextlib.ExitStack() as undo:
-        held = _taken(storage.logs(), start.log)
-        undo.callback(held.release)
-        bodies = BodyStore.open(storage.shelves())
-        undo.callback(bodies.close)
-        bodies.prepare(each.id for each in start.configure.configuration.organisations.values())
-        log = AttestedLog.open(held, storage.logs, keys, SystemClock().now_us)
-        undo.pop_all()
-    return log, bodies
-
-
-def _taken(logs: Logs, log_id: str) -> HeldLog:
-    """The log, once nobody holds it: another plane may be making sure that it is whole.
-
-    Raises as `Logs.take`.
-    """
-    clock = SystemClock()
-    until_us = clock.monotonic_us() + _TAKE_US
-    while True:
-        try:
-            return logs.take(log_id)
-        except UsageError as error:
-            if error.code != "log_in_use" or clock.monotonic_us() > until_us:
-                raise
-        time.sleep(_LOOK_S)
-
-
-async def _close_stores(ledger: LedgerWriter, bodies: BodyStore) -> None:
-    """What could not be written is counted by the ledger, and told at the end."""
-    with contextlib.suppress(UnavailableError):
-        await ledger.close()
-    bodies.close()
 
 
 def _unexpected(message: Message) -> PeerError:
