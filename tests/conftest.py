@@ -89,7 +89,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The URL of a server that all tests share; they skip where there can be none."""
+    """The URL of a database that all tests of this process share; they skip if there can be none.
+
+    Processes that test side by side share nothing: some tests end every connection to theirs.
+    """
     reason = server.missing()
     if reason and os.environ.get(_DEMANDED):
         pytest.fail(reason)
@@ -97,7 +100,8 @@ def postgresql_server() -> Iterator[str]:
         pytest.skip(reason)
     given = os.environ.get("DATABASE_URL")
     if given:
-        yield given
+        with server.database(given, f"test_{os.getpid()}") as url:
+            yield url
         return
     with server.serving() as running:
         yield running.url

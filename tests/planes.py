@@ -257,6 +257,6 @@ async def turns(count: int = 20) -> None:
 
 async def soon(true: Callable[[], bool]) -> None:
     """Wait until it is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 (what is waited for tells nobody)
             await asyncio.sleep(0.005)

@@ -27,7 +27,7 @@ class Reads:
         return asyncio.create_task(self.scans.read(organisation, read))
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.begun) < count:  # noqa: ASYNC110 (a thread tells nobody)
                 await asyncio.sleep(0.001)
 

@@ -217,7 +217,7 @@ def ready(installed: Installation, running: Running, **more: str) -> None:
 
 async def until(there: Running, requests: int) -> None:
     """Wait until the provider has got so many requests."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while there.journal.total < requests:  # noqa: ASYNC110 (the provider tells nobody)
             await asyncio.sleep(0.005)
 
@@ -291,7 +291,7 @@ async def logged(
     stream: asyncio.StreamReader, installed: Installation, wanted: str
 ) -> dict[str, object]:
     """Read log lines up to the one whose event begins like this."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while line := (await stream.readline()).decode():
             installed.lines.append(line)
             with contextlib.suppress(ValueError):

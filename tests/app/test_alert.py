@@ -51,7 +51,7 @@ def acme(port: int) -> Organisation:
 
 async def settled(webhook: Webhook, count: int) -> None:
     """Wait until so many messages were sent or dropped."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while webhook.sent + webhook.dropped < count:  # noqa: ASYNC110 (it counts, it tells nobody)
             await asyncio.sleep(0.01)
 

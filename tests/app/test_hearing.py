@@ -132,7 +132,7 @@ def test_a_member_that_died_is_recovered_by_another_and_one_that_lives_is_not(
             installed.give_token()
             async with plane(installed), plane(other):
                 await asyncio.to_thread(execute, postgresql_url, dead)
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     while await asyncio.to_thread(  # noqa: ASYNC110 (it tells nobody)
                         execute, postgresql_url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
                     ):
@@ -259,7 +259,7 @@ def test_nobody_writes_a_log_again_before_what_it_charged_was_counted(
             monkeypatch.setattr(SharedAcross, "prove_log", watched)
             async with plane(installed):
                 await asyncio.to_thread(execute, postgresql_url, dead)
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     while len(seen) < 2:  # noqa: ASYNC110 (it tells nobody)
                         await asyncio.sleep(0.1)
             assert seen == {"log_dead": "log_in_use", "log_dead_1": "log_in_use"}
@@ -278,7 +278,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_charged_nothing_twice(
             async with plane(installed) as running:
                 assert [(await installed.ask(f"{n}")).status for n in range(3)] == [200] * 3
                 killed: set[int] = set()
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while len(killed) < 3:  # the one that serves, and two that are starting
                         [status] = await running.workers.status()
                         if status.pid and status.pid not in killed:

@@ -43,7 +43,7 @@ def test_a_plane_s_folder_is_its_owner_s_alone_here_too(
 
 async def until(installed: Installation, status: int) -> None:
     """Wait until the plane says that it is ready, or that it is not."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await installed.send("GET", "/readyz")).status != status:  # noqa: ASYNC110 (as asked)
             await asyncio.sleep(0.05)
 

@@ -275,7 +275,7 @@ def test_when_the_supervisor_goes_nothing_more_is_written_and_all_is_recorded(
             await over.ask(over.start())
             over.renew()
             asking = asyncio.create_task(installed.ask("stall", stream=True))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while there.journal.total == 0:  # noqa: ASYNC110 (the provider tells nobody)
                     await asyncio.sleep(0.005)
             await asyncio.sleep(0.1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.folders import let_in
 from tests.sandbox.conftest import need
 from tests.sandbox.whole import AGENT, ORDINARY, WholePlane, config, first_line, ordinary
 
@@ -18,8 +19,7 @@ _WAIT_S = 15.0
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlane]:
     need(SandboxTier.STRICT)
     folder = tmp_path_factory.mktemp("plane").resolve()
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
+    let_in(folder)
     agents = [AGENT.format(name=name, tier="strict") for name in ("a", "outer")]
     made = WholePlane(folder, config(*agents), user=ordinary())
     made.start()

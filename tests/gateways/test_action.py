@@ -66,7 +66,7 @@ class Here:
 
     async def held(self, arguments: bytes = b"") -> Approval:
         """The call that is held, as soon as it is; with these arguments, if some are given."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 for each in self.records.open():
                     if arguments in {b"", each.binding.arguments}:

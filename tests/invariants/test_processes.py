@@ -55,8 +55,10 @@ def test_a_budget_for_exactly_fifty_lets_exactly_fifty_through_with_four_workers
         async with provider(parse(script)) as there:
             installed = ready(tmp_path, there.url, "0.025")
             async with plane(installed) as running:
-                asking = [decided(installed, f"task {n}", stream=stream) for n in range(200)]
-                statuses = await asyncio.gather(*asking)
+                # One after another: several workers have a part in it, however slow some are then.
+                statuses = [await decided(installed, f"first {n}", stream=stream) for n in range(8)]
+                asking = [decided(installed, f"task {n}", stream=stream) for n in range(192)]
+                statuses += await asyncio.gather(*asking)
                 assert sorted(statuses) == [200] * 50 + [402] * 150
                 assert await spent(running) == 50 * CALL_NANO
             assert there.journal.total == 50
@@ -94,7 +96,7 @@ def test_a_worker_that_is_killed_under_load_loses_nothing_and_doubles_nothing(
                     if alive:
                         os.kill(chance.choice(alive), signal.SIGKILL)
                 await asyncio.gather(*clients)
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while running.workers.readiness():  # noqa: ASYNC110 (it tells nobody)
                         await asyncio.sleep(0.05)
                     while (await installed.ask()).status != 402:

@@ -101,13 +101,13 @@ def test_every_worker_uses_a_value_when_the_command_returns(
                 victim = (await running.workers.status())[0]
                 os.kill(victim.pid, signal.SIGKILL)
                 await asyncio.sleep(0.5)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while running.workers.readiness():  # noqa: ASYNC110 (tells nobody)
                         await asyncio.sleep(0.05)
                 assert await know(installed, TWO) == {True}
             assert await know(installed, THREE, 3) == {True}
             await asyncio.to_thread(mounted.write_text, ONE)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await know(installed, ONE, 1) != {True}:  # noqa: ASYNC110 (tells nobody)
                     await asyncio.sleep(0.2)
             await change(installed, None)

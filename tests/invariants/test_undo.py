@@ -33,14 +33,14 @@ async def _done(installed: Installation, there: Running) -> str:
 
 
 async def _called(there: Running, count: int) -> list[Call]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(there.journal.calls) < count:  # noqa: ASYNC110 (a server tells nobody)
             await asyncio.sleep(0.05)
     return there.journal.calls
 
 
 async def _noted(installed: Installation, what: str, count: int = 1) -> list[Change]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             changes = [each for each in installed.events() if isinstance(each, Change)]
             found = [each for each in changes if each.what == what]

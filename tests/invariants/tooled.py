@@ -123,7 +123,7 @@ async def ringfence(installed: Installation, *arguments: str) -> str:
 
 async def held(installed: Installation, count: int = 1, *, organisation: str = "") -> Sequence[str]:
     """The ids of the calls that wait for people, once there are so many."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             of = ("--organisation", organisation) if organisation else ()
             found = json.loads(await ringfence(installed, "approval", "list", "--json", *of))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from ringfence.stores.postgresql.address import Address
 from ringfence.stores.postgresql.connection import connect
@@ -20,6 +20,7 @@ _PLACES = (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Pat
 TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE pid <> pg_backend_pid() AND application_name = 'ringfence'"
+    " AND datname = current_database()"
 )
 """Ends every other connection of ours, as a restart of the server or of a firewall would."""
 
@@ -152,6 +153,17 @@ def serving(*, is_durable: bool = False) -> Iterator[Server]:
         Path(folder).chmod(0o755)
         with Server(Path(folder), is_durable=is_durable) as server:
             yield server
+
+
+@contextmanager
+def database(url: str, name: str) -> Iterator[str]:
+    """A database of its own on a server that others use too, as a URL that leads to it."""
+    execute(url, f"CREATE DATABASE {name}")
+    parts = urlsplit(url)
+    try:
+        yield urlunsplit(parts._replace(path=f"/{name}"))
+    finally:
+        execute(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

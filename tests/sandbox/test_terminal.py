@@ -39,7 +39,7 @@ class Stage:
 
 async def read(descriptor: int, least: int) -> bytes:
     said = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(said) < least:
             said += await asyncio.to_thread(os.read, descriptor, 4096)
     return said

@@ -41,7 +41,7 @@ async def send(url: str, *documents: bytes, token: str = "") -> tuple[Webhook, N
     for document in documents:
         webhook.put(document)
     webhook.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while webhook.dropped < len(documents):  # noqa: ASYNC110 (it counts, it tells nobody)
             await asyncio.sleep(0)
     await webhook.stop()

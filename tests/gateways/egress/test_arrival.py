@@ -291,7 +291,7 @@ def test_a_client_that_does_not_trust_us_is_on_the_record(tmp_path: Path) -> Non
     async def story(place: Outside) -> None:
         with pytest.raises(ssl.SSLCertVerificationError):
             await place.tunnel(f"{HOST}:{place.port}", trust=NOBODY)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not any(why.startswith("handshake: ") for why in whys(place)):  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.005)
         assert place.host.connections == 0

@@ -61,7 +61,7 @@ def accepting(frames: bytes = b"", *, heard: list[bytes] | None = None) -> objec
 async def messages(reader: asyncio.StreamReader, count: int) -> list[bytes]:
     found: list[bytes] = []
     reading, parts = FrameReader(is_masked=False), b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(found) < count:
             data = await reader.read(65_536)
             assert data, found

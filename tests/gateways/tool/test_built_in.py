@@ -31,7 +31,7 @@ class People:
         self.desk = desk(SystemClock(), SequentialIds(), kept=self.records)
 
     async def held(self) -> Approval:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (found := self.records.open()):  # noqa: ASYNC110 (a store tells nobody)
                 await asyncio.sleep(0.01)
         return found[0]

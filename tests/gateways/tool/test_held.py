@@ -149,7 +149,7 @@ def test_a_client_that_leaves_while_it_waits_has_nothing_done_for_it() -> None:
 
 async def waiting(place: ApprovalDesk, count: int = 1) -> list[Approval]:
     """The calls that wait, once there are so many."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(place._open) < count:  # noqa: ASYNC110, SLF001 (a desk tells nobody)
             await asyncio.sleep(0.005)
     return list(place._open.values())  # noqa: SLF001 (the same)

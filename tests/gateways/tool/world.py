@@ -72,7 +72,7 @@ class World:
 
     async def turns(self, until: Callable[[], object]) -> None:
         """Wait for a moment until something is so."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not until():  # noqa: ASYNC110 (any condition, and no event for it)
                 await asyncio.sleep(0.005)
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from tests.folders import let_in
+
 ORDINARY = 65534
 T = TypeVar("T")
 
@@ -27,8 +29,7 @@ def as_ordinary(does: Callable[[], T], folder: Path, *, given: str = "work") -> 
     """
     if os.geteuid():
         return does()
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
+    let_in(folder)
     for each in (folder / given, *(folder / given).rglob("*")):
         os.lchown(each, ORDINARY, ORDINARY)
     os.seteuid(ORDINARY)

@@ -47,7 +47,7 @@ class Away:
 
 
 async def back(writer: LedgerWriter) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while writer.failure is not None:  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(0.01)
 
@@ -97,7 +97,7 @@ def test_while_the_store_is_away_who_may_goes_on_and_others_are_refused(tmp_path
             await writer.intend(intent("act_8"))
         writer.record(outcome(one))
         writer.record(outcome(two))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while sum(isinstance(each, Outcome) for each in heard) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         kept = Journal(tmp_path, "log_1")

@@ -3,6 +3,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -28,7 +29,8 @@ def refused(url: str) -> RingfenceError:
 
 
 def test_a_database_that_is_not_there_is_named(postgresql_server: str) -> None:
-    error = refused(postgresql_server.replace("/postgres?", "/nowhere?"))
+    parts = urlsplit(postgresql_server)
+    error = refused(urlunsplit(parts._replace(path="/nowhere")))
     assert isinstance(error, UsageError)
     assert error.code == "database_unknown"
     assert "/nowhere" in error.message
