@@ -2,11 +2,17 @@
 
     python -m bench.egress [--connections 1,8,64] [--seconds 5] [--rounds 3] [--mitmproxy FOLDER]
 
+mitmproxy needs an environment of its own, which is looked for in `.bench/mitmproxy`:
+
+    python3.13 -m venv .bench/mitmproxy && .bench/mitmproxy/bin/pip install mitmproxy
+
 One run: in each round every subject is measured in turn. The gateway and mitmproxy have one core,
 the host and the load the other. CPU is that of the whole process (all threads, user and system)
 for each request; the least of the rounds counts, for the machine may be shared. Ringfence adds a
 secret, takes it out of answers and records durably; mitmproxy has a script that adds the header,
-looks for the secret in the body and writes a line to a file, which nobody syncs.
+looks for the secret in the body and writes a line to a file, which nobody syncs. "Distinct paths"
+is Ringfence where no request is like another; "its interceptor alone" is its engine and TLS, and
+nothing that governs (`bench.egress.bare`).
 """
 
 import argparse
@@ -17,7 +23,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +58,7 @@ class Subject:
     proxy: int
     trust: Path
     process: Pinned | None
+    is_distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ def press(subject: Subject, connections: int, seconds: float) -> Figures:
     command += ["--seconds", str(seconds)]
     if subject.process is None:
         command.append("--authorised")
+    if subject.is_distinct:
+        command.append("--distinct")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
         if load.stdout is None:
             raise SystemExit("the load says nothing")
@@ -93,19 +102,19 @@ def press(subject: Subject, connections: int, seconds: float) -> Figures:
     )
 
 
-def ours(stack: ExitStack, folder: Path) -> Subject:
-    """The gateway, in a process of its own."""
-    own = folder / "ringfence"
+def ours(stack: ExitStack, folder: Path, name: str, module: str) -> Subject:
+    """The gateway, or only its interceptor, in a process of its own."""
+    own = folder / module
     own.mkdir()
     log = own / "out.log"
-    command = [sys.executable, "-m", "bench.egress.gateway", "--port", str(_PORT)]
+    command = [sys.executable, "-m", f"bench.egress.{module}", "--port", str(_PORT)]
     command += ["--authority", str(folder / "ca.pem"), "--folder", str(own)]
     paths = os.pathsep.join(each for each in sys.path if each)
     process = Pinned(command, core=_GATEWAY_CORE, log=log, environment={"PYTHONPATH": paths})
     stack.callback(process.stop)
-    wait_until(lambda: b"sandbox.pem" in log.read_bytes(), 30, "the gateway")
+    wait_until(lambda: b"sandbox.pem" in log.read_bytes(), 30, name)
     port, trust = log.read_text().splitlines()[0].split()
-    return Subject("Ringfence", int(port), Path(trust), process)
+    return Subject(name, int(port), Path(trust), process)
 
 
 def mitmproxy(stack: ExitStack, folder: Path, home: Path) -> Subject:
@@ -125,12 +134,26 @@ def mitmproxy(stack: ExitStack, folder: Path, home: Path) -> Subject:
     return Subject("mitmproxy", _MITM, trust, process)
 
 
+def version_of(home: Path) -> str:
+    """Which mitmproxy is there; empty, and said what to do, if there is none."""
+    program = home / "bin" / "mitmdump"
+    if not program.exists():
+        print(
+            f"mitmproxy is not in {home}, and is left out. To compare with it:\n"
+            f"    python3.13 -m venv {home} && {home / 'bin' / 'pip'} install mitmproxy",
+            file=sys.stderr,
+        )
+        return ""
+    said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)
+    if said.returncode:
+        raise SystemExit(f"{program} --version fails:\n{said.stderr}")
+    return " ".join(said.stdout.split("\n")[:2])
+
+
 def measure(arguments: argparse.Namespace) -> None:
     """Measure everything and print a table."""
     home = Path(arguments.mitmproxy).absolute()
-    version = subprocess.run(
-        [str(home / "bin" / "mitmdump"), "--version"], capture_output=True, text=True, check=True
-    ).stdout.split("\n")
+    peer = version_of(home)
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         folder = Path(place)
         authority = trustme.CA()
@@ -146,7 +169,12 @@ def measure(arguments: argparse.Namespace) -> None:
         stack.callback(host.stop)
         wait_until(lambda: b"ready" in log.read_bytes(), 30, "the host")
         direct = Subject("direct TLS", 0, folder / "ca.pem", None)
-        subjects = [direct, ours(stack, folder), mitmproxy(stack, folder, home)]
+        gateway = ours(stack, folder, "Ringfence", "gateway")
+        distinct = replace(gateway, name="Ringfence, distinct paths", is_distinct=True)
+        bare = ours(stack, folder, "its interceptor alone", "bare")
+        subjects = [direct, gateway, distinct, bare]
+        if peer:
+            subjects.append(mitmproxy(stack, folder, home))
         for subject in subjects[1:]:
             if subject.process is not None:
                 subject.process.pause()
@@ -161,7 +189,7 @@ def measure(arguments: argparse.Namespace) -> None:
                     rounds.setdefault((subject.name, count), []).append(found)
                     if subject.process is not None:
                         subject.process.pause()
-        report(subjects, counts, rounds, " ".join(version[:2]))
+        report(subjects, counts, rounds, peer or "without mitmproxy")
 
 
 def report(

@@ -1,7 +1,9 @@
 """The load: keep-alive requests over TLS, each connection waiting for its answer.
 
     python -m bench.egress.load --port PORT --trust FILE --connections 8 --seconds 5 [--proxy PORT]
+        [--distinct]
 
+The same request each time, or, with `--distinct`, each for a path that was never asked for.
 Prints one line of JSON. Any answer but the host's 200 fails the run.
 """
 
@@ -21,8 +23,10 @@ _BODY = ANSWER.partition(b"\r\n\r\n")[2]
 class _Asking(asyncio.Protocol):
     """Sends the same request again and again."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, distinct: int) -> None:
+        """`distinct` is the first of its own numbers for paths; below 0 for the same path."""
         self._request = request
+        self._next = distinct
         self._data = b""
         self._sent = 0.0
         self.waits: list[float] = []
@@ -34,7 +38,11 @@ class _Asking(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._sent = time.perf_counter()
-        self._transport.write(self._request)
+        request = self._request
+        if self._next >= 0:
+            request = request.replace(b"/items", b"/items/%d" % self._next, 1)
+            self._next += 1
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -54,11 +62,10 @@ class _Asking(asyncio.Protocol):
 
 
 async def _connected(
-    port: int, proxy: int, trust: ssl.SSLContext, request: bytes
+    port: int, proxy: int, trust: ssl.SSLContext, asking: _Asking
 ) -> tuple[_Asking, asyncio.WriteTransport]:
     loop = asyncio.get_running_loop()
     if not proxy:
-        asking = _Asking(request)
         transport, _ = await loop.create_connection(
             lambda: asking, _HOST, port, ssl=trust, family=2, server_hostname=_HOST
         )
@@ -69,7 +76,6 @@ async def _connected(
     if b" 200 " not in head:
         raise SystemExit(f"no tunnel: {head!r}")
     await writer.start_tls(trust, server_hostname=_HOST)
-    asking = _Asking(request)
     writer.transport.set_protocol(asking)
     return asking, writer.transport
 
@@ -83,8 +89,13 @@ async def press(arguments: argparse.Namespace) -> dict[str, float]:
         f"User-Agent: bench/1\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n{own}\r\n"
     ).encode()
     made = [
-        await _connected(arguments.port, arguments.proxy, trust, request)
-        for _ in range(arguments.connections)
+        await _connected(
+            arguments.port,
+            arguments.proxy,
+            trust,
+            _Asking(request, at * 10_000_000 if arguments.distinct else -1),
+        )
+        for at in range(arguments.connections)
     ]
     for asking, transport in made:
         asking.start(transport)
@@ -117,6 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--warm", type=float, default=1)
+    parser.add_argument("--distinct", action="store_true")
     parser.add_argument("--authorised", action="store_true")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(press(parser.parse_args()))), flush=True)

@@ -65,6 +65,8 @@ def test_only_so_many_leaves_are_kept() -> None:
     first = authority.leaf("first.example")
     for number in range(256):
         authority.leaf(f"host{number}.example")
+    assert authority.knows("host255.example")
+    assert not authority.knows("first.example")
     assert authority.leaf("first.example") is not first
 
 

@@ -66,6 +66,7 @@ class Place:
         )
         self.above = Above()
         self.failures: list[str] = []
+        self.over = 0
         self.taken: list[asyncio.Transport] = []
 
     async def open(self) -> int:
@@ -82,6 +83,9 @@ class Place:
             transport.abort()
         await asyncio.sleep(0.02)
 
+    def _count(self) -> None:
+        self.over += 1
+
     def _decide(self, greeting: Greeting, data: bytes) -> None:
         self.taken.append(greeting.take())
         stream = TlsStream(
@@ -90,6 +94,7 @@ class Place:
             self.above,
             service=self.service,
             failed=self.failures.append,
+            over=self._count,
         )
         stream.begin(data)
 
@@ -169,6 +174,7 @@ def test_a_client_that_does_not_trust_us_is_told_of(run: Run[Any]) -> None:
             while not place.failures:  # noqa: ASYNC110 (nothing tells of it but the list)
                 await asyncio.sleep(0.01)
         assert place.above.events in ([], ["made", "lost"])
+        assert place.over == 1
         await place.close()
 
     run(talk())
@@ -183,6 +189,7 @@ def test_a_handshake_that_stands_still_is_cut(run: Run[Any]) -> None:
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         assert place.failures == ["the handshake took too long"]
+        assert place.over == 1
         writer.close()
         await place.close()
 

@@ -52,6 +52,10 @@ class SandboxAuthority:
         self.fingerprint = hashlib.sha256(raw).hexdigest()
         """SHA-256 of it, in hexadecimal."""
 
+    def knows(self, host: str) -> bool:
+        """Whether a certificate for a host is at hand, and need not be made."""
+        return host in self._contexts
+
     def leaf(self, host: str) -> ssl.SSLContext:
         """The server side of TLS for a host, a name or an address as `Authority.host` has it."""
         now_us = self._clock.now_us()

@@ -17,11 +17,15 @@ _READ_BYTES: Final = 256 * 1024
 Failed = Callable[[str], None]
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 @final
 class TlsStream(asyncio.Protocol, asyncio.Transport):
     """A protocol to the connection below it, and a transport to the protocol above it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a connection in the middle has these neighbours)
         self,
         below: asyncio.Transport,
         context: ssl.SSLContext,
@@ -29,13 +33,18 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         *,
         service: Service,
         failed: Failed,
+        over: Callable[[], None] = _nothing,
     ) -> None:
-        """`failed` is told, in words of OpenSSL, of a handshake that comes to nothing."""
+        """`failed` is told, in words of OpenSSL, of a handshake that comes to nothing.
+
+        `over` is told once when it is done, well or not.
+        """
         super().__init__()
         self._below = below
         self._above: asyncio.BaseProtocol = above
         self._service = service
         self._failed: Failed | None = failed
+        self._over = over
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._is_ready = False
@@ -117,6 +126,7 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         self._flush()
         self._is_ready = True
         self._failed = None
+        self._over()
         self.deadline = NEVER
         self._service.left(self)
         self._above.connection_made(self)
@@ -155,6 +165,7 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
     def _fail(self, why: str) -> None:
         failed, self._failed = self._failed, None
         if failed is not None:
+            self._over()
             failed(why)
 
     # As a transport

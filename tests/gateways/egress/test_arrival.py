@@ -8,6 +8,8 @@ import pytest
 from tests.gateways.egress.outside import HOST, INSIDE, Outside
 from tests.gateways.egress.test_traffic import tell
 
+from ringfence.decisions.handshake import HandshakeLimits, Handshakes
+
 NOBODY = ssl.create_default_context()
 
 
@@ -295,5 +297,71 @@ def test_a_client_that_does_not_trust_us_is_on_the_record(tmp_path: Path) -> Non
             while not any(why.startswith("handshake: ") for why in whys(place)):  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.005)
         assert place.host.connections == 0
+
+    tell(tmp_path, story)
+
+
+def handshakes(place: Outside, limits: HandshakeLimits) -> Handshakes:
+    """Let this sandbox have so many."""
+    served = place.world.worker.egress.door._places[place.box.id]  # noqa: SLF001 (its limits)
+    made = served._place.handshakes = Handshakes(limits, place.world.clock.monotonic_us())  # noqa: SLF001 (likewise)
+    return made
+
+
+async def knocks(place: Outside, count: int) -> int:
+    """So many at once; how many were let in."""
+    where = f"{HOST}:{place.port}"
+    found = await asyncio.gather(
+        *[place.tunnel(where) for _ in range(count)], return_exceptions=True
+    )
+    opened = [each for each in found if isinstance(each, tuple)]
+    for _, writer in opened:
+        writer.close()
+    return len(opened)
+
+
+def test_a_flood_of_handshakes_is_refused_on_the_record(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        handshakes(place, HandshakeLimits(burst=12, per_second=1, new_host=8))
+        assert await knocks(place, 20) == 5
+        assert await knocks(place, 5) == 0
+        detail = {"how": "connect", "verdict": "deny", "why": "rate_exceeded"}
+        assert (f"{HOST}:{place.port}", detail) in place.seen("connection")
+        (refusal,) = place.world.ledger.refusals
+        assert refusal.resource == f"{HOST}:{place.port}"
+        assert "too many TLS connections" in refusal.decision.message
+        place.world.clock.advance(3_000_000)
+        assert await knocks(place, 5) == 3
+
+    tell(tmp_path, story)
+
+
+def test_a_client_that_never_finishes_its_handshakes_gets_only_so_many(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        handshakes(place, HandshakeLimits(open=3))
+        hello = ssl.create_default_context()
+        stuck = []
+        for _ in range(3):
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            with pytest.raises(ssl.SSLWantReadError):
+                hello.wrap_bio(incoming, outgoing, server_hostname=HOST).do_handshake()
+            reader, writer = await asyncio.open_connection(INSIDE, place.port)
+            writer.write(outgoing.read())
+            assert (await reader.read(1))[:1] == b"\x16"  # it answers, and waits for the rest
+            stuck.append(writer)
+        assert await knocks(place, 2) == 0
+        stuck.pop().close()
+        await asyncio.sleep(0.05)
+        assert await knocks(place, 1) == 1
+        for writer in stuck:
+            writer.close()
+
+    tell(tmp_path, story)
+
+
+def test_sixty_connections_at_once_are_nothing_unusual(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        assert await knocks(place, 60) == 60
+        assert place.world.ledger.refusals == []
 
     tell(tmp_path, story)

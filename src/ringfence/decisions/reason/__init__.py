@@ -26,6 +26,7 @@ from ringfence.decisions.reason.destination import (
     not_forwarded,
     secret_misplaced,
     too_long_to_judge,
+    too_many_handshakes,
     too_many_tunnels,
 )
 from ringfence.decisions.reason.loop import (
@@ -134,6 +135,7 @@ __all__ = [
     "too_long_to_judge",
     "too_many_answers",
     "too_many_at_once",
+    "too_many_handshakes",
     "too_many_tunnels",
     "too_many_uses",
     "tool_away",

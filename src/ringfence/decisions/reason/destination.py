@@ -49,6 +49,15 @@ def too_many_tunnels(agent: Agent) -> Reason:
     )
 
 
+def too_many_handshakes(agent: Agent) -> Reason:
+    """A sandbox begins TLS connections faster than it may."""
+    return refusal(
+        Code.RATE_EXCEEDED,
+        agent,
+        "this sandbox begins too many TLS connections at once; use those that are open, and wait.",
+    )
+
+
 def secret_misplaced(agent: Agent, name: str, resource: str) -> Reason:
     """A request carries the placeholder of a secret to a host that the secret is not for."""
     return refusal(

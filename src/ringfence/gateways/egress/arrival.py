@@ -160,14 +160,34 @@ def _first_bytes(place: Place, channel: Channel, greeting: Greeting, data: bytes
         _refuse_connection(place, channel, greeting, found, data)
         return
     to, channel = found
+    why = _full(place, to)
+    if why is not None:
+        _refuse_connection(place, channel, greeting, why, data)
+        return
     if channel.way is Way.TLS:
         place.saw_connection(to.resource, channel.way)
-    if place.passes(to) and place.is_full:
-        _refuse_connection(place, channel, greeting, reason.too_many_tunnels(agent), data)
-    elif place.passes(to):
+    if place.passes(to):
+        place.handshakes.end()  # it is between the client and the host
         pass_through.begin(place, to, greeting, data)
     else:
         _intercept(place, channel, to, greeting, data)
+
+
+def _full(place: Place, to: Destination) -> Reason | None:
+    """Why no more TLS connections are taken now; if one more is, its handshake has begun."""
+    agent = place.box.caller.runtime.agent
+    if place.passes(to):
+        if place.is_full:
+            return reason.too_many_tunnels(agent)
+        is_new = False
+    else:
+        if place.leaves is None:
+            return reason.not_forwarded(agent, "this sandbox has no authority for certificates")
+        is_new = not place.leaves.knows(to.host)
+    now_us = place.means.clock.monotonic_us()
+    if place.handshakes.begin(now_us, is_new_host=is_new):
+        return None
+    return reason.too_many_handshakes(agent)
 
 
 def _decided(
@@ -208,20 +228,23 @@ def _intercept(
 ) -> None:
     """End the client's TLS here, and read its requests."""
     if place.leaves is None:
-        agent = place.box.caller.runtime.agent
-        why = reason.not_forwarded(agent, "this sandbox has no authority for certificates")
-        _refuse_connection(place, channel, greeting, why, data)
-        return
+        raise RuntimeError("nobody makes certificates here")
     service = place.service
     connection = InterceptedConnection(
         service, _handler(place, channel), is_proxy=False, is_known=True
     )
+    try:
+        context = place.leaves.leaf(to.host)
+    except BaseException:
+        place.handshakes.end()
+        raise
     stream = TlsStream(
         greeting.take(),
-        place.leaves.leaf(to.host),
+        context,
         connection,
         service=service,
         failed=partial(_handshake_failed, place, channel, to),
+        over=place.handshakes.end,
     )
     stream.begin(data)
 

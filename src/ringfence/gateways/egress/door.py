@@ -13,6 +13,7 @@ from typing import Final, cast, final
 
 from ringfence.decisions import reason
 from ringfence.decisions.address import address_fault
+from ringfence.decisions.handshake import Handshakes
 from ringfence.domain.error import UnsentError
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.domain.verdict import Code, Reason
@@ -106,6 +107,7 @@ class EgressDoor:
             placeholders=holders if isinstance(holders, Placeholders) else None,
             watches=holders is not None and bool(holders.variables),
             promises=Promises(),
+            handshakes=Handshakes(limits.handshakes, self._means.clock.monotonic_us()),
         )
 
     def _context(self, box: LiveSandbox) -> ssl.SSLContext:

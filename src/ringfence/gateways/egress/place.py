@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ringfence.decisions.destination import matches_any
+from ringfence.decisions.handshake import HandshakeLimits, Handshakes
 from ringfence.domain.destination import Authority as Named
 from ringfence.domain.destination import Destination, Way
 from ringfence.domain.egress import EgressRules
@@ -31,6 +32,9 @@ class Leaves(Protocol):
     def leaf(self, host: str) -> ssl.SSLContext:
         """The server side of TLS for a host."""
 
+    def knows(self, host: str) -> bool:
+        """Whether that is at hand, and need not be made."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressLimits:
@@ -43,6 +47,7 @@ class EgressLimits:
     connections: int = 512
     tunnels: int = 128
     """WebSockets, and connections that are not looked into."""
+    handshakes: HandshakeLimits = field(default_factory=HandshakeLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ class Place:
     watches: bool
     """Whether the sandbox holds any placeholder that could be misplaced."""
     promises: "Promises"
+    handshakes: Handshakes
     tunnels: set[Tunnel] = field(default_factory=set)
     waiting: set[asyncio.Task[None]] = field(default_factory=set)
     is_closed: bool = False
