@@ -257,9 +257,10 @@ def test_messages_in_frames_are_counted_together() -> None:
     injection = planned(runtime, injections)
     injections.prepare(injection, [], b"/")
     answer = injections.answer(injection, [])
-    message = answer.message()
-    text = message.feed(SECRET[:7].encode()) + message.feed(SECRET[7:].encode())
-    assert text + message.finish() == b"*" * len(SECRET)
+    messages = answer.messages()
+    text = messages.feed(SECRET[:7].encode(), is_last=False)
+    text += messages.feed(SECRET[7:].encode(), is_last=True)
+    assert text == b"*" * len(SECRET)
     assert answer.redactions == {"crm": 1}
 
 

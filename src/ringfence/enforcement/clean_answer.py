@@ -4,7 +4,7 @@ from typing import Final, final
 
 from ringfence.decisions.injection import GIVEN_HEADERS
 from ringfence.protocols.content_coding import Undoing, is_identity
-from ringfence.protocols.scrubbing import Scrub, Scrubber
+from ringfence.protocols.scrubbing import MessageScrubber, Scrub, Scrubber
 from ringfence.transport.http import Headers
 
 _TAKEN: Final = GIVEN_HEADERS | {b"content-encoding"}
@@ -73,8 +73,8 @@ class CleanAnswer:
             self.redactions[name] = self.redactions.get(name, 0) + count
         return plain
 
-    def message(self) -> Scrubber:
-        """For a message that comes in several frames; it counts into `redactions`."""
-        scrubber = Scrubber(self._scrub)
+    def messages(self) -> MessageScrubber:
+        """For messages that follow one another; it counts into `redactions`."""
+        scrubber = MessageScrubber(self._scrub)
         scrubber.redactions = self.redactions
         return scrubber

@@ -1,21 +1,17 @@
 """Takes secrets out of bytes that pass by, in every usual form and across any split of them."""
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from ringfence.protocols.escape import Escapes, View, context_of
 from ringfence.protocols.secret_form import forms
 
-_ESCAPE_BYTES_MAX: Final = 9
-r"""The longest way to write one byte by its number: `&#x0041;`, and one more to be sure."""
-_MASK: Final = b"*"
-_CUT_SHORT: Final = re.compile(
-    rb"(?:%[0-9A-Fa-f]?|\\(?:u(?:0(?:0[0-9A-Fa-f]?)?)?|x[0-9A-Fa-f]?)?"
-    rb"|&(?:#(?:[xX]?[0-9A-Fa-f]{0,5})?)?)\Z"
-)
-"""An escape that the next bytes may complete."""
+_MASK: Final = re.compile(rb"[^\r\n]")
+"""Ends of line stay where something is masked that was wrapped."""
+_TOLD_BYTES: Final = 16
+"""So much of a form, and at least half of it, at the end of a message is no accident."""
 _TELLING: Final = 4
 """So many bytes of a form are looked for at once."""
 
@@ -43,6 +39,10 @@ class _Match:
     name: str
     instead: bytes
 
+    def after(self, at: int) -> "_Match":
+        """What of it stands from there on."""
+        return _Match(at, self.end, self.name, _MASK.sub(b"*", self.instead[at - self.start :]))
+
 
 @final
 class Scrub:
@@ -51,7 +51,7 @@ class Scrub:
     What takes a secret's place is as long as what was there, so that no framing changes.
     """
 
-    __slots__ = ("_by_start", "_endings", "_escape", "_forms", "_starts", "longest_bytes")
+    __slots__ = ("_by_start", "_endings", "_escapes", "_forms", "_starts", "longest_bytes")
 
     def __init__(self, secrets: Iterable[Shown]) -> None:
         """Take what may not pass."""
@@ -68,7 +68,7 @@ class Scrub:
         starts = dict.fromkeys(start for _, start in self._by_start)
         self._starts = re.compile(b"|".join(map(re.escape, starts)))
         self._endings = tuple({each[:size] for each in starts for size in range(1, len(each))})
-        self._escape = _escape_of(frozenset(b"".join(self._forms)))
+        self._escapes = Escapes.of(frozenset(b"".join(self._forms)))
         self.longest_bytes = max(map(len, self._forms), default=0)
 
     @property
@@ -80,41 +80,59 @@ class Scrub:
         """A text with nothing of it shown, and how often each secret was taken out."""
         matches, end = self.pieces(text, is_last=True)
         found: dict[str, int] = {}
-        return _instead(text[:end], matches, found), found
+        return _instead(text, matches, found, 0, end), found
 
     def finds(self, text: bytes) -> bool:
         """Whether a text shows any of it."""
         return bool(self.pieces(text, is_last=True)[0])
 
-    def pieces(self, text: bytes, *, is_last: bool) -> tuple[Sequence[_Match], int]:
-        """What to take out of a text, in order, and from where on it may still go on."""
+    def pieces(
+        self, text: bytes, *, is_last: bool, at: int = 0, low: int | None = None
+    ) -> tuple[Sequence[_Match], int]:
+        """What to take out of a text, in order, and from where on it may still go on.
+
+        What stands before `at` has passed already: it says how the rest is to be read. What begins
+        there, from `low` on, is taken out as far as it has not passed.
+        """
+        low = at if low is None else low
         matches = self._matches(text)
-        escapes = self._escape.found(text) if _holds_escape(text) else ()
-        if not matches and not escapes:
-            return (), len(text) if is_last else self._plain_end(text)
-        view = _View(text, escapes, is_last=is_last)
-        if view.is_other:
+        views = self._escapes.views(text, is_last=is_last)
+        if not matches and not views:
+            return (), len(text) if is_last else max(at, self._begun(text, low))
+        for view in views:
             matches += [
-                _Match(start, end, match.name, _MASK * (end - start))
+                _Match(start, end, match.name, _MASK.sub(b"*", text[start:end]))
                 for match in self._matches(view.text)
                 for start, end in [(view.place(match.start), view.place(match.end))]
             ]
         matches.sort(key=lambda match: (match.start, -match.end))
         chosen: list[_Match] = []
-        at = 0
+        near = len(text) if is_last else self._end_of(text, views)
         for match in matches:
-            if match.start < at:
+            if match.start < low or match.end <= at:
                 continue
-            if not is_last and self._open_from(text, view, at) <= match.start:
+            if match.end > near and self._open_from(text, views, low) <= match.start:
                 break
-            chosen.append(match)
-            at = match.end
-        return chosen, len(text) if is_last else self._open_from(text, view, at)
+            chosen.append(match if match.start >= at else match.after(at))
+            low = at = match.end
+        return chosen, len(text) if is_last else max(at, self._open_from(text, views, low))
 
-    def _plain_end(self, text: bytes) -> int:
-        """As `_open_from` for a text that shows nothing and has no escapes but one cut short."""
-        cut = _cut_of(text)
-        return min(cut, self._begun(text if cut == len(text) else text[:cut], 0))
+    def open_end(self, text: bytes, low: int) -> tuple[int, str]:
+        """Where a form begins, from `low` on, that the end of a text cuts short; else the end.
+
+        With the name of its secret, if so much of it is there that it is no accident.
+        """
+        views = self._escapes.views(text, is_last=False)
+        start = self._open_from(text, views, low)
+        if start == len(text):
+            return start, ""
+        for read, first in ((text, start), *((v.text, v.index(start)) for v in views)):
+            for form, (name, _) in self._forms.items():
+                told = form[: max(_TOLD_BYTES, len(form) // 2)]
+                place = read.find(told, max(first, len(read) - len(form)))
+                if place >= 0 and form.startswith(read[place:]):
+                    return start, name
+        return start, ""
 
     def _matches(self, text: bytes) -> list[_Match]:
         found: list[_Match] = []
@@ -126,12 +144,23 @@ class Scrub:
                 at = text.find(form, at + 1)
         return found
 
-    def _open_from(self, text: bytes, view: "_View", at: int) -> int:
-        """Where the first form begins, from `at` on, that the end of the text cuts short."""
+    def _end_of(self, text: bytes, views: Sequence[View]) -> int:
+        """Where at the earliest a form, or an escape, may begin that the end of a text cuts."""
+        most = self.longest_bytes
+        begun = [view.place(max(0, len(view.text) - most)) for view in views]
+        return min([max(0, len(text) - most), *begun, *(view.cut for view in views)])
+
+    def _open_from(self, text: bytes, views: Sequence[View], at: int) -> int:
+        """Where the first form begins, from `at` on, that the end of the text cuts short.
+
+        INVARIANT: no escape is cut in two.
+        """
         first = self._begun(text, at)
-        if view.cut < len(text) or view.is_other:
+        for view in views:
             begun = view.place(self._begun(view.text, view.index(at)))
             first = min(first, max(at, begun), max(at, view.cut))
+        for view in reversed(views):
+            first = max(at, view.place(view.index(first))) if first < len(text) else first
         return first
 
     def _begun(self, text: bytes, at: int) -> int:
@@ -160,127 +189,19 @@ class Scrub:
         return f"Scrub({sorted({name for name, _ in self._forms.values()})})"
 
 
-def _holds_escape(text: bytes) -> bool:
-    """Whether any escape may be in a text; quick where there is none."""
-    return b"%" in text or b"\\" in text or b"&" in text
-
-
-def _cut_of(text: bytes) -> int:
-    """Where an escape begins that the end of a text cuts short; the text's end if none does."""
-    low = max(0, len(text) - _ESCAPE_BYTES_MAX)
-    if _holds_escape(text[low:]):
-        found = _CUT_SHORT.search(text, low)
-        if found is not None:
-            return found.start()
-    return len(text)
-
-
-def _instead(text: bytes, matches: Sequence[_Match], found: dict[str, int]) -> bytes:
-    """A text with what takes the place of these matches; each is counted into `found`."""
+def _instead(
+    text: bytes, matches: Sequence[_Match], found: dict[str, int], at: int, end: int
+) -> bytes:
+    """A text from `at` to `end` with what takes the place of these matches, each counted."""
     if not matches:
-        return text
+        return text if not at and end == len(text) else text[at:end]
     parts: list[bytes] = []
-    at = 0
     for match in matches:
         parts += [text[at : match.start], match.instead]
         at = match.end
         found[match.name] = found.get(match.name, 0) + 1
-    parts.append(text[at:])
+    parts.append(text[at:end])
     return b"".join(parts)
-
-
-@final
-class _View:
-    """A text as it reads when escapes by number are undone, and where each of its bytes was.
-
-    What an escape at the very end leaves open is not in the text of the view: it begins at `cut`.
-    """
-
-    def __init__(self, text: bytes, escapes: Sequence[re.Match[bytes]], *, is_last: bool) -> None:
-        self.cut = len(text) if is_last else _cut_of(text)
-        self._indices: list[int] = []
-        self._places: list[int] = []
-        self.text = text if self.cut == len(text) else text[: self.cut]
-        if escapes:
-            self._undo(self.text, escapes)
-
-    @property
-    def is_other(self) -> bool:
-        """Whether it differs from the text."""
-        return bool(self._indices)
-
-    def _undo(self, text: bytes, escapes: Sequence[re.Match[bytes]]) -> None:
-        parts: list[bytes] = []
-        at = length = 0
-        for match in escapes:
-            parts += [text[at : match.start()], bytes((_meant(match),))]
-            length += match.start() - at + 1
-            at = match.end()
-            self._indices.append(length)
-            self._places.append(at)
-        self.text = b"".join([*parts, text[at:]])
-
-    def place(self, index: int) -> int:
-        """Where a byte of the view was in the text."""
-        known = bisect_right(self._indices, index) - 1
-        if known < 0:
-            return index
-        return self._places[known] + index - self._indices[known]
-
-    def index(self, place: int) -> int:
-        """Where a byte of the text is in the view; of one within an escape, where that is."""
-        known = bisect_right(self._places, place) - 1
-        if known < 0:
-            low = 0
-            found = place
-        else:
-            low = self._indices[known]
-            found = low + place - self._places[known]
-        nearest = self._indices[known + 1] - 1 if known + 1 < len(self._indices) else len(self.text)
-        return min(max(found, low), nearest)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Escapes:
-    """The escapes by number that could stand for a byte of some form."""
-
-    kinds: tuple[tuple[bytes, bytes, re.Pattern[bytes]], ...]
-    """Of each kind its first byte and its beginning, which are quick to miss, and a pattern."""
-
-    def found(self, text: bytes) -> Sequence[re.Match[bytes]]:
-        """Each of them in the order of the text; quick where there is none."""
-        matches: list[re.Match[bytes]] = []
-        for first, start, pattern in self.kinds:
-            if first in text and start in text:
-                matches += pattern.finditer(text)
-        return sorted(matches, key=_START) if len(matches) > 1 else matches
-
-
-_START: Final = re.Match[bytes].start
-
-
-def _escape_of(alphabet: frozenset[int]) -> _Escapes:
-    pairs = "|".join(sorted(_any_case(f"{byte:02x}") for byte in alphabet)) or "(?!)"
-    numbers = "|".join(sorted(str(byte) for byte in alphabet)) or "(?!)"
-    named = rf"&#(?:[xX]0{{0,3}}(?P<hex>{pairs})|0?(?P<number>{numbers}));"
-    return _Escapes(
-        (
-            (b"%", b"%", re.compile(f"%(?P<hex>{pairs})(?P<number>)?".encode())),
-            (b"\\", b"\\u00", re.compile(rf"\\u00(?P<hex>{pairs})(?P<number>)?".encode())),
-            (b"\\", b"\\x", re.compile(rf"\\x(?P<hex>{pairs})(?P<number>)?".encode())),
-            (b"&", b"&#", re.compile(named.encode())),
-        )
-    )
-
-
-def _any_case(pair: str) -> str:
-    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in pair)
-
-
-def _meant(match: re.Match[bytes]) -> int:
-    number = match["number"]
-    return int(number) if number else int(match["hex"], 16)
 
 
 @final
@@ -290,11 +211,12 @@ class Scrubber:
     `redactions` counts what was taken out, by the names of secrets.
     """
 
-    __slots__ = ("_kept", "_scrub", "redactions")
+    __slots__ = ("_before", "_kept", "_scrub", "redactions")
 
     def __init__(self, scrub: Scrub) -> None:
         """Nothing has passed yet."""
         self._scrub = scrub
+        self._before = b""
         self._kept = b""
         self.redactions: dict[str, int] = {}
 
@@ -310,6 +232,58 @@ class Scrubber:
         if not text or self._scrub.is_idle:
             self._kept = b""
             return text
-        matches, end = self._scrub.pieces(text, is_last=is_last)
+        at = len(self._before)
+        whole = self._before + text if at else text
+        matches, end = self._scrub.pieces(whole, is_last=is_last, at=at)
+        self._kept = whole[end:]
+        if not is_last:
+            self._before = context_of(whole[:end] if self._kept else whole)
+        return _instead(whole, matches, self.redactions, at, end)
+
+
+@final
+class MessageScrubber:
+    """Messages that follow one another: each by itself, and what one begins and another ends.
+
+    Nothing is held back from one message to the next. What has passed cannot be called back, so
+    the beginning of a form at the end of a message is taken out where it is no accident (half of
+    it, and at least 16 bytes); of a shorter one the rest is, when the next message begins with it.
+    """
+
+    __slots__ = ("_before", "_kept", "_open", "_scrub", "redactions")
+
+    def __init__(self, scrub: Scrub) -> None:
+        """Nothing has passed yet."""
+        self._scrub = scrub
+        self._before = b""
+        self._open = b""
+        """What messages before this one have told of a form, if they ended with that."""
+        self._kept = b""
+        self.redactions: dict[str, int] = {}
+
+    def feed(self, piece: bytes, *, is_last: bool) -> bytes:
+        """What of a message may pass on now; `is_last` ends it."""
+        scrub = self._scrub
+        if scrub.is_idle:
+            return piece
+        passed = self._open or self._before
+        at, low = len(passed), 0 if self._open else len(passed)
+        text = passed + self._kept + piece
+        matches, end = scrub.pieces(text, is_last=is_last, at=at, low=low)
+        if is_last:
+            return self._end(text, list(matches), at, low)
         self._kept = text[end:]
-        return _instead(text if end == len(text) else text[:end], matches, self.redactions)
+        if end > at:
+            self._open, self._before = b"", context_of(text[:end])
+        return _instead(text, matches, self.redactions, at, end)
+
+    def _end(self, text: bytes, matches: list[_Match], at: int, low: int) -> bytes:
+        if matches:
+            low = matches[-1].end
+        start, name = self._scrub.open_end(text, low)
+        first = max(at, start)
+        if name and first < len(text):
+            masked = _MASK.sub(b"*", text[first:])
+            matches.append(_Match(first, len(text), name, masked))
+        self._open, self._before, self._kept = text[start:], b"", b""
+        return _instead(text, matches, self.redactions, at, len(text))

@@ -25,8 +25,9 @@ def base64_cores(secret: bytes) -> tuple[bytes, bytes, bytes]:
 def forms(secret: bytes, stand_in: bytes = b"") -> dict[bytes, bytes]:
     r"""Each form of a secret, and as many bytes to put in its place.
 
-    Plain, base64 and base64url at every place, hexadecimal in both cases, UTF-16 in both orders,
-    and each of the plain and base64 ones as JSON and HTML escape them. In the place of a form
+    Plain, base64 and base64url at every place, hexadecimal in both cases, UTF-16 in both orders
+    and in base64, and each of the plain and base64 ones as
+    JSON and HTML escape them. In the place of a form
     stands the same form of `stand_in`, if that is as long, else asterisks. Escapes by number
     (`%41`, `\u0041`) are for whoever searches: any character may be written so.
     """
@@ -38,7 +39,8 @@ def forms(secret: bytes, stand_in: bytes = b"") -> dict[bytes, bytes]:
             fits = bool(alike) and len(alike[way]) == len(escaped)
             found.setdefault(escaped, alike[way] if fits else _MASK * len(escaped))
     text = secret.decode("latin-1")
-    for wide in (text.encode("utf-16-le"), text.encode("utf-16-be")):
+    little = text.encode("utf-16-le")
+    for wide in (little, text.encode("utf-16-be"), *base64_cores(little)):
         found.setdefault(wide, _MASK * len(wide))
     return found
 

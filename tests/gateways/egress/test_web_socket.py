@@ -162,6 +162,29 @@ def test_a_secret_is_added_to_the_handshake_and_taken_out_of_frames(tmp_path: Pa
     with_secret(tmp_path, story)
 
 
+def test_a_secret_that_is_told_in_two_messages_is_taken_out_and_recorded(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        value = VALUE.encode()
+        shown = b"".join(
+            write_frame(TEXT, each, is_last=True)
+            for each in (b"it is " + value[:5], value[5:] + b" now", b"after")
+        )
+        place.host.talk = accepting(shown)  # type: ignore[assignment] # a talk
+        authority = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        await reader.readuntil(b"\r\n\r\n")
+        rest = b"*" * len(value[5:])
+        assert await messages(reader, 3) == [b"it is " + value[:5], rest + b" now", b"after"]
+        writer.close()
+        await place.settled()
+        (outcome,) = place.world.ledger.outcomes
+        assert outcome.redactions == 1
+        assert "finding.secret_shown" in place.world.ledger.changes
+
+    with_secret(tmp_path, story)
+
+
 def test_a_placeholder_in_a_frame_to_another_host_cuts_it(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         heard: list[bytes] = []

@@ -144,7 +144,7 @@ class _Frames:
         self._ticket = ticket
         self._watch = None if holders is None else holders.watch(to.host, to.port)
         self._clean = clean
-        self._scrubber = None if clean is None else clean.message()
+        self._messages = None if clean is None else clean.messages()
         self._is_begun = False
         self._said = FrameReader(is_masked=True)
         self._heard = FrameReader(is_masked=False)
@@ -167,7 +167,7 @@ class _Frames:
         except PeerError as error:
             return _unreadable(error)
         clean = self._clean
-        if clean is None or self._scrubber is None:
+        if clean is None or self._messages is None:
             return data
         frames: list[bytes] = []
         for piece in pieces:
@@ -175,10 +175,7 @@ class _Frames:
                 payload = clean.text(piece.payload)
                 frames.append(write_frame(piece.opcode, payload, is_last=True))
                 continue
-            payload = self._scrubber.feed(piece.payload)
-            if piece.is_last:
-                payload += self._scrubber.finish()
-                self._scrubber = clean.message()
+            payload = self._messages.feed(piece.payload, is_last=piece.is_last)
             if payload or piece.is_last:
                 opcode = CONTINUATION if self._is_begun else piece.opcode
                 frames.append(write_frame(opcode, payload, is_last=piece.is_last))
