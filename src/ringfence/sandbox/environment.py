@@ -103,6 +103,7 @@ def environment(
         **_gateway(grant, url_of(around.gateway)),
         **_proxy(around),
         **_trust(around.trust),
+        **_java(around),
         **grant.environment,
     }
 
@@ -165,12 +166,22 @@ def _trust(trust: Trust) -> dict[str, str]:
     found = dict.fromkeys(_BUNDLE_VARIABLES, trust.bundle) if trust.bundle else {}
     if trust.own:
         found |= dict.fromkeys(_ADDED_VARIABLES, trust.own)
-    if trust.java:
-        found["JAVA_TOOL_OPTIONS"] = " ".join(
-            (
-                f"-Djavax.net.ssl.trustStore={trust.java}",
-                "-Djavax.net.ssl.trustStoreType=PKCS12",
-                f"-Djavax.net.ssl.trustStorePassword={JAVA_PASSWORD}",
-            )
-        )
     return found
+
+
+def _java(around: Surroundings) -> dict[str, str]:
+    """Its options; it reads no variables of proxies, and no file of roots but in its own form."""
+    trust = around.trust
+    if not trust.java:
+        return {}
+    options = {
+        "javax.net.ssl.trustStore": trust.java,
+        "javax.net.ssl.trustStoreType": "PKCS12",
+        "javax.net.ssl.trustStorePassword": JAVA_PASSWORD,
+    }
+    if around.proxy is not None:
+        host, port = around.proxy
+        for scheme in ("http", "https"):
+            options |= {f"{scheme}.proxyHost": host, f"{scheme}.proxyPort": str(port)}
+        options["http.nonProxyHosts"] = "localhost|127.*|[::1]"
+    return {"JAVA_TOOL_OPTIONS": " ".join(f"-D{name}={value}" for name, value in options.items())}
