@@ -97,8 +97,8 @@ def programs() -> Sequence[Program]:
         ),
         Program(
             "uv",
-            "rm -rf up; $TOOLS/uv pip install -q --python /usr/bin/python3 --target up --default-index"
-            " $URL/simple demo && ls up",
+            "rm -rf up; $TOOLS/uv pip install -q --python /usr/bin/python3 --target up"
+            " --default-index $URL/simple demo && ls up",
             "demo.py",
             "tools/uv",
         ),
