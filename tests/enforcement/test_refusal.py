@@ -133,6 +133,15 @@ def test_more_of_what_a_sandbox_tries_is_told_apart() -> None:
     assert desk.ledger.refusals[-1].sandbox == "sbx_1"
 
 
+def test_what_a_sandbox_sends_that_cannot_be_read_is_told_apart_by_its_reason() -> None:
+    desk = Desk()
+    for words in ("two lengths", "a bare line feed", "two lengths"):
+        why = Reason(code=Code.REQUEST_MALFORMED, message=words)
+        desk.refusals.refuse(CALLER, Deny(reason=why), Attempted(resource="?", sandbox="sbx_1"))
+    told = [each.decision.message for each in desk.ledger.refusals]
+    assert told == ["two lengths", "a bare line feed"]
+
+
 def test_a_sandbox_hides_no_refusal_behind_many_of_another_kind() -> None:
     desk = Desk()
     for number in range(2 * CAUSES_OF_SANDBOX):

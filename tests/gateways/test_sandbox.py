@@ -96,3 +96,28 @@ def test_in_the_reduced_tier_only_announced_connections_are_heard() -> None:
         await door.stop(box)
 
     asyncio.run(story())
+
+
+def say(port: int, data: bytes) -> bytes:
+    with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
+        connection.sendall(data)
+        return connection.recv(4096)
+
+
+def test_what_the_engine_refuses_on_a_sandboxs_listener_is_on_the_record_of_its_run() -> None:
+    async def story() -> None:
+        yard = Yard()
+        door = GatewayDoor(yard.world.worker.data_plane)
+        _, box = await opened(yard)
+        own = listener()
+        port = own.getsockname()[1]
+        await door.serve(box, ((ListenerKind.GATEWAY, own),))
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        answer = await asyncio.to_thread(say, port, preface)
+        assert answer.startswith(b"HTTP/1.1 505 ")
+        [refused] = yard.world.ledger.refusals
+        assert (refused.sandbox, refused.invocation) == (box.id, box.sandbox.invocation)
+        assert "what is spoken here is HTTP/1.1" in refused.decision.message
+        await door.stop(box)
+
+    asyncio.run(story())

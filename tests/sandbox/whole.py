@@ -107,7 +107,7 @@ class WholePlane:
     def command(self, *words: str) -> Sequence[str]:
         return [self.user.python, "-m", "ringfence", *words]
 
-    def start(self) -> None:
+    def start(self, within_s: float = START_S) -> None:
         with self.log.open("wb") as log:
             self.process = self.user.start(
                 self.command("up", "--port", "0", "--console-port", "0", *self.options),
@@ -115,7 +115,7 @@ class WholePlane:
                 stdout=log,
                 stderr=log,
             )
-        ends = time.monotonic() + START_S
+        ends = time.monotonic() + within_s
         while '"event": "ready"' not in self.log.read_text():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < ends, self.log.read_text()

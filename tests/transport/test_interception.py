@@ -125,7 +125,7 @@ def test_requests_before_a_tunnel_are_answered_first(run: Run[Any]) -> None:
         (SOCKET.replace(b"GET", b"POST"), False, b"403"),
         (SOCKET[:-2] + b"Content-Length: 5\r\n\r\nhello", False, b"400"),
         (CONNECT[:-2] + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True, b"400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", False, b"400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", False, b"505"),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nHost: b:1\r\n\r\n", True, b"400"),
     ],
 )

@@ -30,6 +30,9 @@ CAUSES_OF_SANDBOX = 200
 seen doing it."""
 KEPT_BODY_BYTES = 16 * 1024
 """How much of a refused body is kept: refusals cost an agent nothing, but the disk is ours."""
+_UNREAD = frozenset({Code.REQUEST_MALFORMED, Code.DESTINATION_REFUSED})
+"""What cannot be read, or not with certainty, names nothing: in a sandbox the reason tells such
+attempts apart."""
 OTHERS = "others"
 """The resource and the operation of refusals that are counted together."""
 
@@ -103,12 +106,13 @@ class Refusals:
         agent = caller.runtime.agent.name
         code = verdict.reason.code.value
         self._meter.refused(caller.runtime.organisation.id, agent, code)
+        is_unread = attempted.sandbox and verdict.reason.code in _UNREAD
         cause = (
             caller.credential,
             attempted.invocation,
             attempted.operation,
             attempted.resource,
-            code,
+            verdict.reason.message if is_unread else code,
         )
         invocation, repeats = attempted.invocation, self._repeats
         action = repeats.again(cause, now_us)

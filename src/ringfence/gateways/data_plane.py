@@ -19,7 +19,7 @@ from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, re
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.gateways import head as heads
 from ringfence.gateways.action import ActionDoor
-from ringfence.gateways.answer import answer_refusal, client_of
+from ringfence.gateways.answer import answer_refusal, client_of, engine_refusal
 from ringfence.gateways.approval import ApprovalDoor
 from ringfence.gateways.head import Head
 from ringfence.gateways.hook import HookDoor
@@ -31,7 +31,8 @@ from ringfence.gateways.tool.door import ToolDoor
 from ringfence.gateways.tool.neighbour import FORWARDED
 from ringfence.protocols import headers as passing
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import LOCAL, Handle, Request, Response, Work
+from ringfence.transport.http import LOCAL, Handle, Headers, Request, Response, Work
+from ringfence.transport.service import RenderRefusal
 from ringfence.transport.work import until_over
 
 _LOG = logging.getLogger(__name__)
@@ -92,6 +93,23 @@ class DataPlane:
     def within(self, sandbox: LiveSandbox) -> Handle:
         """What answers the requests on a sandbox's own listener: for its invocation alone."""
         return partial(self._handle, sandbox=sandbox)
+
+    def refusal_within(self, sandbox: LiveSandbox) -> RenderRefusal:
+        """What the HTTP engine refuses on a sandbox's own listener, on the record of its run."""
+
+        def render(status: int, code: str, message: str) -> tuple[Headers, bytes]:
+            attempted = Attempted(
+                resource="?",
+                operation="http",
+                invocation=sandbox.live.id,
+                root=sandbox.live.root,
+                sandbox=sandbox.id,
+            )
+            why = Reason(code=Code(code), message=f"Ringfence refused this request: {message}.")
+            self._path.refuse(sandbox.caller, Deny(reason=why), attempted)
+            return engine_refusal(status, code, message)
+
+        return render
 
     def _handle(
         self, request: Request, response: Response, sandbox: LiveSandbox | None

@@ -6,7 +6,6 @@ from typing import Final, final
 
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.enforcement.sandbox import Listeners, LiveSandbox
-from ringfence.gateways.answer import engine_refusal
 from ringfence.gateways.data_plane import DataPlane
 from ringfence.transport.server import Server
 
@@ -32,7 +31,7 @@ class GatewayDoor:
             return
         server = Server(
             self._data_plane.within(sandbox),
-            render_refusal=engine_refusal,
+            render_refusal=self._data_plane.refusal_within(sandbox),
             admits=lambda peer: sandbox.is_open and sandbox.owns(peer),
         )
         self._servers[sandbox.id] = server

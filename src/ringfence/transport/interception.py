@@ -18,6 +18,7 @@ from ringfence.transport.service import Service
 
 _EARLY_BYTES: Final = 64 * 1024
 """How much a client may say in the next protocol before it is answered."""
+_ONLY_WEB_SOCKET: Final = "only a WebSocket may be offered here: ask again without `Upgrade`"
 _FORBIDDEN: Final = 403
 
 HandleAt = Callable[[asyncio.BaseTransport], Handle]
@@ -82,7 +83,10 @@ class InterceptedConnection(Connection):
         if method != b"CONNECT":
             offer = index.get(b"upgrade", b"").lower()
             if offer != b"websocket" or method != b"GET":
-                raise Malformed("only a WebSocket may be offered here", status=_FORBIDDEN)
+                raise Malformed(
+                    "only a WebSocket may be offered here: ask again without `Upgrade`",
+                    status=_FORBIDDEN,
+                )
         if is_framed:
             raise Malformed("a request that ends HTTP has no body")
         self._is_changing = True

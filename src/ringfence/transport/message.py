@@ -12,6 +12,12 @@ IDLE, HEAD, BODY = range(3)
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 _CHUNK_FRAME_BYTES = 32
+_HTTP2 = b"PRI * HTTP/2"
+"""How a client begins that takes HTTP/2 for granted (RFC 9113 section 3.4)."""
+_ONLY_HTTP1 = (
+    "this is HTTP/2, and what is spoken here is HTTP/1.1: tell the client to use that, as"
+    " `curl --http1.1` does; what needs HTTP/2, as gRPC does, cannot pass"
+)
 """More than any chunk costs without an extension: 16 digits and two line ends."""
 
 _Parser = httptools.HttpRequestParser | httptools.HttpResponseParser
@@ -115,6 +121,8 @@ class MessageReader(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, Malformed):  # raised in a callback
                 raise error.__context__ from None
+            if bytes(data[: len(_HTTP2)]) == _HTTP2:
+                raise Malformed(_ONLY_HTTP1, status=505) from error
             raise Malformed(f"the message is not valid HTTP: {error}") from error
         if self._state == HEAD:
             self._limit_head(before)
