@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.attacks.attempt import PROGRAMS
 from tests.folders import let_in
 from tests.sandbox.conftest import need
 from tests.sandbox.whole import AGENT, ORDINARY, WholePlane, config, first_line, ordinary
@@ -88,3 +89,51 @@ def test_a_monitor_that_is_killed_leaves_on_the_record_that_nobody_looked(
         assert time.monotonic() < ends
         time.sleep(0.2)
     assert seen[0]["detail"] == {"trouble": "nobody has looked at it after the run"}
+
+
+def test_nothing_that_runs_later_stays_in_its_place_however_it_is_left(
+    plane: WholePlane, work: Path
+) -> None:
+    (work / ".git" / "hooks").mkdir(parents=True)
+    (work / "script").write_text("mine")
+    (work / ".git" / "hooks" / "pre-commit").hardlink_to(work / "script")
+    _give(plane, work / ".git", work / ".git" / "hooks", work / "script")
+    program = (PROGRAMS / "leave.py").read_text()
+    ran = plane.run("python3", "-c", program, options=("--workspace", str(work)))
+    assert ran.code == 0, ran
+    assert "its mode was 755, and is 311 now" in ran.err
+    assert "not all of the workspace was looked at" in ran.err
+    left = {os.path.relpath(place, os.fsencode(work)) for place in _late(os.fsencode(work))}
+    assert left == {os.fsencode("deep" + "/d" * 70 + "/.envrc")}, ran
+    assert (work / ".git" / "hooks" / "pre-commit").read_text() == "mine"
+    for name, mode in (("write", 0o300), ("read", 0o400), ("none", 0o000), ("seen", 0o500)):
+        assert (work / f"locked-{name}").stat().st_mode & 0o777 == mode
+        assert [each.name[:18] for each in (work / f"locked-{name}/in").iterdir()] == [
+            ".envrc.quarantined"
+        ]
+    told = {
+        each["detail"]["path"]
+        for each in plane.sights("finding.late_code")
+        if each["detail"]["path"].startswith(("pipe", "e\x1b", "bytes", "case", "stuff", "todo"))
+    }
+    assert told == {
+        "pipe/.git/config",
+        "pipe/.envrc",
+        "e\x1b[2J\n/.envrc",
+        "bytes\\xff\\xfe/.git/hooks/pre-commit",
+        "case/.GIT/Config",
+        "stuff/config",
+        "todo/.git/rebase-merge/git-rebase-todo",
+    }
+
+
+def _late(folder: bytes) -> Iterator[bytes]:
+    """What still is where somebody would run it."""
+    for at, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(at, name)
+            is_late = name in {b".envrc", b"Config", b"git-rebase-todo", b".vscode"}
+            is_late |= (name == b"config" and b"stuff" in at + name) or name.endswith(b".js")
+            is_late |= name == b"pre-commit" and b"bytes" in at
+            if is_late or (name in {b".git", b"config"} and not os.path.isdir(path)):
+                yield path

@@ -80,6 +80,23 @@ def test_many_are_not_all_shown_at_the_terminal(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_flood_of_late_code_is_counted_on_the_record(tmp_path: Path) -> None:
+    def happens() -> None:
+        (tmp_path / ".vscode").mkdir()
+        for number in range(300):
+            (tmp_path / f".vscode/{number}.json").write_text("{}")
+
+    async def story() -> None:
+        told, said = await watched(tmp_path, happens)
+        found = [each for each in told if isinstance(each, LateCodeFound)]
+        assert len(found) == 256
+        assert [each.more for each in found if each.more] == [44]
+        assert said[-1] == "and 280 more, each with `.quarantined-sbx_1` in its name"
+
+    asyncio.run(story())
+    assert len(list(tmp_path.rglob("*.quarantined-sbx_1"))) == 300
+
+
 def test_a_workspace_that_is_gone_is_said_so_and_is_on_the_record(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -155,7 +155,7 @@ class ShellDoor:
             "why": found.why[:_SHOWN],
             "moved_to": found.moved_to[:_SHOWN],
             "is_restored": "true" if found.is_restored else "false",
-        }
+        } | ({"more": str(found.more)} if found.more else {})
         self._findings.found(box.live, "late_code", detail)
 
     # As a door of sandboxes

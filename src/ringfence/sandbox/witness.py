@@ -17,7 +17,9 @@ from ringfence.sandbox.workspace.quarantine import SetAside
 from ringfence.sandbox.workspace.watched_folder import Left, WatchedFolder
 
 _SHOWN_MOST: Final = 20
-"""How many files the operator is told of; the record has all."""
+"""How many files the operator is told of; the others are known by their names."""
+_RECORDED_MOST: Final = 256
+"""How many are on record one by one: an agent that leaves more must not fill it."""
 
 
 class Teller(Protocol):
@@ -104,13 +106,15 @@ class Witness:
     def _tell(self, place: str, left: Left) -> list[SetAside]:
         """Tell the plane; gives what was set aside, by its path as people know it."""
         aside = [_within(place, each) for each in left.aside]
-        for each in aside:
+        more = max(0, len(aside) - _RECORDED_MOST)
+        for number, each in enumerate(aside[:_RECORDED_MOST], 1):
             self._link.tell(
                 LateCodeFound(
                     path=each.path,
                     why=each.why,
                     moved_to=each.moved_to,
                     is_restored=each.is_restored,
+                    more=more if number == _RECORDED_MOST else 0,
                 )
             )
         self._link.tell(Changed(summary=msgspec.json.encode(left.summary), folder=place))
@@ -121,13 +125,14 @@ class Witness:
             where = f"moved to {each.moved_to}" if each.moved_to else "COULD NOT BE MOVED"
             self._say(f"the run left {each.path}, and {each.why}: {where}")
         if len(aside) > _SHOWN_MOST:
-            self._say(f"and {len(aside) - _SHOWN_MOST} more; `ringfence audit query` shows them")
+            more = f"and {len(aside) - _SHOWN_MOST} more"
+            self._say(f"{more}, each with `.quarantined-{self._mark}` in its name")
 
     def _tell_trouble(self, place: str, left: Left) -> None:
         what = f"`{place}`" if place else "the workspace"
         if left.summary.trouble:
             self._say(f"look at {what} yourself: {left.summary.trouble}")
-        elif left.summary.is_partial:
+        if left.summary.is_partial:
             self._say(f"not all of {what} was looked at: too large, too deep, or locked")
 
 

@@ -30,6 +30,17 @@ def test_a_configuration_of_git_counts_by_what_it_newly_runs(tmp_path: Path) -> 
     assert "pager = mine" in config.read_text()
 
 
+def test_a_remote_that_leads_elsewhere_than_before_is_told(tmp_path: Path) -> None:
+    config = tmp_path / ".git/config"
+    write(config, '[remote "origin"]\n\turl = https://x/y\n')
+    more = '[remote "fork"]\n\turl = https://z/y\n'
+    assert after(tmp_path, lambda: config.write_text(config.read_text() + more)) == []
+    [found] = after(
+        tmp_path, lambda: config.write_text('[remote "origin"]\n\turl = https://evil/\n')
+    )
+    assert "remote.origin.url=https://evil/" in found.why
+
+
 def test_a_repository_of_another_name_is_one_all_the_same(tmp_path: Path) -> None:
     def embed() -> None:
         write(tmp_path / "data/HEAD", "ref: refs/heads/main")

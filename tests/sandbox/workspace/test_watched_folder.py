@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.sandbox.workspace.held import as_ordinary
 
 from ringfence.domain.error import UsageError
 from ringfence.sandbox.workspace.tree import Bounds
@@ -58,6 +59,23 @@ def test_a_folder_that_was_removed_is_said_so(work: Path) -> None:
 def test_nothing_is_wrong_with_a_folder_that_is_where_it_was(work: Path) -> None:
     found = left(work, lambda: (work / "a").write_text("x"))
     assert (found.summary.trouble, found.aside) == ("", [])
+
+
+def test_a_folder_that_was_locked_is_looked_at_and_said_to_be_so(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def do() -> Left:
+        def happens() -> None:
+            (work / ".envrc").write_text("evil")
+            work.chmod(0)
+
+        return left(work, happens)
+
+    found = as_ordinary(do, tmp_path)
+    assert found.summary.trouble == "its mode was 755, and is 0 now"
+    assert [each.path for each in found.aside] == [".envrc"]
+    work.chmod(0o700)
 
 
 def test_a_link_to_the_folder_in_its_place_is_not_the_folder(work: Path) -> None:

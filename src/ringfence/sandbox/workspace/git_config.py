@@ -84,6 +84,14 @@ def commands(content: bytes) -> frozenset[str]:
     return frozenset(f"{name}={value}" for name, value in settings(content) if _runs(name, value))
 
 
+def redirected(before: bytes, content: bytes) -> frozenset[str]:
+    """The addresses of remotes that were others before."""
+    old = {name: value for name, value in settings(before) if _REMOTE.fullmatch(name.lower())}
+    return frozenset(
+        f"{name}={value}" for name, value in settings(content) if old.get(name, value) != value
+    )
+
+
 def hooks_path(content: bytes) -> str:
     """Where hooks are, if the configuration says so; empty if it does not."""
     return next((value for name, value in settings(content) if name == "core.hookspath"), "")

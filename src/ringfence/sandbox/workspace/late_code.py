@@ -118,6 +118,8 @@ def _judge_content(root: int, path: bytes, entry: Entry, place: str, before: Bef
         return "git takes its configuration from it"
     old = before.kept.get(path, Kept(b"", 0)).content
     new = sorted(_commands(place, content) - _commands(place, old))
+    if place not in git_state.STATES:
+        new += sorted(git_config.redirected(old, content))
     return f"git would run or reach something by it: {new[0][:200]}" if new else ""
 
 

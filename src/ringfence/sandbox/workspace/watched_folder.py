@@ -5,6 +5,7 @@ is looked at is the folder that the sandbox was given, wherever it is by then.
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import final
 
@@ -42,6 +43,7 @@ class WatchedFolder:
         self._root = _hold(path)
         found = os.fstat(self._root)
         self.identity = (found.st_dev, found.st_ino)
+        self._mode = stat.S_IMODE(found.st_mode)
         self._before = Before(snapshot=Snapshot(is_partial=True))
 
     def close(self) -> None:
@@ -82,11 +84,16 @@ class WatchedFolder:
             pass
         else:
             if (found.st_dev, found.st_ino) == self.identity:
-                return ""
+                return self._mode_trouble(stat.S_IMODE(found.st_mode))
         now = os.readlink(f"/proc/self/fd/{self._root}")  # noqa: PTH115 (text, as is told)
         if now.endswith(_DELETED):
             return "it was removed while the run lasted"
         return f"it was moved away while the run lasted, and is at `{now}`"
+
+    def _mode_trouble(self, mode: int) -> str:
+        if mode == self._mode:
+            return ""
+        return f"its mode was {self._mode:o}, and is {mode:o} now"
 
 
 def _hold(path: str) -> int:
