@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+import msgspec
 from tests.enforcement.test_http_call import THERE, Street, on_a_street
 from tests.gateways.world import agent, organisation
 
 from ringfence.domain.agent import Agent
 from ringfence.domain.destination import Destination
 from ringfence.domain.policy import PolicySource
+from ringfence.domain.secret import FromStore, InHeader, SecretBinding, SecretDefinition
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.http_judgement import Asked, Judged
 
@@ -63,13 +65,42 @@ def test_the_same_request_is_judged_once() -> None:
         assert isinstance(first, Judged)
         assert first.resource == "api.example:443"
         assert judged(street, asked()) is first
-        for other in (asked(b"/other"), asked(method="POST")):
-            assert judged(street, other) is not first
+        assert judged(street, asked(b"/other")) is first  # no policy reads what it asks for
+        assert judged(street, asked(method="POST")) is not first
 
     tell(story)
 
 
-def test_a_long_path_and_a_refusal_are_not_kept() -> None:
+def test_where_policies_read_paths_each_path_is_judged() -> None:
+    async def story(street: Street) -> None:
+        for _ in range(2):
+            assert isinstance(judged(street, asked(b"/public")), Judged)
+            assert isinstance(judged(street, asked(b"/secret/1")), Reason)
+        assert judged(street, asked(b"/public")) is judged(street, asked(b"/public"))
+
+    tell(story, NO_SECRET_PATH)
+
+
+def test_the_secret_of_a_path_is_for_that_path_alone() -> None:
+    async def story(street: Street) -> None:
+        binding = SecretBinding(host="api.example", location=InHeader(), path="/v1")
+        secret = SecretDefinition(name="crm", origin=FromStore(), bindings=(binding,))
+        holder = replace(reaching("api.example"), secrets=frozenset({"crm"}))
+        config = organisation(agents={"triage": holder}, secrets={"crm": secret})
+        await street.world.reload(config)
+        for path, names in ((b"/v1", ("crm",)), (b"/v2", ()), (b"/v1/x", ("crm",)), (b"/v2", ())):
+            found = judged(street, asked(path))
+            assert isinstance(found, Judged)
+            assert found.secrets == names
+        unseen = msgspec.structs.replace(asked(b"/v1"), is_injected=False)
+        found = judged(street, unseen)
+        assert isinstance(found, Judged)
+        assert found.injected is None
+
+    tell(story)
+
+
+def test_a_refusal_and_what_was_asked_of_a_long_path_are_not_kept() -> None:
     async def story(street: Street) -> None:
         long = asked(b"/" + b"x" * 600)
         assert judged(street, long) is not judged(street, long)
@@ -154,10 +185,10 @@ def test_a_sub_agent_is_judged_anew_each_time() -> None:
 def test_memory_is_bounded_whatever_paths_are_asked_for() -> None:
     async def story(street: Street) -> None:
         for number in range(2_100):
-            judged(street, asked(b"/%d" % number))
+            judged(street, asked(b"/public/%d" % number))
             if number % 200 == 0:
                 await asyncio.sleep(0)
         kept = street.path._judgements._kept  # noqa: SLF001 (what memory it takes)
-        assert 0 < len(kept) <= 2_048
+        assert 0 < len(kept) <= 2_049
 
-    tell(story)
+    tell(story, NO_SECRET_PATH)

@@ -11,7 +11,7 @@ import trustme
 
 from ringfence.domain.error import PeerError, UnavailableError, UnsentError
 from ringfence.transport.answer import Answer
-from ringfence.transport.client import Pool
+from ringfence.transport.client import Pool, PreparedRequest
 from ringfence.transport.http import Origin, Request, Response, UpstreamResponse
 from ringfence.transport.limits import ClientLimits
 from ringfence.transport.resolver import Resolver
@@ -808,3 +808,54 @@ def test_an_answer_before_the_end_of_a_body_costs_the_connection(run: Run) -> No
             await pool.close()
 
     run(scenario())
+
+
+def test_a_prepared_request_at_another_target_is_as_one_prepared_for_it(run: Run) -> None:
+    heard: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heard.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(EMPTY)
+
+    class Taker:
+        def __init__(self) -> None:
+            self.done = asyncio.get_running_loop().create_future()
+
+        def answered(self, upstream: UpstreamResponse) -> None:
+            upstream.close()
+            self.done.set_result(None)
+
+        def unanswered(self, error: Exception) -> None:
+            self.done.set_exception(error)
+
+    async def story() -> None:
+        async with upstream(talk) as (port, _):
+            pool = Pool()
+
+            def prepared(target: bytes) -> PreparedRequest:
+                return pool.prepare(
+                    at(port),
+                    b"GET",
+                    target,
+                    [(b"x", b"y")],
+                    connect_timeout_s=5,
+                    idle_timeout_s=5,
+                )
+
+            first = prepared(b"/one?a")
+            for each in (prepared(b"/two"), first.at(b"/two"), first.at(b"/else").at(b"/two")):
+                taker = Taker()
+                pool.send(each, b"", taker)
+                await taker.done
+            for wrong in (b"/a b", b"/a\r\nx: y", b"/a\n", b"/a\0"):
+                with pytest.raises(ValueError, match="target"):
+                    first.at(wrong)
+                with pytest.raises(ValueError, match="target"):
+                    prepared(wrong)
+            await pool.close()
+
+    run(story())
+    assert heard[0].startswith(b"GET /two HTTP/1.1\r\nhost: ")
+    assert len(set(heard)) == 1
+    assert len(heard) == 3

@@ -240,19 +240,27 @@ class Injections:
             if decisions.header_name(name) not in injection.chosen.headers
         ]
         kept.append((b"accept-encoding", b"identity"))
-        path, mark, query = target.partition(b"?")
-        pairs = _without(query, injection.chosen.parameters) if mark else []
         for location, value in filling.values:
             match location:
                 case InHeader(name, prefix):
                     kept.append((name.encode(), f"{prefix}{value}".encode()))
                 case AsBasic():
                     kept.append((b"authorization", b"Basic " + _basic(location, value)))
-                case InQuery(name):
-                    pairs.append(f"{quote(name, safe='')}={quote(value, safe='')}".encode())
+                case InQuery():
+                    pass  # `target` adds it
                 case _ as never:
                     assert_never(never)
-        return Rewritten(kept, path + b"?" + b"&".join(pairs) if pairs else path)
+        return Rewritten(kept, self.target(injection, target))
+
+    def target(self, injection: Injection, target: bytes) -> bytes:
+        """The target alone of a request that was filled."""
+        path, mark, query = target.partition(b"?")
+        pairs = _without(query, injection.chosen.parameters) if mark else []
+        for location, value in injection.filling.values:
+            if isinstance(location, InQuery):
+                name = quote(location.name, safe="")
+                pairs.append(f"{name}={quote(value, safe='')}".encode())
+        return path + b"?" + b"&".join(pairs) if pairs else path
 
     def answer(self, injection: Injection, headers: Headers, status: int = 0) -> CleanAnswer:
         """What the agent is shown of the answer to a prepared request.

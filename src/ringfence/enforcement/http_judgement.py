@@ -11,7 +11,7 @@ from ringfence.decisions.policy.refusal import refusal_of
 from ringfence.domain.action import ActionKind
 from ringfence.domain.destination import Destination
 from ringfence.domain.event import Decision
-from ringfence.domain.policy import PolicyDecision, PolicyVerdict
+from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question
 from ringfence.domain.tool import PermissionTier
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.credential_injection import Injections
@@ -23,6 +23,8 @@ _KEPT: Final = 2048
 """Of all sandboxes of a worker."""
 _PATH_BYTES: Final = 512
 """Agents choose the text of paths: what was judged of a longer one is not kept."""
+_FIXED: Final = 5
+"""So much of a key does not depend on the path."""
 _MINUTE_US: Final = 60_000_000
 """As exact as policies know the time (`decisions.policy.fact`)."""
 
@@ -56,17 +58,31 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """Likewise, the tier."""
 
 
-_Key = tuple[str, int, Asked]
+_Key = tuple[object, ...]
+"""Invocation, minute, and of the request destination, method and whether it is a tunnel; its path
+too where a policy reads any argument."""
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Kept(msgspec.Struct):
     """What was said, and everything it was read from but for the request and the minute."""
 
     judged: Judged
+    asked: Asked
+    """The last that it was said of."""
     runtime: AgentRuntime
     definition: object
     policies: object
     seen: frozenset[str]
+    reads_arguments: bool
+
+    def holds(self, runtime: AgentRuntime, policies: object, live: LiveInvocation) -> bool:
+        """Whether the same would be said again."""
+        return (
+            self.runtime is runtime
+            and self.definition is runtime.definition
+            and self.policies is policies
+            and self.seen == live.tree.seen
+        )
 
 
 @final
@@ -90,23 +106,42 @@ class HttpJudgements:
         """What they say of a request; `runtime` is that of whoever asks."""
         if live.parent is not None or live.runtime is not runtime:
             return self._judge(runtime, live, asked, now_us)
-        key = (live.identity.id, now_us // _MINUTE_US, asked)
         policies = self._policies.of(live.identity.organisation)
+        minute = now_us // _MINUTE_US
+        key: _Key = (live.identity.id, minute, asked.destination, asked.method, asked.is_tunnel)
         kept = self._kept.get(key)
-        if (
-            kept is not None
-            and kept.runtime is runtime
-            and kept.definition is runtime.definition
-            and kept.policies is policies
-            and kept.seen == live.tree.seen
-        ):
+        if kept is not None and kept.reads_arguments:
+            key = (*key, asked.path)
+            kept = self._kept.get(key)
+        if kept is not None and kept.holds(runtime, policies, live):
+            if kept.asked != asked:
+                kept.judged = self._injected(kept.judged, runtime, asked)
+                kept.asked = asked
             return kept.judged
         judged = self._judge(runtime, live, asked, now_us)
         if isinstance(judged, Judged) and len(asked.path) <= _PATH_BYTES:
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            self._kept[key] = _Kept(judged, runtime, runtime.definition, policies, live.tree.seen)
+            now = (runtime, runtime.definition, policies, live.tree.seen)
+            kept = _Kept(judged, asked, *now, self._reads_arguments(live, asked, now_us))
+            self._kept[key] = kept
+            if kept.reads_arguments:
+                self._kept[*key[:_FIXED], asked.path] = kept
         return judged
+
+    def _injected(self, judged: Judged, runtime: AgentRuntime, asked: Asked) -> Judged:
+        """The same for another path, which may be for other secrets."""
+        injected = None
+        if asked.is_injected:
+            method = asked.method.encode("latin-1")
+            injected = self._injections.choose(runtime, asked.destination, method, asked.path)
+        if injected is judged.injected:
+            return judged
+        names = () if injected is None else injected.names
+        return msgspec.structs.replace(judged, injected=injected, secrets=names)
+
+    def _reads_arguments(self, live: LiveInvocation, asked: Asked, now_us: int) -> bool:
+        return self._policies.reads_arguments(_question(live, asked, now_us))
 
     def _judge(
         self, runtime: AgentRuntime, live: LiveInvocation, asked: Asked, now_us: int
@@ -115,16 +150,7 @@ class HttpJudgements:
         outside = rule.in_scope(agent, to, live.hosts)
         if outside is not None:
             return outside
-        tier = permission.tier_of_request(asked.method, is_tunnel=asked.is_tunnel)
-        question = question_of(
-            live,
-            ActionKind.HTTP_REQUEST,
-            to.host,
-            tier=tier,
-            now_us=now_us,
-            arguments=_arguments(asked),
-            seen=live.tree.seen,
-        )
+        question = _question(live, asked, now_us)
         if asked.doubt and self._policies.reads_path(question):
             return reason.destination_uncertain(
                 agent, f"{asked.doubt}, and policies judge its path"
@@ -132,19 +158,28 @@ class HttpJudgements:
         decision = self._policies.decide(question)
         if decision.verdict is PolicyVerdict.DENY:
             return refusal_of(agent, question, decision)
-        injected = None
-        if asked.is_injected:
-            method = asked.method.encode("latin-1")
-            injected = self._injections.choose(runtime, to, method, asked.path)
-        return Judged(
+        judged = Judged(
             decision=decision,
-            tier=tier,
-            injected=injected,
-            secrets=() if injected is None else injected.names,
+            tier=question.tier,
+            injected=None,
+            secrets=(),
             resource=to.resource,
             allowed=Decision(verdict="allow", facts=dict(facts_of(decision))),
-            permission=tier.name.lower(),
+            permission=question.tier.name.lower(),
         )
+        return self._injected(judged, runtime, asked)
+
+
+def _question(live: LiveInvocation, asked: Asked, now_us: int) -> Question:
+    return question_of(
+        live,
+        ActionKind.HTTP_REQUEST,
+        asked.destination.host,
+        tier=permission.tier_of_request(asked.method, is_tunnel=asked.is_tunnel),
+        now_us=now_us,
+        arguments=_arguments(asked),
+        seen=live.tree.seen,
+    )
 
 
 def _arguments(asked: Asked) -> bytes:

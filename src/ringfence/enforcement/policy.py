@@ -119,6 +119,12 @@ class Policies:
         slice_ = None if found is None else found.slice_of(question)
         return slice_ is None or slice_.reads(_PATH)
 
+    def reads_arguments(self, question: Question) -> bool:
+        """The same of anything in its arguments."""
+        found = self._sets.get(question.organisation)
+        slice_ = None if found is None else found.slice_of(question)
+        return slice_ is None or slice_.reads_arguments
+
     def may_list(self, question: Question, tool: ToolFacts | None = None) -> bool:
         """Whether a tool is worth showing to an agent; the arguments are not looked at."""
         found = self._sets.get(question.organisation)

@@ -61,7 +61,8 @@ class Pool:
         """Write the head of a request; see `http.Client`."""
         shelf = self._shelf(origin)
         start = framing.request_start(shelf.host, method, target, headers)
-        return PreparedRequest(shelf, method, start, connect_timeout_s, idle_timeout_s)
+        rest = start[len(method) + 1 + len(target) :]
+        return PreparedRequest(shelf, method, start, rest, connect_timeout_s, idle_timeout_s)
 
     def send(self, prepared: Prepared, body: bytes | Upload, taker: Taker) -> Exchange:
         """Send a request and tell `taker` of its answer; see `http.Client`."""
@@ -161,22 +162,37 @@ class Pool:
 class PreparedRequest:
     """Implements `http.Prepared`."""
 
-    __slots__ = ("_idle_timeout_s", "_method", "_start", "connect_timeout_s", "shelf")
+    __slots__ = ("_idle_timeout_s", "_method", "_rest", "_start", "connect_timeout_s", "shelf")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (a prepared request has these parts)
         self,
         shelf: "_Shelf",
         method: bytes,
         start: bytes,
+        rest: bytes,
         connect_timeout_s: float,
         idle_timeout_s: float,
     ) -> None:
-        """`start` is the head up to its length."""
+        """`start` is the head up to its length, `rest` that of it which follows the target."""
         self.shelf = shelf
         self._method = method
         self._start = start
+        self._rest = rest
         self.connect_timeout_s = connect_timeout_s
         self._idle_timeout_s = idle_timeout_s
+
+    def at(self, target: bytes) -> "PreparedRequest":
+        """The same for another target. Raises ValueError for one that would end its line."""
+        framing.check_sent_target(target)
+        start = b"".join((self._method, b" ", target, self._rest))
+        return PreparedRequest(
+            self.shelf,
+            self._method,
+            start,
+            self._rest,
+            self.connect_timeout_s,
+            self._idle_timeout_s,
+        )
 
     def send(self, line: UpstreamConnection, body: bytes | Upload, taker: Taker) -> None:
         """Send it with this body."""

@@ -121,8 +121,25 @@ class Connection(MessageReader):
         if self._held:
             self._held = bytes(self._held) + data
             return
+        if self._known is not None and self._reply is None and not self._queue:
+            request = self._repeated(data) if self._state == IDLE else None
+            if request is not None:
+                self._begin_alone(request)
+                return
         self._take(data)
         self._go_on()
+
+    def _begin_alone(self, request: IncomingRequest) -> None:
+        """Start a request that came whole while nothing else was going on."""
+        self._is_going_on = True  # it may be answered before this returns
+        try:
+            self._start(request)
+        finally:
+            self._is_going_on = False
+        if self._reply is None:
+            self._go_on()
+        else:
+            self._steer()
 
     def eof_received(self) -> None:
         """The client has closed its side: it has left, whatever it had asked."""
@@ -224,8 +241,11 @@ class Connection(MessageReader):
     def _feed_some(self, data: bytes | memoryview) -> bytes | memoryview:
         """Feed what surely brings few requests; give the rest."""
         is_first = self._state == IDLE and isinstance(data, bytes)
-        if is_first and self._known is not None and self._take_repeated(bytes(data)):
-            return b""
+        if is_first and self._known is not None:
+            request = self._repeated(bytes(data))
+            if request is not None:
+                self._queue.append(request)
+                return b""
         whole = data
         rest: bytes | memoryview = b""
         if len(data) > _SLICE_BYTES and not (
@@ -250,18 +270,17 @@ class Connection(MessageReader):
         self._feed(stripped)
         return rest
 
-    def _take_repeated(self, data: bytes) -> bool:
-        """Take in a request whose head is that of one before, without parsing it again."""
+    def _repeated(self, data: bytes) -> IncomingRequest | None:
+        """A request whose head is that of one before, taken in without parsing it again."""
         known = self._known
         if known is not None:
             known = known.at(data, self._service.limits.target_bytes)
         body = known.body_of(data) if known is not None else None
         if known is None or body is None:
-            return False
+            return None
         self._known = known
         self._unlike = 0
-        self._queue.append(IncomingRequest.repeated(self, known, body, peer=self.peer))
-        return True
+        return IncomingRequest.repeated(self, known, body, peer=self.peer)
 
     def _learn_head(self, data: bytes) -> None:
         """Remember the head of the message that these bytes were, for the next like it."""

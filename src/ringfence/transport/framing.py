@@ -105,13 +105,18 @@ def response_head(status: int, headers: Headers, own: Sequence[bytes]) -> bytes:
     return _checked(_prefix(status), lines, 2)
 
 
+def check_sent_target(target: bytes) -> None:
+    """Raise ValueError for a target that would end its line, or its part of it."""
+    if len(target.translate(None, b" \r\n\0")) != len(target):
+        raise ValueError("a request target may not hold a space or a line end")
+
+
 def request_start(host: bytes, method: bytes, target: bytes, headers: Headers) -> bytes:
     """Write the head of a request up to its length. Host is what the caller's origin says.
 
     Raises ValueError for a part that would end its line.
     """
-    if b" " in target:
-        raise ValueError("a request target may not hold a space")
+    check_sent_target(target)
     lines = [b": ".join(pair) for pair in headers if pair[0] not in _OWNED_BY_CLIENT]
     first = b"".join((method, b" ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n"))
     return _checked(first, lines, 2)[:-2]

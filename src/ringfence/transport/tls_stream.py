@@ -13,7 +13,8 @@ from typing import Any, Final, final
 from ringfence.transport.deadline import NEVER
 from ringfence.transport.service import Service
 
-_READ_BYTES: Final = 256 * 1024
+_READ_BYTES: Final = 16 * 1024
+"""As much as one record holds (RFC 8446 section 5.1): OpenSSL gives no more at once."""
 Failed = Callable[[str], None]
 
 
@@ -174,10 +175,10 @@ class TlsStream(asyncio.Protocol, asyncio.Transport):
         """Encrypt and send."""
         if self._is_closing:
             return
-        left = memoryview(data)
         try:
-            while left:
-                left = left[self._tls.write(left) :]
+            sent = self._tls.write(data) if data else 0
+            while sent < len(data):
+                sent += self._tls.write(memoryview(data)[sent:])
         except ssl.SSLError:
             self._below.abort()
             return

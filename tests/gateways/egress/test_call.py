@@ -291,3 +291,35 @@ def test_a_repeated_head_with_a_misplaced_placeholder_is_refused_each_time(tmp_p
         writer.close()
 
     with_secret(tmp_path, story)
+
+
+def test_other_targets_of_the_same_lines_get_their_own_secrets(tmp_path: Path) -> None:
+    in_query = SecretDefinition(
+        name="crm",
+        origin=FromStore(),
+        bindings=(SecretBinding(host=HOST, location=InQuery(name="key"), path="/v1"),),
+    )
+
+    async def story(place: Outside) -> None:
+        where = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(where)
+        for target in ("/v1/a?x=1", "/v1/b?key=mine&y=2", "/v2?key=mine", "/v1/a?x=1", "/v1/b"):
+            head = f"GET {target} HTTP/1.1\r\nHost: {where}\r\nX-Kept: yes\r\n\r\n"
+            said, body = await again(reader, writer, head)
+            assert b" 200 " in said
+            nowhere(place, said, body)
+        asked = [heard.line.split(b" ")[1].decode() for heard in place.host.heard]
+        own = f"key={VALUE}"
+        assert asked == [
+            f"/v1/a?x=1&{own}",
+            f"/v1/b?y=2&{own}",
+            "/v2",
+            f"/v1/a?x=1&{own}",
+            f"/v1/b?{own}",
+        ]
+        assert {heard.header(b"x-kept") for heard in place.host.heard} == {b"yes"}
+        targets = [each.target.partition(where)[2] for each in place.world.ledger.intents]
+        assert targets[:3] == ["/v1/a?x=1", "/v1/b?key=mine&y=2", "/v2?key=mine"]
+        writer.close()
+
+    with_secret(tmp_path, story, in_query)

@@ -25,11 +25,12 @@ from ringfence.gateways.egress import refusing
 from ringfence.gateways.egress.place import Place
 from ringfence.gateways.egress.relay import AnswerRelay
 from ringfence.protocols.forwarding import onward
+from ringfence.transport.client import PreparedRequest
 from ringfence.transport.http import (
+    LINES,
     Exchange,
     Headers,
     Origin,
-    Prepared,
     Request,
     Response,
     UpstreamResponse,
@@ -56,7 +57,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 class _Sent(msgspec.Struct, frozen=True):
     """The head of a request that went out, and all that it was written from but for its lines."""
 
-    prepared: Prepared
+    prepared: PreparedRequest
     filling: Filling | None
     rules: EgressRules
 
@@ -162,21 +163,38 @@ class Call(CarriedCall):
                 return
         self._exchange = self.place.pool.send(self._prepared(), body, self)
 
-    def _prepared(self) -> Prepared:
-        """The head of the request; kept where the agent repeats its own head."""
+    def _prepared(self) -> PreparedRequest:
+        """The head of the request; kept where the agent repeats its own head, or its lines."""
         place, injection, memo = self.place, self.ticket.injection, self.out.request.memo
         rules, filling = place.rules, None
         if injection is not None:
             filling = place.means.path.injections.fill(injection, place.placeholders)
-        known = None if memo is None else memo.get(_SENT)
+        if memo is None:
+            return self._written_head(injection, rules)
+        known = memo.get(_SENT)
         if isinstance(known, _Sent) and known.filling is filling and known.rules is rules:
             return known.prepared
-        prepared = self._written_head(injection, rules)
-        if memo is not None:
-            memo[_SENT] = _Sent(prepared, filling, rules)
+        lines = memo.get(LINES)
+        shared = lines if isinstance(lines, dict) else memo
+        known = shared.get(_SENT)
+        if isinstance(known, _Sent) and known.filling is filling and known.rules is rules:
+            prepared = self._at_target(known.prepared, injection)
+        else:
+            prepared = self._written_head(injection, rules)
+        memo[_SENT] = shared[_SENT] = _Sent(prepared, filling, rules)
         return prepared
 
-    def _written_head(self, injection: Injection | None, rules: EgressRules) -> Prepared:
+    def _at_target(self, prepared: PreparedRequest, injection: Injection | None) -> PreparedRequest:
+        """The same lines for this target."""
+        target = self.out.target
+        if injection is not None:
+            target = self.place.means.path.injections.target(injection, target)
+        try:
+            return prepared.at(target)
+        except ValueError as error:
+            raise PeerError(Code.REQUEST_MALFORMED, str(error)) from error
+
+    def _written_head(self, injection: Injection | None, rules: EgressRules) -> PreparedRequest:
         place, out, target = self.place, self.out, self.out.target
         headers: Headers = onward(out.request.headers)
         if injection is not None:
