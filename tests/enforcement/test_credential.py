@@ -30,6 +30,9 @@ SHOWN = {
     "base64 in json": b64encode(RAW).replace(b"/", b"\\/"),
     "base64 in url": quote(b64encode(b"Bearer " + RAW + b"\n"), safe="").encode(),
     "url-safe base64": urlsafe_b64encode(b"x-api-key: " + RAW),
+    "url twice": quote(PERCENT, safe="").encode(),
+    "json twice": json.dumps(UNICODE)[1:-1].encode(),
+    "html": "".join(f"&#{byte};" for byte in RAW).encode(),
     "basic": b64encode(b"user:" + RAW + b"!"),
 }
 

@@ -9,6 +9,7 @@ from tests.gateways.tool.world import SECRET, World, play, text_of
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.tool import OAuthClient, ToolServer
 from ringfence.enforcement.oauth import ClientCredentials
+from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.tools.plan import Plan
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Request, Response
@@ -51,6 +52,32 @@ def test_a_server_gets_a_token_that_was_got_for_it_and_once() -> None:
         await server.close()
 
     play(scene, Plan(name="crm", token=SECRET))
+
+
+def test_a_tool_that_shows_the_token_is_withheld_and_recorded() -> None:
+    token = "a-minted-token-0123456789-abcdef"
+
+    async def scene(world: World) -> None:
+        issuer = Issuer(b'{"access_token":"%b","expires_in":3600}' % token.encode())
+        server = Server(issuer.handle)
+        port = await server.listen("127.0.0.1", 0)
+        oauth = OAuthClient(client="us", secret="CRM", token_url=f"http://127.0.0.1:{port}/token")
+        await world.redefine("crm", oauth=oauth)
+        client = Client(world)
+        fine = {"name": "echo", "arguments": {"text": "x"}}
+        assert text_of((await client.ask("tools/call", fine))[-1]) == "x"
+        for shown in (token, token.replace("-", "%252d")):
+            params = {"name": "echo", "arguments": {"text": shown}}
+            told = text_of((await client.ask("tools/call", params))[-1])
+            assert "withheld" in told
+            assert shown not in told
+        # A reload leaves it known: it may be good for long.
+        world.worker.replace_secrets(EnvironmentSecrets(frozenset({"CRM"}), {"CRM": SECRET}))
+        assert world.worker.secret_scans.finds(token.encode())
+        await world.turns(lambda: world.ledger.changes.count("finding.secret_shown") == 2)
+        await server.close()
+
+    play(scene, Plan(name="crm", token=token))
 
 
 @pytest.mark.parametrize(

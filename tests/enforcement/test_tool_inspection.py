@@ -9,7 +9,8 @@ from ringfence.domain.agent import Limits
 from ringfence.domain.event import Status
 from ringfence.domain.tool_rule import ToolFailure, ToolRules
 from ringfence.domain.tool_view import ErrorView, ToolView
-from ringfence.enforcement.tool_inspection import SECRET_SHOWN, TOOL_ERROR, Inspected, Unfinished
+from ringfence.enforcement.finding import SECRET_SHOWN
+from ringfence.enforcement.tool_inspection import TOOL_ERROR, Inspected, Unfinished
 from ringfence.enforcement.tool_memory import REST
 
 

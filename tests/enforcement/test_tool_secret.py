@@ -25,6 +25,17 @@ def test_a_known_credential_is_found_in_its_usual_forms(shown: bytes) -> None:
     assert scans(ONE="another-secret-of-the-plane", TWO=KEY).finds(b'{"text":"' + shown + b'"}')
 
 
+def test_a_token_that_was_got_is_looked_for_and_so_are_the_last_before_it() -> None:
+    found = scans(ONE="another-secret-of-the-plane")
+    tokens = [f"a-token-of-a-server-{number:08}" for number in range(6)]
+    for token in tokens:
+        found.learn("/crm", token)
+    assert [found.finds(token.encode()) for token in tokens] == [False, False, *[True] * 4]
+    found.replace(EnvironmentSecrets(frozenset(), {}))
+    assert found.finds(tokens[-1].encode())
+    assert not found.finds(b"another-secret-of-the-plane")
+
+
 def test_what_only_looks_like_a_secret_is_not_one() -> None:
     found = scans(ONE=KEY, SHORT="ollama")
     for text in (b"sk-proj-aaaaaaaaaaaaaaaaaaaaaaaa", b"AKIAIOSFODNN7EXAMPLE", b"ollama", b""):

@@ -1,6 +1,6 @@
 """The tool gateway of one worker: what its door needs, put together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import final
 
 from ringfence.enforcement.allowance import Allowance
@@ -40,10 +40,11 @@ class Tooling:
         neighbours: Neighbours = ALONE,
         approvals: Approvals | None,
         granted: Grants | None = None,
+        got: Callable[[str, str], None],
         allowance: Allowance | None = None,
     ) -> None:
-        """`seal_key` is shared by all workers of a plane."""
-        self.dispatcher = ToolDispatcher(client, secrets, environment, granted)
+        """`seal_key` is shared by all workers of a plane; `got` is told of servers' tokens."""
+        self.dispatcher = ToolDispatcher(client, secrets, environment, granted, got)
         self.links = ToolLinks(self.dispatcher)
         self.door = ToolDoor(
             path=path,

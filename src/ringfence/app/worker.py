@@ -257,6 +257,7 @@ class Worker:
             authority=self.authority,
             approvals=around.approvals,
             granted=around.granted,
+            got=self.secret_scans.learn,
             neighbours=around.neighbours,
             seal_key=around.seal_key or entropy.random_bytes(KEY_BYTES),
         )

@@ -4,21 +4,21 @@ import re
 from collections.abc import Iterable
 from typing import final
 
+from ringfence.protocols.escape import Escapes
 from ringfence.protocols.secret_form import base64_cores
 
 SECRET_BYTES_MIN = 16
 """Shorter values are placeholders for servers that want none (`EMPTY`, `ollama`), or words: looking
 for them would withhold answers that merely mention them."""
 
-_ESCAPE_BYTES_MAX = 6
-r"""The longest way to write one byte: `\u0041`."""
+_ESCAPE_BYTES_MAX = 12
+r"""The longest usual way to write one byte, escaped twice: `\u005cu0041`."""
 _TELLING_CHARACTERS = 20
 """So much of a credential in base64 is no accident: 120 bits."""
 
 _ANSWERS_MOST = 128
 """As many as one call may ask for (`decisions.model_call.MAX_ANSWERS`)."""
 
-_ESCAPE = re.compile(rb"(?:\\u00|%)([2-7][0-9A-Fa-f])|\\/")
 _ALIKE = re.compile(rb"[A-Za-z0-9]+")
 """What both alphabets of base64 write alike."""
 
@@ -27,14 +27,16 @@ _ALIKE = re.compile(rb"[A-Za-z0-9]+")
 class CredentialScan:
     r"""Looks for one credential: plain, in base64, and either of them with escapes.
 
-    The escapes are those of JSON (`\/`, `\u0041`) and of URLs (`%41`), on any of its characters.
+    The escapes are those of JSON (`\/`, `\u0041`), HTML and URLs (`%41`), on any of its characters,
+    and up to three times (`protocols.escape`).
     """
 
-    __slots__ = ("_plain", "beginning", "longest_bytes")
+    __slots__ = ("_escapes", "_plain", "beginning", "longest_bytes")
 
     def __init__(self, secret: bytes) -> None:
         """Compile the search once for a credential; a short one is never found."""
         self._plain = _forms(secret) if len(secret) >= SECRET_BYTES_MIN else ()
+        self._escapes = Escapes.of(frozenset(b"".join(self._plain)))
         self.beginning = ""
         """So much of the credential, from its start, that it is no accident; empty for none."""
         if self._plain:
@@ -47,10 +49,18 @@ class CredentialScan:
         for form in self._plain:
             if form in text:
                 return True
-        if self._plain and (b"%" in text or b"\\" in text) and _ESCAPE.search(text):
-            plain = _ESCAPE.sub(_meant, text)
-            return any(form in plain for form in self._plain)
-        return False
+        if not self._plain or not _may_hide(text):
+            return False
+        read = [view.text for view in self._escapes.views(text, is_last=True)]
+        # A slash alone may be escaped, which PHP does everywhere.
+        read += [each.replace(b"\\/", b"/") for each in (text, *read) if b"\\/" in each]
+        return any(form in each for each in read for form in self._plain)
+
+
+def _may_hide(text: bytes) -> bool:
+    """Whether anything in a text may mean something else; the end of an event does not."""
+    is_escaped = b"%" in text or b"\\" in text or b"&" in text
+    return is_escaped or text.find(b"\n", 0, len(text) - 2) >= 0
 
 
 @final
@@ -113,7 +123,3 @@ def _forms(secret: bytes) -> tuple[bytes, ...]:
         else:
             forms += [encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))]
     return tuple(dict.fromkeys(forms))
-
-
-def _meant(escape: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(escape[1].decode()) if escape[1] else b"/"

@@ -5,12 +5,17 @@ the kind, and what they do with a change they have never heard of is right for a
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from ringfence.domain.event import FINDING, FORMAT, PLANE, Change
 from ringfence.enforcement.directory import Directory
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.record import Ledger
 from ringfence.transport.clock import Clock
+
+SECRET_SHOWN: Final = "secret_shown"  # noqa: S105 (a word, not a secret)
+"""An answer held a secret of the plane; whoever answered must be asked why. Also how such an action
+has ended, where the whole answer was withheld (`credential_shown` in events of before)."""
 
 
 class FindingLog:

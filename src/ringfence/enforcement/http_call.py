@@ -26,6 +26,7 @@ from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.credential_injection import SECRET_MISPLACED, Injections
 from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.finding import SECRET_SHOWN
 from ringfence.enforcement.holding import (
     HeldKnock,
     Holdable,
@@ -293,7 +294,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             "action": ticket.action,
             "times": str(times),
         }
-        self.findings.found(ticket.live, "secret_shown", detail)
+        self.findings.found(ticket.live, SECRET_SHOWN, detail)
 
     def misplaced(self, ticket: HttpTicket, name: str) -> Reason:
         """A body under way carries the placeholder of a secret that is not for its host."""

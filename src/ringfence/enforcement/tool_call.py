@@ -28,6 +28,7 @@ from ringfence.enforcement import built_in
 from ringfence.enforcement.action_path import PathParts, verdict
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.directory import Caller
+from ringfence.enforcement.finding import SECRET_SHOWN
 from ringfence.enforcement.holding import (
     Holdable,
     HoldingPath,
@@ -242,10 +243,17 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             self._invocations.mark(ticket.live)
         if isinstance(looked, Failed):
             self.failed(ticket, looked)
+        elif looked.error == SECRET_SHOWN:
+            self._shown(ticket)
         elif self.watch.breakers.known:
             place = ticket.live.identity.organisation
             self.breakers.answered(ticket.caller.runtime.agent, place, ticket.key)
         return looked
+
+    def _shown(self, ticket: ToolTicket) -> None:
+        # Whose credential it is stands in the log alone: it may be another organisation's (I7).
+        detail = {"tool": ticket.key.merged, "action": ticket.action}
+        self.findings.found(ticket.live, SECRET_SHOWN, detail)
 
     def failed(self, ticket: ToolTicket, failed: Failed) -> Unfinished:
         """An attempt has failed; say so for every one that brought no result to `inspect`."""
@@ -256,6 +264,7 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
             self.watch.tell(self.watch.pacing.asked_to_wait(key, wait_s))
         if failed.said and self.inspections.shows_secret(failed.said.encode()):
             failed = replace(failed, said="")
+            self._shown(ticket)
         agent, place = ticket.caller.runtime.agent, ticket.live.identity.organisation
         self.breakers.failed(agent, place, ticket.key, failed)
         return Unfinished(what=failed)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, final
 from urllib.parse import urlsplit
 
@@ -19,6 +19,10 @@ _TOKEN: Final = re.compile(r"\$\$\{|\$\{([A-Za-z0-9_][A-Za-z0-9._/-]*)\}")
 """References to names in `Secrets`, as `config` has made and checked them."""
 _CHILD_VARIABLES: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """What a command needs to run at all; nothing else of the plane's own environment reaches it."""
+
+
+def _nobody(_server: str, _token: str) -> None:
+    """Nobody is told."""
 
 
 @final
@@ -45,11 +49,14 @@ class ToolDispatcher:
         secrets: Secrets,
         environment: Mapping[str, str],
         granted: Grants | None = None,
+        got: Callable[[str, str], None] = _nobody,
     ) -> None:
         """Use one pool of connections; secrets are replaced whole at a reload.
 
-        Without `granted` no person can have granted anything.
+        Without `granted` no person can have granted anything. `got` is told of each token, and
+        the name of its server.
         """
+        self._got = got
         self._granted = granted
         self._refused: dict[ToolServer, str] = {}
         """Tokens that their server did not take."""
@@ -127,12 +134,12 @@ class ToolDispatcher:
             self._of(server.credential or "")
             return
         if server.oauth.is_by_person:
-            self._tokens[server] = await self._from_person(server)
-            self.changed()
+            token = await self._from_person(server)
         else:
-            secret = self._of(server.oauth.secret)
-            self._tokens[server] = await self._grants.token(server, secret)
-            self.changed()
+            token = await self._grants.token(server, self._of(server.oauth.secret))
+        self._got(f"{server.granted_to}/{server.name}", token.value)
+        self._tokens[server] = token
+        self.changed()
 
     async def _from_person(self, server: ToolServer) -> Token:
         if self._granted is None:

@@ -8,6 +8,7 @@ from ringfence.decisions.failure_rule import Failed, cache_s, failure_of
 from ringfence.domain.event import Attempt, Status
 from ringfence.domain.tool_rule import ToolFailure
 from ringfence.domain.verdict import Reason
+from ringfence.enforcement.finding import SECRET_SHOWN
 from ringfence.enforcement.tool_memory import ToolMemory, piece
 from ringfence.enforcement.tool_quote import CALL, ToolQuotes
 from ringfence.enforcement.tool_secret import SecretScans
@@ -18,7 +19,6 @@ from ringfence.transport.clock import Clock
 
 TOOL_ERROR = "tool_error"
 """The error class of a result that says itself that it is one."""
-SECRET_SHOWN = "credential_shown"  # noqa: S105 (a word, not a secret)
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from typing import final
+from typing import Final, final
 
 from ringfence.enforcement.credential import CredentialScan
 from ringfence.protocols.scrubbing import Scrub, Shown
 from ringfence.stores.secret import Secrets
 
+_TOKENS: Final = 4
+"""Of each server: those before may still be good, or another organisation's."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -21,14 +23,31 @@ class SecretScans:
 
     def __init__(self, secrets: Secrets) -> None:
         """Take the secrets in force."""
+        self._tokens: dict[str, tuple[CredentialScan, ...]] = {}
         self.replace(secrets)
 
     def replace(self, secrets: Secrets) -> None:
         """Look for these from now on."""
         scans = [(name, _scan(secrets, name)) for name in sorted(secrets.names)]
-        self._scans = tuple((name, scan) for name, scan in scans if scan.longest_bytes)
-        known = [(name, secrets.get(name).reveal().encode()) for name, _ in self._scans]
+        self._own = tuple((name, scan) for name, scan in scans if scan.longest_bytes)
+        known = [(name, secrets.get(name).reveal().encode()) for name, _ in self._own]
         self._scrub = Scrub(Shown(name=name, value=value) for name, value in known)
+        self._join()
+
+    def learn(self, server: str, token: str) -> None:
+        """Look for an access token of a server from now on, too, and for the last before it."""
+        kept = self._tokens.get(server, ())[: _TOKENS - 1]
+        self._tokens[server] = (CredentialScan(token.encode()), *kept)
+        self._join()
+
+    def _join(self) -> None:
+        tokens = [
+            (f"token of {server}", scan)
+            for server, scans in self._tokens.items()
+            for scan in scans
+            if scan.longest_bytes
+        ]
+        self._scans = (*self._own, *tokens)
 
     def redacted(self, text: bytes) -> tuple[bytes, Mapping[str, int]]:
         """A text with none of them, and how often each was taken out."""

@@ -32,7 +32,9 @@ class Undoing:
         """Take the value of `Content-Encoding`. Raises PeerError `answer_encoded`."""
         name = _named(coding)
         if name not in _CODINGS:
-            raise _unreadable("its coding is not known here")
+            # Nothing of the header is repeated but a well-known name: a secret may stand there.
+            shown = f"`{name.decode()}`" if name in _OTHERS else "a coding that is not known"
+            raise _unreadable(f"it comes in {shown}, which was not asked for")
         self._begin = _CODINGS[name]
         self._inflater: Any = None
         self._seen_bytes = 0
@@ -118,6 +120,12 @@ _CODINGS: Final[dict[bytes, Callable[[bytes], Any] | None]] = {
     b"deflate": _deflate,
     b"zstd": _zstd,
 }
+
+
+_OTHERS: Final = frozenset(
+    {b"br", b"compress", b"x-compress", b"dcb", b"dcz", b"exi", b"aes128gcm"}
+)
+"""What the registry of HTTP knows beside those."""
 
 
 def _named(coding: bytes) -> bytes:

@@ -21,7 +21,7 @@ def test_a_provider_that_is_left_alone_may_be_tried_later() -> None:
 
 
 def test_a_credential_that_is_shown_is_never_part_of_the_reason() -> None:
-    found = reason.credential_shown("house")
+    found = reason.secret_shown("house")
     assert found.code is Code.PROVIDER_MALFORMED
     assert found.facts == (("provider", "house"),)
 

@@ -175,6 +175,25 @@ def test_nor_does_it_in_single_bytes_or_in_a_redirect(tmp_path: Path) -> None:
     with_secret(tmp_path, story)
 
 
+def test_an_answer_that_breaks_off_has_shown_what_it_has_shown(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            begun = b"it is " + VALUE.encode() + b" and "
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + begun)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+        place.host.talk = cut
+        nowhere(place, await place.get())
+        await place.settled()
+        (outcome,) = place.world.ledger.outcomes
+        assert (outcome.error, outcome.redactions) == ("provider_malformed", 1)
+        assert place.world.ledger.changes.count("finding.secret_shown") == 1
+
+    with_secret(tmp_path, story)
+
+
 def test_an_answer_in_a_coding_is_read_all_the_same_or_refused(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         packed = gzip.compress(f"it is {VALUE}".encode())
@@ -185,7 +204,15 @@ def test_an_answer_in_a_coding_is_read_all_the_same_or_refused(tmp_path: Path) -
         nowhere(place, answer)
         assert place.host.heard[0].header(b"accept-encoding") == b"identity"
         place.host.answer = lambda _heard: plain(b"\x8b\x00", b"200 OK", b"content-encoding: br")
-        assert (await place.get()).startswith(b"HTTP/1.1 502 ")
+        refused = await place.get()
+        assert refused.startswith(b"HTTP/1.1 502 ")
+        assert b"it comes in `br`, which was not asked for" in refused
+        shown = b"content-encoding: " + VALUE.encode()
+        place.host.answer = lambda _heard: plain(b"x", b"200 OK", shown)
+        refused = await place.get()
+        assert b"it comes in a coding that is not known" in refused
+        nowhere(place, refused)
+        assert VALUE.lower().encode() not in refused
 
     with_secret(tmp_path, story)
 

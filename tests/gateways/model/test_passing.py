@@ -116,6 +116,8 @@ def test_what_shows_our_credential_reaches_neither_agent_nor_record(
             assert form not in kept
         assert b"Ringfence" in response.body
         assert "credential" in caplog.text
+        if status < 400:
+            assert "finding.secret_shown" in world.ledger.changes
         world.check_books()
 
     asyncio.run(story())

@@ -72,12 +72,12 @@ from ringfence.decisions.reason.tool import (
 from ringfence.decisions.reason.upstream import (
     circuit_open,
     credential_held,
-    credential_shown,
     intent_late,
     model_forbidden,
     paced,
     provider_credential,
     provider_failed,
+    secret_shown,
 )
 from ringfence.decisions.reason.words import quoted, whom_to_ask
 
@@ -90,7 +90,6 @@ __all__ = [
     "chosen_tool_refused",
     "circuit_open",
     "credential_held",
-    "credential_shown",
     "declared_tool_held",
     "destination_uncertain",
     "host_away",
@@ -131,6 +130,7 @@ __all__ = [
     "retries_stopped",
     "schema_unusable",
     "secret_misplaced",
+    "secret_shown",
     "suspended",
     "too_long_to_judge",
     "too_many_answers",

@@ -90,7 +90,7 @@ def paced(agent: Agent, upstream: str, words: str, wait_s: float) -> Reason:
     )
 
 
-def credential_shown(provider: str) -> Reason:
+def secret_shown(provider: str) -> Reason:
     """The provider's answer holds the plane's own credential, so nobody may see it."""
     return Reason(
         code=Code.PROVIDER_MALFORMED,

@@ -303,6 +303,10 @@ class Call(CarriedCall):
         if not self.ticket.is_open:
             return
         relay = self._relay
+        redactions = {} if relay is None else relay.redactions()
+        # However it ends: an answer that breaks off has shown what it has shown.
+        for name, times in redactions.items():
+            self.place.means.path.redacted(self.ticket, name, times)
         self.ticket.settle(
             HttpEnding(
                 status=status,
@@ -312,7 +316,7 @@ class Call(CarriedCall):
                 address=self.address,
                 sent_bytes=self.sent_bytes,
                 received_bytes=self.received_bytes,
-                redactions=relay.redactions() if relay is not None else 0,
+                redactions=sum(redactions.values()),
                 first_byte_us=self.first_byte_us,
             )
         )

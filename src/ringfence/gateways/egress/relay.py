@@ -1,6 +1,6 @@
 """The answer to one request while it passes: secrets taken out, counted, kept for the record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
@@ -153,9 +153,6 @@ class AnswerRelay(Relay):
     def _settle(self) -> None:
         """Put it on the record, before its end goes out."""
         call, status = self._call, self._upstream.status
-        if self._clean is not None:
-            for name, times in self._clean.redactions.items():
-                call.place.means.path.redacted(call.ticket, name, times)
         self._is_done = True
         if status < _FIRST_ERROR:
             call.settle(Status.OK, http_status=status)
@@ -177,10 +174,9 @@ class AnswerRelay(Relay):
         kept = self._kept
         return kept[0] if len(kept) == 1 else b"".join(kept)
 
-    def redactions(self) -> int:
-        """How often a secret was taken out so far."""
-        found = None if self._clean is None else self._clean.redactions
-        return sum(found.values()) if found else 0
+    def redactions(self) -> Mapping[str, int]:
+        """How often each secret was taken out so far, by name."""
+        return {} if self._clean is None else self._clean.redactions
 
     def abandon(self) -> None:
         """Take no more."""

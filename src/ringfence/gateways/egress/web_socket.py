@@ -203,6 +203,8 @@ async def _pass_refusal(
         clean = place.means.path.injections.answer(ticket.injection, headers, answer.status)
         body, headers = clean.whole(body), clean.headers
         redactions = sum(clean.redactions.values())
+        for name, times in clean.redactions.items():
+            place.means.path.redacted(ticket, name, times)
     ticket.settle(
         HttpEnding(
             status=Status.UPSTREAM_ERROR,

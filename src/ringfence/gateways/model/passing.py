@@ -11,6 +11,7 @@ from ringfence.domain.exchange import Answer
 from ringfence.domain.model import Dialect
 from ringfence.domain.verdict import Code, Reason, Throttle
 from ringfence.enforcement.credential import SpeechScan, StreamScan
+from ringfence.enforcement.finding import SECRET_SHOWN
 from ringfence.gateways.model.buffer import Collector, send_whole
 from ringfence.gateways.model.call import Call
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, Inspect, Passage, StreamRelay
@@ -19,7 +20,6 @@ from ringfence.transport.http import UpstreamResponse
 
 _LOG = logging.getLogger(__name__)
 
-_CREDENTIAL_SHOWN: Final = "credential_shown"
 _ERROR_BYTES_MAX: Final = 1024 * 1024
 _STEP_BYTES: Final = 64 * 1024
 _ANY_BYTES: Final = 2**63
@@ -208,8 +208,8 @@ def _inspector(call: Call, reader: AnswerStream) -> Inspect:
             held += step
         if not stream.finds(data) and not speech.finds(reader.take_said()):
             return None
-        _LOG.error("provider showed our credential", extra={"provider": provider})
-        return reasons.credential_shown(provider)
+        _shown(call, provider)
+        return reasons.secret_shown(provider)
 
     return inspect
 
@@ -217,16 +217,22 @@ def _inspector(call: Call, reader: AnswerStream) -> Inspect:
 def _withhold(call: Call, upstream: UpstreamResponse, answer: Answer) -> None:
     """Charge an answer that shows our credential; neither agent nor record may see it."""
     provider = call.leg.provider.name
-    _LOG.error("provider showed our credential", extra={"provider": provider})
+    _shown(call, provider)
     call.settle(
         Status.UPSTREAM_ERROR,
         Billing.ANSWERED,
         http_status=upstream.status,
-        error=_CREDENTIAL_SHOWN,
+        error=SECRET_SHOWN,
         answer=Answer(usage=answer.usage),
     )
-    call.refuse(reasons.credential_shown(provider))
+    call.refuse(reasons.secret_shown(provider))
     call.end()
+
+
+def _shown(call: Call, provider: str) -> None:
+    _LOG.error("provider showed our credential", extra={"provider": provider})
+    detail = {"provider": provider, "action": call.ticket.action}
+    call.means.path.findings.found(call.ticket.live, SECRET_SHOWN, detail)
 
 
 def _cut_whole(call: Call, upstream: UpstreamResponse, answer: Answer, why: Reason) -> None:
