@@ -1,11 +1,13 @@
 import threading
 from dataclasses import replace
 
+import pytest
 from tests.decisions.test_approval import BINDING, held
 
 from ringfence.decisions.approval import Waiting
 from ringfence.domain.approval import Approval, ApprovalState, Binding, Vote
 from ringfence.domain.verdict import Code, Reason
+from ringfence.stores.state import approval
 from ringfence.stores.state.store import StateStore
 
 
@@ -120,8 +122,11 @@ def test_what_has_ended_is_forgotten_and_what_is_open_is_not(state: StateStore) 
     assert state.approvals.find("org_2", "apr_1") is not None
 
 
-def test_many_are_forgotten_and_read_in_pages(state: StateStore) -> None:
-    numbers = range(100, 100 + 450)
+def test_many_are_forgotten_and_read_in_pages(
+    state: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approval, "_AT_ONCE", 4)
+    numbers = range(100, 100 + 9)
     for number in numbers:
         state.approvals.add(replace(made(number), state=_DENIED))
     ids = [f"apr_{number}" for number in numbers]
