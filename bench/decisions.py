@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from ringfence.decisions import input_bound, model_call, output_limit, reason, scope
 from ringfence.decisions.budget import Book
 from ringfence.decisions.charge import compile_plan, demands_for
-from ringfence.decisions.grouping import Clues, Groups, Open
+from ringfence.decisions.clue import Clues
+from ringfence.decisions.grouping import Groups, Open
 from ringfence.decisions.price import affordable_output_tokens, cost, worst_case
 from ringfence.decisions.rate import Rate
 from ringfence.decisions.reservation import Demand, Reservation, Shortfall

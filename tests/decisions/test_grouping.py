@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence.decisions.grouping import WINDOW_US, Clues, Groups, Join, Open
+from ringfence.decisions.clue import Clues
+from ringfence.decisions.grouping import WINDOW_US, Groups, Join, Open
 from ringfence.domain.agent import Agent, Category, InvocationRule, Limits
 from ringfence.domain.invocation import Grouping
 from ringfence.domain.verdict import Code, Deny, Stop, Throttle
@@ -439,7 +440,7 @@ def test_memory_is_bounded_however_many_runs_come_and_go() -> None:
 
 
 def test_memory_is_bounded_however_many_users_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ringfence.decisions.grouping._CALLERS_KEPT", 10)
+    monkeypatch.setattr("ringfence.decisions.run_memory._CALLERS_KEPT", 10)
     script = Script()
     first = script.call(said(USER, credential="crd_1 first"), narrow(10_000)).split()[0]
     for number in range(100):

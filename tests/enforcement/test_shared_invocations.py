@@ -1,7 +1,7 @@
 import msgspec
 from tests.gateways.world import MemoryLedger, agent, organisation
 
-from ringfence.decisions.grouping import Clues
+from ringfence.decisions.clue import Clues
 from ringfence.decisions.lease import Broker
 from ringfence.domain.agent import Limits
 from ringfence.domain.event import Change

@@ -4,12 +4,13 @@ Clues correlate only under one organisation, agent and credential. In order: the
 the `Ringfence-Invocation` header, the trace id, the client's own run id, the conversation, time.
 """
 
-from collections import OrderedDict
-from typing import TypeVar, final
+from typing import final
 
 import msgspec
 
 from ringfence.decisions import reason
+from ringfence.decisions.clue import Clues, External, chain_of, external_of
+from ringfence.decisions.run_memory import Caller, Group, Owner, advance, remove, trim
 from ringfence.domain.agent import Agent, InvocationRule
 from ringfence.domain.invocation import Grouping
 from ringfence.domain.verdict import Deny, Stop, Throttle
@@ -17,47 +18,10 @@ from ringfence.domain.verdict import Deny, Stop, Throttle
 WINDOW_US = 60_000_000
 """How close in time two calls of one credential must be to belong together for no other reason."""
 
-_TIPS_KEPT = 8
-"""Conversations of one invocation that may go on side by side."""
-
-_CLOSED_KEPT = 4_096
-_CALLERS_KEPT = 10_000
-"""Of one agent: each credential, with each user for whom it acts."""
-"""Closed invocations, and what they were known by, that an agent is still told of."""
-
 _WITHOUT_ID = (Grouping.CONVERSATION, Grouping.TIME)
 _NEVER = ("", 0)
 _ID_CHARACTERS = 200
 _OUR_IDS = "inv_"
-
-_External = tuple[Grouping, str]
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-class Clues(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call shows; empty where it shows nothing.
-
-    `invocation` comes from the credential, all else from the request. `client` joins every id by
-    which a known client names its run. `messages` is the conversation so far, as raw JSON; `chain`
-    stands for it between processes, which then hash alike. `is_tool` if a tool is called: known
-    clients name their run to the model alone.
-    """
-
-    credential: str
-    invocation: str = ""
-    header: str = ""
-    trace: str = ""
-    client: str = ""
-    messages: tuple[bytes, ...] = ()
-    chain: tuple[int, ...] = ()
-    is_tool: bool = False
-
-    def hashed(self) -> "Clues":
-        """The same with the hashes of the conversation in its place."""
-        if not self.messages:
-            return self
-        return msgspec.structs.replace(self, messages=(), chain=_chain(self))
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -75,57 +39,6 @@ class Open(msgspec.Struct, frozen=True):
 
 
 @final
-class _Group:
-    __slots__ = ("caller", "externals", "grouping", "invocation", "last_us", "owner", "tips")
-
-    def __init__(
-        self, invocation: str, grouping: Grouping, owner: "_Owner", caller: "_Caller"
-    ) -> None:
-        self.invocation = invocation
-        self.grouping = grouping
-        self.owner = owner
-        self.caller = caller
-        self.externals: list[_External] = []
-        self.tips: list[int] = []
-        self.last_us = 0
-
-
-@final
-class _Caller:
-    """One credential. `groups` are in the order of their last call, the latest last."""
-
-    __slots__ = ("closed", "closed_tips", "credential", "externals", "groups", "tips")
-
-    def __init__(self, credential: str) -> None:
-        self.credential = credential
-        self.groups: OrderedDict[str, _Group] = OrderedDict()
-        self.externals: dict[_External, _Group] = {}
-        self.tips: dict[int, _Group] = {}
-        self.closed: dict[_External, str] = {}
-        self.closed_tips: dict[int, tuple[str, int]] = {}
-        """Invocation, and when it was closed."""
-
-
-@final
-class _Owner:
-    """One agent. `groups` are in the order of their last call, the latest last."""
-
-    __slots__ = ("agent", "callers", "closed", "groups", "idle_us")
-
-    def __init__(self, agent: Agent) -> None:
-        self.define(agent)
-        self.groups: OrderedDict[str, _Group] = OrderedDict()
-        self.callers: dict[str, _Caller] = {}
-        self.closed: dict[str, str] = {}
-        """Invocation and its credential."""
-
-    def define(self, agent: Agent) -> None:
-        """Take the agent as a new epoch states it."""
-        self.agent = agent
-        self.idle_us = agent.limits.idle_seconds * 1_000_000
-
-
-@final
 class Groups:
     """The open invocations of all agents and what they are known by; memory is bounded.
 
@@ -135,8 +48,8 @@ class Groups:
     def __init__(self, *, window_us: int = WINDOW_US) -> None:
         """Start with nothing open."""
         self._window_us = window_us
-        self._owners: dict[tuple[str, str], _Owner] = {}
-        self._groups: dict[str, _Group] = {}
+        self._owners: dict[tuple[str, str], Owner] = {}
+        self._groups: dict[str, Group] = {}
         self._expired: list[str] = []
 
     def __len__(self) -> int:
@@ -153,12 +66,12 @@ class Groups:
             return self._by_token(owner, agent, clues, now_us)
         if agent.invocations is InvocationRule.DECLARED:
             return Deny(reason=reason.invocation_required(agent))
-        caller = self._caller(owner, clues.credential)
-        external = _external(clues)
+        caller = owner.caller(clues.credential)
+        external = external_of(clues)
         if external is not None:
             found = self._by_external(owner, caller, agent, external, now_us)
         elif clues.messages or clues.chain:
-            found = self._by_conversation(caller, agent, _chain(clues), now_us)
+            found = self._by_conversation(caller, agent, chain_of(clues), now_us)
         else:
             found = self._by_time(caller, clues, now_us)
         if isinstance(found, Open):
@@ -175,8 +88,8 @@ class Groups:
             return Join(clues.invocation, Grouping.TOKEN)
         if agent.invocations is InvocationRule.DECLARED:
             return None
-        caller = self._caller(self._owner(organisation, agent), clues.credential)
-        external = _external(clues)
+        caller = self._owner(organisation, agent).caller(clues.credential)
+        external = external_of(clues)
         if external is not None:
             grouping, name = external
             group = caller.externals.get(external)
@@ -185,7 +98,7 @@ class Groups:
                 group = ours if ours is not None and ours.caller is caller else None
             return None if group is None else self._join(group, grouping, now_us)
         if clues.messages or clues.chain:
-            for tip in reversed(_chain(clues)):
+            for tip in reversed(chain_of(clues)):
                 group = caller.tips.get(tip)
                 if group is not None:
                     return self._join(group, Grouping.CONVERSATION, now_us)
@@ -198,7 +111,7 @@ class Groups:
         group = self._groups.get(invocation)
         if group is None or group.caller.tips.get(tip) is group:
             return False
-        _advance(group, tip)
+        advance(group, tip)
         return True
 
     def tips(self, invocation: str) -> tuple[int, ...]:
@@ -243,17 +156,17 @@ class Groups:
     ) -> None:
         """Take note of a new root invocation, declared ones (`Grouping.TOKEN`) too."""
         owner = self._owner(organisation, agent)
-        caller = self._caller(owner, clues.credential)
-        group = _Group(invocation, opened.grouping, owner, caller)
+        caller = owner.caller(clues.credential)
+        group = Group(invocation, opened.grouping, owner, caller)
         self._groups[invocation] = owner.groups[invocation] = caller.groups[invocation] = group
         if opened.external_id is not None:
             external = (opened.grouping, opened.external_id)
             group.externals.append(external)
             caller.externals[external] = group
         elif opened.grouping is Grouping.CONVERSATION:
-            chain = _chain(clues)
+            chain = chain_of(clues)
             if chain:
-                _advance(group, chain[-1])
+                advance(group, chain[-1])
         self._touch(group, now_us)
 
     def touch(self, invocation: str, now_us: int) -> None:
@@ -274,8 +187,8 @@ class Groups:
         caller = group.caller
         caller.closed.update(dict.fromkeys(group.externals, invocation))
         caller.closed_tips.update(dict.fromkeys(group.tips, (invocation, now_us)))
-        _trim(caller.closed)
-        _trim(caller.closed_tips)
+        trim(caller.closed)
+        trim(caller.closed_tips)
         self._forget(group)
 
     def know_closed(
@@ -284,11 +197,11 @@ class Groups:
         """Take note of an invocation that was closed before a restart: its ids stay closed."""
         owner = self._owner(organisation, agent)
         owner.closed[invocation] = credential
-        _trim(owner.closed)
+        trim(owner.closed)
         if opened.external_id is not None:
-            caller = self._caller(owner, credential)
+            caller = owner.caller(credential)
             caller.closed[opened.grouping, opened.external_id] = invocation
-            _trim(caller.closed)
+            trim(caller.closed)
 
     def expire(self, now_us: int) -> tuple[str, ...]:
         """The invocations that were left idle, or gave way, since the last time this was asked."""
@@ -297,7 +210,7 @@ class Groups:
         expired, self._expired = tuple(self._expired), []
         return expired
 
-    def _by_token(self, owner: _Owner, agent: Agent, clues: Clues, now_us: int) -> Join | Stop:
+    def _by_token(self, owner: Owner, agent: Agent, clues: Clues, now_us: int) -> Join | Stop:
         """The credential is proof; whether a child is still open is known to its keeper."""
         if clues.invocation in owner.closed:
             return Stop(reason=reason.invocation_closed(agent, clues.invocation))
@@ -305,7 +218,7 @@ class Groups:
         return Join(clues.invocation, Grouping.TOKEN)
 
     def _by_external(
-        self, owner: _Owner, caller: _Caller, agent: Agent, external: _External, now_us: int
+        self, owner: Owner, caller: Caller, agent: Agent, external: External, now_us: int
     ) -> Join | Open | Deny | Stop:
         grouping, name = external
         if len(name) > _ID_CHARACTERS:
@@ -321,7 +234,7 @@ class Groups:
         return Open(grouping, name)
 
     def _by_our_id(
-        self, owner: _Owner, caller: _Caller, agent: Agent, name: str, now_us: int
+        self, owner: Owner, caller: Caller, agent: Agent, name: str, now_us: int
     ) -> Join | Deny | Stop:
         """An id that we gave out: another agent's or credential's is as unknown as any."""
         group = self._groups.get(name)
@@ -332,24 +245,24 @@ class Groups:
         return Deny(reason=reason.invocation_unknown(agent, name))
 
     def _by_conversation(
-        self, caller: _Caller, agent: Agent, chain: tuple[int, ...], now_us: int
+        self, caller: Caller, agent: Agent, chain: tuple[int, ...], now_us: int
     ) -> Join | Open | Stop:
         """The longest beginning of this conversation that an earlier call ended with."""
         for tip in reversed(chain):
             group = caller.tips.get(tip)
             if group is not None:
-                _advance(group, chain[-1])
+                advance(group, chain[-1])
                 return self._join(group, Grouping.CONVERSATION, now_us)
             closed, closed_us = caller.closed_tips.get(tip, _NEVER)
             if closed and closed_us > now_us - agent.limits.idle_seconds * 1_000_000:
                 return Stop(reason=reason.invocation_closed(agent, closed))
         recent = self._recent(caller, now_us)
         if len(recent) == 1 and recent[0].grouping is Grouping.TIME and not recent[0].tips:
-            _advance(recent[0], chain[-1])
+            advance(recent[0], chain[-1])
             return self._join(recent[0], Grouping.TIME, now_us)
         return Open(Grouping.CONVERSATION)
 
-    def _by_time(self, caller: _Caller, clues: Clues, now_us: int) -> Join | Open:
+    def _by_time(self, caller: Caller, clues: Clues, now_us: int) -> Join | Open:
         """A call without messages: the only recent invocation, else the one for such calls.
 
         A tool call can belong to a run that its client names to the model alone (Claude Code): to
@@ -366,8 +279,8 @@ class Groups:
         return Open(Grouping.TIME)
 
     def _recent(
-        self, caller: _Caller, now_us: int, by: tuple[Grouping, ...] = _WITHOUT_ID
-    ) -> list[_Group]:
+        self, caller: Caller, now_us: int, by: tuple[Grouping, ...] = _WITHOUT_ID
+    ) -> list[Group]:
         """What this credential used within the window, grouped in one of these ways."""
         recent = []
         for group in reversed(caller.groups.values()):
@@ -377,107 +290,43 @@ class Groups:
                 recent.append(group)
         return recent
 
-    def _join(self, group: _Group, grouping: Grouping, now_us: int) -> Join:
+    def _join(self, group: Group, grouping: Grouping, now_us: int) -> Join:
         self._touch(group, now_us)
         return Join(group.invocation, grouping)
 
-    def _touch(self, group: _Group, now_us: int) -> None:
+    def _touch(self, group: Group, now_us: int) -> None:
         group.last_us = now_us
         group.owner.groups.move_to_end(group.invocation)
         group.caller.groups.move_to_end(group.invocation)
 
-    def _expire(self, owner: _Owner, now_us: int) -> None:
+    def _expire(self, owner: Owner, now_us: int) -> None:
         while owner.groups:
             oldest = next(iter(owner.groups.values()))
             if oldest.last_us > now_us - owner.idle_us:
                 break
             self._drop(oldest)
 
-    def _drop(self, group: _Group) -> None:
+    def _drop(self, group: Group) -> None:
         self._expired.append(group.invocation)
         self._forget(group)
 
-    def _forget(self, group: _Group) -> None:
+    def _forget(self, group: Group) -> None:
         """Only the id stays known, as closed."""
         owner, caller = group.owner, group.caller
         del self._groups[group.invocation], owner.groups[group.invocation]
         del caller.groups[group.invocation]
         for external in group.externals:
-            _remove(caller.externals, external, group)
+            remove(caller.externals, external, group)
         for tip in group.tips:
-            _remove(caller.tips, tip, group)
+            remove(caller.tips, tip, group)
         owner.closed[group.invocation] = caller.credential
-        _trim(owner.closed)
+        trim(owner.closed)
 
-    def _owner(self, organisation: str, agent: Agent) -> _Owner:
+    def _owner(self, organisation: str, agent: Agent) -> Owner:
         key = (organisation, agent.id)
         owner = self._owners.get(key)
         if owner is None:
-            owner = self._owners[key] = _Owner(agent)
+            owner = self._owners[key] = Owner(agent)
         elif owner.agent is not agent:
             owner.define(agent)
         return owner
-
-    def _caller(self, owner: _Owner, credential: str) -> _Caller:
-        caller = owner.callers.get(credential)
-        if caller is None:
-            caller = owner.callers[credential] = _Caller(credential)
-            if len(owner.callers) > _CALLERS_KEPT:
-                _forget_caller(owner, caller)
-        return caller
-
-
-def _forget_caller(owner: _Owner, newest: _Caller) -> None:
-    """Let go of the one known longest that has nothing open; what it closed may begin anew."""
-    callers = owner.callers.values()
-    gone = next((each for each in callers if not each.groups and each is not newest), None)
-    if gone is not None:
-        del owner.callers[gone.credential]
-
-
-def _external(clues: Clues) -> _External | None:
-    if clues.header:
-        return Grouping.HEADER, clues.header
-    if clues.trace:
-        return Grouping.TRACEPARENT, clues.trace
-    if clues.client:
-        return Grouping.CLIENT, clues.client
-    return None
-
-
-def _chain(clues: Clues) -> tuple[int, ...]:
-    """A hash of each beginning of the conversation, the whole last.
-
-    The interpreter's keyed SipHash is enough: a collision only joins two runs of one credential.
-    Processes that exchange hashes are started with the same key.
-    """
-    if clues.chain:
-        return clues.chain
-    chain = []
-    link = 0
-    for message in clues.messages:
-        link = hash((link, message))
-        chain.append(link)
-    return tuple(chain)
-
-
-def _advance(group: _Group, tip: int) -> None:
-    """Let a conversation be continued from here; earlier points stay, up to a number."""
-    tips = group.caller.tips
-    if tips.get(tip) is group:
-        return
-    tips[tip] = group
-    group.tips.append(tip)
-    if len(group.tips) > _TIPS_KEPT:
-        _remove(tips, group.tips.pop(0), group)
-
-
-def _remove(known: dict[_Key, _Group], key: _Key, group: _Group) -> None:
-    """Only if it still leads to this group: a later one may have taken its place."""
-    if known.get(key) is group:
-        del known[key]
-
-
-def _trim(closed: dict[_Key, _Value]) -> None:
-    while len(closed) > _CLOSED_KEPT:
-        del closed[next(iter(closed))]

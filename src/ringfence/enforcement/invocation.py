@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ringfence.decisions import charge, limit, rate, reason
-from ringfence.decisions.grouping import Clues, Groups, Join, Open
+from ringfence.decisions.clue import Clues
+from ringfence.decisions.grouping import Groups, Join, Open
 from ringfence.decisions.rate import Rate
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX

@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 import msgspec
 
 from ringfence.decisions.budget import Book
-from ringfence.decisions.grouping import Clues
+from ringfence.decisions.clue import Clues
 from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.invocation import Grouping, InvocationState

@@ -3,7 +3,8 @@
 import msgspec
 
 from ringfence.decisions import limit
-from ringfence.decisions.grouping import Clues, Open
+from ringfence.decisions.clue import Clues
+from ringfence.decisions.grouping import Open
 from ringfence.domain.invocation import Grouping, Invocation
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation

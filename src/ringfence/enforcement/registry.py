@@ -9,7 +9,7 @@ from typing import final
 
 import msgspec
 
-from ringfence.decisions.grouping import Clues
+from ringfence.decisions.clue import Clues
 from ringfence.decisions.slab import wants_of_run
 from ringfence.domain.invocation import InvocationState
 from ringfence.domain.lease import Need, Want

@@ -5,7 +5,8 @@ from typing import final
 import msgspec
 
 from ringfence.decisions import rate
-from ringfence.decisions.grouping import Clues, Open
+from ringfence.decisions.clue import Clues
+from ringfence.decisions.grouping import Open
 from ringfence.decisions.period import MINUTE_US
 from ringfence.domain.invocation import Grouping, InvocationState
 from ringfence.domain.registry import Card
