@@ -2,10 +2,11 @@ import asyncio
 from collections.abc import Awaitable
 
 import pytest
-from tests.approvals import NOBODY, desk
+from tests.app.beginning import beginning
+from tests.approvals import desk
 from tests.decisions.test_approval import BINDING
-from tests.gateways.world import MemoryLedger, MemoryUsers, organisation
-from tests.tools import MemoryArchive, listing, tool
+from tests.gateways.world import MemoryLedger
+from tests.tools import listing, tool
 
 from ringfence.app.approval_message import (
     ConsumeApproval,
@@ -16,7 +17,6 @@ from ringfence.app.approval_message import (
     HoldCall,
 )
 from ringfence.app.change_message import StateChange
-from ringfence.app.group import Beginning, Epoch
 from ringfence.app.message import (
     ActionTaken,
     Done,
@@ -32,14 +32,11 @@ from ringfence.domain.agent import AgentState
 from ringfence.domain.approval import Vote
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.lease import Holder
-from ringfence.domain.organisation import Configuration
 from ringfence.domain.registry import Clue, Declare, End, Ended, Opened, Resolve, Resolved, Who
 from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.approval import Asking
 from ringfence.enforcement.provider_object import Kept
 from ringfence.gateways.action_form import Reported
-from ringfence.stores.ledger import Recovered
-from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
 
@@ -80,24 +77,8 @@ class Installation:
         self.ledger = MemoryLedger()
         self.desk = desk(self.clock, SequentialIds())
         self.workers = [Worker(1), Worker(2)]
-        acme = organisation()
-        configuration = Configuration(organisations={"acme": acme}, digest="sha256:1", epoch=1)
-        beginning = Beginning(
-            epoch=Epoch(
-                configuration=configuration,
-                states={},
-                secrets=EnvironmentSecrets(frozenset(), {}),
-            ),
-            credentials=(),
-            grants=(),
-            recovered=Recovered(),
-            users=MemoryUsers(),
-            ledger=self.ledger,
-            granted=NOBODY,
-            approvals=self.desk,
-            tool_archive=MemoryArchive(),
-        )
-        self.shared = Shared(beginning, self.clock, SequentialIds(), lambda: self.workers)
+        begun = beginning(self.ledger, self.desk)
+        self.shared = Shared(begun, self.clock, SequentialIds(), lambda: self.workers)
 
     async def ask(self, message: Message, worker: int = 0) -> Message:
         answer = self.shared.asked(self.workers[worker], message)

@@ -2,13 +2,12 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 import pytest
+from tests.app.beginning import beginning
 from tests.app.test_shared import WHO, Worker
-from tests.approvals import NOBODY, desk
-from tests.gateways.world import MemoryLedger, MemoryUsers, agent, organisation
+from tests.approvals import desk
+from tests.gateways.world import MemoryLedger, agent, organisation
 from tests.planes import Commons, MemoryLimits, MemoryMembership, MemoryRuns, soon
-from tests.tools import MemoryArchive
 
-from ringfence.app.group import Beginning, Epoch
 from ringfence.app.message import Learned, Message
 from ringfence.app.shared_across import SharedAcross
 from ringfence.app.sharing import Sharing
@@ -16,7 +15,7 @@ from ringfence.domain.agent import Limits
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Change
 from ringfence.domain.lease import Holder
-from ringfence.domain.organisation import Configuration, Organisation
+from ringfence.domain.organisation import Organisation
 from ringfence.domain.registry import (
     Clue,
     Declare,
@@ -29,9 +28,7 @@ from ringfence.domain.registry import (
     Who,
 )
 from ringfence.enforcement.provider_object import Kept
-from ringfence.stores.ledger import Recovered
 from ringfence.stores.plane import News, Shares
-from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
 from ringfence.transport.clock import SystemClock
@@ -72,23 +69,8 @@ class PlaneOf:
             ),
             SystemClock(),
         )
-        configuration = Configuration(organisations={"acme": acme}, digest="sha256:1", epoch=1)
         self.across = SharedAcross(
-            Beginning(
-                epoch=Epoch(
-                    configuration=configuration,
-                    states={},
-                    secrets=EnvironmentSecrets(frozenset(), {}),
-                ),
-                credentials=(),
-                grants=(),
-                recovered=Recovered(),
-                users=MemoryUsers(),
-                ledger=self.ledger,
-                granted=NOBODY,
-                approvals=desk(self.clock, ids),
-                tool_archive=MemoryArchive(),
-            ),
+            beginning(self.ledger, desk(self.clock, ids), acme=acme),
             self.clock,
             ids,
             lambda: self.workers,

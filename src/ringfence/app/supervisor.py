@@ -8,15 +8,10 @@ from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, 
 from pathlib import Path
 from typing import Final, final
 
-import msgspec
-
 from ringfence.api.context import WorkerStatus
+from ringfence.app.belief import Belief
 from ringfence.app.change_message import (
     Change,
-    Configure,
-    CredentialsChange,
-    SecretsChange,
-    StateChange,
 )
 from ringfence.app.data_port import reserve
 from ringfence.app.group import Beginning, Epoch, Place
@@ -28,7 +23,6 @@ from ringfence.app.message import (
     Measurement,
     Message,
     Standings,
-    Start,
     Started,
     ToolGrantChanged,
     Watched,
@@ -42,13 +36,12 @@ from ringfence.app.sandbox_message import (
     SandboxList,
     SandboxTaken,
 )
+from ringfence.app.sandbox_place import SandboxPlaces
 from ringfence.app.shared import Shared
 from ringfence.app.shared_across import SharedAcross
 from ringfence.app.sharing import Sharing
 from ringfence.app.slot import Slot
-from ringfence.app.storage import storage_at
-from ringfence.app.stores import charged_by, made_whole
-from ringfence.config.settings import SQLITE
+from ringfence.app.worker_log import WorkerLogs
 from ringfence.decisions.budget import MONEY
 from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
@@ -59,20 +52,15 @@ from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.sandbox import Sandbox
-from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.authority import RENEW_S
 from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
-from ringfence.protocols.mcp.sealing import KEY_BYTES
-from ringfence.stores.checkpoint import SigningKeys
-from ringfence.stores.ledger import Recovered
-from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
-from ringfence.transport.entropy import Ids, hash_seed, random_bytes
+from ringfence.transport.entropy import Ids, hash_seed
 
 _LOG = logging.getLogger(__name__)
 
@@ -111,26 +99,18 @@ class Supervisor:
         # What conversations hash to is compared between workers.
         self._environment = {**environment, "PYTHONHASHSEED": seed or hash_seed()}
         self._slots = [Slot(number=at) for at in range(1, count + 1)]
-        self._change = 0
         self._lives = itertools.count(1)
-        self._configure: Configure | None = None
-        self._credentials: dict[str, AgentCredential] = {}
-        self._recovered = Recovered()
         self._ids = ids
         self._shared: Shared | None = None
         self._sharing: Sharing | None = None
-        self._signing_key = ""
-        self._seal_key = random_bytes(KEY_BYTES)
-        self._database = SQLITE
-        self._allowance = AllowanceLimits()
+        self._belief: Belief | None = None
         self._place: Place | None = None
         self._installed = asyncio.Event()
         self._is_ending = False
         self._closing = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._first: list[asyncio.Future[None]] = []
-        self._sandboxes: dict[str, tuple[RemoteWorker, str]] = {}
-        """Who serves each sandbox, and the invocation that it is."""
+        self._sandboxes = SandboxPlaces()
 
     def spawn(self) -> None:
         """Start every worker process; they import what they need while the plane gets ready."""
@@ -149,15 +129,13 @@ class Supervisor:
 
     def install(self, beginning: Beginning) -> None:
         """Take what to begin with."""
-        self._signing_key = beginning.signing_key
-        self._database = beginning.database
-        self._allowance = beginning.allowance
         for slot, log in zip(self._slots, beginning.logs, strict=True):
             slot.log = log
-        self._recovered = beginning.recovered
         self._shared = self._open(beginning)
-        self._credentials = {each.id: each for each in beginning.credentials}
-        self._configure = self._configured(beginning.epoch)
+        self._belief = Belief(beginning, self._folder)
+        self._logs = WorkerLogs(
+            self._folder, beginning.database, beginning.signing_key, self._clock
+        )
 
     def _open(self, beginning: Beginning) -> Shared:
         if beginning.sharing is None:
@@ -192,19 +170,11 @@ class Supervisor:
 
     async def configuration_changed(self, epoch: Epoch) -> None:
         """Take a new epoch on every live worker; a worker that cannot is ended."""
-        self._configure = self._configured(epoch)
-        await self._tell_all(self._configure)
+        await self._tell_all(self._believed().configured(epoch))
 
     def secrets_changed(self, secrets: Secrets) -> Awaitable[None]:
         """Send them in this turn; what this gives ends when every worker obeys."""
-        change = SecretsChange(
-            change=self._next_change(), secrets=secrets.variables(), values=secrets.others()
-        )
-        if self._configure is not None:
-            self._configure = msgspec.structs.replace(
-                self._configure, secrets=change.secrets, values=change.values
-            )
-        return self._tell_all(change)
+        return self._tell_all(self._believed().secrets_changed(secrets))
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let every worker end in order, at the same time."""
@@ -290,19 +260,11 @@ class Supervisor:
 
     def send_credentials(self, credentials: Sequence[AgentCredential]) -> Awaitable[None]:
         """Send them in this turn; what this gives ends when every worker obeys."""
-        self._credentials.update({each.id: each for each in credentials})
-        return self._tell_all(
-            CredentialsChange(change=self._next_change(), credentials=tuple(credentials))
-        )
+        return self._tell_all(self._believed().credentials_changed(credentials))
 
     def send_state(self, organisation: str, agent: str, state: AgentState) -> Awaitable[None]:
         """Send it in this turn; what this gives ends when every worker obeys."""
-        if self._configure is not None:
-            self._configure.states[agent] = state
-        change = self._next_change()
-        return self._tell_all(
-            StateChange(change=change, organisation=organisation, agent=agent, state=state)
-        )
+        return self._tell_all(self._believed().state_changed(organisation, agent, state))
 
     def renew(self) -> None:
         """Give every worker authority, for as long as this plane has it."""
@@ -310,7 +272,7 @@ class Supervisor:
         until_us = None if sharing is None else sharing.until_us
         trouble = "" if sharing is None else sharing.readiness()
         for worker in self._told_workers():
-            worker.renew(self._change, until_us)
+            worker.renew(self._believed().change, until_us)
             worker.trouble(trouble)
 
     async def budgets(self, organisation: str, units: Container[Unit] = MONEY) -> Sequence[Line]:
@@ -354,16 +316,11 @@ class Supervisor:
 
     async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
         """Have the worker that serves the fewest sandboxes make one."""
-        serving = [slot.worker for slot in self._slots if slot.worker is not None]
-        free = sorted((each for each in serving if each.is_serving), key=self._sandboxes_of)
-        if not free:
-            raise UnavailableError("worker_starting", "no worker serves yet")
-        worker = free[0]
+        worker = self._sandboxes.emptiest(self._told_workers())
         answer = await worker.ask(OpenSandbox(order))
         if not isinstance(answer, OpenedSandbox):
             raise unexpected(answer)
-        self._forget_ended()
-        self._sandboxes[answer.grant.id] = (worker, answer.grant.invocation)
+        self._sandboxes.put(answer.grant, worker, self._known().registry.is_open)
         return answer.grant
 
     async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
@@ -374,7 +331,7 @@ class Supervisor:
 
     async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
         """End a sandbox, and return when that is recorded."""
-        worker, _ = self._sandboxes.get(sandbox, (None, ""))
+        worker = self._sandboxes.server_of(sandbox)
         if worker is None or not worker.is_serving:
             return False
         answer = await worker.ask(
@@ -382,24 +339,11 @@ class Supervisor:
         )
         return isinstance(answer, SandboxTaken) and answer.is_taken
 
-    def _sandboxes_of(self, worker: RemoteWorker) -> int:
-        return sum(each is worker for each, _ in self._sandboxes.values())
-
-    def _forget_ended(self) -> None:
-        registry = self._known().registry
-        open_now = [
-            (sandbox, served)
-            for sandbox, served in self._sandboxes.items()
-            if registry.is_open(served[1])
-        ]
-        self._sandboxes = dict(open_now)
-
     def _lost(self, worker: RemoteWorker) -> None:
         """A worker has ended, and its sandboxes with it: the record is to say so."""
-        gone = {name for name, (serving, _) in self._sandboxes.items() if serving is worker}
+        gone = self._sandboxes.lost(worker)
         if gone:
-            self._known().lose(gone)
-            self._forget_ended()
+            self._known().lost_sandboxes.end(gone)
 
     # What a worker asks
 
@@ -423,18 +367,10 @@ class Supervisor:
 
     # Within
 
-    def _configured(self, epoch: Epoch) -> Configure:
-        return Configure(
-            change=self._next_change(),
-            configuration=epoch.configuration,
-            states=dict(epoch.states),
-            secrets=epoch.secrets.variables(),
-            values=epoch.secrets.others(),
-        )
-
-    def _next_change(self) -> int:
-        self._change += 1
-        return self._change
+    def _believed(self) -> Belief:
+        if self._belief is None:
+            raise UnavailableError("worker_starting", "the plane has not begun yet")
+        return self._belief
 
     def _tell_all(self, change: Change) -> Awaitable[None]:
         """Send in this turn; what this gives ends when nobody can act on what was before."""
@@ -494,30 +430,19 @@ class Supervisor:
 
     async def _begin(self, slot: Slot, worker: RemoteWorker) -> None:
         await self._installed.wait()
-        assert self._configure is not None  # noqa: S101 (set before `_installed`)
-        assert self._place is not None  # noqa: S101 (likewise)
-        known = self._recovered
+        assert self._place is not None  # noqa: S101 (set before `_installed`)
         if slot.charged is None:
-            slot.charged = await asyncio.to_thread(self._charged, slot.log)
+            slot.charged = await asyncio.to_thread(self._logs.charged, slot.log)
         self._name(slot, worker)
         # From here to the ask, one turn: what changes later is told after this.
-        start = Start(
+        start = self._believed().start(
             worker=slot.number,
             workers=len(self._slots),
-            data=str(self._folder),
             log=slot.log,
-            signing_key=self._signing_key,
-            database=self._database,
-            allowance=self._allowance,
             place=self._place,
-            configure=msgspec.structs.replace(self._configure, change=self._change),
-            credentials=tuple(self._credentials.values()),
-            evidence=tuple((*key, seen) for key, seen in known.evidence.items()),
-            objects=tuple(known.objects),
             learned=self._known().learning.all(),
             opened=self._known().begin(worker),
             tools=self._known().tools.all(),
-            seal_key=self._seal_key,
         )
         answer = worker.ask(start)
         worker.is_told = True
@@ -534,15 +459,6 @@ class Supervisor:
         if self._sharing is not None:
             worker.holder = Holder(slot.log)
 
-    def _charged(self, log: str) -> Totals:
-        return charged_by(storage_at(self._folder, self._database), log, self._clock.now_us())
-
-    def _recover(self, log: str) -> tuple[list[str], Totals]:
-        keys = SigningKeys(self._folder, Path(self._signing_key) if self._signing_key else None)
-        storage = storage_at(self._folder, self._database)
-        with made_whole(storage, log, keys, self._clock.now_us()) as found:
-            return found.unknown, found.charged
-
     async def _bury(self, slot: Slot, worker: RemoteWorker) -> None:
         """Give every intent of a dead worker its outcome, exactly once, before its log goes on.
 
@@ -550,7 +466,7 @@ class Supervisor:
         """
         while not self._is_ending:
             try:
-                unknown, after = await asyncio.to_thread(self._recover, slot.log)
+                unknown, after = await asyncio.to_thread(self._logs.recover, slot.log)
                 await self._known().prove(worker, slot.charged or {}, after)
             except RingfenceError as error:
                 _LOG.error("the log of worker %d cannot be recovered yet: %s", slot.number, error)
