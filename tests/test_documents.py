@@ -9,6 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
+SOURCES = [
+    f"/{path.relative_to(ROOT)}"
+    for top in ("src", "tests", "bench")
+    for path in (ROOT / top).rglob("*.py")
+]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
@@ -17,6 +22,35 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
     links = LINK.findall(document.read_text(encoding="utf-8"))
     missing = [link for link in links if not (document.parent / link).exists()]
     assert missing == []
+
+
+def linked(index: Path) -> list[str]:
+    """The names of the documents beside an index to which it leads."""
+    links = LINK.findall(index.read_text(encoding="utf-8"))
+    return [link.removesuffix("/README.md") for link in links if not link.startswith("..")]
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/design"])
+def test_an_index_leads_to_each_document_beside_it_once(folder: str) -> None:
+    beside = {path.name for path in (ROOT / folder).glob("*.md")} - {"README.md"}
+    beside |= {path.parent.name for path in (ROOT / folder).glob("*/README.md")}
+    assert sorted(linked(ROOT / folder / "README.md")) == sorted(beside)
+
+
+def test_a_design_note_has_a_number_of_its_own() -> None:
+    notes = sorted((ROOT / "docs" / "design").glob("[0-9]*.md"))
+    numbers = [path.name.partition("-")[0] for path in notes]
+    assert len(set(numbers)) == len(numbers)
+    heads = [path.read_text(encoding="utf-8").split(" ")[:2] for path in notes]
+    assert heads == [["#", number] for number in numbers]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_source_file_that_is_named_is_there(document: Path) -> None:
+    named = set(re.findall(r"`([\w/-]+\.py)`", document.read_text(encoding="utf-8")))
+    assert {
+        name for name in named if not any(each.endswith(f"/{name}") for each in SOURCES)
+    } == set()
 
 
 def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:

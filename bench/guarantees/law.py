@@ -34,7 +34,7 @@ from ringfence.testing.model.script import parse
 from ringfence.testing.model.serving import Running
 
 # Each answer has as many tokens as it has words, and ends at the output limit of its request: a
-# provider that passes it makes overruns, which are charged in full (DESIGN I2) and are another law.
+# provider that passes it makes overruns, which are charged in full (I2) and are another law.
 SCRIPT = f"""\
 format: 1
 rules:

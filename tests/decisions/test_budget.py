@@ -455,7 +455,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def nothing_passes_a_limit(self) -> None:
-        """DESIGN I2; a limit that a person lowered below what is used holds from then on."""
+        """I2; a limit that a person lowered below what is used holds from then on."""
         for key, each in zip(KEYS, self.book.lines(self.demands(KEYS), self.now), strict=True):
             at = self.window(key)
             assert each.window.start_us == at[1]

@@ -584,7 +584,7 @@ class Workers(RuleBasedStateMachine):
 
     @invariant()
     def nothing_passes_a_limit(self) -> None:
-        """DESIGN I2, over all workers, whatever is on its way and whoever dies now."""
+        """I2, over all workers, whatever is on its way and whoever dies now."""
         for place in {place for call in self.calls for place in call.places}:
             if place[0] in self.lowered:
                 continue

@@ -1,4 +1,4 @@
-"""DESIGN I6, I8, admission: nothing a caller sends chooses upstream, identity or scope."""
+"""I6, I8, admission: nothing a caller sends chooses upstream, identity or scope."""
 
 import asyncio
 from collections.abc import Mapping

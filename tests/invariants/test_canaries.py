@@ -1,4 +1,4 @@
-"""DESIGN I5 from outside: canaries in every source, and nothing that a plane does shows one.
+"""I5 from outside: canaries in every source, and nothing that a plane does shows one.
 
 Also of a worker's crash, of commands that fail, and of configurations that are wrong.
 """

@@ -1,4 +1,4 @@
-"""DESIGN I1 to I3 where a process is killed at an exact point: nothing lost, nothing twice."""
+"""I1 to I3 where a process is killed at an exact point: nothing lost, nothing twice."""
 
 import asyncio
 import contextlib

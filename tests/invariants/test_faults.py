@@ -1,4 +1,4 @@
-"""DESIGN I4 with real processes: what fails closes, is seen, and passes without a trace lost."""
+"""I4 with real processes: what fails closes, is seen, and passes without a trace lost."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""DESIGN I2: spent + reserved ≤ limit, in every scope and at every instant, whatever happens."""
+"""I2: spent + reserved ≤ limit, in every scope and at every instant, whatever happens."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""DESIGN I7: two organisations of one installation, hostile to each other; nothing crosses."""
+"""I7: two organisations of one installation, hostile to each other; nothing crosses."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""DESIGN I1 to I3 and §9 over several planes on one database: as over the workers of one."""
+"""I1 to I3 and authority over several planes on one database: as over the workers of one."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,7 @@
 """Slices and caches change nothing: each decision is what Cedar says of all policies and all facts.
 
 The reference asks Cedar anew each time, with every policy of every agent and every fact of the
-question, and applies what DESIGN §7 says to its answer.
+question, and applies what design note 025 says to its answer.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""DESIGN I1 to I3 over several processes: exact to the last call, also when one is killed."""
+"""I1 to I3 over several processes: exact to the last call, also when one is killed."""
 
 import asyncio
 import contextlib

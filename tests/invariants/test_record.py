@@ -1,4 +1,4 @@
-"""DESIGN I1, I3 and I4: nothing without its record, one outcome for each intent, faults deny."""
+"""I1, I3 and I4: nothing without its record, one outcome for each intent, faults deny."""
 
 import asyncio
 import logging

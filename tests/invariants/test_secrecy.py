@@ -1,4 +1,4 @@
-"""DESIGN I5: the value of a secret never reaches an agent, a log, an error, a trace or a file."""
+"""I5: the value of a secret never reaches an agent, a log, an error, a trace or a file."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""DESIGN §9: nobody is admitted and no byte is written without authority that is fresh."""
+"""Design note 012: nobody is admitted and no byte is written without authority that is fresh."""
 
 import asyncio
 from collections.abc import Callable

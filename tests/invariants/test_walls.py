@@ -1,4 +1,4 @@
-"""DESIGN I7 with four workers, on files and on PostgreSQL: nothing crosses, whoever answers."""
+"""I7 with four workers, on files and on PostgreSQL: nothing crosses, whoever answers."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Who is calling the control plane, and whether this route is open to them (DESIGN §9)."""
+"""Who is calling the control plane, and whether this route is open to them (docs/access.md)."""
 
 import asyncio
 import hashlib

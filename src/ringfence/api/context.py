@@ -58,7 +58,7 @@ class Workers(Protocol):
     """Every live worker of the data plane as one.
 
     The methods that tell of a change return when each worker has acknowledged it, or when the
-    authority of one that did not has run out (DESIGN §9). Raises UnavailableError.
+    authority of one that did not has run out (design note 012). Raises UnavailableError.
     """
 
     async def credentials_changed(self, credentials: Sequence[AgentCredential]) -> None:

@@ -70,7 +70,7 @@ async def _budgets(
 
 
 def _own(measured: Measured, organisation: Organisation) -> Measured:
-    """INVARIANT: nothing that was counted for another organisation is left (DESIGN I7)."""
+    """INVARIANT: nothing that was counted for another organisation is left (I7)."""
     return msgspec.structs.replace(
         measured,
         calls=[each for each in measured.calls if each[0].organisation == organisation.id],

@@ -20,7 +20,7 @@ _PACE = Pace(concurrent=_AT_ONCE, queued=_QUEUED, agent_share=0.67)
 class Scans:
     """Whose turn it is to read. Used by one event loop.
 
-    INVARIANT (DESIGN I7): how long an organisation waits depends on its own reads and on how many
+    INVARIANT (I7): how long an organisation waits depends on its own reads and on how many
     other organisations read, never on how many reads another one has waiting.
     """
 

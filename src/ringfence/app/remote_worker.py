@@ -139,7 +139,7 @@ class RemoteWorker:
             self.tell(PlaneTrouble(words))
 
     async def obey(self, answer: asyncio.Future[Message]) -> None:
-        """Return when a change has been taken, or can no longer be disobeyed (DESIGN §9).
+        """Return when a change has been taken, or can no longer be disobeyed (design note 012).
 
         `answer` is that of a change which has just been sent. Authority that was granted before it
         is over after a second; what is granted after it counts only once it has been taken. A

@@ -49,7 +49,7 @@ class Sharing:
     """A plane's place among others; used by one event loop.
 
     INVARIANT: `fresh_until_us` is at most one second after a moment before which this plane has
-    read, and sent to its workers, everything that any plane had taken back by then (DESIGN §9).
+    read, and sent to its workers, everything that any plane had taken back by then (note 018).
     So whoever takes something back need wait for no plane longer than that second.
     """
 
@@ -115,7 +115,7 @@ class Sharing:
         self._spawn(self._keep(hearer))
 
     async def settle(self) -> None:
-        """Return when what is committed now holds on every plane (DESIGN §9).
+        """Return when what is committed now holds on every plane (note 018).
 
         A plane that says nothing has no authority one second from now: it can only have read
         before now what it acts on. Raises UnavailableError if the database does not answer.

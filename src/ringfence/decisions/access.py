@@ -13,7 +13,7 @@ def granted(roles: AbstractSet[Role]) -> frozenset[Role]:
 
 
 def held(key_roles: AbstractSet[Role], user_roles: AbstractSet[Role]) -> frozenset[Role]:
-    """What a key is good for now: never more than its user still has (DESIGN §9)."""
+    """What a key is good for now: never more than its user still has."""
     return granted(key_roles) & granted(user_roles)
 
 

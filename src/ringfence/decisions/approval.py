@@ -167,7 +167,7 @@ def vote(approval: Approval, ballot: Vote, voter: str) -> Approval | Objection:
 
 
 def _objection(approval: Approval, ballot: Vote, voter: str) -> Objection | None:
-    """INVARIANT (DESIGN §7): nobody for whom an agent acts approves what it does."""
+    """INVARIANT (design note 026): nobody for whom an agent acts approves what it does."""
     if approval.state is not ApprovalState.PENDING or is_over(approval, ballot.at_us):
         return Objection.OVER
     if voter and voter in {approval.binding.user, *approval.binding.chain}:

@@ -79,7 +79,7 @@ class Book:
     ) -> Reservation | Shortfall:
         """Set the amount aside in all accounts at once, and every count, or nothing.
 
-        INVARIANT: in each account, spent + reserved <= limit (DESIGN I2).
+        INVARIANT: in each account, spent + reserved <= limit (I2).
         """
         if amount < 0:
             raise ValueError("a reservation cannot be negative")

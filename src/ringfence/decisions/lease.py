@@ -1,6 +1,6 @@
 """The broker of shared limits: it lends slabs to workers, so that together they pass no limit.
 
-INVARIANT (DESIGN I2): in every account, spent + lent <= limit + recorded overruns, unless the limit
+INVARIANT (I2): in every account, spent + lent <= limit + recorded overruns, unless the limit
 was lowered; a worker reserves only from what it was lent (`decisions.slab`). What a dead worker
 held stays lent, which counts as spent, until the ledger proves less.
 """

@@ -13,7 +13,7 @@ from ringfence.domain.verdict import Code, Reason
 def tier(agent: Agent, asked: SandboxTier | None) -> SandboxTier:
     """The tier to run in: what is asked for, which may only raise the agent's own minimum.
 
-    Raises UsageError `sandbox_tier`; nothing ever steps down by itself (DESIGN §8).
+    Raises UsageError `sandbox_tier`; nothing ever steps down by itself.
     """
     if asked is None:
         return agent.sandbox

@@ -65,7 +65,7 @@ class SandboxRules:
 
 
 class StoreFailure(StrEnum):
-    """What happens while the shared store is away (DESIGN I4)."""
+    """What happens while the shared store is away (I4)."""
 
     CLOSED = "closed"
     OPEN = "open"

@@ -1,6 +1,6 @@
 """How long this process may act on its own: the lease that every admission and write looks at.
 
-DESIGN §9. A process that shares its agents with others may have missed what a person has taken
+See note 012. A process that shares its agents with others may have missed what a person has taken
 back. It therefore admits and writes only until `fresh_until_us`, which its supervisor moves on a
 few times a second, and never further than one second ahead. The time is that of the machine's
 monotonic clock, which all processes share; so a renewal that was long on its way, or a process
@@ -15,7 +15,7 @@ from ringfence.domain.verdict import Code, Reason
 from ringfence.transport.clock import Clock
 
 LEASE_US: Final = 1_000_000
-"""The longest that a process acts without having heard of its supervisor (DESIGN §9)."""
+"""The longest that a process acts without having heard of its supervisor (design note 012)."""
 RENEW_S: Final = 0.25
 """How often a lease is renewed: three renewals may be late before agents have to wait."""
 WAIT_S: Final = 2.0

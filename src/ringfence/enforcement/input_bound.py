@@ -52,7 +52,7 @@ class InputBounds:
             yield organisation, model, evidence
 
     def hear(self, organisation: str, model: str, seen: Evidence) -> None:
-        """Never stay below the highest that another worker has seen (DESIGN §5)."""
+        """Never stay below the highest that another worker has seen (design note 003)."""
         key = (organisation, model)
         state = self._evidence.get(key, _NOTHING_SEEN)
         if _is_higher(seen, state):

@@ -149,7 +149,7 @@ class Invocations:
     ) -> tuple[LiveInvocation, str] | Refusable:
         """Open an invocation that was asked for, and make its token.
 
-        An agent token opens a root, an invocation token a child of its invocation (DESIGN §6).
+        An agent token opens a root, an invocation token a child of its invocation.
         Raises UnavailableError if whoever knows them all does not answer.
         """
         token = secret(INVOCATION_TOKEN_PREFIX)

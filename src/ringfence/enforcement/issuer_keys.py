@@ -47,7 +47,7 @@ class _Known:
 class FetchedKeys:
     """Keys by organisation and issuer; bounded by the configurations.
 
-    INVARIANT (DESIGN I7): organisations that trust the same issuer ask it each for itself. Else one
+    INVARIANT (I7): organisations that trust the same issuer ask it each for itself. Else one
     could tell by the time what another has asked, and made-up key ids of one would keep the other
     from a new key.
     """

@@ -1,6 +1,6 @@
 """The path of one model call to a durable intent; `settlement` takes it from its end to the books.
 
-DESIGN §4, steps 2 to 8. Every `if` about permission is a question to `decisions`.
+ARCHITECTURE.md walks it. Every `if` about permission is a question to `decisions`.
 """
 
 from copy import copy

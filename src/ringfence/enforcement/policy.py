@@ -100,7 +100,7 @@ class Policies:
         return self._sets.get(organisation)
 
     def decide(self, question: Question, tool: ToolFacts | None = None) -> PolicyDecision:
-        """What the policies say; what is unexpected denies (DESIGN I4).
+        """What the policies say; what is unexpected denies (I4).
 
         `tool` is what is in force of the tool that is asked about.
         """

@@ -18,7 +18,7 @@ INTERNAL = Reason(
     code=Code.INTERNAL,
     message="Ringfence failed unexpectedly and stopped this call. The failure is in its log.",
 )
-"""What is unexpected denies (DESIGN I4)."""
+"""What is unexpected denies (I4)."""
 
 REMEMBERED_MAX = 10_000
 """How many causes are counted at once; beyond that the oldest is written out early."""

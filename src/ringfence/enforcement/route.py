@@ -43,7 +43,7 @@ class Leg:
 class Route:
     """All legs of an alias in the order they are tried, and the dearest price of them all.
 
-    `card` is None if the price of any leg is unknown: such a call is refused (DESIGN §5).
+    `card` is None if the price of any leg is unknown: such a call is refused.
     """
 
     model: Model

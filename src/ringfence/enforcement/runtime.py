@@ -80,7 +80,7 @@ class AgentRuntime:
         self.tools = (agent.scope.tools, self.user.tools if self.user is not None else None)
         self.servers = scope.servers_in_scope(organisation, self.tools)
         names = self.agent.scope.models
-        # A fallback out of scope is none for this caller (DESIGN §8).
+        # A fallback out of scope is none for this caller.
         self.routes = {name: within(each, names) for name, each in routes.items() if name in names}
         zone = ZoneInfo(organisation.timezone)
         self.plan: Plan = compile_plan(organisation, self.agent, zone, self.tiers)

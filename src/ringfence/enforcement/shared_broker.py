@@ -1,7 +1,7 @@
 """The broker of limits that several planes share: decided in memory, written all at once.
 
 What one plane decides is written in place of the very state that it was decided on, or decided
-again: no plane waits for another, and none is overruled (DESIGN §5).
+again: no plane waits for another, and none is overruled (design note 018).
 """
 
 import asyncio

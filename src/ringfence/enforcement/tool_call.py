@@ -1,4 +1,4 @@
-"""The path of one tool call to a durable intent, and from its end to the books (DESIGN §4).
+"""The path of one tool call to a durable intent, and from its end to the books.
 
 Every `if` about permission is a question to `decisions`.
 """

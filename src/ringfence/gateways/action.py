@@ -329,7 +329,7 @@ def _answer(response: Response, status: int, body: msgspec.Struct) -> None:
 
 
 def _read(body: bytes, form: type[_Form]) -> _Form:
-    """Read a body strictly (DESIGN I8). Raises PeerError `request_malformed`."""
+    """Read a body strictly (I8). Raises PeerError `request_malformed`."""
     strict_json.parse(body)
     try:
         return msgspec.json.decode(body, type=form)

@@ -8,7 +8,7 @@ from ringfence.transport.http import Headers, Request, Response
 
 
 def own_headers(invocation: str, action: str) -> list[tuple[bytes, bytes]]:
-    """What every answer of the data plane carries (DESIGN §11), as far as it is known."""
+    """What every answer of the data plane carries, as far as it is known."""
     ours = []
     if invocation:
         ours.append((b"ringfence-invocation", invocation.encode()))

@@ -64,7 +64,7 @@ class CarriedCall(ABC):
     def act(self, step: Callable[..., None], *facts: object) -> None:
         """Within a step, take one that acts for the agent or writes to it.
 
-        Only with authority (DESIGN §9); what is not fresh waits for its renewal.
+        Only with authority (design note 012); what is not fresh waits for its renewal.
         """
         if not self._authority.is_fresh:
             self._authority.when_fresh(lambda is_fresh: self._renewed(is_fresh, step, facts))

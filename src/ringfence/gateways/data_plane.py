@@ -87,7 +87,7 @@ class DataPlane:
         self._tool_door.drain()
 
     def handle(self, request: Request, response: Response) -> Going | None:
-        """Answer one request; whatever is unexpected denies and is recorded (DESIGN I4)."""
+        """Answer one request; whatever is unexpected denies and is recorded (I4)."""
         return self._handle(request, response, None)
 
     def within(self, sandbox: LiveSandbox) -> Handle:

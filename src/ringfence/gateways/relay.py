@@ -10,7 +10,7 @@ from ringfence.transport.http import UpstreamResponse
 class Relay(ABC):
     """Implements `transport.http.Sink` as far as all doors do it alike.
 
-    What comes without authority is held, and nothing more is read, until it is renewed (DESIGN §9).
+    What comes without authority is held, and nothing more is read, until it is renewed (note 012).
     """
 
     __slots__ = ("_authority", "_has_ended", "_held", "_is_done", "_upstream")

@@ -36,7 +36,7 @@ class Codec(Protocol):
     def parse(
         self, body: bytes, *, path_model: str = "", path_stream: bool = False
     ) -> ModelRequest:
-        """Read a request strictly (DESIGN I8). Raises PeerError `request_malformed`."""
+        """Read a request strictly (I8). Raises PeerError `request_malformed`."""
 
     def rewrite(
         self, request: ModelRequest, *, model: str, output_limit: int | None, inject_usage: bool

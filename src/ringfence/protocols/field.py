@@ -94,7 +94,7 @@ class Findings:
         self._built = 0
 
     def build(self, raw: bytes) -> object:
-        """Read a message that is not plain; all of them together are bounded (DESIGN §10).
+        """Read a message that is not plain; all of them together are bounded.
 
         Raises PeerError `request_malformed`.
         """

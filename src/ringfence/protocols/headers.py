@@ -1,7 +1,7 @@
 """Which headers and query parameters pass the model gateway, and what the others tell us.
 
 Everything that is not listed is dropped: no header, and no parameter, can choose an upstream, a
-payer or an identity (DESIGN I6). Header names are lower case.
+payer or an identity (I6). Header names are lower case.
 """
 
 from collections.abc import Collection, Mapping, Sequence

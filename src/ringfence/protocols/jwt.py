@@ -1,6 +1,6 @@
 """Signed tokens of an issuer (RFC 7515, 7517, 7519): what they say, once their signature is right.
 
-A token is read strictly: one reading only (DESIGN I8), the algorithm is one that the operator
+A token is read strictly: one reading only (I8), the algorithm is one that the operator
 named, and a key comes from the issuer's set alone, never from the token.
 
 `joserfc` takes 80 ms to import, so that is done where the first key or token is met: most

@@ -1,4 +1,4 @@
-"""One strict reading of JSON, so that Ringfence and the upstream see the same message (DESIGN I8).
+"""One strict reading of JSON, so that Ringfence and the upstream see the same message (I8).
 
 What two parsers could read differently is refused: duplicate names, invalid UTF-8, lone
 surrogates, NaN and Infinity, a byte order mark, anything after the end. Not so duplicate names

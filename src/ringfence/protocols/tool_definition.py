@@ -16,7 +16,7 @@ MOST_BYTES: Final = 262_144
 def read_definition(server: str, raw: bytes) -> ToolDefinition:
     """Read one element of `tools`. Raises PeerError `tool_malformed`.
 
-    Schemas come out as canonical JSON. What is read strictly is refused strictly (DESIGN I8), so
+    Schemas come out as canonical JSON. What is read strictly is refused strictly (I8), so
     that what was pinned is what every client reads.
     """
     if len(raw) > MOST_BYTES:

@@ -144,7 +144,7 @@ def _gateway(grant: SandboxGrant, url: str) -> dict[str, str]:
 
 
 def _proxy(around: Surroundings) -> dict[str, str]:
-    """For programs that obey; the others are caught where the tier can (DESIGN §8)."""
+    """For programs that obey; the others are caught where the tier can."""
     if around.proxy is None:
         return {}
     url = url_of(around.proxy)

@@ -151,7 +151,7 @@ class _Passing:
         self.why = ""
 
     def passed(self, side: Side, data: bytes) -> bytes | None:
-        """What goes on, if so much more may pass; only with authority (DESIGN §9)."""
+        """What goes on, if so much more may pass; only with authority (design note 012)."""
         authority = self._place.means.authority
         if not authority.is_fresh:
             if not self._held:

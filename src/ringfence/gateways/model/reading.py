@@ -12,7 +12,7 @@ class Codecs:
     """Codecs by organisation and dialect, made when they are first needed.
 
     Codecs remember the reading of large parts that come again unchanged; if organisations shared
-    that, one could tell from the time of an answer what another has sent (DESIGN I7). There are as
+    that, one could tell from the time of an answer what another has sent (I7). There are as
     many as organisations have called, so the configuration bounds them.
     """
 

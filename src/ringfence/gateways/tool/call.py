@@ -430,7 +430,7 @@ class ToolCall:
             self._give_up(Status.FAILED, INTERNAL)
 
     def _act(self, step: Callable[..., None], *facts: object) -> None:
-        """Take a step that acts for the agent or writes to it: only with authority (DESIGN §9)."""
+        """Take a step that acts for the agent or writes to it: only with authority (note 012)."""
         authority = self._means.authority
         if authority.is_fresh:
             self._go_on(step, facts)

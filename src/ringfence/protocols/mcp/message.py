@@ -50,7 +50,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(raw: bytes) -> Message:
-    """Read a client's message strictly (DESIGN I8): a name stands once, and means one thing.
+    """Read a client's message strictly (I8): a name stands once, and means one thing.
 
     Raises McpError `PARSE` and `INVALID_REQUEST`.
     """

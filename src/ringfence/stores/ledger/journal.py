@@ -1,6 +1,6 @@
 """A journal beside one process: events that are durable here until their log can be written again.
 
-Only a log in a shared store has one (DESIGN I4). It is a file of ours on this machine, empty unless
+Only a log in a shared store has one (I4). It is a file of ours on this machine, empty unless
 the store was away; what it holds is in the log, too, as soon as that can be written, or at the next
 start (`merge`). Bodies are not in it.
 """

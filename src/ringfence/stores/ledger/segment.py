@@ -9,7 +9,7 @@ from ringfence.stores.compression import Compressor, decompress
 from ringfence.stores.ledger.backend import Batch
 
 GROUP: Final = 100
-"""Most events in one segment (DESIGN §6)."""
+"""Most events in one segment (design note 004)."""
 
 END: Final = 2**63 - 1
 """Beyond every sequence and every time."""
