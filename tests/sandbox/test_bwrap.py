@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,39 @@ def test_no_file_that_is_shown_tells_of_people_or_secrets() -> None:
         assert not bwrap.is_shown(path)
     assert not bwrap.is_shown("/etc/ssl/private/key.pem")
     assert bwrap.is_shown("/usr/bin/env")
+
+
+def _bwrap_that_says(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    program = folder / "bwrap"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(bwrap, "_PLACES", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("bubblewrap 0.6.1", "is of 0.6.1"), ("", "no version that it tells")]
+)
+def test_a_bwrap_that_is_too_old_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    _bwrap_that_says(tmp_path, monkeypatch, said)
+    with pytest.raises(UsageError) as caught:
+        bwrap.find()
+    assert caught.value.code == "old_bwrap"
+    assert told in caught.value.message
+    assert "0.8.0" in caught.value.help
+    assert "sandbox: reduced" in caught.value.help
+
+
+def test_a_program_that_stands_for_a_newer_bwrap_is_asked_for_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _bwrap_that_says(tmp_path, monkeypatch, "bubblewrap 0.11.0")
+    assert bwrap.find().path == str(tmp_path / "bwrap")
+
+
+def test_the_installed_bwrap_is_not_started_to_be_known() -> None:
+    found = shutil.which("bwrap", path=bwrap._PLACES)  # noqa: SLF001 (what it looks through)
+    if found is None:
+        pytest.skip("no bwrap here")
+    assert bwrap._has_the_option(found) == (bwrap.ask_version(found) >= (0, 8, 0))  # noqa: SLF001 (as above)

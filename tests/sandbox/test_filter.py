@@ -48,6 +48,13 @@ def test_only_these_calls_are_handed_over_beside_what_is_refused(
         assert verdict(program, known, name) == expected, name
 
 
+@TIERS
+def test_every_name_in_a_filter_is_a_calls(*, is_reduced: bool) -> None:
+    """A name that no processor has would be skipped in silence, and refuse nothing."""
+    named = {*denying(is_reduced=is_reduced), *notifying(is_reduced=is_reduced)}
+    assert named <= {*X86_64.numbers, *AARCH64.numbers}
+
+
 @BOTH
 def test_strict_hands_over_what_is_sent_to_an_address_and_nothing_else_that_is_sent(
     known: Architecture,

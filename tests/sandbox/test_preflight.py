@@ -108,6 +108,30 @@ def test_a_sandbox_in_a_sandbox_is_told_apart(reduced_tier: SandboxTier) -> None
     assert "sandbox within" in mend.replace("\n", " ")
 
 
+def _forbid_looking() -> None:
+    _filtered(refuse(errno.EPERM), "process_vm_readv")
+
+
+def test_a_machine_where_nobody_may_look_at_a_process_is_told_apart(tier: SandboxTier) -> None:
+    """As with Yama's `ptrace_scope` 3, and for the reduced tier 2."""
+    name, found, mend = _where(_forbid_looking, tier)
+    assert name == "looking"
+    assert "operation not permitted" in found
+    assert mend
+
+
+def test_what_the_doctor_says_is_what_a_run_is_refused_with(tier: SandboxTier, root: Path) -> None:
+    def do() -> Outcome:
+        _forbid_looking()
+        return jail.run_here(jail.plan_of(tier, root, ["sh", "-c", "touch began"]))
+
+    said = jail.as_user("ordinary", do)
+    assert said.error == "no_sandbox"
+    assert "looking: operation not permitted" in said.message
+    assert said.help == _where(_forbid_looking, tier)[2]
+    assert not (root / "workspace" / "began").exists()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_kernel_without_landlock_has_no_reduced_tier(
     reduced_tier: SandboxTier, code: int

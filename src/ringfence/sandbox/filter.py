@@ -25,7 +25,7 @@ _MOUNTING = (
 _KERNEL = (
     "init_module finit_module delete_module create_module query_module get_kernel_syms kexec_load"
     " kexec_file_load bpf perf_event_open userfaultfd add_key request_key keyctl io_uring_setup"
-    " io_uring_enter io_uring_register syslog lookup_dcookie nfsservctl vm86 modify_ldt uselib"
+    " io_uring_enter io_uring_register syslog lookup_dcookie nfsservctl modify_ldt uselib"
     " ustat sysfs _sysctl iopl ioperm fanotify_init fanotify_mark open_by_handle_at"
     " lsm_set_self_attr"
 )

@@ -5,6 +5,7 @@ never returns into what it was forked from.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from ringfence.sandbox.control_group import SandboxGroup
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import namespace
 from ringfence.transport.kernel.descriptor import receive_fds, send_fds
+from ringfence.transport.kernel.memory import Memory
 
 try:
     import fcntl
@@ -113,6 +115,8 @@ def launch(
         if group is not None:  # while it confines itself: the kernel takes its time to move it
             group.take(pid)
         found = _hear(pid, ours, terminals[0] if terminals else None)
+        if isinstance(found, Launched) and found.descriptors:
+            found = _looked_at(found)
     except BaseException:
         _abandon(pid, ours, terminals)
         raise
@@ -150,6 +154,22 @@ def _hear(pid: int, channel: socket.socket, terminal: int | None) -> Launched | 
         taken=taken,
         terminal=terminal,
     )
+
+
+def _looked_at(launched: Launched) -> Launched | Failure:
+    """Whether we may look at what it asks for: else none of its commands could be told of.
+
+    It has our memory still, and by then the user and the namespaces that its commands will have.
+    """
+    known = ctypes.create_string_buffer(1)
+    try:
+        Memory(launched.pid).read(ctypes.addressof(known), 1)
+    except OSError as error:
+        for each in launched.descriptors:
+            os.close(each)
+        code = error.errno or 0
+        return Failure(step=StepName.LOOKING, code=code, place="", taken=launched.taken)
+    return launched
 
 
 def _be_the_child(

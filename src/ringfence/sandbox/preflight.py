@@ -1,8 +1,6 @@
 """Whether this machine can confine, found out by doing it: every step, in a child."""
 
 import os
-import re
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -37,9 +35,16 @@ _STRICT: Final = (
     StepName.MOUNTS,
     StepName.LANDLOCK,
     StepName.FILTER,
+    StepName.LOOKING,
     StepName.START,
 )
-_REDUCED: Final = (StepName.SYSTEM, StepName.LANDLOCK, StepName.FILTER, StepName.START)
+_REDUCED: Final = (
+    StepName.SYSTEM,
+    StepName.LANDLOCK,
+    StepName.FILTER,
+    StepName.LOOKING,
+    StepName.START,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ def _failed(tried: Failure) -> Step:
         name=tried.step,
         is_ok=False,
         found=f"not so: {what(tried.step)} ({why})",
-        mend=mend(tried.step, tried.code, why),
+        mend=mend(tried.step, tried.code, tried.place),
     )
 
 
@@ -125,14 +130,12 @@ def _found(name: StepName) -> str:
 
 def _bwrap() -> Step:
     found = bwrap.find()
-    said = subprocess.run(  # noqa: S603 (the program that was just looked at)
-        [found.path, "--version"], capture_output=True, text=True, check=False, timeout=_START_S
-    ).stdout
-    version = tuple(map(int, re.findall(r"\d+", said)[:3]))
+    version = bwrap.ask_version(found.path)
+    told = ".".join(map(str, version)) or "of a version that it does not tell"
     older = (
         "" if version >= _FIXED else "; older than the mend of CVE-2026-87766, which we work around"
     )
-    return Step(name=StepName.BWRAP, is_ok=True, found=f"{found.path}, {said.strip()}{older}")
+    return Step(name=StepName.BWRAP, is_ok=True, found=f"{found.path}, bubblewrap {told}{older}")
 
 
 def _try(tier: SandboxTier) -> Failure | None:

@@ -39,7 +39,8 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
 
     Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_bwrap`,
-    `setuid_bwrap`, `no_command`, `no_control_group`, `no_sandbox`; UnavailableError `sandbox_slow`.
+    `setuid_bwrap`, `old_bwrap`, `no_command`, `no_control_group`, `no_sandbox`; UnavailableError
+    `sandbox_slow`.
     """
     architecture()
     check_words(plan)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from enum import StrEnum
 
@@ -20,6 +21,7 @@ class StepName(StrEnum):
     MOUNTS = "mounts"
     LANDLOCK = "landlock"
     FILTER = "filter"
+    LOOKING = "looking"
     START = "start"
 
 
@@ -33,6 +35,7 @@ _WHAT = {
     StepName.MOUNTS: "folders can be mounted by descriptor",
     StepName.LANDLOCK: "Landlock can keep a process to its files",
     StepName.FILTER: "system calls can be filtered and handed over",
+    StepName.LOOKING: "what a process asks for can be looked at",
     StepName.START: "a program starts inside",
 }
 _PYTHON = os.path.realpath(sys.executable)
@@ -48,17 +51,34 @@ then `apparmor_parser -r /etc/apparmor.d/ringfence`; or for all programs:
 _CONTAINER = """A container engine forbids it by its default filter: start the container with
 `--security-opt seccomp=unconfined --security-opt systempaths=unconfined`,
 or run Ringfence outside of it"""
-_NAMESPACES_OFF = """It is turned off: `sysctl -w kernel.unprivileged_userns_clone=1` (Debian),
-`sysctl -w user.max_user_namespaces=28633` (others)"""
+_ONLY_ROOT = """It is turned off for ordinary users: `sysctl -w kernel.unprivileged_userns_clone=1`,
+and the same in a file of /etc/sysctl.d to keep it"""
+_NONE_LEFT = """No more user namespaces may be made: `sysctl -w user.max_user_namespaces=28633`, and
+the same in a file of /etc/sysctl.d to keep it; within a sandbox: start Ringfence outside of it"""
 _REDUCED = "or let the agent run with `sandbox: reduced`, knowing what that does not stop"
 _LANDLOCK_OFF = """Landlock is not in this kernel or not turned on: it needs Linux 6.2,
 built with CONFIG_SECURITY_LANDLOCK, and `landlock` in the boot option `lsm=`"""
+_UNDER_APPARMOR = re.compile(r"uid map|RTM_NEWADDR|Permission denied|Operation not permitted")
+"""What bwrap says where it has no profile and this Python has one (Ubuntu's and Codex's issues)."""
+_NO_WAY_IN = """Whoever starts it may not go there, or only by root's privileges, which a sandbox
+gives up: start it as the owner of that folder, or let this user in"""
 _LISTENED = """Another program already answers system calls of this process, as in a sandbox
 within a sandbox: start Ringfence outside of it"""
 _EXCHANGED = "the folder was exchanged for another meanwhile: is something else at work there?"
 
+_YAMA = {
+    "2": """Yama lets only root look at processes here (`kernel.yama.ptrace_scope` is 2):
+`sysctl -w kernel.yama.ptrace_scope=1`; `sandbox: strict` works as it is""",
+    "3": """Yama lets nobody look at processes here (`kernel.yama.ptrace_scope` is 3) until the
+machine starts anew: write `kernel.yama.ptrace_scope=1` to a file of /etc/sysctl.d, and start it""",
+}
+_UNFILTERED = "\nSeccomp:\t0\n"
+"""No filter is on us: then it is no container engine's."""
+_GUARDED = """A security module of this machine forbids it (SELinux, AppArmor, Yama): its log says
+which, `journalctl -k | grep -i -e denied -e avc`"""
+
 _MENDS = {
-    (StepName.NAMESPACES, errno.ENOSPC): f"{_NAMESPACES_OFF}\n{_REDUCED}",
+    (StepName.NAMESPACES, errno.ENOSPC): f"{_NONE_LEFT}\n{_REDUCED}",
     (StepName.IDENTITY, errno.EPERM): f"{_APPARMOR}\n{_REDUCED}",
     (StepName.IDENTITY, errno.EACCES): f"{_APPARMOR}\n{_REDUCED}",
     (StepName.NETWORK, errno.EPERM): f"{_APPARMOR}\n{_REDUCED}",
@@ -85,6 +105,12 @@ def mend(step: StepName, code: int, said: str = "") -> str:
     """What to do when a step failed with this errno, or said this; empty if nothing is known."""
     if step is StepName.START and "proc" in said:
         return f"{_CONTAINER}\n{_REDUCED}"
+    if step is StepName.START and _UNDER_APPARMOR.search(said) and _is_apparmor():
+        return f"{_APPARMOR}\n{_REDUCED}"
+    if code == errno.EACCES and said.startswith("/"):
+        return _NO_WAY_IN
+    if step is StepName.LOOKING:
+        return _YAMA.get(_reads("/proc/sys/kernel/yama/ptrace_scope"), _GUARDED)
     if (step, code) == (StepName.NAMESPACES, errno.EPERM):
         return f"{_restriction()}\n{_REDUCED}"
     return _MENDS.get((step, code), "")
@@ -92,11 +118,17 @@ def mend(step: StepName, code: int, said: str = "") -> str:
 
 def _restriction() -> str:
     """Why unshare(2) answers EPERM: what this machine says of itself."""
-    if _reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+    if _is_apparmor():
         return _APPARMOR
     if _reads("/proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return _NAMESPACES_OFF
+        return _ONLY_ROOT
+    if _UNFILTERED in _reads("/proc/self/status"):
+        return _GUARDED
     return _CONTAINER
+
+
+def _is_apparmor() -> bool:
+    return _reads("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1"
 
 
 def _reads(path: str) -> str:
@@ -112,5 +144,7 @@ def refusal(step: StepName, code: int, place: str = "") -> UsageError:
     why = os.strerror(code).lower() if code else "no reason given"
     where = f" at `{place}`" if place else ""
     message = f"the sandbox cannot be built: {step.value}: {why}{where}"
-    help_ = mend(step, code) or "`ringfence doctor` tries every step and says what is missing"
+    help_ = (
+        mend(step, code, place) or "`ringfence doctor` tries every step and says what is missing"
+    )
     return UsageError("no_sandbox", message, help=help_)

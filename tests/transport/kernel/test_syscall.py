@@ -1,11 +1,13 @@
 import os
 import platform
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from ringfence.domain.error import UsageError
-from ringfence.transport.kernel.syscall import AARCH64, X86_64, architecture, call
+from ringfence.transport.kernel.syscall import AARCH64, X86_64, Architecture, architecture, call
 
 _ON_LINUX = sys.platform == "linux" and platform.machine() in {"x86_64", "aarch64"}
 needs_linux = pytest.mark.skipif(not _ON_LINUX, reason="Linux on x86_64 or aarch64 alone")
@@ -41,6 +43,25 @@ needs_linux = pytest.mark.skipif(not _ON_LINUX, reason="Linux on x86_64 or aarch
 )
 def test_calls_have_the_numbers_of_the_kernel(name: str, on_x86_64: int, on_aarch64: int) -> None:
     assert (X86_64.numbers[name], AARCH64.numbers[name]) == (on_x86_64, on_aarch64)
+
+
+_HEADERS = [
+    (X86_64, Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")),
+    (AARCH64, Path("/usr/include/asm-generic/unistd.h")),
+]
+_NOT_OURS = re.compile(r"syscalls|arch_specific_syscall|.*_time(64|32)|(clock|timer|timerfd)_.*64")
+
+
+@pytest.mark.parametrize(("known", "header"), _HEADERS, ids=["x86_64", "aarch64"])
+def test_every_number_is_that_of_the_kernels_own_header(known: Architecture, header: Path) -> None:
+    if not header.exists():
+        pytest.skip("the kernel's headers are not on this machine")
+    defined = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", header.read_text())
+    theirs = {name: int(number) for name, number in defined if not _NOT_OURS.fullmatch(name)}
+    newest = max(theirs.values())
+    ours = {name: number for name, number in known.numbers.items() if number <= newest}
+    names = {"fstatat": "newfstatat", "sync_file_range2": "sync_file_range"}
+    assert ours == {names.get(name, name): number for name, number in theirs.items()}
 
 
 def test_no_number_has_two_names() -> None:

@@ -45,7 +45,10 @@ def open_from(start: int, path: str, *, is_followed: bool) -> int:
 
 def _open(path: str, within: int, resolve: int, flags: int = 0) -> int:
     how = _HOW.pack(os.O_PATH | os.O_CLOEXEC | flags, 0, resolve)
-    return call("openat2", within, os.fsencode(path), how, len(how))
+    try:
+        return call("openat2", within, os.fsencode(path), how, len(how))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def clone(descriptor: int) -> int:
