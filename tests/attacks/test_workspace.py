@@ -22,6 +22,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlane]:
     folder = tmp_path_factory.mktemp("plane").resolve()
     let_in(folder)
     agents = [AGENT.format(name=name, tier="strict") for name in ("a", "outer")]
+    agents.append(AGENT.format(name="masked", tier="{tier: strict, protected: mask}"))
     made = WholePlane(folder, config(*agents), user=ordinary())
     made.start()
     yield made
@@ -89,6 +90,45 @@ def test_a_monitor_that_is_killed_leaves_on_the_record_that_nobody_looked(
         assert time.monotonic() < ends
         time.sleep(0.2)
     assert seen[0]["detail"] == {"trouble": "nobody has looked at it after the run"}
+
+
+def test_where_masks_stand_nothing_that_runs_later_is_made_while_a_run_lasts(
+    plane: WholePlane, work: Path
+) -> None:
+    (work / ".git").mkdir()
+    _give(plane, work / ".git")
+    script = """
+for n in .claude .vscode .git/hooks; do echo evil > $n/x; mkdir -p $n/y; rmdir $n; mv $n z; done
+for n in .mcp.json .envrc .git/config; do echo evil > $n; rm -rf $n; mv $n z; ln -s /tmp $n; done
+mkdir .new && echo evil > .new/x && mv -T .new .claude
+echo $(ls -A); echo made > file; sleep 1
+"""
+    options = ("--workspace", str(work))
+    with plane.running("sh", "-c", script, agent="masked", options=options) as run:
+        inside = set(first_line(run).split())
+        on_host = {each.name for each in work.iterdir()}
+        run.wait(_WAIT_S)
+    assert {".claude", ".envrc", ".git"} <= inside
+    assert {".claude", ".vscode", ".mcp.json", ".envrc"} <= on_host
+    # `z` is a copy: what cannot be moved is copied by `mv`.
+    assert sorted(each.name for each in work.iterdir()) == [".git", ".new", "file", "z"]
+    assert list((work / ".git").iterdir()) == []
+
+
+def test_masks_of_a_run_that_was_killed_go_with_the_next_which_says_that_nobody_looked(
+    plane: WholePlane, work: Path
+) -> None:
+    options = ("--workspace", str(work))
+    with plane.running("sh", "-c", "echo ready; sleep 30", agent="masked", options=options) as run:
+        assert first_line(run) == "ready\n"
+        run.kill()
+        run.wait(_WAIT_S)
+    assert (work / ".claude").is_dir()
+    ran = plane.run("true", options=options)
+    assert ran.code == 0, ran
+    assert f"nobody has looked at {work} after sbx_" in ran.err
+    assert list(work.iterdir()) == []
+    assert plane.run("true", options=options).err == ""
 
 
 def test_nothing_that_runs_later_stays_in_its_place_however_it_is_left(

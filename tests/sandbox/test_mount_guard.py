@@ -143,6 +143,49 @@ def test_what_runs_later_on_the_host_cannot_be_changed_or_moved_away(workspace: 
 
 
 @pytest.mark.usefixtures("has_namespaces")
+def test_the_pointer_of_a_worktree_cannot_be_changed_or_exchanged(workspace: Path) -> None:
+    (workspace / ".git").write_text("gitdir: /srv/repository/.git/worktrees/w")
+
+    def then(seen: dict[str, Path]) -> list[int]:
+        pointer = seen[str(workspace)] / ".git"
+        return [
+            number(lambda: pointer.write_text("gitdir: evil")),
+            number(pointer.unlink),
+            number(lambda: pointer.rename(pointer.with_name("old"))),
+        ]
+
+    no, busy = 30, 16  # EROFS, EBUSY
+    assert _staged(_plan(workspace), then) == [no, busy, busy]
+
+
+@pytest.mark.usefixtures("has_namespaces")
+def test_a_folder_beside_the_workspace_is_guarded_like_it(workspace: Path) -> None:
+    other = workspace.parent / "other"
+    (other / ".vscode").mkdir(parents=True)
+    plan = _plan(workspace, read_write=(Bind(str(other)),))
+
+    def then(seen: dict[str, Path]) -> list[int]:
+        return [
+            number(lambda: (seen[str(other)] / ".vscode" / "tasks.json").write_text("evil")),
+            number(lambda: (seen[str(other)] / "file").write_text("good")),
+        ]
+
+    assert _staged(plan, then) == [30, 0]
+
+
+@pytest.mark.usefixtures("has_namespaces")
+def test_a_folder_that_was_exchanged_since_it_was_looked_at_is_not_shown(workspace: Path) -> None:
+    found = workspace.stat()
+    plan = _plan(workspace, identities={str(workspace): (found.st_dev, found.st_ino)})
+    assert _staged(plan, lambda _: "shown") == "shown"
+    workspace.rename(workspace.with_name("elsewhere"))
+    workspace.mkdir()
+    told = _staged(plan, lambda _: "shown")
+    assert isinstance(told, dict)
+    assert told["errno"] == 116  # ESTALE
+
+
+@pytest.mark.usefixtures("has_namespaces")
 def test_a_protected_path_that_is_a_link_stops_the_start(workspace: Path) -> None:
     (workspace / ".git").symlink_to("/etc")
     found = _staged(_plan(workspace), lambda _: "started")

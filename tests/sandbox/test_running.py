@@ -28,9 +28,11 @@ def plain(_grant: SandboxGrant, _where: Scene, _command: tuple[str, ...]) -> Set
 
 
 @pytest.mark.parametrize("tier", [SandboxTier.STRICT, SandboxTier.REDUCED])
-def test_a_workspace_that_is_none_is_refused_before_anything_is_made(tier: SandboxTier) -> None:
+def test_a_workspace_that_is_none_is_refused_before_anything_is_made(
+    tier: SandboxTier, tmp_path: Path
+) -> None:
     with pytest.raises(RingfenceError):
-        running.run(grant(tier), TASK, plain, ())
+        running.run(grant(tier), TASK, plain, (), tmp_path)
 
 
 def test_no_listener_and_no_folder_is_left_behind(
@@ -44,9 +46,11 @@ def test_no_listener_and_no_folder_is_left_behind(
         return made[-1]
 
     monkeypatch.setattr(assembly, "run_folder", folder)
-    work = str(tmp_path.resolve())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "work").mkdir()
+    work = str(tmp_path.resolve() / "work")
     task = replace(TASK, workspace=work, directory=work, command=("no-such-program",))
     with pytest.raises(RingfenceError):
-        running.run(grant(SandboxTier.REDUCED), task, plain, ())
+        running.run(grant(SandboxTier.REDUCED), task, plain, (), tmp_path / "data")
     assert len(made) == 1
     assert not Path(made[0]).exists()

@@ -60,7 +60,7 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
     try:
         own = (place.settings.data, place.settings.config)
         kept = [*(str(each.absolute()) for each in own), *grant.kept]
-        result = running.run(grant, task, known_agent.setup, kept)
+        result = running.run(grant, task, known_agent.setup, kept, place.settings.data.absolute())
     except BaseException:
         with suppress(RingfenceError):
             plane.post(f"/sandboxes/{grant.id}/stop")

@@ -42,6 +42,15 @@ class SandboxTier(StrEnum):
     NONE = "none"
 
 
+class Protection(StrEnum):
+    """What becomes of files that would run later and are not there when a sandbox starts."""
+
+    SET_ASIDE = "set_aside"
+    """They may be made, and are set aside after the run."""
+    MASK = "mask"
+    """Empty folders stand in their places meanwhile."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRules:
     """What an agent's sandbox is made of, beside its workspace and the system's own programs.
@@ -56,6 +65,7 @@ class SandboxRules:
     read_only: tuple[str, ...] = ()
     read_write: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    protected: Protection = Protection.SET_ASIDE
     processes: int = 1024
     file_bytes: int = 8 * 1024**3
     memory_bytes: int | None = None

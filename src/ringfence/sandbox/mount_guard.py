@@ -190,6 +190,7 @@ def _put(tree: int, place: str) -> None:
 def protect(root: str, paths: Iterable[str]) -> None:
     """Make what exists at these paths below a mounted tree read-only, and its parents immovable.
 
+    A parent that is a file, as `.git` of a worktree is, leads elsewhere and is read-only too.
     A parent that could be renamed away would take the protection with it; what is mounted on itself
     cannot be. Raises OSError: ELOOP for a symbolic link.
     """
@@ -207,7 +208,7 @@ def _cover(root: str, path: str, *, is_read_only: bool) -> None:
     finally:
         os.close(top)
     tree = mount.clone(place)
-    if is_read_only:
+    if is_read_only or not stat.S_ISDIR(os.fstat(place).st_mode):
         mount.restrict(tree, mount.READ_ONLY)
     mount.attach(tree, place)
     os.close(tree)

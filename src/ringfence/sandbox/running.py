@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from ringfence.domain.agent import SandboxTier
+from ringfence.domain.agent import Protection, SandboxTier
 from ringfence.domain.monitoring import ExecWaits, Join, Kill
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.enforcement.sandbox import SandboxGrant
@@ -21,11 +22,12 @@ from ringfence.sandbox.assembly import Scene, Setup, Task
 from ringfence.sandbox.builtins import Builtins
 from ringfence.sandbox.monitor import Monitor, Part, Result
 from ringfence.sandbox.notification import Notifications
-from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plan import PROTECTED, JailPlan
 from ringfence.sandbox.plane_link import PlaneLink
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.terminal import TerminalRelay
 from ringfence.sandbox.witness import Witness
+from ringfence.sandbox.workspace.run_note import NotedFolder, RunNote, RunNotes
 from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -38,8 +40,12 @@ Listeners = Sequence[tuple[ListenerKind, socket.socket]]
 MakeSetup = Callable[[SandboxGrant, Scene, tuple[str, ...]], Setup]
 
 
-def run(grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str]) -> Result:
+def run(
+    grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str], data: Path
+) -> Result:
     """Run it in the granted tier; `kept` are files of the plane that no agent may see.
+
+    `data` is the plane's data folder, where runs leave notes for each other.
 
     To be called in the main thread. Raises UsageError and UnavailableError if it does not begin;
     then nothing of the command has run.
@@ -70,6 +76,8 @@ def run(grant: SandboxGrant, task: Task, setup: MakeSetup, kept: Sequence[str]) 
         for near in grant.neighbours:
             _say(f"agent {near.agent} is at work in {near.folder} too ({near.sandbox})")
         watched = _watched(plan, after)
+        if watched:
+            _note(grant, watched, RunNotes(data), after)
         plan = replace(plan, identities={each.path: each.identity for each in watched})
         jail = _prepare(plan, kept)
         both = (*jail.listeners, *listeners)
@@ -94,6 +102,30 @@ def _watched(plan: JailPlan, after: ExitStack) -> Sequence[WatchedFolder]:
         folders.append(WatchedFolder(bind.source))
         after.callback(folders[-1].close)
     return folders
+
+
+def _note(
+    grant: SandboxGrant, watched: Sequence[WatchedFolder], notes: RunNotes, after: ExitStack
+) -> None:
+    """Let those that come later know of this run, and put masks where they are wanted.
+
+    Raises OSError; then nothing of the command has run.
+    """
+    masks: tuple[str, ...] = ()
+    if grant.rules.protected is Protection.MASK and grant.tier is SandboxTier.STRICT:
+        masks = watched[0].lacking(PROTECTED)
+    with notes.gate():
+        for each in notes.sweep([folder.path for folder in watched]):
+            _say(f"{each}: look at it yourself")
+        folders = [_noted(each, () if number else masks) for number, each in enumerate(watched)]
+        notes.begin(RunNote(sandbox=grant.id, folders=tuple(folders)))
+        after.callback(lambda: notes.end(is_seen=not any(each.is_owed for each in watched)))
+        watched[0].put_masks(masks)
+
+
+def _noted(folder: WatchedFolder, masks: tuple[str, ...]) -> NotedFolder:
+    device, inode = folder.identity
+    return NotedFolder(path=folder.path, device=device, inode=inode, masks=masks)
 
 
 def _on_loopback(grant: SandboxGrant) -> Listeners:

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 from ringfence.config.loading import Loaded
-from ringfence.domain.agent import Agent, SandboxRules, SandboxTier
+from ringfence.domain.agent import Agent, Protection, SandboxRules, SandboxTier
 
 HEAD = """\
 format: 1
@@ -40,7 +40,8 @@ def test_nothing_said_is_strict(load_text: Callable[..., Loaded]) -> None:
 def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> None:
     text = (
         "    sandbox: {tier: strict, read_only: [/srv/docs], read_write: [/srv/out],"
-        " hidden: [keys, a/b], processes: 64, file_megabytes: 10, memory_megabytes: 512,"
+        " hidden: [keys, a/b], protected: mask, processes: 64, file_megabytes: 10,"
+        " memory_megabytes: 512,"
         " address_megabytes: 700, temporary_megabytes: 5, cgroup: required}\n"
     )
     found = agent(load_text(HEAD + text))
@@ -49,6 +50,7 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
         read_only=("/srv/docs",),
         read_write=("/srv/out",),
         hidden=("keys", "a/b"),
+        protected=Protection.MASK,
         processes=64,
         file_bytes=10 * 1024**2,
         memory_bytes=512 * 1024**2,

@@ -7,7 +7,7 @@ from typing import Final
 from ringfence.config.problem import shown
 from ringfence.config.section import Section
 from ringfence.config.tree import Table
-from ringfence.domain.agent import SandboxRules, SandboxTier
+from ringfence.domain.agent import Protection, SandboxRules, SandboxTier
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_MEGABYTES: Final = 1024 * 1024
@@ -35,6 +35,7 @@ def read_sandbox(section: Section) -> tuple[SandboxTier, SandboxRules]:
         read_only=_places(inner, "read_only"),
         read_write=_places(inner, "read_write"),
         hidden=_parts(inner, "hidden"),
+        protected=inner.word("protected", usual.protected),
         processes=inner.whole("processes", usual.processes, least=16, most=1_000_000) or 0,
         file_bytes=_bytes(inner, "file_megabytes", usual.file_bytes) or 0,
         memory_bytes=_bytes(inner, "memory_megabytes", usual.memory_bytes),
@@ -50,6 +51,9 @@ def read_sandbox(section: Section) -> tuple[SandboxTier, SandboxRules]:
     if rules.hidden and tier is not SandboxTier.STRICT:
         what = f"`hidden` in {inner.where} holds in the strict tier alone"
         inner.problem(inner.at("hidden"), what, "make `tier` strict, or leave `hidden` out")
+    if rules.protected is Protection.MASK and tier is not SandboxTier.STRICT:
+        what = f"`protected: mask` in {inner.where} holds in the strict tier alone"
+        inner.problem(inner.at("protected"), what, "make `tier` strict, or leave it out")
     inner.close()
     return tier, rules
 

@@ -10,11 +10,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
+from ringfence.transport.kernel import mount
+
 _HERE_ALONE: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _HERE_ALONE
 FILE: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _HERE_ALONE
 """How both are opened, where links cannot lead away; Windows, which has no sandbox, lacks them."""
 _PLACE: Final = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | _HERE_ALONE
+
+
+def open_folder(path: str) -> int:
+    """Open a folder for reading, no part of whose path is a link. Raises OSError."""
+    place = mount.open_plain(path)
+    try:
+        return os.open(".", FOLDER, dir_fd=place)
+    finally:
+        os.close(place)
 
 
 @contextmanager

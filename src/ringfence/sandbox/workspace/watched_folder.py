@@ -6,19 +6,19 @@ is looked at is the folder that the sandbox was given, wherever it is by then.
 
 import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
 import msgspec
 
 from ringfence.sandbox import mount_guard
-from ringfence.sandbox.workspace import late_code, quarantine, summary, tree
-from ringfence.sandbox.workspace.folder import FOLDER
+from ringfence.sandbox.workspace import late_code, mask, quarantine, summary, tree
+from ringfence.sandbox.workspace.folder import open_folder
 from ringfence.sandbox.workspace.late_code import Before
 from ringfence.sandbox.workspace.quarantine import SetAside
 from ringfence.sandbox.workspace.summary import Summary
 from ringfence.sandbox.workspace.tree import Bounds, Snapshot
-from ringfence.transport.kernel import mount
 
 _DELETED = " (deleted)"
 
@@ -40,11 +40,21 @@ class WatchedFolder:
         mount_guard.check_folder(path)
         self.path = path
         self._bounds = bounds
-        self._root = _hold(path)
+        self._root = open_folder(path)
         found = os.fstat(self._root)
         self.identity = (found.st_dev, found.st_ino)
         self._mode = stat.S_IMODE(found.st_mode)
         self._before = Before(snapshot=Snapshot(is_partial=True))
+        self.is_owed = False
+        """Whether a run may have begun in it that nobody has looked after."""
+
+    def lacking(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Which of these are not there, though what they would lie in is."""
+        return mask.lacking(self._root, paths)
+
+    def put_masks(self, paths: Iterable[str]) -> None:
+        """Make an empty folder in the place of each. Raises OSError."""
+        mask.make(self._root, paths)
 
     def close(self) -> None:
         """Let go of it."""
@@ -56,6 +66,7 @@ class WatchedFolder:
         Since `shared_since_ns` other agents are at work in it: what changed since is theirs, and
         nothing to be put back.
         """
+        self.is_owed = True
         before = tree.look(self._root, self._bounds)
         self._before = late_code.keep(self._root, before, at_ns, shared_since_ns)
 
@@ -64,6 +75,7 @@ class WatchedFolder:
 
         What is wrong is told in the summary, never raised.
         """
+        self.is_owed = False
         trouble = self._trouble()
         try:
             before = self._before
@@ -94,12 +106,3 @@ class WatchedFolder:
         if mode == self._mode:
             return ""
         return f"its mode was {self._mode:o}, and is {mode:o} now"
-
-
-def _hold(path: str) -> int:
-    """Open a folder for reading, no part of whose path is a link. Raises OSError."""
-    place = mount.open_plain(path)
-    try:
-        return os.open(".", FOLDER, dir_fd=place)
-    finally:
-        os.close(place)

@@ -1,0 +1,175 @@
+"""What runs are at work in which folders, noted in the data folder for those that come after.
+
+A note is locked for as long as its run lives; the kernel lets go of the lock, whatever ends the
+run. So a note that can be locked is of a run that is over, and tells what is left to be done.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, final
+
+import msgspec
+
+from ringfence.sandbox.plan import is_below
+from ringfence.sandbox.workspace import mask
+from ringfence.sandbox.workspace.folder import open_folder
+
+try:
+    import fcntl
+except ImportError:  # Windows, where importing must not fail
+    fcntl = None  # type: ignore[assignment] # absent there, and nothing here is called
+
+_FOLDER: Final = "runs"
+_GATE: Final = ".gate"
+
+
+class NotedFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that a run may change, and the masks that were made in it."""
+
+    path: str
+    device: int
+    inode: int
+    masks: tuple[str, ...] = ()
+
+
+class RunNote(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `is_seen` tells that it was looked at what it has left."""
+
+    sandbox: str
+    folders: tuple[NotedFolder, ...]
+    is_seen: bool = False
+
+
+@final
+class RunNotes:
+    """The notes of one data folder, as one run uses them: its own, and what others left."""
+
+    def __init__(self, data: Path) -> None:
+        """Nothing is noted yet."""
+        self._folder = data / _FOLDER
+        self._own = -1
+        self._note: RunNote | None = None
+
+    @contextmanager
+    def gate(self) -> Iterator[None]:
+        """Nobody else begins or ends meanwhile. Raises OSError."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        gate = os.open(self._folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(gate)
+
+    def begin(self, note: RunNote) -> None:
+        """Note a run, inside the gate: from now on it counts as alive. Raises OSError."""
+        path = self._path(note)
+        self._own = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _write(self._own, note)
+        self._note = note
+
+    def end(self, *, is_seen: bool) -> None:
+        """The run is over: what it made is removed, or left to whoever ends last in its folders."""
+        if self._note is None:
+            return
+        with self.gate():
+            _write(self._own, msgspec.structs.replace(self._note, is_seen=is_seen))
+            os.close(self._own)
+            self._note = None
+            self.sweep()
+
+    def sweep(self, folders: Sequence[str] = ()) -> list[str]:
+        """Remove the masks of runs that are over, inside the gate, where nobody is at work.
+
+        Gives what is to be said of runs in these folders that were ended before it was looked at
+        what they had left; it is said once.
+        """
+        living, over = self._parted()
+        said: list[str] = []
+        for note in over:
+            unseen = [] if note.is_seen else _shared(note, folders)
+            said += (
+                f"nobody has looked at {each} after {note.sandbox} was ended" for each in unseen
+            )
+            is_told = note.is_seen or bool(unseen)
+            if any(_share(note, other) for other in living):
+                self._rewrite(msgspec.structs.replace(note, is_seen=is_told))
+                continue
+            is_there = [_remove(folder) for folder in note.folders]
+            if not is_told and any(is_there):
+                bare = [msgspec.structs.replace(each, masks=()) for each in note.folders]
+                self._rewrite(msgspec.structs.replace(note, folders=tuple(bare)))
+            else:
+                self._path(note).unlink(missing_ok=True)
+        return said
+
+    def _parted(self) -> tuple[list[RunNote], list[RunNote]]:
+        """The notes of runs that live, and of those that are over."""
+        living: list[RunNote] = []
+        over: list[RunNote] = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                note = _read(path)
+                (over if _is_free(descriptor) else living).append(note)
+            except msgspec.MsgspecError:  # the machine went down while it was written
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+        return living, over
+
+    def _rewrite(self, note: RunNote) -> None:
+        with self._path(note).open("wb") as file:
+            file.write(msgspec.json.encode(note))
+
+    def _path(self, note: RunNote) -> Path:
+        return self._folder / f"{note.sandbox}.json"
+
+
+def _is_free(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: Path) -> RunNote:
+    return msgspec.json.decode(path.read_bytes(), type=RunNote)
+
+
+def _write(descriptor: int, note: RunNote) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, msgspec.json.encode(note), 0)
+
+
+def _share(one: RunNote, other: RunNote) -> bool:
+    return bool(_shared(one, [each.path for each in other.folders]))
+
+
+def _shared(note: RunNote, folders: Sequence[str]) -> list[str]:
+    """Its folders that are one of these, or lie in one, or around it."""
+    own = [each.path for each in note.folders]
+    return [a for a in own if any(is_below(a, b) or is_below(b, a) for b in folders)]
+
+
+def _remove(folder: NotedFolder) -> bool:
+    """Remove masks from the very folder that they were made in; whether it is still there."""
+    try:
+        root = open_folder(folder.path)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(root)
+        is_same = (found.st_dev, found.st_ino) == (folder.device, folder.inode)
+        if is_same:
+            mask.remove(root, folder.masks)
+    finally:
+        os.close(root)
+    return is_same
