@@ -45,7 +45,7 @@ def reaching(tmp_path: Path) -> Plane:
         rules=ToolRules(labels=(("get", frozenset({"customer_data"})),)),
     )
     house = Provider(
-        name="house", protocol=ProviderProtocol.OPENAI, base_url="http://h", credential="K"
+        name="house", protocol=ProviderProtocol.OPENAI, base_url="http://h", credential="acme/house"
     )
     plane = Plane(
         tmp_path,
@@ -89,7 +89,10 @@ def test_every_right_is_shown_with_its_gate_and_its_use(reaching: Plane) -> None
     assert gates["small"] == ("read", "open")
     assert rights["crm__get"]["uses"] == 1
     assert rights["crm__get"]["labels"] == ["customer_data"]
-    assert (rights["crm__get"]["credential"], rights["small"]["credential"]) == ("CRM_TOKEN", "K")
+    assert (rights["crm__get"]["credential"], rights["small"]["credential"]) == (
+        "CRM_TOKEN",
+        "secret:house",
+    )
     assert found["unlisted"] == ["mail"]
 
 

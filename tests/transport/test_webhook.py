@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.transport.http import Headers, Origin, ReadableResponse
 from ringfence.transport.webhook import Webhook
 
@@ -75,6 +75,28 @@ def test_the_log_names_the_host_and_never_the_rest(caplog: pytest.LogCaptureFixt
     told = "".join(str(record.__dict__) for record in caplog.records)
     assert "a.example" in told
     assert "secret" not in told
+
+
+def test_nothing_is_sent_while_its_credential_has_no_value() -> None:
+    def missing() -> str:
+        raise UsageError("secret_missing", "no secret named `acme/hook`")
+
+    async def story() -> None:
+        client = Nobody()
+        for webhook in (
+            Webhook(client, "https://a.example", missing, pauses_s=(0.0,)),
+            Webhook(client, "https://a.example", str, signing_key=missing, pauses_s=(0.0,)),
+        ):
+            webhook.start()
+            for number in (1, 2):  # the first one does not end it
+                webhook.put(b"{}")
+                async with asyncio.timeout(60):
+                    while webhook.dropped < number:  # noqa: ASYNC110 (it counts, it tells nobody)
+                        await asyncio.sleep(0)
+            await webhook.stop()
+        assert client.asked == []
+
+    asyncio.run(story())
 
 
 def test_a_full_line_drops_what_comes_last() -> None:

@@ -25,6 +25,7 @@ from ringfence.domain.error import PeerError, UsageError
 from ringfence.domain.event import Intent
 from ringfence.domain.organisation import Organisation
 from ringfence.domain.policy import PolicyVerdict, Question, ToolFacts
+from ringfence.domain.secret import parted
 from ringfence.protocols.host_name import read_authority
 from ringfence.stores.ledger.query import Filter
 
@@ -183,11 +184,17 @@ def _is_at(resource: str, pattern: str) -> bool:
 def _credential(organisation: Organisation, kind: ActionKind, name: str) -> str:
     if kind is ActionKind.TOOL_CALL:
         server = organisation.tools.get(server_of(name))
-        return "" if server is None else server.credential or ""
+        return "" if server is None else _shown(server.credential)
     if kind is ActionKind.MODEL_CALL and name in organisation.models:
         provider = organisation.providers.get(organisation.models[name].provider)
-        return "" if provider is None else provider.credential or ""
+        return "" if provider is None else _shown(provider.credential)
     return ""
+
+
+def _shown(credential: str | None) -> str:
+    """A variable by its name, one of `secrets` as the configuration refers to it."""
+    whose = parted(credential or "")
+    return credential or "" if whose is None else f"secret:{whose[1]}"
 
 
 def _models(organisation: Organisation, agent: Agent) -> list[str]:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import final
 
+from ringfence.domain.error import RingfenceError
 from ringfence.transport.http import Headers, Requester
 from ringfence.transport.posting import Posting
 
@@ -88,12 +89,18 @@ class Webhook:
         digest = hmac.new(key.encode(), document, hashlib.sha256).hexdigest()
         return ((SIGNATURE, f"sha256={digest}".encode()),)
 
+    async def _post(self, document: bytes) -> str:
+        """Why it was not taken; empty if it was. Nothing is sent without what is to prove us."""
+        try:
+            token, signed = self._credential(), self._signed(document)
+        except RingfenceError as error:
+            return error.code
+        return await self._posting.send(document, b"application/json", token, signed)
+
     async def _deliver(self, document: bytes) -> bool:
         """Whether it was taken, at one of several times."""
         for pause_s in (*self._pauses_s, None):
-            why = await self._posting.send(
-                document, b"application/json", self._credential(), self._signed(document)
-            )
+            why = await self._post(document)
             if not why:
                 return True
             _LOG.warning(

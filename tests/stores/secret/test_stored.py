@@ -210,6 +210,35 @@ def test_how_keys_fit_is_told(embedded: StateStore, folder: Path) -> None:
     assert kept.fit().trouble == "stored secrets were changed or do not belong here: `moved`"
 
 
+def in_files(folder: Path, part: bytes) -> list[str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 1
+    return [path.name for path in files if part in path.read_bytes()]
+
+
+def test_what_was_replaced_or_deleted_is_in_no_file_any_more(
+    embedded: StateStore, folder: Path
+) -> None:
+    kept = secrets(embedded, folder)
+    kept.put("org_1", "crm", VALUE)
+
+    def row() -> SecretRow:
+        found = embedded.secrets.get("org_1", "secret", "crm")
+        assert found is not None
+        return found
+
+    first = row()
+    assert in_files(folder, first.sealed)
+    kept.renew_key()
+    assert not in_files(folder, first.wrapped)
+    kept.put("org_1", "crm", VALUE)
+    assert not in_files(folder, first.sealed)
+    last = row()
+    kept.delete("org_1", "crm")
+    assert not in_files(folder, last.sealed)
+    assert not in_files(folder, last.wrapped)
+
+
 def test_a_lost_key_is_said_and_no_other_is_made(state: StateStore, folder: Path) -> None:
     kept = secrets(state, folder)
     kept.put("org_1", "crm", VALUE)

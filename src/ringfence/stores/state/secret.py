@@ -74,7 +74,8 @@ class SecretRecords:
                 row, generation=known.generation + 1, created_us=known.created_us
             )
             connection.execute(update(stored_secrets).where(*_is(known)).values(_write(kept)))
-            return kept
+        self._database.overwrite()
+        return kept
 
     def delete(self, organisation: str, space: str, name: str) -> bool:
         """Remove one; whether it was there."""
@@ -83,7 +84,9 @@ class SecretRecords:
             table.c.organisation == organisation, table.c.space == space, table.c.name == name
         )
         with self._database.write() as connection:
-            return bool(connection.execute(gone).rowcount)
+            was_there = bool(connection.execute(gone).rowcount)
+        self._database.overwrite()
+        return was_there
 
     def rewrite(self, change: Callable[[SecretRow], SecretRow]) -> int:
         """Replace the key of every row of every organisation, all or nothing; how many changed."""
@@ -96,6 +99,7 @@ class SecretRecords:
                     values = {"key": after.key, "wrapped": after.wrapped}
                     connection.execute(update(stored_secrets).where(*_is(before)).values(values))
                     count += 1
+        self._database.overwrite()
         return count
 
 
