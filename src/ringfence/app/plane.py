@@ -30,10 +30,10 @@ from ringfence.app.retention import RetentionWork
 from ringfence.app.secret import (
     Proposal,
     SecretCustody,
-    SecretWatch,
     requesting,
     stored_secrets,
 )
+from ringfence.app.secret_watch import SecretWatch
 from ringfence.app.sharing import Sharing
 from ringfence.app.storage import storage_of
 from ringfence.app.stores import Stores, attest_others, open_stores
@@ -49,6 +49,7 @@ from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.approval import ApprovalDesk
+from ringfence.enforcement.minted_source import minting
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_grant import SPACE, ToolGrants
 from ringfence.stores.approval import EndedApprovals
@@ -228,6 +229,7 @@ class Plane:
             stored,
             requesting(self._pool, asyncio.get_running_loop()),
             self._clock,
+            minting(self._pool, asyncio.get_running_loop()),
         )
         self._watch = SecretWatch(self._custody, self._take_secrets)
         proposal = await self._fetch_secrets(prepared)

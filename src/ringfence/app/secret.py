@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, assert_never, final
@@ -23,8 +22,11 @@ from ringfence.domain.secret import (
     SecretDefinition,
     SecretValue,
     key_of,
+    secret_of,
+    token_of,
 )
 from ringfence.enforcement.credential_injection import unsendable, unusable
+from ringfence.enforcement.minted_source import MintedSource, Mints
 from ringfence.enforcement.route import origin_of
 from ringfence.stores.secret import EnvironmentSecrets, Secrets, StoredSecrets, WrappingKeys
 from ringfence.stores.secret.source import (
@@ -43,7 +45,6 @@ from ringfence.transport.http import Requester
 
 _LOG = logging.getLogger(__name__)
 
-_LOOK_S: Final = 2.0
 _AGAIN_S: Final = 10.0
 """How long after a failure a value is fetched again."""
 _ANSWER_BYTES: Final = 1024 * 1024
@@ -67,7 +68,7 @@ class _Held:
 
     def trouble_with(self, value: str) -> str:
         """Why a value cannot be used where this secret goes; empty if it can."""
-        if self.definition.bindings:
+        if self.definition.bindings and not isinstance(self.source, MintedSource):
             return unusable(value)
         return unsendable(value) if self.use is not None and self.use.is_sent else ""
 
@@ -85,8 +86,10 @@ class SecretCustody:
         stored: StoredSecrets,
         request: Request,
         clock: Clock,
+        mint: Mints | None = None,
     ) -> None:
-        """Nothing is fetched yet. `request` reaches stores on the network."""
+        """Nothing is fetched yet. `request` reaches stores on the network, `mint` gets tokens."""
+        self._mint = mint
         self._environment = environment
         self.stored = stored
         self._request = request
@@ -109,18 +112,46 @@ class SecretCustody:
         """
         plain = EnvironmentSecrets(names, self._environment)
         held: dict[Key, _Held] = {}
+        tokens: dict[Key, SecretUse] = {}
         for organisation in configuration.organisations.values():
             for definition in organisation.secrets.values():
                 key = (organisation.name, definition.name)
-                use = uses.get(key_of(*key))
-                held[key] = self._begun(organisation, definition, plain, use)
-                value, error = _fetch(held[key])
-                if value is None and error is None and use is not None:
-                    raise needed(use, definition.name)
-                if error is not None and not isinstance(error, UnavailableError):
-                    raise error
-                self._note(held[key], self._held.get(key), value, error)
+                own = uses.get(key_of(*key))
+                minted = (organisation.name, token_of(definition.name))
+                use = uses.get(key_of(*minted))
+                held[key] = self._begun(organisation, definition, plain, own)
+                self._first(key, held[key], own or use)
+                if use is not None:
+                    tokens[minted] = use
+        for key, use in tokens.items():
+            definition = held[key[0], secret_of(key[1])].definition
+            source = self._token_source(key[0], definition, held)
+            held[key] = _Held(definition=definition, source=source, use=use)
+            self._first(key, held[key], None)
         return Proposal(names=names, held=held)
+
+    def _first(self, key: Key, held: _Held, use: SecretUse | None) -> None:
+        """Fetch it the first time; `use` needs a value. Raises UsageError."""
+        value, error = _fetch(held)
+        if value is None and error is None and use is not None:
+            raise needed(use, held.definition.name)
+        if error is not None and not isinstance(error, UnavailableError):
+            raise error
+        self._note(held, self._held.get(key), value, error)
+
+    def _token_source(
+        self, organisation: str, definition: SecretDefinition, held: Mapping[Key, _Held]
+    ) -> SecretSource:
+        minting = definition.minting
+        if minting is None or self._mint is None:
+            raise UsageError("secret_missing", f"nothing is got with secret `{definition.name}`")
+
+        def proofs() -> tuple[str | None, str | None]:
+            value = held[organisation, definition.name].value
+            other = minting.client_secret
+            return value, held[organisation, other].value if other else ""
+
+        return MintedSource(definition.name, minting, proofs, self._mint)
 
     def take(self, proposal: "Proposal", configuration: Configuration) -> Secrets:
         """Hold what was prepared from now on; the configuration has its ids now.
@@ -131,9 +162,10 @@ class SecretCustody:
         with self._lock:
             self._names, self._held = proposal.names, proposal.held
             for (organisation, name), each in self._held.items():
-                if isinstance(each.definition.origin, FromStore):
+                if isinstance(each.source, StoredSource):
                     each.source = StoredSource(self.stored, ids[organisation], name)
                     self._note(each, each, *_fetch(each))
+            self._get_tokens()
             return self._secrets()
 
     def look(self) -> "Sequence[Fetched]":
@@ -159,15 +191,18 @@ class SecretCustody:
     def stored_changed(self) -> Secrets | None:
         """Somebody has changed what is stored; None if all values are as they were."""
         with self._lock:
-            stored = [
-                each
-                for each in self._held.values()
-                if isinstance(each.definition.origin, FromStore)
-            ]
+            stored = [each for each in self._held.values() if isinstance(each.source, StoredSource)]
             before = [each.value for each in stored]
             for each in stored:
                 self._note(each, each, *_fetch(each))
+            self._get_tokens()
             return self._secrets() if before != [each.value for each in stored] else None
+
+    def _get_tokens(self) -> None:
+        """Get anew what was got with a value that is another one now."""
+        for each in self._held.values():
+            if isinstance(each.source, MintedSource) and each.source.has_changed():
+                self._note(each, each, *_fetch(each))
 
     def judge(self, organisation: str, name: str, value: str) -> None:
         """Refuse a value that the secret of that name could not use. Raises UsageError."""
@@ -183,8 +218,8 @@ class SecretCustody:
     def standing(self, organisation: str) -> Mapping[str, str]:
         """Why secrets of an organisation, by name, have no value or an old one."""
         return {
-            name: each.trouble
-            for (owner, name), each in self._held.items()
+            secret_of(name): each.trouble
+            for (owner, name), each in reversed(self._held.items())
             if owner == organisation and each.trouble
         }
 
@@ -283,47 +318,6 @@ class Proposal:
     def __repr__(self) -> str:
         """Names only."""
         return f"Proposal({sorted(self.held)})"
-
-
-@final
-class SecretWatch:
-    """Looks after the custody for as long as the plane runs, and tells what has changed."""
-
-    def __init__(
-        self, custody: SecretCustody, changed: Callable[[Secrets], Awaitable[None]]
-    ) -> None:
-        """`changed` tells workers of other values; what it gives ends when they obey."""
-        self._custody = custody
-        self._changed = changed
-        self._turn = asyncio.Lock()
-
-    async def run(self) -> None:
-        """Look every few seconds."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            try:
-                fetched = await asyncio.to_thread(self._custody.look)
-                if fetched:
-                    await (await self._tell(partial(self._custody.apply, fetched)))
-            except Exception:  # noqa: BLE001 (the next round may do better)
-                _LOG.exception("secrets could not be looked after; it is tried again")
-
-    @property
-    def turn(self) -> asyncio.Lock:
-        """Held while values change: of two changes the later one is told last."""
-        return self._turn
-
-    async def stored_changed(self) -> Awaitable[None]:
-        """Somebody has changed what is stored: tell the workers.
-
-        They have been told when this returns; what it gives ends when they obey.
-        """
-        return await self._tell(self._custody.stored_changed)
-
-    async def _tell(self, look: Callable[[], Secrets | None]) -> Awaitable[None]:
-        async with self._turn:
-            secrets = await asyncio.to_thread(look)
-            return asyncio.sleep(0) if secrets is None else self._changed(secrets)
 
 
 def needed(use: SecretUse, name: str) -> UsageError:

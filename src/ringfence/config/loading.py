@@ -168,7 +168,7 @@ def _is_this_format(root: Section) -> bool:
 def _read_organisation(root: Section, folder: Path) -> Organisation:
     heading = read_heading(root)
     secrets = read_secrets(root, folder)
-    root.reading.organisation, root.reading.secrets = heading.name, root.names("secrets")
+    root.reading.organisation, root.reading.secrets = heading.name, secrets
     agents = read_agents(root)
     organisation = Organisation(
         name=heading.name,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ringfence.config.problem import Place, Problems, nearest, shown
 from ringfence.config.tree import Items, Node, Table, Text
 from ringfence.config.variable import expand, names_secret
-from ringfence.domain.secret import key_of
+from ringfence.domain.secret import SecretDefinition, key_of, token_of
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Reading:
     notes: Problems = field(default_factory=Problems)
     secret_names: set[str] = field(default_factory=set)
     organisation: str = ""
-    secrets: Mapping[str, object] = field(default_factory=dict)
+    secrets: Mapping[str, SecretDefinition] = field(default_factory=dict)
     """What the organisation defines under `secrets`, by name."""
     uses: dict[str, "SecretUse"] = field(default_factory=dict)
     """Where the plane itself uses one of them first, by the key of `domain.secret.key_of`."""
@@ -58,7 +58,8 @@ class Reading:
         """
         if name not in self.secrets:
             self.problems.add(place, f"unknown secret {shown(name)} in {what}", self._known(name))
-        key = key_of(self.organisation, name)
+        is_minted = name in self.secrets and self.secrets[name].minting is not None
+        key = key_of(self.organisation, token_of(name) if is_minted else name)
         first = self.uses.setdefault(key, SecretUse(place=place, what=what, is_sent=is_sent))
         if is_sent and not first.is_sent:
             self.uses[key] = SecretUse(place=first.place, what=first.what, is_sent=True)

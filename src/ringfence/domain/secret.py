@@ -135,6 +135,16 @@ def key_of(organisation: str, name: str) -> str:
     return f"{organisation}{_APART}{name}"
 
 
+def token_of(name: str) -> str:
+    """The name under which the plane keeps what it has got with a secret, by `mint`, for itself."""
+    return f"{name}{_APART}token"
+
+
+def secret_of(name: str) -> str:
+    """The name of the secret that this is, or is got with."""
+    return name.partition(_APART)[0]
+
+
 def parted(key: str) -> tuple[str, str] | None:
     """Organisation and name of the secret that a key is of; None for that of a variable."""
     organisation, apart, name = key.partition(_APART)

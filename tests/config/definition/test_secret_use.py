@@ -103,19 +103,19 @@ providers: {p: {protocol: openai, base_url: "https://a.example", credential: "${
     assert "nobody uses" not in notes(loaded)
 
 
-def test_what_the_plane_itself_uses_is_known_and_no_token(
-    problems_of: Callable[..., list[str]],
+def test_what_the_plane_itself_uses_is_known_and_a_token_where_one_is_got(
+    problems_of: Callable[..., list[str]], load_text: Callable[..., Loaded]
 ) -> None:
     text = """\
   crm: {stored: true, mint: {token_url: "https://t.example", client: c}}
   key: {stored: true}
 alerts: {webhook: "https://a.example", credential: "${secret:crm}"}
-approvals: {webhook: "https://a.example", signing_key: "${secret:kee}"}
+approvals: {webhook: "https://a.example", signing_key: "${secret:%s}"}
 """
-    assert problems_of(HEAD + text) == [
-        (
-            "7:52: `credential` in `alerts` cannot use the secret `crm`, which has a `mint` |"
-            " a tool server takes `oauth`; for others name a secret without `mint`"
-        ),
-        "8:56: unknown secret `kee` in `signing_key` in `approvals` | did you mean `key`?",
+    assert problems_of(HEAD + text % "kee") == [
+        "8:56: unknown secret `kee` in `signing_key` in `approvals` | did you mean `key`?"
     ]
+    loaded = load_text(HEAD + text % "key")
+    assert loaded.configuration.organisations["acme"].alerts.credential == "acme/crm/token"
+    assert loaded.secret_uses.keys() == {"acme/crm/token", "acme/key"}
+    assert "nobody uses" not in notes(loaded)

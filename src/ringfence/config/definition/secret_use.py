@@ -11,7 +11,7 @@ from ringfence.decisions.destination import in_scope
 from ringfence.decisions.injection import slot_of
 from ringfence.domain.agent import Agent
 from ringfence.domain.destination import Destination
-from ringfence.domain.secret import FromFile, SecretBinding, SecretDefinition, parted
+from ringfence.domain.secret import FromFile, SecretBinding, SecretDefinition, parted, secret_of
 
 _BY_EVERYBODY: Final = 0o004
 
@@ -45,13 +45,9 @@ def check_use(
         for each in mine:
             _note_unreachable(agent, each, root)
     used.update(each.minting.client_secret for each in secrets.values() if each.minting)
-    for key, use in root.reading.uses.items():
-        _, name = parted(key) or ("", key)
-        used.add(name)
-        if name in secrets and secrets[name].minting is not None:
-            what = f"{use.what} cannot use the secret {shown(name)}, which has a `mint`"
-            help_ = "a tool server takes `oauth`; for others name a secret without `mint`"
-            root.problem(use.place, what, help_)
+    used.update(
+        secret_of(name) for key in root.reading.uses for _, name in [parted(key) or ("", "")]
+    )
     for each in secrets.values():
         if each.name not in used:
             what = f"nobody uses the secret {shown(each.name)}"
