@@ -11,17 +11,17 @@ import msgspec
 from ringfence import __version__
 from ringfence.api import local
 from ringfence.api.application import create_app
-from ringfence.api.context import ChangeNote, ControlContext
+from ringfence.api.context import ControlContext
 from ringfence.api.serving import ControlServer, Endpoint
 from ringfence.app import alert, approval
 from ringfence.app.alert import BudgetAlerts
-from ringfence.app.change import change_of
 from ringfence.app.configuration import Prepared, prepare, register
 from ringfence.app.data_port import tls_of
 from ringfence.app.embedded import Embedded
 from ringfence.app.group import Beginning, Epoch, Group, Place
 from ringfence.app.health import LedgerHealth
 from ringfence.app.hearing import Hearing, keeps_journal
+from ringfence.app.note import PlaneNotes
 from ringfence.app.own_file import own_files
 from ringfence.app.policy import judge_all, known_tools, trouble_of
 from ringfence.app.readers import readers
@@ -53,7 +53,6 @@ from ringfence.enforcement.minted_source import minting
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_grant import SPACE, ToolGrants
 from ringfence.stores.approval import EndedApprovals
-from ringfence.stores.backup import forget_restored, read_restored
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, Recovered
@@ -69,8 +68,8 @@ _LOG = logging.getLogger(__name__)
 
 _TIDY_S = 2.0
 _EARLIER_US = 15_000_000
-_MIB = 1024 * 1024
 """How long the workers of an earlier plane, which was killed, are waited for."""
+_MIB = 1024 * 1024
 _LOOK_S = 0.1
 GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
@@ -133,6 +132,7 @@ class Plane:
             with contextlib.suppress(RingfenceError):
                 await preparing
             raise
+        self._notes = PlaneNotes(self._stores.ledger, self._clock, self.configuration)
         self._tool_archive = ToolArchive(self._stores.state.tools)
         # Stopped after the stores, so that the last checkpoint is copied too.
         witnesses = Witnesses(settings.data, settings.witnesses)
@@ -146,11 +146,11 @@ class Plane:
             workers=self._worker_trouble,
             secrets=self._secret_trouble,
         )
-        self._warnings = Warnings(watched, self._note_warning)
+        self._warnings = Warnings(watched, self._notes.warning)
         self._health = LedgerHealth(self._stores.ledger)
         self._news = approval.ApprovalNews(
             self.configuration,
-            self._record,
+            self._notes.record,
             lambda rules: approval.opened(self._pool, self._secret, rules),
         )
         self._close.push_async_callback(self._news.stop)
@@ -178,10 +178,12 @@ class Plane:
             EndedApprovals(self._stores.state.approvals, self._storage),
             self._clock,
             self._organisations,
-            self._record,
+            self._notes.record,
         )
         alerts = BudgetAlerts(
-            self.workers.budgets, self._record, partial(alert.opened, self._pool, self._secret)
+            self.workers.budgets,
+            self._notes.record,
+            partial(alert.opened, self._pool, self._secret),
         )
         watching = alerts.run(self._alerted, self._clock)
         for work in (self._tidy(), watching, retention.run(), self._watch.run()):
@@ -248,8 +250,8 @@ class Plane:
         if sharing is not None:
             await self._share(sharing, beginning)
         self._warn_of_policies(configuration)
-        await self._note_epoch(configuration, "plane")
-        await self._note_restored(configuration)
+        await self._notes.epoch(configuration, "plane")
+        await self._notes.restored(self._settings.data)
         for action in self._stores.recovered.unknown:
             _LOG.warning("an action of an earlier run has no known outcome", extra={"act": action})
 
@@ -367,7 +369,7 @@ class Plane:
             configuration=self.configuration,
             reload=self.reload,
             proposed=lambda: load(self._settings.config, self._environment).configuration,
-            record=self._record,
+            record=self._notes.record,
             clock=self._clock,
             ids=self._ids,
             version=__version__,
@@ -425,7 +427,7 @@ class Plane:
                 self._secrets = await asyncio.to_thread(take)
                 # Read and sent in one turn: no suspension can come between and be overwritten.
                 await self.workers.configuration_changed(self._epoch(configuration))
-            await self._note_epoch(configuration, actor, before)
+            await self._notes.epoch(configuration, actor, before)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
 
@@ -465,61 +467,8 @@ class Plane:
             raise RuntimeError("no configuration is loaded yet")
         return self._configuration
 
-    async def _note_epoch(
-        self, configuration: Configuration, actor: str, before: Configuration | None = None
-    ) -> None:
-        """Record the epoch for each organisation, or for those whose own content has changed."""
-        known = before.organisations if before is not None else {}
-        for name, organisation in configuration.organisations.items():
-            if name in known and known[name].digest == organisation.digest:
-                continue
-            await self._record(
-                ChangeNote(
-                    organisation=organisation.id,
-                    actor=actor,
-                    what="configuration.loaded",
-                    subject=organisation.id,
-                    detail={"epoch": str(configuration.epoch)},
-                )
-            )
-
     def _worker_trouble(self) -> str:
         return self.workers.readiness()  # of the group, which comes after the warnings
-
-    def _note_warning(self, what: str, warning: str, why: str) -> None:
-        """Written when the ledger can be, with the time that it is now."""
-        for organisation in self._organisations():
-            note = ChangeNote(
-                organisation=organisation.id,
-                actor="plane",
-                what=what,
-                subject=warning,
-                detail={"why": why} if why else {},
-            )
-            change = change_of(note, self.configuration(), self._clock.now_us())
-            self._stores.ledger.record(change)
-
-    async def _note_restored(self, configuration: Configuration) -> None:
-        """Put on the record that the data folder is an older copy, once."""
-        restored = read_restored(self._settings.data)
-        if restored is None:
-            return
-        _LOG.warning("this data folder was restored from a backup; a new log is begun")
-        for organisation in configuration.organisations.values():
-            await self._record(
-                ChangeNote(
-                    organisation=organisation.id,
-                    actor="plane",
-                    what="installation.restored",
-                    subject=organisation.id,
-                    detail={"backup_us": restored.created_us, "restored_us": restored.restored_us},
-                )
-            )
-        forget_restored(self._settings.data)
-
-    async def _record(self, note: ChangeNote) -> None:
-        change = change_of(note, self.configuration(), self._clock.now_us())
-        await self._stores.ledger.append(change)
 
     def _readiness(self) -> str:
         if self._is_stopping:
