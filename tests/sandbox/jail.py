@@ -28,7 +28,8 @@ from ringfence.domain.error import RingfenceError
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.sandbox import preflight, reduced, strict, unconfined
 from ringfence.sandbox.attempt import Attempt
-from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Exited, Notifications
+from ringfence.sandbox.followed import Exited
+from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
 from ringfence.sandbox.plan import JailPlan
 from ringfence.sandbox.prepared import Prepared
 
@@ -253,7 +254,7 @@ def answer(notifications: Notifications, outcome: Outcome, refuse: Sequence[str]
 
 
 def _words(event: Any) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in event.__slots__}
+    return {name: getattr(event, name) for name in event.__struct_fields__}
 
 
 def _serve(kind: ListenerKind, listener: socket.socket) -> list[Any]:

@@ -1,13 +1,14 @@
 import asyncio
-import dataclasses
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from ringfence.domain.error import UnavailableError
+from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.monitoring import (
     Attempted,
     ExecAnswer,
@@ -19,11 +20,11 @@ from ringfence.domain.monitoring import (
 )
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.sandbox import asking
-from ringfence.sandbox.asking import CommandQuestions, Processes
+from ringfence.sandbox.asking import Answered, CommandQuestions, Processes
 from ringfence.sandbox.attempt import Attempt
 from ringfence.sandbox.exec_check import Found
-from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked
-from ringfence.sandbox.notification import Exited as Gone
+from ringfence.sandbox.followed import Exited as Gone
+from ringfence.sandbox.notification import Call, ConnectAsked, ExecAsked
 from ringfence.sandbox.plane_message import Message
 
 
@@ -48,7 +49,7 @@ def connect_of(id_: int) -> ConnectAsked:
 
 
 def elsewhere(id_: int) -> ConnectAsked:
-    return dataclasses.replace(connect_of(id_), address="192.0.2.7", port=22, is_reachable=False)
+    return replace(connect_of(id_), address="192.0.2.7", port=22, is_reachable=False)
 
 
 class Kernel:
@@ -56,7 +57,9 @@ class Kernel:
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
-        self._events: list[Event] = []
+        os.set_blocking(self._reading, False)
+        self._calls: list[Call] = []
+        self._ends: list[Gone] = []
         self.said: list[tuple[str, int, int]] = []
         self.left: list[Gone] = []
         self.is_closed = False
@@ -68,23 +71,31 @@ class Kernel:
         """What processes were told on their standard error."""
         self.processes = Processes(
             interpreter=lambda _, path: self.scripts.get(path, ""),
+            is_there=self.running.__contains__,
             look=self.running.get,
             tell=lambda pid, said: self.heard.append((pid, said)),
         )
 
-    def ask(self, *events: Event) -> None:
-        self._events += events
+    def ask(self, *calls: Call) -> None:
+        self._calls += calls
+        os.write(self._writing, b"x")
+
+    def end(self, *ends: Gone) -> None:
+        self._ends += ends
         os.write(self._writing, b"x")
 
     def fileno(self) -> int:
         return self._reading
 
-    def read(self, timeout_s: float = 0) -> list[Event]:
-        assert timeout_s == 0, "a loop is never held up"
-        events, self._events = self._events, []
-        if events:
+    def calls(self) -> list[Call]:
+        with contextlib.suppress(BlockingIOError):
             os.read(self._reading, 100)
-        return events
+        calls, self._calls = self._calls, []
+        return calls
+
+    def ends(self) -> list[Gone]:
+        ends, self._ends = self._ends, []
+        return ends
 
     def allow(self, id_: int) -> None:
         self.said.append(("allow", id_, 0))
@@ -112,24 +123,38 @@ class Kernel:
         os.close(self._writing)
 
 
+class Answer:
+    """What the test says to one question."""
+
+    def __init__(self, answered: Answered) -> None:
+        self.give = answered
+
+
 class Plane:
-    """Whoever decides; the test answers."""
+    """Whoever decides; the test answers. `sent` is what has left, in order."""
 
     def __init__(self) -> None:
         self.asked: list[Message] = []
         self.told: list[Message] = []
-        self.answers: list[asyncio.Future[Message]] = []
+        self.sent: list[Message] = []
+        self._unsent: list[Message] = []
+        self.answers: list[Answer] = []
         self.silent_s = 0.0
         self.heard = asyncio.Event()
 
-    def begin(self, message: Message) -> "asyncio.Future[Message]":
+    def begin(self, message: Message, answered: Answered) -> None:
         self.asked.append(message)
-        self.answers.append(asyncio.get_running_loop().create_future())
-        return self.answers[-1]
+        self._unsent.append(message)
+        self.answers.append(Answer(answered))
 
     def tell(self, message: Message) -> None:
         self.told.append(message)
+        self._unsent.append(message)
         self.heard.set()
+
+    def flush(self) -> None:
+        self.sent += self._unsent
+        self._unsent.clear()
 
 
 Story = Callable[[Kernel, Plane, CommandQuestions], Coroutine[Any, Any, None]]
@@ -156,7 +181,7 @@ def test_a_program_runs_when_the_plane_allows_it_and_not_before() -> None:
         kernel.ask(exec_of(1))
         await turn()
         assert kernel.said == []
-        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        plane.answers[0].give(ExecAnswer(id=1, is_allowed=True))
         await turn()
         assert kernel.said == [("allow", 1, 0)]
 
@@ -185,20 +210,15 @@ def test_the_plane_is_asked_about_the_file_itself_and_the_first_is_the_command()
         ExecAnswer(id=2, is_allowed=True),
         Noted(),
         UnavailableError("link_closed", "gone"),
-        ValueError("anything"),
-        None,
     ],
 )
-def test_whatever_is_no_permission_for_this_program_refuses_it(answer: object) -> None:
+def test_whatever_is_no_permission_for_this_program_refuses_it(
+    answer: Message | RingfenceError,
+) -> None:
     async def story(kernel: Kernel, plane: Plane, questions: CommandQuestions) -> None:
         kernel.ask(exec_of(1))
         await turn()
-        if isinstance(answer, Exception):
-            plane.answers[0].set_exception(answer)
-        elif answer is None:
-            plane.answers[0].cancel()
-        else:
-            plane.answers[0].set_result(answer)  # type: ignore[arg-type] # some message
+        plane.answers[0].give(answer)
         await turn()
         assert kernel.said == [("refuse", 1, errno.EACCES)]
         assert questions.refused == 1
@@ -217,7 +237,7 @@ def test_a_plane_that_is_silent_for_long_has_refused(monkeypatch: pytest.MonkeyP
         plane.silent_s = 10.5
         await asyncio.sleep(0.1)
         assert kernel.said == [("refuse", 1, errno.EACCES)]
-        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        plane.answers[0].give(ExecAnswer(id=1, is_allowed=True))
         await turn()
         assert len(kernel.said) == 1, "a late permission is none"
 
@@ -230,7 +250,7 @@ def test_ten_thousand_at_once_are_each_answered_once() -> None:
         while len(plane.answers) < 10_000:
             await turn()
         for number, answer in enumerate(plane.answers):
-            answer.set_result(ExecAnswer(id=number, is_allowed=number % 2 == 0))
+            answer.give(ExecAnswer(id=number, is_allowed=number % 2 == 0))
         while len(kernel.said) < 10_000:
             await turn()
         assert sorted(id_ for _, id_, _ in kernel.said) == list(range(10_000))
@@ -241,13 +261,24 @@ def test_ten_thousand_at_once_are_each_answered_once() -> None:
 
 def test_ends_of_processes_are_told() -> None:
     async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
-        kernel.ask(Gone(pid=5, exit_code=3), Gone(pid=6, signal=9), Gone(pid=7))
+        kernel.end(Gone(pid=5, exit_code=3), Gone(pid=6, signal=9), Gone(pid=7))
         await turn()
         assert plane.told == [
             Exited(pid=5, time_us=7, exit_code=3),
             Exited(pid=6, time_us=7, exit_code=-9),
             Exited(pid=7, time_us=7, exit_code=None),
         ]
+
+    tell(story)
+
+
+def test_a_question_leaves_before_ends_of_which_nobody_waits_to_hear() -> None:
+    async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
+        kernel.end(Gone(pid=5, exit_code=0))
+        kernel.ask(exec_of(1))
+        await turn()
+        assert plane.sent == plane.asked
+        assert plane.told == [Exited(pid=5, time_us=7, exit_code=0)]
 
     tell(story)
 
@@ -260,7 +291,7 @@ def test_at_the_end_what_was_not_seen_is_told_and_nothing_more_is_answered() -> 
         await questions.finish()
         assert plane.told == [Exited(pid=9, time_us=7)]
         assert kernel.is_closed
-        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        plane.answers[0].give(ExecAnswer(id=1, is_allowed=True))
         await turn()
         assert kernel.said == []
 
@@ -273,7 +304,7 @@ def test_a_connection_is_made_when_the_plane_knows_its_port() -> None:
         await turn()
         assert kernel.said == []
         assert plane.asked == [PeerAnnounced(4711)]
-        plane.answers[0].set_result(Noted())
+        plane.answers[0].give(Noted())
         await turn()
         assert kernel.said == [("connect", 1, 3128)]
 
@@ -306,7 +337,7 @@ def test_a_connection_that_the_plane_does_not_know_is_not_made() -> None:
     async def story(kernel: Kernel, plane: Plane, _: CommandQuestions) -> None:
         kernel.ask(connect_of(1))
         await turn()
-        plane.answers[0].set_exception(UnavailableError("link_closed", "gone"))
+        plane.answers[0].give(UnavailableError("link_closed", "gone"))
         await turn()
         assert kernel.said == [("refuse", 1, errno.EACCES)]
         kernel.port = 0
@@ -321,7 +352,7 @@ def test_whoever_is_refused_is_told_why_where_it_would_say_so_itself() -> None:
     async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
         kernel.ask(exec_of(1))
         await turn()
-        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=False, message="not yours"))
+        plane.answers[0].give(ExecAnswer(id=1, is_allowed=False, message="not yours"))
         await turn()
         assert kernel.heard == [(101, "not yours")]
         assert kernel.said == [("refuse", 1, errno.EACCES)]
@@ -345,7 +376,7 @@ def test_what_became_something_else_is_told_and_ends_if_the_plane_says_so() -> N
         kernel.running[101] = Found("/usr/bin/curl", ("curl", "evil"))
         kernel.ask(exec_of(1))
         await turn()
-        plane.answers[0].set_result(ExecAnswer(id=1, is_allowed=True))
+        plane.answers[0].give(ExecAnswer(id=1, is_allowed=True))
         await asyncio.wait_for(plane.heard.wait(), 2)
         assert plane.told == [
             ExecDiffers(pid=101, exe="/usr/bin/curl", argv=("curl", "evil"), time_us=7)

@@ -4,12 +4,22 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ringfence.domain.monitoring import ExecDiffers
-from ringfence.sandbox.exec_check import ExecChecks, Found, Promised, fits, has_begun, look
+from ringfence.sandbox import exec_check
+from ringfence.sandbox.exec_check import (
+    ExecChecks,
+    Found,
+    Looked,
+    Promised,
+    fits,
+    has_begun,
+    is_there,
+    look,
+)
 
 GIT = Promised(
     pid=1,
@@ -73,13 +83,17 @@ class Clock:
             self.due.pop(0)()
 
 
+def at_once(do: Callable[[], list[Looked]], then: Callable[[list[Looked]], None]) -> None:
+    then(do())
+
+
 def test_a_process_that_runs_something_else_is_told_and_one_that_ended_is_not() -> None:
     with subprocess.Popen(["/bin/sleep", "20"]) as running:
         while (found := look(running.pid)) is None or "sleep" not in found.exe:
             time.sleep(0.001)
         told: list[ExecDiffers] = []
         clock = Clock()
-        checks = ExecChecks(clock, told.append, lambda: 7, look)
+        checks = ExecChecks(clock, told.append, lambda: 7, exec_check, at_once)
         right = replace(GIT, pid=running.pid, program=found.exe, argv=found.argv)
         for promised in (right, replace(right, argv=("sleep", "1")), replace(right, pid=2**22 + 1)):
             checks.allowed(promised)
@@ -89,22 +103,72 @@ def test_a_process_that_runs_something_else_is_told_and_one_that_ended_is_not() 
     assert told == [ExecDiffers(pid=running.pid, exe=found.exe, argv=found.argv, time_us=7)]
 
 
+def test_only_what_is_still_there_is_looked_at_and_that_is_done_aside() -> None:
+    aside: list[Callable[[], list[Looked]]] = []
+    told: list[ExecDiffers] = []
+    clock = Clock()
+    checks = ExecChecks(
+        clock, told.append, lambda: 7, exec_check, lambda do, _then: aside.append(do)
+    )
+    checks.allowed(replace(GIT, pid=2**22 + 1))
+    clock.run()
+    assert aside == []
+    assert not is_there(2**22 + 1)
+    checks.allowed(replace(GIT, pid=os.getpid()))
+    checks.allowed(replace(GIT, pid=2**22 + 1))
+    clock.run()
+    assert [promised.pid for do in aside for promised, _ in do()] == [os.getpid()]
+    assert told == []
+
+
 def test_what_never_begins_is_given_up() -> None:
     own = look(os.getpid())
     assert own is not None
     told: list[ExecDiffers] = []
     clock = Clock()
-    checks = ExecChecks(clock, told.append, lambda: 7, look)
+    checks = ExecChecks(clock, told.append, lambda: 7, exec_check, at_once)
     checks.allowed(replace(GIT, pid=os.getpid(), exe=own.exe))
     clock.run()
     assert told == []
+
+
+class Runs:
+    """What processes run, as a test says."""
+
+    def __init__(self, runs: dict[int, Found]) -> None:
+        self._runs = runs
+
+    def is_there(self, pid: int) -> bool:
+        return pid in self._runs
+
+    def look(self, pid: int) -> Found | None:
+        return self._runs.get(pid)
+
+
+def test_what_asked_again_while_it_was_looked_at_is_not_judged_twice() -> None:
+    told: list[ExecDiffers] = []
+    runs = {1: Found("/usr/bin/curl", ("curl", "x"))}
+    clock = Clock()
+    looks: list[Callable[[], None]] = []
+    checks = ExecChecks(
+        clock,
+        told.append,
+        lambda: 7,
+        Runs(runs),
+        lambda do, then: looks.append(lambda: then(do())),
+    )
+    checks.allowed(GIT)
+    clock.run()
+    checks.asked_again(1)
+    looks[0]()
+    assert [each.exe for each in told] == ["/usr/bin/curl"]
 
 
 def test_a_process_that_goes_on_at_once_is_looked_at_before_it_does() -> None:
     told: list[ExecDiffers] = []
     runs = {1: Found("/usr/bin/git", ("git", "log"))}
     clock = Clock()
-    checks = ExecChecks(clock, told.append, lambda: 7, runs.get)
+    checks = ExecChecks(clock, told.append, lambda: 7, Runs(runs), at_once)
     checks.allowed(GIT)
     checks.asked_again(1)  # git becomes less: nothing was exchanged
     checks.allowed(replace(GIT, path="less", program="/usr/bin/less", argv=("less",)))

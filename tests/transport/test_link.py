@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UsageError
 from ringfence.transport import link as links
 from ringfence.transport.frame import frame
-from ringfence.transport.link import Failed, Link
+from ringfence.transport.link import Failed, Later, Link
 
 Run = Callable[[Any], Any]
 
@@ -34,6 +34,7 @@ class Side:
         self.heard: list[Said] = []
         self.why: RingfenceError | None = None
         self.gate: asyncio.Event = asyncio.Event()
+        self.later: list[Later[Said]] = []
 
     def told(self, message: Said) -> None:
         self.heard.append(message)
@@ -41,6 +42,9 @@ class Side:
     def asked(self, message: Said) -> Said | Awaitable[Said]:
         self.heard.append(message)
         match message:
+            case Word(text="later"):
+                self.later.append(Later())
+                return self.later[-1]
             case Word(text="slow"):
                 return self.slowly()
             case Word(text="wrong"):
@@ -69,11 +73,11 @@ class Pair:
         self.side, self.other = sides
 
     @classmethod
-    async def open(cls, version: str = "1", other: str = "1") -> "Pair":
+    async def open(cls) -> "Pair":
         one, two = socket.socketpair()
         sides = (Side(), Side())
-        far_opening = asyncio.create_task(Link[Said].over(two, Said, other, sides[1]))
-        near = await Link[Said].over(one, Said, version, sides[0])
+        far_opening = asyncio.create_task(Link[Said].over(two, Said, "1", sides[1]))
+        near = await Link[Said].over(one, Said, "1", sides[0])
         far = await far_opening
         return cls(near, far, sides)
 
@@ -120,6 +124,90 @@ def test_a_slow_answer_holds_up_no_other(run: Run) -> None:
         pair.other.gate.set()
         assert await slow == Word("done")
         await pair.close()
+
+    run(story())
+
+
+def test_an_answer_that_is_given_later_comes_once(run: Run) -> None:
+    async def story() -> None:
+        pair = await Pair.open()
+        asked = pair.near.ask(Word("later"))
+        assert await pair.near.ask(Word("ab")) == Number(2)
+        assert not asked.done()
+        pair.other.later[0].give(Number(7))
+        pair.other.later[0].give(Number(8))
+        assert await asked == Number(7)
+        assert pair.other.later[0].is_over
+        await pair.close()
+
+    run(story())
+
+
+def test_nobody_waits_for_what_would_be_given_when_the_link_has_ended(run: Run) -> None:
+    async def story() -> None:
+        pair = await Pair.open()
+        _ = pair.near.ask(Word("later"))
+        await pair.near.ask(Word("there"))
+        await pair.close()
+        assert pair.other.later[0].is_over
+        pair.other.later[0].give(Number(7))
+
+    run(story())
+
+
+def test_what_is_given_later_can_be_awaited_and_given_up(run: Run) -> None:
+    async def story() -> None:
+        early: Later[Said] = Later()
+        early.give(Number(1))
+        assert await early == Number(1)
+        late: Later[Said] = Later()
+        asyncio.get_running_loop().call_soon(late.give, Number(2))
+        assert await late == Number(2)
+        never: Later[Said] = Later()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await never
+        assert never.is_over
+
+    run(story())
+
+
+def test_whoever_asks_may_be_called_with_the_answer_or_with_why_there_is_none(run: Run) -> None:
+    async def story() -> None:
+        pair = await Pair.open()
+        found: list[Said | RingfenceError] = []
+        pair.near.begin(Word("four"), found.append)
+        pair.near.begin(Word("wrong"), found.append)
+        pair.near.flush()
+        await pair.near.ask(Word("there"))
+        pair.near.begin(Word("later"), found.append)
+        await pair.near.ask(Word("there"))
+        pair.far.close()
+        await pair.near.wait_closed()
+        pair.near.begin(Word("four"), found.append)
+        assert found[0] == Number(4)
+        errors = [each.code for each in found[1:] if isinstance(each, RingfenceError)]
+        assert errors == ["wrong_word", "link_closed", "link_closed"]
+        await pair.close()
+
+    run(story())
+
+
+def test_what_is_flushed_leaves_before_the_turn_is_over(run: Run) -> None:
+    async def story() -> None:
+        one, two = socket.socketpair()
+        two.sendall(frame(msgspec.msgpack.encode({"ringfence": "1", "pid": 1})))
+        near = await Link[Said].over(one, Said, "1", Side())
+        two.recv(1000)
+        two.settimeout(0)
+        near.tell(Word("now"))
+        with pytest.raises(BlockingIOError):
+            two.recv(1000)
+        near.flush()
+        assert two.recv(1000) == frame(msgspec.msgpack.encode((0, Word("now"))))
+        near.close()
+        two.close()
+        await near.wait_closed()
 
     run(story())
 
@@ -240,13 +328,10 @@ def test_a_peer_that_does_not_read_is_given_up(run: Run, monkeypatch: pytest.Mon
     run(story())
 
 
-def test_no_more_is_read_while_too_much_is_being_answered(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(links, "_ASKED_MOST", 8)
-
+def test_no_more_is_read_while_too_much_is_being_answered(run: Run) -> None:
     async def story() -> None:
         pair = await Pair.open()
+        pair.far.asked_most = 8
         slow = []
         for _ in range(40):
             slow.append(pair.near.ask(Word("slow")))

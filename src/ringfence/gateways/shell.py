@@ -7,7 +7,6 @@ has to be asked about: what arrives in one turn of the loop shares one commit of
 import asyncio
 import logging
 import shlex
-from collections.abc import Awaitable
 from functools import partial
 from typing import Final, final
 
@@ -41,6 +40,8 @@ from ringfence.enforcement.sandbox import Listeners, LiveSandbox
 from ringfence.enforcement.shell_call import ExecKnock, ShellPath, arguments_of
 from ringfence.enforcement.shell_ticket import ExecTicket
 from ringfence.enforcement.tool_secret import SecretScans
+from ringfence.stores.ledger.durable import when_ended
+from ringfence.transport.link import Later
 
 _LOG = logging.getLogger(__name__)
 _CLIENT: Final = "sandbox"
@@ -74,9 +75,9 @@ class ShellDoor:
         self._held: HeldCalls[ExecKnock, ExecTicket] = HeldCalls(path, approvals)
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
 
-    def asked(self, box: LiveSandbox, asked: ExecAsked) -> Awaitable[ExecAnswer]:
+    def asked(self, box: LiveSandbox, asked: ExecAsked) -> Later[ExecAnswer]:
         """Decide about an exec; the answer comes when the intent is durable, or at once."""
-        answer: asyncio.Future[ExecAnswer] = asyncio.get_running_loop().create_future()
+        answer = Later[ExecAnswer]()
         call = _Call(box=box, knock=_knock(box, asked), id=asked.id, answer=answer)
         if self._authority.is_fresh:
             self._begin(call)
@@ -193,10 +194,7 @@ class ShellDoor:
             call.refuse(LAPSED.message)
 
     def _await_durable(self, call: "_Call", ticket: ExecTicket) -> None:
-        if ticket.durable.done():
-            self._answer(call, ticket)
-        else:
-            ticket.durable.add_done_callback(lambda _: self._answer(call, ticket))
+        when_ended(ticket.durable, partial(self._answer, call, ticket))
 
     def _answer(self, call: "_Call", ticket: ExecTicket) -> None:
         """INVARIANT (I1): an exec goes on only when its intent is durable."""
@@ -209,7 +207,7 @@ class ShellDoor:
         if refused is not None:
             call.refuse(refused.verdict.reason.message)
             return
-        if call.is_gone() or call.answer.done():
+        if call.is_gone() or call.answer.is_over:
             ticket.undo(Status.CUT, "sandbox_ended")
             call.refuse(_OVER)
             return
@@ -217,7 +215,7 @@ class ShellDoor:
             self._authority.when_fresh(partial(self._renewed_late, call, ticket))
             return
         self._path.began(ticket)
-        call.answer.set_result(ExecAnswer(id=call.id, is_allowed=True))
+        call.answer.give(ExecAnswer(id=call.id, is_allowed=True))
 
     def _renewed_late(
         self,
@@ -228,7 +226,7 @@ class ShellDoor:
         """Authority ended while the intent was written: it has no effect without it."""
         if is_fresh and self._authority.is_fresh and not call.is_gone():
             self._path.began(ticket)
-            call.answer.set_result(ExecAnswer(id=call.id, is_allowed=True))
+            call.answer.give(ExecAnswer(id=call.id, is_allowed=True))
         else:
             ticket.undo(Status.CUT, LAPSED.code.value)
             call.refuse(_OVER if call.is_gone() else LAPSED.message)
@@ -293,7 +291,7 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
     box: LiveSandbox
     knock: ExecKnock
     id: int
-    answer: asyncio.Future[ExecAnswer]
+    answer: Later[ExecAnswer]
 
     def is_gone(self) -> bool:
         """Whether nobody waits for it any more."""
@@ -301,8 +299,7 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
 
     def refuse(self, message: str) -> None:
         """It may not; harmless if that is answered."""
-        if not self.answer.done():
-            self.answer.set_result(ExecAnswer(id=self.id, is_allowed=False, message=message))
+        self.answer.give(ExecAnswer(id=self.id, is_allowed=False, message=message))
 
 
 def _knock(box: LiveSandbox, asked: ExecAsked) -> ExecKnock:

@@ -5,21 +5,28 @@ import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, assert_never, final
 
 from ringfence.decisions.command import SYSTEM
+from ringfence.domain.error import RingfenceError
 from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, Kill, PeerAnnounced
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.domain.monitoring import Exited as Told
 from ringfence.sandbox import exec_check, first_line, telling
 from ringfence.sandbox.attempt import Attempt, AttemptCount, refused_connect
-from ringfence.sandbox.exec_check import ExecChecks, Found, Promised
-from ringfence.sandbox.notification import ConnectAsked, Event, ExecAsked, Exited
+from ringfence.sandbox.exec_check import ExecChecks, Found, Looked, Promised
+from ringfence.sandbox.followed import Exited
+from ringfence.sandbox.notification import Call, ConnectAsked, ExecAsked
 from ringfence.sandbox.plane_message import Message
 
 _LOOK_S: Final = 1.0
 _LATE_S: Final = 0.5
 """How long ends of processes are waited for that the kernel has not told of yet."""
+
+
+Answered = Callable[[Message | RingfenceError], None]
+"""Takes an answer, or why there is none."""
 
 
 class Calls(Protocol):
@@ -28,8 +35,11 @@ class Calls(Protocol):
     def fileno(self) -> int:
         """Readable when there is something."""
 
-    def read(self, timeout_s: float = 0) -> list[Event]:
-        """What there is, in order."""
+    def calls(self) -> list[Call]:
+        """What processes ask, in order."""
+
+    def ends(self) -> list[Exited]:
+        """The processes that have ended."""
 
     def allow(self, id_: int) -> None:
         """Let it be."""
@@ -60,8 +70,11 @@ class Plane(Protocol):
     def silent_s(self) -> float:
         """For how long it has said nothing."""
 
-    def begin(self, message: Message, /) -> "asyncio.Future[Message]":
-        """Ask; said, in order, when this returns."""
+    def begin(self, message: Message, answered: Answered, /) -> None:
+        """Ask; said, in order, when this returns. `answered` is called once."""
+
+    def flush(self) -> None:
+        """Let what was said leave now."""
 
     def tell(self, message: Message, /) -> None:
         """Say something that needs no answer."""
@@ -72,11 +85,14 @@ class Processes:
     """What is read of the processes of a sandbox, and said to them."""
 
     interpreter: Callable[[int, str], str]
+    is_there: Callable[[int], bool]
     look: Callable[[int], Found | None]
     tell: Callable[[int, str], object]
 
 
-HERE: Final = Processes(first_line.interpreter_of, exec_check.look, telling.tell)
+HERE: Final = Processes(
+    first_line.interpreter_of, exec_check.is_there, exec_check.look, telling.tell
+)
 """Those of this machine."""
 
 
@@ -102,7 +118,7 @@ class CommandQuestions:
         self._processes = processes
         self._loop = asyncio.get_running_loop()
         self._attempts = AttemptCount(self._loop, plane.tell)
-        self._checks = ExecChecks(self._loop, plane.tell, now_us, processes.look)
+        self._checks = ExecChecks(self._loop, plane.tell, now_us, processes, self._aside)
         self._waiting: dict[int, Promised | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._has_begun = False
@@ -119,30 +135,35 @@ class CommandQuestions:
         self._loop.remove_reader(self._calls.fileno())
         if self._timer is not None:
             self._timer.cancel()
-        ends = self._loop.time() + _LATE_S
-        while (events := self._calls.read()) and self._loop.time() < ends:
-            for event in events:
-                self._take(event)
-        for exited in self._calls.finish():
+        until_s = self._loop.time() + _LATE_S
+        while (calls := self._calls.calls()) and self._loop.time() < until_s:
+            for call in calls:
+                self._take(call)
+        for exited in (*self._calls.ends(), *self._calls.finish()):
             self._tell(exited)
         self._attempts.finish()
         self._waiting.clear()
         self._calls.close()
 
     def _read(self) -> None:
-        for event in self._calls.read():
-            self._take(event)
+        """Ask about what waits, and only then tell of what nobody waits for."""
+        for call in self._calls.calls():
+            self._take(call)
+        self._plane.flush()
+        self._tell_ends()
 
-    def _take(self, event: Event) -> None:
-        match event:
+    def _tell_ends(self) -> None:
+        for exited in self._calls.ends():
+            self._tell(exited)
+
+    def _take(self, call: Call) -> None:
+        match call:
             case ExecAsked():
-                self._ask(event)
+                self._ask(call)
             case ConnectAsked():
-                self._connect(event)
-            case Exited():
-                self._tell(event)
+                self._connect(call)
             case Attempt():
-                self._attempts.saw(event)
+                self._attempts.saw(call)
             case _ as never:
                 assert_never(never)
 
@@ -155,23 +176,6 @@ class CommandQuestions:
         self._checks.asked_again(asked.pid)
         is_of_system = asked.resolved.startswith(SYSTEM)
         interpreter = "" if is_of_system else self._processes.interpreter(asked.pid, asked.resolved)
-        answer = self._plane.begin(
-            Asked(
-                id=asked.id,
-                time_us=self._now_us(),
-                pid=asked.pid,
-                parent=asked.parent,
-                path=asked.path,
-                program=asked.resolved,
-                argv=asked.argv,
-                directory=asked.directory,
-                exe=asked.exe,
-                is_descriptor=asked.is_fd_exec,
-                is_command=is_command,
-                is_cut=asked.is_cut,
-                interpreter=interpreter,
-            )
-        )
         self._waiting[asked.id] = Promised(
             pid=asked.pid,
             path=asked.path,
@@ -181,14 +185,27 @@ class CommandQuestions:
             interpreter=interpreter,
             is_cut=asked.is_cut,
         )
-        answer.add_done_callback(lambda done: self._answered(asked.id, done))
+        question = Asked(
+            id=asked.id,
+            time_us=self._now_us(),
+            pid=asked.pid,
+            parent=asked.parent,
+            path=asked.path,
+            program=asked.resolved,
+            argv=asked.argv,
+            directory=asked.directory,
+            exe=asked.exe,
+            is_descriptor=asked.is_fd_exec,
+            is_command=is_command,
+            is_cut=asked.is_cut,
+            interpreter=interpreter,
+        )
+        self._plane.begin(question, partial(self._answered, asked.id))
 
-    def _answered(self, id_: int, done: "asyncio.Future[Message]") -> None:
+    def _answered(self, id_: int, answer: Message | RingfenceError) -> None:
         promised = self._waiting.pop(id_, None)
         if promised is None:
             return
-        error = None if done.cancelled() else done.exception()
-        answer = None if done.cancelled() or error is not None else done.result()
         if isinstance(answer, ExecAnswer) and answer.is_allowed and answer.id == id_:
             self._calls.allow(id_)
             self._checks.allowed(promised)
@@ -197,6 +214,15 @@ class CommandQuestions:
         if isinstance(answer, ExecAnswer) and answer.message:
             self._processes.tell(promised.pid, answer.message)
         self._calls.refuse(id_)
+
+    def _aside(self, do: Callable[[], list[Looked]], then: Callable[[list[Looked]], None]) -> None:
+        """Do what may wait for a process in a thread."""
+
+        def done(looked: "asyncio.Future[list[Looked]]") -> None:
+            if not looked.cancelled():
+                then(looked.result())
+
+        self._loop.run_in_executor(None, do).add_done_callback(done)
 
     def _connect(self, asked: ConnectAsked) -> None:
         """The plane knows a connection by its port, and must know that before it is made."""
@@ -207,14 +233,13 @@ class CommandQuestions:
         port = self._calls.reserve(asked)
         if port:
             self._waiting[asked.id] = None
-            announced = self._plane.begin(PeerAnnounced(port))
-            announced.add_done_callback(lambda done: self._announced(asked, done))
+            self._plane.begin(PeerAnnounced(port), partial(self._announced, asked))
 
-    def _announced(self, asked: ConnectAsked, done: "asyncio.Future[Message]") -> None:
+    def _announced(self, asked: ConnectAsked, answer: Message | RingfenceError) -> None:
         if asked.id not in self._waiting:
             return
         del self._waiting[asked.id]
-        if done.cancelled() or done.exception() is not None:
+        if isinstance(answer, RingfenceError):
             self._calls.refuse(asked.id)
         else:
             self._calls.connect(asked)

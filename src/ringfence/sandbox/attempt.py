@@ -9,8 +9,9 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, final
+
+import msgspec
 
 from ringfence.domain.monitoring import Attempted
 from ringfence.sandbox import filter  # noqa: A004 (the noun of that module)
@@ -52,8 +53,7 @@ class Timer(Protocol):
         """Once, after so many seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """It has its answer already.
 
     `to` is where something was sent (`address:port`), or what of its arguments says something.

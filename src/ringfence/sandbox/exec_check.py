@@ -1,13 +1,16 @@
 """What a process has become, compared with what it asked for: another thread may have exchanged it.
 
 Looked at some milliseconds after the exec. What has ended by then is not looked at any more, and a
-process may have changed its own title: this is a look for what does not fit, and no proof.
+process may have changed its own title: this is a look for what does not fit, and no proof. Reading
+what a process was given may wait for that process, so it is not done where others wait.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
+
+import msgspec
 
 from ringfence.decisions.command import SYSTEM
 from ringfence.domain.monitoring import ExecDiffers
@@ -20,8 +23,7 @@ _READ_BYTES: Final = 256 * 1024
 _GONE: Final = " (deleted)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promised:
+class Promised(msgspec.Struct, frozen=True, kw_only=True):
     """What a process said that it would run; `interpreter` if that is a script."""
 
     pid: int
@@ -41,6 +43,22 @@ class Found:
     argv: tuple[str, ...]
 
 
+Looked = tuple[Promised, Found | None]
+"""What was promised, and what there is."""
+Aside = Callable[[Callable[[], list[Looked]], Callable[[list[Looked]], None]], object]
+"""Does the first where nobody waits, and hands the result to the second where we were."""
+
+
+class Eyes(Protocol):
+    """What can be seen of a process."""
+
+    def is_there(self, pid: int, /) -> bool:
+        """Whether it still runs something; never waits for it."""
+
+    def look(self, pid: int, /) -> Found | None:
+        """What it runs; None if it has ended."""
+
+
 class Timer(Protocol):
     """Calls back later; an event loop does."""
 
@@ -57,13 +75,15 @@ class ExecChecks:
         timer: Timer,
         tell: Callable[[ExecDiffers], None],
         now_us: Callable[[], int],
-        look: "Callable[[int], Found | None]",
+        eyes: Eyes,
+        aside: Aside,
     ) -> None:
-        """Nothing was allowed yet. `look` says what a process runs (`look` below)."""
+        """Nothing was allowed yet."""
         self._timer = timer
         self._tell = tell
-        self._find = look
+        self._eyes = eyes
         self._now_us = now_us
+        self._aside = aside
         self._due: list[list[Promised]] = [[] for _ in _PAUSES_S]
         self._last: dict[int, Promised] = {}
         self.left_out = 0
@@ -77,7 +97,7 @@ class ExecChecks:
     def asked_again(self, pid: int) -> None:
         """It wants to become something else already: this is the time to look at what it is."""
         promised = self._last.pop(pid, None)
-        found = None if promised is None else self._find(pid)
+        found = None if promised is None else self._eyes.look(pid)
         if promised is not None and found is not None:
             self._judge(promised, found)
 
@@ -93,10 +113,24 @@ class ExecChecks:
 
     def _look(self, turn: int) -> None:
         due, self._due[turn] = self._due[turn], []
+        there = []
         for promised in due:
             if self._last.get(promised.pid) is not promised:
                 continue  # it was looked at when it asked again
-            found = self._find(promised.pid)
+            if self._eyes.is_there(promised.pid):
+                there.append(promised)
+            else:
+                del self._last[promised.pid]
+        if there:
+            self._aside(
+                lambda: [(each, self._eyes.look(each.pid)) for each in there],
+                lambda looked: self._compare(looked, turn),
+            )
+
+    def _compare(self, looked: Sequence[Looked], turn: int) -> None:
+        for promised, found in looked:
+            if self._last.get(promised.pid) is not promised:
+                continue  # it has asked again meanwhile
             is_early = found is not None and not _is_over(promised, found)
             if is_early and turn + 1 < len(_PAUSES_S):
                 self._wait(promised, turn + 1)
@@ -117,6 +151,15 @@ class ExecChecks:
 def _is_over(promised: Promised, found: Found) -> bool:
     """Whether there is nothing to wait for: the exec is done, or the process has ended."""
     return fits(promised, found) or has_begun(promised, found)
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process still runs something; never waits for it."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 (of a process)
+    except OSError:
+        return False
+    return True
 
 
 def look(pid: int) -> Found | None:

@@ -6,23 +6,24 @@ reached is bounded by namespaces, mounts and filters, not by this. Connecting is
 monitor does it by itself, with the address that it has read.
 """
 
-import contextlib
 import errno
 import ipaddress
 import os
 import select
-import signal
 import socket
 import struct
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final, final
+
+import msgspec
 
 from ringfence.sandbox import attempt, metadata
 from ringfence.sandbox.attempt import Attempt, Refusals
 from ringfence.sandbox.filter import CONNECT, EXEC, SEND
+from ringfence.sandbox.followed import Exited, Followed
 from ringfence.transport.kernel import mount, process
-from ringfence.transport.kernel.memory import Memory
+from ringfence.transport.kernel.memory import Memory, Pages
+from ringfence.transport.kernel.process import Identity
 from ringfence.transport.kernel.seccomp import Notice, NotifyDescriptor
 from ringfence.transport.kernel.syscall import architecture, call
 
@@ -39,7 +40,7 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Before an IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2)."""
 _AT_ONCE: Final = 64
 """How many calls are read before anything else is done; a heartbeat waits for some milliseconds."""
-_UNRESOLVED: Final = ("/proc/", "/dev/fd/")
+_UNRESOLVED: Final = (b"/proc/", b"/dev/fd/")
 """Paths that mean something else to us than to whoever uses them."""
 _ITSELF: Final = b"/proc/self/exe"
 """Programs that start themselves anew name this, Codex among them."""
@@ -47,8 +48,7 @@ _FORKS: Final = 8
 """How many processes that run no program of their own are looked through for one that does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecAsked:
+class ExecAsked(msgspec.Struct, frozen=True, kw_only=True):
     """A process wants to become another program; it waits for `allow` or `refuse`.
 
     `path` is as it was given, `resolved` the file that it leads to for the agent, `exe` what the
@@ -68,8 +68,7 @@ class ExecAsked:
     is_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectAsked:
+class ConnectAsked(msgspec.Struct, frozen=True, kw_only=True):
     """A process wants to connect; it waits for `connect` or `refuse`. Reduced tier only.
 
     `address` is empty for what is no internet address. `is_reachable` tells that it is one of the
@@ -85,16 +84,8 @@ class ConnectAsked:
     is_reachable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exited:
-    """A process that had executed something has ended; neither is known on older kernels."""
-
-    pid: int
-    exit_code: int | None = None
-    signal: int | None = None
-
-
-Event = ExecAsked | ConnectAsked | Exited | Attempt
+Call = ExecAsked | ConnectAsked | Attempt
+Event = Call | Exited
 
 
 @final
@@ -122,10 +113,13 @@ class Notifications:
         self._refusals = Refusals(is_reduced=self._is_reduced)
         self._reachable = frozenset(reachable)
         self._root = -1
-        self._processes: dict[int, int] = {}
-        self._pids: dict[int, int] = {}
+        self._followed = Followed()
+        self._ends: list[Exited] = []
+        """Told late: another process has their number already."""
+        self._pages = Pages()
         self._poll = select.epoll()
         self._poll.register(notify_fd, select.EPOLLIN)
+        self._poll.register(self._followed.fileno(), select.EPOLLIN)
         self._waiting = select.poll()
         self._waiting.register(notify_fd, select.POLLIN)
         self._writable = tuple(writable)
@@ -136,32 +130,42 @@ class Notifications:
         """No process is left under the filter."""
 
     def fileno(self) -> int:
-        """Readable when `read` has something to give."""
+        """Readable when `calls` or `ends` has something to give."""
         return self._poll.fileno()
 
     def read(self, timeout_s: float = 0) -> list[Event]:
-        """What has come, in order; empty after the timeout."""
-        events: list[Event] = []
+        """What has come; empty after the timeout."""
+        return [*self.calls(timeout_s), *self.ends()]
+
+    def calls(self, timeout_s: float = 0) -> list[Call]:
+        """What processes ask, in order; waits for that or for an end."""
+        calls: list[Call] = []
         for descriptor, mask in self._poll.poll(timeout_s):
             if descriptor != self._notify.fileno():
-                events += self._exits(descriptor)
-            elif mask & select.EPOLLIN:
-                events += self._notices()
+                continue
+            if mask & select.EPOLLIN:
+                calls = self._notices()
             else:
                 self._poll.unregister(descriptor)
                 self.is_over = True
-        return events
+        return calls
 
-    def _notices(self) -> list[Event]:
+    def ends(self) -> list[Exited]:
+        """The processes that have ended."""
+        late, self._ends = self._ends, []
+        return late + self._followed.ended()
+
+    def _notices(self) -> list[Call]:
         """All that wait by now: what is asked in one turn shares one commit of the plane's."""
-        events: list[Event] = []
+        calls: list[Call] = []
         for _ in range(_AT_ONCE):
             notice = self._notify.receive()
-            event = self._judge(notice) if notice else None
-            events += [event] if event else []
+            call = self._judge(notice) if notice else None
+            if call is not None:
+                calls.append(call)
             if not any(mask & select.POLLIN for _, mask in self._waiting.poll(0)):
                 break
-        return events
+        return calls
 
     def allow(self, id_: int) -> None:
         """Let the kernel carry it out."""
@@ -215,36 +219,31 @@ class Notifications:
 
     def kill(self, pid: int) -> None:
         """End a process that was asked about; harmless if it has ended."""
-        known = self._processes.get(pid)
-        if known is not None:
-            with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(known, signal.SIGKILL)
+        self._followed.kill(pid)
 
     def finish(self) -> list[Exited]:
         """Processes whose end was not seen; to be asked when the sandbox has ended."""
-        left = [Exited(pid=pid) for pid in self._processes]
-        for pid in list(self._processes):
-            self._forget(pid)
-        return left
+        return self._followed.finish()
 
     def close(self) -> None:
         """Answer nothing any more: whatever waits fails with ENOSYS."""
-        self.finish()
         self._notify.close()
+        self._followed.close()
         self._poll.close()
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
 
-    def _judge(self, notice: Notice) -> Event | None:
+    def _judge(self, notice: Notice) -> Call | None:
         """What is asked or was tried; None if it was answered here and there is no more to it."""
         try:
-            return self._judged(notice, process.identity(notice.pid), Memory(notice.pid))
+            who = self._followed.meet(notice.pid)
+            return self._judged(notice, who, Memory(notice.pid, self._pages))
         except (OSError, ValueError):  # what is not there cannot be executed
             self.refuse(notice.id)
             return None
 
-    def _judged(self, notice: Notice, who: process.Identity, memory: Memory) -> Event | None:
+    def _judged(self, notice: Notice, who: Identity, memory: Memory) -> Call | None:
         name = self._names.get(notice.number, "")
         number = self._refusals.errno(name, notice.arguments)
         if number:
@@ -259,7 +258,7 @@ class Notifications:
         return event if event and self._notify.is_waiting(notice.id) else None
 
     def _asked(
-        self, notice: Notice, who: process.Identity, name: str, memory: Memory
+        self, notice: Notice, who: Identity, name: str, memory: Memory
     ) -> ExecAsked | ConnectAsked | None:
         """What waits for an answer; None if it has one."""
         if name == CONNECT:
@@ -273,9 +272,7 @@ class Notifications:
             self.refuse(notice.id)  # the filter hands nothing else over
         return None
 
-    def _going(
-        self, notice: Notice, who: process.Identity, name: str, memory: Memory
-    ) -> Attempt | None:
+    def _going(self, notice: Notice, who: Identity, name: str, memory: Memory) -> Attempt | None:
         """Let it go where the namespace lets it: to a listener of ours, or nowhere."""
         try:
             found = attempt.nowhere(who.pid, name, notice.arguments, memory)
@@ -291,9 +288,10 @@ class Notifications:
             number = metadata.carry_out(notice.pid, change, self._writable)
             self._notify.answer(notice.id, error=number)
 
-    def _executing(self, notice: Notice, who: process.Identity, memory: Memory) -> ExecAsked | None:
+    def _executing(self, notice: Notice, who: Identity, memory: Memory) -> ExecAsked | None:
         is_at = self._names[notice.number] == "execveat"
         place, *rest = notice.arguments if is_at else (_HERE, *notice.arguments)
+        memory.expect(rest[:2])
         given = memory.text(rest[0], _PATH_BYTES)
         directory = _link(f"/proc/{notice.pid}/cwd")
         is_fd_exec = is_at and not given and bool(notice.arguments[4] & _EMPTY_PATH)
@@ -309,7 +307,9 @@ class Notifications:
                 return None
         argv, is_cut = _arguments(memory, rest[1])
         above = self._above(who)
-        self._follow(who.pid)
+        gone = self._followed.follow(who.pid)
+        if gone is not None:
+            self._ends.append(gone)
         return ExecAsked(
             id=notice.id,
             pid=who.pid,
@@ -323,11 +323,11 @@ class Notifications:
             is_cut=is_cut,
         )
 
-    def _above(self, who: process.Identity) -> int:
+    def _above(self, who: Identity) -> int:
         """The nearest process above one that runs a program: shells fork before they begin one."""
         above = who.parent
-        for _ in range(0 if who.pid in self._processes else _FORKS):
-            if above in self._processes:
+        for _ in range(0 if who.pid in self._followed else _FORKS):
+            if above in self._followed:
                 return above
             try:
                 above = process.identity(above).parent
@@ -339,7 +339,7 @@ class Notifications:
         """The file that a path leads to for the agent. Raises OSError."""
         if path == _ITSELF:
             return _link(f"/proc/{pid}/exe")
-        if path.startswith(tuple(each.encode() for each in _UNRESOLVED)):
+        if path.startswith(_UNRESOLVED):
             return _text(path)
         if self._root < 0:
             self._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
@@ -349,7 +349,7 @@ class Notifications:
         finally:
             os.close(found)
 
-    def _connecting(self, notice: Notice, who: process.Identity, memory: Memory) -> ConnectAsked:
+    def _connecting(self, notice: Notice, who: Identity, memory: Memory) -> ConnectAsked:
         fd, pointer, length = notice.arguments[:3]
         raw = memory.read(pointer, min(length & 0xFFFFFFFF, _ADDRESS_BYTES))
         family, address, port = attempt.read_address(raw)
@@ -363,45 +363,11 @@ class Notifications:
             is_reachable=(address, port) in self._reachable,
         )
 
-    def _follow(self, pid: int) -> None:
-        """Hear of a process's end."""
-        known = self._processes.get(pid)
-        if known is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(known, 0)
-                return
-            self._forget(pid)
-        pidfd = os.pidfd_open(pid)
-        self._processes[pid] = pidfd
-        self._pids[pidfd] = pid
-        self._poll.register(pidfd, select.EPOLLIN | select.EPOLLET)
-
-    def _exits(self, pidfd: int) -> list[Exited]:
-        """Told once when it ends and, on kernels that keep its status, again when that is there."""
-        pid = self._pids.get(pidfd)
-        if pid is None:
-            return []
-        try:
-            status = process.exit_status(pidfd)
-        except OSError:
-            self._forget(pid)
-            return [Exited(pid=pid)]
-        if status is None:
-            return []
-        self._forget(pid)
-        code = os.waitstatus_to_exitcode(status)
-        return [Exited(pid=pid, exit_code=code) if code >= 0 else Exited(pid=pid, signal=-code)]
-
-    def _forget(self, pid: int) -> None:
-        pidfd = self._processes.pop(pid)
-        del self._pids[pidfd]
-        self._poll.unregister(pidfd)
-        os.close(pidfd)
-
 
 def _arguments(memory: Memory, pointer: int) -> tuple[tuple[str, ...], bool]:
     """The arguments, and whether there are more than are kept."""
     pointers = memory.pointers(pointer, _ARGUMENTS_MOST)
+    memory.expect(pointers)
     left = _ARGUMENTS_BYTES
     found: list[str] = []
     for each in pointers:

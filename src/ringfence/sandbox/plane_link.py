@@ -103,13 +103,20 @@ class PlaneLink:
         except TimeoutError:
             raise UnavailableError("plane_silent", "the plane does not answer in time") from None
 
-    def begin(self, message: Message) -> "asyncio.Future[Message]":
-        """Ask without a bound on the answer; said, in order, when this returns."""
+    def begin(self, message: Message, answered: Callable[[Message | RingfenceError], None]) -> None:
+        """Ask without a bound on the answer; said, in order, when this returns.
+
+        `answered` is called once, with the answer or with why there is none.
+        """
         if self._link is None:
-            failed: asyncio.Future[Message] = self._loop.create_future()
-            failed.set_exception(UnavailableError("plane_gone", "the plane was not joined"))
-            return failed
-        return self._link.ask(message)
+            answered(UnavailableError("plane_gone", "the plane was not joined"))
+        else:
+            self._link.begin(message, answered)
+
+    def flush(self) -> None:
+        """Let what was said in this turn leave now."""
+        if self._link is not None:
+            self._link.flush()
 
     @property
     def silent_s(self) -> float:

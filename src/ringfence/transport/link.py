@@ -10,7 +10,8 @@ import inspect
 import logging
 import os
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, final
 
 import msgspec
@@ -50,6 +51,49 @@ class _Greeting(msgspec.Struct, frozen=True):
     pid: int
 
 
+@final
+class Later(Generic[Message]):
+    """An answer that is passed on in the same turn of the loop in which it is given.
+
+    What a future does, without the two turns that one costs; it can be awaited like one, once.
+    """
+
+    __slots__ = ("_given", "_pass_on", "is_over")
+
+    def __init__(self) -> None:
+        """Not given yet."""
+        self.is_over = False
+        """Whether it is given, or nobody waits for it any more."""
+        self._given: Message | None = None
+        self._pass_on: Callable[[Message], None] | None = None
+
+    def give(self, answer: Message) -> None:
+        """Answer; nothing if that is over."""
+        if not self.is_over:
+            self.is_over = True
+            if self._pass_on is None:
+                self._given = answer
+            else:
+                self._pass_on(answer)
+
+    def then(self, pass_on: Callable[[Message], None]) -> None:
+        """Whom to pass it on to: at once, if it is there."""
+        self._pass_on = pass_on
+        if self._given is not None:
+            pass_on(self._given)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self.is_over = True
+
+    def __await__(self) -> Generator[Any, None, Message]:
+        """As a future would."""
+        waiting: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        waiting.add_done_callback(lambda done: self.cancel() if done.cancelled() else None)
+        self.then(partial(_settle, waiting))
+        return waiting.__await__()
+
+
 class Receiver(Protocol[Message]):
     """Takes what the other side says, in the order in which it was said."""
 
@@ -67,7 +111,8 @@ class Receiver(Protocol[Message]):
 class Link(asyncio.Protocol, Generic[Message]):
     """One end of a link. INVARIANT: used by one event loop.
 
-    `sent` and `received` count messages; `peer_pid` is known once it is open.
+    `sent` and `received` count messages; `peer_pid` is known once it is open. With `asked_most`
+    questions that are not answered yet, no more is read.
     """
 
     def __init__(self, kind: Any, version: str, receiver: Receiver[Message]) -> None:  # noqa: ANN401 (a union of structs has no type of its own)
@@ -75,6 +120,7 @@ class Link(asyncio.Protocol, Generic[Message]):
         self.sent = 0
         self.received = 0
         self.peer_pid = 0
+        self.asked_most = _ASKED_MOST
         self._version = version
         self._receiver = receiver
         self._decoder = msgspec.msgpack.Decoder(tuple[int, kind])
@@ -84,9 +130,9 @@ class Link(asyncio.Protocol, Generic[Message]):
         self._transport: asyncio.Transport | None = None
         self._batch: list[bytes] = []
         self._batch_bytes = 0
-        self._questions: dict[int, asyncio.Future[Message]] = {}
+        self._questions: dict[int, Callable[[Message | RingfenceError], None]] = {}
         self._last_question = 0
-        self._answering: set[asyncio.Future[Any]] = set()
+        self._answering: set[asyncio.Future[Any] | Later[Message]] = set()
         self._is_pausing = False
         self._is_greeted = False
         self._why: RingfenceError | None = None
@@ -106,13 +152,27 @@ class Link(asyncio.Protocol, Generic[Message]):
         UnavailableError `link_closed`. Whoever waits bounds the wait.
         """
         answer: asyncio.Future[Message] = self._loop.create_future()
-        if self._why is not None:
-            answer.set_exception(_closed(self._why))
-            return answer
-        self._last_question += 1
-        self._questions[self._last_question] = answer
-        self._send(self._last_question, message)
+        self.begin(message, partial(_settle, answer))
         return answer
+
+    def begin(self, message: Message, answered: Callable[[Message | RingfenceError], None]) -> None:
+        """Ask as `ask` does; `answered` is called in the turn in which the answer comes, once.
+
+        What it raises ends the link.
+        """
+        if self._why is not None:
+            answered(_closed(self._why))
+            return
+        self._last_question += 1
+        self._questions[self._last_question] = answered
+        self._send(self._last_question, message)
+
+    def flush(self) -> None:
+        """Let what was said in this turn leave now; else it does in the next."""
+        if self._batch and self._transport is not None and self._why is None:
+            self._transport.write(b"".join(self._batch))
+        self._batch.clear()
+        self._batch_bytes = 0
 
     async def opened(self, greeting_s: float = GREETING_S) -> None:
         """Return when both sides have greeted.
@@ -130,7 +190,7 @@ class Link(asyncio.Protocol, Generic[Message]):
 
     def close(self) -> None:
         """Send what waits and end the link."""
-        self._flush()
+        self.flush()
         self._end(UnavailableError("link_closed", "the link was closed"), is_hurried=False)
 
     async def wait_closed(self) -> None:
@@ -198,12 +258,9 @@ class Link(asyncio.Protocol, Generic[Message]):
         elif number > 0:
             self._answer(number, message)
         else:
-            question = self._questions.pop(-number, None)
-            if question is not None and not question.done():
-                if isinstance(message, Failed):
-                    question.set_exception(_error(message))
-                else:
-                    question.set_result(message)
+            answered = self._questions.pop(-number, None)
+            if answered is not None:
+                answered(_error(message) if isinstance(message, Failed) else message)
 
     def _answer(self, number: int, message: Message) -> None:
         try:
@@ -211,23 +268,37 @@ class Link(asyncio.Protocol, Generic[Message]):
         except Exception as error:  # noqa: BLE001 (whoever asked is told)
             self._send(-number, _failed(error))
             return
-        if not inspect.isawaitable(answer):
+        if isinstance(answer, Later):
+            self._await(answer)
+            answer.then(partial(self._given, number, answer))
+        elif inspect.isawaitable(answer):
+            task = asyncio.ensure_future(answer)
+            self._await(task)
+            task.add_done_callback(lambda done: self._answered(number, done))
+        else:
             self._send(-number, answer)
-            return
-        task = asyncio.ensure_future(answer)
-        self._answering.add(task)
-        task.add_done_callback(lambda done: self._answered(number, done))
-        if len(self._answering) >= _ASKED_MOST and not self._is_pausing:
+
+    def _await(self, answer: asyncio.Future[Any] | Later[Message]) -> None:
+        """An answer is awaited: with too many of them, no more questions are taken."""
+        self._answering.add(answer)
+        if len(self._answering) >= self.asked_most and not self._is_pausing:
             self._is_pausing = True
             if self._transport is not None:
                 self._transport.pause_reading()
 
-    def _answered(self, number: int, done: asyncio.Future[Any]) -> None:
-        self._answering.discard(done)
-        if self._is_pausing and len(self._answering) < _ASKED_MOST // 2:
+    def _have(self, answer: asyncio.Future[Any] | Later[Message]) -> None:
+        self._answering.discard(answer)
+        if self._is_pausing and len(self._answering) < self.asked_most // 2:
             self._is_pausing = False
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
+
+    def _given(self, number: int, later: Later[Message], answer: Message) -> None:
+        self._have(later)
+        self._send(-number, answer)
+
+    def _answered(self, number: int, done: asyncio.Future[Any]) -> None:
+        self._have(done)
         if done.cancelled():
             error = UnavailableError("link_closed", "the question was given up")
             self._send(-number, _failed(error))
@@ -243,7 +314,7 @@ class Link(asyncio.Protocol, Generic[Message]):
             self._end(UnavailableError("link_closed", "the other process does not read"))
             return
         if not self._batch:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._batch.append(data)
         self._batch_bytes += len(data)
         self.sent += 1
@@ -251,12 +322,6 @@ class Link(asyncio.Protocol, Generic[Message]):
     def _pending_bytes(self) -> int:
         waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
         return self._batch_bytes + waiting
-
-    def _flush(self) -> None:
-        if self._batch and self._transport is not None and self._why is None:
-            self._transport.write(b"".join(self._batch))
-        self._batch.clear()
-        self._batch_bytes = 0
 
     def _end(self, why: RingfenceError, *, is_hurried: bool = True) -> None:
         """End once. Unless hurried, what was said before is still sent."""
@@ -270,10 +335,11 @@ class Link(asyncio.Protocol, Generic[Message]):
         for task in tuple(self._answering):
             task.cancel()
         questions, self._questions = self._questions, {}
-        for question in questions.values():
-            if not question.done():
-                question.set_exception(_closed(why))
-                question.exception()  # whoever still waits is told; nobody need be
+        for answered in questions.values():
+            try:
+                answered(_closed(why))
+            except Exception:  # noqa: BLE001 (every other question is to be told, too)
+                _LOG.exception("whoever asked could not be told that the link has ended")
         if not self._open.done():
             self._open.set_exception(why)
             self._open.exception()
@@ -299,6 +365,17 @@ class Link(asyncio.Protocol, Generic[Message]):
         await loop.create_unix_connection(lambda: link, sock=sock)
         await link.opened(greeting_s)
         return link
+
+
+def _settle(waiting: "asyncio.Future[Message]", answer: Message | RingfenceError) -> None:
+    if waiting.done():  # nobody waits any more
+        return
+    if isinstance(answer, RingfenceError):
+        waiting.set_exception(answer)
+        if answer.code == "link_closed":
+            waiting.exception()  # whoever still waits is told; nobody need be
+    else:
+        waiting.set_result(answer)
 
 
 def _failed(error: BaseException) -> Failed:

@@ -3,8 +3,8 @@
 Read in this order: `schema`, `segment` (how leaves are packed), `format` (how they are read),
 `invocation`, `activity` and `projection` (what follows from events), `derived` (the tables of it),
 `fence` (one writer alone), `log`; then `backend` (what a writer needs of a store), `sqlite`,
-`draft` (events to leaves), `line`, `gathering`, `committer`, `writer`; then `experience`,
-`recovery`, `query`, `view` (one log), `reader` (all of them).
+`draft` (events to leaves), `durable`, `line`, `gathering`, `committer`, `writer`; then
+`experience`, `recovery`, `query`, `view` (one log), `reader` (all of them).
 """
 
 from ringfence.stores.ledger.backend import Backend, Batch

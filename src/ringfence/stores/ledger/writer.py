@@ -17,6 +17,7 @@ from ringfence.stores.body import Body, BodyStore
 from ringfence.stores.ledger.backend import Backend, TakenOverError
 from ringfence.stores.ledger.committer import Committer
 from ringfence.stores.ledger.draft import Draft, Drafter
+from ringfence.stores.ledger.durable import Durable
 from ringfence.stores.ledger.fence import Fence
 from ringfence.stores.ledger.gathering import Gathering
 from ringfence.stores.ledger.journal import Journal
@@ -171,7 +172,7 @@ class LedgerWriter:
         """Write an event that somebody waits for, once what must be masked is."""
         if self._masking is None or not self._masking.concerns(event, body):
             return self._wait_for(event, body, is_open=is_open)
-        done = asyncio.get_running_loop().create_future()
+        done = Durable(loop=asyncio.get_running_loop())
 
         def write(event: AnyEvent, body: Body | None) -> None:
             if not done.done():
@@ -188,7 +189,7 @@ class LedgerWriter:
         *,
         is_open: bool = False,
     ) -> asyncio.Future[None]:
-        done = done or asyncio.get_running_loop().create_future()
+        done = done or Durable(loop=asyncio.get_running_loop())
         is_open = is_open and self._journaling is not None and not self._is_taken_over
         if self._is_closing or (self.failure is not None and not is_open):
             done.set_exception(_unavailable(self.failure))

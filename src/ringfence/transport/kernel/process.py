@@ -5,8 +5,7 @@ pidfd_open(2), proc(5), linux/pidfd.h.
 
 import os
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ringfence.transport.kernel.syscall import call
 
@@ -19,12 +18,12 @@ _GET_INFO: Final = 0xC040FF0B  # PIDFD_GET_INFO with the first size of its struc
 _INFO = struct.Struct("=QQ11Ii")
 _WITH_IDS: Final = 1 << 0  # PIDFD_INFO_PID
 _WITH_EXIT: Final = 1 << 3  # PIDFD_INFO_EXIT, Linux 6.15
+_ASKED: Final = _INFO.pack(_WITH_IDS, 0, *(0,) * 12)
 _STATUS_BYTES: Final = 512
 """The lines that are read stand before the first things of unbounded length, but for the name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Which process a thread belongs to, and which one started it."""
 
     pid: int
@@ -33,28 +32,29 @@ class Identity:
 
 def identity(thread: int) -> Identity:
     """Raises OSError if it has gone."""
-    return _told(thread) or _read(thread)
-
-
-def _told(thread: int) -> Identity | None:
-    """What the kernel tells of a process by its first thread; None of others, and before 6.13."""
     try:
         pidfd = os.pidfd_open(thread)
     except OSError:
-        return None
+        return read_identity(thread)
     try:
-        asked = bytearray(_INFO.pack(_WITH_IDS, 0, *(0,) * 12))
+        return told_identity(pidfd) or read_identity(thread)
+    finally:
+        os.close(pidfd)
+
+
+def told_identity(pidfd: int) -> Identity | None:
+    """What the kernel tells of an open process; None of one that has gone, and before 6.13."""
+    asked = bytearray(_ASKED)
+    try:
         fcntl.ioctl(pidfd, _GET_INFO, asked)
     except OSError:
         return None
-    finally:
-        os.close(pidfd)
     mask, _, _, pid, parent, *_ = _INFO.unpack(asked)
-    return Identity(int(pid), int(parent)) if mask & _WITH_IDS and pid else None
+    return Identity(pid, parent) if mask & _WITH_IDS and pid else None
 
 
-def _read(thread: int) -> Identity:
-    """What /proc tells of any thread: four times as slow."""
+def read_identity(thread: int) -> Identity:
+    """What /proc tells of any thread: four times as slow. Raises OSError if it has gone."""
     descriptor = os.open(f"/proc/{thread}/status", os.O_RDONLY | os.O_CLOEXEC)
     try:
         status = os.read(descriptor, _STATUS_BYTES)
