@@ -28,8 +28,8 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.event import Intent, Outcome
 from ringfence.domain.monitoring import Close, Ended, ExecAsked, ExecWaits, Exited, Join, Kill
 from ringfence.domain.organisation import Configuration
-from ringfence.domain.sandbox import SandboxEnd
-from ringfence.enforcement.sandbox import LiveSandbox, SandboxOrder
+from ringfence.domain.sandbox import SandboxEnd, SandboxOrder
+from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
 from ringfence.stores.body import BodyStore
 from ringfence.stores.ledger import Fence, LedgerReader, LedgerWriter, Recovered, SqliteLogs

@@ -26,7 +26,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.egress import EgressRules
 from ringfence.domain.monitoring import Close, Ended, ExecWaits, Join, Kill
 from ringfence.domain.organisation import Configuration, Organisation
-from ringfence.domain.sandbox import ListenerKind
+from ringfence.domain.sandbox import ListenerKind, SandboxOrder
 from ringfence.domain.secret import (
     FromStore,
     InHeader,
@@ -34,7 +34,6 @@ from ringfence.domain.secret import (
     SecretDefinition,
     SecretValue,
 )
-from ringfence.enforcement.sandbox import SandboxOrder
 from ringfence.stores.body import BodyStore
 from ringfence.stores.ledger import Fence, LedgerWriter, Recovered
 from ringfence.stores.secret import EnvironmentSecrets

@@ -29,9 +29,8 @@ from ringfence.domain.exchange import Message, Part, Reading
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.money import Money
 from ringfence.domain.organisation import Configuration, Organisation, Role, Team, User
-from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.approval import ApprovalDesk
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.protocols.command_exchange import CommandReader

@@ -7,8 +7,7 @@ from tests.api.plane import Plane
 
 from ringfence.domain.agent import AgentState, SandboxTier, Scope
 from ringfence.domain.organisation import Role
-from ringfence.domain.sandbox import Sandbox
-from ringfence.enforcement.sandbox import SandboxOrder
+from ringfence.domain.sandbox import Sandbox, SandboxOrder
 
 
 def order(**more: object) -> dict[str, Any]:

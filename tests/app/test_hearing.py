@@ -19,7 +19,7 @@ from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.error import UsageError
 from ringfence.domain.event import Observation
 from ringfence.domain.money import Money
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.domain.sandbox import SandboxGrant, SandboxOrder
 from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.postgresql import plane as membership
 from ringfence.stores.state.grant import Grant

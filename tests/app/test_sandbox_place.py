@@ -5,7 +5,7 @@ from ringfence.app.remote_worker import RemoteWorker
 from ringfence.app.sandbox_place import SandboxPlaces
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UnavailableError
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.testing.clock import ManualClock
 
 

@@ -1,7 +1,4 @@
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -9,15 +6,8 @@ import pytest
 from tests.cli.installation import Installation
 
 from ringfence.api import local
-from ringfence.cli.connection import (
-    Begin,
-    Connection,
-    Order,
-    Place,
-    SocketCarrier,
-    connect,
-    connect_running,
-)
+from ringfence.cli.carrier import Begin, Order
+from ringfence.cli.connection import Connection, Place, connect, connect_running
 from ringfence.config.settings import resolve
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 
@@ -42,25 +32,6 @@ def place(folder: Path, organisation: str | None = None) -> Place:
 
 def connection(carrier: Carrier, organisation: str | None = None) -> Connection:
     return Connection(carrier, place(Path("data"), organisation), is_running=True)
-
-
-@contextmanager
-def answering(folder: Path, *pieces: bytes) -> Iterator[str]:
-    """A socket in a data folder that says these bytes to one caller and hangs up."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with local.bind(folder) as server:
-        server.listen(1)
-
-        def answer() -> None:
-            caller, _ = server.accept()
-            with caller:
-                caller.recv(65_536)
-                caller.sendall(b"".join(pieces))
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        yield local.address(folder)
-        thread.join(5)
 
 
 def test_an_error_of_the_api_becomes_ours() -> None:
@@ -119,24 +90,6 @@ def test_a_socket_left_over_from_a_crash_is_no_plane(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
         connect_running(place(data))
     assert caught.value.code == "plane_not_running"
-
-
-def test_a_plane_that_hangs_up_is_unavailable(tmp_path: Path) -> None:
-    with answering(tmp_path / "data") as address:
-        carrier = SocketCarrier(address)
-        with pytest.raises(UnavailableError) as caught:
-            Connection(carrier, place(tmp_path / "data"), is_running=True).get("/status")
-    assert caught.value.code == "plane_gone"
-
-
-def test_an_export_that_is_cut_is_not_taken_for_whole(tmp_path: Path) -> None:
-    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-    written: list[bytes] = []
-    with answering(tmp_path / "data", head, b"5\r\nhello\r\n") as address:
-        plane = Connection(SocketCarrier(address), place(tmp_path / "data"), is_running=True)
-        with pytest.raises(UnavailableError) as caught:
-            plane.stream("/audit/export", written.append)
-    assert caught.value.code == "plane_gone"
 
 
 def test_a_running_plane_is_preferred(plane: Installation) -> None:

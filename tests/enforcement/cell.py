@@ -10,11 +10,11 @@ from ringfence.domain.agent import SandboxTier, Scope
 from ringfence.domain.event import Change, Observation
 from ringfence.domain.monitoring import Close, Ended, ExecAsked, ExecWaits, Join, Kill
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.sandbox import SandboxEnd
+from ringfence.domain.sandbox import SandboxEnd, SandboxOrder
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.refusal import RefusedAction
-from ringfence.enforcement.sandbox import LiveSandbox, SandboxOrder
+from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
 from ringfence.enforcement.shell_call import ExecKnock, arguments_of
 from ringfence.enforcement.shell_ticket import ExecTicket

@@ -3,9 +3,9 @@ from tests.enforcement.test_live import live
 from tests.enforcement.test_sandbox_registry import order
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.sandbox import Sandbox, SandboxGrant
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.sandbox import ANNOUNCED_MOST, LiveSandbox, SandboxGrant
+from ringfence.enforcement.sandbox import ANNOUNCED_MOST, LiveSandbox
 
 
 def box(tier: SandboxTier) -> LiveSandbox:

@@ -10,9 +10,9 @@ from ringfence.domain.agent import Agent, AgentState, SandboxTier, Scope
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 from ringfence.domain.invocation import InvocationState
 from ringfence.domain.monitoring import Close, Ended, Join
-from ringfence.domain.sandbox import SandboxEnd
+from ringfence.domain.sandbox import SandboxEnd, SandboxGrant, SandboxOrder
 from ringfence.enforcement.directory import Caller, digest_of
-from ringfence.enforcement.sandbox import Listeners, LiveSandbox, SandboxGrant, SandboxOrder
+from ringfence.enforcement.sandbox import Listeners, LiveSandbox
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
 from ringfence.testing.http import MemoryRequest, MemoryResponse
 from ringfence.transport.work import until_over

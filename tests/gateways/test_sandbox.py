@@ -8,8 +8,8 @@ from tests.enforcement.test_sandbox_registry import Yard
 from tests.gateways.world import agent
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.domain.sandbox import ListenerKind
-from ringfence.enforcement.sandbox import LiveSandbox, SandboxGrant
+from ringfence.domain.sandbox import ListenerKind, SandboxGrant
+from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.gateways.sandbox import GatewayDoor
 
 

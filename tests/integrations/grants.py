@@ -1,7 +1,7 @@
 """Grants and places for setting up known agents."""
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox.assembly import Scene
 from ringfence.sandbox.plan import JailFile
 

@@ -21,7 +21,7 @@ from tests.invariants.tooled import ringfence
 
 from ringfence.api import local
 from ringfence.api.application import ROUTES
-from ringfence.cli.connection import Order, SocketCarrier, Write
+from ringfence.cli.carrier import Order, SocketCarrier, Write
 from ringfence.testing.tools.plan import Plan
 from ringfence.testing.tools.serving import serving
 from ringfence.transport.http import Request, Response

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox.environment import KEPT, Surroundings, Trust, environment, url_of
 
 CANARY = "canary-of-the-caller"

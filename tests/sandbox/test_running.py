@@ -5,7 +5,7 @@ import pytest
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import RingfenceError
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox import assembly, running
 from ringfence.sandbox.assembly import Scene, Setup, Task
 

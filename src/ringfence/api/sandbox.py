@@ -10,8 +10,7 @@ from ringfence.api.route import BUILDER, VIEWER, AnyRoute, Call, Nothing, Page, 
 from ringfence.decisions import sandbox as rule
 from ringfence.domain.agent import Agent, AgentState, SandboxTier
 from ringfence.domain.error import UsageError
-from ringfence.domain.sandbox import Sandbox
-from ringfence.enforcement.sandbox import Neighbour, SandboxGrant, SandboxOrder
+from ringfence.domain.sandbox import Neighbour, Sandbox, SandboxGrant, SandboxOrder
 
 _PATH_CHARACTERS: Final = 4096
 

@@ -23,9 +23,8 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
-from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.finding import FindingLog
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.sandbox_recovery import LostSandboxes
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.secret import Secrets

@@ -2,8 +2,7 @@
 
 import msgspec
 
-from ringfence.domain.sandbox import Sandbox
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
+from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 
 
 class OpenSandbox(msgspec.Struct, frozen=True, tag="open_sandbox"):

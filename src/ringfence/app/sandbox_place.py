@@ -6,7 +6,7 @@ from typing import final
 
 from ringfence.app.remote_worker import RemoteWorker
 from ringfence.domain.error import UnavailableError
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 
 
 @final

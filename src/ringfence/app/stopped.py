@@ -29,9 +29,8 @@ from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
-from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.approval import ApprovalDesk
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.stores.body import BodyReader

@@ -51,9 +51,8 @@ from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.lease import Holder
 from ringfence.domain.model import UpstreamStanding
-from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.authority import RENEW_S
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
 from ringfence.stores.secret import Secrets

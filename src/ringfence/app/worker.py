@@ -22,7 +22,7 @@ from ringfence.domain.credential import AgentCredential
 from ringfence.domain.errand import Errand, ErrandOutcome
 from ringfence.domain.model import Dialect, UpstreamStanding
 from ringfence.domain.organisation import Configuration
-from ringfence.domain.sandbox import Sandbox
+from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.allowance import Allowance, AllowanceLimits
 from ringfence.enforcement.approval import Approvals
@@ -48,7 +48,6 @@ from ringfence.enforcement.proof import Proofs, UserRegistry
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
-from ringfence.enforcement.sandbox import SandboxGrant, SandboxOrder
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_finish import ToolFinish
 from ringfence.enforcement.tool_grant import Grants

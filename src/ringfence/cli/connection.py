@@ -1,30 +1,26 @@
 """Reaching the control plane: over the data folder's socket, or in process if it is stopped."""
 
-import http.client
 import importlib
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
 from ringfence.api import local
+from ringfence.cli.carrier import Carrier, Order, SocketCarrier, Write
 from ringfence.config.settings import Settings
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 
 _PREFIX = "/api/v1"
-_TIMEOUT_S = 60.0
-_CHUNK_BYTES = 65_536
 _PAGE_ITEMS = 1000
 _UNAVAILABLE = 503
 _FAILED = 400
 
 Query = Mapping[str, str | int | None]
-Write = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,26 +29,6 @@ class Place:
 
     settings: Settings
     organisation: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One request as it is sent."""
-
-    method: str
-    target: str
-    body: bytes
-
-
-Begin = Callable[[int], Write]
-"""Told the status of an answer, says where its body goes."""
-
-
-class Carrier(Protocol):
-    """Takes one request to the control plane's application."""
-
-    def carry(self, order: Order, begin: Begin) -> None:
-        """Hand over the answer as it comes. Raises UnavailableError if there is none."""
 
 
 class _Page(msgspec.Struct):
@@ -135,64 +111,6 @@ class _Answer:
     def begin(self, status: int) -> Write:
         self.status = status
         return self.kept.extend if self._write is None or status >= _FAILED else self._write
-
-
-class SocketCarrier:
-    """Speaks HTTP over the Unix socket of a running plane."""
-
-    def __init__(self, address: str) -> None:
-        """Connections are made for each request."""
-        self._address = address
-
-    def carry(self, order: Order, begin: Begin) -> None:
-        """One request on a connection of its own."""
-        connection = _LocalConnection(self._address)
-        headers = {"content-type": "application/json"} if order.body else {}
-        try:
-            with _translated():
-                connection.request(order.method, order.target, order.body or None, headers)
-                response = connection.getresponse()
-            write = begin(response.status)
-            while chunk := _read(response):
-                write(chunk)
-        finally:
-            connection.close()
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
-    with _translated():
-        return response.read(_CHUNK_BYTES)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise UnavailableError("plane_silent", "the plane does not answer in time") from error
-    except (ConnectionError, http.client.HTTPException) as error:
-        raise UnavailableError(
-            "plane_gone", "the plane ended before its answer was whole", help="see its log"
-        ) from error
-    except PermissionError as error:
-        raise UnavailableError(
-            "plane_closed",
-            "the plane belongs to another user",
-            help="call it as the user that started it",
-        ) from error
-
-
-class _LocalConnection(http.client.HTTPConnection):
-    """HTTP on a Unix socket; the host name means nothing there."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._address = address
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_S)
-        self.sock.connect(self._address)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from ringfence.cli.connection import Place, connect_running
 from ringfence.cli.option import at_organisation, complete_agent
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import RingfenceError, UsageError
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations import known_agent
 from ringfence.sandbox import program, running
 from ringfence.sandbox.assembly import Task

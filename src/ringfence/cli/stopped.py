@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from ringfence.api.access import LISTENER, LocalListener
 from ringfence.app.stopped import stopped_app
-from ringfence.cli.connection import Begin, Order, Write
+from ringfence.cli.carrier import Begin, Order, Write
 from ringfence.config.settings import Settings
 
 _DISCONNECTED: Message = {"type": "http.disconnect"}

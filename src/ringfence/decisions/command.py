@@ -13,10 +13,8 @@ from typing import Final
 from ringfence.decisions import reason, rights
 from ringfence.decisions.rights import Patterns
 from ringfence.domain.agent import Agent
+from ringfence.domain.sandbox import SYSTEM
 from ringfence.domain.verdict import Reason
-
-SYSTEM: Final = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/")
-"""Where systems keep programs (Filesystem Hierarchy Standard 3.0); no agent may write there."""
 
 _USUAL: Final = 400
 """Characters of paths; what is longer was made up by somebody, and is not worth keeping."""

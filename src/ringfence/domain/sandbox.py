@@ -1,13 +1,17 @@
 """The words of sandboxes: one confined process tree, and the listeners through which it speaks."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
-from ringfence.domain.agent import SandboxTier
+from ringfence.domain.agent import SandboxRules, SandboxTier
 
 TIER_ORDER = (SandboxTier.NONE, SandboxTier.REDUCED, SandboxTier.STRICT)
 """From the least isolation to the most."""
+
+SYSTEM: Final = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/")
+"""Where systems keep programs (Filesystem Hierarchy Standard 3.0); no agent may write there."""
 
 
 class ListenerKind(StrEnum):
@@ -70,6 +74,72 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str
     ca_fingerprint: str
     policy: str
+
+
+class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks for: one agent's command in isolation.
+
+    `agent` is the agent's id, `actor` whoever asks; `workspace` and `directory` are absolute.
+    """
+
+    organisation: str
+    agent: str
+    tier: SandboxTier
+    command: tuple[str, ...]
+    workspace: str
+    directory: str
+    actor: str
+    is_interactive: bool = False
+    seconds: int | None = None
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """Another sandbox that may change the same folder, or one in it or around it.
+
+    `agent` is the agent's name, `folder` the inner of the two.
+    """
+
+    sandbox: str
+    agent: str
+    folder: str
+    started_us: int
+
+
+class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitor needs to make the sandbox and to join its worker.
+
+    `ticket` is good once and for a short time, on the Unix socket `socket`. `token` is that of the
+    invocation, good on the sandbox's own listener alone. `environment` holds placeholders of
+    secrets by the name of their variable. `passes` are hosts that nobody looks into. INVARIANT
+    (I5): no secret is in it but these two; see `__repr__`.
+    """
+
+    id: str
+    ticket: str
+    socket: str
+    invocation: str
+    token: str
+    tier: SandboxTier
+    environment: dict[str, str] = {}
+    ca_pem: str = ""
+    passes: tuple[str, ...] = ()
+    models: dict[str, str] = {}
+    """The protocols of the models that the agent may use, by the names to call these by."""
+    servers: tuple[str, ...] = ()
+    """The tool servers of which it may use something."""
+    own_tools: tuple[str, ...] = ()
+    """The groups of tools that are the agent's own, of which it may use something."""
+    seconds: int | None = None
+    """How long it may run."""
+    rules: SandboxRules = SandboxRules()
+    neighbours: tuple[Neighbour, ...] = ()
+    """Who is at work in the same folders when it begins."""
+    kept: tuple[str, ...] = ()
+    """Files and folders of this machine that are the plane's own, for no agent to see."""
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        return f"SandboxGrant(id={self.id!r}, tier={self.tier!r})"
 
 
 def at_least(tier: SandboxTier, minimum: SandboxTier) -> bool:

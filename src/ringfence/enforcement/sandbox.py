@@ -1,15 +1,13 @@
-"""One sandbox as the worker that owns it knows it, and what it is ordered and granted with."""
+"""One sandbox as the worker that owns it knows it."""
 
 import socket
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Protocol, final
 
-import msgspec
-
-from ringfence.domain.agent import SandboxRules, SandboxTier
+from ringfence.domain.agent import SandboxTier
 from ringfence.domain.monitoring import Close, Ended, ExecWaits, Kill
-from ringfence.domain.sandbox import ListenerKind, Sandbox, SandboxEnd
+from ringfence.domain.sandbox import ListenerKind, Sandbox, SandboxEnd, SandboxOrder
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.runtime import AgentRuntime
@@ -20,72 +18,6 @@ _STRANGE = object()
 
 Listeners = Sequence[tuple[ListenerKind, socket.socket]]
 """What was made inside a sandbox and is served by the plane, each a listening or UDP socket."""
-
-
-class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asks for: one agent's command in isolation.
-
-    `agent` is the agent's id, `actor` whoever asks; `workspace` and `directory` are absolute.
-    """
-
-    organisation: str
-    agent: str
-    tier: SandboxTier
-    command: tuple[str, ...]
-    workspace: str
-    directory: str
-    actor: str
-    is_interactive: bool = False
-    seconds: int | None = None
-
-
-class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
-    """Another sandbox that may change the same folder, or one in it or around it.
-
-    `agent` is the agent's name, `folder` the inner of the two.
-    """
-
-    sandbox: str
-    agent: str
-    folder: str
-    started_us: int
-
-
-class SandboxGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """What a monitor needs to make the sandbox and to join its worker.
-
-    `ticket` is good once and for a short time, on the Unix socket `socket`. `token` is that of the
-    invocation, good on the sandbox's own listener alone. `environment` holds placeholders of
-    secrets by the name of their variable. `passes` are hosts that nobody looks into. INVARIANT
-    (I5): no secret is in it but these two; see `__repr__`.
-    """
-
-    id: str
-    ticket: str
-    socket: str
-    invocation: str
-    token: str
-    tier: SandboxTier
-    environment: dict[str, str] = {}
-    ca_pem: str = ""
-    passes: tuple[str, ...] = ()
-    models: dict[str, str] = {}
-    """The protocols of the models that the agent may use, by the names to call these by."""
-    servers: tuple[str, ...] = ()
-    """The tool servers of which it may use something."""
-    own_tools: tuple[str, ...] = ()
-    """The groups of tools that are the agent's own, of which it may use something."""
-    seconds: int | None = None
-    """How long it may run."""
-    rules: SandboxRules = SandboxRules()
-    neighbours: tuple[Neighbour, ...] = ()
-    """Who is at work in the same folders when it begins."""
-    kept: tuple[str, ...] = ()
-    """Files and folders of this machine that are the plane's own, for no agent to see."""
-
-    def __repr__(self) -> str:
-        """Without what is secret."""
-        return f"SandboxGrant(id={self.id!r}, tier={self.tier!r})"
 
 
 class Authority(Protocol):

@@ -15,7 +15,7 @@ from ringfence.domain.caller import CallerTier
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 from ringfence.domain.monitoring import Close, Ended, Join
-from ringfence.domain.sandbox import Sandbox, SandboxEnd
+from ringfence.domain.sandbox import Sandbox, SandboxEnd, SandboxGrant, SandboxOrder
 from ringfence.enforcement.directory import Caller, Directory, digest_of
 from ringfence.enforcement.invocation import Invocations
 from ringfence.enforcement.live import LiveInvocation, Refusable, state_reason
@@ -29,8 +29,6 @@ from ringfence.enforcement.sandbox import (
     LiveSandbox,
     Monitor,
     SandboxDoor,
-    SandboxGrant,
-    SandboxOrder,
     usable_servers,
 )
 from ringfence.transport import entropy

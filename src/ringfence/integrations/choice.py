@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ringfence.domain.model import ProviderProtocol
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 
 
 def model(grant: SandboxGrant, *protocols: ProviderProtocol) -> str:

@@ -6,7 +6,7 @@ Source: https://developers.openai.com/codex/config-reference; measured with 0.16
 from typing import Final
 
 from ringfence.domain.model import ProviderProtocol
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of

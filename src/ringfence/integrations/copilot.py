@@ -6,7 +6,7 @@ Source: https://docs.github.com/copilot (bring your own key); measured with 1.0.
 import msgspec
 
 from ringfence.domain.model import ProviderProtocol
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of

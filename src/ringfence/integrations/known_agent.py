@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations import claude_code, codex, copilot, opencode
 from ringfence.sandbox.assembly import Scene, Setup
 

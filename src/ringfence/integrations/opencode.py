@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ringfence.domain.model import ProviderProtocol
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, assert_never, final
 
-from ringfence.decisions.command import SYSTEM
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.monitoring import ANSWER_S, ExecAnswer, Kill, PeerAnnounced
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.domain.monitoring import Exited as Told
+from ringfence.domain.sandbox import SYSTEM
 from ringfence.sandbox import exec_check, first_line, telling
 from ringfence.sandbox.attempt import Attempt, AttemptCount, refused_connect
 from ringfence.sandbox.exec_check import ExecChecks, Found, Looked, Promised

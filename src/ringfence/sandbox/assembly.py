@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ringfence.domain.agent import SandboxRules, SandboxTier
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox import listener, trust_store
 from ringfence.sandbox.environment import Surroundings, Trust, environment
 from ringfence.sandbox.plan import Bind, JailFile, JailLimits, JailPlan, is_below

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox.trust_store import JAVA_PASSWORD
 
 PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"

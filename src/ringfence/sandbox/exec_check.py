@@ -12,8 +12,8 @@ from typing import Final, Protocol, final
 
 import msgspec
 
-from ringfence.decisions.command import SYSTEM
 from ringfence.domain.monitoring import ExecDiffers
+from ringfence.domain.sandbox import SYSTEM
 
 _PAUSES_S: Final = (0.003, 0.006, 0.012, 0.025, 0.05)
 """When to look; the kernel may take a while to load a program, and an exec may have failed."""

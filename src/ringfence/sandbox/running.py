@@ -14,8 +14,7 @@ from typing import Final
 
 from ringfence.domain.agent import Protection, SandboxTier
 from ringfence.domain.monitoring import ExecWaits, Join, Kill
-from ringfence.domain.sandbox import ListenerKind
-from ringfence.enforcement.sandbox import SandboxGrant
+from ringfence.domain.sandbox import ListenerKind, SandboxGrant
 from ringfence.sandbox import assembly, mount_guard, reduced, strict, unconfined
 from ringfence.sandbox.asking import CommandQuestions
 from ringfence.sandbox.assembly import Scene, Setup, Task
