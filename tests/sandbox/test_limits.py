@@ -37,6 +37,21 @@ def test_a_limit_is_never_raised() -> None:
     assert in_child(do) == [20, 20]
 
 
+def test_a_monitor_has_room_for_every_process_of_its_sandbox_and_takes_no_more() -> None:
+    def do() -> list[int]:
+        found = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 5000))
+        for processes in (16, 1024, 3000, 100_000):
+            limits.room_for(processes)
+            found.append(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        return found
+
+    first, second, third, last = in_child(do)
+    assert first > 16
+    assert 1024 < second < third
+    assert 3000 < third < last == 5000
+
+
 def test_a_sandbox_goes_first_where_memory_runs_out() -> None:
     def do() -> str:
         limits.apply(JailLimits())

@@ -48,6 +48,9 @@ _LOG = logging.getLogger(__name__)
 _JOIN_S: Final = 10.0
 _JOIN_BYTES: Final = 1 << 20
 _LISTENERS_MOST: Final = 16
+_WAITING_MOST: Final = 50_000
+"""How many execs of one sandbox may wait for an answer, perhaps a person's: heartbeats and ends of
+processes must come through meanwhile, and its processes are bounded by themselves."""
 _END_S: Final = 8.0
 """How long a monitor may take to end a sandbox: it lets processes end in order first."""
 
@@ -149,6 +152,7 @@ class SandboxSocket:
                 join = await self._join(connection, descriptors)
                 session.take(join, descriptors)
                 link = await Link[Message].over(connection, Message, VERSION, session)
+                link.asked_most = _WAITING_MOST
         except (RingfenceError, OSError, TimeoutError) as error:
             _LOG.warning("a monitor could not join: %s", error)
             session.drop()

@@ -14,6 +14,8 @@ _FIRST_TO_GO = "500"
 """Where memory runs out, a sandbox goes before the plane (proc(5), oom_score_adj)."""
 
 _ABOVE = 64
+_OWN_FILES = 256
+"""What a monitor has open beside its processes: listeners, terminal, the workspace's folders."""
 
 
 def apply(limits: JailLimits, *, processes_before: int = 0, is_counted: bool = False) -> None:
@@ -36,6 +38,19 @@ def apply(limits: JailLimits, *, processes_before: int = 0, is_counted: bool = F
             resource.setrlimit(which, (bound, bound))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 (a file of the kernel)
         score.write(_FIRST_TO_GO)
+
+
+def room_for(processes: int) -> None:
+    """Let a monitor hold a descriptor of each process of its sandbox, as far as it may.
+
+    Most systems begin with 1,024 open files. INVARIANT: called after the sandbox was forked, whose
+    programs keep what their caller has.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = processes + _OWN_FILES
+    bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and bound > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (bound, hard))
 
 
 def processes_of(uid: int) -> int:

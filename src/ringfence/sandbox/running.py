@@ -15,7 +15,7 @@ from typing import Final
 from ringfence.domain.agent import Protection, SandboxTier
 from ringfence.domain.monitoring import ExecWaits, Join, Kill
 from ringfence.domain.sandbox import ListenerKind, SandboxGrant
-from ringfence.sandbox import assembly, mount_guard, reduced, strict, unconfined
+from ringfence.sandbox import assembly, limits, mount_guard, reduced, strict, unconfined
 from ringfence.sandbox.asking import CommandQuestions
 from ringfence.sandbox.assembly import Scene, Setup, Task
 from ringfence.sandbox.builtins import Builtins
@@ -205,6 +205,7 @@ def _parts(
     if jail.notify_fd is not None:
         reachable = [each for each in (plan.proxy, plan.gateway) if each is not None]
         launcher = jail.pid if jail.is_launched_by_bwrap else 0
+        limits.room_for(plan.limits.processes)
         calls = Notifications(
             jail.notify_fd, launcher=launcher, reachable=reachable, writable=jail.writable
         )
