@@ -19,9 +19,11 @@ _WAIT_S = 15.0
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlane]:
     need(SandboxTier.STRICT)
+    need(SandboxTier.REDUCED)
     folder = tmp_path_factory.mktemp("plane").resolve()
     let_in(folder)
     agents = [AGENT.format(name=name, tier="strict") for name in ("a", "outer")]
+    agents.append(AGENT.format(name="reduced", tier="reduced"))
     agents.append(AGENT.format(name="masked", tier="{tier: strict, protected: mask}"))
     made = WholePlane(folder, config(*agents), user=ordinary())
     made.start()
@@ -32,7 +34,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlane]:
 @pytest.fixture
 def work(plane: WholePlane, request: pytest.FixtureRequest) -> Path:
     """A workspace of this test alone, which the user of the plane owns."""
-    made = Path(plane.folder / str(request.node.name)[:40])
+    name = str(request.node.name)
+    made = Path(plane.folder / (name[:40] + name[-8:].strip("[]")))
     made.mkdir()
     _give(plane, made)
     return made
@@ -99,7 +102,7 @@ def test_where_masks_stand_nothing_that_runs_later_is_made_while_a_run_lasts(
     _give(plane, work / ".git")
     script = """
 for n in .claude .vscode .git/hooks; do echo evil > $n/x; mkdir -p $n/y; rmdir $n; mv $n z; done
-for n in .mcp.json .envrc .git/config; do echo evil > $n; rm -rf $n; mv $n z; ln -s /tmp $n; done
+for n in .mcp.json .envrc; do echo evil > $n; rm -rf $n; mv $n z; ln -s /tmp $n; done
 mkdir .new && echo evil > .new/x && mv -T .new .claude
 echo $(ls -A); echo made > file; sleep 1
 """
@@ -131,15 +134,17 @@ def test_masks_of_a_run_that_was_killed_go_with_the_next_which_says_that_nobody_
     assert plane.run("true", options=options).err == ""
 
 
+@pytest.mark.parametrize("agent", ["a", "reduced"])
 def test_nothing_that_runs_later_stays_in_its_place_however_it_is_left(
-    plane: WholePlane, work: Path
+    plane: WholePlane, work: Path, agent: str
 ) -> None:
     (work / ".git" / "hooks").mkdir(parents=True)
     (work / "script").write_text("mine")
     (work / ".git" / "hooks" / "pre-commit").hardlink_to(work / "script")
     _give(plane, work / ".git", work / ".git" / "hooks", work / "script")
     program = (PROGRAMS / "leave.py").read_text()
-    ran = plane.run("python3", "-c", program, options=("--workspace", str(work)))
+    seen = len(plane.events())
+    ran = plane.run("python3", "-c", program, agent=agent, options=("--workspace", str(work)))
     assert ran.code == 0, ran
     assert "its mode was 755, and is 311 now" in ran.err
     assert "not all of the workspace was looked at" in ran.err
@@ -153,8 +158,9 @@ def test_nothing_that_runs_later_stays_in_its_place_however_it_is_left(
         ]
     told = {
         each["detail"]["path"]
-        for each in plane.sights("finding.late_code")
-        if each["detail"]["path"].startswith(("pipe", "e\x1b", "bytes", "case", "stuff", "todo"))
+        for each in plane.events()[seen:]
+        if each.get("what") == "finding.late_code"
+        and each["detail"]["path"].startswith(("pipe", "e\x1b", "bytes", "case", "stuff", "todo"))
     }
     assert told == {
         "pipe/.git/config",

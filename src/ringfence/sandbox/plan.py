@@ -54,6 +54,8 @@ PROTECTED: Final = (
 
 Precedents: CVE-2026-25725 (`.claude/settings.json`), `core.fsmonitor` in `.git/config`.
 """
+MASKED: Final = tuple(each for each in PROTECTED if not each.startswith(".git/config"))
+"""Of these, where an empty folder does no harm: git gives up where its configuration is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ringfence.sandbox.assembly import Scene, Setup, Task
 from ringfence.sandbox.builtins import Builtins
 from ringfence.sandbox.monitor import Monitor, Part, Result
 from ringfence.sandbox.notification import Notifications
-from ringfence.sandbox.plan import PROTECTED, JailPlan
+from ringfence.sandbox.plan import MASKED, JailPlan
 from ringfence.sandbox.plane_link import PlaneLink
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.terminal import TerminalRelay
@@ -108,11 +108,11 @@ def _note(
 ) -> None:
     """Let those that come later know of this run, and put masks where they are wanted.
 
-    Raises OSError; then nothing of the command has run.
+    Raises UsageError; then nothing of the command has run.
     """
     masks: tuple[str, ...] = ()
     if grant.rules.protected is Protection.MASK and grant.tier is SandboxTier.STRICT:
-        masks = watched[0].lacking(PROTECTED)
+        masks = watched[0].lacking(MASKED)
     with notes.gate():
         for each in notes.sweep([folder.path for folder in watched]):
             _say(f"{each}: look at it yourself")

@@ -36,10 +36,31 @@ from ringfence.sandbox.workspace.git_config import commands, hooks_path, setting
         b"# c \\\n[core]\na = b\\\r\n[x]\nfsmonitor = evil",
         b"\xef\xbb\xbf[core]\nfsmonitor = evil\n",
         b"[core]\nbroken ^ line\nfsmonitor = evil\\",
+        b'[hook "x"]\ncommand = evil\n',
+        b'[tar "tar.gz"]\ncommand = evil\n',
+        b"[gc]\nrecentObjectsHook = evil\n",
+        b'[lfs "customtransfer.x"]\npath = evil\n',
+        b"[diff]\ntool = ../../work/evil\n",
+        b'[branch "main"]\nremote = ext::sh -c evil\n',
+        b'[submodule "x"]\nurl = ext::sh -c evil\n',
     ],
 )
 def test_what_runs_something_is_found(content: bytes) -> None:
     assert len(commands(content)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[diff]\ntool = meld\n",
+        b"[merge]\ntool = vimdiff\n",
+        b'[branch "main"]\nremote = origin\nmerge = refs/heads/main\n',
+        b'[submodule "x"]\nurl = ../x\nactive = true\n',
+        b"[lfs]\nurl = https://x/y\n",
+    ],
+)
+def test_what_runs_nothing_of_its_own_is_none(content: bytes) -> None:
+    assert commands(content) == frozenset()
 
 
 def test_a_setting_is_what_git_itself_takes_for_one(tmp_path: Path) -> None:

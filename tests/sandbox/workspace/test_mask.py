@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from tests.sandbox.workspace.held import held
 
+from ringfence.domain.error import UsageError
 from ringfence.sandbox.workspace.mask import lacking, make, remove
 
 _PATHS = (".git/hooks", ".claude", ".mcp.json", ".vscode")
@@ -34,6 +36,11 @@ def test_masks_go_if_they_are_empty_and_stay_if_somebody_has_used_them(tmp_path:
         (tmp_path / ".mcp.json").write_text("mine")
         remove(root, (".claude", ".mcp.json", ".vscode", ".gone", "a/b"))
     assert sorted(each.name for each in tmp_path.iterdir()) == [".mcp.json", ".vscode"]
+
+
+def test_a_mask_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    with held(tmp_path) as root, pytest.raises(UsageError, match=r"`x/y` .* cannot be masked"):
+        make(root, ("x/y",))
 
 
 def test_a_mask_takes_the_place_of_nothing(tmp_path: Path) -> None:

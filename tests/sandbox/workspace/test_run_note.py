@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.sandbox.workspace.held import held
 
+from ringfence.domain.error import UsageError
 from ringfence.sandbox.workspace import mask
 from ringfence.sandbox.workspace.run_note import NotedFolder, RunNote, RunNotes
 
@@ -108,6 +109,13 @@ def test_a_run_that_nobody_looked_after_is_told_of_though_it_ended_in_order(
 ) -> None:
     begun(data, "sbx_1", work).end(is_seen=False)
     assert len(swept(data, work)) == 1
+
+
+def test_a_data_folder_that_takes_no_notes_is_said_so(tmp_path: Path) -> None:
+    notes = RunNotes(tmp_path / "missing")
+    with pytest.raises(UsageError) as caught, notes.gate():
+        pass
+    assert caught.value.code == "data_folder_unusable"
 
 
 def test_a_note_that_was_cut_short_is_no_run(data: Path, work: Path) -> None:

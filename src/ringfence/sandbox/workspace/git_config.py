@@ -23,9 +23,16 @@ _RUNNING: Final = re.compile(
     r"|remote\..*\.(uploadpack|receivepack|vcs|proxy)|uploadpack\.packobjectshook"
     r"|interactive\.difffilter|init\.templatedir|protocol(\..*)?\.allow|submodule\..*\.update"
     r"|sendemail\..*|web\.browser|extensions\.worktreeconfig|http(\..*)?\.(proxy|sslverify)"
-    r"|trailer\..*\.(command|cmd)|receive\.procreceiverefs|core\.worktree"
+    r"|trailer\..*\.(command|cmd)|receive\.procreceiverefs|core\.worktree|hook\..*\.command"
+    r"|tar\..*\.command|gc\.recentobjectshook|imap\.tunnel|gitflow\.path\.hooks"
+    r"|instaweb\.(httpd|browser|modulepath)|gitcvs\.dbdriver"
+    r"|lfs\.(customtransfer|extension)\..*|lfs\.standalonetransferagent"
 )
-_REMOTE: Final = re.compile(r"remote\..*\.(push)?url")
+_TOOL: Final = re.compile(r"(diff|merge)\.(gui)?tool|(help|web)\.browser|man\.viewer|pull\.\w+")
+"""Names of programs that git comes with; with a slash in them, of others."""
+_REMOTE: Final = re.compile(r"remote\..*\.(push)?url|submodule\..*\.url|fetch\.bundleuri")
+_NAMED: Final = re.compile(r"branch\..*\.(push)?remote|remote\.pushdefault|checkout\.\w*remote")
+"""What names a remote, or is the address of one."""
 _HELPERS: Final = ("ext::", "fd::", "!")
 
 
@@ -101,4 +108,7 @@ def _runs(name: str, value: str) -> bool:
     lowered = name.lower()
     if _RUNNING.fullmatch(lowered):
         return True
-    return bool(_REMOTE.fullmatch(lowered)) and value.strip().strip('"').startswith(_HELPERS)
+    if _TOOL.fullmatch(lowered):
+        return "/" in value
+    is_address = _REMOTE.fullmatch(lowered) or _NAMED.fullmatch(lowered)
+    return bool(is_address) and value.strip().strip('"').startswith(_HELPERS)

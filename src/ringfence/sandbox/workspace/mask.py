@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from ringfence.domain.error import UsageError
 from ringfence.sandbox.workspace.folder import reached
 
 
@@ -19,11 +20,16 @@ def lacking(root: int, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def make(root: int, paths: Iterable[str]) -> None:
-    """Make a folder at each. What has come there meanwhile stays. Raises OSError."""
+    """Make a folder at each; what has come there meanwhile stays. Raises UsageError."""
     for path in paths:
         folder, _, name = os.fsencode(path).rpartition(b"/")
-        with reached(root, folder) as at, suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=at)
+        try:
+            with reached(root, folder) as at, suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=at)
+        except OSError as error:
+            what = f"`{path}` of the workspace cannot be masked: {(error.strerror or '').lower()}"
+            help_ = "change its owner, or leave `protected: mask` of the agent out"
+            raise UsageError("bad_workspace", what, help=help_) from error
 
 
 def remove(root: int, paths: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Final, final
 
 import msgspec
 
+from ringfence.domain.error import UsageError
 from ringfence.sandbox.plan import is_below
 from ringfence.sandbox.workspace import mask
 from ringfence.sandbox.workspace.folder import open_folder
@@ -54,9 +55,14 @@ class RunNotes:
 
     @contextmanager
     def gate(self) -> Iterator[None]:
-        """Nobody else begins or ends meanwhile. Raises OSError."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        gate = os.open(self._folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Nobody else begins or ends meanwhile. Raises UsageError `data_folder_unusable`."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            gate = os.open(self._folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            what = f"no note can be left in `{self._folder}`: {error.strerror or error}"
+            help_ = "make the plane's data folder writable for whoever runs it"
+            raise UsageError("data_folder_unusable", what, help=help_) from error
         try:
             fcntl.flock(gate, fcntl.LOCK_EX)
             yield

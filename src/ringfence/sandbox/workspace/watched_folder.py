@@ -53,7 +53,7 @@ class WatchedFolder:
         return mask.lacking(self._root, paths)
 
     def put_masks(self, paths: Iterable[str]) -> None:
-        """Make an empty folder in the place of each. Raises OSError."""
+        """Make an empty folder in the place of each. Raises UsageError `bad_workspace`."""
         mask.make(self._root, paths)
 
     def close(self) -> None:
