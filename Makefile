@@ -7,7 +7,7 @@ WORKERS ?= 4
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
 
-.PHONY: run test check fmt bench journeys journeys-sandboxed journeys-egress lock wheel clean help
+.PHONY: run test check fmt bench journeys journeys-sandboxed journeys-interactive journeys-egress lock wheel clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,8 +34,11 @@ bench: $(DEV_STAMP) ## Measure the model gateway beside its peers (see bench/RES
 journeys: $(DEV_STAMP) ## Drive real clients through the gateway; installs each in its own environment
 	$(BIN)/python -m tests.journeys
 
-journeys-sandboxed: $(DEV_STAMP) ## Run Claude Code and Codex in a sandbox, and look for secrets from inside
+journeys-sandboxed: $(DEV_STAMP) ## Run real agents in a sandbox, and look for secrets from inside
 	$(BIN)/python -m tests.journeys.sandboxed
+
+journeys-interactive: $(DEV_STAMP) ## Type at Claude Code, Codex and Bash in a sandbox
+	$(BIN)/python -m tests.journeys.interactive
 
 journeys-egress: $(DEV_STAMP) ## Drive real programs through a sandbox and the egress gateway (Linux, bubblewrap)
 	$(BIN)/python -m tests.journeys.egress

@@ -12,6 +12,7 @@ WHERE = Scene(
     place="/run/ringfence",
     gateway=("127.0.0.1", 8484),
     proxy=None,
+    folders=("/src/shop/web", "/src/shop"),
 )
 URL = "http://127.0.0.1:8484"
 

@@ -40,6 +40,13 @@ def test_its_hooks_ask_about_its_own_tools_and_not_about_those_of_servers() -> N
     assert settings["permissions"]["allow"] == ["mcp__crm", "mcp__files"]
 
 
+def test_its_provider_is_not_asked_to_judge_what_it_does() -> None:
+    made = setup(grant(), WHERE, ("claude",))
+    settings = json.loads(content(made.files, f"{HOME}/settings.json"))
+    assert settings["disableAutoMode"] == "disable"
+    assert settings["permissions"]["defaultMode"] == "default"
+
+
 def test_an_agent_that_declares_no_tools_of_its_own_has_no_hooks() -> None:
     made = setup(grant(own_tools=()), WHERE, ("claude",))
     assert "hooks" not in json.loads(content(made.files, f"{HOME}/settings.json"))
@@ -55,6 +62,13 @@ def test_its_servers_are_those_that_the_agent_may_use() -> None:
     }
     assert set(state["mcpServers"]) == {"crm", "files"}
     assert state["hasCompletedOnboarding"] is True
+
+
+def test_it_does_not_ask_whether_its_folders_are_trusted() -> None:
+    made = setup(grant(), WHERE, ("claude",))
+    projects = json.loads(content(made.files, f"{HOME}/.claude.json"))["projects"]
+    assert set(projects) == {"/src/shop/web", "/src/shop"}
+    assert all(each["hasTrustDialogAccepted"] for each in projects.values())
 
 
 def test_the_settings_that_hold_its_hooks_cannot_be_written_by_it() -> None:

@@ -25,7 +25,13 @@ def test_its_provider_is_the_gateway_and_it_repeats_nothing() -> None:
 def test_it_calls_its_makers_hosts_for_nothing() -> None:
     config = tomllib.loads(content(setup(grant(), WHERE, ("codex",)).files, PATH).decode())
     assert config["analytics"] == {"enabled": False}
-    assert config["features"] == {"apps": False, "plugins": False}
+    assert config["features"]["apps"] is config["features"]["plugins"] is False
+
+
+def test_at_a_terminal_it_needs_no_daemon_and_asks_for_no_trust() -> None:
+    config = tomllib.loads(content(setup(grant(), WHERE, ("codex",)).files, PATH).decode())
+    assert config["features"]["daemon_auto_start"] is False
+    assert config["projects"]["/src/shop"] == {"trust_level": "trusted"}
 
 
 def test_its_servers_are_those_that_the_agent_may_use() -> None:

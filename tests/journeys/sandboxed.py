@@ -241,38 +241,41 @@ def play(
     folder: Path, tier: str, agents: Sequence[RealAgent], installed: Mapping[str, Environment]
 ) -> Iterator[Report]:
     """All of it once."""
+    with staged(folder, tier, agents, installed) as plane:
+        for agent in agents:
+            yield played(plane, agent, installed[agent.folder])
+        looked = Report(agent=EVERYTHING)
+        began = time.monotonic()
+        everything(looked, plane, agents[0].name)
+        looked.seconds = time.monotonic() - began
+        yield looked
+        both = Report(agent=TOGETHER)
+        together(both, plane, tier, agents[0].name)
+        verified = plane.ask("audit", "verify")
+        both.claim(f"the record holds: {verified.stdout}", holds=verified.returncode == 0)
+        yield both
+
+
+@contextmanager
+def staged(
+    folder: Path, tier: str, agents: Sequence[RealAgent], installed: Mapping[str, Environment]
+) -> Iterator[WholePlane]:
+    """A running plane before a scripted model and a tool server, with the caller's secrets."""
     home, stage = folder / "home", folder / "stage"
     for each in (home, stage):
         each.mkdir()
     (home / ".secret").write_text(HOME_SECRET)
+    played = ("--script", str(script(folder, stage / "work")))
     with (
         server("-c", _TOOLS) as tools,
-        server(
-            "-m",
-            "ringfence.testing.model",
-            "--port",
-            "0",
-            "--script",
-            str(script(folder, stage / "work")),
-        ) as model,
+        server("-m", "ringfence.testing.model", "--port", "0", *played) as model,
     ):
         text = configuration(model, tools, tier, installed)
         plane = make(stage, text, home, search_path(agents, installed))
         (plane.work / "scan.py").write_text(source((*CANARIES, PLANTED)))
         plane.start()
         try:
-            for agent in agents:
-                yield played(plane, agent, installed[agent.folder])
-            looked = Report(agent=EVERYTHING)
-            began = time.monotonic()
-            everything(looked, plane, agents[0].name)
-            looked.seconds = time.monotonic() - began
-            yield looked
-            both = Report(agent=TOGETHER)
-            together(both, plane, tier, agents[0].name)
-            verified = plane.ask("audit", "verify")
-            both.claim(f"the record holds: {verified.stdout}", holds=verified.returncode == 0)
-            yield both
+            yield plane
         finally:
             plane.stop()
 

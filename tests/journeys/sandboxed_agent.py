@@ -111,6 +111,7 @@ AGENTS: Final = (
             Call(name="Bash", arguments={"command": SCAN}),
             Call(name="mcp__crm__echo", arguments={"text": "hi"}),
         ),
+        begins="Bash",
         order=_order("sonnet", "own__Write", "own__Bash python3", "crm__echo"),
     ),
     RealAgent(
@@ -127,6 +128,7 @@ AGENTS: Final = (
             Call(name="exec_command", arguments={"cmd": SCAN}),
             Call(name="echo", arguments={"text": "from codex"}),
         ),
+        begins="exec_command",
         order=_order("gpt", "bash git", "python3", "crm__echo"),
     ),
     *(

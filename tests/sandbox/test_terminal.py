@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import struct
+import subprocess
 import termios
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -35,6 +36,19 @@ class Stage:
     def close(self) -> None:
         for each in (self.person, self.ours, self.agent):
             os.close(each)
+
+
+def behind(stage: Stage, *options: str) -> "subprocess.Popen[bytes]":
+    """Bash, as the leader of a session with the agent's terminal."""
+    return subprocess.Popen(  # noqa: S603 (our own words)
+        ["/bin/bash", *options],
+        stdin=stage.agent,
+        stdout=stage.agent,
+        stderr=stage.agent,
+        env={"PS1": "$ ", "PATH": "/usr/bin:/bin", "TERM": "dumb"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (it calls nothing else)
+    )
 
 
 async def read(descriptor: int, least: int) -> bytes:
@@ -87,6 +101,19 @@ def test_the_sandboxs_terminal_has_the_size_of_ours_and_follows_it() -> None:
         assert stage.rows(stage.agent) == 50
 
     play(story)
+
+
+def test_what_was_typed_before_it_began_reaches_the_agent() -> None:
+    async def main() -> None:
+        stage = Stage()
+        os.write(stage.person, b"early\n")
+        await asyncio.sleep(0.02)
+        stage.relay.begin()
+        assert (await read(stage.agent, 6)).strip() == b"early"
+        await stage.relay.finish()
+        stage.close()
+
+    asyncio.run(main())
 
 
 def test_our_terminal_is_given_back_as_it_was() -> None:
@@ -142,3 +169,40 @@ def test_a_keyboard_that_is_gone_ends_only_the_typing() -> None:
         stage.close()
 
     asyncio.run(main())
+
+
+def test_a_command_that_suspends_itself_goes_on() -> None:
+    async def story(stage: Stage) -> None:
+        line = "trap 'echo on; exit' CONT; echo ready; while :; do sleep 0.05; done"
+        with behind(stage, "-c", line) as command:
+            assert await read(stage.person, 7) == b"ready\r\n"
+            os.write(stage.person, b"\x1a")
+            said = b""
+            while b"on\r\n" not in said:
+                said += await read(stage.person, 1)
+            await asyncio.to_thread(command.wait, 60)
+
+    play(story)
+
+
+def test_a_job_that_a_shell_has_suspended_stays_so() -> None:
+    async def story(stage: Stage) -> None:
+        with behind(stage, "--norc", "-i") as shell:
+            said = b""
+            for keys, wanted in (
+                (b"", b"$ "),
+                (b"echo go; sleep 60\n", b"go\r\n"),
+                (b"\x1a", b"Stopped"),
+            ):
+                os.write(stage.person, keys)
+                while wanted not in said:
+                    said += await read(stage.person, 1)
+                said = b""
+            await asyncio.sleep(0.7)
+            os.write(stage.person, b"jobs; kill %1; exit; exit\n")
+            while b"sleep 60" not in said.partition(b"kill %1")[2]:
+                said += await read(stage.person, 1)
+            assert b"Running" not in said
+            await asyncio.to_thread(shell.wait, 60)
+
+    play(story)

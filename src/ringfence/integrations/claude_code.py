@@ -35,7 +35,7 @@ def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
         environment={**_variables(grant, url, folder), **_model(grant, command)},
         files=(
             _file(f"{folder}/settings.json", _settings(grant, url)),
-            _file(f"{folder}/.claude.json", _state(grant, url), is_writable=True),
+            _file(f"{folder}/.claude.json", _state(grant, url, where), is_writable=True),
         ),
     )
 
@@ -50,6 +50,7 @@ def _variables(grant: SandboxGrant, url: str, folder: str) -> dict[str, str]:
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
         "CLAUDE_CODE_MAX_RETRIES": "1",
+        "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",  # it asks its maker's host
         "DISABLE_AUTOUPDATER": "1",
         "ENABLE_TOOL_SEARCH": "false",  # else tools are not declared, and so not seen, at first
         "MCP_TOOL_TIMEOUT": _WAIT_MS,
@@ -72,7 +73,11 @@ def _settings(grant: SandboxGrant, url: str) -> dict[str, Any]:
     It need not ask its user about tools of the gateway's servers: the gateway decides these.
     """
     settings: dict[str, Any] = {
-        "permissions": {"allow": [f"mcp__{name}" for name in grant.servers]}
+        "permissions": {
+            "allow": [f"mcp__{name}" for name in grant.servers],
+            "defaultMode": "default",
+        },
+        "disableAutoMode": "disable",  # its provider would judge, by a field at a price of its own
     }
     if not grant.own_tools:
         return settings
@@ -88,12 +93,16 @@ def _settings(grant: SandboxGrant, url: str) -> dict[str, Any]:
     return {**settings, "hooks": hooks}
 
 
-def _state(grant: SandboxGrant, url: str) -> dict[str, Any]:
-    """What it would ask at its first start, and the tool servers of the gateway."""
+def _state(grant: SandboxGrant, url: str, where: Scene) -> dict[str, Any]:
+    """What it would ask at its first start, and the tool servers of the gateway.
+
+    It need not ask whether the folder is trusted: what runs from there runs in the sandbox.
+    """
     bearer = {"Authorization": f"Bearer {grant.token}"}
     return {
         "hasCompletedOnboarding": True,
         "bypassPermissionsModeAccepted": True,
+        "projects": {each: {"hasTrustDialogAccepted": True} for each in where.folders},
         "mcpServers": {
             name: {"type": "http", "url": f"{url}/mcp/{name}", "headers": bearer}
             for name in grant.servers

@@ -20,7 +20,8 @@ def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
     """A configuration of its own; our sandbox stands in the place of its."""
     del command
     folder = f"{where.home}/.codex"
-    config = "\n".join(_lines(grant, url_of(where.gateway))) + "\n"
+    lines = [*_lines(grant, url_of(where.gateway)), *_trusted(where.folders)]
+    config = "\n".join(lines) + "\n"
     return Setup(
         environment={"CODEX_HOME": folder},
         files=(JailFile(path=f"{folder}/config.toml", content=config.encode(), is_writable=True),),
@@ -43,6 +44,7 @@ def _lines(grant: SandboxGrant, url: str) -> list[str]:
         "[features]",  # they look for what their maker's own hosts offer, at each start
         "apps = false",
         "plugins = false",
+        "daemon_auto_start = false",  # it would be spoken to over a Unix socket
         "",
         "[model_providers.ringfence]",
         'name = "Ringfence"',
@@ -61,6 +63,15 @@ def _lines(grant: SandboxGrant, url: str) -> list[str]:
             f"tool_timeout_sec = {_WAIT_S}",
         ]
     return lines
+
+
+def _trusted(folders: tuple[str, ...]) -> list[str]:
+    """It need not ask about these: what runs from there runs in the sandbox."""
+    return [
+        line
+        for each in folders
+        for line in ("", f"[projects.{_text(each)}]", 'trust_level = "trusted"')
+    ]
 
 
 def _text(value: str) -> str:

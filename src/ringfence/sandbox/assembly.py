@@ -51,13 +51,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Where a sandbox's own things are, as its programs see them."""
+    """Where a sandbox's things are, as its programs see them."""
 
     tier: SandboxTier
     home: str
     place: str
     gateway: tuple[str, int]
     proxy: tuple[str, int] | None
+    folders: tuple[str, ...] = ()
+    """Where the command works: the directory it starts in, and the workspace."""
 
 
 def scene(

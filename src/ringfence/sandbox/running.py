@@ -65,7 +65,8 @@ def run(
             places.get(ListenerKind.GATEWAY, (_LOOPBACK, 0)),
             places.get(ListenerKind.PROXY),
         )
-        made = setup(grant, where, task.command)
+        folders = tuple(dict.fromkeys((task.directory, task.workspace)))
+        made = setup(grant, replace(where, folders=folders), task.command)
         plan = assembly.plan(grant, task, where, made, os.environ)
         builtins = None
         if task.tells_builtins and plan.tier is not SandboxTier.NONE:

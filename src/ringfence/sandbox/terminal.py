@@ -18,6 +18,9 @@ _CHUNK_BYTES: Final = 65_536
 _SIZE_BYTES: Final = 8  # struct winsize: four unsigned shorts
 _PENDING_BYTES: Final = 1 << 20
 """What is typed ahead of a program that does not read; more is not taken from the keyboard."""
+_SUSPEND: Final = b"\x1a"
+_AWAKE_S: Final = 0.5
+"""How long after Ctrl-Z a command goes on that has suspended itself; a shell has acted by then."""
 
 Seen = Callable[[bytes], None]
 
@@ -45,7 +48,7 @@ class TerminalRelay:
         os.set_blocking(self._terminal, False)
         with contextlib.suppress(termios.error):
             self._before = termios.tcgetattr(self._keyboard)
-            tty.setraw(self._keyboard)
+            tty.setraw(self._keyboard, termios.TCSADRAIN)  # what is typed ahead stays
         self._resize()
         self._loop.add_signal_handler(signal.SIGWINCH, self._resize)
         self._loop.add_reader(self._terminal, self._printed)
@@ -101,6 +104,8 @@ class TerminalRelay:
             return
         self._typed += data
         self._pass()
+        if _SUSPEND in data:
+            self._loop.call_later(_AWAKE_S, self._go_on)
 
     def _pass(self) -> None:
         with contextlib.suppress(OSError):
@@ -113,6 +118,16 @@ class TerminalRelay:
             self._loop.remove_writer(self._terminal)
         if len(self._typed) > _PENDING_BYTES:
             self._stop_typing()
+
+    def _go_on(self) -> None:
+        """Whatever has the terminal goes on: where the command suspends itself, nobody would `fg`.
+
+        Shells in the sandbox are not disturbed; when their own job stops, they have the terminal.
+        """
+        with contextlib.suppress(OSError):
+            group = os.tcgetpgrp(self._terminal)
+            if group > 1:
+                os.killpg(group, signal.SIGCONT)
 
     def _stop_typing(self) -> None:
         with contextlib.suppress(OSError, ValueError):
