@@ -52,6 +52,7 @@ WITHOUT_TEST = {
     "protocols/dialect": "protocols without behaviour",
     "stores/ledger/backend": "a protocol and the value it takes, proven by each backend",
     "testing/tools/plan": "words",
+    "gateways/model/ask": "words",
     "gateways/tool/channel": "protocols without behaviour",
     "transport/http": "protocols without behaviour",
     "transport/kernel/table": "figures, proven by those who look them up",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.transport.test_connection import GET, SMUGGLING, Peer, Seen, status_of
 
-from ringfence.transport import connection
+from ringfence.transport import request_reader
 from ringfence.transport.http import LINES
 from ringfence.transport.repeat import RepeatedHead, learn
 from ringfence.transport.request import IncomingRequest
@@ -191,7 +191,7 @@ def test_what_is_remembered_changes_nothing(messages: list[bytes], cuts: list[in
     pieces = [raw[a:b] for a, b in pairwise(bounds)]
 
     async def seen(parts: list[bytes], unlike_most: int) -> list[Seen]:
-        connection._UNLIKE_MOST = unlike_most  # noqa: SLF001 (with and without the short cut)
+        request_reader._UNLIKE_MOST = unlike_most  # noqa: SLF001 (with and without the short cut)
         peer = Peer()
         await peer.send(*parts)
         for _ in range(20):
@@ -200,13 +200,13 @@ def test_what_is_remembered_changes_nothing(messages: list[bytes], cuts: list[in
         await peer.leave()
         return peer.seen
 
-    usual = connection._UNLIKE_MOST  # noqa: SLF001 (put back)
+    usual = request_reader._UNLIKE_MOST  # noqa: SLF001 (put back)
     try:
         parsed = asyncio.run(seen(pieces, 0))
         assert len(parsed) == len(messages)
         assert asyncio.run(seen(pieces, usual)) == asyncio.run(seen(messages, usual)) == parsed
     finally:
-        connection._UNLIKE_MOST = usual  # noqa: SLF001 (put back)
+        request_reader._UNLIKE_MOST = usual  # noqa: SLF001 (put back)
 
 
 def test_a_handlers_memo_lives_as_long_as_the_head_is_repeated() -> None:

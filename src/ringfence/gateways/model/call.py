@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
-import msgspec
-
 from ringfence.decisions import reason as reasons
 from ringfence.decisions.settlement import Billing, may_try_next
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UnsentError
@@ -19,7 +17,6 @@ from ringfence.domain.event import Attempt, Status
 from ringfence.domain.exchange import Answer, ModelRequest
 from ringfence.domain.model import Dialect, OutputLimitField
 from ringfence.domain.verdict import Code, Deny, Reason
-from ringfence.enforcement.allowance import Portion
 from ringfence.enforcement.authority import SHUTTING_DOWN, Authority
 from ringfence.enforcement.dispatch import Dispatch, Dispatcher
 from ringfence.enforcement.model_call import ModelPath
@@ -29,13 +26,13 @@ from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.gateways.answer import answer_refusal, own_headers
 from ringfence.gateways.carried import CarriedCall
 from ringfence.gateways.model import upstream as wire
-from ringfence.gateways.model.endpoint import Endpoint
+from ringfence.gateways.model.ask import Ask, DoorLimits
 from ringfence.gateways.model.relay import KEPT_BYTES_MAX, StreamRelay
 from ringfence.protocols import headers as passing
 from ringfence.protocols.chat import ChatCodec
 from ringfence.protocols.dialect import Codec
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Exchange, Request, Response, UpstreamResponse
+from ringfence.transport.http import Exchange, UpstreamResponse
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,20 +45,6 @@ _OLDER_CHAT: Final = ChatCodec(limit_field="max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorLimits:
-    """What one call may take of the plane's memory and patience."""
-
-    request_bytes: int = 32 * 1024 * 1024
-    answer_bytes: int = 64 * 1024 * 1024
-    drain_s: float = 60.0
-    """How long a stream is read on after its agent has left."""
-    body_s: float = 300.0
-    """How long a request's body may take to come: 32 MiB at 1 Mbit/s."""
-    intent_s: float = 10.0
-    """How long the ledger may take to write an intent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What all calls of one door use. `pass_on` gives a call's answer to its agent."""
 
@@ -71,15 +54,6 @@ class Means:
     limits: DoorLimits
     authority: Authority
     pass_on: "Callable[[Call, UpstreamResponse], None]"
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of the door, and where the answer goes."""
-
-    request: Request
-    response: Response
-    endpoint: Endpoint
-    portion: Portion
 
 
 @final

@@ -16,8 +16,9 @@ from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
 from ringfence.enforcement.ticket import Ticket
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.head import Head
+from ringfence.gateways.model.ask import Ask, DoorLimits
 from ringfence.gateways.model.buffer import read_request, request_at_once
-from ringfence.gateways.model.call import Ask, Call, DoorLimits, Means
+from ringfence.gateways.model.call import Call, Means
 from ringfence.gateways.model.endpoint import Endpoint
 from ringfence.gateways.model.passing import pass_on
 from ringfence.gateways.model.reading import Codecs
