@@ -1,6 +1,9 @@
 import asyncio
+import contextlib
 import http.client
+import select
 import socket
+import time
 from contextlib import closing
 
 import pytest
@@ -10,7 +13,7 @@ from tests.gateways.world import agent
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.sandbox import ListenerKind, SandboxGrant
 from ringfence.enforcement.sandbox import LiveSandbox
-from ringfence.gateways.sandbox import GatewayDoor
+from ringfence.gateways.sandbox import CONNECTIONS, GatewayDoor
 
 
 def get(port: int, token: str) -> int:
@@ -121,3 +124,37 @@ def test_what_the_engine_refuses_on_a_sandboxs_listener_is_on_the_record_of_its_
         await door.stop(box)
 
     asyncio.run(story())
+
+
+def test_a_sandbox_that_opens_connections_without_end_takes_nobody_elses() -> None:
+    async def story() -> None:
+        yard = Yard()
+        door = GatewayDoor(yard.world.worker.data_plane)
+        (_, box), (grant, other) = await opened(yard), await opened(yard)
+        own, foreign = listener(), listener()
+        await door.serve(box, ((ListenerKind.GATEWAY, own),))
+        await door.serve(other, ((ListenerKind.GATEWAY, foreign),))
+        port = own.getsockname()[1]
+        with contextlib.ExitStack() as held:
+            cut = await asyncio.to_thread(crowd, port, held)
+            assert cut == 5
+            port = foreign.getsockname()[1]
+            assert await asyncio.to_thread(get, port, grant.token) == 200
+        await door.stop(box)
+        await door.stop(other)
+
+    asyncio.run(story())
+
+
+def crowd(port: int, held: contextlib.ExitStack) -> int:
+    """Open more connections than there may be; how many of them were closed at once."""
+    made = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(CONNECTIONS + 5)]
+    for each in made:
+        held.enter_context(each)
+    poll = select.poll()
+    for each in made:
+        poll.register(each, select.POLLIN)
+    ends = time.monotonic() + 5
+    while len(closed := poll.poll(50)) < 5:
+        assert time.monotonic() < ends
+    return len(closed)

@@ -21,6 +21,7 @@ from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.checkpoint.latest import latest_notes
 from ringfence.telemetry import log
 from ringfence.transport.core_dump import forbid_core_dumps
+from ringfence.transport.open_file import allow_many_files
 
 _PROTOCOLS = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
 _OWN_USER = "an agent that runs as your own user, outside a sandbox, can read the data folder"
@@ -32,6 +33,7 @@ def serve(settings: Settings, log_level: str) -> None:
     """Start a plane and serve until it is told to stop. Raises RingfenceError."""
     log.setup(level=logging.getLevelNamesMapping()[log_level.upper()])
     forbid_core_dumps()  # from here on it holds secrets
+    allow_many_files()
     with interpreter.runner() as runner, progress("starting the plane") as done:
 
         def ready(plane: Plane, prepared: Prepared) -> None:

@@ -18,6 +18,8 @@ def worker(*, descriptor: int, log_level: str) -> None:
     interpreter: Any = importlib.import_module("ringfence.app.interpreter")
     core_dump: Any = importlib.import_module("ringfence.transport.core_dump")
     core_dump.forbid_core_dumps()
+    open_file: Any = importlib.import_module("ringfence.transport.open_file")
+    open_file.allow_many_files()
     log: Any = importlib.import_module("ringfence.telemetry.log")
     log.setup(level=logging.getLevelNamesMapping()[log_level.upper()])
     with interpreter.runner() as runner:

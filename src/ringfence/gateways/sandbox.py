@@ -7,9 +7,12 @@ from typing import Final, final
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.enforcement.sandbox import Listeners, LiveSandbox
 from ringfence.gateways.data_plane import DataPlane
+from ringfence.transport.limits import ServerLimits
 from ringfence.transport.server import Server
 
 _CUT_S: Final = 0.0
+CONNECTIONS: Final = 256
+"""How many a sandbox may have open here: each is one of the files that the plane may have."""
 
 
 @final
@@ -31,6 +34,7 @@ class GatewayDoor:
             return
         server = Server(
             self._data_plane.within(sandbox),
+            limits=ServerLimits(connections=CONNECTIONS),
             render_refusal=self._data_plane.refusal_within(sandbox),
             admits=lambda peer: sandbox.is_open and sandbox.owns(peer),
         )

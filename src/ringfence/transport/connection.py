@@ -15,6 +15,8 @@ from ringfence.transport.request import IncomingRequest
 from ringfence.transport.request_reader import RequestReader
 from ringfence.transport.service import Service
 
+_TURN_MOST = 16
+"""How many requests that came at once are answered before other connections have their turn."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -29,9 +31,11 @@ class Connection(RequestReader):
         "_is_going_on",
         "_is_lingering",
         "_is_reading",
+        "_is_resting",
         "_reply",
         "_request",
         "_service",
+        "_started",
         "_transport",
         "deadline",
         "is_lost",
@@ -51,6 +55,9 @@ class Connection(RequestReader):
         self._is_reading = True
         self._is_body_held = False
         self._is_going_on = False
+        self._is_resting = False
+        """Others have their turn before this goes on."""
+        self._started = 0
         self._is_lingering = False
         self.is_lost = False
         self.is_write_paused = False
@@ -138,6 +145,7 @@ class Connection(RequestReader):
         self._steer()
         if self._reply is not None:
             self._reply.resumed()
+        self._go_on()
 
     def expire(self) -> None:
         """The client was too slow."""
@@ -187,13 +195,21 @@ class Connection(RequestReader):
         """Start the next request if none is being handled, then parse what was held; and again.
 
         A loop and not a recursion: a client may send a thousand requests at once that are all
-        answered before their handler returns.
+        answered before their handler returns. After some of them the others have their turn, and
+        while the client does not take its answers, no more of them are made.
         """
-        if self._is_going_on:
+        if self._is_going_on or self._is_resting:
             return
         self._is_going_on = True
+        before = self._started
         try:
             while not self.is_lost:
+                if self._queue and self.is_write_paused:
+                    break
+                if self._queue and self._started - before >= _TURN_MOST:
+                    self._is_resting = True
+                    self._service.loop.call_soon(self._have_turn)
+                    break
                 if self._reply is None and not self._is_lingering and self._next():
                     continue
                 if not self._held or (self._queue and self._must_wait()):
@@ -204,12 +220,18 @@ class Connection(RequestReader):
             self._is_going_on = False
         self._steer()
 
+    def _have_turn(self) -> None:
+        """Go on with what is left of many requests at once."""
+        self._is_resting = False
+        self._go_on()
+
     # Handling
 
     def _next(self) -> bool:
         """Start the next request, and say so; else refuse, close or wait for more."""
         service = self._service
         if self._queue:
+            self._started += 1
             self._start(self._queue.popleft())
             return True
         if self._refusal is not None:
