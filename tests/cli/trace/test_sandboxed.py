@@ -77,11 +77,48 @@ def test_a_command_shows_its_line_where_it_ran_and_how_it_ended() -> None:
     shown = written(command(asked_by="act_0"))
     assert "git  exit 0  250 ms" in shown
     assert "$          git status" in shown
-    assert "in /project · /usr/bin/git · asked for by act_0" in shown
+    assert "in /project · asked for by act_0" in shown
     assert "exit 3" in written(command(exit_code=3))
     assert "SIGKILL" in written(command(exit_code=None, signal="SIGKILL"))
     assert "still running" in written(command(exit_code=None, status=""))
     assert "not messages" not in shown
+
+
+def test_commands_are_told_of_by_the_steps_that_they_belong_to() -> None:
+    there = Part(kind="directory", text="/project/web")
+    steps = [
+        command(number=1, action="act_1", kind="model.call", resource="sonnet"),
+        command(number=2, action="act_2", resource="bash", asked_by="act_1"),
+        command(number=3, action="act_3", asked_by="act_1", within="act_2", exit_code=None),
+        command(
+            number=4,
+            action="act_4",
+            asked_by="act_1",
+            within="act_3",
+            reading=reading((), message("command", LINE, there)),
+        ),
+    ]
+    steps[2].error = "replaced"
+    shown = "\n".join(render(Branch(invocation="inv_1", steps=steps), Style(), 110))
+    assert "ran        in /project · /usr/bin/git · asked for by step 1" in shown
+    assert "git  went on as step 4" in shown
+    assert "ran        within step 2\n" in shown
+    assert "ran        in /project/web · within step 3" in shown
+    assert "act_" not in shown
+    assert "replaced" not in shown
+
+
+def test_of_a_long_path_the_end_stands_above_and_the_whole_below() -> None:
+    path = "/src/shop/node_modules/@maker/agent-linux-x64/bin/agent"
+    line = Part(kind="command", text="agent -p hi", name=path)
+    policies = Decision(verdict="allow", facts={"policies": "scope:a:commands:*"})
+    now = command(resource=path, decision=policies, reading=reading((), message("c", line)))
+    shown = written(now)
+    assert "  …/agent  exit 0" in shown
+    assert f"ran        {path}\n" in shown + "\n"
+    full = Sheet(Style(), 110, is_full=True)
+    write_step(full, now, None)
+    assert "scope:a:commands:*" in "\n".join(full.lines)
 
 
 def test_whose_choice_and_whose_word_it_is_is_said() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.gateways.egress.outside import Outside, outside
@@ -10,7 +11,7 @@ from tests.gateways.egress.outside import Outside, outside
 from ringfence.domain.destination import Authority, Way
 from ringfence.domain.verdict import Reason
 from ringfence.gateways.egress.place import Channel, Place
-from ringfence.gateways.egress.request import read_request
+from ringfence.gateways.egress.request import read_request, shown
 from ringfence.testing.http import MemoryRequest
 
 HOSTS = st.sampled_from(
@@ -81,3 +82,20 @@ def setup_module() -> None:
 def place_of(found: Outside) -> Place:
     (serving,) = found.world.worker.egress.door._places.values()  # noqa: SLF001 (one sandbox)
     return serving._place  # noqa: SLF001 (what it is about)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "told"),
+    [
+        ("GET", "/a?b", "https://api.example.com/a"),
+        ("GET", "https://other.example/a", "https://other.example/a"),
+        ("CONNECT", "other.example:443", "other.example:443"),
+        ("OPTIONS", "*", "*"),
+    ],
+)
+def test_a_refused_request_is_told_with_one_host(method: str, target: str, told: str) -> None:
+    channel = Channel(
+        way=Way.CONNECT, scheme="https", tunnel=Authority(host="api.example.com", is_address=False)
+    )
+    request = MemoryRequest(method, target, headers=[(b"host", b"api.example.com")])
+    assert shown(channel, request) == ("api.example.com", told)

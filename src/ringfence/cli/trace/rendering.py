@@ -10,6 +10,8 @@ from ringfence.domain.action import ActionKind
 from ringfence.domain.invocation import InvocationState
 
 _CHILD = "│ "
+_VALUE = 120
+"""Characters of one detail of a note."""
 
 
 def render(
@@ -25,14 +27,15 @@ def _write(sheet: Sheet, branch: Branch, owner: str) -> None:
     _heading(sheet, branch, owner)
     before: Step | None = None
     sights = sorted(branch.sights, key=lambda sight: sight.after)
-    for step in branch.steps:
-        sights = _seen_until(sheet, sights, step.number - 1)
-        sheet.blank()
-        write_step(sheet, step, before)
-        is_talk = step.reading is not None and step.kind == ActionKind.MODEL_CALL
-        before = step if is_talk else before
-    _seen_until(sheet, sights, len(branch.steps))
-    _notes(sheet, branch)
+    with sheet.about(branch.steps):
+        for step in branch.steps:
+            sights = _seen_until(sheet, sights, step.number - 1)
+            sheet.blank()
+            write_step(sheet, step, before)
+            is_talk = step.reading is not None and step.kind == ActionKind.MODEL_CALL
+            before = step if is_talk else before
+        _seen_until(sheet, sights, len(branch.steps))
+        _notes(sheet, branch)
     for child in branch.children:
         sheet.blank()
         with sheet.indented(_CHILD):
@@ -92,9 +95,15 @@ def _notes(sheet: Sheet, branch: Branch) -> None:
     if shown:
         sheet.blank()
     for note in shown:
-        detail = ", ".join(f"{name} {value}" for name, value in note.detail.items())
+        detail = ", ".join(f"{name} {_told(sheet, value)}" for name, value in note.detail.items())
         what = f"{show_time(int(note.time_us))}  {note.what} by {note.actor}"
         sheet.text("note", f"{what}: {detail}" if detail else what, sheet.style.dim)
+
+
+def _told(sheet: Sheet, value: str) -> str:
+    """A value of a note; a command may be longer than all that is to be said of it."""
+    is_long = len(value) > _VALUE and not sheet.is_full
+    return f"{value[:_VALUE]}…" if is_long else sheet.named(value)
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,8 +2,9 @@
 
 from ringfence.analysis.branch import Sight, Step
 from ringfence.cli.terminal.moment import show_duration, show_time
-from ringfence.cli.terminal.style import Paint, Style
+from ringfence.cli.terminal.style import Paint
 from ringfence.cli.trace.sheet import Sheet
+from ringfence.domain.action import ActionKind
 from ringfence.domain.event import AGENT, BY_CALLER
 from ringfence.domain.exchange import Part
 from ringfence.domain.observation import Seen
@@ -11,10 +12,22 @@ from ringfence.domain.observation import Seen
 _BETWEEN = " · "
 _KIB = 1024
 _SUBJECT = 80
+_NAME = 40
+_SYSTEM = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
+REPLACED = "replaced"
+"""How a command ends whose process goes on as another."""
 
 
-def ended_as(step: Step, style: Style) -> tuple[str, Paint]:
+def heading(step: Step) -> str:
+    """A step's resource; of a long path its end, since the whole of it stands below."""
+    name = step.resource
+    is_path = step.kind == ActionKind.SHELL_EXEC and len(name) > _NAME
+    return f"…/{name.rpartition('/')[2]}" if is_path else name
+
+
+def ended_as(sheet: Sheet, step: Step) -> tuple[str, Paint]:
     """How a command or a request ended, in a word and its colour."""
+    style = sheet.style
     if step.signal:
         return step.signal, style.bad
     if step.exit_code is not None:
@@ -22,6 +35,10 @@ def ended_as(step: Step, style: Style) -> tuple[str, Paint]:
     if step.http_status:
         is_fine = step.http_status < 400  # noqa: PLR2004 (RFC 9110: errors begin there)
         return str(step.http_status), style.good if is_fine else style.warning
+    if step.error == REPLACED:
+        after = [each for each in sheet.steps.values() if each.within == step.action]
+        went_on = sheet.named(after[-1].action) if after else "another program"
+        return f"went on as {went_on}", style.dim
     if step.status in {"", "ok"}:
         return "ended" if step.status else "still running", style.dim
     return step.status, style.warning
@@ -32,17 +49,13 @@ def write_command(sheet: Sheet, step: Step) -> None:
     style = sheet.style
     line = _part(step, "command")
     sheet.text("$", line.text if line is not None else "not stored", style.name)
-    directory = _part(step, "directory")
-    asked = f"asked for by {step.asked_by}" if step.asked_by else ""
-    within = f"within {step.within}" if step.within and not step.asked_by else ""
     sheet.text(
         "ran",
         _joined(
-            f"in {directory.text}" if directory is not None and directory.text else "",
-            line.name if line is not None else "",
-            asked,
-            within,
-            "" if step.is_refused else _chosen(step),
+            _place(sheet, step),
+            line.name if line is not None and _is_telling(sheet, step, line.name) else "",
+            _origin(sheet, step),
+            "" if step.is_refused else _chosen(sheet, step),
             _word(step),
         ),
         style.dim,
@@ -92,9 +105,9 @@ def write_sight(sheet: Sheet, sight: Sight) -> None:
     )
     shown = {name: value for name, value in sight.detail.items() if name not in _LEFT_OUT}
     if sight.what == Seen.SANDBOX_STARTED and not sheet.is_full:
-        shown = {name: value for name, value in shown.items() if name in _STARTED}
+        shown = {name: shown[name] for name in _STARTED if name in shown}
     with sheet.indented("    "):
-        told = ", ".join(f"{name} {value}" for name, value in shown.items())
+        told = _BETWEEN.join(f"{name} {sheet.named(value)}" for name, value in shown.items())
         sheet.text("", told, style.dim)
         answer = None if sight.reading is None else sight.reading.answer
         for part in () if answer is None else answer.parts:
@@ -102,7 +115,8 @@ def write_sight(sheet: Sheet, sight: Sight) -> None:
 
 
 _LEFT_OUT = frozenset({"monitor_pid", "command_sha256", "from_us", "bytes"})
-_STARTED = frozenset({"tier", "policy", "ca_fingerprint", "workspace", "uninspected", "actor"})
+_STARTED = ("tier", "workspace", "actor", "policy", "uninspected", "ca_fingerprint")
+"""What of a start is shown, the most telling first."""
 
 
 def took(step: Step) -> str:
@@ -116,10 +130,37 @@ def _short(text: str, sheet: Sheet) -> str:
     return f"{text[:_SUBJECT]}…" if is_long else text
 
 
-def _chosen(step: Step) -> str:
+def _place(sheet: Sheet, step: Step) -> str:
+    """The directory of a command, unless that which it began in is in the same."""
+    above = sheet.steps.get(step.within)
+    here = _part(step, "directory")
+    there = None if above is None or sheet.is_full else _part(above, "directory")
+    is_new = here is not None and here.text and (there is None or here.text != there.text)
+    return f"in {here.text}" if here is not None and is_new else ""
+
+
+def _is_telling(sheet: Sheet, step: Step, path: str) -> bool:
+    """Whether the file of a program says more than its name."""
+    return sheet.is_full or path not in {f"{each}/{step.resource}" for each in _SYSTEM}
+
+
+def _origin(sheet: Sheet, step: Step) -> str:
+    """The command that it is part of; for the first of these, the model call that asked."""
+    above = sheet.steps.get(step.within)
+    is_part = above is not None and above.asked_by == step.asked_by
+    if step.asked_by and not is_part:
+        return f"asked for by {sheet.named(step.asked_by)}"
+    return f"within {sheet.named(step.within)}" if step.within else ""
+
+
+def _chosen(sheet: Sheet, step: Step) -> str:
+    """Why it may run, where that is not the agent's scope alone."""
     chosen = step.decision.facts.get("chosen_by", "")
     policies = step.decision.facts.get("policies", "")
-    return f"chosen by the {chosen}" if chosen else policies
+    if chosen:
+        return f"chosen by the {chosen}"
+    is_scope = policies.startswith("scope:") and "," not in policies
+    return "" if is_scope and not sheet.is_full else policies
 
 
 def _word(step: Step) -> str:

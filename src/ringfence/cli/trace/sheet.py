@@ -1,8 +1,9 @@
 """A page of a trace as it is written: labelled, wrapped, indented lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from ringfence.analysis.branch import Step
 from ringfence.cli.terminal.style import Paint, Style
 from ringfence.cli.terminal.text import cut, harmless, harmless_lines, pad, wrap
 
@@ -21,6 +22,22 @@ class Sheet:
         self.lines: list[str] = []
         self._width = width
         self._indents: list[str] = []
+        self.steps: Mapping[str, Step] = {}
+        """Those of the invocation that is being written, by their action."""
+
+    def named(self, action: str) -> str:
+        """How an action is told of: by its number, where it stands on the same page."""
+        found = self.steps.get(action)
+        return action if found is None else f"step {found.number}"
+
+    @contextmanager
+    def about(self, steps: Sequence[Step]) -> Iterator[None]:
+        """What is written within is of these steps."""
+        before, self.steps = self.steps, {each.action: each for each in steps}
+        try:
+            yield
+        finally:
+            self.steps = before
 
     def blank(self) -> None:
         """An empty line."""

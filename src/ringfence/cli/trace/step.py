@@ -50,7 +50,7 @@ def _heading(sheet: Sheet, step: Step) -> None:
     words: list[tuple[str, Paint | None]] = [
         (f"{step.number:>3} ", style.bold),
         (f"{show_time(int(step.time_us))}  ", style.dim),
-        (step.resource or step.operation, style.name),
+        (sandboxed.heading(step) or step.operation, style.name),
         (f"{where}  ", None),
     ]
     if step.is_refused:
@@ -59,7 +59,7 @@ def _heading(sheet: Sheet, step: Step) -> None:
     elif step.decision.verdict == _HELD:
         words.append((f"HELD {step.approval}", style.warning))
     elif step.kind in _OF_SANDBOXES:
-        words += [sandboxed.ended_as(step, style), (f"  {sandboxed.took(step)}", style.dim)]
+        words += [sandboxed.ended_as(sheet, step), (f"  {sandboxed.took(step)}", style.dim)]
     elif step.status == "ok":
         words.append((f"{dollars(step.cost_nano)}", style.bold))
     else:
@@ -70,8 +70,8 @@ def _heading(sheet: Sheet, step: Step) -> None:
 def _tool(sheet: Sheet, step: Step) -> None:
     """A tool call: who asked for it, with what, and what came back."""
     style = sheet.style
-    about = f"for {step.about}" if step.about else ""
-    asked = f"asked for by {step.asked_by}" if step.asked_by else ""
+    about = f"for {sheet.named(step.about)}" if step.about else ""
+    asked = f"asked for by {sheet.named(step.asked_by)}" if step.asked_by else ""
     policies = step.decision.facts.get("policies", "")
     sheet.text("tool", _joined(step.permission, asked, about), style.dim)
     answer = None if step.reading is None else step.reading.answer
@@ -166,7 +166,8 @@ def _obligation(stated: str) -> str:
 def _settled(sheet: Sheet, step: Step) -> None:
     style = sheet.style
     if step.kind in _OF_SANDBOXES:  # they cost nothing; how they ended stands above
-        sheet.text("ended", "" if step.is_refused else step.error, style.dim)
+        is_told = step.is_refused or step.error == sandboxed.REPLACED
+        sheet.text("ended", "" if is_told else step.error, style.dim)
         return
     if step.is_refused:
         sheet.text("left", _left(step.accounts), style.dim)

@@ -178,7 +178,9 @@ def shown(place_of: Channel, request: Request) -> tuple[str, str]:
     host = place_of.tunnel or place_of.server_name
     named = host.host if host is not None else _host_line(request)
     target = request.path.decode("latin-1")
-    return named[:200], target[:2048] if "://" in target else f"{place_of.scheme}://{named}{target}"
+    if target.startswith("/") and named:
+        target = f"{place_of.scheme}://{named}{target}"
+    return named[:200], target[:2048]  # else it names its host itself, or nothing of one
 
 
 def _host_line(request: Request) -> str:
