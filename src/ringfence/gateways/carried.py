@@ -47,7 +47,11 @@ class CarriedCall(ABC):
             return
         self._is_cancelled = True
         if self.ticket.durable.done():
-            self.stop(SHUTTING_DOWN)
+            self.interrupt()
+
+    def interrupt(self) -> None:
+        """End now: its plane or its sandbox ends."""
+        self.stop(SHUTTING_DOWN)
 
     def told(self) -> None:
         """It has ended: say so to whoever waits for that."""

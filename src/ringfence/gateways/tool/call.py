@@ -12,12 +12,11 @@ from typing import Final, final
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Deny, Reason
-from ringfence.enforcement.authority import LAPSED
-from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.enforcement.tool_inspection import Inspected, Unfinished
 from ringfence.enforcement.tool_ticket import ToolEnding, ToolTicket
 from ringfence.gateways.answer import own_headers
+from ringfence.gateways.carried import CarriedCall
 from ringfence.gateways.tool import said
 from ringfence.gateways.tool.ask import Ask, Finish, Means, Target, edits_of, mirrored_of
 from ringfence.gateways.tool.channel import Failure, How, Pending, Sending
@@ -34,7 +33,6 @@ from ringfence.protocols.mcp.message import Envelope, Kind
 from ringfence.protocols.mcp.translation import Round
 from ringfence.protocols.mcp.version import Era
 from ringfence.protocols.strict_json import Edit
-from ringfence.transport.http import Work
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,12 +43,8 @@ _FIRST_ERROR: Final = 400
 
 
 @final
-class ToolCall:
-    """One call. Implements `channel.Taker`, `session.Running` and `transport.http.Work`.
-
-    INVARIANT (I3): however it ends, `end` comes last, and sees that its ticket is settled.
-    INVARIANT (I4): what is unexpected in any step ends it, with a refusal or a cut.
-    """
+class ToolCall(CarriedCall):
+    """One call. Implements `channel.Taker` and `session.Running` too."""
 
     __slots__ = (
         "_ask",
@@ -58,7 +52,6 @@ class ToolCall:
         "_finish",
         "_finishing",
         "_is_sent",
-        "_is_stopped",
         "_means",
         "_pending",
         "_resumed",
@@ -66,10 +59,9 @@ class ToolCall:
         "_sent_us",
         "_switch",
         "_target",
-        "_tell",
-        "_ticket",
-        "is_over",
     )
+
+    ticket: ToolTicket
 
     def __init__(  # noqa: PLR0913, PLR0917 (a call has these parts)
         self,
@@ -82,41 +74,24 @@ class ToolCall:
         outlet: Outlet | None = None,
     ) -> None:
         """Begun: the intent is on its way to the ledger. `outlet` is a stream that is open."""
+        super().__init__(means.authority, ticket)
         self._finish = finish
         self._finishing: asyncio.Task[Inspected] | None = None
         self._means = means
         self._ask = ask
         self._target = target
-        self._ticket = ticket
         self._resumed = resumed
         self._pending: Pending | None = None
         self._switch: Switch | None = None
-        self._tell: Callable[[Work], None] | None = None
         self._rounds = 0
         self._sent_us = 0
         self._is_sent = False
-        self._is_stopped = False
-        self.is_over = False
         now_us = means.clock.monotonic_us()
         headers = own_headers(ticket.live.id, ticket.action)
         self._client = ClientSide(ask, self, headers, now_us, outlet)
         ask.response.on_disconnect(self._gone)
-        ticket.on_check = self.check
-        ticket.durable.add_done_callback(self._written)
 
-    # As work of the server
-
-    def when_over(self, tell: Callable[[Work], None]) -> None:
-        """Tell once when it has ended."""
-        self._tell = tell
-
-    def cancel(self) -> None:
-        """The plane stops: end now. An intent on its way to the ledger is waited for."""
-        if self.is_over or self._is_stopped:
-            return
-        self._is_stopped = True
-        if self._ticket.durable.done():
-            self._interrupt()
+    # From outside
 
     def stop(self, why: Reason) -> None:
         """End it from outside, for example because its agent was suspended."""
@@ -125,12 +100,12 @@ class ToolCall:
 
     def check(self, now_us: int) -> None:
         """End what has taken too long, and keep alive what may take longer."""
-        if self.is_over or self._is_stopped:
+        if self.is_over or self._is_cancelled:
             return
-        ticket = self._ticket
+        ticket = self.ticket
         if not ticket.durable.done():
             if now_us - ticket.started_us > _INTENT_S * _SECOND_US:
-                self._is_stopped = True  # the intent may still be written, and then needs its end
+                self._is_cancelled = True  # the intent may still be written, and then needs its end
                 self._refuse(said.intent_late())
             return
         deadline_s = ticket.deadline_s
@@ -156,10 +131,10 @@ class ToolCall:
 
     def _gone(self) -> None:
         """The client has left: in the modern era, and before anything was sent, that is the end."""
-        if self.is_over or (self._ask.era is Era.LEGACY and self._ticket.durable.done()):
+        if self.is_over or (self._ask.era is Era.LEGACY and self.ticket.durable.done()):
             return
-        if not self._ticket.durable.done():
-            self._is_stopped = True
+        if not self.ticket.durable.done():
+            self._is_cancelled = True
             return
         self._drop("the client left")
         self._settle(ToolEnding(status=Status.CLIENT_GONE, error="client_gone"))
@@ -167,25 +142,23 @@ class ToolCall:
 
     # Its steps
 
-    def _written(self, _done: object) -> None:
-        """The intent is durable, or will never be."""
-        self._take(self._forsake if self._is_stopped else self._dispatch)
-
-    def _forsake(self) -> None:
-        self._means.path.forsake(self._ticket)
+    def forsake(self) -> None:
+        """Its intent is durable, and nobody wants it any more."""
+        self._means.path.forsake(self.ticket)
         if self._ask.response.is_started:
             self.end()
         else:
-            self._interrupt()
+            self.interrupt()
 
-    def _dispatch(self) -> None:
-        refused = self._means.path.written(self._ticket)
+    def dispatch(self) -> None:
+        """Its intent is durable, or could not be written."""
+        refused = self._means.path.written(self.ticket)
         if refused is not None:
             self._client.refuse(refused)
             self.end()
             return
-        self._ticket.on_stop = self.stop
-        self._act(self._send)
+        self.ticket.on_stop = self.stop
+        self.act(self._send)
 
     def _send(self) -> None:
         self._is_sent = True
@@ -209,7 +182,7 @@ class ToolCall:
             number=number,
             method=ask.asked.message.method,
             name=name,
-            mirrored=mirrored_of(ask, self._target, self._ticket),
+            mirrored=mirrored_of(ask, self._target, self.ticket),
         )
         if ask.era is Era.MODERN and channel.era is Era.LEGACY:
             self._switch = Switch(self)
@@ -223,24 +196,24 @@ class ToolCall:
         return channel.number() if is_other else self._ask.number
 
     def _edits(self, number: bytes) -> list[Edit]:
-        return edits_of(self._ask, self._target, self._ticket, number)
+        return edits_of(self._ask, self._target, self.ticket, number)
 
     # As a taker of what the server says
 
     def said(self, raw: bytes, envelope: Envelope) -> None:
         """A notification passes; a question is put in the words of the client's era."""
-        self._take(self._said, raw, envelope)
+        self.take(self._said, raw, envelope)
 
     def _said(self, raw: bytes, envelope: Envelope) -> None:
         if self._means.path.inspections.shows_secret(raw):
             return
         if envelope.kind is Kind.NOTIFICATION:
             if said.may_pass(envelope, self._ask.asked, self._ask.era):
-                self._act(self._client.say, raw)
+                self.act(self._client.say, raw)
         elif self._ask.session is not None:
             answered = answer_to(self._target.channel, bytes(envelope.id))
             if self._ask.session.may_be_asked(envelope.method):
-                self._act(self._client.say, self._ask.session.pose(raw, answered))
+                self.act(self._client.say, self._ask.session.pose(raw, answered))
             else:
                 answered(b"", UNASKABLE)
         elif translation.may_ask(self._ask.asked.said(request.CAPABILITIES), envelope.method):
@@ -261,14 +234,14 @@ class ToolCall:
     def replied(self, raw: bytes, envelope: Envelope, how: How) -> None:
         """The server's answer."""
         del raw  # what is passed on is written anew, from what was looked at
-        self._take(self._replied, envelope, how)
+        self.take(self._replied, envelope, how)
 
     def _replied(self, envelope: Envelope, how: How) -> None:
         if self.is_over:
             return
         status = how.status
         if how.is_stream and self._target.channel.era is self._ask.era:
-            self._act(self._client.open)
+            self.act(self._client.open)
         fault = bytes(envelope.error)
         if fault:
             self._pass_error(fault, status)
@@ -277,9 +250,9 @@ class ToolCall:
         if self._ask.session is not None and self._target.channel.era is Era.MODERN:
             asked = translation.round_of(result)
             if asked is not None and not self._means.path.inspections.shows_secret(result):
-                self._act(self._pose, asked)
+                self.act(self._pose, asked)
                 return
-        looked = self._means.path.inspect(self._ticket, result)
+        looked = self._means.path.inspect(self.ticket, result)
         if not isinstance(looked, Inspected):
             self._go_to_end(looked)
             return
@@ -291,18 +264,18 @@ class ToolCall:
             given = translation.completed(given, self._ask.asked.message.method)
         given = task.renamed(given, self._shown_task)
         # Written anew: of two members of one name the client could read the one that we did not.
-        self._act(self._answer, message.response(self._ask.number, given), 200)
+        self.act(self._answer, message.response(self._ask.number, given), 200)
 
     def _shown_task(self, own: str) -> str:
         """What the client calls a task of its server's."""
         tasks, server = self._means.tasks, self._target.link.server.name
-        return tasks.shown(self._ticket.caller, server, own)
+        return tasks.shown(self.ticket.caller, server, own)
 
     def _go_to_end(self, unfinished: Unfinished) -> None:
         """What its rules say of a failure, or a check of the state after it, takes a task."""
         self._is_sent = False  # each further attempt has its own time
         self._pending = self._switch = None
-        self._finishing = asyncio.ensure_future(self._finish(self._ticket, unfinished))
+        self._finishing = asyncio.ensure_future(self._finish(self.ticket, unfinished))
         self._finishing.add_done_callback(self._finished)
 
     def _finished(self, finishing: "asyncio.Task[Inspected]") -> None:
@@ -318,7 +291,7 @@ class ToolCall:
         given = task.renamed(finishing.result().result, self._shown_task)
         if self._ask.era is Era.MODERN:
             given = translation.completed(given, "tools/call")
-        self._act(self._answer, message.response(self._ask.number, given), 200)
+        self.act(self._answer, message.response(self._ask.number, given), 200)
 
     def _pass_error(self, fault: bytes, status: int) -> None:
         if self._means.path.inspections.shows_secret(fault):
@@ -333,7 +306,7 @@ class ToolCall:
                 http_status=status,
             )
         )
-        self._act(self._answer, *said.fault(self._ask.asked, self._ask.era, fault, status))
+        self.act(self._answer, *said.fault(self._ask.asked, self._ask.era, fault, status))
 
     def _answer(self, raw: bytes, status: int) -> None:
         self._client.answer(raw, status)
@@ -341,7 +314,7 @@ class ToolCall:
 
     def lost(self, failure: Failure) -> None:
         """The server gives no answer."""
-        self._take(self._lost, failure)
+        self.take(self._lost, failure)
 
     def _lost(self, failure: Failure) -> None:
         if self.is_over:
@@ -349,7 +322,7 @@ class ToolCall:
         self._drop("it took too long")
         error = failure.error
         if self._may_finish(error):
-            self._go_to_end(self._means.path.failed(self._ticket, self._means.failed(failure)))
+            self._go_to_end(self._means.path.failed(self.ticket, self._means.failed(failure)))
             return
         is_refusal = failure.status >= _FIRST_ERROR
         self._settle(
@@ -367,7 +340,7 @@ class ToolCall:
     def _may_finish(self, error: RingfenceError) -> bool:
         """Whether the tool's rules say what happens: not once the agent has left or refused."""
         is_call = self._ask.asked.message.method == "tools/call"
-        is_there = self._ticket.is_open and self._client.is_there
+        is_there = self.ticket.is_open and self._client.is_there
         return is_call and is_there and error.code != CLIENT_REFUSED
 
     # Questions between the eras
@@ -387,7 +360,7 @@ class ToolCall:
 
         def done(answers: dict[str, bytes]) -> None:
             if not self.is_over:
-                self._act(self._send_again, answers, asked.state)
+                self.act(self._send_again, answers, asked.state)
 
         def refused(method: str, error: bytes) -> None:
             what = f"the client refused `{method}`: {errors.read(error).message}"
@@ -414,11 +387,11 @@ class ToolCall:
         )
         self._pending = self._switch = None
         self._settle(ToolEnding(status=Status.OK, result=result))
-        self._act(self._answer, message.response(self._ask.number, result), 200)
+        self.act(self._answer, message.response(self._ask.number, result), 200)
 
     # Its end
 
-    def _take(self, step: Callable[..., None], *facts: object) -> None:
+    def take(self, step: Callable[..., None], *facts: object) -> None:
         """Take a step; whatever it raises ends the call."""
         try:
             step(*facts)
@@ -429,30 +402,9 @@ class ToolCall:
             _LOG.exception("a call failed unexpectedly")
             self._give_up(Status.FAILED, INTERNAL)
 
-    def _act(self, step: Callable[..., None], *facts: object) -> None:
-        """Take a step that acts for the agent or writes to it: only with authority (note 012)."""
-        authority = self._means.authority
-        if authority.is_fresh:
-            self._go_on(step, facts)
-        else:
-            authority.when_fresh(lambda is_fresh: self._renewed(step, facts, is_fresh=is_fresh))
-
-    def _renewed(
-        self, step: Callable[..., None], facts: tuple[object, ...], *, is_fresh: bool
-    ) -> None:
-        if self.is_over:
-            return
-        if is_fresh and self._means.authority.is_fresh:
-            self._take(self._go_on, step, facts)
-        else:
-            self._give_up(Status.CUT, LAPSED)
-
-    def _go_on(self, step: Callable[..., None], facts: tuple[object, ...]) -> None:
-        why = state_reason(self._ticket.caller.runtime)
-        if why is None:
-            step(*facts)
-        else:
-            self._give_up(Status.CUT, why)
+    def withhold(self, why: Reason) -> None:
+        """End it: nothing more may be done for its agent."""
+        self._give_up(Status.CUT, why)
 
     def _give_up(self, status: Status, why: Reason) -> None:
         self._drop("it was stopped")
@@ -461,10 +413,10 @@ class ToolCall:
         self.end()
 
     def _settle(self, ending: ToolEnding) -> None:
-        self._ticket.settle(ending)
+        self.ticket.settle(ending)
 
     def _refuse(self, why: Reason) -> None:
-        ticket = self._ticket
+        ticket = self.ticket
         self._client.refuse(
             RefusedAction(verdict=Deny(reason=why), action=ticket.action, invocation=ticket.live.id)
         )
@@ -478,11 +430,9 @@ class ToolCall:
         self._pending = self._switch = None  # they lead back here
         self._client.end()
         self._ask.portion.leave()
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell(self)
+        self.told()
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
         """End a call of a plane that stops: its agent sees a cut."""
         self._drop("the gateway stops")
         self._client.abort()
