@@ -101,9 +101,16 @@ def test_hooks_elsewhere_are_hooks_where_git_is_told_so() -> None:
 
 
 def test_every_folder_of_such_files_is_one_that_a_link_may_not_stand_in_for() -> None:
-    for path in (b".git", b"sub/.git/hooks", b".vscode", b".Claude", b".opencode", b"rebase-merge"):
+    for path in (
+        b".git",
+        b"sub/.git/hooks",
+        b".vscode",
+        b".Claude",
+        b".opencode",
+        b".git/rebase-merge",
+    ):
         assert leads_to_such(path)
-    for path in (b"src", b".github/workflows", b"hooks"):
+    for path in (b"src", b".github/workflows", b"hooks", b"node_modules/.bin/mise"):
         assert not leads_to_such(path)
 
 

@@ -146,11 +146,13 @@ folders, and why each is one. In lower case: some file systems tell no case apar
 def _folders(patterns: Iterable[str]) -> set[str]:
     """The folders of these patterns whose names are given."""
     parts = [each.partition("*")[0].split("/")[:-1] for each in patterns]
-    return {"/".join(each[:end]) for each in parts for end in range(1, len(each) + 1)}
+    folders = {"/".join(each[:end]) for each in parts for end in range(1, len(each) + 1)}
+    return {each for each in folders if each.startswith(".")}
 
 
-_WHOLE: Final = {".git", "rebase-merge", "sequencer", *_folders(PLACES)}
-"""Folders in the place of which a link would bring such files from elsewhere."""
+_WHOLE: Final = {".git", ".git/rebase-merge", ".git/sequencer", *_folders(PLACES)}
+"""Folders in the place of which a link would bring such files from elsewhere; hidden ones, since
+package managers make links of every other name."""
 _SAMPLE: Final = ".sample"
 _HOOKS: Final = frozenset((
     "applypatch-msg", "pre-applypatch", "post-applypatch", "pre-commit", "pre-merge-commit",
