@@ -122,15 +122,19 @@ def test_masks_of_a_run_that_was_killed_go_with_the_next_which_says_that_nobody_
     plane: WholePlane, work: Path
 ) -> None:
     options = ("--workspace", str(work))
-    with plane.running("sh", "-c", "echo ready; sleep 30", agent="masked", options=options) as run:
+    with plane.running(
+        "sh", "-c", "echo evil > .bashrc; echo ready; sleep 30", agent="masked", options=options
+    ) as run:
         assert first_line(run) == "ready\n"
         run.kill()
         run.wait(_WAIT_S)
     assert (work / ".claude").is_dir()
-    ran = plane.run("true", options=options)
+    ran = plane.run("sh", "-c", "echo again >> .bashrc", options=options)
     assert ran.code == 0, ran
     assert f"nobody has looked at {work} after sbx_" in ran.err
-    assert list(work.iterdir()) == []
+    assert "changed since it began: .bashrc" in ran.err
+    [left] = work.iterdir()
+    assert left.name.startswith(".bashrc.quarantined-")  # and what was there is not put back
     assert plane.run("true", options=options).err == ""
 
 

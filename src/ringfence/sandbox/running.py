@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 _LOOPBACK: Final = "127.0.0.1"
 _MARK_CHARACTERS: Final = 12
 """As many of a sandbox's id as tell it from others in the name of a file."""
+
+_NAMED_MOST: Final = 8
+"""How many files are named in one line."""
 
 Listeners = Sequence[tuple[ListenerKind, socket.socket]]
 
@@ -76,12 +80,11 @@ def run(
         for near in grant.neighbours:
             _say(f"agent {near.agent} is at work in {near.folder} too ({near.sandbox})")
         watched = _watched(plan, after)
-        if watched:
-            _note(grant, watched, RunNotes(data), after)
+        since_us = _note(grant, watched, RunNotes(data), after) if watched else None
         plan = replace(plan, identities={each.path: each.identity for each in watched})
         jail = _prepare(plan, kept)
         both = (*jail.listeners, *listeners)
-        evidence = Watching(folders=watched, builtins=builtins)
+        evidence = Watching(folders=watched, builtins=builtins, shared_since_us=since_us)
         return asyncio.run(_watch(jail, plan, grant, both, evidence))
 
 
@@ -91,6 +94,8 @@ class Watching:
 
     folders: Sequence[WatchedFolder] = ()
     builtins: Builtins | None = None
+    shared_since_us: int | None = None
+    """Since when there may be what other runs have left."""
 
 
 def _watched(plan: JailPlan, after: ExitStack) -> Sequence[WatchedFolder]:
@@ -106,21 +111,35 @@ def _watched(plan: JailPlan, after: ExitStack) -> Sequence[WatchedFolder]:
 
 def _note(
     grant: SandboxGrant, watched: Sequence[WatchedFolder], notes: RunNotes, after: ExitStack
-) -> None:
+) -> int | None:
     """Let those that come later know of this run, and put masks where they are wanted.
 
-    Raises UsageError; then nothing of the command has run.
+    Gives since when (UTC) there may be what others have left, None if there is none. Raises
+    UsageError; then nothing of the command has run.
     """
     masks: tuple[str, ...] = ()
     if grant.rules.protected is Protection.MASK and grant.tier is SandboxTier.STRICT:
         masks = watched[0].lacking(MASKED)
     with notes.gate():
-        for each in notes.sweep([folder.path for folder in watched]):
-            _say(f"{each}: look at it yourself")
+        unseen = notes.sweep([folder.path for folder in watched])
+        for each in unseen:
+            _say_unseen(each, watched)
         folders = [_noted(each, () if number else masks) for number, each in enumerate(watched)]
-        notes.begin(RunNote(sandbox=grant.id, folders=tuple(folders)))
+        now_us = time.time_ns() // 1000
+        notes.begin(RunNote(sandbox=grant.id, folders=tuple(folders), began_us=now_us))
         after.callback(lambda: notes.end(is_seen=not any(each.is_owed for each in watched)))
         watched[0].put_masks(masks)
+    begins = (*(each.began_us for each in unseen), *(each.started_us for each in grant.neighbours))
+    return min(begins, default=None)
+
+
+def _say_unseen(note: RunNote, watched: Sequence[WatchedFolder]) -> None:
+    """Tell of a run that nobody has looked after, and what would run later and is as new as it."""
+    for folder in watched:
+        changed = folder.changed_since(note.began_us * 1000)
+        what = ", ".join(changed[:_NAMED_MOST]) + (" …" if len(changed) > _NAMED_MOST else "")
+        found = f"; changed since it began: {what}" if what else ""
+        _say(f"nobody has looked at {folder.path} after {note.sandbox} was ended{found}")
 
 
 def _noted(folder: WatchedFolder, masks: tuple[str, ...]) -> NotedFolder:
@@ -198,7 +217,7 @@ def _parts(
             link,
             _say,
             builtins=evidence.builtins,
-            shared_since_us=min((each.started_us for each in grant.neighbours), default=None),
+            shared_since_us=evidence.shared_since_us,
         )
         seen = witness.seen
     if jail.terminal is not None:

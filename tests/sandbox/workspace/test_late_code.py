@@ -166,7 +166,7 @@ def test_what_was_there_and_not_seen_before_is_left_where_it_is(tmp_path: Path) 
     for path in old:
         write(tmp_path / path, "mine")
     # Out of the way of clocks: what is older than a run is so by more than their coarseness.
-    time.sleep(1.05)
+    time.sleep(1.1)
 
     def happens() -> None:
         write(tmp_path / "other/mise.toml")
@@ -180,7 +180,7 @@ def test_what_was_there_and_not_seen_before_is_left_where_it_is(tmp_path: Path) 
 def test_what_was_moved_to_its_place_is_new_there_however_old_it_is(tmp_path: Path) -> None:
     write(tmp_path / "vendor/vscode/tasks.json")
     write(tmp_path / "vendor/envrc")
-    time.sleep(1.05)
+    time.sleep(1.1)
 
     def happens() -> None:
         (tmp_path / "vendor/vscode").rename(tmp_path / "sub.vscode")
@@ -194,7 +194,7 @@ def test_what_was_moved_to_its_place_is_new_there_however_old_it_is(tmp_path: Pa
 
 def test_what_others_have_left_meanwhile_is_not_kept_to_be_put_back(tmp_path: Path) -> None:
     write(tmp_path / ".envrc", "mine")
-    time.sleep(1.05)
+    time.sleep(1.1)
     others_began = time.time_ns()
     write(tmp_path / "sub/.envrc", "another's")
     with held(tmp_path) as root:

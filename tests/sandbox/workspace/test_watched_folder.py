@@ -93,6 +93,17 @@ def test_what_is_no_folder_for_an_agent_is_refused(work: Path) -> None:
         assert caught.value.code == "bad_workspace"
 
 
+def test_what_a_run_left_that_nobody_looked_after_is_known_by_its_time(work: Path) -> None:
+    (work / ".mcp.json").write_text("{}")
+    time.sleep(1.1)
+    began_ns = time.time_ns()
+    (work / ".envrc").write_text("evil")
+    (work / "main.py").write_text("x")
+    watched = WatchedFolder(str(work.resolve()))
+    assert watched.changed_since(began_ns) == [".envrc"]
+    watched.close()
+
+
 def test_what_others_left_is_not_put_back(work: Path) -> None:
     (work / ".envrc").write_text("another's")
     watched = WatchedFolder(str(work.resolve()))

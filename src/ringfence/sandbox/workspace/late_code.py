@@ -67,7 +67,7 @@ def keep(root: int, snapshot: Snapshot, at_ns: int, until_ns: int | None = None)
             continue
         if entry.kind == "file" and not entry.mode & stat.S_IRUSR:
             continue  # to open it would change it
-        if until_ns is not None and _changed_since(root, path, entry, until_ns):
+        if until_ns is not None and _changed_since(root, path, entry, until_ns - _CLOCK_NS):
             continue
         found = _kept(root, path, entry)
         if found is not None:

@@ -40,6 +40,7 @@ class RunNote(msgspec.Struct, frozen=True, kw_only=True):
 
     sandbox: str
     folders: tuple[NotedFolder, ...]
+    began_us: int
     is_seen: bool = False
 
 
@@ -87,20 +88,17 @@ class RunNotes:
             self._note = None
             self.sweep()
 
-    def sweep(self, folders: Sequence[str] = ()) -> list[str]:
+    def sweep(self, folders: Sequence[str] = ()) -> list[RunNote]:
         """Remove the masks of runs that are over, inside the gate, where nobody is at work.
 
-        Gives what is to be said of runs in these folders that were ended before it was looked at
-        what they had left; it is said once.
+        Gives the runs in these folders that were ended before anybody had looked at what they had
+        left; each is given once.
         """
         living, over = self._parted()
-        said: list[str] = []
+        found: list[RunNote] = []
         for note in over:
-            unseen = [] if note.is_seen else _shared(note, folders)
-            said += (
-                f"nobody has looked at {each} after {note.sandbox} was ended" for each in unseen
-            )
-            is_told = note.is_seen or bool(unseen)
+            is_told = note.is_seen or bool(_shared(note, folders))
+            found += [note] if is_told and not note.is_seen else []
             if any(_share(note, other) for other in living):
                 self._rewrite(msgspec.structs.replace(note, is_seen=is_told))
                 continue
@@ -110,7 +108,7 @@ class RunNotes:
                 self._rewrite(msgspec.structs.replace(note, folders=tuple(bare)))
             else:
                 self._path(note).unlink(missing_ok=True)
-        return said
+        return found
 
     def _parted(self) -> tuple[list[RunNote], list[RunNote]]:
         """The notes of runs that live, and of those that are over."""

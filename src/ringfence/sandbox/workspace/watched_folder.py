@@ -70,6 +70,12 @@ class WatchedFolder:
         before = tree.look(self._root, self._bounds)
         self._before = late_code.keep(self._root, before, at_ns, shared_since_ns)
 
+    def changed_since(self, at_ns: int) -> list[str]:
+        """What would run later and is not older than this time (UTC), to be told of."""
+        now = tree.look(self._root, self._bounds)
+        nothing = Before(snapshot=Snapshot(is_partial=True), at_ns=at_ns)
+        return [tree.shown(each.path) for each in late_code.find(self._root, nothing, now)]
+
     def left(self, mark: str) -> Left:
         """See what is different, and set late code aside; `mark` is in its new names.
 
