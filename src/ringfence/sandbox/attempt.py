@@ -89,6 +89,11 @@ def refused(pid: int, name: str, arguments: Sequence[int], number: int) -> Attem
     return Attempt(pid=pid, call=name, to=_shown(name, arguments), error=error)
 
 
+def unread(pid: int, name: str) -> Attempt:
+    """A call of which nothing can be read: its maker has made itself unreadable, or it is wrong."""
+    return Attempt(pid=pid, call=name, to="unreadable", error="EACCES")
+
+
 def nowhere(pid: int, name: str, arguments: Sequence[int], memory: Memory) -> Attempt | None:
     """Where something was sent to in a namespace of its own, if nothing of ours is there.
 

@@ -239,9 +239,12 @@ class Notifications:
         try:
             who = self._followed.meet(notice.pid)
             return self._judged(notice, who, Memory(notice.pid, self._pages))
-        except (OSError, ValueError):  # what is not there cannot be executed
+        except (OSError, ValueError):  # what is not there, or hides itself, cannot be executed
+            is_there = self._notify.is_waiting(notice.id)
             self.refuse(notice.id)
-            return None
+            return (
+                attempt.unread(notice.pid, self._names.get(notice.number, "")) if is_there else None
+            )
 
     def _judged(self, notice: Notice, who: Identity, memory: Memory) -> Call | None:
         name = self._names.get(notice.number, "")
