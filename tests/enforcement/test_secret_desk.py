@@ -1,12 +1,16 @@
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ringfence.domain.alert import AlertRules
 from ringfence.domain.error import UsageError
+from ringfence.domain.model import Provider, ProviderProtocol
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.secret import FromCommand, FromStore, SecretDefinition
+from ringfence.domain.secret import FromCommand, FromStore, SecretDefinition, key_of, token_of
+from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.stores.secret import StoredSecrets, WrappingKeys
 from ringfence.stores.secret.wrapping_key import default_path
@@ -65,3 +69,22 @@ def test_what_was_stored_before_its_secret_came_from_elsewhere_is_not_shown_as_i
     listed = asyncio.run(SecretDesk(stored).list(ACME))
     assert [(each.name, each.generation) for each in listed] == [("crm", None), ("run", None)]
     assert VALUE not in repr(listed)
+
+
+def test_what_the_plane_itself_uses_a_secret_for_is_listed(stored: StoredSecrets) -> None:
+    house = Provider(
+        name="house",
+        protocol=ProviderProtocol.OPENAI,
+        base_url="http://a.example",
+        credential=key_of("acme", "crm"),
+    )
+    server = ToolServer(
+        name="t", command=("t",), environment=(("A", "Bearer ${acme/crm}"), ("B", "${KEY}"))
+    )
+    alerts = AlertRules(webhook="http://a.example", credential=key_of("acme", token_of("run")))
+    acme = replace(ACME, providers={"house": house}, tools={"t": server}, alerts=alerts)
+    listed = asyncio.run(SecretDesk(stored).list(acme))
+    assert [(each.name, each.uses) for each in listed] == [
+        ("crm", ["provider house", "tool server t"]),
+        ("run", ["alerts"]),
+    ]

@@ -1,16 +1,13 @@
 """`ringfence key`: API keys by which people and their programs use the control plane over TCP."""
 
-import sys
-
 import click
 import msgspec
 
 from ringfence.cli.connection import Place, connect
 from ringfence.cli.option import JSON, at_organisation, segment
+from ringfence.cli.terminal.listing import say_items
 from ringfence.cli.terminal.moment import show_moment
-from ringfence.cli.terminal.printing import hint, say, say_listing
-from ringfence.cli.terminal.style import Style
-from ringfence.cli.terminal.table import Column, table
+from ringfence.cli.terminal.printing import hint, say
 from ringfence.cli.usage import Group
 from ringfence.domain.organisation import Role
 
@@ -63,26 +60,25 @@ def list_(place: Place, *, is_json: bool) -> None:
     """List keys, without their secrets."""
     with connect(place) as plane:
         items = plane.listing("/keys")
-    if is_json:
-        say_listing(items)
-        return
-    keys = [msgspec.json.decode(item, type=_Key) for item in items]
-    if not keys:
-        hint("no keys yet; make one with `ringfence key create USER`")
-        return
-    headings = ("ID", "USER", "ROLES", "CREATED", "STATE", "LABEL")
-    rows = [
-        (
-            each.id,
-            each.user,
-            " ".join(each.roles),
-            show_moment(int(each.created_us)),
-            "live" if each.revoked_us is None else "revoked",
-            each.label,
-        )
-        for each in keys
-    ]
-    say(table([Column(each) for each in headings], rows, Style.of(sys.stdout)))
+    say_items(
+        items,
+        _Key,
+        _row,
+        ("ID", "USER", "ROLES", "CREATED", "STATE", "LABEL"),
+        is_json=is_json,
+        nothing="no keys yet; make one with `ringfence key create USER`",
+    )
+
+
+def _row(each: _Key) -> tuple[str, ...]:
+    return (
+        each.id,
+        each.user,
+        " ".join(each.roles),
+        show_moment(int(each.created_us)),
+        "live" if each.revoked_us is None else "revoked",
+        each.label,
+    )
 
 
 @key.command("revoke")

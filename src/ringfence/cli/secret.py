@@ -8,12 +8,12 @@ import msgspec
 
 from ringfence.cli.connection import Place, connect
 from ringfence.cli.option import JSON, at_organisation, segment
+from ringfence.cli.terminal.listing import say_items
 from ringfence.cli.terminal.moment import show_moment
-from ringfence.cli.terminal.printing import hint, say, say_listing
-from ringfence.cli.terminal.style import Style
-from ringfence.cli.terminal.table import Column, table
+from ringfence.cli.terminal.printing import hint
 from ringfence.cli.usage import Group
 from ringfence.domain.error import UsageError
+from ringfence.transport.core_dump import forbid_core_dumps
 
 _MOST_BYTES: Final = 64 * 1024
 
@@ -22,6 +22,7 @@ class _Secret(msgspec.Struct):
     name: str
     origin: str = ""
     hosts: list[str] = []
+    uses: list[str] = []
     agents: list[str] = []
     generation: int | None = None
     changed_us: str | None = None
@@ -72,26 +73,25 @@ def list_(place: Place, *, is_json: bool) -> None:
     """List secrets: where they come from, where they go and who uses them."""
     with connect(place) as plane:
         items = plane.listing("/secrets")
-    if is_json:
-        say_listing(items)
-        return
-    secrets = [msgspec.json.decode(item, type=_Secret) for item in items]
-    if not secrets:
-        hint("no secrets yet; name one in the configuration, under `secrets`")
-        return
-    headings = ("NAME", "FROM", "FOR", "AGENTS", "CHANGED", "STATE")
-    rows = [
-        (
-            each.name,
-            each.origin or "stored, not configured",
-            " ".join(each.hosts),
-            " ".join(each.agents),
-            show_moment(int(each.changed_us)) if each.changed_us else "",
-            each.trouble or "ok",
-        )
-        for each in secrets
-    ]
-    say(table([Column(each) for each in headings], rows, Style.of(sys.stdout)))
+    say_items(
+        items,
+        _Secret,
+        _row,
+        ("NAME", "FROM", "FOR", "AGENTS", "CHANGED", "STATE"),
+        is_json=is_json,
+        nothing="no secrets yet; name one in the configuration, under `secrets`",
+    )
+
+
+def _row(each: _Secret) -> tuple[str, ...]:
+    return (
+        each.name,
+        each.origin or "stored, not configured",
+        ", ".join([*each.hosts, *each.uses]),
+        " ".join(each.agents),
+        show_moment(int(each.changed_us)) if each.changed_us else "",
+        each.trouble or "ok",
+    )
 
 
 @secret.command("delete")
@@ -105,6 +105,7 @@ def delete(place: Place, name: str) -> None:
 
 
 def _store(place: Place, name: str, *, is_rotation: bool) -> None:
+    forbid_core_dumps()
     # Never an argument: those of a process can be read by everybody on the machine.
     value = _read_value(name)
     with connect(place) as plane:

@@ -1,16 +1,13 @@
 """`ringfence user`: users, and the tokens with which agents act for them."""
 
-import sys
-
 import click
 import msgspec
 
 from ringfence.cli.connection import Connection, Place, connect
 from ringfence.cli.option import JSON, at_organisation, segment
+from ringfence.cli.terminal.listing import say_items
 from ringfence.cli.terminal.moment import read_duration_s, show_moment
-from ringfence.cli.terminal.printing import hint, say, say_listing
-from ringfence.cli.terminal.style import Style
-from ringfence.cli.terminal.table import Column, table
+from ringfence.cli.terminal.printing import hint, say
 from ringfence.cli.usage import Group
 from ringfence.domain.error import UsageError
 
@@ -51,22 +48,24 @@ def list_(place: Place, *, is_json: bool) -> None:
     """List the users of the configuration: roles, and what agents may do on their behalf."""
     with connect(place) as plane:
         items = plane.listing("/users")
-    if is_json:
-        say_listing(items)
-        return
-    users = [msgspec.json.decode(item, type=_User) for item in items]
-    headings = ("NAME", "ROLES", "MODELS", "TOOLS", "CALLS/MIN")
-    rows = [
-        (
-            each.name,
-            " ".join(each.roles),
-            _bound(each.models),
-            _bound(each.tools),
-            "" if each.calls_per_minute is None else str(each.calls_per_minute),
-        )
-        for each in users
-    ]
-    say(table([Column(each) for each in headings], rows, Style.of(sys.stdout)))
+    say_items(
+        items,
+        _User,
+        _row,
+        ("NAME", "ROLES", "MODELS", "TOOLS", "CALLS/MIN"),
+        is_json=is_json,
+        nothing="no users; name some in the configuration, under `users`",
+    )
+
+
+def _row(each: _User) -> tuple[str, ...]:
+    return (
+        each.name,
+        " ".join(each.roles),
+        _bound(each.models),
+        _bound(each.tools),
+        "" if each.calls_per_minute is None else str(each.calls_per_minute),
+    )
 
 
 @user.command("token")
@@ -115,20 +114,18 @@ def _give(answer: bytes, *, is_json: bool) -> None:
 
 
 def _list(plane: Connection, path: str, name: str, *, is_json: bool) -> None:
-    items = plane.listing(path)
-    if is_json:
-        say_listing(items)
-        return
-    tokens = [msgspec.json.decode(item, type=_Token) for item in items]
-    if not tokens:
-        hint(f"no tokens yet; make one with `ringfence user token {name}`")
-        return
-    headings = ("ID", "STATE", "CREATED", "BY", "LABEL")
-    rows = [
-        (each.id, _state(each), show_moment(int(each.created_us)), each.created_by, each.label)
-        for each in tokens
-    ]
-    say(table([Column(each) for each in headings], rows, Style.of(sys.stdout)))
+    say_items(
+        plane.listing(path),
+        _Token,
+        _token_row,
+        ("ID", "STATE", "CREATED", "BY", "LABEL"),
+        is_json=is_json,
+        nothing=f"no tokens yet; make one with `ringfence user token {name}`",
+    )
+
+
+def _token_row(each: _Token) -> tuple[str, ...]:
+    return (each.id, _state(each), show_moment(int(each.created_us)), each.created_by, each.label)
 
 
 def _state(token: _Token) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, final
 
 import msgspec
@@ -16,7 +16,10 @@ from ringfence.domain.secret import (
     FromStore,
     FromVault,
     SecretOrigin,
+    key_of,
+    token_of,
 )
+from ringfence.enforcement.tool_dispatch import secrets_of
 from ringfence.stores.secret import StoredSecret, StoredSecrets
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -33,14 +36,15 @@ class SecretView(msgspec.Struct, frozen=True, kw_only=True):
     """What people are shown of a secret; never its value.
 
     `origin` is the key of the configuration that says where it comes from, empty for one that is
-    stored and not configured. `hosts` and `agents` say where it goes and who may use it. The rest
-    is of stored ones; times are UTC microseconds. `trouble` says why it has no value, or an old
-    one.
+    stored and not configured. `hosts` and `agents` say where it goes and who may use it, `uses`
+    what the plane itself needs it for. The rest is of stored ones; times are UTC microseconds.
+    `trouble` says why it has no value, or an old one.
     """
 
     name: str
     origin: str = ""
     hosts: list[str] = []
+    uses: list[str] = []
     agents: list[str] = []
     generation: int | None = None
     changed_us: str | None = None
@@ -166,9 +170,28 @@ def _view(
         name=name,
         origin="" if definition is None else _ORIGINS[type(definition.origin)],
         hosts=sorted({f"{each.host}:{each.port}" for each in bindings}),
+        uses=[use for use, key in _uses(organisation) if key in _keys(organisation.name, name)],
         agents=sorted(each.name for each in agents if name in each.secrets),
         generation=None if stored is None else stored.generation,
         changed_us=None if stored is None else str(stored.changed_us),
         changed_by=None if stored is None else stored.changed_by,
         trouble=trouble,
     )
+
+
+def _keys(organisation: str, name: str) -> tuple[str, str]:
+    """What a value, and a token that is got with it, are called where the plane uses them."""
+    return key_of(organisation, name), key_of(organisation, token_of(name))
+
+
+def _uses(organisation: Organisation) -> Iterator[tuple[str, str | None]]:
+    """What the plane itself needs a secret for, and which."""
+    for provider in organisation.providers.values():
+        yield f"provider {provider.name}", provider.credential
+    for server in organisation.tools.values():
+        for key in secrets_of(server):
+            yield f"tool server {server.name}", key
+    yield "alerts", organisation.alerts.credential
+    yield "approvals", organisation.approvals.credential
+    if organisation.approvals.signing_key != organisation.approvals.credential:
+        yield "approvals", organisation.approvals.signing_key

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ringfence.config.definition.address import read_hosts
+from ringfence.config.definition.timeout import read_timeouts
 from ringfence.config.problem import shown
 from ringfence.config.section import Section
 from ringfence.domain.egress import EgressRules
@@ -80,21 +81,18 @@ def _read_authority(section: Section, folder: Path) -> str:
 
 
 def _with_timeouts(rules: EgressRules, section: Section) -> EgressRules:
-    inner = section.section("timeouts", "`timeouts` of `egress`", "timeouts: {idle: 300}")
-    if inner is None:
-        return rules
-
-    def read(key: str, default: float) -> float:
-        return inner.ratio(key, default, above=0, most=_LONGEST_S)
-
-    timed = replace(
+    usual = {
+        "connect": rules.connect_timeout_s,
+        "idle": rules.idle_timeout_s,
+        "total": rules.total_timeout_s,
+    }
+    found = read_timeouts(section, usual, longest_s=_LONGEST_S, example="timeouts: {idle: 300}")
+    return replace(
         rules,
-        connect_timeout_s=read("connect", rules.connect_timeout_s),
-        idle_timeout_s=read("idle", rules.idle_timeout_s),
-        total_timeout_s=read("total", rules.total_timeout_s),
+        connect_timeout_s=found["connect"],
+        idle_timeout_s=found["idle"],
+        total_timeout_s=found["total"],
     )
-    inner.close()
-    return timed
 
 
 def _whole(section: Section, key: str, default: int, *, most: int) -> int:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from ringfence.config.definition.address import is_exposed, read_url
 from ringfence.config.definition.pace import read_breaker, read_pace
+from ringfence.config.definition.timeout import read_timeouts
 from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
 from ringfence.config.section import Section
 from ringfence.domain.model import OutputLimitField, Provider, ProviderProtocol
@@ -134,19 +135,17 @@ def _read_betas(section: Section) -> list[str]:
 
 
 def _with_timeouts(provider: Provider, section: Section) -> Provider:
-    inner = section.section("timeouts", f"`timeouts` of {section.where}")
-    if inner is None:
-        return provider
-
-    def read(key: str, default: float) -> float:
-        return inner.ratio(key, default, above=0, most=_LONGEST_S)
-
-    timed = replace(
+    usual = {
+        "connect": provider.connect_timeout_s,
+        "head": provider.head_timeout_s,
+        "idle": provider.idle_timeout_s,
+        "total": provider.total_timeout_s,
+    }
+    found = read_timeouts(section, usual, longest_s=_LONGEST_S)
+    return replace(
         provider,
-        connect_timeout_s=read("connect", provider.connect_timeout_s),
-        head_timeout_s=read("head", provider.head_timeout_s),
-        idle_timeout_s=read("idle", provider.idle_timeout_s),
-        total_timeout_s=read("total", provider.total_timeout_s),
+        connect_timeout_s=found["connect"],
+        head_timeout_s=found["head"],
+        idle_timeout_s=found["idle"],
+        total_timeout_s=found["total"],
     )
-    inner.close()
-    return timed

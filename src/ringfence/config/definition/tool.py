@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ringfence.config.definition.address import read_url
 from ringfence.config.definition.pace import read_pace
+from ringfence.config.definition.timeout import read_timeouts
 from ringfence.config.definition.tool_rule import PATTERN, note_undeclared, read_rules
 from ringfence.config.definition.tool_view import read_views
 from ringfence.config.problem import CREDENTIAL_WORD, nearest, shown
@@ -60,7 +61,9 @@ def _read(
         what = f"no tool server can be called `{name}`: that is where Ringfence's own tools are"
         section.problem(section.place, what, "give it another name")
     _judge_kind(section)
-    timeouts = _read_timeouts(section)
+    plain = ToolServer(name="")
+    usual = {"connect": plain.connect_timeout_s, "call": plain.call_timeout_s}
+    timeouts = read_timeouts(section, usual, longest_s=_LONGEST_S)
     server = ToolServer(
         name=name,
         command=_read_command(section),
@@ -71,8 +74,8 @@ def _read(
         oauth=_read_oauth(section),
         is_stateful=_read_stateful(section),
         era=section.word("era", ServerEra.ANY),
-        connect_timeout_s=timeouts[0],
-        call_timeout_s=timeouts[1],
+        connect_timeout_s=timeouts["connect"],
+        call_timeout_s=timeouts["call"],
         tiers=_read_tiers(section),
         pace=read_pace(section),
         owner=_read_owner(section, users),
@@ -113,18 +116,6 @@ def _judge_kind(section: Section) -> None:
 
 
 _ONE = {"credential": "a "}
-
-
-def _read_timeouts(section: Section) -> tuple[float, float]:
-    """Seconds to connect, and for a call as a whole."""
-    plain = ToolServer(name="")
-    inner = section.section("timeouts", f"`timeouts` of {section.where}")
-    if inner is None:
-        return plain.connect_timeout_s, plain.call_timeout_s
-    connect = inner.ratio("connect", plain.connect_timeout_s, above=0, most=_LONGEST_S)
-    call = inner.ratio("call", plain.call_timeout_s, above=0, most=_LONGEST_S)
-    inner.close()
-    return connect, call
 
 
 def _read_stateful(section: Section) -> bool:
