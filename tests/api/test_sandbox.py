@@ -86,6 +86,12 @@ def test_a_wrong_order_says_what_is_wrong_and_reaches_no_worker(
     assert plane.workers.told == []
 
 
+def test_a_misspelt_agent_is_told_with_the_one_that_is_near(plane: Plane) -> None:
+    told = plane.ask("POST", "sandboxes", body=order(agent="triag")).json()["error"]
+    assert told["message"] == "no agent named `triag`"
+    assert told["help"].startswith("did you mean `triage`?")
+
+
 def test_a_suspended_agent_is_not_run(plane: Plane) -> None:
     plane.ask("POST", "agents/triage/suspend")
     plane.workers.told.clear()

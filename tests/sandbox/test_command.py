@@ -47,6 +47,26 @@ def test_a_command_that_is_not_there_is_refused_with_where_it_is(
     assert str(tools / "tools" / "special") in caught.value.help
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("./plain", "`./plain` is not executable"),
+        (".", "there is no program `.` in the sandbox"),
+        ("./", "`./` is a folder"),
+        ("./missing", "there is no program `./missing` in the sandbox"),
+        ("./odd", "`./odd` begins with `#!/no/such`, which is no program of the sandbox"),
+    ],
+)
+def test_why_a_command_cannot_begin_is_said(tools: Path, name: str, message: str) -> None:
+    jail.make_program(tools / "workspace" / "odd", "#!/no/such -x\n")
+    plan = jail.plan_of(SandboxTier.STRICT, tools, [name])
+    with pytest.raises(UsageError) as caught:
+        check_command(plan)
+    assert (caught.value.code, caught.value.message) == ("no_command", message)
+    assert caught.value.help
+    check_command(replace(plan, command=("./own",)))
+
+
 def test_without_a_sandbox_every_path_is_the_hosts(tools: Path) -> None:
     path = str(tools / "tools" / "special")
     plan = jail.plan_of(SandboxTier.NONE, tools, [path])

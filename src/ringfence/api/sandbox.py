@@ -1,6 +1,7 @@
 """Routes about sandboxes: granted to `ringfence run`, listed, and ended."""
 
 import asyncio
+import difflib
 from pathlib import PurePosixPath
 from typing import Annotated, Final
 
@@ -141,7 +142,16 @@ async def stop_sandbox(call: Call[Nothing, Nothing]) -> None:
 
 async def _agent(call: Call[Nothing, RunOrder]) -> Agent:
     name = call.body.agent
-    record = await asyncio.to_thread(call.context.state.agents.named, call.organisation.id, name)
+    try:
+        record = await asyncio.to_thread(
+            call.context.state.agents.named, call.organisation.id, name
+        )
+    except UsageError as error:
+        close = difflib.get_close_matches(name, call.organisation.agents, n=1)
+        if not close:
+            raise
+        help_ = f"did you mean `{close[0]}`? {error.help}"
+        raise UsageError(error.code, error.message, help=help_) from error
     defined = call.organisation.agents.get(name)
     if record.state is not AgentState.ACTIVE or defined is None:
         raise UsageError("agent_state", f"agent `{name}` is {record.state.value}")

@@ -137,7 +137,7 @@ def not_running(folder: Path) -> UnavailableError:
     return UnavailableError(
         "plane_not_running",
         f"no plane is running with data folder `{folder}`",
-        help="start it with `ringfence up`",
+        help="start it with `ringfence up`, or name the data folder of one that runs with --data",
     )
 
 

@@ -84,6 +84,14 @@ agents:
     # secrets: [crm-api]
     budget: [{usd: 5, per: day}, {usd: 0.50, per: invocation}]
     limits: {model_calls: 50, output_tokens: 4000, seconds: 900}
+
+  # One that works in a sandbox, started with `ringfence run --agent coder -- claude`.
+  # coder:
+  #   owner: you@example.org
+  #   purpose: Write code.
+  #   models: [claude-sonnet-4-5]
+  #   commands: ["*"]  # which programs may run beside the one that you start
+  #   hosts: [api.crm.example]
 """
 
 

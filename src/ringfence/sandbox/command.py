@@ -7,34 +7,63 @@ from typing import Final
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
-from ringfence.sandbox import bwrap
+from ringfence.sandbox import bwrap, first_line
 from ringfence.sandbox.plan import JailPlan, is_below
 
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
 def check_command(plan: JailPlan) -> None:
-    """Raises UsageError `no_command` if the agent would not find it."""
+    """Raises UsageError `no_command` if the agent would not find it, or could not begin it."""
     name = plan.command[0]
-    if find(plan) is None:
-        outside = shutil.which(name)
-        help_ = (
-            f"it is at `{outside}`: show that folder to the sandbox, read-only" if outside else ""
+    found = find(plan)
+    if found is None:
+        raise _missing(plan, name)
+    interpreter = _interpreter(plan, found)
+    if interpreter.startswith("/") and not _is_program(plan, interpreter):
+        raise UsageError(
+            "no_command",
+            f"`{name}` begins with `#!{interpreter}`, which is no program of the sandbox",
+            help="mend its first line, or show that program to the sandbox, read-only",
         )
-        raise UsageError("no_command", f"there is no program `{name}` in the sandbox", help=help_)
 
 
 def find(plan: JailPlan) -> str | None:
     """The command's path as the agent will know it; None if it is not there."""
+    return next((path for path in _candidates(plan) if _is_program(plan, path)), None)
+
+
+def _candidates(plan: JailPlan) -> list[str]:
     name = plan.command[0]
-    if "/" in name:
-        candidates = [posixpath.normpath(posixpath.join(plan.start, name))]
-    else:
-        folders = plan.environment.get("PATH", _PATH).split(":")
-        candidates = [
-            posixpath.normpath(posixpath.join(plan.start, each, name)) for each in folders
-        ]
-    return next((path for path in candidates if _is_program(plan, path)), None)
+    folders = [""] if "/" in name else plan.environment.get("PATH", _PATH).split(":")
+    return [posixpath.normpath(posixpath.join(plan.start, each, name)) for each in folders]
+
+
+def _missing(plan: JailPlan, name: str) -> UsageError:
+    """Why there is no such program: it is none, it is elsewhere, or it is nowhere."""
+    hosts = [on_host(plan, path) for path in _candidates(plan)] if "/" in name else []
+    if any(each and os.path.isdir(each) for each in hosts):  # noqa: PTH112 (text, like its neighbours)
+        return UsageError("no_command", f"`{name}` is a folder", help="name a program")
+    if any(each and os.path.isfile(each) for each in hosts):  # noqa: PTH113 (as above)
+        help_ = "make it so with `chmod +x`, or name its interpreter before it"
+        return UsageError("no_command", f"`{name}` is not executable", help=help_)
+    outside = shutil.which(name)
+    help_ = (
+        f"it is at `{outside}`: show that folder to the sandbox, read-only"
+        if outside
+        else f"it is found from `{plan.start}` and in PATH"
+    )
+    return UsageError("no_command", f"there is no program `{name}` in the sandbox", help=help_)
+
+
+def _interpreter(plan: JailPlan, path: str) -> str:
+    """What the first line of a script names; empty for what is none or cannot be read."""
+    host = on_host(plan, path)
+    try:
+        with open(host or path, "rb") as file:  # noqa: PTH123 (text, like its neighbours)
+            return first_line.named_in(file.read(first_line.LINE_BYTES))
+    except OSError:
+        return ""
 
 
 def _is_program(plan: JailPlan, path: str) -> bool:

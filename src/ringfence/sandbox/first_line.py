@@ -6,7 +6,7 @@ from typing import Final
 
 from ringfence.transport.kernel import mount
 
-_LINE_BYTES: Final = 256
+LINE_BYTES: Final = 256
 """BINPRM_BUF_SIZE: the kernel looks at no more."""
 
 
@@ -53,7 +53,7 @@ def _beginning(root: int, path: str) -> bytes:
     finally:
         os.close(found)
     try:
-        return os.read(opened, _LINE_BYTES)
+        return os.read(opened, LINE_BYTES)
     finally:
         os.close(opened)
 

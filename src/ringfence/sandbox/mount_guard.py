@@ -40,6 +40,10 @@ _REFUSED: Final = (
     "/var/spool", "/var/tmp",  # noqa: S108 (named, not used)
 )  # fmt: skip
 
+_KEPT: Final = (
+    "no agent may see these: name another folder with --workspace, or start the plane elsewhere"
+)
+
 
 def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
     """Refuse a workspace or bind that no sandbox may have; `kept` are our own folders and files.
@@ -62,7 +66,7 @@ def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
         for own in map(os.path.realpath, kept):
             if is_below(own, bind.source) or is_below(bind.source, own):
                 what = f"`{bind.source}` shows `{own}`, which belongs to the plane"
-                raise _bad(what, "no agent may see the plane's data, configuration or secrets")
+                raise _bad(what, _KEPT)
 
 
 def check_folder(path: str) -> None:

@@ -108,7 +108,8 @@ def _interpreters(path: str, search: str) -> Iterator[str]:
     if not words:
         return
     if os.path.basename(words[0]) != "env":  # noqa: PTH119 (text, like its neighbours)
-        yield words[0]
+        if os.path.exists(words[0]):  # noqa: PTH110 (as above)
+            yield words[0]  # else it is said that the command cannot begin
         return
     named = next((each for each in words[1:] if not each.startswith("-") and "=" not in each), "")
     found = shutil.which(named, path=search) if named else None
