@@ -112,6 +112,19 @@ def test_a_workspace_that_is_gone_is_said_so_and_is_on_the_record(tmp_path: Path
     asyncio.run(story())
 
 
+def test_what_is_in_use_elsewhere_is_told_to_the_operator(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "module.py").write_text("x")
+    (tmp_path / "cache.py").hardlink_to(work / "module.py")
+
+    async def story() -> None:
+        _, said = await watched(work, lambda: (work / "module.py").write_text("evil"))
+        assert said == ["the run changed module.py, which is in use elsewhere too: a hard link"]
+
+    asyncio.run(story())
+
+
 def test_every_folder_that_may_be_changed_is_looked_at(tmp_path: Path) -> None:
     work, other = tmp_path / "work", tmp_path / "other"
     work.mkdir()

@@ -328,6 +328,7 @@ def _counts(summary: bytes) -> dict[str, str]:
         return {"unreadable": "true"}
     detail = {name: str(getattr(found.counts, name)) for name in ("added", "changed", "removed")}
     detail |= {"is_partial": "true"} if found.is_partial else {}
+    detail |= {"elsewhere": str(len(found.elsewhere))} if found.elsewhere else {}
     return detail | ({"trouble": found.trouble[:_SHOWN]} if found.trouble else {})
 
 
@@ -343,3 +344,4 @@ class _Counted(msgspec.Struct, frozen=True, kw_only=True):
     counts: _Counts
     is_partial: bool = False
     trouble: str = ""
+    elsewhere: list[str] = []

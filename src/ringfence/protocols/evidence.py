@@ -30,6 +30,7 @@ class _Summary(msgspec.Struct):
     removed: list[str] = []
     is_partial: bool = False
     trouble: str = ""
+    elsewhere: list[str] = []
 
 
 def read(what: str, body: bytes) -> Reading:
@@ -56,6 +57,7 @@ def _workspace(body: bytes) -> str:
         *(f"- {each}" for each in found.removed),
         *(["… not everything was looked at"] if found.is_partial else []),
         *([f"! {found.trouble}"] if found.trouble else []),
+        *(f"! {each} has another name outside" for each in found.elsewhere),
     ]
     return "\n".join(lines)
 

@@ -134,6 +134,10 @@ class Witness:
             self._say(f"look at {what} yourself: {left.summary.trouble}")
         if left.summary.is_partial:
             self._say(f"not all of {what} was looked at: too large, too deep, or locked")
+        if shared := left.summary.elsewhere:
+            more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+            where = f"{place}/{shared[0]}" if place else shared[0]
+            self._say(f"the run changed {where}{more}, which is in use elsewhere too: a hard link")
 
 
 def _within(place: str, each: SetAside) -> SetAside:

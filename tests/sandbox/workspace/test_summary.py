@@ -130,6 +130,26 @@ def test_a_sparse_file_costs_no_reading(tmp_path: Path) -> None:
     assert [(each.size, each.sha256) for each in told(tmp_path, happens).added] == [(1 << 40, "")]
 
 
+def test_a_file_that_is_elsewhere_too_is_told_where_it_was_changed(tmp_path: Path) -> None:
+    work, cache = tmp_path / "work", tmp_path / "cache"
+    work.mkdir()
+    for name in ("shared", "read", "exchanged", "gone"):
+        (work / name).write_text("x")
+        cache.mkdir(exist_ok=True)
+        (cache / name).hardlink_to(work / name)
+    (work / "twice").write_text("x")
+    (work / "two").hardlink_to(work / "twice")
+
+    def happens() -> None:
+        (work / "shared").write_text("changed")
+        (work / "twice").write_text("changed")
+        (work / "exchanged").unlink()
+        (work / "exchanged").write_text("changed")
+        (work / "gone").unlink()
+
+    assert told(work, happens).elsewhere == ["shared"]
+
+
 def test_a_folder_that_nobody_could_look_at_is_said_so() -> None:
     found = unseen("it is gone")
     assert (found.is_partial, found.trouble) == (True, "it is gone")

@@ -4,6 +4,8 @@ import hashlib
 import os
 import stat
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -45,6 +47,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there was too much to look at all of it."""
     trouble: str = ""
     """What was wrong with the folder itself: it was moved, or could not be looked at at all."""
+    elsewhere: list[str] = []
+    """Files that were changed and have names outside of the folder too (hard links)."""
 
 
 def compare(root: int, before: Snapshot, after: Snapshot, bounds: Bounds | None = None) -> Summary:
@@ -63,7 +67,22 @@ def compare(root: int, before: Snapshot, after: Snapshot, bounds: Bounds | None 
         changed=[reader.told(path, new[path]) for path in files[: limits.listed]],
         removed=[shown(path) for path in removed[: limits.listed]],
         is_partial=before.is_partial or after.is_partial,
+        elsewhere=[shown(path) for path in _elsewhere(files, old, new)[: limits.listed]],
     )
+
+
+def _elsewhere(
+    changed: Sequence[bytes], old: Mapping[bytes, Entry], new: Mapping[bytes, Entry]
+) -> list[bytes]:
+    """Which of these are the same files as before, and have more names than were seen here."""
+    names = Counter(entry.inode for entry in new.values() if entry.links > 1)
+    return [
+        path
+        for path in changed
+        if new[path].kind == "file"
+        and new[path].links > names[new[path].inode] > 0
+        and old[path].inode == new[path].inode
+    ]
 
 
 def unseen(trouble: str) -> Summary:

@@ -32,7 +32,8 @@ class Bounds:
 class Entry(NamedTuple):
     """One entry as it stood; two that differ in anything are different.
 
-    `changed_ns` is the inode's own time (ctime), which no process can set.
+    `changed_ns` is the inode's own time (ctime), which no process can set; `links` how many names
+    the file has, in the folder or elsewhere.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Entry(NamedTuple):
     changed_ns: int
     inode: int
     mode: int
+    links: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,4 +206,5 @@ def _entry(state: os.stat_result) -> Entry:
         state.st_ctime_ns,
         state.st_ino,
         stat.S_IMODE(state.st_mode),
+        state.st_nlink,
     )
