@@ -14,6 +14,7 @@ WITHOUT_TEST = {
     "app/approval_message": "words",
     "app/change_message": "words",
     "app/sandbox_message": "words",
+    "app/surroundings": "words",
     "cli/doctor/finding": "words",
     "domain/action": "words",
     "domain/agent": "words",

@@ -22,7 +22,8 @@ import uvloop
 from tests.enforcement.cell import house
 from tests.gateways.world import MemoryUsers
 
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.event import Intent, Outcome

@@ -20,7 +20,8 @@ from bench.egress.upstream import CREDENTIAL
 from tests.gateways.world import MemoryUsers, agent, organisation
 
 from ringfence.app.interpreter import freeze
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.domain.agent import Limits, SandboxTier
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.egress import EgressRules

@@ -21,7 +21,8 @@ from bench.model_gateway.scenario import Scenario, body_of
 from bench.model_gateway.upstream import document
 
 from ringfence.app.configuration import prepare
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.config.settings import resolve
 from ringfence.decisions.settlement import Billing
 from ringfence.domain.credential import AgentCredential

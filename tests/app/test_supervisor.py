@@ -37,7 +37,7 @@ def installed(tmp_path: Path) -> Installation:
     return Installation(tmp_path, workers=3)
 
 
-async def until(true: object, seconds: float = 10) -> None:
+async def until(true: object, seconds: float = 60) -> None:
     """Wait until a condition holds."""
     assert callable(true)
     async with asyncio.timeout(seconds):

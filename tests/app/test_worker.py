@@ -20,11 +20,9 @@ from tests.gateways.world import (
     whole,
 )
 
-from ringfence.app.worker import codecs
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.event import Status
-from ringfence.domain.model import Dialect
 from ringfence.domain.money import Money
 from ringfence.stores.ledger import ProviderObject, Recovered
 from ringfence.stores.state.grant import Grant
@@ -36,10 +34,6 @@ DAY_US = 1_767_225_600_000_000
 
 def poor(recovered: Recovered | None = None) -> World:
     return World(organisation(agents={"triage": agent(budgets=(usd(0.002, Per.DAY),))}), recovered)
-
-
-def test_every_dialect_has_a_codec() -> None:
-    assert set(codecs()) == set(Dialect)
 
 
 def test_what_the_ledger_knows_was_spent_counts() -> None:

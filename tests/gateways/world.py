@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.domain.agent import Agent, AgentState, Category, Limits, Scope
 from ringfence.domain.budget import Budget, Per
 from ringfence.domain.credential import AgentCredential

@@ -14,7 +14,8 @@ from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.health import totals
 from ringfence.app.sandboxing import run_socket
 from ringfence.app.stores import Stores
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.decisions.budget import MONEY
 from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState

@@ -1,31 +1,31 @@
 """The data plane of one process: directory, books, path and doors, around one ledger."""
 
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
 
 from ringfence.api.context import WorkerStatus
+from ringfence.app.dialect import codecs
 from ringfence.app.egress import EgressParts
+from ringfence.app.holding import Holdings
 from ringfence.app.interpreter import cpu_us, memory_bytes
 from ringfence.app.masking import masks
 from ringfence.app.sandboxing import Sandboxing
 from ringfence.app.shell import ShellParts
 from ringfence.app.standing import in_turns
+from ringfence.app.surroundings import Surroundings
 from ringfence.app.tooling import Tooling
-from ringfence.decisions.budget import MONEY, Book
+from ringfence.decisions.budget import MONEY
 from ringfence.decisions.period import Line
 from ringfence.decisions.retry import Retried
-from ringfence.decisions.slab import LentBook
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.errand import Errand, ErrandOutcome
-from ringfence.domain.model import Dialect, UpstreamStanding
+from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.organisation import Configuration
 from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.action_path import PathParts
-from ringfence.enforcement.allowance import Allowance, AllowanceLimits
-from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.allowance import Allowance
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.closing import Closing
 from ringfence.enforcement.credential_injection import Injections
@@ -35,107 +35,33 @@ from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.handover import Handovers
 from ringfence.enforcement.input_bound import InputBounds
-from ringfence.enforcement.invocation import Invocations
-from ringfence.enforcement.invocation_view import InvocationView, RegistryWire
 from ringfence.enforcement.issuer_keys import FetchedKeys
-from ringfence.enforcement.lack import Lack, Supplier, Supplies
-from ringfence.enforcement.lease import Lender, Slabs
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.observation import Observations
-from ringfence.enforcement.pacing import PaceWire
 from ringfence.enforcement.policy import Policies
-from ringfence.enforcement.proof import Proofs, UserRegistry
+from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.provider_object import ProviderObjects
-from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.refusal import Refusals
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.enforcement.tool_finish import ToolFinish
-from ringfence.enforcement.tool_grant import Grants
 from ringfence.enforcement.tool_memory import ToolMemory
 from ringfence.enforcement.tool_registry import ToolRegistry
 from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.enforcement.watch import Watch
-from ringfence.gateways.action import ActionDoor, Elsewhere, nowhere
+from ringfence.gateways.action import ActionDoor
 from ringfence.gateways.approval import ApprovalDoor
-from ringfence.gateways.data_plane import DataPlane, Readiness
+from ringfence.gateways.data_plane import DataPlane
 from ringfence.gateways.invocation import InvocationDoor
 from ringfence.gateways.model.classifier import ModelClassifier
 from ringfence.gateways.model.door import ModelDoor
 from ringfence.gateways.model.reading import Codecs
 from ringfence.gateways.tool.errand import Errands
-from ringfence.gateways.tool.neighbour import ALONE, Neighbours
-from ringfence.protocols.chat import ChatCodec
-from ringfence.protocols.count_tokens import CountTokensCodec
-from ringfence.protocols.dialect import Codec
-from ringfence.protocols.embeddings import EmbeddingsCodec
-from ringfence.protocols.gemini import GeminiCodec
 from ringfence.protocols.mcp.sealing import KEY_BYTES
-from ringfence.protocols.messages import MessagesCodec
-from ringfence.protocols.responses import ResponsesCodec
 from ringfence.stores.ledger import Recovered
-from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, Meter
 from ringfence.transport import entropy
-from ringfence.transport.clock import Clock
-from ringfence.transport.entropy import Ids
-from ringfence.transport.http import Client
-
-
-def codecs() -> Mapping[Dialect, Codec]:
-    """Every dialect that the model gateway speaks."""
-    return {
-        Dialect.CHAT: ChatCodec(),
-        Dialect.RESPONSES: ResponsesCodec(),
-        Dialect.EMBEDDINGS: EmbeddingsCodec(),
-        Dialect.MESSAGES: MessagesCodec(),
-        Dialect.COUNT_TOKENS: CountTokensCodec(),
-        Dialect.GEMINI: GeminiCodec(),
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a worker is given: the ledger, the network, time, chance, secrets, users' ids."""
-
-    ledger: Ledger
-    client: Client
-    secrets: Secrets
-    clock: Clock
-    ids: Ids
-    readiness: Readiness
-    users: UserRegistry
-    approvals: Approvals | None = None
-    """Where calls wait for a person; None where nobody can be asked, which denies."""
-    granted: Grants | None = None
-    """Whoever has access tokens that people have granted; None where nobody has."""
-    elsewhere: Elsewhere = nowhere
-    """Takes the outcome of an action that another worker keeps."""
-    registry: RegistryWire | None = None
-    """The way to the registry of invocations; None where this worker knows them all."""
-    supplier: Supplier | None = None
-    """Whoever can be asked for what another process holds; None where this one holds everything."""
-    lender: Lender | None = None
-    """Whoever lends it slabs of shared limits; None where all of every limit is held here."""
-    pace_wire: PaceWire | None = None
-    """The way to the lanes of paced upstreams; None where they are held here."""
-    ledger_totals: Callable[[], Mapping[str, int]] = dict
-    """What the ledger has counted, by the names that metrics have."""
-    authority: Authority | None = None
-    """How long it may act on its own; None where it shares its agents with nobody."""
-    masking: Masking | None = None
-    """What masks messages before the ledger stores them."""
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's own environment, of which tool servers that are commands need a little."""
-    neighbours: Neighbours = ALONE
-    """Where the plane's other workers are."""
-    sandbox_socket: str = ""
-    """Where the monitors of its sandboxes join it."""
-    allowance: AllowanceLimits = field(default_factory=AllowanceLimits)
-    """What calls may hold of its memory."""
-    seal_key: bytes = field(default=b"", repr=False)
-    """Seals what clients carry for the plane: one for all its workers; empty for one of its own."""
 
 
 class Worker:
@@ -151,8 +77,9 @@ class Worker:
         self.authority = around.authority or Authority(clock)
         self.directory = Directory()
         self.policies = Policies()
-        self.slabs = self._slabs(around.lender, ledger)
-        self.book: Book = Book() if self.slabs is None else self.slabs.book
+        holdings = Holdings(around, self.directory, self._epoch)
+        self.slabs, self.book = holdings.slabs, holdings.book
+        self.view, self.invocations = holdings.view, holdings.invocations
         self._recovered = recovered
         self.objects = ProviderObjects()
         self.bounds = InputBounds(recovered.evidence)
@@ -161,9 +88,6 @@ class Worker:
         self.refusals = Refusals(
             ledger=ledger, directory=self.directory, clock=clock, ids=ids, meter=self._meter
         )
-        self.view = self._view(around)
-        self.invocations = self._invocations(around)
-        suppliers = self._suppliers()
         self.observations = Observations(
             ledger=ledger,
             directory=self.directory,
@@ -191,7 +115,7 @@ class Worker:
             meter=self._meter,
             clock=clock,
             ids=ids,
-            supplier=Supplies(suppliers, around.supplier) if suppliers else around.supplier,
+            supplier=holdings.supplier,
         )
         self.tools, self.handovers = (
             ToolRegistry(self.directory, clock),
@@ -307,47 +231,6 @@ class Worker:
             shell=self.shell,
             socket=around.sandbox_socket,
         )
-
-    def _view(self, around: Surroundings) -> InvocationView | None:
-        """What this worker is told of invocations; None if it knows them all by itself."""
-        if around.registry is None:
-            return None
-        return InvocationView(
-            directory=self.directory,
-            book=self.book,
-            ledger=around.ledger,
-            clock=around.clock,
-            ids=around.ids,
-            wire=around.registry,
-            slabs=self.slabs,
-        )
-
-    def _invocations(self, around: Surroundings) -> Invocations:
-        """Those that this worker knows: all, or as far as it is told."""
-        if self.view is not None:
-            return self.view
-        return Invocations(
-            directory=self.directory,
-            book=self.book,
-            ledger=around.ledger,
-            clock=around.clock,
-            ids=around.ids,
-        )
-
-    def _suppliers(self) -> dict[Lack, Supplier]:
-        """Who is asked for what another process holds."""
-        suppliers: dict[Lack, Supplier] = {}
-        if self.slabs is not None:
-            suppliers[Lack.LEASE] = self.slabs
-        if self.view is not None:
-            suppliers[Lack.INVOCATION] = self.view
-        return suppliers
-
-    def _slabs(self, lender: Lender | None, ledger: Ledger) -> Slabs | None:
-        """What it has been lent of shared limits; None if it holds all of every limit."""
-        if lender is None:
-            return None
-        return Slabs(book=LentBook(), lender=lender, ledger=ledger, epoch=self._epoch)
 
     def _epoch(self) -> int:
         configuration = self.directory.configuration

@@ -48,7 +48,8 @@ from ringfence.app.sandbox_message import (
 from ringfence.app.sandboxing import run_socket
 from ringfence.app.serving import AnyChange, Serving, secrets_of
 from ringfence.app.storage import storage_at
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.app.worker_stores import close_worker_stores, open_worker_stores
 from ringfence.decisions.input_bound import Evidence
 from ringfence.decisions.retry import Retried

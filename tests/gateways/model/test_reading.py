@@ -1,4 +1,4 @@
-from ringfence.app.worker import codecs
+from ringfence.app.dialect import codecs
 from ringfence.domain.model import Dialect
 from ringfence.gateways.model.reading import Codecs
 

@@ -11,7 +11,8 @@ from tests.gateways.world import MemoryLedger, MemoryUsers, agent, organisation
 from tests.gateways.world import _credential as credential
 from tests.testing.tools.asking import Asking
 
-from ringfence.app.worker import Surroundings, Worker
+from ringfence.app.surroundings import Surroundings
+from ringfence.app.worker import Worker
 from ringfence.domain.agent import Limits, Scope
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.tool import PermissionTier, ToolServer
