@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -108,3 +109,20 @@ def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None
     process.stdout.readline()
     result = finish(process, signal.SIGINT)
     assert (result.code, result.err.strip()) == (130, "stopped")
+
+
+def test_ctrl_c_while_it_is_read_in_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-m", "ringfence", "status"],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (-signal.SIGINT, "")
