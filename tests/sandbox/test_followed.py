@@ -1,6 +1,7 @@
 """Processes are followed by descriptor, so that a number that is used again means no other."""
 
 import os
+import select
 import signal
 import threading
 import time
@@ -64,6 +65,26 @@ def test_the_end_of_a_process_is_told_once(followed: Followed) -> None:
     (told,) = ends_of(followed)
     assert told in {Exited(pid=pid, exit_code=3), Exited(pid=pid)}
     assert followed.ended() == followed.finish() == []
+
+
+def test_one_that_nobody_has_waited_for_wakes_nobody_where_that_tells_nothing(
+    followed: Followed,
+) -> None:
+    for number in range(3):
+        pid, gate = child(code=number)
+        followed.meet(pid)
+        followed.follow(pid)
+        os.write(gate, b"x")
+        os.close(gate)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        is_awake = bool(select.select([followed], [], [], 0.01)[0])
+        early = followed.ended()
+        os.waitpid(pid, 0)
+        (told,) = early or ends_of(followed)
+        if told.exit_code is None:
+            pytest.skip("this kernel does not tell how a process ended")
+        assert (told.pid, told.exit_code) == (pid, number)
+        assert is_awake == (number == 0), "the first shows what this kernel tells"
 
 
 def test_a_thread_is_met_as_its_process(followed: Followed) -> None:

@@ -29,6 +29,8 @@ class Followed:
         self._pidfds: dict[int, int] = {}
         self._pids: dict[int, int] = {}
         self._poll = select.epoll()
+        self._wanted = select.EPOLLIN | select.EPOLLET
+        """What wakes us of a process: that it ends and, where kernels tell it, that it is reaped."""
         self._met: tuple[int, int] | None = None
 
     def __contains__(self, pid: int) -> bool:
@@ -74,7 +76,7 @@ class Followed:
             pidfd = os.pidfd_open(pid)
         self._pidfds[pid] = pidfd
         self._pids[pidfd] = pid
-        self._poll.register(pidfd, select.EPOLLIN | select.EPOLLET)
+        self._poll.register(pidfd, self._wanted)
         return gone
 
     def ended(self) -> list[Exited]:
@@ -120,6 +122,9 @@ class Followed:
             return Exited(pid=pid)
         if status is None:
             return None
+        # This kernel tells how a process ended when it is reaped, so that nothing before that need
+        # wake us: what is left is EPOLLHUP, which is always told.
+        self._wanted = select.EPOLLET
         code = os.waitstatus_to_exitcode(status)
         return Exited(pid=pid, exit_code=code) if code >= 0 else Exited(pid=pid, signal=-code)
 

@@ -55,6 +55,23 @@ def test_an_intent_is_in_the_file_when_its_future_ends(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_outcome_that_an_intent_takes_along_costs_no_commit_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.stores.ledger.writer._LINGER_S", 0.3)
+
+    async def run() -> None:
+        async with writing(tmp_path) as writer:
+            for number in range(25):  # each outcome lingers for 15 ms, together longer than one may
+                one = intent(f"act_{number}")
+                await writer.intend(one)
+                writer.record(outcome(one))
+                await asyncio.sleep(0.015)
+            assert writer.groups == 25
+
+    asyncio.run(run())
+
+
 def test_events_are_numbered_and_named_by_the_writer(tmp_path: Path) -> None:
     async def run() -> None:
         async with writing(tmp_path) as writer:

@@ -75,6 +75,10 @@ class Line:
         """Whether there is nothing to write."""
         return not (self._kept or self._waiting or self._records or self._outcomes)
 
+    def is_patient(self) -> bool:
+        """Whether something is there that may linger for company."""
+        return bool(self._records or self._outcomes)
+
     def is_pressing(self) -> bool:
         """Whether lingering for company would gain nothing."""
         return bool(self._waiting or self._kept) or len(self._outcomes) >= _OUTCOMES_ALONE

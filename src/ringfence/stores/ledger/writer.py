@@ -27,6 +27,8 @@ from ringfence.stores.ledger.masking import Masking
 from ringfence.stores.ledger.sqlite import SqliteLog
 
 _LINGER_S: Final = 0.02
+_CLOCK_S: Final = 0.002
+"""Timers come early by as much as the clock of a loop is coarse."""
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 _LAST_TRIES: Final = 3
@@ -73,6 +75,7 @@ class LedgerWriter:
         self._is_turning = False
         self._is_lingering = False
         self._has_lingered = False
+        self._lingering_since_s = 0.0
         self._is_closing = False
         self._is_taken_over = False
         self._pause_s = _FIRST_PAUSE_S
@@ -107,12 +110,14 @@ class LedgerWriter:
             self._record(event, body)
 
     def _record(self, event: AnyEvent, body: Body | None) -> None:
+        if not self._line.is_patient():
+            self._lingering_since_s = asyncio.get_running_loop().time()
         if self._is_closing or not self._line.add(event, body):
             self.lost += 1
         elif self.failure is not None:
             self._keep([event])
         elif self._job_ended is None and not (self._is_lingering or self._is_turning):
-            self._linger()
+            self._linger(_LINGER_S)
 
     def listen(self, written: Callable[[Sequence[AnyEvent]], None]) -> None:
         """Tell from now on which events have become durable, before those are told who wait."""
@@ -240,12 +245,19 @@ class LedgerWriter:
         self._next_job()
         self._gathering.apply()  # after the thread has its work and those who waited have theirs
 
-    def _linger(self) -> None:
+    def _linger(self, seconds: float) -> None:
         self._is_lingering = True
-        asyncio.get_running_loop().call_later(_LINGER_S, self._lingered)
+        asyncio.get_running_loop().call_later(seconds, self._lingered)
 
     def _lingered(self) -> None:
+        """Write what has waited for long enough: what came since may yet go with an intent."""
         self._is_lingering = False
+        waited_s = asyncio.get_running_loop().time() - self._lingering_since_s
+        if not self._line.is_patient():
+            return
+        if waited_s < _LINGER_S - _CLOCK_S:
+            self._linger(_LINGER_S - waited_s)
+            return
         self._has_lingered = True
         self._turn()
 
@@ -284,7 +296,7 @@ class LedgerWriter:
                 return True
             ended(None)
         if not line.is_empty() and not self._is_lingering:
-            self._linger()
+            self._linger(_LINGER_S)
         return False
 
     def _is_time_to_derive(self) -> bool:
