@@ -30,7 +30,7 @@ class Followed:
         self._pids: dict[int, int] = {}
         self._poll = select.epoll()
         self._wanted = select.EPOLLIN | select.EPOLLET
-        """What wakes us of a process: that it ends and, where kernels tell it, that it is reaped."""
+        """What wakes us of a process: that it ends and, where kernels tell, that it is reaped."""
         self._met: tuple[int, int] | None = None
 
     def __contains__(self, pid: int) -> bool:
