@@ -58,6 +58,20 @@ def test_without_a_word_a_sandbox_may_hold_three_quarters_of_what_we_may(group_o
     assert make(_NONE).memory_bytes == 3_000_000
 
 
+def test_nobody_has_more_than_the_groups_above_allow(group_of: Path) -> None:
+    (group_of / "memory.max").write_text(str(200 << 20))
+    (group_of / "pids.max").write_text("50")
+    made = make(JailLimits(processes=77, memory_bytes=300 << 20))
+    assert made.bounds() == ("50 processes: cgroup v2", "200 MiB of memory: cgroup v2")
+
+
+def test_a_group_that_would_bound_nothing_is_not_made(group_of: Path) -> None:
+    (group_of / "cgroup.subtree_control").write_text("cpu")
+    (group_of / "cgroup.controllers").write_text("cpu io")
+    assert make(_NONE).paths == ()
+    assert not list(group_of.glob("ringfence-*"))
+
+
 def test_what_was_reached_is_counted(group_of: Path) -> None:
     made = make(_NONE)
     (folder,) = group_of.glob("ringfence-*")

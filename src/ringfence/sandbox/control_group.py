@@ -5,6 +5,7 @@ Where this machine gives us no group, other bounds are left, and the record says
 
 import os
 import posixpath
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from ringfence.transport.kernel.control_group import MEMORY, PIDS, ControlGroup,
 _SHARE: Final = 0.75
 """Of the memory that we may have ourselves: the rest is for the plane and for people."""
 _MIB: Final = 1024 * 1024
+_UNBOUNDED: Final = sys.maxsize
 _BOUND: Final = {1: Bound.CGROUP_V1, 2: Bound.CGROUP_V2}
 _WHAT: Final = {PIDS: "processes", MEMORY: "memory"}
 _MOST_MEMORY: Final = {1: "memory.limit_in_bytes", 2: "memory.max"}
@@ -51,6 +53,8 @@ class SandboxGroup:
     """What bounds one sandbox: a group in each hierarchy that has a part in it, or none at all."""
 
     limits: JailLimits
+    process_limit: int = 0
+    """How many processes it may have, if a group bounds that."""
     memory_bytes: int | None = None
     """How much it may hold, if a group bounds that."""
     is_kept: bool = False
@@ -98,6 +102,8 @@ class SandboxGroup:
                 part.group.remove()
                 if MEMORY in part.controllers:
                     self.memory_bytes = None
+                if PIDS in part.controllers:
+                    self.process_limit = 0
         self.check()
 
     def kill(self) -> None:
@@ -134,7 +140,7 @@ class SandboxGroup:
         processes, memory, address = self.processes, self.memory, self.limits.address_bytes
         said = "processes: no bound"
         if processes is not Bound.NONE:
-            said = f"{self.limits.processes} processes: {processes}"
+            said = f"{self.process_limit or self.limits.processes} processes: {processes}"
         if self.memory_bytes is not None:
             return said, f"{self.memory_bytes // _MIB} MiB of memory: {memory}"
         if address is not None:
@@ -148,10 +154,16 @@ class SandboxGroup:
         except OSError:
             return
         bounding: set[str] = set()
-        if PIDS in controllers and _set(group, "pids.max", self.limits.processes):
-            bounding.add(PIDS)
+        # A group above ours may bound us by less: root's may lie beside it and not below.
+        if PIDS in controllers:
+            most = min(self.limits.processes, kernel.least(hierarchy, "pids.max") or _UNBOUNDED)
+            if _set(group, "pids.max", most):
+                bounding.add(PIDS)
+                self.process_limit = most
         if MEMORY in controllers:
-            most = self.limits.memory_bytes or usual_memory(hierarchy)
+            usual = usual_memory(hierarchy)
+            own = kernel.least(hierarchy, _MOST_MEMORY[group.version]) or _UNBOUNDED
+            most = min(self.limits.memory_bytes or usual, own)
             if _set(group, _MOST_MEMORY[group.version], most):
                 bounding.add(MEMORY)
                 self.memory_bytes = most
@@ -215,9 +227,10 @@ def reap(paths: Iterable[str]) -> None:
 
 
 def _places() -> Iterator[tuple[Hierarchy, str, frozenset[str]]]:
+    """Where a group would bound something: moving into one that does not is only time."""
     for hierarchy in kernel.hierarchies():
         at = kernel.place(hierarchy)
-        if at is not None:
+        if at is not None and at[1]:
             yield hierarchy, *at
 
 
