@@ -1,6 +1,10 @@
 """Where late code stands is known, and what a person runs on purpose is not taken for it."""
 
+from fnmatch import fnmatchcase
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringfence.sandbox.workspace.late_place import PLACES, leads_to_such, why
 
@@ -92,6 +96,30 @@ def test_what_runs_by_itself_is_known_by_its_place(path: str) -> None:
 )
 def test_what_a_person_runs_on_purpose_is_none(path: str) -> None:
     assert why(path.encode()) == ""
+
+
+_PARTS = st.sampled_from(
+    [
+        ".git",
+        "hooks",
+        "pre-commit",
+        ".claude",
+        "settings.json",
+        "mise",
+        "x.toml",
+        "a\n",
+        "",
+        ".vscode",
+    ]
+)
+
+
+@given(st.lists(_PARTS, max_size=5))
+def test_one_expression_for_all_places_says_what_each_says(parts: list[str]) -> None:
+    path = "/".join(parts)
+    patterns = (each for pattern in PLACES for each in (pattern, f"*/{pattern}"))
+    is_one = any(fnmatchcase(path, each) for each in patterns)
+    assert bool(why(path.encode())) == (is_one or path.endswith("hooks/pre-commit"))
 
 
 def test_hooks_elsewhere_are_hooks_where_git_is_told_so() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.sandbox.workspace.held import held
 
-from ringfence.domain.error import UsageError
-from ringfence.sandbox.workspace import mask
+from ringfence.domain.error import UnavailableError, UsageError
+from ringfence.sandbox.workspace import mask, run_note
 from ringfence.sandbox.workspace.run_note import NotedFolder, RunNote, RunNotes
 
 
@@ -116,6 +116,20 @@ def test_a_data_folder_that_takes_no_notes_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught, notes.gate():
         pass
     assert caught.value.code == "data_folder_unusable"
+
+
+def test_a_run_that_stands_in_the_gate_holds_others_up_for_a_bounded_time(
+    data: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_note, "_GATE_S", 0.05)
+    notes = begun(data, "sbx_1", work, masks=(".claude",))
+    with RunNotes(data).gate():
+        with pytest.raises(UnavailableError, match="too long"), RunNotes(data).gate():
+            pass
+        notes.end(is_seen=True)
+    assert (work / ".claude").is_dir()
+    assert swept(data, work) == []
+    assert not (work / ".claude").exists()
 
 
 def test_a_note_that_was_cut_short_is_no_run(data: Path, work: Path) -> None:

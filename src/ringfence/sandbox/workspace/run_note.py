@@ -5,14 +5,15 @@ run. So a note that can be locked is of a run that is over, and tells what is le
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, final
 
 import msgspec
 
-from ringfence.domain.error import UsageError
+from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.sandbox.plan import is_below
 from ringfence.sandbox.workspace import mask
 from ringfence.sandbox.workspace.folder import open_folder
@@ -24,6 +25,8 @@ except ImportError:  # Windows, where importing must not fail
 
 _FOLDER: Final = "runs"
 _GATE: Final = ".gate"
+_GATE_S: Final = 10.0
+"""How long others may take to begin or end; some milliseconds is what they need."""
 
 
 class NotedFolder(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +59,10 @@ class RunNotes:
 
     @contextmanager
     def gate(self) -> Iterator[None]:
-        """Nobody else begins or ends meanwhile. Raises UsageError `data_folder_unusable`."""
+        """Nobody else begins or ends meanwhile.
+
+        Raises UsageError `data_folder_unusable`, UnavailableError `runs_busy`.
+        """
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             gate = os.open(self._folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -65,7 +71,7 @@ class RunNotes:
             help_ = "make the plane's data folder writable for whoever runs it"
             raise UsageError("data_folder_unusable", what, help=help_) from error
         try:
-            fcntl.flock(gate, fcntl.LOCK_EX)
+            _enter(gate)
             yield
         finally:
             os.close(gate)
@@ -82,11 +88,14 @@ class RunNotes:
         """The run is over: what it made is removed, or left to whoever ends last in its folders."""
         if self._note is None:
             return
-        with self.gate():
-            _write(self._own, msgspec.structs.replace(self._note, is_seen=is_seen))
+        _write(self._own, msgspec.structs.replace(self._note, is_seen=is_seen))
+        self._note = None
+        with suppress(UsageError, UnavailableError), self.gate():  # else the next run does it
             os.close(self._own)
-            self._note = None
+            self._own = -1
             self.sweep()
+        if self._own >= 0:
+            os.close(self._own)
 
     def sweep(self, folders: Sequence[str] = ()) -> list[RunNote]:
         """Remove the masks of runs that are over, inside the gate, where nobody is at work.
@@ -119,11 +128,12 @@ class RunNotes:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 continue
+            is_free = _is_free(descriptor)
             try:
-                note = _read(path)
-                (over if _is_free(descriptor) else living).append(note)
+                (over if is_free else living).append(_read(path))
             except msgspec.MsgspecError:  # the machine went down while it was written
-                path.unlink(missing_ok=True)
+                if is_free:
+                    path.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
         return living, over
@@ -134,6 +144,21 @@ class RunNotes:
 
     def _path(self, note: RunNote) -> Path:
         return self._folder / f"{note.sandbox}.json"
+
+
+def _enter(gate: int) -> None:
+    ends_s = time.monotonic() + _GATE_S
+    while True:
+        try:
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > ends_s:
+                what = "another run has been beginning or ending for too long"
+                help_ = "see whether a `ringfence run` is stopped, and end it"
+                raise UnavailableError("runs_busy", what, help=help_) from error
+            time.sleep(_GATE_S / 500)
+        else:
+            return
 
 
 def _is_free(descriptor: int) -> bool:
@@ -149,8 +174,9 @@ def _read(path: Path) -> RunNote:
 
 
 def _write(descriptor: int, note: RunNote) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(note), 0)
+    """In one call and never shorter, so that whoever reads it meanwhile reads a whole one."""
+    content = msgspec.json.encode(note)
+    os.pwrite(descriptor, content.ljust(os.fstat(descriptor).st_size), 0)
 
 
 def _share(one: RunNote, other: RunNote) -> bool:
