@@ -202,8 +202,11 @@ def test_a_rotated_secret_is_used_at_once_and_what_is_under_way_stays_scrubbed()
     injections.prepare(before, OWN, b"/")
     new = SecretValue(organisation="acme", name="crm", value="another-value-123")
     injections.replace_secrets(EnvironmentSecrets(frozenset(), {}, [new]))
-    found = injections.prepare(planned(runtime, injections), OWN, b"/")
+    after = planned(runtime, injections)
+    found = injections.prepare(after, OWN, b"/")
     assert dict(found.headers)[b"authorization"] == b"Bearer another-value-123"
+    # Its host may still show the one before, which may still be good.
+    assert SECRET.encode() not in injections.answer(after, []).text(SECRET.encode())
     assert SECRET.encode() not in injections.answer(before, []).text(SECRET.encode())
 
 
@@ -281,7 +284,10 @@ def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret(
 ) -> None:
     async def handle(request: Request, response: Response) -> None:
         await request.read(10_000)
-        response.send(200, (), b'{"access_token":"minted-token-0123456789","expires_in":3600}')
+        body = b'{"access_token":"%b","expires_in":3600}' % given[-1]
+        response.send(200, (), body)
+
+    given = [b"minted-token-0123456789"]
 
     async def run() -> None:
         server, pool = Server(handle), Pool()
@@ -307,6 +313,13 @@ def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret(
         plain = injections.answer(injection, []).text(f"minted-token-0123456789 {SECRET}".encode())
         assert b"minted" not in plain
         assert SECRET.encode() not in plain
+        given.append(b"second-token-0123456789")
+        again = planned(runtime, injections)
+        await injections.fresh(again)
+        found = dict(injections.prepare(again, OWN, b"/").headers)
+        assert found[b"authorization"] == b"Bearer second-token-0123456789"
+        plain = injections.answer(again, []).text(b"second-token-0123456789 " + given[0])
+        assert b"token" not in plain
         await pool.close()
         await server.close()
 

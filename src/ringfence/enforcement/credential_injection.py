@@ -11,7 +11,14 @@ from ringfence.decisions.injection import Here, Injected
 from ringfence.domain.destination import Destination
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.secret import AsBasic, InHeader, InQuery, SecretDefinition, SecretLocation
+from ringfence.domain.secret import (
+    AsBasic,
+    InHeader,
+    InQuery,
+    SecretDefinition,
+    SecretLocation,
+    key_of,
+)
 from ringfence.enforcement.clean_answer import CleanAnswer
 from ringfence.enforcement.minting import Mint
 from ringfence.enforcement.placeholder import Placeholders
@@ -139,10 +146,15 @@ class Injections:
         self._secrets = secrets
         self._mint = Mint(client)
         self._generation = object()
+        self._before: dict[str, str] = {}
         self._known_hosts: dict[_HostKey, tuple[Organisation, _KnownHost | None]] = {}
 
     def replace_secrets(self, secrets: Secrets) -> None:
-        """Use these from now on; what is under way keeps what it began with."""
+        """Use these from now on; what is under way keeps what it began with.
+
+        Answers are searched for the last values before them, too: their hosts may show these still.
+        """
+        self._before |= {name: gone.reveal() for name, gone in self._secrets.replaced_by(secrets)}
         self._secrets = secrets
         self._mint.clear()
         self._generation = object()
@@ -337,9 +349,15 @@ class Injections:
             stand_ins = {each.name: placeholders.of(each.name) for each in injection.chosen.here}
         for each in injection.chosen.here:
             stand_in = stand_ins.get(each.name, "").encode()
-            token = self._mint.current((organisation, each.name))
-            texts = [self._value(organisation, each.name), token.value if token else None]
-            for value in texts:
+            key = (organisation, each.name)
+            token = self._mint.current(key)
+            texts = [
+                self._value(organisation, each.name),
+                token.value if token else None,
+                self._before.get(key_of(*key)),
+                self._mint.before(key),
+            ]
+            for value in dict.fromkeys(texts):
                 if value is not None and len(value.encode()) >= _TELLING_BYTES:
                     yield Shown(name=each.name, value=value.encode(), stand_in=stand_in)
                     for binding in each.bindings:

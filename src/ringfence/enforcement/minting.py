@@ -39,12 +39,14 @@ class Mint:
         """None yet."""
         self._client = client
         self._kept: dict[Key, _Kept] = {}
+        self._before: dict[Key, str] = {}
         self._asking: dict[Key, asyncio.Task[Token]] = {}
         self._generation = 0
 
     def clear(self) -> None:
         """The secrets have changed: what was got with the old ones is not used any more."""
-        self._kept.clear()
+        for key in tuple(self._kept):
+            self._forget(key)
         self._asking.clear()
         self._generation += 1
 
@@ -64,7 +66,16 @@ class Mint:
         kept = self._kept.get(key)
         now_s = asyncio.get_running_loop().time()
         if kept is not None and kept.token.value == value and now_s - kept.since_s > _FRESH_S:
-            del self._kept[key]
+            self._forget(key)
+
+    def before(self, key: Key) -> str | None:
+        """The token before the one in force, which its host may still show."""
+        return self._before.get(key)
+
+    def _forget(self, key: Key) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._before[key] = kept.token.value
 
     def is_ageing(self, key: Key) -> bool:
         """Whether another one should be got, though this one is still good."""
@@ -112,6 +123,7 @@ class Mint:
                 kept.renew_s = asyncio.get_running_loop().time() + _AGAIN_S
             raise
         if generation == self._generation:
+            self._forget(key)
             self._kept[key] = _Kept(token, asyncio.get_running_loop().time())
         return token
 

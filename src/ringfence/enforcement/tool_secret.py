@@ -8,8 +8,8 @@ from ringfence.enforcement.credential import CredentialScan
 from ringfence.protocols.scrubbing import Scrub, Shown
 from ringfence.stores.secret import Secrets
 
-_TOKENS: Final = 4
-"""Of each server: those before may still be good, or another organisation's."""
+_KEPT: Final = 4
+"""Of each secret, and of the tokens of each server: those before may still be good."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -23,11 +23,15 @@ class SecretScans:
 
     def __init__(self, secrets: Secrets) -> None:
         """Take the secrets in force."""
-        self._tokens: dict[str, tuple[CredentialScan, ...]] = {}
+        self._secrets = secrets
+        self._others: dict[str, tuple[CredentialScan, ...]] = {}
         self.replace(secrets)
 
     def replace(self, secrets: Secrets) -> None:
-        """Look for these from now on."""
+        """Look for these from now on, and for the last before them: some call has it still."""
+        for name, gone in self._secrets.replaced_by(secrets):
+            self._keep(name, gone.reveal())
+        self._secrets = secrets
         scans = [(name, _scan(secrets, name)) for name in sorted(secrets.names)]
         self._own = tuple((name, scan) for name, scan in scans if scan.longest_bytes)
         known = [(name, secrets.get(name).reveal().encode()) for name, _ in self._own]
@@ -36,18 +40,21 @@ class SecretScans:
 
     def learn(self, server: str, token: str) -> None:
         """Look for an access token of a server from now on, too, and for the last before it."""
-        kept = self._tokens.get(server, ())[: _TOKENS - 1]
-        self._tokens[server] = (CredentialScan(token.encode()), *kept)
+        self._keep(f"token of {server}", token)
         self._join()
 
+    def _keep(self, name: str, value: str) -> None:
+        kept = self._others.get(name, ())[: _KEPT - 1]
+        self._others[name] = (CredentialScan(value.encode()), *kept)
+
     def _join(self) -> None:
-        tokens = [
-            (f"token of {server}", scan)
-            for server, scans in self._tokens.items()
+        others = [
+            (name, scan)
+            for name, scans in self._others.items()
             for scan in scans
             if scan.longest_bytes
         ]
-        self._scans = (*self._own, *tokens)
+        self._scans = (*self._own, *others)
 
     def redacted(self, text: bytes) -> tuple[bytes, Mapping[str, int]]:
         """A text with none of them, and how often each was taken out."""

@@ -1,6 +1,6 @@
 """The values of secrets in memory: read by enforcement alone, never printed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import final
 
 from ringfence.domain.error import UsageError
@@ -60,6 +60,13 @@ class Secrets:
         INVARIANT (I7): one organisation's name never reaches another's secret.
         """
         return self._values.get(key_of(organisation, name))
+
+    def replaced_by(self, others: "Secrets") -> Iterator[tuple[str, Secret]]:
+        """Those, by name, whose value is another one there, or none."""
+        for name, secret in self._values.items():
+            now = others.find(name)
+            if now is None or now.reveal() != secret.reveal():
+                yield name, secret
 
     def variables(self) -> frozenset[str]:
         """The names that are variables of the environment."""
