@@ -284,10 +284,10 @@ def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret(
 ) -> None:
     async def handle(request: Request, response: Response) -> None:
         await request.read(10_000)
-        body = b'{"access_token":"%b","expires_in":3600}' % given[-1]
+        body = b'{"access_token":"%b","expires_in":3600}' % issued[-1]
         response.send(200, (), body)
 
-    given = [b"minted-token-0123456789"]
+    issued = [b"minted-token-0123456789"]
 
     async def run() -> None:
         server, pool = Server(handle), Pool()
@@ -313,12 +313,12 @@ def test_a_minted_token_is_sent_and_scrubbed_in_the_place_of_the_secret(
         plain = injections.answer(injection, []).text(f"minted-token-0123456789 {SECRET}".encode())
         assert b"minted" not in plain
         assert SECRET.encode() not in plain
-        given.append(b"second-token-0123456789")
+        issued.append(b"second-token-0123456789")
         again = planned(runtime, injections)
         await injections.fresh(again)
         found = dict(injections.prepare(again, OWN, b"/").headers)
         assert found[b"authorization"] == b"Bearer second-token-0123456789"
-        plain = injections.answer(again, []).text(b"second-token-0123456789 " + given[0])
+        plain = injections.answer(again, []).text(b"second-token-0123456789 " + issued[0])
         assert b"token" not in plain
         await pool.close()
         await server.close()

@@ -5,8 +5,10 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import Final, final
 
+from ringfence.domain.error import PeerError
 from ringfence.domain.secret import SecretDefinition
 from ringfence.enforcement.credential import CredentialScan, StreamScan
+from ringfence.protocols.content_coding import Undoing, can_undo, is_identity
 from ringfence.transport import entropy
 
 _KNOWN_PREFIX: Final = re.compile(
@@ -77,11 +79,10 @@ class Placeholders:
                 return name
         return None
 
-    def watch(self, host: str, port: int) -> "PlaceholderWatch":
-        """Looks for the same in a body as it passes."""
-        return PlaceholderWatch(
-            {name: StreamScan(self._scans[name]) for name in self._foreign(host, port)}
-        )
+    def watch(self, host: str, port: int, coding: bytes = b"") -> "PlaceholderWatch":
+        """Looks for the same in a body as it passes, and in what its content coding says."""
+        foreign = self._foreign(host, port)
+        return PlaceholderWatch({name: self._scans[name] for name in foreign}, coding)
 
     def _foreign(self, host: str, port: int) -> list[str]:
         return [
@@ -99,15 +100,25 @@ class Placeholders:
 class PlaceholderWatch:
     """One body on its way to a host."""
 
-    __slots__ = ("_scans",)
+    __slots__ = ("_inner", "_scans", "_undoing")
 
-    def __init__(self, scans: Mapping[str, StreamScan]) -> None:
+    def __init__(self, scans: Mapping[str, CredentialScan], coding: bytes = b"") -> None:
         """Made by `Placeholders.watch`."""
-        self._scans = scans
+        self._scans = {name: StreamScan(scan) for name, scan in scans.items()}
+        self._inner = {name: StreamScan(scan) for name, scan in scans.items()}
+        is_packed = bool(scans) and can_undo(coding) and not is_identity(coding)
+        self._undoing = Undoing(coding) if is_packed else None
 
     def finds(self, piece: bytes) -> str | None:
         """The name of a secret that is not for that host; ask before the piece is passed on."""
         for name, scan in self._scans.items():
             if scan.finds(piece):
                 return name
-        return None
+        if self._undoing is None:
+            return None
+        try:
+            plain = self._undoing.feed(piece)
+        except PeerError:  # not packed as it says: its host will see that, too
+            self._undoing = None
+            return None
+        return next((name for name, scan in self._inner.items() if scan.finds(plain)), None)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def test_a_secret_goes_nowhere_else(tmp_path: Path) -> None:
     with_secret(tmp_path, story)
 
 
-@pytest.mark.parametrize("where", ["header", "target", "body", "late", "basic"])
+@pytest.mark.parametrize(
+    "where", ["header", "target", "body", "late", "basic", "gzip", "late gzip"]
+)
 def test_a_placeholder_for_another_host_is_refused_and_found(tmp_path: Path, where: str) -> None:
     async def story(place: Outside) -> None:
         host, token = f"other.test:{place.port}", held(place)
@@ -108,10 +111,16 @@ def test_a_placeholder_for_another_host_is_refused_and_found(tmp_path: Path, whe
                 )
             case "body":
                 body = f'{{"key": "{token}"}}'.encode()
+            case "gzip":
+                body = gzip.compress(f'{{"key": "{token}"}}'.encode())
+            case "late gzip":
+                body = gzip.compress(os.urandom(150_000) + token.encode() + os.urandom(50_000))
             case _:
                 body = b"x" * 150_000 + token.encode() + b"x" * 50_000
         if body:
             lines = f"Content-Length: {len(body)}\r\n"
+        if where.endswith("gzip"):
+            lines += "Content-Encoding: gzip\r\n"
         head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\n{lines}"
         answer = await place.ask(head, host, body=body)
         assert answer.startswith(b"HTTP/1.1 403 ")

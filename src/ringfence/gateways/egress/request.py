@@ -154,6 +154,10 @@ def _knock(
     if place.watches and place.placeholders is not None:
         text = b"\n".join((read.path, request.query, read.lines.text, body))
         misplaced = place.placeholders.misplaced(text, to.host, to.port) or ""
+        coding = request.header(b"content-encoding") if body and not misplaced else None
+        if coding:
+            watch = place.placeholders.watch(to.host, to.port, coding)
+            misplaced = watch.finds(body) or ""
     return HttpKnock(
         caller=box.caller,
         client=read.lines.client,

@@ -147,7 +147,8 @@ async def _pump(
     """Pass a body on as it comes; what must not leave cuts it."""
     to = call.ticket.destination
     holders = place.placeholders if place.watches else None
-    watch = None if holders is None else holders.watch(to.host, to.port)
+    coding = call.out.request.header(b"content-encoding") or b""
+    watch = None if holders is None else holders.watch(to.host, to.port, coding)
     try:
         data: bytes | None = first
         while data is not None and not upload.is_over and not call.is_over:
