@@ -153,23 +153,29 @@ def test_no_other_way_to_name_a_program_gets_around_its_name(plane: WholePlane, 
 _RACE = """\
 import ctypes, os, threading, time
 libc = ctypes.CDLL(None)
-for _ in range(40):
-    pid = os.fork()
-    if not pid:
-        path = ctypes.create_string_buffer(b"/usr/bin/sleep\\0", 32)
-        word = ctypes.create_string_buffer(b"0.0\\0", 32)
-        words = (ctypes.c_void_p * 3)(ctypes.addressof(path), ctypes.addressof(word), None)
-        def flip():
-            while True:
-                ctypes.memmove(word, b"0.4\\0", 4)
-                time.sleep(0.0004)
-                ctypes.memmove(word, b"0.3\\0", 4)
-                time.sleep(0.0004)
-        threading.Thread(target=flip, daemon=True).start()
-        time.sleep(0.002)
-        libc.execve(path, words, None)
-        os._exit(1)
-    os.waitpid(pid, 0)
+def race():
+    path = ctypes.create_string_buffer(b"/usr/bin/sleep\\0", 32)
+    word = ctypes.create_string_buffer(b"0.0\\0", 32)
+    words = (ctypes.c_void_p * 3)(ctypes.addressof(path), ctypes.addressof(word), None)
+    def flip():
+        while True:
+            ctypes.memmove(word, b"0.4\\0", 4)
+            time.sleep(0.0004)
+            ctypes.memmove(word, b"0.3\\0", 4)
+            time.sleep(0.0004)
+    threading.Thread(target=flip, daemon=True).start()
+    time.sleep(0.002)
+    libc.execve(path, words, None)
+    os._exit(1)
+for _ in range(5):
+    running = []
+    for _ in range(8):
+        pid = os.fork()
+        if not pid:
+            race()
+        running.append(pid)
+    for pid in running:
+        os.waitpid(pid, 0)
 """
 
 
