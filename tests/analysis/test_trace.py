@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from tests.events import heading
+
 from ringfence.analysis.branch import Branch, walk
 from ringfence.analysis.trace import build, leave_out_repeated
 from ringfence.domain.event import (
@@ -26,17 +28,7 @@ def intent(
     action: str, invocation: str = "inv_root", *, parent: str | None = None, time: int = 1
 ) -> Intent:
     return Intent(
-        format=1,
-        organisation="org_1",
-        time_us=str(time),
-        epoch=1,
-        configuration="sha256:1",
-        agent="agt_1",
-        agent_name="triage",
-        agent_version="1",
-        credential="crd_1",
-        chain=["agt_1"],
-        tier="api",
+        **heading("org_1", time),
         action=action,
         action_kind="model.call",
         resource="small",
@@ -56,17 +48,7 @@ def intent(
 
 def outcome(action: str, invocation: str = "inv_root", *, time: int = 2, cost: int = 30) -> Outcome:
     return Outcome(
-        format=1,
-        organisation="org_1",
-        time_us=str(time),
-        epoch=1,
-        configuration="sha256:1",
-        agent="agt_1",
-        agent_name="triage",
-        agent_version="1",
-        credential="crd_1",
-        chain=["agt_1"],
-        tier="api",
+        **heading("org_1", time),
         action=action,
         invocation=invocation,
         root="inv_root",
@@ -83,17 +65,7 @@ def outcome(action: str, invocation: str = "inv_root", *, time: int = 2, cost: i
 
 def refusal(action: str, *, time: int = 3, repeats: int = 0, first: str = "") -> Refusal:
     return Refusal(
-        format=1,
-        organisation="org_1",
-        time_us=str(time),
-        epoch=1,
-        configuration="sha256:1",
-        agent="agt_1",
-        agent_name="triage",
-        agent_version="1",
-        credential="crd_1",
-        chain=["agt_1"],
-        tier="api",
+        **heading("org_1", time),
         action=action,
         action_kind="model.call",
         resource="large",
@@ -109,17 +81,7 @@ def observation(
     action: str, what: str = "dns.query", *, time: int = 2, repeats: int = 0, first: str = ""
 ) -> Observation:
     return Observation(
-        format=1,
-        organisation="org_1",
-        time_us=str(time),
-        epoch=1,
-        configuration="sha256:1",
-        agent="agt_1",
-        agent_name="triage",
-        agent_version="1",
-        credential="crd_1",
-        chain=["agt_1"],
-        tier="api",
+        **heading("org_1", time),
         action=action,
         what=what,
         sandbox="sbx_1",

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from tests.gateways.test_action import BASH, Here
 
+from ringfence.domain.approval import Approval
 from ringfence.domain.invocation import InvocationState
 from ringfence.domain.verdict import Code
 from ringfence.enforcement.held_call import HeldCalls, Unanswered
@@ -20,6 +21,14 @@ def knock_of(here: Here) -> ToolKnock:
     token = here.world.credentials["triage"]
     found = here.world.worker.directory.identify(token.digest, here.world.clock.now_us())
     return ToolKnock(caller=found, key=BASH, arguments=b'{"command":"rm"}')  # type: ignore[arg-type] # it is known
+
+
+async def attended(here: Here, held: Holdable) -> Approval:
+    """The held call, once its run waits for it: it stands in the store a moment earlier."""
+    async with asyncio.timeout(60):
+        while not held.live.waiting:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.005)
+    return await here.held()
 
 
 def test_where_nobody_can_be_asked_it_is_denied(tmp_path: Path) -> None:
@@ -61,7 +70,7 @@ def test_a_call_that_was_held_for_long_goes_on_where_it_was_held(
         held = path.begin(knock)
         assert isinstance(held, Holdable)
         going = asyncio.create_task(HeldCalls(path, here.desk).pursue(knock, held, 600.0))
-        approval = await here.held()
+        approval = await attended(here, held)
         # Nothing is known of the run but its time, and that is long over. The wait is not.
         here.world.clock.advance(120 * 1_000_000)
         for number in range(others):
@@ -84,9 +93,9 @@ def test_a_run_that_waits_for_a_person_is_not_idle(tmp_path: Path) -> None:
         held = path.begin(knock)
         assert isinstance(held, Holdable)
         idle_s = held.live.runtime.agent.limits.idle_seconds
-        # Longer than all that the clock says below, however soon the wait begins.
+        # Longer than all that the clock says below: it may say so before the first look is over.
         going = asyncio.create_task(HeldCalls(path, here.desk).pursue(knock, held, 4.0 * idle_s))
-        await here.held()
+        await attended(here, held)
         for _ in range(2 * idle_s // 30):
             here.world.clock.advance(30 * 1_000_000)
             here.world.worker.tidy()

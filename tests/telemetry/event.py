@@ -1,22 +1,14 @@
 """Events as far as metrics look at them."""
 
-from ringfence.domain.event import FORMAT, Decision, Intent, Outcome, Status
+from tests.events import heading
+
+from ringfence.domain.event import Decision, Intent, Outcome, Status
 from ringfence.domain.usage import Usage
 
 
 def intent(model: str, organisation: str = "org_1") -> Intent:
     return Intent(
-        format=FORMAT,
-        organisation=organisation,
-        time_us="1",
-        epoch=1,
-        configuration="sha256:1",
-        agent="agt_1",
-        agent_name="triage",
-        agent_version="1",
-        credential="crd_1",
-        chain=["agt_1"],
-        tier="api",
+        **heading(organisation, 1),
         action="act_1",
         action_kind="model.call",
         resource=model,
@@ -38,17 +30,7 @@ def outcome(
     first_byte_us: int = 300,
 ) -> Outcome:
     return Outcome(
-        format=FORMAT,
-        organisation="org_1",
-        time_us="2",
-        epoch=1,
-        configuration="sha256:1",
-        agent="agt_1",
-        agent_name="triage",
-        agent_version="1",
-        credential="crd_1",
-        chain=["agt_1"],
-        tier="api",
+        **heading("org_1", 2),
         action="act_1",
         invocation="inv_1",
         root="inv_1",

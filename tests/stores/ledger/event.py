@@ -1,6 +1,6 @@
 """Small whole events for tests: every field that matters can be given, the rest is plain."""
 
-from typing import TypedDict
+from tests.events import Heading, heading
 
 from ringfence.domain.event import (
     FORMAT,
@@ -18,34 +18,8 @@ from ringfence.domain.usage import Usage
 START_US = 1_795_000_000_000_000
 
 
-class Heading(TypedDict):
-    format: int
-    organisation: str
-    time_us: str
-    epoch: int
-    configuration: str
-    agent: str
-    agent_name: str
-    agent_version: str
-    credential: str
-    chain: list[str]
-    tier: str
-
-
-def heading(organisation: str, time_us: int, agent: str = "agt_1") -> Heading:
-    return {
-        "format": FORMAT,
-        "organisation": organisation,
-        "time_us": str(time_us),
-        "epoch": 1,
-        "configuration": "sha256:1",
-        "agent": agent,
-        "agent_name": agent.replace("agt", "name"),
-        "agent_version": "1",
-        "credential": "crd_1",
-        "chain": [agent],
-        "tier": "api",
-    }
+def _heading(organisation: str, time_us: int, agent: str = "agt_1") -> Heading:
+    return heading(organisation, time_us, agent, name=agent.replace("agt", "name"))
 
 
 def lines(invocation: str, agent: str) -> list[AccountLine]:
@@ -70,7 +44,7 @@ def intent(  # noqa: PLR0913 (a builder: each test names what it is about)
     operation: str = "chat",
 ) -> Intent:
     return Intent(
-        **heading(organisation, time_us, agent),
+        **_heading(organisation, time_us, agent),
         action=action,
         action_kind="model.call",
         resource="small",
@@ -94,7 +68,7 @@ def outcome(
     of: Intent, *, cost: int = 30, time_us: int | None = None, usage: Usage | None = None
 ) -> Outcome:
     return Outcome(
-        **heading(of.organisation, int(of.time_us) + 1 if time_us is None else time_us, of.agent),
+        **_heading(of.organisation, int(of.time_us) + 1 if time_us is None else time_us, of.agent),
         action=of.action,
         invocation=of.invocation,
         root=of.root,
@@ -118,7 +92,7 @@ def observation(  # noqa: PLR0913 (a builder)
     first_action: str = "",
 ) -> Observation:
     return Observation(
-        **heading(organisation, time_us),
+        **_heading(organisation, time_us),
         action=action,
         what=what,
         sandbox="sbx_1",
@@ -141,7 +115,7 @@ def refusal(  # noqa: PLR0913 (a builder)
     repeats: int = 0,
 ) -> Refusal:
     return Refusal(
-        **heading(organisation, time_us),
+        **_heading(organisation, time_us),
         action=action,
         action_kind="model.call",
         resource="small",
