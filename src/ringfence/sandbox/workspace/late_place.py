@@ -14,6 +14,7 @@ Sources: git(1) and githooks(5), the documentation of each program; CVE-2026-257
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
+from functools import cache
 from typing import Final
 
 from ringfence.sandbox.workspace.tree import shown
@@ -165,14 +166,23 @@ _HOOKS: Final = frozenset((
 """githooks(5)."""
 
 
-def _below_any(patterns: Iterable[str]) -> re.Pattern[str]:
+# Made when they are needed: in an empty folder none is, and a run waits for all that is loaded.
+
+
+@cache
+def _any() -> re.Pattern[str]:
     """One expression for all: a large workspace has many paths."""
+    return _below(*PLACES)
+
+
+@cache
+def _linked() -> re.Pattern[str]:
+    return _below(*_WHOLE)
+
+
+@cache
+def _below(*patterns: str) -> re.Pattern[str]:
     return re.compile(f"(?:.*/)?(?:{'|'.join(map(translate, patterns))})", re.DOTALL)
-
-
-_PATTERNS: Final = tuple((_below_any([each]), why) for each, why in PLACES.items())
-_ANY: Final = _below_any(PLACES)
-_LINKED: Final = _below_any(_WHOLE)
 
 
 def why(path: bytes, hooks: Iterable[str] = ()) -> str:
@@ -184,15 +194,15 @@ def why(path: bytes, hooks: Iterable[str] = ()) -> str:
     folder, _, name = text.rpartition("/")
     if text.endswith(_SAMPLE):
         return ""
-    if _ANY.match(text):
-        return next(why for pattern, why in _PATTERNS if pattern.match(text))
+    if _any().match(text):
+        return next(why for each, why in PLACES.items() if _below(each).match(text))
     is_hook = any(f"/{folder}".endswith(f"/{each.casefold()}") for each in hooks)
     return _HOOK if is_hook or _is_bare_hook(folder, name) else ""
 
 
 def leads_to_such(path: bytes) -> bool:
     """Whether a link in this place would bring such files from elsewhere."""
-    return _LINKED.match(shown(path).casefold()) is not None
+    return _linked().match(shown(path).casefold()) is not None
 
 
 def _is_bare_hook(folder: str, name: str) -> bool:
