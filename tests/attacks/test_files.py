@@ -51,8 +51,9 @@ def test_the_view_of_strict_holds_nothing_but_what_is_listed(
     found = jail.run(jail.plan_of(strict_tier, root, ["sh", "-c", script]), who=who, root=root)
     top, _, people = found.out.split("--\n")
     workspace_top = str(root).split("/")[1]
-    expected = {"bin", "dev", "etc", "home", "lib", "lib64", "proc", "run", "sbin", "tmp", "usr"}
-    assert set(top.split()) - {"lib32", "libx32"} == expected | {"var", workspace_top}
+    expected = {"dev", "etc", "home", "proc", "run", "tmp", "usr", "var", workspace_top}
+    expected |= {path[1:] for path in bwrap.ROOTS if Path(path).is_dir()}  # aarch64 has no /lib64
+    assert set(top.split()) == expected
     assert len(people.splitlines()) == 1
     assert "shadow" not in found.out
     assert "ssh" not in found.out
