@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 4
 RUN_STAMP := $(VENV)/.run
 DEV_STAMP := $(VENV)/.dev
+OR_SAY := || { echo "what this needs could not be installed; the first time needs a network and a package index" >&2; exit 1; }
 
 .PHONY: run test check fmt bench journeys journeys-sandboxed journeys-interactive journeys-egress lock wheel clean help
 
@@ -59,11 +60,11 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): requirements/run.txt pyproject.toml $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt $(OR_SAY)
 	@echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ringfence.pth"
 	@printf '#!/bin/sh\nexec "$(CURDIR)/$(BIN)/python" -m ringfence "$$@"\n' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
 	@touch $@
 
 $(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt $(OR_SAY)
 	@touch $@
