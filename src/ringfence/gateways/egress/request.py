@@ -10,6 +10,7 @@ import msgspec
 
 from ringfence.decisions import destination as rule
 from ringfence.decisions import reason
+from ringfence.domain.agent import Agent
 from ringfence.domain.destination import Authority, Destination, Way
 from ringfence.domain.error import PeerError
 from ringfence.domain.verdict import Code, Reason
@@ -24,6 +25,8 @@ from ringfence.transport.http import LINES, Origin, Request
 _SCHEME: Final = len(b"http://")
 _READ: Final = "read"
 _KNOCK: Final = "knock"
+_GOING: Final = "going"
+"""Places in what a connection remembers of a request (`transport.http.Request.memo`)."""
 _REFUSED_METHODS: Final = frozenset({b"TRACE", b"TRACK", b"PRI"})
 
 
@@ -75,26 +78,17 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
         if lines.override:
             why = f"with `{lines.override}` a request is another than it says"
             return reason.not_forwarded(agent, why)
-        evidence = rule.Evidence(
-            way=channel.way,
-            scheme=channel.scheme,
-            tunnel=channel.tunnel,
-            server_name=channel.server_name,
-            target=None if named is None else read_authority(named),
-            host=lines.host,
-            dialled=channel.dialled,
-            promised=channel.promised,
-        )
+        target = None if named is None else read_authority(named)
         path = read_path(raw)
     except PeerError as error:
         message = f"Ringfence refused this request: {error.message}."
         return Reason(code=Code(error.code), message=message)
-    found = rule.decide(agent, evidence)
+    found = _going(agent, channel, lines, target, _shared(request))
     if isinstance(found, Reason):
         return found
     return Read(
-        destination=found,
-        origin=Origin(scheme=found.scheme, host=found.host, port=found.port),
+        destination=found.destination,
+        origin=found.origin,
         path=raw,
         path_text=path.text,
         doubt=path.doubt,
@@ -103,11 +97,54 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
     )
 
 
-def _lines(request: Request) -> Lines:
-    """Read the header lines; once for all requests that repeat them. Raises PeerError."""
+def _shared(request: Request) -> dict[object, object] | None:
+    """Where everything is kept that requests with these header lines have in common."""
     memo = request.memo
     shared = None if memo is None else memo.get(LINES)
-    known = shared.get(_READ) if isinstance(shared, dict) else None
+    return shared if isinstance(shared, dict) else None
+
+
+class _Going(msgspec.Struct, frozen=True):
+    """Where every request goes that has these lines, and comes on this connection."""
+
+    destination: Destination
+    origin: Origin
+
+
+def _going(
+    agent: Agent,
+    channel: Channel,
+    lines: Lines,
+    target: Authority | None,
+    shared: dict[object, object] | None,
+) -> _Going | Reason:
+    """Decide from all that names a destination; `target` is that of an absolute form."""
+    known = None if shared is None or target is not None else shared.get(_GOING)
+    if isinstance(known, _Going):
+        return known
+    evidence = rule.Evidence(
+        way=channel.way,
+        scheme=channel.scheme,
+        tunnel=channel.tunnel,
+        server_name=channel.server_name,
+        target=target,
+        host=lines.host,
+        dialled=channel.dialled,
+        promised=channel.promised,
+    )
+    to = rule.decide(agent, evidence)
+    if isinstance(to, Reason):
+        return to
+    going = _Going(to, Origin(scheme=to.scheme, host=to.host, port=to.port))
+    if shared is not None and target is None:
+        shared[_GOING] = going
+    return going
+
+
+def _lines(request: Request) -> Lines:
+    """Read the header lines; once for all requests that repeat them. Raises PeerError."""
+    shared = _shared(request)
+    known = None if shared is None else shared.get(_READ)
     if isinstance(known, Lines):
         return known
     headers = request.headers
@@ -119,7 +156,7 @@ def _lines(request: Request) -> Lines:
         client=client_of(headers),
         text=b"\n".join([b"%b: %b" % pair for pair in headers]),
     )
-    if isinstance(shared, dict):
+    if shared is not None:
         shared[_READ] = lines
     return lines
 
