@@ -86,21 +86,21 @@ def test_a_killed_monitor_takes_the_sandbox_with_it(
 
     jail.give(root, who)
     command = jail.as_user(who, do).value
-    if tier is SandboxTier.STRICT:  # nobody is left who could say more
-        ends = time.monotonic() + 8
-        while not jail.is_tree_gone(root) and time.monotonic() < ends:
-            time.sleep(0.02)
-        said = results(_until(workspace / "said", "ready"))
-    else:
-        said = results(_until(workspace / "said", "over"))
+    ends = time.monotonic() + 8
+    while not jail.is_tree_gone(root) and time.monotonic() < ends:
+        time.sleep(0.02)
+    said = results(_until(workspace / "said", "ready"))
     assert said["ready"] == "DONE"
     assert not (workspace / "executed").exists()
     if tier is SandboxTier.STRICT:
         assert said.keys() <= {"ready", "exec"}  # it may have got that far before its end
         assert said.get("exec") in {None, "Function not implemented"}
     else:
-        assert said["exec"] == "Function not implemented"
-        assert said["connect"] == "Function not implemented"
+        # Whoever makes a sandbox next on this machine may end it first, where it has a group.
+        nothing = (
+            {"Function not implemented"} if "over" in said else {None, "Function not implemented"}
+        )
+        assert {said.get("exec"), said.get("connect")} <= nothing
     ends = time.monotonic() + 5
     while not jail.is_tree_gone(root) and time.monotonic() < ends:
         time.sleep(0.02)
