@@ -1,24 +1,7 @@
 """What every event of an agent begins with, for the builders of tests."""
 
-from typing import TypedDict
-
 from ringfence.domain.event import FORMAT
-
-
-class Heading(TypedDict):
-    """Who acts, for whom, and under which configuration."""
-
-    format: int
-    organisation: str
-    time_us: str
-    epoch: int
-    configuration: str
-    agent: str
-    agent_name: str
-    agent_version: str
-    credential: str
-    chain: list[str]
-    tier: str
+from ringfence.enforcement.record import Heading
 
 
 def heading(
@@ -31,6 +14,7 @@ def heading(
         "time_us": str(time_us),
         "epoch": 1,
         "configuration": "sha256:1",
+        "policy": "",
         "agent": agent,
         "agent_name": name,
         "agent_version": "1",

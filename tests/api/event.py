@@ -1,5 +1,6 @@
 """Events as the data plane would write them for the agent `triage`."""
 
+from tests import events
 from tests.api.plane import Plane
 
 from ringfence.domain.event import (
@@ -18,20 +19,7 @@ from ringfence.enforcement.record import Heading
 def heading(plane: Plane) -> Heading:
     """One microsecond after the event before."""
     plane.clock.advance(1)
-    return {
-        "format": FORMAT,
-        "organisation": plane.acme.id,
-        "time_us": str(plane.clock.now_us()),
-        "epoch": 1,
-        "configuration": "sha256:1",
-        "policy": "",
-        "agent": plane.acme.agents["triage"].id,
-        "agent_name": "triage",
-        "agent_version": "1",
-        "credential": "crd_1",
-        "chain": [plane.acme.agents["triage"].id],
-        "tier": "api",
-    }
+    return events.heading(plane.acme.id, plane.clock.now_us(), plane.acme.agents["triage"].id)
 
 
 def intent(

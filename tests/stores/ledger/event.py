@@ -1,6 +1,6 @@
 """Small whole events for tests: every field that matters can be given, the rest is plain."""
 
-from tests.events import Heading, heading
+from tests.events import heading
 
 from ringfence.domain.event import (
     FORMAT,
@@ -14,6 +14,7 @@ from ringfence.domain.event import (
     Status,
 )
 from ringfence.domain.usage import Usage
+from ringfence.enforcement.record import Heading
 
 START_US = 1_795_000_000_000_000
 
