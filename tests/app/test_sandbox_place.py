@@ -34,6 +34,13 @@ def test_a_sandbox_goes_to_the_worker_that_serves_the_fewest() -> None:
     assert served == [one, two, one, two]
 
 
+def test_of_two_that_come_at_once_each_worker_gets_one() -> None:
+    places, one, two = SandboxPlaces(), worker(1), worker(2)
+    with places.coming(places.emptiest([one, two])):
+        assert places.emptiest([one, two]) is two
+    assert places.emptiest([one, two]) is one
+
+
 def test_one_that_does_not_serve_gets_none() -> None:
     places, starting, serving = SandboxPlaces(), worker(1, is_serving=False), worker(2)
     assert places.emptiest([starting, serving]) is serving

@@ -1,7 +1,8 @@
 """Which worker of a plane serves each sandbox."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import final
 
 from ringfence.app.remote_worker import RemoteWorker
@@ -16,6 +17,8 @@ class SandboxPlaces:
     def __init__(self) -> None:
         """There is none yet."""
         self._places: dict[str, tuple[RemoteWorker, str]] = {}
+        self._coming: list[RemoteWorker] = []
+        """The workers that are making one, once for each."""
 
     def emptiest(self, workers: Iterable[RemoteWorker]) -> RemoteWorker:
         """Of those that serve, the one with the fewest; raises UnavailableError if none serves."""
@@ -23,6 +26,15 @@ class SandboxPlaces:
         if not free:
             raise UnavailableError("worker_starting", "no worker serves yet")
         return free[0]
+
+    @contextmanager
+    def coming(self, worker: RemoteWorker) -> Iterator[None]:
+        """A worker is making one, which counts meanwhile: of two that come at once, too."""
+        self._coming.append(worker)
+        try:
+            yield
+        finally:
+            self._coming.remove(worker)
 
     def put(
         self, grant: SandboxGrant, worker: RemoteWorker, is_open: Callable[[str], bool]
@@ -44,4 +56,5 @@ class SandboxPlaces:
         return gone
 
     def _count(self, worker: RemoteWorker) -> int:
-        return sum(each is worker for each, _ in self._places.values())
+        served = sum(each is worker for each, _ in self._places.values())
+        return served + sum(each is worker for each in self._coming)

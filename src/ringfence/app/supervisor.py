@@ -316,7 +316,8 @@ class Supervisor:
     async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
         """Have the worker that serves the fewest sandboxes make one."""
         worker = self._sandboxes.emptiest(self._told_workers())
-        answer = await worker.ask(OpenSandbox(order))
+        with self._sandboxes.coming(worker):
+            answer = await worker.ask(OpenSandbox(order))
         if not isinstance(answer, OpenedSandbox):
             raise unexpected(answer)
         self._sandboxes.put(answer.grant, worker, self._known().registry.is_open)
