@@ -74,7 +74,7 @@ def test_the_log_names_the_host_and_never_the_rest(caplog: pytest.LogCaptureFixt
     asyncio.run(send("https://a.example/secret-path?key=secret", b"{}", token="secret-token"))
     told = "".join(str(record.__dict__) for record in caplog.records)
     assert "a.example" in told
-    assert "secret" not in told
+    assert not any(part in told for part in ("secret-path", "key=secret", "secret-token"))
 
 
 def test_nothing_is_sent_while_its_credential_has_no_value() -> None:
