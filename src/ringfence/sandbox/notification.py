@@ -29,7 +29,7 @@ from ringfence.transport.kernel.syscall import architecture, call
 
 _PATH_BYTES: Final = 4096
 _ARGUMENTS_MOST: Final = 4096
-_ARGUMENTS_BYTES: Final = 256 * 1024
+_ARGUMENTS_BYTES: Final = 64 * 1024
 """Of all arguments together; the kernel allows more, and what is left out is marked."""
 _HERE: Final = 0xFFFFFF9C  # AT_FDCWD as the kernel reads it: an int
 _EMPTY_PATH: Final = 0x1000
