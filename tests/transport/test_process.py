@@ -86,6 +86,30 @@ def test_whoever_waits_hears_that_it_has_ended() -> None:
     asyncio.run(run())
 
 
+class Gone:
+    """A transport of a process that has ended."""
+
+    def get_returncode(self) -> int:
+        return 3
+
+    def get_pid(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def test_one_that_ends_before_its_start_is_over_tells_its_exit_code() -> None:
+    async def run() -> None:
+        heard = Heard()
+        child = Child("it", heard, [])
+        child.connection_made(Gone())  # type: ignore[arg-type] # what is asked of it
+        child.process_exited()
+        assert "exit code 3" in heard.why
+
+    asyncio.run(run())
+
+
 STUBBORN = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -73,7 +73,6 @@ class Child(asyncio.SubprocessProtocol):
             transport, _ = await child._loop.subprocess_exec(
                 lambda: child, *command, env=dict(environment), start_new_session=True
             )
-            child._transport = transport
             guard = await _Guard.over(transport.get_pid())
         except (OSError, ValueError) as error:
             child._abandon()
@@ -120,6 +119,10 @@ class Child(asyncio.SubprocessProtocol):
         await self._dismiss()
 
     # From the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It has begun; it may be over before whoever starts it hears of that."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It says something."""
@@ -233,8 +236,10 @@ class _Guard(asyncio.SubprocessProtocol):
         if self._transport is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._transport.kill()
-            await self._gone.wait()
-            self._transport.close()
+            try:
+                await self._gone.wait()
+            finally:  # also where the loop ends before it has
+                self._transport.close()
 
 
 class Pace:
