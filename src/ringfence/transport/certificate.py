@@ -28,7 +28,7 @@ _RENEWED_US: Final = 12 * 3600 * 1_000_000
 _BACKDATED: Final = timedelta(hours=1)
 """For a sandbox whose clock is behind."""
 _KEPT: Final = 256
-"""Contexts of one sandbox; each takes about 30 KiB and 3 ms to make."""
+"""Contexts of one sandbox; each takes about 30 KiB, and some 2 ms to make."""
 _NAME_CHARACTERS: Final = 64
 """The most that a common name holds (RFC 5280 appendix A.1, `ub-common-name`)."""
 
