@@ -278,19 +278,6 @@ def test_an_odd_id_in_our_own_header_is_refused(value: bytes) -> None:
     assert refusal_code(headers.client_ids, carried) == "request_malformed"
 
 
-@pytest.mark.parametrize(
-    ("carried", "subagent"),
-    [
-        (CLAUDE_CODE, "sub-7"),
-        ([(b"x-codex-turn-metadata", CODEX_TURN % b"/root")], ""),
-        ([(b"x-codex-turn-metadata", CODEX_TURN % b"/root/reviewer")], "/root/reviewer"),
-        ([], ""),
-    ],
-)
-def test_sub_agents_of_known_clients_are_seen(carried: Pairs, subagent: str) -> None:
-    assert headers.subagent_id(carried) == subagent
-
-
 NAMES = [
     b"authorization",
     b"x-api-key",
@@ -321,6 +308,5 @@ def test_nothing_that_a_client_sends_raises_another_error(carried: Pairs, query:
     assert outcome(lambda: headers.check(carried)) in CODES
     assert outcome(lambda: headers.credential(carried)) in CODES
     assert outcome(lambda: headers.client_ids(carried)) in CODES
-    assert outcome(lambda: headers.subagent_id(carried)) in CODES
     assert outcome(lambda: headers.query_to_provider(query, Dialect.GEMINI)) in CODES
     assert isinstance(headers.to_provider(carried, ProviderProtocol.ANTHROPIC, betas), list)

@@ -101,8 +101,6 @@ _CLIENT_ID_HEADERS: Final = (
 _ID_HEADERS: Final = frozenset(
     {b"ringfence-invocation", b"traceparent", b"x-codex-turn-metadata", *_CLIENT_ID_HEADERS}
 )
-_SUBAGENT_HEADER: Final = b"x-claude-code-agent-id"
-_CODEX_ROOT_AGENT: Final = "/root"
 _TRACEPARENT_PARTS: Final = 4
 _TRACE_ID_DIGITS: Final = 32
 
@@ -112,7 +110,6 @@ class _CodexTurn(msgspec.Struct):
 
     root_turn_id: str = ""
     turn_id: str = ""
-    agent_name: str = ""
 
 
 _codex_turn: Final = msgspec.json.Decoder(_CodexTurn)
@@ -259,17 +256,6 @@ def grouping(source: str) -> Grouping:
     """What a source of `client_ids` groups by."""
     known = {"ringfence-invocation": Grouping.HEADER, "traceparent": Grouping.TRACEPARENT}
     return known.get(source, Grouping.CLIENT)
-
-
-def subagent_id(headers: Headers) -> str:
-    """The name a known client gives to the sub-agent that calls; empty for the main agent."""
-    given = dict(headers)
-    marked = given.get(_SUBAGENT_HEADER, b"")
-    if is_id(marked):
-        return marked.decode()
-    turn = _turn(given)
-    is_subagent = turn is not None and turn.agent_name not in {"", _CODEX_ROOT_AGENT}
-    return turn.agent_name[:MAX_ID_CHARACTERS] if turn and is_subagent else ""
 
 
 def _turn(given: dict[bytes, bytes]) -> _CodexTurn | None:

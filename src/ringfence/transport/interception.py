@@ -83,10 +83,7 @@ class InterceptedConnection(Connection):
         if method != b"CONNECT":
             offer = index.get(b"upgrade", b"").lower()
             if offer != b"websocket" or method != b"GET":
-                raise Malformed(
-                    "only a WebSocket may be offered here: ask again without `Upgrade`",
-                    status=_FORBIDDEN,
-                )
+                raise Malformed(_ONLY_WEB_SOCKET, status=_FORBIDDEN)
         if is_framed:
             raise Malformed("a request that ends HTTP has no body")
         self._is_changing = True
