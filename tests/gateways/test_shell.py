@@ -11,7 +11,7 @@ from ringfence.domain.agent import Autonomy
 from ringfence.domain.approval import Vote
 from ringfence.domain.event import Hold, Status
 from ringfence.domain.monitoring import (
-    Attempted,
+    CallRefused,
     Changed,
     Evidence,
     ExecDiffers,
@@ -232,13 +232,13 @@ def test_what_was_tried_is_told_with_the_command_that_tried_it() -> None:
         box = await cell.open()
         await cell.door.asked(box, cell.asked(pid=100))
         tried = (
-            Attempted(pid=100, call="ptrace", to="0x10", error="EPERM"),
-            Attempted(pid=555, call="io_uring_setup", error="EPERM"),
-            Attempted(pid=100, call="tcp", to="192.0.2.7:25"),
-            Attempted(pid=100, call="tcp", to="127.0.0.1:22", error="EACCES"),
+            CallRefused(pid=100, call="ptrace", to="0x10", error="EPERM"),
+            CallRefused(pid=555, call="io_uring_setup", error="EPERM"),
+            CallRefused(pid=100, call="tcp", to="192.0.2.7:25"),
+            CallRefused(pid=100, call="tcp", to="127.0.0.1:22", error="EACCES"),
         )
         for each in tried:
-            cell.door.attempted(box, each)
+            cell.door.call_refused(box, each)
         [intent] = cell.ledger.intents
         by = {"command": "git", "action": intent.action}
         none_there = "nothing of Ringfence is at that port"

@@ -27,11 +27,11 @@ from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.sandbox import preflight, reduced, strict, unconfined
-from ringfence.sandbox.attempt import Attempt
 from ringfence.sandbox.followed import Exited
 from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
 from ringfence.sandbox.plan import JailPlan
 from ringfence.sandbox.prepared import Prepared
+from ringfence.sandbox.refused_call import RefusedCall
 
 ORDINARY = 65534
 USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
@@ -64,7 +64,7 @@ class Outcome:
     err: str = ""
     execs: list[dict[str, Any]] = field(default_factory=list)
     connects: list[dict[str, Any]] = field(default_factory=list)
-    attempts: list[dict[str, Any]] = field(default_factory=list)
+    refused_calls: list[dict[str, Any]] = field(default_factory=list)
     exits: list[dict[str, Any]] = field(default_factory=list)
     arrived: list[list[Any]] = field(default_factory=list)
     """What reached a listener: its kind, the address it was meant for, the first bytes."""
@@ -249,8 +249,8 @@ def answer(notifications: Notifications, outcome: Outcome, refuse: Sequence[str]
                 outcome.connects.append(_words(event) | {"from": notifications.connect(event)})
             case Exited():
                 outcome.exits.append(_words(event))
-            case Attempt():
-                outcome.attempts.append(_words(event))
+            case RefusedCall():
+                outcome.refused_calls.append(_words(event))
 
 
 def _words(event: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from tests.enforcement.test_sandbox_registry import Yard
 from ringfence.app.sandbox_socket import SandboxSocket
 from ringfence.domain.agent import Agent, SandboxTier
 from ringfence.domain.monitoring import (
-    Attempted,
+    CallRefused,
     Changed,
     Evidence,
     ExecAnswer,
@@ -40,8 +40,8 @@ class Watch:
     def differs(self, sandbox: LiveSandbox, differs: ExecDiffers) -> None:
         self.told.append((sandbox.id, differs))
 
-    def attempted(self, sandbox: LiveSandbox, attempted: Attempted) -> None:
-        self.told.append((sandbox.id, attempted))
+    def call_refused(self, sandbox: LiveSandbox, refused: CallRefused) -> None:
+        self.told.append((sandbox.id, refused))
 
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence) -> None:
         self.told.append((sandbox.id, evidence))

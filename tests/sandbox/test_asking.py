@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ringfence.domain.error import RingfenceError, UnavailableError
 from ringfence.domain.monitoring import (
-    Attempted,
+    CallRefused,
     ExecAnswer,
     ExecDiffers,
     Exited,
@@ -21,11 +21,11 @@ from ringfence.domain.monitoring import (
 from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.sandbox import asking
 from ringfence.sandbox.asking import Answered, CommandQuestions, Processes
-from ringfence.sandbox.attempt import Attempt
 from ringfence.sandbox.exec_check import Found
 from ringfence.sandbox.followed import Exited as Gone
 from ringfence.sandbox.notification import Call, ConnectAsked, ExecAsked
 from ringfence.sandbox.plane_message import Message
+from ringfence.sandbox.refused_call import RefusedCall
 
 
 def exec_of(id_: int, path: str = "/usr/bin/ls", **more: Any) -> ExecAsked:  # noqa: ANN401 (fields)
@@ -316,7 +316,7 @@ def test_a_connection_elsewhere_is_refused_and_told_of() -> None:
         kernel.ask(elsewhere(1))
         await plane.heard.wait()
         assert kernel.said == [("refuse", 1, errno.EACCES)]
-        assert plane.told == [Attempted(pid=5, call="tcp", to="192.0.2.7:22", error="EACCES")]
+        assert plane.told == [CallRefused(pid=5, call="tcp", to="192.0.2.7:22", error="EACCES")]
         assert plane.asked == []
 
     tell(story)
@@ -324,11 +324,11 @@ def test_a_connection_elsewhere_is_refused_and_told_of() -> None:
 
 def test_what_was_tried_is_told_and_counted_at_the_end() -> None:
     async def story(kernel: Kernel, plane: Plane, questions: CommandQuestions) -> None:
-        tried = Attempt(pid=5, call="ptrace", error="EPERM")
+        tried = RefusedCall(pid=5, call="ptrace", error="EPERM")
         kernel.ask(tried, tried, tried)
         await plane.heard.wait()
         await questions.finish()
-        assert [each.times for each in plane.told if isinstance(each, Attempted)] == [1, 2]
+        assert [each.times for each in plane.told if isinstance(each, CallRefused)] == [1, 2]
 
     tell(story)
 

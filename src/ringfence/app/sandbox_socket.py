@@ -16,7 +16,7 @@ from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, 
 from ringfence.domain.monitoring import (
     HEARTBEAT_S,
     SILENCE_S,
-    Attempted,
+    CallRefused,
     Changed,
     Close,
     Ended,
@@ -67,7 +67,7 @@ class CommandWatch(Protocol):
     def differs(self, sandbox: LiveSandbox, differs: ExecDiffers, /) -> None:
         """A process runs something else than what was asked about."""
 
-    def attempted(self, sandbox: LiveSandbox, attempted: Attempted, /) -> None:
+    def call_refused(self, sandbox: LiveSandbox, refused: CallRefused, /) -> None:
         """Something was tried that came to nothing."""
 
     def evidence(self, sandbox: LiveSandbox, evidence: Evidence, /) -> None:
@@ -275,8 +275,8 @@ class _Session:
                 self._watch.exited(box, message)
             case ExecDiffers():
                 self._watch.differs(box, message)
-            case Attempted():
-                self._watch.attempted(box, message)
+            case CallRefused():
+                self._watch.call_refused(box, message)
             case Evidence():
                 self._watch.evidence(box, message)
             case Changed():

@@ -121,7 +121,7 @@ class PeerAnnounced(msgspec.Struct, frozen=True, tag="peer_announced"):
     port: int
 
 
-class Attempted(msgspec.Struct, frozen=True, kw_only=True, tag="attempted"):
+class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag="call_refused"):
     """Something that a process tried so often, and that came to nothing.
 
     `call` is the system call, or `tcp` and `udp` where something was sent to `to`, at which nothing

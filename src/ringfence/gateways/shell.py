@@ -15,7 +15,7 @@ import msgspec
 from ringfence.decisions import command
 from ringfence.domain.event import AGENT, Status
 from ringfence.domain.monitoring import (
-    Attempted,
+    CallRefused,
     Changed,
     Evidence,
     ExecAnswer,
@@ -113,20 +113,20 @@ class ShellDoor:
         if is_ended and box.monitor is not None:
             box.monitor.tell(Kill(pid=differs.pid))
 
-    def attempted(self, box: LiveSandbox, attempted: Attempted) -> None:
+    def call_refused(self, box: LiveSandbox, refused: CallRefused) -> None:
         """Something was tried that came to nothing: by which command, if that is known."""
         shell = self._path.shell(box.id)
-        ticket = None if shell is None else shell.find(attempted.pid)
+        ticket = None if shell is None else shell.find(refused.pid)
         by = {} if ticket is None else {"command": ticket.intent.resource, "action": ticket.action}
-        if attempted.call in _SENT:
-            why = attempted.error or "nothing of Ringfence is at that port"
-            detail = {"how": attempted.call, "verdict": "deny", "why": why}
-            sighting = Sighting(what=Seen.CONNECTION, subject=attempted.to, detail=detail | by)
+        if refused.call in _SENT:
+            why = refused.error or "nothing of Ringfence is at that port"
+            detail = {"how": refused.call, "verdict": "deny", "why": why}
+            sighting = Sighting(what=Seen.CONNECTION, subject=refused.to, detail=detail | by)
         else:
-            detail = {"with": attempted.to, "error": attempted.error}
+            detail = {"with": refused.to, "error": refused.error}
             given = {name: value for name, value in detail.items() if value}
-            sighting = Sighting(what=Seen.CALL_REFUSED, subject=attempted.call, detail=given | by)
-        times = max(1, attempted.times)
+            sighting = Sighting(what=Seen.CALL_REFUSED, subject=refused.call, detail=given | by)
+        times = max(1, refused.times)
         self._observations.see(box.caller, box.sandbox, sighting, times=times)
 
     def evidence(self, box: LiveSandbox, evidence: Evidence) -> None:

@@ -14,11 +14,11 @@ from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.domain.monitoring import Exited as Told
 from ringfence.domain.sandbox import SYSTEM
 from ringfence.sandbox import exec_check, first_line, telling
-from ringfence.sandbox.attempt import Attempt, AttemptCount, refused_connect
 from ringfence.sandbox.exec_check import ExecChecks, Found, Looked, Promised
 from ringfence.sandbox.followed import Exited
 from ringfence.sandbox.notification import Call, ConnectAsked, ExecAsked
 from ringfence.sandbox.plane_message import Message
+from ringfence.sandbox.refused_call import RefusedCall, RefusedCallCount, refused_connect
 
 _LOOK_S: Final = 1.0
 _LATE_S: Final = 0.5
@@ -117,7 +117,7 @@ class CommandQuestions:
         self._now_us = now_us
         self._processes = processes
         self._loop = asyncio.get_running_loop()
-        self._attempts = AttemptCount(self._loop, plane.tell)
+        self._refused_calls = RefusedCallCount(self._loop, plane.tell)
         self._checks = ExecChecks(self._loop, plane.tell, now_us, processes, self._aside)
         self._waiting: dict[int, Promised | None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -141,7 +141,7 @@ class CommandQuestions:
                 self._take(call)
         for exited in (*self._calls.ends(), *self._calls.finish()):
             self._tell(exited)
-        self._attempts.finish()
+        self._refused_calls.finish()
         self._waiting.clear()
         self._calls.close()
 
@@ -162,8 +162,8 @@ class CommandQuestions:
                 self._ask(call)
             case ConnectAsked():
                 self._connect(call)
-            case Attempt():
-                self._attempts.saw(call)
+            case RefusedCall():
+                self._refused_calls.saw(call)
             case _ as never:
                 assert_never(never)
 
@@ -228,7 +228,9 @@ class CommandQuestions:
         """The plane knows a connection by its port, and must know that before it is made."""
         if not asked.is_reachable:
             self._calls.refuse(asked.id)
-            self._attempts.saw(refused_connect(asked.pid, asked.family, asked.address, asked.port))
+            self._refused_calls.saw(
+                refused_connect(asked.pid, asked.family, asked.address, asked.port)
+            )
             return
         port = self._calls.reserve(asked)
         if port:

@@ -17,10 +17,10 @@ from typing import Final, final
 
 import msgspec
 
-from ringfence.sandbox import attempt, metadata
-from ringfence.sandbox.attempt import Attempt, Refusals
+from ringfence.sandbox import metadata, refused_call
 from ringfence.sandbox.filter import CONNECT, EXEC, SEND
 from ringfence.sandbox.followed import Exited, Followed
+from ringfence.sandbox.refused_call import Refusals, RefusedCall
 from ringfence.transport.kernel import mount, process
 from ringfence.transport.kernel.memory import Memory, Pages
 from ringfence.transport.kernel.process import Identity
@@ -84,7 +84,7 @@ class ConnectAsked(msgspec.Struct, frozen=True, kw_only=True):
     is_reachable: bool
 
 
-Call = ExecAsked | ConnectAsked | Attempt
+Call = ExecAsked | ConnectAsked | RefusedCall
 Event = Call | Exited
 
 
@@ -242,16 +242,15 @@ class Notifications:
         except (OSError, ValueError):  # what is not there, or hides itself, cannot be executed
             is_there = self._notify.is_waiting(notice.id)
             self.refuse(notice.id)
-            return (
-                attempt.unread(notice.pid, self._names.get(notice.number, "")) if is_there else None
-            )
+            name = self._names.get(notice.number, "")
+            return refused_call.unread(notice.pid, name) if is_there else None
 
     def _judged(self, notice: Notice, who: Identity, memory: Memory) -> Call | None:
         name = self._names.get(notice.number, "")
         number = self._refusals.errno(name, notice.arguments)
         if number:
             self.refuse(notice.id, number)
-            return attempt.refused(who.pid, name, notice.arguments, number)
+            return refused_call.refused(who.pid, name, notice.arguments, number)
         if name in metadata.CALLS:
             self._change(notice, name, memory)
             return None
@@ -275,10 +274,12 @@ class Notifications:
             self.refuse(notice.id)  # the filter hands nothing else over
         return None
 
-    def _going(self, notice: Notice, who: Identity, name: str, memory: Memory) -> Attempt | None:
+    def _going(
+        self, notice: Notice, who: Identity, name: str, memory: Memory
+    ) -> RefusedCall | None:
         """Let it go where the namespace lets it: to a listener of ours, or nowhere."""
         try:
-            found = attempt.nowhere(who.pid, name, notice.arguments, memory)
+            found = refused_call.nowhere(who.pid, name, notice.arguments, memory)
         except (OSError, ValueError):
             found = None  # the kernel says what is wrong with it
         self.allow(notice.id)
@@ -355,7 +356,7 @@ class Notifications:
     def _connecting(self, notice: Notice, who: Identity, memory: Memory) -> ConnectAsked:
         fd, pointer, length = notice.arguments[:3]
         raw = memory.read(pointer, min(length & 0xFFFFFFFF, _ADDRESS_BYTES))
-        family, address, port = attempt.read_address(raw)
+        family, address, port = refused_call.read_address(raw)
         return ConnectAsked(
             id=notice.id,
             pid=who.pid,

@@ -8,7 +8,7 @@ from typing import Final
 
 from ringfence import __version__
 from ringfence.domain.monitoring import (
-    Attempted,
+    CallRefused,
     Changed,
     Close,
     Ended,
@@ -28,7 +28,7 @@ from ringfence.domain.monitoring import (
 )
 from ringfence.transport.link import Failed
 
-VERSION: Final = f"{__version__}+run1"
+VERSION: Final = f"{__version__}+run2"
 
 Message = (
     Ready
@@ -40,7 +40,7 @@ Message = (
     | Kill
     | Exited
     | PeerAnnounced
-    | Attempted
+    | CallRefused
     | Evidence
     | Changed
     | LateCodeFound

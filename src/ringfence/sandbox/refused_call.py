@@ -1,4 +1,4 @@
-"""What a process tried that came to nothing: refused calls, and ways that lead nowhere.
+"""Refused calls: what a process tried that came to nothing, by our answer or by the kernel's.
 
 Where something is sent is read before the kernel reads it: evidence, as the words of a command.
 What is refused is refused whatever was read.
@@ -13,7 +13,7 @@ from typing import Final, Protocol, final
 
 import msgspec
 
-from ringfence.domain.monitoring import Attempted
+from ringfence.domain.monitoring import CallRefused
 from ringfence.sandbox import filter  # noqa: A004 (the noun of that module)
 from ringfence.sandbox.filter import CONNECT, SEND
 from ringfence.transport.kernel import bpf, process
@@ -35,7 +35,7 @@ _TERMINAL: Final = {0x5412: "TIOCSTI", 0x541C: "TIOCLINUX", 0x5423: "TIOCSETD"}
 
 _TURN_S: Final = 1.0
 _DIFFERENT_MOST: Final = 64
-"""How many different attempts are told of in a turn; what comes beyond is counted together."""
+"""How many different ones are told of in a turn; what comes beyond is counted together."""
 OTHERS: Final = "others"
 
 
@@ -53,8 +53,8 @@ class Timer(Protocol):
         """Once, after so many seconds."""
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """It has its answer already.
+class RefusedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """It has its answer already, and is told of; the kernel's own is that nothing is there.
 
     `to` is where something was sent (`address:port`), or what of its arguments says something.
     `error` is the errno's name, empty where it was left to the kernel, which leads nowhere.
@@ -83,18 +83,18 @@ class Refusals:
         return bpf.errno_of(bpf.action_of(self._rules.get(name, ()), arguments))
 
 
-def refused(pid: int, name: str, arguments: Sequence[int], number: int) -> Attempt:
-    """The attempt at a call that was refused."""
+def refused(pid: int, name: str, arguments: Sequence[int], number: int) -> RefusedCall:
+    """A call that was refused, with what of its arguments says something."""
     error = errno.errorcode.get(number, str(number))
-    return Attempt(pid=pid, call=name, to=_shown(name, arguments), error=error)
+    return RefusedCall(pid=pid, call=name, to=_shown(name, arguments), error=error)
 
 
-def unread(pid: int, name: str) -> Attempt:
+def unread(pid: int, name: str) -> RefusedCall:
     """A call of which nothing can be read: its maker has made itself unreadable, or it is wrong."""
-    return Attempt(pid=pid, call=name, to="unreadable", error="EACCES")
+    return RefusedCall(pid=pid, call=name, to="unreadable", error="EACCES")
 
 
-def nowhere(pid: int, name: str, arguments: Sequence[int], memory: Memory) -> Attempt | None:
+def nowhere(pid: int, name: str, arguments: Sequence[int], memory: Memory) -> RefusedCall | None:
     """Where something was sent to in a namespace of its own, if nothing of ours is there.
 
     None for what the plane is told of by its own listeners, and for the sandbox's own servers.
@@ -110,7 +110,7 @@ def nowhere(pid: int, name: str, arguments: Sequence[int], memory: Memory) -> At
     is_datagram = name == SEND or _is_datagram(pid, arguments[0] & _INT)
     if port in _SERVED and not is_datagram:
         return None
-    return Attempt(pid=pid, call="udp" if is_datagram else "tcp", to=place(address, port))
+    return RefusedCall(pid=pid, call="udp" if is_datagram else "tcp", to=place(address, port))
 
 
 def read_address(raw: bytes) -> tuple[int, str, int]:
@@ -137,36 +137,36 @@ def place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def refused_connect(pid: int, family: int, address: str, port: int) -> Attempt:
+def refused_connect(pid: int, family: int, address: str, port: int) -> RefusedCall:
     """A connection that the monitor did not make (reduced)."""
     to = place(address, port) if address else _FAMILIES.get(family, str(family))
-    return Attempt(pid=pid, call="tcp", to=to, error="EACCES")
+    return RefusedCall(pid=pid, call="tcp", to=to, error="EACCES")
 
 
 @final
-class AttemptCount:
-    """Tells the plane of attempts: the first of each at once, then how often it came again.
+class RefusedCallCount:
+    """Tells the plane of refused calls: the first of each at once, then how often it came again.
 
     INVARIANT: what is told is bounded by time, however much a process tries.
     """
 
-    def __init__(self, timer: Timer, tell: Callable[[Attempted], None]) -> None:
+    def __init__(self, timer: Timer, tell: Callable[[CallRefused], None]) -> None:
         """Nothing was tried yet."""
         self._timer = timer
         self._tell = tell
-        self._more: dict[Attempt, int] = {}
+        self._more: dict[RefusedCall, int] = {}
         self._turn: TimerHandle | None = None
 
-    def saw(self, attempt: Attempt) -> None:
+    def saw(self, call: RefusedCall) -> None:
         """Count one."""
-        if attempt not in self._more and len(self._more) >= _DIFFERENT_MOST:
-            attempt = Attempt(pid=0, call=attempt.call, to=OTHERS, error=attempt.error)
-        known = self._more.get(attempt)
+        if call not in self._more and len(self._more) >= _DIFFERENT_MOST:
+            call = RefusedCall(pid=0, call=call.call, to=OTHERS, error=call.error)
+        known = self._more.get(call)
         if known is None:
-            self._more[attempt] = 0
-            self._say(attempt, 1)
+            self._more[call] = 0
+            self._say(call, 1)
         else:
-            self._more[attempt] = known + 1
+            self._more[call] = known + 1
         if self._turn is None:
             self._turn = self._timer.call_later(_TURN_S, self._flush)
 
@@ -178,17 +178,17 @@ class AttemptCount:
 
     def _flush(self) -> None:
         more, self._more, self._turn = self._more, {}, None
-        for attempt, times in more.items():
+        for call, times in more.items():
             if times:
-                self._say(attempt, times)
+                self._say(call, times)
 
-    def _say(self, attempt: Attempt, times: int) -> None:
+    def _say(self, call: RefusedCall, times: int) -> None:
         self._tell(
-            Attempted(
-                pid=attempt.pid,
-                call=attempt.call,
-                to=attempt.to,
-                error=attempt.error,
+            CallRefused(
+                pid=call.pid,
+                call=call.call,
+                to=call.to,
+                error=call.error,
                 times=times,
             )
         )

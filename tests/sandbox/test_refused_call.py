@@ -6,8 +6,14 @@ import pytest
 from tests.sandbox import jail
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.domain.monitoring import Attempted
-from ringfence.sandbox.attempt import Attempt, AttemptCount, read_address, refused, refused_connect
+from ringfence.domain.monitoring import CallRefused
+from ringfence.sandbox.refused_call import (
+    RefusedCall,
+    RefusedCallCount,
+    read_address,
+    refused,
+    refused_connect,
+)
 
 
 class Timer:
@@ -31,16 +37,16 @@ class Timer:
             each()
 
 
-def counting() -> tuple[AttemptCount, Timer, list[Attempted]]:
-    timer, told = Timer(), list[Attempted]()
-    return AttemptCount(timer, told.append), timer, told
+def counting() -> tuple[RefusedCallCount, Timer, list[CallRefused]]:
+    timer, told = Timer(), list[CallRefused]()
+    return RefusedCallCount(timer, told.append), timer, told
 
 
-def test_the_first_of_each_attempt_is_told_at_once_and_then_how_often() -> None:
+def test_the_first_of_each_is_told_at_once_and_then_how_often() -> None:
     count, timer, told = counting()
     for _ in range(5):
-        count.saw(Attempt(pid=7, call="socket", to="unix stream 0", error="EAFNOSUPPORT"))
-    count.saw(Attempt(pid=7, call="ptrace", error="EPERM"))
+        count.saw(RefusedCall(pid=7, call="socket", to="unix stream 0", error="EAFNOSUPPORT"))
+    count.saw(RefusedCall(pid=7, call="ptrace", error="EPERM"))
     assert [(each.call, each.times) for each in told] == [("socket", 1), ("ptrace", 1)]
     timer.turn()
     assert [(each.call, each.times) for each in told[2:]] == [("socket", 4)]
@@ -51,7 +57,7 @@ def test_the_first_of_each_attempt_is_told_at_once_and_then_how_often() -> None:
 def test_however_much_is_tried_what_is_told_is_bounded() -> None:
     count, timer, told = counting()
     for port in range(10_000):
-        count.saw(Attempt(pid=7, call="tcp", to=f"192.0.2.1:{port}"))
+        count.saw(RefusedCall(pid=7, call="tcp", to=f"192.0.2.1:{port}"))
     assert len(told) <= 65
     timer.turn()
     assert len(told) <= 66
@@ -62,7 +68,7 @@ def test_however_much_is_tried_what_is_told_is_bounded() -> None:
 def test_what_is_left_is_told_at_the_end() -> None:
     count, timer, told = counting()
     for _ in range(3):
-        count.saw(Attempt(pid=7, call="bpf", error="EPERM"))
+        count.saw(RefusedCall(pid=7, call="bpf", error="EPERM"))
     count.finish()
     assert [each.times for each in told] == [1, 2]
     assert timer.cancelled == 1
@@ -84,7 +90,7 @@ def test_what_says_something_of_a_refused_call_is_shown(
     name: str, arguments: tuple[int, int, int], shown: str
 ) -> None:
     found = refused(7, name, (*arguments, 0, 0, 0), errno.EPERM)
-    assert found == Attempt(pid=7, call=name, to=shown, error="EPERM")
+    assert found == RefusedCall(pid=7, call=name, to=shown, error="EPERM")
 
 
 def test_a_connection_that_the_monitor_does_not_make_says_where_it_was_going() -> None:
@@ -138,7 +144,7 @@ def test_what_comes_to_nothing_is_told_of(tier: SandboxTier, root: Path) -> None
     head = f"STRICT = {is_strict}\nCONNECT = {architecture().numbers['connect']}\n"
     found = jail.run(jail.plan_of(tier, root, [jail.PYTHON, "-c", head + _TRYING]), root=root)
     became = dict(line.split() for line in found.out.splitlines())
-    told = {(each["call"], each["to"], each["error"]) for each in found.attempts}
+    told = {(each["call"], each["to"], each["error"]) for each in found.refused_calls}
     assert ("socket", "unix stream 0", "EAFNOSUPPORT") in told
     assert ("io_uring_setup", "", "EPERM") in told
     assert became["unix"] == str(errno.EAFNOSUPPORT)
