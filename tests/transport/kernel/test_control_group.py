@@ -200,8 +200,36 @@ def test_what_a_killed_owner_left_is_ended_and_removed(parents: list[tuple[str, 
 
 @needs_linux
 def test_nothing_but_our_own_groups_is_ever_removed(tmp_path: Path) -> None:
-    for name in ("other", "ringfence-1-a"):
+    for name in ("other", "ringfence-1-0a1b2c3d"):
         (tmp_path / name).mkdir()
     assert not control_group.reap(str(tmp_path / "other"))
     assert control_group.sweep([str(tmp_path), str(tmp_path / "absent")]) == 0
-    assert (tmp_path / "ringfence-1-a").is_dir()  # without `cgroup.procs` it is no group
+    assert (tmp_path / "ringfence-1-0a1b2c3d").is_dir()  # without `cgroup.procs` it is no group
+
+
+@pytest.mark.parametrize(
+    "name", ["ringfence-up.service", "ringfence-1-0a1b2c3d.scope", "ringfence-agents", "ringfence-"]
+)
+def test_a_service_that_bears_our_name_is_not_swept(
+    parents: list[tuple[str, int]], name: str
+) -> None:
+    for parent, _ in parents:
+        group = Path(parent, name)
+        group.mkdir()
+        try:
+            with _sleeping() as process:
+                Path(group, "cgroup.procs").write_text(str(process.pid))
+                assert control_group.sweep([parent]) == 0
+                assert not control_group.reap(str(group))
+                assert process.poll() is None
+        finally:
+            _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """What has ended leaves its group a moment later."""
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.01)

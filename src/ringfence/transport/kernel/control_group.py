@@ -8,6 +8,7 @@ known for certain when its owner has died, whatever became of its process id.
 import contextlib
 import errno
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,9 @@ except ImportError:  # Windows, where importing must not fail
 PIDS: Final = "pids"
 MEMORY: Final = "memory"
 _WANTED: Final = (PIDS, MEMORY)
-_NAME: Final = "ringfence-"
+_NAME: Final = re.compile(r"ringfence-[0-9]+-[0-9a-f]{8}")
+"""Only what `make` can have named is ours. A service that somebody calls `ringfence-up` has a group
+`ringfence-up.service` beside ours, which systemd holds without a lock."""
 _TRIES: Final = 3
 """A sweeper may take a group for dead between its making and its lock."""
 _EMPTY_S: Final = 2.0
@@ -196,7 +199,7 @@ class ControlGroup:
 def make(parent: str, version: int) -> ControlGroup:
     """A group under another, locked. Raises OSError."""
     for _ in range(_TRIES):
-        path = f"{parent}/{_NAME}{os.getpid()}-{entropy.random_bytes(4).hex()}"
+        path = f"{parent}/ringfence-{os.getpid()}-{entropy.random_bytes(4).hex()}"
         os.mkdir(path, 0o755)  # noqa: PTH102 (text)
         descriptor = _locked(path)
         if descriptor is not None and os.path.isdir(path):  # noqa: PTH112 (text)
@@ -212,14 +215,14 @@ def sweep(folders: Sequence[str]) -> int:
         f"{folder}/{name}"
         for folder in folders
         for name in _listed(folder)
-        if name.startswith(_NAME)
+        if _NAME.fullmatch(name)
     ]
     return sum(map(reap, found))
 
 
 def reap(path: str) -> bool:
     """End and remove one of our groups if nobody owns it any more; whether it was so."""
-    if not os.path.basename(path).startswith(_NAME) or not _is_writable(path):  # noqa: PTH119 (text)
+    if not _NAME.fullmatch(os.path.basename(path)) or not _is_writable(path):  # noqa: PTH119 (text)
         return False
     descriptor = _locked(path)
     if descriptor is None:
