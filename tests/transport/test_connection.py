@@ -1048,3 +1048,20 @@ def test_a_client_that_takes_no_answers_gets_no_more_of_them() -> None:
         await peer.leave()
 
     asyncio.run(scenario())
+
+
+def test_a_client_that_repeats_itself_and_takes_no_answers_gets_no_more_either() -> None:
+    async def scenario() -> None:
+        peer = Peer(handle=lambda _request, response: response.send(200, [], b"at once"))
+        for _ in range(2):  # from the second on its head is known
+            await peer.send(GET)
+        peer.connection.pause_writing()
+        for _ in range(5):
+            await peer.send(GET)
+        assert bytes(peer.transport.written).count(b"at once") == 2
+        peer.connection.resume_writing()
+        await turns(10)
+        assert bytes(peer.transport.written).count(b"at once") == 7
+        await peer.leave()
+
+    asyncio.run(scenario())

@@ -94,7 +94,8 @@ class Connection(RequestReader):
         if self._held:
             self._held = bytes(self._held) + data
             return
-        if self._known is not None and self._reply is None and not self._queue:
+        is_free = self._reply is None and not (self._queue or self.is_write_paused)
+        if is_free and self._known is not None:
             request = self._repeated(data) if self._state == IDLE else None
             if request is not None:
                 self._begin_alone(request)
