@@ -141,6 +141,17 @@ def test_head_and_empty_answers_keep_their_form(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+def test_a_head_without_a_length_is_given_none(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        place.host.answer = lambda _heard: b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        head = await place.ask(f"HEAD / HTTP/1.1\r\nHost: {HOST}:{place.port}\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"content-length" not in head
+        assert head.endswith(b"\r\n\r\n")
+
+    tell(tmp_path, story)
+
+
 @pytest.mark.parametrize("status", [b"301 M", b"302 F", b"307 T", b"308 P"])
 def test_redirects_are_shown_and_never_followed(tmp_path: Path, status: bytes) -> None:
     async def story(place: Outside) -> None:

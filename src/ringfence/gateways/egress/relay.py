@@ -135,7 +135,8 @@ class AnswerRelay(Relay):
         self._keep(body)
         self._settle()
         call, status = self._call, self._upstream.status
-        if self._length is None or self._length == len(body):
+        # An answer to HEAD has no body, but not for that a length of 0 (RFC 9110 section 8.6).
+        if self._length == len(body) or (body and self._length is None):
             call.response.send(status, self._headers, body)
         else:
             call.response.start(status, self._headers, content_length=self._length)
