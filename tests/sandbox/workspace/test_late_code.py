@@ -135,13 +135,28 @@ def test_unfinished_work_of_git_counts_by_what_it_would_run(
 
 
 @pytest.mark.parametrize(
-    "pointer", ["gitdir: .git/modules/../../evil\n", "gitdir: /x/.git/worktrees/..\n", "junk"]
+    "pointer",
+    [
+        "gitdir: .git/modules/../../evil\n",
+        "gitdir: /x/.git/worktrees/..\n",
+        "junk",
+        "x/.git/modules/y\n",
+    ],
 )
 def test_a_pointer_that_leaves_the_repositorys_own_folders_is_none_of_a_submodule(
     tmp_path: Path, pointer: str
 ) -> None:
     [found] = after(tmp_path, lambda: write(tmp_path / "lib/.git", pointer))
     assert found.path == "lib/.git"
+
+
+@pytest.mark.parametrize("end", ["\0", "\nx", "/..", "//x", ""])
+def test_a_pointer_of_any_length_is_judged_at_once(tmp_path: Path, end: str) -> None:
+    pointer = "gitdir: " + "/.git/modules/a" * 4300 + end
+    began_s = time.process_time()
+    found = after(tmp_path, lambda: write(tmp_path / "lib/.git", pointer))
+    assert time.process_time() - began_s < 1
+    assert [each.path for each in found] == (["lib/.git"] if end else [])
 
 
 def test_no_spelling_hides_a_repository_where_case_is_not_told_apart(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ _KEPT_BYTES: Final = 64 * 1024
 _KEPT_ALL_BYTES: Final = 16 * 1024 * 1024
 _KEPT_MOST: Final = 2048
 """So much of what is there before is kept, to be put back."""
-_POINTER: Final = re.compile(rb"gitdir: (?:.*/)?\.git/(?:modules|worktrees)((?:/[^/\0\n]+)+)\s*")
-"""What stands in the file `.git` of a submodule or a worktree."""
+_POINTER: Final = b"gitdir: "
+_INNER: Final = re.compile(rb"(?:^|/)\.git/(?:modules|worktrees)/")
+"""Where the file `.git` of a submodule or a worktree leads."""
 _WORKTREES: Final = "/.git/worktrees"
 _CLOCK_NS: Final = 1_000_000_000
 """A change this long before a run may be told as in it: file systems' clocks are coarse."""
@@ -161,8 +162,13 @@ def _is_elsewhere(root: int, path: bytes, entries: Mapping[bytes, Entry]) -> boo
 
 def _is_usual(pointer: bytes) -> bool:
     """Whether a file `.git` leads into the repository above, as submodules' and worktrees' do."""
-    found = _POINTER.fullmatch(pointer)
-    return found is not None and b".." not in found[1].split(b"/")
+    path = pointer.removeprefix(_POINTER).rstrip()
+    if not pointer.startswith(_POINTER) or b"\0" in path or b"\n" in path:
+        return False
+    # The first tells, however often it is repeated: an agent must not make this last for minutes.
+    inner = _INNER.search(path)
+    rest = b"" if inner is None else path[inner.end() :]
+    return all(name not in {b"", b".."} for name in rest.split(b"/"))
 
 
 def _is_older(root: int, path: bytes, entry: Entry, before: Before) -> bool:
