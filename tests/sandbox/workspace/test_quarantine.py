@@ -32,6 +32,19 @@ def test_what_was_there_before_is_put_back(tmp_path: Path) -> None:
     assert (tmp_path / found.moved_to).read_text() == "evil"
 
 
+def test_what_is_put_back_lends_nobody_our_rights(tmp_path: Path) -> None:
+    hook = tmp_path / ".git/hooks/pre-commit"
+    write(hook, "mine", 0o6755)
+
+    def happens() -> None:
+        hook.unlink()
+        write(hook, "evil")
+
+    [found] = after(tmp_path, happens)
+    assert found.is_restored
+    assert (hook.read_text(), hook.stat().st_mode & 0o7777) == ("mine", 0o755)
+
+
 def test_a_link_to_a_file_outside_is_moved_and_the_file_is_not_touched(tmp_path: Path) -> None:
     work, outside = tmp_path / "work", tmp_path / "outside"
     work.mkdir()

@@ -17,6 +17,8 @@ _NAME_BYTES: Final = 255
 """NAME_MAX of the file systems of Linux."""
 _ATTEMPTS: Final = 8
 _QUIET: Final = 0o600
+_PLAIN: Final = 0o777
+"""What is put back is ours, whoever's it was: with its set-id bits it would lend our rights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,8 @@ def _restore(folder: int, name: bytes, kept: Kept) -> None:
         os.symlink(kept.content, name, dir_fd=folder)
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    opened = os.open(name, flags, kept.mode, dir_fd=folder)
+    mode = kept.mode & _PLAIN
+    opened = os.open(name, flags, mode, dir_fd=folder)
     with open(opened, "wb") as file:  # noqa: PTH123 (an open descriptor has no path)
         file.write(kept.content)
-        os.fchmod(opened, kept.mode)
+        os.fchmod(opened, mode)
