@@ -40,6 +40,23 @@ def test_a_folder_that_is_too_deep_is_left_out_and_no_other(tmp_path: Path) -> N
     assert {b".envrc", b"z/mise.toml", b"!/d"} <= found.entries.keys()
 
 
+def test_paths_of_any_length_take_no_more_memory_than_others(tmp_path: Path) -> None:
+    folder = tmp_path
+    for number in range(6):
+        folder /= f"{number}{'d' * 250}"
+    folder.mkdir(parents=True)
+    (folder / "left-out").write_text("x")
+    (tmp_path / ".envrc").write_text("x")
+    found = looked(tmp_path)
+    assert found.is_partial
+    assert max(map(len, found.entries)) < 1_024 + 256
+    assert b".envrc" in found.entries
+    found = looked(tmp_path, Bounds(path_bytes=300))
+    assert found.is_partial
+    assert sum(map(len, found.entries)) <= 300
+    assert b".envrc" in found.entries
+
+
 def test_what_is_hidden_is_not_forgotten_in_a_folder_with_too_many_entries(tmp_path: Path) -> None:
     for number in range(40):
         (tmp_path / f"a{number:02}").write_text("x")

@@ -20,9 +20,15 @@ _HIDDEN_MOST: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much is looked at. Our figures: a large repository fits, a hostile one ends soon."""
+    """How much is looked at. Our figures: a large repository fits, a hostile one ends soon.
+
+    `path_bytes` is of the paths of all entries; a folder whose own is longer than `folder_bytes` is
+    not looked into: an agent can make far longer ones than any program can name.
+    """
 
     entries: int = 200_000
+    path_bytes: int = 64 << 20
+    folder_bytes: int = 1_024
     seconds: float = 5.0
     hashed_bytes: int = 512 << 20
     listed: int = 1_000
@@ -75,15 +81,22 @@ class _Limit:
 
     def __init__(self, bounds: Bounds) -> None:
         self._left = self.entries = bounds.entries
+        self._left_bytes = bounds.path_bytes
         self._until_s = time.monotonic() + bounds.seconds
-        self.depth = bounds.depth
+        self._depth, self._folder_bytes = bounds.depth, bounds.folder_bytes
         self.is_reached = False
         """Whether anything was left out; what comes after it may still be looked at."""
 
-    def takes(self) -> bool:
+    def takes(self, path: bytes) -> bool:
         """Whether one more entry may be looked at."""
         self._left -= 1
-        return self.has(self._left >= 0) and self.is_in_time()
+        self._left_bytes -= len(path)
+        return self.has(min(self._left, self._left_bytes) >= 0) and self.is_in_time()
+
+    def enters(self, folder: bytes) -> bool:
+        """Whether it is near enough to be looked into."""
+        is_near = folder.count(b"/") < self._depth and len(folder) <= self._folder_bytes
+        return self.has(is_near)
 
     def is_in_time(self) -> bool:
         """Whether there is time for more."""
@@ -120,15 +133,15 @@ class _Walk:
                 folder = self._folders.popleft()
             else:
                 folder, entry = self._new_folders.popleft()
-                if not self._limit.takes():
+                if not self._limit.takes(folder):
                     return
                 yield folder, entry
             for path, entry in self._first(folder):
-                if not self._limit.takes():
+                if not self._limit.takes(path):
                     return
                 yield path, entry
         for path, entry in self._files:
-            if not self._limit.takes():
+            if not self._limit.takes(path):
                 return
             yield path, entry
 
@@ -147,7 +160,8 @@ class _Walk:
             if is_known or is_hidden:
                 first.append((path, entry))
             elif is_folder:
-                self._new_folders.append((path, entry))
+                if self._limit.has(len(self._new_folders) < self._limit.entries):
+                    self._new_folders.append((path, entry))
             else:
                 files.append((path, entry))
         room = max(0, self._limit.entries - len(self._files))
@@ -157,7 +171,7 @@ class _Walk:
 
     def _is_within(self, path: bytes, *, is_other: bool) -> bool:
         """Whether what is in a folder is looked at too: not in another file system or subvolume."""
-        return self._limit.has(path.count(b"/") < self._limit.depth and not is_other)
+        return self._limit.enters(path) and self._limit.has(not is_other)
 
     def _listed(self, folder: bytes) -> list[tuple[bytes, Entry, bool]]:
         """What is in a folder, and whether each is of another file system."""
