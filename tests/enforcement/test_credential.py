@@ -59,6 +59,14 @@ def test_a_credential_is_found_byte_by_byte_and_before_its_last_byte_passes() ->
     assert list(itertools.compress(itertools.count(), found)) == [len(b"before " + RAW) - 1]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_credential_is_found_across_pieces_that_end_with_its_lines(end: bytes) -> None:
+    encoded = b64encode(b"the key is " + RAW * 2)
+    lines = [encoded[at : at + 24] + end for at in range(0, len(encoded), 24)]
+    stream = StreamScan(CredentialScan(RAW * 2))
+    assert any(stream.finds(line) for line in lines)
+
+
 def test_a_placeholder_is_no_credential() -> None:
     short = b"x" * (SECRET_BYTES_MIN - 1)
     assert not CredentialScan(short).finds(short)

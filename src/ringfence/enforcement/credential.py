@@ -78,8 +78,9 @@ class StreamScan:
     def finds(self, piece: bytes) -> bool:
         """Whether the credential ends in this piece; ask before the piece is passed on."""
         text = self._before + piece if self._before else piece
-        # No form of a credential goes on after a line's end, and an event ends with one.
-        self._before = b"" if text.endswith(b"\n") else text[-self._kept_bytes :]
+        # No form of a credential goes on after an empty line, and an event ends with one.
+        is_over = text.endswith((b"\n\n", b"\n\r\n"))
+        self._before = b"" if is_over else text[-self._kept_bytes :]
         return self._scan.finds(text)
 
 
