@@ -1,5 +1,7 @@
 import os
 import signal
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -8,7 +10,8 @@ from tests.sandbox.jail import Outcome
 from tests.transport.kernel.child import needs_linux
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.sandbox.prepared import children
+from ringfence.sandbox.launch import Launched
+from ringfence.sandbox.prepared import Prepared, children
 
 pytestmark = needs_linux
 
@@ -28,6 +31,22 @@ def test_nothing_of_the_command_runs_before_it_may_go(
     found = jail.as_user(who, do)
     assert found.signal == signal.SIGKILL, found
     assert not (root / "workspace" / "made").exists()
+
+
+def test_what_has_ended_is_sent_no_signal_that_another_would_get() -> None:
+    """While the workspace is looked at, a person may still press Ctrl-C, and time may run out."""
+    ours, theirs = socket.socketpair()
+    pid = os.posix_spawn("/usr/bin/true", ["true"], {})
+    prepared = Prepared(Launched(pid=pid, channel=ours, descriptors=[], names=[], taken=[]))
+    assert prepared.wait().exit_code == 0
+    theirs.close()
+    with subprocess.Popen(["/usr/bin/sleep", "60"], start_new_session=True) as other:
+        prepared.pid = other.pid  # as if the kernel had given the number anew
+        prepared.signal(signal.SIGTERM)
+        prepared.kill()
+        time.sleep(0.05)
+        assert other.poll() is None
+        other.kill()
 
 
 def test_everything_ends_with_the_command(tier: SandboxTier, who: str, root: Path) -> None:

@@ -84,6 +84,8 @@ class Prepared:
 
     def signal(self, number: int) -> None:
         """Pass a signal on to the command and its group; nothing if all has ended."""
+        if self._ended is not None:
+            return  # its number may be another's by now
         firsts = children(self.pid) if self.is_launched_by_bwrap else []
         commands = [pid for first in firsts for pid in children(first)]
         for pid in commands if self.is_launched_by_bwrap else [self.pid]:
@@ -92,7 +94,9 @@ class Prepared:
                 (os.killpg if leads else os.kill)(pid, number)
 
     def kill(self) -> None:
-        """End every process of the sandbox at once."""
+        """End every process of the sandbox at once; harmless if all has ended."""
+        if self._ended is not None:
+            return
         firsts = children(self.pid) if self.is_launched_by_bwrap else []
         for pid in (*firsts, self.pid):
             with contextlib.suppress(ProcessLookupError):
