@@ -96,3 +96,17 @@ def test_what_only_describes_a_repository_runs_nothing() -> None:
 def test_where_hooks_are_is_read() -> None:
     assert hooks_path(b"[core]\n hooksPath = .githooks\n") == ".githooks"
     assert hooks_path(b"[core]\n") == ""
+
+
+def test_a_section_with_a_long_name_costs_no_more_than_its_text() -> None:
+    text = b'[filter "' + b"c" * 32_000 + b'"]\n' + b"a\n" * 16_000 + b"clean = evil\n"
+    assert len(text) < 65_536
+    found = settings(text)
+    assert sum(len(name) for name, _ in found) < 100 * len(text)
+    assert len(commands(text)) == 1
+
+
+def test_sections_with_long_names_are_told_apart() -> None:
+    first, second = (b'[filter "%b%d"]\nclean = mine\n' % (b"c" * 1_000, each) for each in (1, 2))
+    assert len(commands(first) | commands(second)) == 2
+    assert all(name.startswith("filter.ccc") for name in commands(first))

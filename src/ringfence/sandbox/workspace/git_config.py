@@ -3,6 +3,7 @@
 Source: git-config(1). Read leniently: what only looks like such a setting counts as one.
 """
 
+import hashlib
 import re
 from typing import Final
 
@@ -12,6 +13,9 @@ _SECTION: Final = re.compile(
     rb'\[[ \t\r]*([A-Za-z0-9.-]+)(?:[ \t\r]+"((?:[^"\\\n]|\\.)*)")?[ \t\r]*\]'
 )
 _KEY: Final = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)[ \t\r]*(=)?")
+_SECTION_CHARACTERS: Final = 256
+"""A longer name of a section is told by its beginning and its hash: it stands before each setting
+of the section, and thousands of these make gigabytes of one file."""
 _ESCAPED: Final = {b"n": b"\n", b"t": b"\t", b"b": b"\b"}
 
 _RUNNING: Final = re.compile(
@@ -61,7 +65,11 @@ def settings(content: bytes) -> list[tuple[str, str]]:
 
 def _named(heading: re.Match[bytes]) -> str:
     name, sub = heading[1].decode().lower(), heading[2]
-    return name if sub is None else f"{name}.{sub.decode('utf-8', 'replace')}"
+    whole = name if sub is None else f"{name}.{sub.decode('utf-8', 'replace')}"
+    if len(whole) <= _SECTION_CHARACTERS:
+        return whole
+    told = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return f"{whole[:_SECTION_CHARACTERS]}-{told}"
 
 
 def _value(text: bytes, at: int) -> tuple[bytes, int]:
