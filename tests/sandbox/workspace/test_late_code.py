@@ -176,6 +176,16 @@ def test_what_cannot_be_read_counts_as_what_it_may_be(tmp_path: Path) -> None:
     assert [each.path for each in after(tmp_path, happens)] == [".git/config", "lib/.git/config"]
 
 
+def test_a_flood_of_configurations_is_judged_in_bounded_time(tmp_path: Path) -> None:
+    def happens() -> None:
+        for number in range(140):
+            write(tmp_path / f".git/{number:03}/config", "[a]\n" + "#" * 65_000)
+
+    found = [each.path for each in after(tmp_path, happens)]
+    assert ".git/000/config" not in found
+    assert ".git/139/config" in found
+
+
 def test_what_was_there_and_not_seen_before_is_left_where_it_is(tmp_path: Path) -> None:
     old = ("mise.toml", "sub/opencode.json", "sub/deep/.envrc")
     for path in old:

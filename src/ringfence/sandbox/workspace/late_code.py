@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 from ringfence.sandbox.workspace import git_config, git_state, late_place
 from ringfence.sandbox.workspace.folder import opened, reached
@@ -22,6 +22,9 @@ _POINTER: Final = b"gitdir: "
 _INNER: Final = re.compile(rb"(?:^|/)\.git/(?:modules|worktrees)/")
 """Where the file `.git` of a submodule or a worktree leads."""
 _WORKTREES: Final = "/.git/worktrees"
+_JUDGED_BYTES: Final = 8 * 1024 * 1024
+"""So much is read to be judged by what it says, at a second for each MiB; what comes beyond counts
+as what it may be. A thousand ordinary repositories have less."""
 _CLOCK_NS: Final = 1_000_000_000
 """A change this long before a run may be told as in it: file systems' clocks are coarse."""
 
@@ -81,40 +84,56 @@ def keep(root: int, snapshot: Snapshot, at_ns: int, until_ns: int | None = None)
 
 def find(root: int, before: Before, after: Snapshot) -> list[LateCode]:
     """What of such files is new or different."""
-    old = before.snapshot
+    old, reader = before.snapshot, _Reader(root)
     found: list[LateCode] = []
     for path, entry in sorted(after.entries.items()):
         if entry.kind == "folder" or old.entries.get(path) == entry:
             continue
-        why = _judge(root, path, entry, after.entries, before)
+        why = _judge(reader, path, entry, after.entries, before)
         is_unknown = old.is_partial and path not in old.entries
         if why and not (is_unknown and _is_older(root, path, entry, before)):
             found.append(LateCode(path=path, why=why))
     return found
 
 
+@final
+class _Reader:
+    """Reads what is judged by what it says, within a bound for all of one look."""
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self._left_bytes = _JUDGED_BYTES
+
+    def content(self, path: bytes, entry: Entry) -> bytes | None:
+        """As `_read`; None also for what is no file, and beyond the bound."""
+        if entry.kind != "file":
+            return None
+        self._left_bytes -= min(entry.size, _KEPT_BYTES)
+        return _read(self.root, path) if self._left_bytes >= 0 else None
+
+
 def _judge(
-    root: int, path: bytes, entry: Entry, entries: Mapping[bytes, Entry], before: Before
+    reader: _Reader, path: bytes, entry: Entry, entries: Mapping[bytes, Entry], before: Before
 ) -> str:
     """Why it is such a file; empty if it is none, or says what it said."""
     if entry.kind == "link" and late_place.leads_to_such(path):
         why = "what it leads to is run from here"
     elif _name(path) == ".git":
-        pointer = _read(root, path) if entry.kind == "file" else None
+        pointer = reader.content(path, entry)
         why = "" if _is_usual(pointer or b"") else "git takes its configuration from where it leads"
-    elif _is_elsewhere(root, path, entries):
+    elif _is_elsewhere(reader, path, entries):
         why = "git takes its configuration and hooks from where it leads"
     elif place := _place_in_git(path, entries):
-        return _judge_content(root, path, entry, place, before)
+        return _judge_content(reader, path, entry, place, before)
     else:
         why = late_place.why(path, before.hooks)
     old = before.kept.get(path) if why else None
-    return "" if old is not None and old == _kept(root, path, entry) else why
+    return "" if old is not None and old == _kept(reader.root, path, entry) else why
 
 
-def _judge_content(root: int, path: bytes, entry: Entry, place: str, before: Before) -> str:
+def _judge_content(reader: _Reader, path: bytes, entry: Entry, place: str, before: Before) -> str:
     """By what it newly says."""
-    content = _read(root, path) if entry.kind == "file" else None
+    content = reader.content(path, entry)
     if content is None:
         return "git takes its configuration from it"
     old = before.kept.get(path, Kept(b"", 0)).content
@@ -147,7 +166,7 @@ def _place_in_git(path: bytes, entries: Mapping[bytes, Entry]) -> str:
     return "config" if is_git or is_bare else ""
 
 
-def _is_elsewhere(root: int, path: bytes, entries: Mapping[bytes, Entry]) -> bool:
+def _is_elsewhere(reader: _Reader, path: bytes, entries: Mapping[bytes, Entry]) -> bool:
     """Whether git would take a configuration from another folder, by a file `commondir`.
 
     That of a worktree leads to the repository that it lies in, which is judged by itself.
@@ -157,7 +176,7 @@ def _is_elsewhere(root: int, path: bytes, entries: Mapping[bytes, Entry]) -> boo
         return False
     folder = f"/{shown(path)}".rpartition("/")[0]
     is_usual = folder.rpartition("/")[0].endswith(_WORKTREES)
-    return not (is_usual and (_read(root, path) or b"").rstrip() == b"../..")
+    return not (is_usual and (reader.content(path, entries[path]) or b"").rstrip() == b"../..")
 
 
 def _is_usual(pointer: bytes) -> bool:
