@@ -1,3 +1,4 @@
+import ctypes
 import os
 import stat
 from pathlib import Path
@@ -7,7 +8,8 @@ from tests.sandbox import jail
 from tests.transport.kernel.child import needs_linux
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.sandbox.metadata import Change, carry_out
+from ringfence.sandbox.metadata import Change, carry_out, read
+from ringfence.transport.kernel.memory import Memory
 
 pytestmark = needs_linux
 
@@ -78,3 +80,11 @@ def test_what_belongs_to_somebody_else_is_not_changed_in_our_name(tmp_path: Path
     os.chown(other, 1, 1)
     change = Change(at=None, path=str(other).encode(), mode=0o777)
     assert carry_out(os.getpid(), change, [str(tmp_path.resolve())]) == 1
+
+
+@pytest.mark.parametrize("microseconds", [-1, 1_000_000, 2**62])
+def test_a_time_that_is_none_is_not_reckoned_with(microseconds: int) -> None:
+    path, times = ctypes.create_string_buffer(b"x"), (ctypes.c_long * 4)(0, microseconds, 0, 0)
+    given = (ctypes.addressof(path), ctypes.addressof(times), 0, 0, 0, 0)
+    with pytest.raises(ValueError, match="microseconds"):
+        read("utimes", given, Memory(os.getpid()))

@@ -22,6 +22,7 @@ _PATH_BYTES: Final = 4096
 _HERE: Final = 0xFFFFFF9C  # AT_FDCWD as the kernel reads it: an int
 _INT: Final = 0xFFFFFFFF
 _NO_FOLLOW, _EMPTY_PATH = 0x100, 0x1000
+_MICROSECONDS: Final = range(1_000_000)
 _MODE: Final = 0o1777
 """Never a set-id bit: the filter refuses those before we are asked."""
 
@@ -47,7 +48,7 @@ class Change:
 
 
 def read(name: str, arguments: tuple[int, ...], memory: Memory) -> Change:
-    """What a call asks for. Raises OSError if its pointers lead nowhere."""
+    """What a call asks for. Raises OSError if its pointers lead nowhere, ValueError for no time."""
     if name == "fchmod":
         return Change(at=arguments[0] & _INT, path=None, mode=arguments[1] & _MODE)
     is_at = name in {"fchmodat", "fchmodat2", "futimesat", "utimensat"}
@@ -78,8 +79,10 @@ def _times(name: str, raw: bytes) -> bytes:
     ]
     if name == "utime":
         numbers = [numbers[0], 0, numbers[1], 0]
-    else:
+    elif numbers[1] in _MICROSECONDS and numbers[3] in _MICROSECONDS:
         numbers[1], numbers[3] = numbers[1] * 1000, numbers[3] * 1000
+    else:
+        raise ValueError("a time has more microseconds than a second")
     return b"".join(each.to_bytes(8, "little", signed=True) for each in numbers)
 
 

@@ -239,7 +239,9 @@ class Notifications:
         try:
             who = self._followed.meet(notice.pid)
             return self._judged(notice, who, Memory(notice.pid, self._pages))
-        except (OSError, ValueError):  # what is not there, or hides itself, cannot be executed
+        # What is not there, hides itself or means nothing cannot be carried out. INVARIANT: what
+        # one process asks keeps nobody from an answer.
+        except (OSError, ValueError, ArithmeticError):
             is_there = self._notify.is_waiting(notice.id)
             self.refuse(notice.id)
             name = self._names.get(notice.number, "")
