@@ -48,6 +48,8 @@ _LOG = logging.getLogger(__name__)
 _JOIN_S: Final = 10.0
 _JOIN_BYTES: Final = 1 << 20
 _LISTENERS_MOST: Final = 16
+_GROUPS_MOST: Final = 4
+"""Of a sandbox: one in each hierarchy."""
 _WAITING_MOST: Final = 50_000
 """How many execs of one sandbox may wait for an answer, perhaps a person's: heartbeats and ends of
 processes must come through meanwhile, and its processes are bounded by themselves."""
@@ -233,7 +235,7 @@ class _Session:
                 help="restart the plane, so that both are of one version",
             )
         self._join = join
-        self._groups = join.groups
+        self._groups = join.groups[:_GROUPS_MOST]
         while descriptors:
             self._listeners.append(socket.socket(fileno=descriptors.pop(0)))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.sandbox.workspace.late_place import PLACES, leads_to_such, why
+from ringfence.sandbox.workspace.late_place import PLACES, hook_folder, leads_to_such, why
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,23 @@ def test_one_expression_for_all_places_says_what_each_says(parts: list[str]) -> 
     assert bool(why(path.encode())) == (is_one or path.endswith("hooks/pre-commit"))
 
 
-def test_hooks_elsewhere_are_hooks_where_git_is_told_so() -> None:
-    assert why(b"tools/hooks.d/x") == ""
-    assert why(b"tools/hooks.d/x", ["tools/hooks.d"])
-    assert why(b"a/tools/hooks.d/x", ["tools/hooks.d"])
+@pytest.mark.parametrize(
+    ("setting", "late", "none"),
+    [
+        (".GitHooks", ".githooks/anything", "x.githooks/pre-commit"),
+        ("./.githooks/", "sub/.githooks/pre-commit", "readme.md"),
+        ("tools//git/../hooks.d", "tools/hooks.d/pre-commit", "hooks.d/pre-commit"),
+        ("/project/.githooks", ".githooks/pre-commit", ".githooks/notes.md"),
+        ("../shared", "shared/post-merge", "shared/x"),
+        ("~/hooks.d", "hooks.d/pre-push", "src/hooks.d/x.ts"),
+    ],
+)
+def test_hooks_elsewhere_are_hooks_where_git_is_told_so(setting: str, late: str, none: str) -> None:
+    hooks = frozenset({hook_folder(setting)})
+    assert why(late.encode(), hooks)
+    assert not why(none.encode(), hooks)
+    assert not why(late.encode())
+    assert hook_folder(".") == ""
 
 
 def test_every_folder_of_such_files_is_one_that_a_link_may_not_stand_in_for() -> None:

@@ -132,6 +132,21 @@ def test_a_run_that_stands_in_the_gate_holds_others_up_for_a_bounded_time(
     assert not (work / ".claude").exists()
 
 
+def test_a_note_that_is_written_again_is_there_as_a_whole_or_as_it_was(
+    data: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(data, "sbx_1", work, masks=("a",))
+
+    def fails(_self: Path, _target: Path) -> None:
+        raise OSError(5, "the machine goes down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        with pytest.raises(OSError, match="goes down"):
+            swept(data)
+    assert swept(data, work) == ["sbx_1"]
+
+
 def test_a_note_that_was_cut_short_is_no_run(data: Path, work: Path) -> None:
     (data / "runs").mkdir()
     (data / "runs" / "sbx_1.json").write_text("{")

@@ -54,7 +54,7 @@ class Before:
 
     snapshot: Snapshot
     kept: Mapping[bytes, Kept] = field(default_factory=dict)
-    hooks: tuple[str, ...] = ()
+    hooks: frozenset[str] = frozenset()
     at_ns: int = 0
 
 
@@ -78,8 +78,9 @@ def keep(root: int, snapshot: Snapshot, at_ns: int, until_ns: int | None = None)
             kept[path] = found
             left_bytes -= len(found.content)
     configs = (each.content for path, each in kept.items() if path.endswith(b"config"))
-    hooks = {git_config.hooks_path(each).strip("\"'/ ") for each in configs} - {""}
-    return Before(snapshot=snapshot, kept=kept, hooks=tuple(sorted(hooks)), at_ns=at_ns)
+    named = {git_config.hooks_path(each) for each in configs} - {""}
+    hooks = frozenset(late_place.hook_folder(each) for each in named) - {""}
+    return Before(snapshot=snapshot, kept=kept, hooks=hooks, at_ns=at_ns)
 
 
 def find(root: int, before: Before, after: Snapshot) -> list[LateCode]:

@@ -11,6 +11,7 @@ Sources: git(1) and githooks(5), the documentation of each program; CVE-2026-257
 (`.claude/settings.json`).
 """
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
@@ -19,6 +20,7 @@ from typing import Final
 
 from ringfence.sandbox.workspace.tree import shown
 
+_ANYWHERE: Final = "*/"
 _HOOK: Final = "git runs it by itself"
 _AGENT: Final = "an agent takes its settings or commands from it"
 _EDITOR: Final = "an editor may run what it says when the folder is opened"
@@ -185,10 +187,21 @@ def _below(*patterns: str) -> re.Pattern[str]:
     return re.compile(f"(?:.*/)?(?:{'|'.join(map(translate, patterns))})", re.DOTALL)
 
 
-def why(path: bytes, hooks: Iterable[str] = ()) -> str:
+def hook_folder(setting: str) -> str:
+    """What a value of `core.hooksPath` names, as `why` takes it; empty if nothing here.
+
+    Where the repository stands is not known here: of a path that leaves it the last name counts.
+    """
+    found = posixpath.normpath(setting.strip("\"' ")).casefold()
+    if found.startswith(("/", "~", "..")):
+        return _ANYWHERE + posixpath.basename(found)
+    return "" if found == "." else found
+
+
+def why(path: bytes, hooks: frozenset[str] = frozenset()) -> str:
     """Why what stands there runs by itself; empty if it does not.
 
-    `hooks` are folders in which git looks for hooks besides its own.
+    `hooks` are folders in which git looks for hooks besides its own (see `hook_folder`).
     """
     text = shown(path).casefold()
     folder, _, name = text.rpartition("/")
@@ -196,8 +209,16 @@ def why(path: bytes, hooks: Iterable[str] = ()) -> str:
         return ""
     if _any().match(text):
         return next(why for each, why in PLACES.items() if _below(each).match(text))
-    is_hook = any(f"/{folder}".endswith(f"/{each.casefold()}") for each in hooks)
+    is_hook = bool(hooks) and _is_hook_of(folder, name, hooks)
     return _HOOK if is_hook or _is_bare_hook(folder, name) else ""
+
+
+def _is_hook_of(folder: str, name: str, hooks: frozenset[str]) -> bool:
+    """Whether git looks there: asked once for each folder above, however many `hooks` there are."""
+    if name in _HOOKS and _ANYWHERE + folder.rpartition("/")[2] in hooks:
+        return True
+    names = folder.split("/")
+    return any("/".join(names[at:]) in hooks for at in range(len(names)))
 
 
 def leads_to_such(path: bytes) -> bool:

@@ -139,8 +139,11 @@ class RunNotes:
         return living, over
 
     def _rewrite(self, note: RunNote) -> None:
-        with self._path(note).open("wb") as file:
-            file.write(msgspec.json.encode(note))
+        """Of a run that is over, whose note nobody holds; whole, whenever this one is killed."""
+        path = self._path(note)
+        beside = path.with_suffix(".part")
+        beside.write_bytes(msgspec.json.encode(note))
+        beside.replace(path)
 
     def _path(self, note: RunNote) -> Path:
         return self._folder / f"{note.sandbox}.json"
