@@ -6,6 +6,7 @@
 import ipaddress
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -68,6 +69,15 @@ def _stays_here() -> Iterator[None]:
     yield
     tried, _left[:] = list(_left), []
     assert not tried, tried
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_in_a_shell() -> None:
+    """Under nohup, or behind a script, some are ignored, which every program would inherit."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_interrupt = number is signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -118,7 +118,9 @@ def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None
 
 
 def test_ctrl_c_while_it_is_read_in_leaves_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
+    # Many short sleeps: a signal just before a long one would wait for its end.
+    waits = "import time\nprint('here', flush=True)\nfor _ in range(600):\n    time.sleep(0.1)\n"
+    (tmp_path / "click.py").write_text(waits)
     path = os.pathsep.join([str(tmp_path), *sys.path])
     with subprocess.Popen(
         [sys.executable, "-m", "ringfence", "status"],
