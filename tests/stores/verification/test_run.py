@@ -143,6 +143,15 @@ def test_what_was_changed_beside_the_log_is_named(
     assert Fault.RUN_ALTERED in {each.fault for each in report.findings}
 
 
+def test_what_an_agent_has_spent_in_all_is_no_limit_of_an_open_run(written: Written) -> None:
+    changed = "UPDATE ledger_accounts SET per = 'total', window_us = 0 WHERE per = 'day'"
+    assert written.run(changed) != 0
+    assert written.wrong() == []
+    # It is compared all the same: no event tells of it.
+    assert Fault.RUN_ALTERED not in {each.fault for each in written.verified().findings}
+    assert len(written.verified().findings) > 1
+
+
 def test_where_events_were_deleted_a_run_may_have_done_more_and_never_less(
     written: Written,
 ) -> None:

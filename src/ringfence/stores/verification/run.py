@@ -239,7 +239,9 @@ def _wrong_use(rows: LogRows, *, is_partial: bool) -> Iterator[_Wrong]:
             if (place[0], place[2]) in held:
                 spent[place] = spent.get(place, 0) + amount
     told = _sums(call_count.read((*place[:4], int(place[4]), n) for place, n in spent.items()))
-    stated = _sums(rows.spent(_NEVER, held))
+    # The rows also give what never runs out, as the total of an agent: sums are compared elsewhere.
+    kept = rows.spent(_NEVER, held)
+    stated = _sums(each for each in kept if (each[0].organisation, each[0].holder) in held)
     for key, start_us in sorted({*told, *stated}):
         said, is_ = stated.get((key, start_us), 0), told.get((key, start_us), 0)
         if said < is_ or (said > is_ and not is_partial):
