@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import fcntl
 import os
 import pty
@@ -6,7 +7,7 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from ringfence.sandbox.terminal import TerminalRelay
@@ -38,9 +39,10 @@ class Stage:
             os.close(each)
 
 
-def behind(stage: Stage, *options: str) -> "subprocess.Popen[bytes]":
-    """Bash, as the leader of a session with the agent's terminal."""
-    return subprocess.Popen(  # noqa: S603 (our own words)
+@contextlib.contextmanager
+def behind(stage: Stage, *options: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """Bash, as the leader of a session with the agent's terminal; none is left after a failure."""
+    with subprocess.Popen(  # noqa: S603 (our own words)
         ["/bin/bash", *options],
         stdin=stage.agent,
         stdout=stage.agent,
@@ -48,7 +50,11 @@ def behind(stage: Stage, *options: str) -> "subprocess.Popen[bytes]":
         env={"PS1": "$ ", "PATH": "/usr/bin:/bin", "TERM": "dumb"},
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (it calls nothing else)
-    )
+    ) as shell:
+        try:
+            yield shell
+        finally:
+            shell.kill()
 
 
 async def read(descriptor: int, least: int) -> bytes:
@@ -191,7 +197,8 @@ def test_a_job_that_a_shell_has_suspended_stays_so() -> None:
             said = b""
             for keys, wanted in (
                 (b"", b"$ "),
-                (b"echo go; sleep 60\n", b"go\r\n"),
+                # The job itself says that it is in front: a key before that goes to the shell.
+                (b"sh -c 'echo go; exec sleep 60'\n", b"go\r\n"),
                 (b"\x1a", b"Stopped"),
             ):
                 os.write(stage.person, keys)
