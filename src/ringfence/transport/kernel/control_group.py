@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from ringfence.transport import entropy
+from ringfence.transport.kernel import setting
 
 try:
     import fcntl
@@ -156,7 +157,9 @@ def _enabled(folder: str) -> frozenset[str]:
     is_first = not os.path.exists(f"{folder}/cgroup.type")  # noqa: PTH110 (text)
     if lacking and (is_first or not _words(folder, "cgroup.procs")):
         with contextlib.suppress(OSError):
-            _write(f"{folder}/cgroup.subtree_control", " ".join(f"+{each}" for each in lacking))
+            setting.write(
+                f"{folder}/cgroup.subtree_control", " ".join(f"+{each}" for each in lacking)
+            )
         there = {*_words(folder, "cgroup.subtree_control")}
     return frozenset(there & {*_WANTED})
 
@@ -177,7 +180,7 @@ class ControlGroup:
 
     def write(self, name: str, text: str) -> None:
         """Set one of its files. Raises OSError."""
-        _write(f"{self.path}/{name}", text)
+        setting.write(f"{self.path}/{name}", text)
 
     def count(self, name: str, word: str) -> int:
         """What one of its files of `word number` lines says; 0 if it has no such."""
@@ -265,10 +268,10 @@ def _remove(path: str) -> bool:
 def _kill(path: str) -> None:
     """By the kernel in one step where it can (Linux 5.14, version 2); else one after another."""
     try:
-        _write(f"{path}/cgroup.kill", "1")
+        setting.write(f"{path}/cgroup.kill", "1")
     except OSError:
         with contextlib.suppress(OSError):
-            _write(f"{path}/pids.max", "0")
+            setting.write(f"{path}/pids.max", "0")
         _each(path, lambda pidfd: signal.pidfd_send_signal(pidfd, signal.SIGKILL))
 
 
@@ -309,11 +312,3 @@ def _text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import Final
 
+from ringfence.transport.kernel import setting
 from ringfence.transport.kernel.syscall import call, library
 
 USER: Final = 0x10000000
@@ -34,17 +35,9 @@ def map_ids(*, uid: int, gid: int, outer_uid: int, outer_gid: int) -> None:
     A process that hides its memory does not own its files in /proc: it shows it again.
     """
     show_memory()
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{uid} {outer_uid} 1")
-    _write("/proc/self/gid_map", f"{gid} {outer_gid} 1")
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
+    setting.write("/proc/self/setgroups", "deny")
+    setting.write("/proc/self/uid_map", f"{uid} {outer_uid} 1")
+    setting.write("/proc/self/gid_map", f"{gid} {outer_gid} 1")
 
 
 def die_with(parent: int) -> None:
