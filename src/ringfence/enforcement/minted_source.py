@@ -6,12 +6,11 @@ from typing import Final, final
 
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.secret import Minting
-from ringfence.enforcement.minting import order_of
+from ringfence.enforcement.minting import order_of, renewed_after_s
 from ringfence.enforcement.oauth import TokenOrder, ask
 from ringfence.stores.secret import Secret
 from ringfence.transport.http import Requester
 
-_RENEWED_RATIO: Final = 0.8
 _LEAST_S: Final = 5.0
 _TIMEOUT_S: Final = 25.0
 
@@ -44,7 +43,7 @@ class MintedSource:
         if value is None or proof is None:
             raise UnavailableError("secret_missing", f"secret `{self._name}` has no value")
         token, lasts_s = self._mint(order_of(self._name, self._minting, value, proof))
-        self.refresh_s = max(_LEAST_S, _RENEWED_RATIO * lasts_s)
+        self.refresh_s = max(_LEAST_S, renewed_after_s(lasts_s))
         return Secret(token)
 
     def has_changed(self) -> bool:

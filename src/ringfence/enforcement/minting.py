@@ -8,7 +8,7 @@ from ringfence.domain.secret import Grant, Minting
 from ringfence.enforcement.oauth import Token, TokenOrder, ask
 from ringfence.transport.http import Requester
 
-_AHEAD_RATIO: Final = 0.2
+_RENEWED_RATIO: Final = 0.8
 """In the last fifth of its time another one is got while this one is still used."""
 _AGAIN_S: Final = 5.0
 """After a failure to get another one ahead of time it is tried again so much later."""
@@ -17,6 +17,11 @@ _FRESH_S: Final = 30.0
 
 Key = tuple[str, str]
 """An organisation's name and that of its secret."""
+
+
+def renewed_after_s(lasts_s: float) -> float:
+    """After how long another one is got for a token that is good for so long."""
+    return _RENEWED_RATIO * lasts_s
 
 
 @final
@@ -28,7 +33,7 @@ class _Kept:
     def __init__(self, token: Token, now_s: float) -> None:
         self.token = token
         self.since_s = now_s
-        self.renew_s = token.until_s - _AHEAD_RATIO * (token.until_s - now_s)
+        self.renew_s = now_s + renewed_after_s(token.until_s - now_s)
 
 
 @final
