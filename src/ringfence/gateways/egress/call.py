@@ -24,10 +24,10 @@ from ringfence.gateways.carried import CarriedCall
 from ringfence.gateways.egress import refusing
 from ringfence.gateways.egress.place import Place
 from ringfence.gateways.egress.relay import AnswerRelay
+from ringfence.gateways.egress.request import shared_memo
 from ringfence.protocols.forwarding import onward
 from ringfence.transport.client import PreparedRequest
 from ringfence.transport.http import (
-    LINES,
     Exchange,
     Headers,
     Origin,
@@ -60,6 +60,16 @@ class _Sent(msgspec.Struct, frozen=True):
     prepared: PreparedRequest
     filling: Filling | None
     rules: EgressRules
+
+
+def _sent(
+    memo: dict[object, object], filling: Filling | None, rules: EgressRules
+) -> PreparedRequest | None:
+    """The head that is kept there, if it was written from these."""
+    known = memo.get(_SENT)
+    if isinstance(known, _Sent) and known.filling is filling and known.rules is rules:
+        return known.prepared
+    return None
 
 
 @final
@@ -171,14 +181,15 @@ class Call(CarriedCall):
             filling = place.means.path.injections.fill(injection, place.placeholders)
         if memo is None:
             return self._written_head(injection, rules)
-        known = memo.get(_SENT)
-        if isinstance(known, _Sent) and known.filling is filling and known.rules is rules:
-            return known.prepared
-        lines = memo.get(LINES)
-        shared = lines if isinstance(lines, dict) else memo
-        known = shared.get(_SENT)
-        if isinstance(known, _Sent) and known.filling is filling and known.rules is rules:
-            prepared = self._at_target(known.prepared, injection)
+        known = _sent(memo, filling, rules)
+        if known is not None:
+            return known
+        shared = shared_memo(self.out.request)
+        if shared is None:
+            shared = memo
+        known = _sent(shared, filling, rules)
+        if known is not None:
+            prepared = self._at_target(known, injection)
         else:
             prepared = self._written_head(injection, rules)
         memo[_SENT] = shared[_SENT] = _Sent(prepared, filling, rules)

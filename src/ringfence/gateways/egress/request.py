@@ -83,7 +83,7 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
     except PeerError as error:
         message = f"Ringfence refused this request: {error.message}."
         return Reason(code=Code(error.code), message=message)
-    found = _going(agent, channel, lines, target, _shared(request))
+    found = _going(agent, channel, lines, target, shared_memo(request))
     if isinstance(found, Reason):
         return found
     return Read(
@@ -97,7 +97,7 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
     )
 
 
-def _shared(request: Request) -> dict[object, object] | None:
+def shared_memo(request: Request) -> dict[object, object] | None:
     """Where everything is kept that requests with these header lines have in common."""
     memo = request.memo
     shared = None if memo is None else memo.get(LINES)
@@ -143,7 +143,7 @@ def _going(
 
 def _lines(request: Request) -> Lines:
     """Read the header lines; once for all requests that repeat them. Raises PeerError."""
-    shared = _shared(request)
+    shared = shared_memo(request)
     known = None if shared is None else shared.get(_READ)
     if isinstance(known, Lines):
         return known
