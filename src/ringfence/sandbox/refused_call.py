@@ -21,7 +21,7 @@ from ringfence.transport.kernel.memory import Memory
 
 _ADDRESS_BYTES: Final = 28
 _DNS: Final = 53
-_SERVED: Final = frozenset({80, 443, _DNS})
+_SERVED: Final = frozenset({80, 443})
 """The ports at which the plane listens whatever the address is, and records by itself."""
 _INT: Final = 0xFFFFFFFF
 _TYPE_BITS: Final = 0xF

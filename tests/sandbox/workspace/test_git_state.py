@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.sandbox.workspace.git_state import OPTIONS, STRATEGY, TODO, commands
+from ringfence.sandbox.workspace.git_state import OPTIONS, STEPS, STRATEGY, commands
 
 _STOPPED = """\
 git init -q . && echo 1 > f && git add f && git commit -qm 1 && git checkout -qb other
@@ -27,7 +27,7 @@ git rebase other; echo 4 > f; git add f; true
     ],
 )
 def test_lines_of_a_rebase_that_run_something_are_found(content: bytes, found: set[str]) -> None:
-    assert commands(TODO, content) == found
+    assert commands(STEPS, content) == found
 
 
 def test_a_strategy_with_a_path_is_a_program() -> None:

@@ -11,16 +11,16 @@ from ringfence.sandbox.workspace import git_config
 
 _EXEC: Final = re.compile(rb"^[ \t]*(?:x|exec)(?:[ \t\r]+(.*))?$", re.MULTILINE)
 
-TODO: Final = "rebase-merge/git-rebase-todo"
+STEPS: Final = "rebase-merge/git-rebase-todo"
 STRATEGY: Final = "rebase-merge/strategy"
 OPTIONS: Final = "sequencer/opts"
-STATES: Final = (TODO, STRATEGY, OPTIONS)
+STATES: Final = (STEPS, STRATEGY, OPTIONS)
 """In any repository's own folder."""
 
 
 def commands(place: str, content: bytes) -> frozenset[str]:
     """What git would run by such a file, one of `STATES`."""
-    if place == TODO:
+    if place == STEPS:
         return frozenset(_shown(each[1] or b"") for each in _EXEC.finditer(content))
     if place == STRATEGY:
         named = [content]
