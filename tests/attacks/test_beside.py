@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.sandbox import jail
 from tests.sandbox.conftest import need
-from tests.sandbox.whole import AGENT, WholePlane, config, ordinary
+from tests.sandbox.whole import AGENT, WholePlane, standing
 
 from ringfence.domain.agent import SandboxTier
 
@@ -49,13 +49,10 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[WholePlane]:
-    with jail.place() as folder:
-        more = "    hosts: [allowed.test]\n"
-        agents = [AGENT.format(name=f"a-{tier}", tier=tier) + more for tier in EXPECTED]
-        made = WholePlane(folder / "plane", config(*agents), user=ordinary())
-        made.start()
+    more = "    hosts: [allowed.test]\n"
+    agents = [AGENT.format(name=f"a-{tier}", tier=tier) + more for tier in EXPECTED]
+    with standing(*agents) as made:
         yield made
-        made.stop()
 
 
 @pytest.mark.parametrize("tier", EXPECTED)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.sandbox import jail
 from tests.sandbox.conftest import need
-from tests.sandbox.whole import AGENT, WholePlane, config, first_line, ordinary
+from tests.sandbox.whole import AGENT, WholePlane, first_line, standing
 
 from ringfence.domain.agent import SandboxTier
 
@@ -22,13 +22,10 @@ _FLOODER = AGENT.rstrip() + "\n    limits: {{commands: unlimited}}\n    hosts: [
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[WholePlane]:
-    with jail.place() as folder:
-        agents = [_FLOODER.format(name=f"a-{tier}", tier=tier) for tier in ("strict", "reduced")]
-        agents.append(AGENT.format(name="other", tier="strict"))
-        made = WholePlane(folder / "plane", config(*agents), user=ordinary())
-        made.start()
+    agents = [_FLOODER.format(name=f"a-{tier}", tier=tier) for tier in ("strict", "reduced")]
+    agents.append(AGENT.format(name="other", tier="strict"))
+    with standing(*agents) as made:
         yield made
-        made.stop()
 
 
 @pytest.mark.parametrize("tier", ["strict", "reduced"])

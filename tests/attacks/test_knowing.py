@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.attacks.attempt import PROGRAMS
 from tests.sandbox import jail
 from tests.sandbox.conftest import need
-from tests.sandbox.whole import AGENT, WholePlane, config, ordinary
+from tests.sandbox.whole import AGENT, WholePlane, standing
 
 from ringfence.domain.agent import SandboxTier
 
-PROGRAM = (Path(__file__).parent / "programs" / "knowing.py").read_text(encoding="utf-8")
+PROGRAM = "".join((PROGRAMS / each).read_text() for each in ("becoming.py", "knowing.py"))
 _TIERS = ("strict", "reduced")
 NOTHING = {
     "ENOENT", "EACCES", "EPERM", "ESRCH", "EAFNOSUPPORT", "ECONNREFUSED", "none",
@@ -23,13 +24,10 @@ NOTHING = {
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[WholePlane]:
-    with jail.place() as folder:
-        agents = [AGENT.format(name=f"a-{tier}", tier=tier) for tier in _TIERS]
-        agents.append(AGENT.format(name="other", tier="strict"))
-        made = WholePlane(folder / "plane", config(*agents), user=ordinary())
-        made.start()
+    agents = [AGENT.format(name=f"a-{tier}", tier=tier) for tier in _TIERS]
+    agents.append(AGENT.format(name="other", tier="strict"))
+    with standing(*agents) as made:
         yield made
-        made.stop()
 
 
 @pytest.mark.parametrize("tier", _TIERS)

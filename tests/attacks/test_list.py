@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sandbox import jail
+from tests.attacks.attempt import PROGRAMS
 from tests.sandbox.conftest import need
 from tests.sandbox.jail import PYTHON
-from tests.sandbox.whole import AGENT, WholePlane, config, ordinary
+from tests.sandbox.whole import AGENT, WholePlane, standing
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.transport.kernel.syscall import architecture
 
-PROGRAM = (Path(__file__).parent / "programs" / "list.py").read_text(encoding="utf-8")
+PROGRAM = "".join((PROGRAMS / each).read_text() for each in ("becoming.py", "list.py"))
 _TIERS = ("strict", "reduced")
 TUNNELS = (
     "127.0.0.1:443",
@@ -156,12 +156,9 @@ LIST = {
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[WholePlane]:
-    with jail.place() as folder:
-        agents = [AGENT.format(name=f"a-{tier}", tier=tier) + _MORE for tier in _TIERS]
-        made = WholePlane(folder / "plane", config(*agents), user=ordinary())
-        made.start()
+    agents = [AGENT.format(name=f"a-{tier}", tier=tier) + _MORE for tier in _TIERS]
+    with standing(*agents) as made:
         yield made
-        made.stop()
 
 
 @pytest.fixture(params=_TIERS)

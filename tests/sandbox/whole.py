@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.sandbox import jail
+
 START_S = 30.0
 ORDINARY = 65534
 RUN_S = 40.0
@@ -176,6 +178,18 @@ class WholePlane:
     def sights(self, what: str) -> list[dict[str, Any]]:
         """What was seen of sandboxes, of one kind."""
         return [each for each in self.events() if each.get("what") == what]
+
+
+@contextmanager
+def standing(*agents: str) -> Iterator[WholePlane]:
+    """A plane of an ordinary user with these agents, which runs for as long as it is needed."""
+    with jail.place() as folder:
+        made = WholePlane(folder / "plane", config(*agents), user=ordinary())
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
 
 
 class Ran:

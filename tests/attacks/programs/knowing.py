@@ -4,7 +4,6 @@ Told by the test: DATA (the plane's folder), MONITOR (a pid), SOURCE (where ring
 """
 
 import ctypes
-import errno
 import glob
 import json
 import os
@@ -13,16 +12,7 @@ import socket
 import subprocess
 import urllib.request
 
-became = {}
 gateway, token = os.environ["RINGFENCE_URL"], os.environ["RINGFENCE_TOKEN"]
-
-
-def attempt(name, do):
-    try:
-        result = do()
-        became[name] = "DONE" if result is None else result
-    except OSError as error:
-        became[name] = errno.errorcode.get(error.errno, type(error).__name__)
 
 
 def spoken(path):

@@ -16,15 +16,6 @@ libc = ctypes.CDLL(None, use_errno=True)
 proxy = urlsplit(os.environ["http_proxy"])
 gateway = urlsplit(os.environ["RINGFENCE_URL"])
 token = os.environ["RINGFENCE_TOKEN"]
-became = {}
-
-
-def attempt(name, do):
-    try:
-        result = do()
-        became[name] = "DONE" if result is None else result
-    except OSError as error:
-        became[name] = errno.errorcode.get(error.errno, type(error).__name__)
 
 
 def call(name, *arguments):
