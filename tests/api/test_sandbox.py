@@ -14,8 +14,8 @@ def order(**more: object) -> dict[str, Any]:
     plain = {
         "agent": "triage",
         "command": ["bash", "-c", "true"],
-        "workspace": "/srv/work",
-        "directory": "/srv/work/src",
+        "workspace": "/project",
+        "directory": "/project/src",
     }
     return plain | more
 
@@ -29,7 +29,7 @@ def running(plane: Plane, name: str = "sbx_1", organisation: str = "") -> Sandbo
         tier=SandboxTier.STRICT,
         started_us=5,
         monitor_pid=7,
-        workspace="/srv/work",
+        workspace="/project",
         ca_fingerprint="ab",
         policy="sha256:1",
     )
@@ -46,8 +46,8 @@ def test_a_worker_is_ordered_what_was_asked_for_in_the_agents_own_tier(plane: Pl
         agent=plane.acme.agents["triage"].id,
         tier=SandboxTier.STRICT,
         command=("bash", "-c", "true"),
-        workspace="/srv/work",
-        directory="/srv/work/src",
+        workspace="/project",
+        directory="/project/src",
         actor="cli:uid=1000",
         is_interactive=True,
         seconds=60,
@@ -56,12 +56,12 @@ def test_a_worker_is_ordered_what_was_asked_for_in_the_agents_own_tier(plane: Pl
 
 def test_who_is_at_work_in_the_same_folders_is_told_with_the_grant(plane: Plane) -> None:
     inner, elsewhere = running(plane, "sbx_2"), running(plane, "sbx_3")
-    inner = msgspec.structs.replace(inner, workspace="/srv/work/inner")
+    inner = msgspec.structs.replace(inner, workspace="/project/inner")
     elsewhere = msgspec.structs.replace(elsewhere, workspace="/srv/other")
     plane.workers.running = [inner, elsewhere, running(plane, "sbx_4", "org_b")]
     answer = plane.ask("POST", "sandboxes", body=order())
     assert answer.json()["neighbours"] == [
-        {"sandbox": "sbx_2", "agent": "triage", "folder": "/srv/work/inner", "started_us": 5}
+        {"sandbox": "sbx_2", "agent": "triage", "folder": "/project/inner", "started_us": 5}
     ]
 
 

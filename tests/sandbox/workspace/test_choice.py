@@ -22,8 +22,8 @@ def test_the_present_folder_is_meant_where_none_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert chosen(None) == str(Path.cwd())
-    (tmp_path / "work").mkdir()
-    assert chosen("work/../work/") == f"{Path.cwd()}/work"
+    (tmp_path / "inner").mkdir()
+    assert chosen("inner/../inner/") == f"{Path.cwd()}/inner"
 
 
 @pytest.mark.parametrize("named", ["", "  ", "\n"])

@@ -40,7 +40,7 @@ from ringfence.sandbox.workspace.git_config import commands, hooks_path, setting
         b'[tar "tar.gz"]\ncommand = evil\n',
         b"[gc]\nrecentObjectsHook = evil\n",
         b'[lfs "customtransfer.x"]\npath = evil\n',
-        b"[diff]\ntool = ../../work/evil\n",
+        b"[diff]\ntool = ../../tools/evil\n",
         b'[branch "main"]\nremote = ext::sh -c evil\n',
         b'[submodule "x"]\nurl = ext::sh -c evil\n',
     ],
