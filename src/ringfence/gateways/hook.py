@@ -6,7 +6,7 @@ is put into the hook's words. It answers 200 always, since a hook that fails is 
 
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Mapping
 from typing import Final, final
 
 import msgspec
@@ -16,9 +16,10 @@ from ringfence.enforcement.directory import Caller
 from ringfence.gateways.action import PATH as ACTIONS
 from ringfence.gateways.action import ActionDoor
 from ringfence.gateways.head import Head
+from ringfence.gateways.inward import InwardRequest, InwardResponse
 from ringfence.protocols import claude_hook
 from ringfence.protocols.claude_hook import Hooked, HookEvent
-from ringfence.transport.http import Headers, Request, Response
+from ringfence.transport.http import Request, Response
 
 _PATH: Final = re.compile(rb"/ringfence/v1/hooks/claude-code/([a-z][a-z0-9-]{0,19})")
 _PREFIX: Final = b"/ringfence/v1/hooks/"
@@ -103,8 +104,8 @@ class HookDoor:
             "wait_s": _WAIT_S,
             "seconds": _DEADLINE_S,
         }
-        answer = _Answer(response)
-        inner = _Order(request, ACTIONS, msgspec.json.encode(order))
+        answer = InwardResponse(response)
+        inner = _inner(request, ACTIONS, order)
         await self._actions.handle(caller, inner, answer, head)
         if answer.status == _ALLOWED:
             allowed = msgspec.json.decode(answer.body, type=_Allowed)
@@ -130,81 +131,15 @@ class HookDoor:
         elif bytes(hooked.result):
             report["result"] = hooked.result
         path = ACTIONS + b"/" + action.encode() + b"/outcome"
-        inner = _Order(request, path, msgspec.json.encode(report))
-        await self._actions.handle(caller, inner, _Answer(None), head)
+        await self._actions.handle(caller, _inner(request, path, report), InwardResponse(), head)
+
+
+def _inner(request: Request, path: bytes, document: Mapping[str, object]) -> InwardRequest:
+    """A request of ours in the place of the hook's."""
+    body = msgspec.json.encode(document)
+    return InwardRequest(path, request.headers, body, peer=request.peer)
 
 
 def _say(response: Response, body: bytes) -> None:
     if not response.is_disconnected:
         response.send(200, _JSON, body)
-
-
-@final
-class _Order:
-    """A `Request` of ours in the place of the hook's."""
-
-    def __init__(self, outer: Request, path: bytes, body: bytes) -> None:
-        self.method = b"POST"
-        self.path = path
-        self.query = b""
-        self.headers = outer.headers
-        self.peer = outer.peer
-        self.memo: dict[object, object] | None = None
-        self._outer = outer
-        self._body = body
-
-    def header(self, name: bytes) -> bytes | None:
-        return self._outer.header(name)
-
-    def whole(self, limit_bytes: int) -> bytes | None:
-        del limit_bytes
-        return self._body
-
-    async def read(self, limit_bytes: int) -> bytes:
-        del limit_bytes
-        return self._body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-
-@final
-class _Answer:
-    """A `Response` that is kept; its client has left when the hook's has."""
-
-    def __init__(self, outer: Response | None) -> None:
-        self._outer = outer
-        self.status = 0
-        self.body = b""
-        self.is_started = False
-
-    @property
-    def is_disconnected(self) -> bool:
-        return self._outer is not None and self._outer.is_disconnected
-
-    def send(self, status: int, headers: Headers, body: bytes) -> None:
-        del headers
-        self.status, self.body, self.is_started = status, body, True
-
-    def start(self, status: int, headers: Headers, *, content_length: int | None = None) -> None:
-        del headers, content_length
-        self.status, self.is_started = status, True
-
-    def write(self, data: bytes) -> None:
-        self.body += data
-
-    def end(self) -> None:
-        """Nothing more comes."""
-
-    def abort(self) -> None:
-        """Nothing was promised."""
-
-    async def drain(self) -> None:
-        """Nothing waits."""
-
-    def on_disconnect(self, callback: Callable[[], None]) -> None:
-        if self._outer is not None:
-            self._outer.on_disconnect(callback)
-
-    def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        del pause, resume

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final, final
 
-from ringfence.transport.http import Headers
+from ringfence.domain.error import PeerError
+from ringfence.transport.http import Headers, Response
 
 PIECES_KEPT: Final = 100
 """How much is kept of an answer that comes in pieces: its end."""
@@ -14,19 +15,22 @@ PIECES_KEPT: Final = 100
 class InwardRequest:
     """A `transport.http.Request` of the plane's own."""
 
-    def __init__(self, path: bytes, headers: Headers, body: bytes) -> None:
-        """Its body is here already."""
+    def __init__(self, path: bytes, headers: Headers, body: bytes, *, peer: str = "") -> None:
+        """Its body is here already. `peer` is whose request it is made for, if it is for one."""
         self.method = b"POST"
         self.path = path
         self.query = b""
         self.headers = headers
-        self.peer = ""
+        self.peer = peer
         self.memo: dict[object, object] | None = None
         self._body = body
 
     def header(self, name: bytes) -> bytes | None:
-        """The first of this name."""
-        return next((value for key, value in self.headers if key == name), None)
+        """The value of a header that occurs once. Raises PeerError `request_malformed`."""
+        found = [value for key, value in self.headers if key == name]
+        if len(found) > 1:
+            raise PeerError("request_malformed", f"header `{name.decode()}` occurs more than once")
+        return found[0] if found else None
 
     def whole(self, limit_bytes: int) -> bytes | None:
         """The body."""
@@ -45,16 +49,23 @@ class InwardRequest:
 
 @final
 class InwardResponse:
-    """A `transport.http.Response` whose client is the plane itself: it never leaves."""
+    """A `transport.http.Response` that is kept: its client is the plane itself.
 
-    is_disconnected = False
+    It never leaves, unless the request is made for an agent's, whose client may.
+    """
 
-    def __init__(self) -> None:
-        """Nothing was answered yet."""
+    def __init__(self, outer: Response | None = None) -> None:
+        """Nothing was answered yet. `outer` is the answer that this one is needed for."""
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_started = False
         self.status = 0
+        self._outer = outer
         self._pieces: list[bytes] = []
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether whoever it is made for has left."""
+        return self._outer is not None and self._outer.is_disconnected
 
     @property
     def body(self) -> bytes:
@@ -92,7 +103,9 @@ class InwardResponse:
         """There is always room."""
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """It never leaves."""
+        """Who is told when whoever it is made for leaves."""
+        if self._outer is not None:
+            self._outer.on_disconnect(callback)
 
     def on_pause(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        """Nor is it ever too slow."""
+        """It is never too slow."""
