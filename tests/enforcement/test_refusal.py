@@ -12,8 +12,8 @@ from ringfence.enforcement.refusal import (
     CAUSES_OF_SANDBOX,
     CAUSES_PER_MINUTE,
     KEPT_BODY_BYTES,
-    Attempted,
     Refusals,
+    RequestedAction,
     decision_of,
 )
 from ringfence.enforcement.repeat import REPEAT_WINDOW_US
@@ -39,8 +39,8 @@ class Desk:
         )
 
     def refuse(self, resource: str = "small", verdict: Refused | None = None) -> str:
-        attempted = Attempted(resource=resource, body=Body(b"{}"))
-        return self.refusals.refuse(CALLER, verdict or Deny(reason=NO), attempted).action
+        requested = RequestedAction(resource=resource, body=Body(b"{}"))
+        return self.refusals.refuse(CALLER, verdict or Deny(reason=NO), requested).action
 
     @property
     def counts(self) -> list[tuple[str, int]]:
@@ -104,7 +104,7 @@ def test_a_long_refused_body_is_kept_in_part_and_let_go() -> None:
     desk = Desk()
     body = Body(b"x" * (KEPT_BODY_BYTES + 1), ((0, 5),))
     held = sys.getrefcount(body)
-    desk.refusals.refuse(CALLER, Deny(reason=NO), Attempted(resource="small", body=body))
+    desk.refusals.refuse(CALLER, Deny(reason=NO), RequestedAction(resource="small", body=body))
     assert sys.getrefcount(body) == held, "what counts repeats holds the body"
     assert [len(each) for each in desk.ledger.bodies.values()] == [KEPT_BODY_BYTES]
 
@@ -126,8 +126,8 @@ def test_names_that_a_client_makes_up_are_counted_together() -> None:
 def test_more_of_what_a_sandbox_tries_is_told_apart() -> None:
     desk = Desk()
     for number in range(CAUSES_OF_SANDBOX + 5):
-        attempted = Attempted(resource=f"way-{number}", sandbox="sbx_1")
-        desk.refusals.refuse(CALLER, Deny(reason=NO), attempted)
+        requested = RequestedAction(resource=f"way-{number}", sandbox="sbx_1")
+        desk.refusals.refuse(CALLER, Deny(reason=NO), requested)
     assert len(desk.ledger.refusals) == CAUSES_OF_SANDBOX + 1
     assert desk.ledger.refusals[-1].resource == "others"
     assert desk.ledger.refusals[-1].sandbox == "sbx_1"
@@ -137,7 +137,9 @@ def test_what_a_sandbox_sends_that_cannot_be_read_is_told_apart_by_its_reason() 
     desk = Desk()
     for words in ("two lengths", "a bare line feed", "two lengths"):
         why = Reason(code=Code.REQUEST_MALFORMED, message=words)
-        desk.refusals.refuse(CALLER, Deny(reason=why), Attempted(resource="?", sandbox="sbx_1"))
+        desk.refusals.refuse(
+            CALLER, Deny(reason=why), RequestedAction(resource="?", sandbox="sbx_1")
+        )
     told = [each.decision.message for each in desk.ledger.refusals]
     assert told == ["two lengths", "a bare line feed"]
 
@@ -145,11 +147,13 @@ def test_what_a_sandbox_sends_that_cannot_be_read_is_told_apart_by_its_reason() 
 def test_a_sandbox_hides_no_refusal_behind_many_of_another_kind() -> None:
     desk = Desk()
     for number in range(2 * CAUSES_OF_SANDBOX):
-        attempted = Attempted(
+        requested = RequestedAction(
             kind=ActionKind.HTTP_REQUEST, resource=f"way-{number}", sandbox="sbx_1"
         )
-        desk.refusals.refuse(CALLER, Deny(reason=NO), attempted)
-    desk.refusals.refuse(CALLER, Deny(reason=NO), Attempted(resource="stolen", sandbox="sbx_1"))
+        desk.refusals.refuse(CALLER, Deny(reason=NO), requested)
+    desk.refusals.refuse(
+        CALLER, Deny(reason=NO), RequestedAction(resource="stolen", sandbox="sbx_1")
+    )
     assert desk.ledger.refusals[-1].resource == "stolen"
 
 

@@ -14,7 +14,7 @@ from ringfence.analysis.tool_lint import error_text
 from ringfence.analysis.tool_lint.error_text import Told
 from ringfence.analysis.tool_lint.finding import Finding
 from ringfence.analysis.tool_lint.lint import lint
-from ringfence.analysis.tool_lint.misuse import Attempt, Mistake, Misuse, misuse
+from ringfence.analysis.tool_lint.misuse import Mistake, Misuse, ToolUse, misuse
 from ringfence.analysis.tool_text import visible
 from ringfence.api.context import ControlContext
 from ringfence.api.route import VIEWER, AnyRoute, Call, Nothing, Route
@@ -140,15 +140,15 @@ def _on_record(
         asked = Filter(organisation=home.id, limit=_LOOKED_AT)
         events = [stored.event for stored in ledger.query(asked)]
         models = _models(events)
-        attempts = [
-            Attempt(each.resource, models.get(each.invocation, ""), int(each.time_us))
+        uses = [
+            ToolUse(each.resource, models.get(each.invocation, ""), int(each.time_us))
             for each in events
             if isinstance(each, Intent) and each.resource in known and _is_call(each.action_kind)
         ]
         mistakes = list(_mistakes(events, models, known, bodies))
-        attempts += [Attempt(each.tool, each.model, each.at_us) for each in mistakes]
+        uses += [ToolUse(each.tool, each.model, each.at_us) for each in mistakes]
         changed = {name: _changed_us(context, home, each) for name, each in known.items()}
-        return misuse(attempts, mistakes, changed), error_text.judge(_errors(events, known, bodies))
+        return misuse(uses, mistakes, changed), error_text.judge(_errors(events, known, bodies))
     finally:
         bodies.close()
         ledger.close()

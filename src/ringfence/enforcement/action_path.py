@@ -45,7 +45,7 @@ from ringfence.enforcement.lack import (
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.pacing import Places
 from ringfence.enforcement.record import Ledger
-from ringfence.enforcement.refusal import INTERNAL, Attempted, Refusals, RefusedAction
+from ringfence.enforcement.refusal import INTERNAL, Refusals, RefusedAction, RequestedAction
 from ringfence.enforcement.ticket import ActionTicket
 from ringfence.enforcement.watch import LackingPlace, Watch
 from ringfence.telemetry.metric import Meter
@@ -123,7 +123,7 @@ class ActionPath(ABC, Generic[K, B]):
         """Admit, decide, reserve and write the intent; never waits, may raise."""
 
     @abstractmethod
-    def attempted(self, knock: K) -> Attempted:
+    def requested(self, knock: K) -> RequestedAction:
         """What was asked for, as a refusal records it; without its invocation."""
 
     @abstractmethod
@@ -257,19 +257,19 @@ class ActionPath(ABC, Generic[K, B]):
             return Lacking(lack=Lack.OUTCOME, organisation=organisation)
         return self.turn_away(knock, _short(knock.caller, live, reserved, now_us), live)
 
-    def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
+    def refuse(self, caller: Caller, verdict: Refused, requested: RequestedAction) -> RefusedAction:
         """Record a refusal that a door found, for example a body that cannot be read."""
-        return self._refusals.refuse(caller, verdict, attempted)
+        return self._refusals.refuse(caller, verdict, requested)
 
     def turn_away(self, knock: K, verdict: Refused, live: LiveInvocation | None) -> RefusedAction:
         """Record that a call is refused, in its invocation if that is known."""
-        attempted = self.attempted(knock)
+        requested = self.requested(knock)
         if live is not None:
             if not live.is_recorded:
                 self._invocations.record_opening(live)
             self.noticed(knock, live, verdict)
-            attempted = replace(attempted, invocation=live.id, root=live.root)
-        return self._refusals.refuse(knock.caller, verdict, attempted)
+            requested = replace(requested, invocation=live.id, root=live.root)
+        return self._refusals.refuse(knock.caller, verdict, requested)
 
     def written(self, ticket: ActionTicket) -> RefusedAction | None:
         """Whether a call may be dispatched, now that its intent is durable or never will be (I1).
@@ -285,7 +285,7 @@ class ActionPath(ABC, Generic[K, B]):
                 "Nothing was charged.",
                 facts=(("cause", error.code),),
             )
-            return self.refuse(ticket.caller, Deny(reason=unwritten), _attempted(ticket))
+            return self.refuse(ticket.caller, Deny(reason=unwritten), _requested(ticket))
         self._meter.made_durable(self._clock.monotonic_us() - ticket.started_us)
         why = ticket.live.stream_stop(0, 0)
         if why is None:
@@ -363,10 +363,10 @@ def _failure(ticket: ActionTicket) -> RingfenceError | None:
     return error
 
 
-def _attempted(ticket: ActionTicket) -> Attempted:
+def _requested(ticket: ActionTicket) -> RequestedAction:
     """What a ticket was for."""
     intent = ticket.intent
-    return Attempted(
+    return RequestedAction(
         kind=ActionKind(intent.action_kind),
         resource=intent.resource,
         operation=intent.operation,

@@ -31,7 +31,7 @@ class HeldKnock(Knock, frozen=True, kw_only=True):
     """One call of a kind that may be held."""
 
     approval: str = ""
-    """Id of the approval that this attempt rests on."""
+    """Id of the approval that this call rests on."""
     consumed: str = ""
     """The action for which that approval has been used up; set by `supply` alone."""
     used: Approval | None = None
@@ -186,13 +186,13 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
         return Holdable(asking=asking, live=live, decision=decision)
 
     def _held(self, knock: HK, held: Holdable, approval: Approval) -> Hold:
-        attempted = self.attempted(knock)
+        requested = self.requested(knock)
         return Hold(
             **heading(knock.caller, self._directory, self._clock.now_us()),
             action=self._ids.make("act"),
-            action_kind=attempted.kind.value,
-            resource=attempted.resource,
-            operation=attempted.operation,
+            action_kind=requested.kind.value,
+            resource=requested.resource,
+            operation=requested.operation,
             invocation=held.live.id,
             root=held.live.root,
             decision=Decision(
@@ -204,13 +204,13 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
             approval=approval.id,
             fingerprint=approval.fingerprint,
             expires_us=str(approval.expires_us),
-            client=attempted.client,
-            sandbox=attempted.sandbox,
-            target=attempted.target,
+            client=requested.client,
+            sandbox=requested.sandbox,
+            target=requested.target,
         )
 
     def _nobody(self, knock: HK) -> Reason:
-        return reason.nobody_to_ask(knock.caller.runtime.agent, self.attempted(knock).resource)
+        return reason.nobody_to_ask(knock.caller.runtime.agent, self.requested(knock).resource)
 
 
 def binding_of(  # noqa: PLR0913, PLR0917 (a binding has these parts)

@@ -41,7 +41,7 @@ from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, state_reason
 from ringfence.enforcement.policy import Policies, question_of
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.stores.body import Body
 
 TUNNEL: Final = "TUNNEL"
@@ -303,9 +303,9 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         self.findings.found(ticket.live, SECRET_MISPLACED, detail)
         return reason.secret_misplaced(ticket.caller.runtime.agent, name, resource)
 
-    def attempted(self, knock: HttpKnock) -> Attempted:
+    def requested(self, knock: HttpKnock) -> RequestedAction:
         """What was asked for, as a refusal records it; without its invocation."""
-        return Attempted(
+        return RequestedAction(
             kind=ActionKind.HTTP_REQUEST,
             resource=knock.destination.resource[:_WORD_CHARACTERS],
             operation=knock.method[:_WORD_CHARACTERS],

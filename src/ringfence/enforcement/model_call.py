@@ -28,7 +28,7 @@ from ringfence.enforcement.model_policy import ModelPolicies
 from ringfence.enforcement.policy import Policies
 from ringfence.enforcement.provider_object import ProviderObjects
 from ringfence.enforcement.quote import Quote, Quotes
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.enforcement.route import Route
 from ringfence.enforcement.settlement import Settlements
 from ringfence.enforcement.ticket import Ticket
@@ -275,10 +275,10 @@ class ModelPath(ActionPath[ModelKnock, Ticket]):
         live.running.add(ticket)
         return ticket
 
-    def attempted(self, knock: ModelKnock) -> Attempted:
+    def requested(self, knock: ModelKnock) -> RequestedAction:
         """What was asked for, as a refusal records it; without its invocation."""
         request = knock.request
-        return Attempted(
+        return RequestedAction(
             resource=request.model[:200],
             operation=request.dialect.value,
             client=knock.client,

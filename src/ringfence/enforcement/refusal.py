@@ -32,13 +32,13 @@ KEPT_BODY_BYTES = 16 * 1024
 """How much of a refused body is kept: refusals cost an agent nothing, but the disk is ours."""
 _UNREAD = frozenset({Code.REQUEST_MALFORMED, Code.DESTINATION_REFUSED})
 """What cannot be read, or not with certainty, names nothing: in a sandbox the reason tells such
-attempts apart."""
+calls apart."""
 OTHERS = "others"
 """The resource and the operation of refusals that are counted together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempted:
+class RequestedAction:
     """What was asked for, as far as it was understood when it was refused."""
 
     kind: ActionKind = ActionKind.MODEL_CALL
@@ -67,7 +67,7 @@ class _Written:
     """A refusal that is on the record, without its body."""
 
     caller: Caller
-    attempted: Attempted
+    requested: RequestedAction
     decision: Decision
 
 
@@ -100,41 +100,41 @@ class Refusals:
             clock, self._write_repeats, most=REMEMBERED_MAX, per_minute=CAUSES_PER_MINUTE
         )
 
-    def refuse(self, caller: Caller, verdict: Refused, attempted: Attempted) -> RefusedAction:
+    def refuse(self, caller: Caller, verdict: Refused, requested: RequestedAction) -> RefusedAction:
         """Put a refusal on the record; a repeat has the action id of the first, which is there."""
         now_us = self._clock.now_us()
         agent = caller.runtime.agent.name
         code = verdict.reason.code.value
         self._meter.refused(caller.runtime.organisation.id, agent, code)
-        is_unread = attempted.sandbox and verdict.reason.code in _UNREAD
+        is_unread = requested.sandbox and verdict.reason.code in _UNREAD
         cause = (
             caller.credential,
-            attempted.invocation,
-            attempted.operation,
-            attempted.resource,
+            requested.invocation,
+            requested.operation,
+            requested.resource,
             verdict.reason.message if is_unread else code,
         )
-        invocation, repeats = attempted.invocation, self._repeats
+        invocation, repeats = requested.invocation, self._repeats
         action = repeats.again(cause, now_us)
-        if action is None and not self._may_add(caller, attempted, now_us):
+        if action is None and not self._may_add(caller, requested, now_us):
             cause = (caller.credential, "", OTHERS, OTHERS, "")
             action = repeats.again(cause, now_us)
-            attempted = Attempted(
-                kind=attempted.kind, resource=OTHERS, operation=OTHERS, sandbox=attempted.sandbox
+            requested = RequestedAction(
+                kind=requested.kind, resource=OTHERS, operation=OTHERS, sandbox=requested.sandbox
             )
         if action is None:
             decision = decision_of(verdict)
             action = self._ids.make("act")
-            self._write(caller, attempted, decision, action=action, now_us=now_us)
-            written = _Written(caller, replace(attempted, body=None), decision)
+            self._write(caller, requested, decision, action=action, now_us=now_us)
+            written = _Written(caller, replace(requested, body=None), decision)
             repeats.add(cause, written, action, now_us)
         return RefusedAction(verdict=verdict, action=action, invocation=invocation)
 
-    def _may_add(self, caller: Caller, attempted: Attempted, now_us: int) -> bool:
+    def _may_add(self, caller: Caller, requested: RequestedAction, now_us: int) -> bool:
         """In a sandbox each kind counts for itself: a flood of hosts hides no stolen token."""
-        if not attempted.sandbox:
+        if not requested.sandbox:
             return self._repeats.may_add(caller.credential, now_us)
-        source = f"{caller.credential} {attempted.kind}"
+        source = f"{caller.credential} {requested.kind}"
         return self._repeats.may_add(source, now_us, CAUSES_OF_SANDBOX)
 
     def flush(self, *, everything: bool = False) -> None:
@@ -148,7 +148,7 @@ class Refusals:
     def _write_repeats(self, counted: Counted[_Written]) -> None:
         self._write(
             counted.what.caller,
-            counted.what.attempted,
+            counted.what.requested,
             counted.what.decision,
             action=self._ids.make("act"),
             now_us=self._clock.now_us(),
@@ -159,7 +159,7 @@ class Refusals:
     def _write(  # noqa: PLR0913 (an event has these parts)
         self,
         caller: Caller,
-        attempted: Attempted,
+        requested: RequestedAction,
         decision: Decision,
         *,
         action: str,
@@ -171,19 +171,19 @@ class Refusals:
             Refusal(
                 **heading(caller, self._directory, now_us),
                 action=action,
-                action_kind=attempted.kind.value,
-                resource=attempted.resource,
-                operation=attempted.operation,
-                invocation=attempted.invocation,
-                root=attempted.root,
+                action_kind=requested.kind.value,
+                resource=requested.resource,
+                operation=requested.operation,
+                invocation=requested.invocation,
+                root=requested.root,
                 decision=decision,
                 repeats=repeats,
                 first_action=first_action,
-                client=attempted.client,
-                sandbox=attempted.sandbox,
-                target=attempted.target,
+                client=requested.client,
+                sandbox=requested.sandbox,
+                target=requested.target,
             ),
-            None if repeats else _kept(attempted.body),
+            None if repeats else _kept(requested.body),
         )
 
 

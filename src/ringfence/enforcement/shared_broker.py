@@ -136,13 +136,13 @@ class SharedBroker:
                     self._drop(asks)
                     return tried[last].results
                 await self._fetch(asks)
-                attempt = self._attempt(asks)
-                if not attempt.states:
-                    return attempt.results
+                made = self._try(asks)
+                if not made.states:
+                    return made.results
                 self._number += 1
-                tried[self._number] = attempt
-                if await self._write(self._number, attempt):
-                    return attempt.results
+                tried[self._number] = made
+                if await self._write(self._number, made):
+                    return made.results
             except UnavailableError as error:
                 self._drop(asks)
                 if error.code == "plane_gone":
@@ -195,7 +195,7 @@ class SharedBroker:
             if place not in absent and not self.broker.knows(place)
         ]
 
-    def _attempt(self, asks: Sequence[_Ask]) -> _Try:
+    def _try(self, asks: Sequence[_Ask]) -> _Try:
         places = {place for place in _places(asks) if self.broker.knows(place)}
         before = {place: self.broker.state(place) for place in places}
         results = [ask.decide() for ask in asks]
@@ -206,8 +206,8 @@ class SharedBroker:
         ]
         return _Try(results, states)
 
-    async def _write(self, number: int, attempt: _Try) -> bool:
-        states = attempt.states
+    async def _write(self, number: int, made: _Try) -> bool:
+        states = made.states
         is_done: bool = await self._in_thread(partial(self._limits.write, number, states))
         if is_done:
             for version, state in states:

@@ -32,7 +32,7 @@ from ringfence.enforcement.holding import (
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.policy import Policies, facts_of, question_of
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.enforcement.shell import Shell
 from ringfence.enforcement.shell_ticket import ExecEnding, ExecTicket
 from ringfence.stores.body import Body
@@ -291,9 +291,9 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
             outcome.reported_by = AGENT
         self.closing.close(ticket, outcome, ZERO, None, ending.result, now_us)
 
-    def attempted(self, knock: ExecKnock) -> Attempted:
+    def requested(self, knock: ExecKnock) -> RequestedAction:
         """What was asked for, as a refusal records it; without its invocation."""
-        return Attempted(
+        return RequestedAction(
             kind=ActionKind.SHELL_EXEC,
             resource=self._names(knock)[0][:_NAME_CHARACTERS],
             operation=EXEC,

@@ -39,7 +39,7 @@ from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.pacing import ServerLeg
 from ringfence.enforcement.policy import Policies
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.enforcement.tool_breaker import ToolBreakers
 from ringfence.enforcement.tool_inspection import Inspected, Inspections, Unfinished, stopped
 from ringfence.enforcement.tool_knock import (
@@ -295,9 +295,9 @@ class ToolPath(HoldingPath[ToolKnock, ToolTicket]):
         """End an invocation for good, because a tool's rules say so."""
         self._invocations.stop(live, why, self._clock.now_us())
 
-    def attempted(self, knock: ToolKnock) -> Attempted:
+    def requested(self, knock: ToolKnock) -> RequestedAction:
         """What was asked for, as a refusal records it; without its invocation."""
-        return Attempted(
+        return RequestedAction(
             kind=ActionKind.TOOL_CALL,
             resource=knock.key.merged[:NAME_CHARACTERS],
             operation=knock.operation[:NAME_CHARACTERS],

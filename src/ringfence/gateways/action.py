@@ -24,7 +24,7 @@ from ringfence.enforcement.holding import HK, Holdable, HoldingPath, T
 from ringfence.enforcement.http_call import HttpPath
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
 from ringfence.enforcement.live import state_reason
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.enforcement.shell_call import ShellPath
 from ringfence.enforcement.shell_ticket import ExecEnding, ExecTicket
 from ringfence.enforcement.tool_call import ToolPath
@@ -268,10 +268,10 @@ class ActionDoor:
             self._refuse(caller, request, response, _NO_SUCH_ACTION)
 
     def _refuse(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
-        attempted = Attempted(
+        requested = RequestedAction(
             resource="action", operation="actions", client=client_of(request.headers)
         )
-        refused = self._path.refuse(caller, Deny(reason=why), attempted)
+        refused = self._path.refuse(caller, Deny(reason=why), requested)
         answer_refusal(request, response, None, refused)
 
 

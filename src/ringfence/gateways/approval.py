@@ -14,7 +14,7 @@ from ringfence.enforcement.authority import LAPSED, Authority
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
-from ringfence.enforcement.refusal import Attempted
+from ringfence.enforcement.refusal import RequestedAction
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.invocation import method_not_allowed
 from ringfence.transport.http import Request, Response
@@ -92,10 +92,10 @@ class ApprovalDoor:
         return found
 
     def _refuse(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
-        attempted = Attempted(
+        requested = RequestedAction(
             resource="approval", operation="approvals", client=client_of(request.headers)
         )
-        refused = self._path.refuse(caller, Deny(reason=why), attempted)
+        refused = self._path.refuse(caller, Deny(reason=why), requested)
         answer_refusal(request, response, None, refused)
 
 

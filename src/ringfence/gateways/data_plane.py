@@ -15,7 +15,7 @@ from ringfence.enforcement.directory import Caller, Directory
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.proof import Proofs
-from ringfence.enforcement.refusal import INTERNAL, Attempted, RefusedAction, reason_of
+from ringfence.enforcement.refusal import INTERNAL, RefusedAction, RequestedAction, reason_of
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.gateways import head as heads
 from ringfence.gateways.action import ActionDoor
@@ -98,7 +98,7 @@ class DataPlane:
         """What the HTTP engine refuses on a sandbox's own listener, on the record of its run."""
 
         def render(status: int, code: str, message: str) -> tuple[Headers, bytes]:
-            attempted = Attempted(
+            requested = RequestedAction(
                 resource="?",
                 operation="http",
                 invocation=sandbox.live.id,
@@ -106,7 +106,7 @@ class DataPlane:
                 sandbox=sandbox.id,
             )
             why = Reason(code=Code(code), message=f"Ringfence refused this request: {message}.")
-            self._path.refuse(sandbox.caller, Deny(reason=why), attempted)
+            self._path.refuse(sandbox.caller, Deny(reason=why), requested)
             return engine_refusal(status, code, message)
 
         return render
@@ -270,14 +270,14 @@ class DataPlane:
         path = heads.named(request.path)[1]
         endpoint = endpoints.find(path)
         is_confined = is_sandbox(caller.credential)
-        attempted = Attempted(
+        requested = RequestedAction(
             resource=path[:_PATH_BYTES].decode("latin-1"),
             operation=endpoint.dialect.value if endpoint is not None else "unknown",
             invocation=(caller.invocation or "") if is_confined else "",
             client=client_of(request.headers),
             sandbox=caller.credential if is_confined else "",
         )
-        refused = self._path.refuse(caller, Deny(reason=why), attempted)
+        refused = self._path.refuse(caller, Deny(reason=why), requested)
         answer_refusal(request, response, _dialect(request), refused)
 
     def _failed(self, caller: Caller | None, request: Request, response: Response) -> None:

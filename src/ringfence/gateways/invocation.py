@@ -19,7 +19,7 @@ from ringfence.enforcement.model_call import ModelPath
 from ringfence.enforcement.narrowing import Narrowing
 from ringfence.enforcement.proof import Proofs
 from ringfence.enforcement.record import Ledger
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.protocols import strict_json
 from ringfence.transport.clock import Clock
@@ -193,14 +193,14 @@ class InvocationDoor:
         self, caller: Caller, request: Request, response: Response, refusable: Refusable
     ) -> None:
         live = refusable.live
-        attempted = Attempted(
+        requested = RequestedAction(
             resource="invocation",
             operation="invocations",
             invocation=live.id if live else "",
             root=live.root if live else "",
             client=client_of(request.headers),
         )
-        refused: RefusedAction = self._path.refuse(caller, refusable.verdict, attempted)
+        refused: RefusedAction = self._path.refuse(caller, refusable.verdict, requested)
         answer_refusal(request, response, None, refused)
 
 

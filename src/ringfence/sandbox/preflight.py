@@ -158,9 +158,9 @@ def _try(tier: SandboxTier) -> Failure | None:
             stdio = (silent, silent, said.fileno())
             try:
                 if is_strict:
-                    found = strict.attempt(plan, bwrap.find().path, stdio)
+                    found = strict.build(plan, bwrap.find().path, stdio)
                 else:
-                    found = reduced.attempt(plan, stdio)
+                    found = reduced.build(plan, stdio)
                 return found if isinstance(found, Failure) else _run(found, said)
             finally:
                 os.close(silent)

@@ -52,11 +52,11 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     check(plan)
     check_command(plan)
     home.make(plan)
-    return or_refuse(attempt(plan, stdio))
+    return or_refuse(build(plan, stdio))
 
 
-def attempt(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
-    """The same without the checks before it: what `ringfence doctor` tries."""
+def build(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
+    """Build it without the checks of `prepare`: what `ringfence doctor` tries."""
     with made(plan.limits) as group:
         found = launch(
             lambda progress: _confine(plan, progress, is_counted=group.is_counted),

@@ -48,11 +48,11 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     check(plan)
     found = bwrap.find()
     check_command(plan)
-    return or_refuse(attempt(plan, found.path, stdio))
+    return or_refuse(build(plan, found.path, stdio))
 
 
-def attempt(plan: JailPlan, path: str, stdio: Stdio) -> Prepared | Failure:
-    """The same without the checks before it: what `ringfence doctor` tries."""
+def build(plan: JailPlan, path: str, stdio: Stdio) -> Prepared | Failure:
+    """Build it without the checks of `prepare`: what `ringfence doctor` tries."""
     with made(plan.limits) as group:
         found = launch(
             lambda progress: _confine(plan, path, progress, is_counted=group.is_counted),

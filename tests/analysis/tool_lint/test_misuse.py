@@ -1,15 +1,15 @@
-from ringfence.analysis.tool_lint.misuse import Attempt, Mistake, Misuse, misuse
+from ringfence.analysis.tool_lint.misuse import Mistake, Misuse, ToolUse, misuse
 
 
 def test_mistakes_are_counted_by_parameter_and_model_before_and_after_a_change() -> None:
-    attempts = [Attempt("crm__find", "small", at) for at in range(10)]
+    uses = [ToolUse("crm__find", "small", at) for at in range(10)]
     mistakes = [
         Mistake("crm__find", "small", 1, ("status", "q")),
         Mistake("crm__find", "small", 2, ("status",)),
         Mistake("crm__find", "small", 8, ("q",)),
         Mistake("crm__find", "other", 8, ("q",)),
     ]
-    found = misuse(attempts, mistakes, {"crm__find": 5})
+    found = misuse(uses, mistakes, {"crm__find": 5})
     assert found[:2] == (
         Misuse(
             tool="crm__find",
@@ -34,5 +34,5 @@ def test_mistakes_are_counted_by_parameter_and_model_before_and_after_a_change()
 
 
 def test_a_tool_that_never_changed_has_no_before() -> None:
-    [found] = misuse([Attempt("t", "m", 1)], [Mistake("t", "m", 1, ("a",))], {})
+    [found] = misuse([ToolUse("t", "m", 1)], [Mistake("t", "m", 1, ("a",))], {})
     assert (found.wrong, found.calls, found.calls_before) == (1, 1, 0)

@@ -15,7 +15,7 @@ class Mistake(NamedTuple):
     parameters: tuple[str, ...]
 
 
-class Attempt(NamedTuple):
+class ToolUse(NamedTuple):
     """One call of a tool, right or wrong."""
 
     tool: str
@@ -40,11 +40,11 @@ class Misuse:
 
 
 def misuse(
-    attempts: Iterable[Attempt], mistakes: Iterable[Mistake], changed_us: dict[str, int]
+    uses: Iterable[ToolUse], mistakes: Iterable[Mistake], changed_us: dict[str, int]
 ) -> tuple[Misuse, ...]:
     """The worst first. `changed_us` is when a tool got the definition that it has now."""
     calls: Counter[tuple[str, str, bool]] = Counter()
-    for each in attempts:
+    for each in uses:
         calls[each.tool, each.model, _is_before(each.tool, each.at_us, changed_us)] += 1
     wrong: Counter[tuple[str, str, str, bool]] = Counter()
     for mistake in mistakes:

@@ -7,7 +7,7 @@ from ringfence.domain.action import ActionKind
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.verdict import Code, Deny, Reason, Throttle
 from ringfence.enforcement.http_ticket import HttpTicket
-from ringfence.enforcement.refusal import Attempted, RefusedAction
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.egress.place import Means
@@ -42,7 +42,7 @@ def record(  # noqa: PLR0913 (a refusal has these parts)
     target: str = "",
 ) -> RefusedAction:
     """Put the refusal of something on the record that never became a request."""
-    attempted = Attempted(
+    requested = RequestedAction(
         kind=ActionKind.HTTP_REQUEST,
         resource=resource[:_WORD_CHARACTERS],
         operation=operation[:_WORD_CHARACTERS],
@@ -51,7 +51,7 @@ def record(  # noqa: PLR0913 (a refusal has these parts)
         sandbox=box.id,
         target=target[:_TARGET_CHARACTERS],
     )
-    return means.path.refuse(box.caller, Deny(reason=why), attempted)
+    return means.path.refuse(box.caller, Deny(reason=why), requested)
 
 
 def status_of(why: Reason) -> int:

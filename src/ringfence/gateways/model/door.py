@@ -12,7 +12,7 @@ from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.dispatch import Dispatcher
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.model_call import ModelKnock, ModelPath
-from ringfence.enforcement.refusal import Attempted, RefusedAction, reason_of
+from ringfence.enforcement.refusal import RefusedAction, RequestedAction, reason_of
 from ringfence.enforcement.ticket import Ticket
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.head import Head
@@ -174,6 +174,6 @@ def _turn_away(  # noqa: PLR0913, PLR0917 (a refusal has these parts)
     verdict: Refused,
 ) -> None:
     """Refuse what has not been read, on the record."""
-    attempted = Attempted(operation=endpoint.dialect.value, client=client_of(request.headers))
-    refused = path.refuse(caller, verdict, attempted)
+    requested = RequestedAction(operation=endpoint.dialect.value, client=client_of(request.headers))
+    refused = path.refuse(caller, verdict, requested)
     answer_refusal(request, response, endpoint.dialect, refused)

@@ -8,7 +8,7 @@ from ringfence.domain.verdict import Deny
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.live import Refusable
 from ringfence.enforcement.model_call import ModelPath
-from ringfence.enforcement.refusal import Attempted
+from ringfence.enforcement.refusal import RequestedAction
 from ringfence.enforcement.route import Route
 from ringfence.gateways.answer import answer_refusal
 from ringfence.gateways.model.endpoint import listed_model
@@ -24,8 +24,8 @@ def handle(caller: Caller, path: ModelPath, request: Request, response: Response
     dialect = dialect_of(request.path, request.headers)
     usable = path.usable_routes(caller)
     if isinstance(usable, Refusable):
-        attempted = Attempted(operation="models", invocation=caller.invocation or "")
-        refused = path.refuse(caller, usable.verdict, attempted)
+        requested = RequestedAction(operation="models", invocation=caller.invocation or "")
+        refused = path.refuse(caller, usable.verdict, requested)
         answer_refusal(request, response, dialect, refused)
         return
     routes = [route for route in usable if _speaks(route, dialect)]
@@ -40,7 +40,7 @@ def handle(caller: Caller, path: ModelPath, request: Request, response: Response
     agent = caller.runtime.agent
     names = [route.model.name for route in routes]
     verdict = Deny(reason=reason.out_of_scope(agent, "model", wanted, names))
-    refused = path.refuse(caller, verdict, Attempted(resource=wanted, operation="models"))
+    refused = path.refuse(caller, verdict, RequestedAction(resource=wanted, operation="models"))
     answer_refusal(request, response, dialect, refused)
 
 

@@ -6,7 +6,7 @@ from typing import Any, final
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.directory import Caller
-from ringfence.enforcement.refusal import Attempted, reason_of
+from ringfence.enforcement.refusal import RequestedAction, reason_of
 from ringfence.enforcement.tool_call import ToolPath
 from ringfence.gateways.answer import answer_refusal, client_of
 from ringfence.gateways.tool import said
@@ -48,20 +48,22 @@ class Answering:
         """Record that a request is refused and answer so, in the words of its era."""
         if post.response.is_started or post.response.is_disconnected:
             return
-        attempted = Attempted(
+        requested = RequestedAction(
             resource=f"{post.server}__{asked.message.method}"[:200],
             operation=asked.message.method,
             client=post.head.client,
         )
-        refused = self._path.refuse(post.caller, Deny(reason=why), attempted)
+        refused = self._path.refuse(post.caller, Deny(reason=why), requested)
         raw, status = said.refusal(asked, refused, era_of(post, asked))
         post.response.send(status, [JSON], raw)
 
     def deny(self, caller: Caller, request: Request, response: Response, why: Reason) -> None:
         """Record that something is refused that was not read as a message, and answer so."""
         path = request.path[:200].decode("latin-1")
-        attempted = Attempted(resource=path, operation="mcp", client=client_of(request.headers))
-        refused = self._path.refuse(caller, Deny(reason=why), attempted)
+        requested = RequestedAction(
+            resource=path, operation="mcp", client=client_of(request.headers)
+        )
+        refused = self._path.refuse(caller, Deny(reason=why), requested)
         answer_refusal(request, response, None, refused)
 
     def guarded(
