@@ -1,6 +1,3 @@
-import os
-import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,20 +42,6 @@ def test_a_deep_folder_is_reached_from_nearby_or_refused_with_help(
     with local.bind(deep) as bound:
         bound.listen()
         assert local.is_answering(local.address(deep))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="SO_PEERCRED is Linux's")
-def test_the_peers_user_is_known() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert local.peer_uid(ours) == os.geteuid()
-
-
-def test_a_system_that_cannot_tell_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(socket, "SO_PEERCRED", raising=False)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert local.peer_uid(ours) is None
 
 
 def test_a_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:

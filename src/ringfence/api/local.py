@@ -1,16 +1,13 @@
-"""The Unix socket by which the command line reaches its own plane: where it is, who is there."""
+"""The Unix socket by which the command line reaches its plane: where it is, and if it answers."""
 
 import os
 import socket
-import struct
 from pathlib import Path
 
 from ringfence.domain.error import UsageError
+from ringfence.transport import unix_socket
 
 FILE = "control.sock"
-
-_ADDRESS_LIMIT_BYTES = 103  # `sun_path` holds 104 bytes on macOS, 108 on Linux; one ends it
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 def address(folder: Path) -> str:
@@ -20,7 +17,7 @@ def address(folder: Path) -> str:
     """
     path = folder.absolute() / FILE
     for candidate in (str(path), os.path.relpath(path)):
-        if len(os.fsencode(candidate)) <= _ADDRESS_LIMIT_BYTES:
+        if unix_socket.fits(candidate):
             return candidate
     raise UsageError(
         "socket_path_too_long",
@@ -42,20 +39,6 @@ def is_answering(socket_address: str) -> bool:
         return True
 
 
-def peer_uid(connection: socket.socket) -> int | None:
-    """The user at the other end; None on systems without SO_PEERCRED.
-
-    There (macOS and the BSDs have LOCAL_PEERCRED instead, which Python does not name) the folder's
-    mode 0700 alone keeps others out. Source: unix(7).
-    """
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return None
-    raw = connection.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(raw)
-    return int(uid)
-
-
 def bind(folder: Path) -> socket.socket:
     """A listening-ready socket in the data folder, for its owner alone.
 
@@ -71,8 +54,7 @@ def bind(folder: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         Path(where).unlink(missing_ok=True)
-        bound.bind(where)
-        Path(where).chmod(0o600)  # until here the folder's own mode kept others out
+        unix_socket.bind(bound, Path(where))
     except OSError as error:
         bound.close()
         raise UsageError(

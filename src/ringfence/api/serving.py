@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 from ringfence.api import local
 from ringfence.api.access import LISTENER, LocalListener, NetworkListener
 from ringfence.domain.error import UsageError
+from ringfence.transport import unix_socket
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -164,7 +165,7 @@ class _LocalProtocol(HttpToolsProtocol):
         # The transport's own socket object may be a stand-in without `getsockopt`.
         descriptor = transport.get_extra_info("socket").fileno()
         with socket.socket(fileno=os.dup(descriptor)) as connection:
-            uid = local.peer_uid(connection)
+            uid = unix_socket.peer_uid(connection)
         if uid is not None and uid not in self._operators:
             transport.abort()
             return

@@ -11,7 +11,6 @@ from typing import Final, Protocol, final
 
 import msgspec
 
-from ringfence.api.local import peer_uid
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UsageError
 from ringfence.domain.monitoring import (
     HEARTBEAT_S,
@@ -40,6 +39,7 @@ from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.enforcement.sandbox_registry import Sandboxes
 from ringfence.sandbox import control_group
 from ringfence.sandbox.plane_message import VERSION, Message
+from ringfence.transport import unix_socket
 from ringfence.transport.frame import LENGTH_BYTES
 from ringfence.transport.link import Link
 
@@ -103,7 +103,7 @@ class SandboxSocket:
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             path.unlink(missing_ok=True)
-            _bind(listener, path)
+            unix_socket.bind(listener, path)
             listener.listen()
         except OSError as error:
             listener.close()
@@ -135,7 +135,7 @@ class SandboxSocket:
             connection, _ = listener.accept()
         except OSError:
             return
-        uid = peer_uid(connection)
+        uid = unix_socket.peer_uid(connection)
         if uid is not None and uid != os.geteuid():
             _LOG.warning("user %d may not join sandboxes of this plane", uid)
             connection.close()
@@ -359,27 +359,6 @@ class _Session:
 def _wake(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
-
-
-def _bind(listener: socket.socket, path: Path) -> None:
-    """Bind, also where the path is too long for a socket's address: by way of its open folder."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        listener.bind(address_of(folder, path))
-    finally:
-        os.close(folder)
-    path.chmod(0o600)
-
-
-_ADDRESS_BYTES: Final = 103
-"""As in `api.local`."""
-
-
-def address_of(folder: int, path: Path) -> str:
-    """What to bind or connect to; `folder` is the open folder of `path`."""
-    if len(os.fsencode(path)) <= _ADDRESS_BYTES:
-        return str(path)
-    return f"/proc/self/fd/{folder}/{path.name}"
 
 
 def _unexpected(message: Message) -> PeerError:

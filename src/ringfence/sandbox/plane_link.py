@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -25,14 +24,13 @@ from ringfence.domain.monitoring import (
 )
 from ringfence.domain.sandbox import ListenerKind
 from ringfence.sandbox.plane_message import VERSION, Message
+from ringfence.transport import unix_socket
 from ringfence.transport.frame import frame
 from ringfence.transport.link import Link
 
 _CONNECT_S: Final = 5.0
 _READY_S: Final = 20.0
 """How long the plane may take to put a start on record."""
-_ADDRESS_BYTES: Final = 103
-"""The longest path of a socket; as in `api.local`."""
 
 
 class Watcher(Protocol):
@@ -73,7 +71,7 @@ class PlaneLink:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(_CONNECT_S)
-            _connect(connection, Path(address))
+            unix_socket.connect(connection, Path(address))
             payload = frame(msgspec.msgpack.encode(join))
             sent = socket.send_fds(connection, [payload], [each.fileno() for _, each in listeners])
             connection.sendall(payload[sent:])
@@ -179,14 +177,3 @@ class PlaneLink:
             if self.silent_s > SILENCE_S:
                 self._watcher.lost(f"the plane has said nothing for {self.silent_s:.0f} s")
                 return
-
-
-def _connect(connection: socket.socket, path: Path) -> None:
-    """Connect, also where the path is too long for a socket's address: by its open folder."""
-    if len(os.fsencode(path)) <= _ADDRESS_BYTES:
-        connection.connect(str(path))
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    with contextlib.ExitStack() as after:
-        after.callback(os.close, folder)
-        connection.connect(f"/proc/self/fd/{folder}/{path.name}")

@@ -1,0 +1,58 @@
+"""Unix sockets at a path, also where it is too long for one, and who is at the other end."""
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+PATH_BYTES: Final = 103
+"""The longest path: `sun_path` holds 104 bytes on macOS, 108 on Linux; one ends it."""
+_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+def fits(path: str) -> bool:
+    """Whether a path can stand as it is for a socket's address."""
+    return len(os.fsencode(path)) <= PATH_BYTES
+
+
+def bind(listener: socket.socket, path: Path) -> None:
+    """Bind for the owner alone; the folder's mode keeps others out until then. Raises OSError."""
+    with _address(path) as address:
+        listener.bind(address)
+    path.chmod(0o600)
+
+
+def connect(connection: socket.socket, path: Path) -> None:
+    """Connect to whoever listens there. Raises OSError."""
+    with _address(path) as address:
+        connection.connect(address)
+
+
+@contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """Where the path is too long (on Linux): by way of its open folder."""
+    if fits(str(path)):
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def peer_uid(connection: socket.socket) -> int | None:
+    """The user at the other end; None on systems without SO_PEERCRED.
+
+    There (macOS and the BSDs have LOCAL_PEERCRED instead, which Python does not name) the folder's
+    mode 0700 alone keeps others out. Source: unix(7).
+    """
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return None
+    raw = connection.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(raw)
+    return int(uid)

@@ -1,0 +1,52 @@
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringfence.transport import unix_socket
+
+
+@pytest.mark.parametrize(
+    "depth",
+    [
+        0,
+        pytest.param(
+            unix_socket.PATH_BYTES,
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="by way of /proc"),
+        ),
+    ],
+)
+def test_a_socket_is_reached_at_its_path_however_long(tmp_path: Path, depth: int) -> None:
+    folder = tmp_path / ("d" * depth)
+    folder.mkdir(exist_ok=True)
+    path = folder / "here.sock"
+    assert unix_socket.fits(str(path)) is (depth == 0)
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
+        unix_socket.bind(listener, path)
+        listener.listen()
+        unix_socket.connect(connection, path)
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_socket_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        with pytest.raises(FileNotFoundError):
+            unix_socket.connect(connection, tmp_path / "nowhere.sock")
+        with pytest.raises(FileNotFoundError):
+            unix_socket.connect(connection, tmp_path / ("d" * 200) / "nowhere.sock")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SO_PEERCRED is Linux's")
+def test_the_peers_user_is_known() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert unix_socket.peer_uid(ours) == os.geteuid()
+
+
+def test_a_system_that_cannot_tell_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "SO_PEERCRED", raising=False)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert unix_socket.peer_uid(ours) is None
