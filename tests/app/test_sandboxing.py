@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ringfence.domain.error import RingfenceError
 from ringfence.domain.event import Observation
 from ringfence.domain.monitoring import Close
 from ringfence.domain.sandbox import SandboxEnd
+from ringfence.sandbox import control_group
 from ringfence.sandbox.plane_link import PlaneLink
 
 
@@ -40,7 +42,7 @@ def test_a_plane_that_stops_ends_every_sandbox_on_the_record(tmp_path: Path) -> 
     async def story() -> None:
         world = World()
         sandboxing = of(world, tmp_path)
-        sandboxing.listen()
+        await sandboxing.listen()
         grant = await sandboxing.registry.open(order())
         watcher = Watcher()
         link = PlaneLink(watcher)
@@ -57,6 +59,24 @@ def test_a_plane_that_stops_ends_every_sandbox_on_the_record(tmp_path: Path) -> 
         link.close()
 
     asyncio.run(story())
+
+
+def test_what_earlier_sandboxes_left_is_swept_where_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[str] = []
+    monkeypatch.setattr(
+        control_group, "sweep", lambda: swept.append(threading.current_thread().name)
+    )
+
+    async def story() -> None:
+        sandboxing = of(World(), tmp_path)
+        await sandboxing.listen()
+        await sandboxing.stop()
+
+    asyncio.run(story())
+    assert len(swept) == 1
+    assert swept != [threading.main_thread().name]
 
 
 def test_one_that_nobody_listens_for_stops_at_once(tmp_path: Path) -> None:

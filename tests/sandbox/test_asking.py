@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -64,6 +65,8 @@ class Kernel:
         self.left: list[Gone] = []
         self.is_closed = False
         self.port = 4711
+        self._may_look = threading.Event()
+        self._may_look.set()
         self.scripts: dict[str, str] = {}
         """The interpreters of programs."""
         self.running: dict[int, Found] = {}
@@ -72,9 +75,18 @@ class Kernel:
         self.processes = Processes(
             interpreter=lambda _, path: self.scripts.get(path, ""),
             is_there=self.running.__contains__,
-            look=self.running.get,
+            look=self._look,
             tell=lambda pid, said: self.heard.append((pid, said)),
         )
+
+    def hold_looks(self) -> threading.Event:
+        """Whoever looks at a process waits for what is given."""
+        self._may_look = threading.Event()
+        return self._may_look
+
+    def _look(self, pid: int) -> Found | None:
+        assert self._may_look.wait(30)
+        return self.running.get(pid)
 
     def ask(self, *calls: Call) -> None:
         self._calls += calls
@@ -383,5 +395,30 @@ def test_what_became_something_else_is_told_and_ends_if_the_plane_says_so() -> N
         ]
         questions.beside(Kill(pid=101))
         assert kernel.said[-1] == ("kill", 101, 0)
+
+    tell(story)
+
+
+def test_what_wants_to_go_on_waits_in_the_kernel_for_the_look_and_holds_up_nobody() -> None:
+    async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
+        kernel.running[101] = Found("/usr/bin/curl", ("curl", "evil"))
+        kernel.ask(exec_of(1))
+        await turn()
+        may_look = kernel.hold_looks()
+        plane.answers[0].give(ExecAnswer(id=1, is_allowed=True))
+        kernel.ask(exec_of(3, pid=101), exec_of(2))
+        kernel.end(Gone(pid=101, signal=9))
+        while len(plane.asked) < 2:
+            await turn()
+        assert [each.id for each in plane.asked if isinstance(each, Asked)] == [1, 2]
+        assert plane.told == []
+        may_look.set()
+        while len(plane.told) < 2:
+            await turn()
+        assert plane.sent[2:] == [
+            ExecDiffers(pid=101, exe="/usr/bin/curl", argv=("curl", "evil"), time_us=7),
+            plane.asked[2],
+            Exited(pid=101, time_us=7, exit_code=-9),
+        ], "what was found is told before the question, and that before the end"
 
     tell(story)

@@ -8,7 +8,7 @@ from tests.sandbox.jail import Outcome
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.domain.sandbox import Bound
-from ringfence.sandbox import control_group
+from ringfence.sandbox import control_group, limits
 from ringfence.sandbox.control_group import Reached, make
 from ringfence.sandbox.monitor import noted
 from ringfence.sandbox.plan import JailLimits
@@ -110,6 +110,23 @@ def test_a_group_that_takes_nobody_bounds_nobody(group_of: Path) -> None:
     made.take(os.getpid())
     assert made.bounds()[1] == "memory: no bound"
     assert not folder.exists()
+
+
+def test_a_sandbox_whose_group_does_not_take_it_may_have_no_more_processes_for_that(
+    tier: SandboxTier, who: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(who, "pids")
+
+    def takes_nobody(_group: kernel.ControlGroup, _pid: int) -> None:
+        raise OSError
+
+    monkeypatch.setattr(kernel.ControlGroup, "take", takes_nobody)
+    monkeypatch.setattr(limits, "processes_of", lambda _uid: 1000)
+    show = [jail.PYTHON, "-c", "import resource as r; print(*r.getrlimit(r.RLIMIT_NPROC))"]
+    plan = jail.plan_of(tier, root, show, limits=JailLimits(processes=900))
+    found = jail.run(plan, who=who, root=root)
+    wanted = 1900 if tier is SandboxTier.REDUCED else 900
+    assert found.out.split() == [str(wanted)] * 2, found
 
 
 def test_a_required_group_that_takes_nobody_is_an_error(group_of: Path) -> None:

@@ -159,8 +159,8 @@ def test_what_asked_again_while_it_was_looked_at_is_not_judged_twice() -> None:
     )
     checks.allowed(GIT)
     clock.run()
-    checks.asked_again(1)
-    looks[0]()
+    checks.asked_again(1, lambda: None)
+    assert [look() for look in looks] == [None, None]
     assert [each.exe for each in told] == ["/usr/bin/curl"]
 
 
@@ -170,15 +170,48 @@ def test_a_process_that_goes_on_at_once_is_looked_at_before_it_does() -> None:
     clock = Clock()
     checks = ExecChecks(clock, told.append, lambda: 7, Runs(runs), at_once)
     checks.allowed(GIT)
-    checks.asked_again(1)  # git becomes less: nothing was exchanged
+    checks.asked_again(1, lambda: None)  # git becomes less: nothing was exchanged
     checks.allowed(replace(GIT, path="less", program="/usr/bin/less", argv=("less",)))
     runs[1] = Found("/usr/bin/less", ("less",))
     clock.run()
     assert told == []
     checks.allowed(replace(GIT, exe="/usr/bin/less"))
     runs[1] = Found("/usr/bin/curl", ("curl", "x"))
-    checks.asked_again(1)  # what it was exchanged for would be gone a moment later
+    checks.asked_again(1, lambda: None)  # what it was exchanged for would be gone a moment later
     assert [(each.exe, each.argv) for each in told] == [("/usr/bin/curl", ("curl", "x"))]
     runs[1] = Found("/usr/bin/git", ("git", "log"))
     clock.run()
     assert len(told) == 1
+
+
+def test_what_asks_again_goes_on_only_when_it_was_looked_at_and_told() -> None:
+    said: list[str] = []
+    looks: list[Callable[[], None]] = []
+    checks = ExecChecks(
+        Clock(),
+        lambda differs: said.append(differs.exe),
+        lambda: 7,
+        Runs({1: Found("/usr/bin/curl", ("curl", "x"))}),
+        lambda do, then: looks.append(lambda: then(do())),
+    )
+    checks.asked_again(1, lambda: said.append("first"))
+    assert said == ["first"], "of one that nothing was promised of there is nothing to look at"
+    checks.allowed(GIT)
+    checks.asked_again(1, lambda: said.append("again"))
+    checks.asked_again(1, lambda: said.append("by another thread"))
+    checks.ended(1, lambda: said.append("ended"))
+    checks.ended(2, lambda: said.append("another ended"))
+    assert said == ["first", "another ended"]
+    looks[0]()
+    assert said[2:] == ["/usr/bin/curl", "again", "by another thread", "ended"]
+    assert len(looks) == 1
+
+
+def test_at_the_end_nothing_waits_for_a_look_any_more() -> None:
+    said: list[str] = []
+    checks = ExecChecks(Clock(), lambda _: None, lambda: 7, Runs({}), lambda _do, _then: None)
+    checks.allowed(GIT)
+    checks.asked_again(1, lambda: said.append("again"))
+    checks.finish()
+    checks.finish()
+    assert said == ["again"]

@@ -28,6 +28,19 @@ def test_where_a_group_counts_processes_the_bound_of_each_user_lies_above_it() -
     assert in_child(do) > 33
 
 
+def test_where_no_group_counts_in_the_end_the_bound_is_what_was_asked_for() -> None:
+    def do() -> list[int]:
+        limits.apply(JailLimits(processes=33), processes_before=10, is_counted=True)
+        limits.count_alone(os.getpid())
+        return list(resource.getrlimit(resource.RLIMIT_NPROC))
+
+    assert in_child(do) == [43, 43]
+
+
+def test_one_that_has_ended_is_bounded_by_nobody() -> None:
+    limits.count_alone(2**22 + 1)
+
+
 def test_a_limit_is_never_raised() -> None:
     def do() -> list[int]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))

@@ -104,7 +104,7 @@ class Embedded:
 
     async def listen(self, place: Place) -> int:
         """Let agents in; gives the port."""
-        self._worker.sandboxing.listen()
+        await self._worker.sandboxing.listen()
         self._closing.push_async_callback(self._worker.sandboxing.stop)
         self._port = DataPort(self._worker.data_plane.handle)
         port = await self._port.listen(place)

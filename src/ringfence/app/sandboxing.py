@@ -1,5 +1,6 @@
 """The sandboxes of one worker: what serves and watches them, put together."""
 
+import asyncio
 from pathlib import Path
 from typing import final
 
@@ -59,12 +60,13 @@ class Sandboxing:
         self._path = Path(socket)
         self._monitors: SandboxSocket | None = None
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """Let monitors join. Raises UsageError `data_folder_unusable`.
 
-        What sandboxes before left behind is ended first.
+        What sandboxes before left behind is ended first, in a thread: it waits until the kernel has
+        ended what it was told to.
         """
-        control_group.sweep()
+        await asyncio.to_thread(control_group.sweep)
         self._monitors = SandboxSocket(self.registry, self._commands)
         self._monitors.listen(self._path)
 

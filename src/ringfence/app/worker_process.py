@@ -259,7 +259,7 @@ class WorkerProcess:
         for change, done in self._early:
             self._take(serving, change)
             done.set_result(Done())
-        worker.sandboxing.listen()
+        await worker.sandboxing.listen()
         self._closing.push_async_callback(worker.sandboxing.stop)
         await serving.port.listen_unix(neighbours.socket(start.worker))
         port = await serving.port.listen(start.place, is_shared=True)

@@ -22,7 +22,7 @@ from ringfence.sandbox.refused_call import RefusedCall, RefusedCallCount, refuse
 
 _LOOK_S: Final = 1.0
 _LATE_S: Final = 0.5
-"""How long ends of processes are waited for that the kernel has not told of yet."""
+"""How long ends of processes are waited for that the kernel has not told of yet, and looks."""
 
 
 Answered = Callable[[Message | RingfenceError], None]
@@ -119,6 +119,7 @@ class CommandQuestions:
         self._loop = asyncio.get_running_loop()
         self._refused_calls = RefusedCallCount(self._loop, plane.tell)
         self._checks = ExecChecks(self._loop, plane.tell, now_us, processes, self._aside)
+        self._aside_now: set[asyncio.Future[list[Looked]]] = set()
         self._waiting: dict[int, Promised | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._has_begun = False
@@ -139,8 +140,11 @@ class CommandQuestions:
         while (calls := self._calls.calls()) and self._loop.time() < until_s:
             for call in calls:
                 self._take(call)
+        if self._aside_now:
+            await asyncio.wait(self._aside_now, timeout=_LATE_S)
         for exited in (*self._calls.ends(), *self._calls.finish()):
             self._tell(exited)
+        self._checks.finish()
         self._refused_calls.finish()
         self._waiting.clear()
         self._calls.close()
@@ -172,8 +176,8 @@ class CommandQuestions:
         self._calls.kill(said.pid)
 
     def _ask(self, asked: ExecAsked) -> None:
+        """Ask about it when it is known what its process was until now."""
         is_command, self._has_begun = not self._has_begun, True
-        self._checks.asked_again(asked.pid)
         is_of_system = asked.resolved.startswith(SYSTEM)
         interpreter = "" if is_of_system else self._processes.interpreter(asked.pid, asked.resolved)
         self._waiting[asked.id] = Promised(
@@ -200,7 +204,11 @@ class CommandQuestions:
             is_cut=asked.is_cut,
             interpreter=interpreter,
         )
-        self._plane.begin(question, partial(self._answered, asked.id))
+        self._checks.asked_again(asked.pid, partial(self._put, question))
+
+    def _put(self, question: Asked) -> None:
+        if question.id in self._waiting:  # it may have been refused meanwhile
+            self._plane.begin(question, partial(self._answered, question.id))
 
     def _answered(self, id_: int, answer: Message | RingfenceError) -> None:
         promised = self._waiting.pop(id_, None)
@@ -219,10 +227,14 @@ class CommandQuestions:
         """Do what may wait for a process in a thread."""
 
         def done(looked: "asyncio.Future[list[Looked]]") -> None:
+            self._aside_now.discard(looked)
             if not looked.cancelled():
                 then(looked.result())
+                self._plane.flush()  # a question may have waited for it
 
-        self._loop.run_in_executor(None, do).add_done_callback(done)
+        looking = self._loop.run_in_executor(None, do)
+        self._aside_now.add(looking)
+        looking.add_done_callback(done)
 
     def _connect(self, asked: ConnectAsked) -> None:
         """The plane knows a connection by its port, and must know that before it is made."""
@@ -248,7 +260,8 @@ class CommandQuestions:
 
     def _tell(self, exited: Exited) -> None:
         code = exited.exit_code if exited.signal is None else -exited.signal
-        self._plane.tell(Told(pid=exited.pid, time_us=self._now_us(), exit_code=code))
+        said = Told(pid=exited.pid, time_us=self._now_us(), exit_code=code)
+        self._checks.ended(exited.pid, partial(self._plane.tell, said))
 
     def _look(self) -> None:
         self._timer = self._loop.call_later(_LOOK_S, self._look)

@@ -86,6 +86,8 @@ class ExecChecks:
         self._aside = aside
         self._due: list[list[Promised]] = [[] for _ in _PAUSES_S]
         self._last: dict[int, Promised] = {}
+        self._again: dict[int, list[Callable[[], None]]] = {}
+        """What goes on when a process was looked at that wants to become something else."""
         self.left_out = 0
         """How many were not looked at, because there were too many."""
 
@@ -94,12 +96,49 @@ class ExecChecks:
         self._last[promised.pid] = promised
         self._wait(promised, 0)
 
-    def asked_again(self, pid: int) -> None:
-        """It wants to become something else already: this is the time to look at what it is."""
+    def asked_again(self, pid: int, then: Callable[[], None]) -> None:
+        """It wants to become something else already: this is the time to look at what it is.
+
+        INVARIANT: `then` is called when that is done and told, at once if there is nothing to look
+        at: until then the process must not become anything else.
+        """
+        before = self._again.get(pid)
+        if before is not None:  # another of its threads
+            before.append(lambda: self.asked_again(pid, then))
+            return
         promised = self._last.pop(pid, None)
-        found = None if promised is None else self._eyes.look(pid)
-        if promised is not None and found is not None:
-            self._judge(promised, found)
+        if promised is None:
+            then()
+            return
+        self._again[pid] = [then]
+
+        def looked(found: Sequence[Looked]) -> None:
+            self._tell_of(found)
+            self._go_on(pid)
+
+        self._aside(lambda: [(promised, self._eyes.look(pid))], looked)
+
+    def ended(self, pid: int, then: Callable[[], None]) -> None:
+        """A process has ended: `then` is called, after what it wanted last if that waits."""
+        waiting = self._again.get(pid)
+        if waiting is None:
+            then()
+        else:
+            waiting.append(then)
+
+    def finish(self) -> None:
+        """Wait for no look any more."""
+        for pid in tuple(self._again):
+            self._go_on(pid)
+
+    def _go_on(self, pid: int) -> None:
+        for then in self._again.pop(pid, ()):
+            then()
+
+    def _tell_of(self, found: Sequence[Looked]) -> None:
+        for promised, runs in found:
+            if runs is not None:
+                self._judge(promised, runs)
 
     def _wait(self, promised: Promised, turn: int) -> None:
         due = self._due[turn]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from ringfence.domain.error import UnavailableError
+from ringfence.sandbox import limits
 from ringfence.sandbox.control_group import SandboxGroup
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import namespace
@@ -95,6 +96,7 @@ def launch(
 ) -> Launched | Failure:
     """Fork, confine, and wait until the child waits, in its control group.
 
+    Where the group cannot take it, its own bound on processes is the first and not the second.
     Raises UnavailableError `sandbox_slow`, UsageError `no_control_group`.
     """
     parent = os.getpid()
@@ -112,9 +114,12 @@ def launch(
     if terminals:
         os.close(terminals[1])
     try:
+        was_counted = group is not None and group.is_counted
         if group is not None:  # while it confines itself: the kernel takes its time to move it
             group.take(pid)
         found = _hear(pid, ours, terminals[0] if terminals else None)
+        if was_counted and group is not None and not group.is_counted:
+            limits.count_alone(pid)  # it has bounded itself by now, as the second to the group
         if isinstance(found, Launched) and found.descriptors:
             found = _looked_at(found)
     except BaseException:

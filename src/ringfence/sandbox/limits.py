@@ -14,6 +14,7 @@ _FIRST_TO_GO = "500"
 """Where memory runs out, a sandbox goes before the plane (proc(5), oom_score_adj)."""
 
 _ABOVE = 64
+"""How far the bound of each user lies above that of a group that counts."""
 _OWN_FILES = 256
 """What a monitor has open beside its processes: listeners, terminal, the workspace's folders."""
 
@@ -38,6 +39,16 @@ def apply(limits: JailLimits, *, processes_before: int = 0, is_counted: bool = F
             resource.setrlimit(which, (bound, bound))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 (a file of the kernel)
         score.write(_FIRST_TO_GO)
+
+
+def count_alone(pid: int) -> None:
+    """Let the bound that a process set itself by `apply` lie above none: no group counts it.
+
+    Harmless if it has ended. One whose caller may have fewer anyway is left up to 64 fewer yet.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        bound = max(1, resource.prlimit(pid, resource.RLIMIT_NPROC)[1] - _ABOVE)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (bound, bound))
 
 
 def room_for(processes: int) -> None:
