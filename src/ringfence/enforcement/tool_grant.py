@@ -7,33 +7,26 @@ alone, and never what renews them.
 import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol, final
-from urllib.parse import urlsplit
 
 import msgspec
 
-from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UsageError
+from ringfence.domain.error import UnavailableError, UsageError
 from ringfence.domain.tool import OAuthClient, ToolServer
+from ringfence.enforcement.authorization_server import AuthorizationServers
 from ringfence.enforcement.oauth import Token, TokenOrder, ask
-from ringfence.enforcement.route import origin_of
 from ringfence.protocols import oauth
 from ringfence.protocols.oauth import Issuer
 from ringfence.stores.secret import StoredSecrets
 from ringfence.transport.clock import Clock
-from ringfence.transport.http import Headers, Requester
+from ringfence.transport.http import Requester
 
 SPACE: Final = "tool-grant"
 PENDING_S: Final = 600
 """How long a person may take to say yes."""
 PENDING_MOST: Final = 100
-_METADATA_BYTES: Final = 64 * 1024
-_TIMEOUT_S: Final = 10.0
 _LOOKS: Final = 5
 _LOOK_S: Final = 0.2
 _SECOND_US: Final = 1_000_000
-_OK: Final = 200
-_CREATED: Final = 201
-_UNAUTHORISED: Final = 401
-_JSON: Final = ((b"accept", b"application/json"),)
 
 
 class GrantedToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +124,7 @@ class ToolGrants:
         self._stored = stored
         self._client = client
         self._clock = clock
-        self._secret = secret
+        self._authorization = AuthorizationServers(client, secret)
         self._random = random
         self._pending: dict[str, _Pending] = {}
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
@@ -142,9 +135,9 @@ class ToolGrants:
         """Find out whom to ask, and what. Raises UsageError, PeerError, UnavailableError."""
         granted, url = _by_person(server), server.url or ""
         oauth.check_redirect(redirect_uri)
-        resource = await self._resource(url)
-        issuer = await self._issuer(resource.authorization_servers[0], url)
-        client, client_secret = await self._as_client(granted, issuer, redirect_uri)
+        resource = await self._authorization.resource(url)
+        issuer = await self._authorization.issuer(resource.authorization_servers[0], url)
+        client, client_secret = await self._authorization.as_client(granted, issuer, redirect_uri)
         verifier, state = self._random(), self._random()
         now_us = self._clock.now_us()
         self._pending = {key: each for key, each in self._pending.items() if each.until_us > now_us}
@@ -323,84 +316,6 @@ class ToolGrants:
     def _until_us(self, token: Token) -> int:
         left_s = token.until_s - asyncio.get_running_loop().time()
         return self._clock.now_us() + int(left_s * _SECOND_US)
-
-    # Who gives out tokens
-
-    async def _resource(self, url: str) -> oauth.Resource:
-        places = list(oauth.resource_places(url))
-        status, headers, _ = await self._get(url)
-        if status == _UNAUTHORISED:
-            challenge = next((v for k, v in headers if k == b"www-authenticate"), b"")
-            named = oauth.named_metadata(challenge.decode("latin-1"))
-            if named:
-                oauth.check_address(named, url)
-                places.insert(0, named)
-        for place in places:
-            status, _, body = await self._get(place)
-            if status == _OK:
-                return oauth.read_resource(body, url)
-        raise PeerError(
-            "oauth_metadata",
-            f"the tool server at `{url}` does not say who gives out tokens for it",
-            help="it needs protected resource metadata (RFC 9728)",
-        )
-
-    async def _issuer(self, issuer: str, url: str) -> Issuer:
-        for place in oauth.issuer_places(issuer):
-            status, _, body = await self._get(place)
-            if status == _OK:
-                return oauth.read_issuer(body, issuer, url)
-        raise PeerError("oauth_metadata", f"`{issuer}` has no metadata (RFC 8414)")
-
-    async def _as_client(
-        self, granted: OAuthClient, issuer: Issuer, redirect_uri: str
-    ) -> tuple[str, str]:
-        """Our name there, and what proves it: configured, or got by registering."""
-        if granted.client:
-            secret = self._secret(granted.secret) if granted.secret else ""
-            return granted.client, secret
-        if not issuer.registration_endpoint:
-            raise UsageError(
-                "oauth_client",
-                f"`{issuer.issuer}` does not let clients register themselves",
-                help="register one there, and name it as `client` under `oauth`",
-            )
-        body = oauth.registration(redirect_uri)
-        status, _, answer = await self._send(b"POST", issuer.registration_endpoint, body)
-        if status not in {_OK, _CREATED}:
-            raise PeerError("oauth_metadata", f"the registration was answered with {status}")
-        registered = oauth.read_registered(answer)
-        return registered.client_id, registered.client_secret
-
-    async def _get(self, url: str) -> tuple[int, Headers, bytes]:
-        return await self._send(b"GET", url, b"")
-
-    async def _send(self, method: bytes, url: str, body: bytes) -> tuple[int, Headers, bytes]:
-        parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = [*_JSON, *([(b"content-type", b"application/json")] if body else [])]
-        try:
-            answer = await self._client.request(
-                origin_of(url),
-                method,
-                target.encode("ascii"),
-                headers,
-                body,
-                connect_timeout_s=_TIMEOUT_S,
-                idle_timeout_s=_TIMEOUT_S,
-            )
-            try:
-                # A stream that stays open is no metadata: only what comes at once is looked at.
-                if answer.status not in {_OK, _CREATED}:
-                    return answer.status, answer.headers, b""
-                async with asyncio.timeout(_TIMEOUT_S):
-                    return answer.status, answer.headers, await answer.read(_METADATA_BYTES)
-            finally:
-                answer.close()
-        except TimeoutError as error:
-            raise UnavailableError("oauth_failed", f"`{url}` does not answer in time") from error
-        except RingfenceError as error:
-            raise UnavailableError("oauth_failed", f"`{url}`: {error.message}") from error
 
 
 def _by_person(server: ToolServer) -> OAuthClient:
