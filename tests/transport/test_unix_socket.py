@@ -13,7 +13,7 @@ from ringfence.transport import unix_socket
     [
         0,
         pytest.param(
-            unix_socket.PATH_BYTES,
+            unix_socket.ADDRESS_BYTES,
             marks=pytest.mark.skipif(sys.platform != "linux", reason="by way of /proc"),
         ),
     ],

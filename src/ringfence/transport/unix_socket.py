@@ -8,32 +8,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-PATH_BYTES: Final = 103
+ADDRESS_BYTES: Final = 103
 """The longest path: `sun_path` holds 104 bytes on macOS, 108 on Linux; one ends it."""
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 def fits(path: str) -> bool:
     """Whether a path can stand as it is for a socket's address."""
-    return len(os.fsencode(path)) <= PATH_BYTES
+    return len(os.fsencode(path)) <= ADDRESS_BYTES
 
 
 def bind(listener: socket.socket, path: Path) -> None:
     """Bind for the owner alone; the folder's mode keeps others out until then. Raises OSError."""
-    with _address(path) as address:
+    with address_of(path) as address:
         listener.bind(address)
     path.chmod(0o600)
 
 
 def connect(connection: socket.socket, path: Path) -> None:
     """Connect to whoever listens there. Raises OSError."""
-    with _address(path) as address:
+    with address_of(path) as address:
         connection.connect(address)
 
 
 @contextlib.contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """Where the path is too long (on Linux): by way of its open folder."""
+def address_of(path: Path) -> Iterator[str]:
+    """What to bind or connect to while this lasts; by way of the open folder if need be.
+
+    Raises OSError. Without `/proc` the kernel refuses a path that is too long.
+    """
     if fits(str(path)):
         yield str(path)
         return
