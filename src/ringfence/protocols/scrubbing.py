@@ -1,7 +1,7 @@
 """Takes secrets out of bytes that pass by, in every usual form and across any split of them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -14,6 +14,11 @@ _TOLD_BYTES: Final = 16
 """So much of a form, and at least half of it, at the end of a message is no accident."""
 _TELLING: Final = 4
 """So many bytes of a form are looked for at once."""
+_USUAL: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")
+"""What keys and tokens are made of. Escapes of these are undone, whatever the secret."""
+_WORD: Final = _USUAL | frozenset(b"+/!#$%&'()*.:;?@\\^`|~\0")
+"""What forms are made of, whatever the secret: with their escapes, and in UTF-16."""
+_ENDS: Final = frozenset(b"\r\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +54,21 @@ class Scrub:
     """What to look for, compiled once and used by any number of streams. INVARIANT (I5): no repr.
 
     What takes a secret's place is as long as what was there, so that no framing changes.
+
+    INVARIANT (I5): how much of a stream is held back depends on the stream and on how long the
+    forms are, never on what they say. Else an agent that has its own words sent to it could see in
+    the sizes of what arrives whether they begin a secret, and so guess it character by character.
     """
 
-    __slots__ = ("_by_start", "_endings", "_escapes", "_forms", "_starts", "longest_bytes")
+    __slots__ = (
+        "_by_start",
+        "_endings",
+        "_escapes",
+        "_forms",
+        "_starts",
+        "_word",
+        "longest_bytes",
+    )
 
     def __init__(self, secrets: Iterable[Shown]) -> None:
         """Take what may not pass."""
@@ -68,7 +85,9 @@ class Scrub:
         starts = dict.fromkeys(start for _, start in self._by_start)
         self._starts = re.compile(b"|".join(map(re.escape, starts)))
         self._endings = tuple({each[:size] for each in starts for size in range(1, len(each))})
-        self._escapes = Escapes.of(frozenset(b"".join(self._forms)))
+        alphabet = frozenset(b"".join(self._forms))
+        self._word = _word_of(alphabet)
+        self._escapes = Escapes.of(alphabet | _USUAL)
         self.longest_bytes = max(map(len, self._forms), default=0)
 
     @property
@@ -98,7 +117,7 @@ class Scrub:
         matches = self._matches(text)
         views = self._escapes.views(text, is_last=is_last)
         if not matches and not views:
-            return (), len(text) if is_last else max(at, self._begun(text, low))
+            return (), len(text) if is_last else max(at, self._word_at_end(text, low))
         for view in views:
             matches += [
                 _Match(start, end, match.name, _MASK.sub(b"*", text[start:end]))
@@ -111,11 +130,11 @@ class Scrub:
         for match in matches:
             if match.start < low or match.end <= at:
                 continue
-            if match.end > near and self._open_from(text, views, low) <= match.start:
+            if match.end > near and self._word_from(text, views, low) <= match.start:
                 break
             chosen.append(match if match.start >= at else match.after(at))
             low = at = match.end
-        return chosen, len(text) if is_last else max(at, self._open_from(text, views, low))
+        return chosen, len(text) if is_last else max(at, self._word_from(text, views, low))
 
     def open_end(self, text: bytes, low: int) -> tuple[int, str]:
         """Where a form begins, from `low` on, that the end of a text cuts short; else the end.
@@ -151,17 +170,21 @@ class Scrub:
         return min([max(0, len(text) - most), *begun, *(view.cut for view in views)])
 
     def _open_from(self, text: bytes, views: Sequence[View], at: int) -> int:
-        """Where the first form begins, from `at` on, that the end of the text cuts short.
+        """Where the first form begins, from `at` on, that the end of the text cuts short."""
+        return _first(self._begun, text, views, at)
 
-        INVARIANT: no escape is cut in two.
+    def _word_from(self, text: bytes, views: Sequence[View], at: int) -> int:
+        """Where the word begins, from `at` on, that the end of the text cuts short.
+
+        Any form that the end cuts short begins there or later.
         """
-        first = self._begun(text, at)
-        for view in views:
-            begun = view.place(self._begun(view.text, view.index(at)))
-            first = min(first, max(at, begun), max(at, view.cut))
-        for view in reversed(views):
-            first = max(at, view.place(view.index(first))) if first < len(text) else first
-        return first
+        return _first(self._word_at_end, text, views, at)
+
+    def _word_at_end(self, text: bytes, at: int) -> int:
+        """Where the word begins with which the text ends, as far as a form may reach back."""
+        end = len(text)
+        low = max(at, end - self.longest_bytes + 1)
+        return min(end, low + len(text[low:].rstrip(self._word)))
 
     def _begun(self, text: bytes, at: int) -> int:
         """Where a suffix of the text begins that begins a form; the text's end if none does."""
@@ -187,6 +210,27 @@ class Scrub:
     def __repr__(self) -> str:
         """Names only."""
         return f"Scrub({sorted({name for name, _ in self._forms.values()})})"
+
+
+def _word_of(alphabet: frozenset[int]) -> bytes:
+    """What a word is made of that may be a form. It tells at most that a secret is unusual."""
+    if alphabet <= _WORD:
+        return bytes(sorted(_WORD))
+    return bytes(sorted(set(range(256)) - (_ENDS - alphabet)))
+
+
+def _first(begun: Callable[[bytes, int], int], text: bytes, views: Sequence[View], at: int) -> int:
+    """Where the first thing begins, however the text is read, that its end cuts short.
+
+    INVARIANT: no escape is cut in two.
+    """
+    first = begun(text, at)
+    for view in views:
+        start = view.place(begun(view.text, view.index(at)))
+        first = min(first, max(at, start), max(at, view.cut))
+    for view in reversed(views):
+        first = max(at, view.place(view.index(first))) if first < len(text) else first
+    return first
 
 
 def _instead(
