@@ -131,6 +131,7 @@ def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
         address_bytes=4,
         is_group_required=True,
         temporary_bytes=3,
+        processor_percent=5,
     )
     given = msgspec.structs.replace(GRANT, rules=rules, seconds=9)
     made = assembly.plan(given, TASK, strict(), Setup(), CALLER)
@@ -145,6 +146,7 @@ def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
         memory_bytes=2,
         address_bytes=4,
         temporary_bytes=3,
+        processor_percent=5,
         is_group_required=True,
     )
 

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ringfence.domain.sandbox import Bound
 from ringfence.sandbox import control_group, limits
 from ringfence.sandbox.control_group import Reached, make
 from ringfence.sandbox.monitor import noted
+from ringfence.sandbox.notification import ExecAsked, Notifications
 from ringfence.sandbox.plan import JailLimits
 from ringfence.transport.kernel import control_group as kernel
 
@@ -36,7 +38,7 @@ def group_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def mkdir(path: str, mode: int = 0o777) -> None:
         make_folder(path, mode)
         if Path(path).name.startswith("ringfence-"):
-            for name in ("pids.max", "memory.max", "memory.swap.max", "cgroup.procs"):
+            for name in ("pids.max", "memory.max", "memory.swap.max", "cpu.max", "cgroup.procs"):
                 Path(path, name).write_text("")
 
     monkeypatch.setattr(os, "mkdir", mkdir)
@@ -63,6 +65,29 @@ def test_nobody_has_more_than_the_groups_above_allow(group_of: Path) -> None:
     (group_of / "pids.max").write_text("50")
     made = make(JailLimits(processes=77, memory_bytes=300 << 20))
     assert made.bounds() == ("50 processes: cgroup v2", "200 MiB of memory: cgroup v2")
+
+
+def test_processor_time_is_bounded_where_that_is_asked_for(group_of: Path) -> None:
+    (group_of / "cgroup.controllers").write_text("pids memory cpu")
+    (group_of / "cgroup.subtree_control").write_text("pids memory cpu")
+    made = make(JailLimits(processor_percent=150))
+    (folder,) = group_of.glob("ringfence-*")
+    assert (folder / "cpu.max").read_text() == "150000 100000"
+    assert made.bounds()[2] == "150 % of a processor: cgroup v2"
+    (group_of / "cpu.max").write_text("40000 50000")
+    assert make(JailLimits(processor_percent=150)).processor_percent == 80
+    assert len(make(_NONE).bounds()) == 2
+
+
+@pytest.mark.usefixtures("group_of")
+def test_processor_time_that_no_group_bounds_is_told_and_refused_if_one_must() -> None:
+    made = make(JailLimits(processor_percent=150))
+    assert made.lacking == ("cpu",)
+    assert made.bounds()[2] == "processor time: no bound"
+    with pytest.raises(UsageError) as caught:
+        make(JailLimits(processor_percent=150, is_group_required=True))
+    assert "a sandbox's processor time here" in caught.value.message
+    assert "cpu" in caught.value.help
 
 
 def test_a_group_that_would_bound_nothing_is_not_made(group_of: Path) -> None:
@@ -167,11 +192,11 @@ def test_the_bounds_that_were_reached_are_told(reached: Reached, words: str) -> 
     assert noted(reached) == words
 
 
-def need(who: str, *controllers: str) -> None:
+def need(who: str, *controllers: str, limits: JailLimits = _NONE) -> None:
     """Skip where this user gets no group with these controllers."""
 
     def do() -> Outcome:
-        with control_group.made(_NONE) as made:
+        with control_group.made(limits) as made:
             return Outcome(value=list(made.lacking))
 
     lacking = set(jail.as_user(who, do).value) & set(controllers)
@@ -254,6 +279,47 @@ def test_a_program_that_takes_too_much_memory_is_ended_and_it_is_told(
     found = jail.as_user(who, lambda: jail.run_here(plan))
     assert found.out.splitlines() == ["begun", "and the rest goes on"], found
     assert found.value["killed_for_memory"] == 1
+
+
+_BURN = """
+import time
+until = time.process_time() + 60
+while time.process_time() < until:
+    pass
+"""
+
+
+def test_a_program_may_run_no_more_than_its_sandbox_may(
+    tier: SandboxTier, who: str, root: Path
+) -> None:
+    limited = JailLimits(processor_percent=5)
+    need(who, "cpu", limits=limited)
+
+    def do() -> Outcome:
+        plan = jail.plan_of(tier, root, [jail.PYTHON, "-c", _BURN], limits=limited)
+        prepared = jail.prepare(plan)
+        calls = Notifications(prepared.notify_fd or -1, writable=prepared.writable)
+        prepared.go()
+        while not any(_held_back(each) for each in prepared.groups):
+            for call in calls.calls(0.01):
+                assert isinstance(call, ExecAsked)
+                calls.allow(call.id)
+        prepared.kill()
+        prepared.wait()
+        return Outcome(value=list(prepared.bounds))
+
+    jail.give(root, who)
+    assert jail.as_user(who, do).value[2].startswith("5 % of a processor: cgroup")
+
+
+def _held_back(folder: str) -> bool:
+    """Whether the kernel let a group wait for its next period."""
+    found = re.search(r"nr_throttled ([1-9])", _text(Path(folder, "cpu.stat")))
+    return found is not None
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 _LOOK = """

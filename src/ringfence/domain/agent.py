@@ -58,8 +58,9 @@ class SandboxRules:
     Paths are absolute, those of `hidden` relative to the workspace. `processes` counts threads too;
     `memory_bytes` bounds all of a sandbox together, None is what the machine can bear;
     `address_bytes` bounds each process's address space, None does not; `temporary_bytes` bounds
-    each folder that is in memory. With `is_group_required` it starts only where a control group
-    bounds it.
+    each folder that is in memory; `processor_percent` is what all of it may run together, where 100
+    is one processor and None no bound. With `is_group_required` it starts only where a control
+    group bounds it.
     """
 
     read_only: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class SandboxRules:
     memory_bytes: int | None = None
     address_bytes: int | None = None
     temporary_bytes: int = 1024**3
+    processor_percent: int | None = None
     is_group_required: bool = False
 
 

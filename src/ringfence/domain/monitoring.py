@@ -22,7 +22,8 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
 
     `kinds` are those of the descriptors, in order; `plan` is the SHA-256 of how the sandbox is
     made, in hexadecimal, and `binds` what of the machine is in it, such as `ro /usr`. `bounds` say
-    what bounds its processes and memory, `groups` are the folders of its control groups.
+    what bounds its processes, memory and processor time, `groups` are the folders of its control
+    groups.
     """
 
     version: str

@@ -133,6 +133,7 @@ def _limits(grant: SandboxGrant) -> JailLimits:
         memory_bytes=rules.memory_bytes,
         address_bytes=rules.address_bytes,
         temporary_bytes=rules.temporary_bytes,
+        processor_percent=rules.processor_percent,
         is_group_required=rules.is_group_required,
     )
 

@@ -1,13 +1,13 @@
-"""The control group of one sandbox: what bounds its processes and its memory as a whole.
+"""The control group of one sandbox: it bounds processes, memory and processor time as a whole.
 
 Where this machine gives us no group, other bounds are left, and the record says which.
 """
 
+import contextlib
 import os
 import posixpath
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -15,14 +15,21 @@ from ringfence.domain.error import UsageError
 from ringfence.domain.sandbox import Bound
 from ringfence.sandbox.plan import JailLimits
 from ringfence.transport.kernel import control_group as kernel
-from ringfence.transport.kernel.control_group import MEMORY, PIDS, ControlGroup, Hierarchy
+from ringfence.transport.kernel.control_group import (
+    ALWAYS,
+    CPU,
+    MEMORY,
+    PIDS,
+    ControlGroup,
+    Hierarchy,
+)
 
 _SHARE: Final = 0.75
 """Of the memory that we may have ourselves: the rest is for the plane and for people."""
 _MIB: Final = 1024 * 1024
 _UNBOUNDED: Final = sys.maxsize
 _BOUND: Final = {1: Bound.CGROUP_V1, 2: Bound.CGROUP_V2}
-_WHAT: Final = {PIDS: "processes", MEMORY: "memory"}
+_WHAT: Final = {PIDS: "processes", MEMORY: "memory", CPU: "processor time"}
 _MOST_MEMORY: Final = {1: "memory.limit_in_bytes", 2: "memory.max"}
 _MOST_SWAP: Final = {1: "memory.memsw.limit_in_bytes", 2: "memory.swap.max"}
 """In version 1 memory and swap together, in version 2 swap alone."""
@@ -57,6 +64,8 @@ class SandboxGroup:
     """How many processes it may have, if a group bounds that."""
     memory_bytes: int | None = None
     """How much it may hold, if a group bounds that."""
+    processor_percent: int | None = None
+    """How much it may run, if a group bounds that; 100 is one processor."""
     is_kept: bool = False
     """Whether a sandbox has it, which will finish it."""
     _parts: list[_Part] = field(default_factory=list)
@@ -80,8 +89,8 @@ class SandboxGroup:
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """What no group bounds: `pids`, `memory`."""
-        return tuple(name for name in (PIDS, MEMORY) if self._by(name) is None)
+        """What is to be bounded and no group bounds: `pids`, `memory`, `cpu`."""
+        return tuple(name for name in _controllers(self.limits) if self._by(name) is None)
 
     @property
     def is_counted(self) -> bool:
@@ -104,6 +113,8 @@ class SandboxGroup:
                     self.memory_bytes = None
                 if PIDS in part.controllers:
                     self.process_limit = 0
+                if CPU in part.controllers:
+                    self.processor_percent = None
         self.check()
 
     def kill(self) -> None:
@@ -132,20 +143,35 @@ class SandboxGroup:
                 "no_control_group",
                 f"no control group can bound a sandbox's {words} here, and `cgroup: required` says"
                 " that one must",
-                help=mend(),
+                help=mend(left),
             )
 
-    def bounds(self) -> tuple[str, str]:
-        """What bounds its processes and its memory, as the record has it."""
-        processes, memory, address = self.processes, self.memory, self.limits.address_bytes
+    def bounds(self) -> tuple[str, ...]:
+        """What bounds its processes and its memory, and its processors if that was asked for.
+
+        As the record has it.
+        """
+        processes = self.processes
         said = "processes: no bound"
         if processes is not Bound.NONE:
             said = f"{self.process_limit or self.limits.processes} processes: {processes}"
+        return said, self._memory_said(), *self._processors_said()
+
+    def _memory_said(self) -> str:
+        memory, address = self.memory, self.limits.address_bytes
         if self.memory_bytes is not None:
-            return said, f"{self.memory_bytes // _MIB} MiB of memory: {memory}"
+            return f"{self.memory_bytes // _MIB} MiB of memory: {memory}"
         if address is not None:
-            return said, f"{address // _MIB} MiB of address space for each process: {memory}"
-        return said, "memory: no bound"
+            return f"{address // _MIB} MiB of address space for each process: {memory}"
+        return "memory: no bound"
+
+    def _processors_said(self) -> tuple[str, ...]:
+        if self.limits.processor_percent is None:
+            return ()
+        by = self._by(CPU)
+        if by is None:
+            return ("processor time: no bound",)
+        return (f"{self.processor_percent} % of a processor: {by}",)
 
     def add(self, hierarchy: Hierarchy, parent: str, controllers: frozenset[str]) -> None:
         """Be bounded by one more hierarchy, as far as it lets us."""
@@ -169,6 +195,13 @@ class SandboxGroup:
                 self.memory_bytes = most
                 # What may be swapped out without end is not bounded; absent where nothing swaps.
                 _set(group, _MOST_SWAP[group.version], most if group.version == 1 else 0)
+        if CPU in controllers and self.limits.processor_percent is not None:
+            above = kernel.least_processors(hierarchy) or _UNBOUNDED
+            most = min(self.limits.processor_percent, above)
+            with contextlib.suppress(OSError):
+                group.bound_processors(most)
+                bounding.add(CPU)
+                self.processor_percent = most
         self._parts.append(_Part(group, frozenset(bounding)))
 
     def _by(self, controller: str) -> Bound | None:
@@ -191,14 +224,14 @@ def make(limits: JailLimits) -> SandboxGroup:
     `no_control_group` if the limits require one.
     """
     made = SandboxGroup(limits=limits)
-    for hierarchy, parent, controllers in _places():
+    for hierarchy, parent, controllers in _places(limits):
         kernel.sweep([parent])
         made.add(hierarchy, parent, controllers)
     made.check()
     return made
 
 
-@contextmanager
+@contextlib.contextmanager
 def made(limits: JailLimits) -> Iterator[SandboxGroup]:
     """`make`, and undo it if what follows does not give it to a sandbox that runs."""
     group = make(limits)
@@ -211,7 +244,7 @@ def made(limits: JailLimits) -> Iterator[SandboxGroup]:
 
 def sweep() -> int:
     """End and remove what sandboxes whose monitors were killed left behind; how many groups."""
-    return kernel.sweep([parent for _, parent, _ in _places()])
+    return kernel.sweep([folder for each in kernel.hierarchies() for folder in each.chain])
 
 
 def reap(paths: Iterable[str]) -> None:
@@ -226,10 +259,14 @@ def reap(paths: Iterable[str]) -> None:
                 kernel.reap(path)
 
 
-def _places() -> Iterator[tuple[Hierarchy, str, frozenset[str]]]:
+def _controllers(limits: JailLimits) -> tuple[str, ...]:
+    return ALWAYS if limits.processor_percent is None else (*ALWAYS, CPU)
+
+
+def _places(limits: JailLimits) -> Iterator[tuple[Hierarchy, str, frozenset[str]]]:
     """Where a group would bound something: moving into one that does not is only time."""
     for hierarchy in kernel.hierarchies():
-        at = kernel.place(hierarchy)
+        at = kernel.place(hierarchy, _controllers(limits))
         if at is not None and at[1]:
             yield hierarchy, *at
 
@@ -241,20 +278,26 @@ def usual_memory(hierarchy: Hierarchy) -> int:
     return int(min(machine, own or machine) * _SHARE)
 
 
-def mend() -> str:
-    """How to get a control group where there is none."""
+def mend(lacking: Sequence[str] = ALWAYS) -> str:
+    """How to get a control group that bounds what none does."""
     found = kernel.hierarchies()
     if not found:
         return (
             "no control groups are mounted for writing, as in most containers: bound the container"
-            " itself (`docker run --pids-limit 2048 --memory 8g`), or run Ringfence outside of it"
+            " itself (`docker run --pids-limit 2048 --memory 8g --cpus 2`), or run Ringfence"
+            " outside of it"
+        )
+    if os.geteuid() and set(lacking) == {CPU}:
+        return (
+            "have systemd delegate it, as root: `Delegate=cpu memory pids` under `[Service]` in"
+            " /etc/systemd/system/user@.service.d/delegate.conf, `systemctl daemon-reload`, and log"
+            " in anew; without systemd a group of your own that has the controller `cpu`"
         )
     if os.geteuid():
         return (
             "start it where systemd gives you groups of your own: `systemd-run --user --scope"
             " ringfence run …`; as a service, with `Delegate=yes` and `DelegateSubgroup=ringfence`"
         )
-    return (
-        "the controllers `pids` and `memory` are not there for groups of ours: see"
-        " `/sys/fs/cgroup/cgroup.controllers`, and the boot option `cgroup_enable=memory`"
-    )
+    words = " and ".join(f"`{each}`" for each in lacking)
+    boot = ", and the boot option `cgroup_enable=memory`" if MEMORY in lacking else ""
+    return f"not there for groups of ours: {words}; see `/sys/fs/cgroup/cgroup.controllers`{boot}"

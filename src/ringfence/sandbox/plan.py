@@ -80,8 +80,9 @@ class JailLimits:
     `processes` counts threads too. `memory_bytes` is what all processes and folders in memory hold
     together, None a share of the machine's; only a control group can bound it. `address_bytes`
     bounds each process's address space (RLIMIT_AS), which programs that reserve much more than they
-    use (Node, Java, Go) do not bear: give it only for others. With `is_group_required` there is no
-    sandbox without a control group. `seconds` is for whoever watches the sandbox.
+    use (Node, Java, Go) do not bear: give it only for others. `processor_percent` is what all may
+    run together, 100 is one processor; only a control group can bound it. With `is_group_required`
+    there is no sandbox without a control group. `seconds` is for whoever watches the sandbox.
     """
 
     seconds: int | None = None
@@ -91,6 +92,7 @@ class JailLimits:
     memory_bytes: int | None = None
     address_bytes: int | None = None
     temporary_bytes: int = 1024 * _MIB
+    processor_percent: int | None = None
     is_group_required: bool = False
 
 

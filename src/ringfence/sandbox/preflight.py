@@ -17,6 +17,7 @@ from ringfence.sandbox.plan import JailLimits, JailPlan
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.trouble import StepName, mend, what
 from ringfence.transport.kernel import landlock
+from ringfence.transport.kernel.control_group import ALWAYS
 from ringfence.transport.kernel.syscall import architecture
 
 _FIXED: Final = (0, 12, 0)
@@ -80,11 +81,13 @@ def examine(tier: SandboxTier) -> tuple[Step, ...]:
 
 
 def bounds() -> Step:
-    """Bound a process that does nothing, and say what bounds it; `is_ok` if a control group does.
+    """Bound a process that does nothing, and say what bounds it.
 
+    `is_ok` if a control group bounds what every sandbox is bounded by; processor time is tried too.
     What sandboxes before left behind is ended on the way.
     """
-    with control_group.made(JailLimits()) as group:
+    whole = JailLimits(processor_percent=100 * (os.cpu_count() or 1))
+    with control_group.made(whole) as group:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -95,12 +98,12 @@ def bounds() -> Step:
         try:
             group.take(pid)
             found = ", ".join(group.bounds())
-            is_whole = not group.lacking
+            lacking = [each for each in group.lacking if each in ALWAYS]
         finally:
             os.close(writing)
             os.waitpid(pid, 0)
-    mend = "" if is_whole else control_group.mend()
-    return Step(name=_BOUNDS, is_ok=is_whole, found=found, mend=mend)
+    mend = control_group.mend(lacking) if lacking else ""
+    return Step(name=_BOUNDS, is_ok=not lacking, found=found, mend=mend)
 
 
 def _failed(tried: Failure) -> Step:

@@ -42,7 +42,8 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
         "    sandbox: {tier: strict, read_only: [/srv/docs], read_write: [/srv/out],"
         " hidden: [keys, a/b], protected: mask, processes: 64, file_megabytes: 10,"
         " memory_megabytes: 512,"
-        " address_megabytes: 700, temporary_megabytes: 5, cgroup: required}\n"
+        " address_megabytes: 700, temporary_megabytes: 5, processor_percent: 250,"
+        " cgroup: required}\n"
     )
     found = agent(load_text(HEAD + text))
     assert found.sandbox is SandboxTier.STRICT
@@ -56,5 +57,6 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
         memory_bytes=512 * 1024**2,
         address_bytes=700 * 1024**2,
         temporary_bytes=5 * 1024**2,
+        processor_percent=250,
         is_group_required=True,
     )

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.transport.kernel.child import needs_linux
 
-from ringfence.transport.kernel import control_group
+from ringfence.transport.kernel import control_group, setting
 from ringfence.transport.kernel.control_group import Hierarchy, hierarchies, least, make, place
 
 _HYBRID_GROUPS = "9:name=systemd:/\n8:pids:/a\n4:memory:/api/one\n1:cpu,cpuacct:/\n0::/\n"
@@ -34,7 +35,8 @@ def test_a_hybrid_machine_has_a_hierarchy_for_each_controller() -> None:
         2,
         f"{root}/unified",
     )
-    assert found[f"{root}/cpu"].controllers == frozenset()
+    assert found[f"{root}/cpu"].controllers == {"cpu"}
+    assert found[f"{root}/systemd"].controllers == frozenset()
     assert list(found[f"{root}/memory"].chain) == [
         f"{root}/memory/api/one",
         f"{root}/memory/api",
@@ -126,6 +128,43 @@ def test_the_least_limit_above_us_counts(tmp_path: Path) -> None:
     )
     assert least(found, "memory.max") == 5000
     assert least(found, "pids.max") is None
+
+
+def test_what_the_groups_above_may_run_is_known_in_both_versions(tmp_path: Path) -> None:
+    second = _tree(
+        tmp_path / "2",
+        {"a": {"cpu.max": "150000 100000"}, "a/b": {"cpu.max": "max 100000"}, "a/b/c": {}},
+    )
+    assert control_group.least_processors(second) == 150
+    groups = {
+        "a": {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"},
+        "a/b": {"cpu.cfs_quota_us": "5000", "cpu.cfs_period_us": "50000"},
+    }
+    first = _tree(tmp_path / "1", groups)
+    first = Hierarchy(version=1, mount=first.mount, own=first.own)
+    assert control_group.least_processors(first) == 10
+    assert control_group.least_processors(_tree(tmp_path / "0", {"a": {}})) is None
+
+
+def test_a_controller_that_cannot_be_turned_on_keeps_no_other_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = {
+        "cgroup.type": "domain",
+        "cgroup.controllers": "cpu memory pids",
+        "cgroup.subtree_control": "",
+    }
+    own = {"cgroup.type": "domain", "cgroup.procs": "12"}
+    found = _tree(tmp_path, {"service": service, "service/run": own})
+
+    def write(path: str, text: str) -> None:
+        if "cpu" in text:
+            raise OSError(errno.EINVAL, "a process has a real-time priority")
+        Path(path).write_text(Path(path).read_text() + f"{text[1:]} ")
+
+    monkeypatch.setattr(setting, "write", write)
+    place_of = place(found, ("pids", "memory", "cpu"))
+    assert place_of == (f"{tmp_path}/service", frozenset({"memory", "pids"}))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from ringfence.domain.agent import Protection, SandboxRules, SandboxTier
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_MEGABYTES: Final = 1024 * 1024
+_MOST_PERCENT: Final = 100 * 1024
 _PLACE_HELP: Final = "write an absolute path without `..`, like /srv/docs or ${HOME}/docs"
 _PART_HELP: Final = "write a path below the workspace, like secrets or config/keys"
 
@@ -41,6 +42,7 @@ def read_sandbox(section: Section) -> tuple[SandboxTier, SandboxRules]:
         memory_bytes=_bytes(inner, "memory_megabytes", usual.memory_bytes),
         address_bytes=_bytes(inner, "address_megabytes", usual.address_bytes),
         temporary_bytes=_bytes(inner, "temporary_megabytes", usual.temporary_bytes) or 0,
+        processor_percent=inner.whole("processor_percent", least=1, most=_MOST_PERCENT),
         is_group_required=inner.word("cgroup", _Group.USED) is _Group.REQUIRED,
     )
     if rules.is_group_required and tier is SandboxTier.NONE:

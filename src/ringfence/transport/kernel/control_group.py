@@ -25,7 +25,13 @@ except ImportError:  # Windows, where importing must not fail
 
 PIDS: Final = "pids"
 MEMORY: Final = "memory"
-_WANTED: Final = (PIDS, MEMORY)
+CPU: Final = "cpu"
+ALWAYS: Final = (PIDS, MEMORY)
+"""What every sandbox is bounded by; processor time only where that is asked for."""
+_KNOWN: Final = (*ALWAYS, CPU)
+_PERIOD_US: Final = 100_000
+"""As long as the kernel's own; a share of it is what a group may run in each."""
+_PERCENT: Final = 100
 _NAME: Final = re.compile(r"ringfence-[0-9]+-[0-9a-f]{8}")
 """Only what `make` can have named is ours. A service that somebody calls `ringfence-up` has a group
 `ringfence-up.service` beside ours, which systemd holds without a lock."""
@@ -99,7 +105,7 @@ def _hierarchy(line: str, own: dict[str, str]) -> Hierarchy | None:
     below = _below(own[key], root)
     if below is None:
         return None
-    controllers = frozenset(key.split(",")) & {*_WANTED}
+    controllers = frozenset(key.split(",")) & {*_KNOWN}
     folder = mount + below if below else mount
     return Hierarchy(version=version, mount=mount, own=folder, controllers=controllers)
 
@@ -119,22 +125,24 @@ def _below(path: str, root: str) -> str | None:
     return None
 
 
-def place(hierarchy: Hierarchy) -> tuple[str, frozenset[str]] | None:
-    """Under which group one can be made, and with which controllers; None if nowhere.
+def place(
+    hierarchy: Hierarchy, controllers: Sequence[str] = ALWAYS
+) -> tuple[str, frozenset[str]] | None:
+    """Under which group one can be made, and with which of these controllers; None if nowhere.
 
     Version 1: under the own one. Version 2: under the nearest above that may have processes beside
     us in it ("no internal processes"), which also says which controllers those get.
     """
     if hierarchy.version == 1:
-        wanted = hierarchy.controllers
+        wanted = hierarchy.controllers & {*controllers}
         return (hierarchy.own, wanted) if wanted and _is_writable(hierarchy.own) else None
     best: tuple[str, frozenset[str]] | None = None
     for folder in hierarchy.chain:
         if _is_writable(folder) and _words(folder, "cgroup.type") in ([], ["domain"]):
-            had = _enabled(folder)
+            had = _enabled(folder, controllers)
             if best is None or len(had) > len(best[1]):
                 best = folder, had
-            if len(had) == len(_WANTED):
+            if len(had) == len(controllers):
                 break
     return best
 
@@ -143,25 +151,30 @@ def _is_writable(folder: str) -> bool:
     return os.access(folder, os.W_OK) and os.access(f"{folder}/cgroup.procs", os.W_OK)
 
 
-def _enabled(folder: str) -> frozenset[str]:
+def _enabled(folder: str, wanted: Sequence[str]) -> frozenset[str]:
     """The wanted controllers that groups below a folder have; turns on what is lacking if it may.
 
     The kernel refuses that for a group that has processes itself, but for the first of all.
     """
     there = {*_words(folder, "cgroup.subtree_control")}
-    lacking = [
-        each
-        for each in _WANTED
-        if each in _words(folder, "cgroup.controllers") and each not in there
-    ]
+    had = _words(folder, "cgroup.controllers")
+    lacking = [each for each in wanted if each in had and each not in there]
     is_first = not os.path.exists(f"{folder}/cgroup.type")  # noqa: PTH110 (text)
     if lacking and (is_first or not _words(folder, "cgroup.procs")):
-        with contextlib.suppress(OSError):
-            setting.write(
-                f"{folder}/cgroup.subtree_control", " ".join(f"+{each}" for each in lacking)
-            )
+        _turn_on(folder, lacking)
         there = {*_words(folder, "cgroup.subtree_control")}
-    return frozenset(there & {*_WANTED})
+    return frozenset(there & {*wanted})
+
+
+def _turn_on(folder: str, controllers: Sequence[str]) -> None:
+    """All at once, or those that can be: the kernel takes none if it refuses one."""
+    file = f"{folder}/cgroup.subtree_control"
+    try:
+        setting.write(file, " ".join(f"+{each}" for each in controllers))
+    except OSError:
+        for each in controllers:
+            with contextlib.suppress(OSError):
+                setting.write(file, f"+{each}")
 
 
 @final
@@ -181,6 +194,18 @@ class ControlGroup:
     def write(self, name: str, text: str) -> None:
         """Set one of its files. Raises OSError."""
         setting.write(f"{self.path}/{name}", text)
+
+    def bound_processors(self, percent: int) -> None:
+        """Let all of it run so much of each period together; 100 is one processor. Raises OSError.
+
+        Source: `cpu.max` of the kernel's cgroup-v2.rst, and sched-bwc.rst for version 1.
+        """
+        quota = percent * _PERIOD_US // _PERCENT
+        if self.version == 1:
+            self.write("cpu.cfs_period_us", str(_PERIOD_US))
+            self.write("cpu.cfs_quota_us", str(quota))
+        else:
+            self.write("cpu.max", f"{quota} {_PERIOD_US}")
 
     def count(self, name: str, word: str) -> int:
         """What one of its files of `word number` lines says; 0 if it has no such."""
@@ -293,6 +318,24 @@ def least(hierarchy: Hierarchy, name: str) -> int | None:
     """The smallest number that one of our own groups' files of this name holds; None if none."""
     said = [word for folder in hierarchy.chain for word in _words(folder, name)[:1]]
     return min((int(word) for word in said if word.isdigit()), default=None)
+
+
+def least_processors(hierarchy: Hierarchy) -> int | None:
+    """How much the own group and those above may run, the least of them in percent; None if all.
+
+    100 is one processor.
+    """
+    said = [found for folder in hierarchy.chain for found in _share(folder, hierarchy.version)]
+    return min(said, default=None)
+
+
+def _share(folder: str, version: int) -> Iterator[int]:
+    if version == 1:
+        words = [*_words(folder, "cpu.cfs_quota_us"), *_words(folder, "cpu.cfs_period_us")]
+    else:
+        words = _words(folder, "cpu.max")
+    if len(words) == 2 and all(each.isdigit() for each in words):  # noqa: PLR2004 (quota, period)
+        yield max(1, int(words[0]) * _PERCENT // int(words[1]))
 
 
 def _listed(folder: str) -> list[str]:
