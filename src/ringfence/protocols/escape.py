@@ -27,6 +27,8 @@ _IN_LINE: Final = frozenset(
     bytes((byte,)) for byte in range(128) if chr(byte).isalnum() or chr(byte) in "+/_=-"
 )
 _RUN: Final = re.compile(rb"[A-Za-z0-9+/_=-]{1,20}\Z")
+_PERCENT, _BACKSLASH, _AMPERSAND, _NEWLINE, _RETURN = b"%\\&\n\r"
+"""As numbers: CPython looks for bytes in bytes by way of an exception."""
 _ESCAPING: Final = frozenset(b"%\\&\r\n")
 """What begins an escape, or wraps, and may itself have been escaped."""
 
@@ -121,7 +123,7 @@ class Escapes:
 
     def views(self, text: bytes, *, is_last: bool) -> Sequence[View]:
         """How a text reads, each time with one more layer undone; empty where there is none."""
-        is_plain = not (b"%" in text or b"\\" in text or b"&" in text or b"\n" in text)
+        is_plain = not (may_escape(text) or _NEWLINE in text)
         if is_plain and (is_last or not text.endswith(b"\r")):
             return ()
         found: list[View] = []
@@ -141,19 +143,19 @@ class Escapes:
     def _tokens(self, text: bytes) -> list[Token]:
         """Each of them in the order of the text; quick where there is none."""
         found: list[Token] = []
-        if b"%" in text:
+        if _PERCENT in text:
             found += [(*m.span(), _BYTES[m[1]]) for m in self.percent.finditer(text)]
-        if b"\\" in text and _BACKSLASHED.search(text) is not None:
+        if _BACKSLASH in text and _BACKSLASHED.search(text) is not None:
             found += [
                 (*m.span(), b"\\" if m[1] else _BYTES[m[2]] if m[2] else b"")
                 for m in self.backslash.finditer(text)
             ]
-        if b"&" in text:
+        if _AMPERSAND in text:
             found += [
                 (*m.span(), b"&" if m[1] else _BYTES[m[2]] if m[2] else bytes((int(m[3]),)))
                 for m in self.ampersand.finditer(text)
             ]
-        if b"\n" in text:
+        if _NEWLINE in text:
             found += [
                 (m.start() - (text[m.start() - 1] == _RETURN), m.end(), b"")
                 for m in _WRAPPED.finditer(text)
@@ -163,16 +165,20 @@ class Escapes:
         return found
 
 
-_RETURN: Final = 13
 _BACKSLASHED: Final = re.compile(rb"\\(?:[\\xn]|u00)")
 _WRAPPED: Final = re.compile(rb"\n(?:(?<=" + _LINE + rb"\n)|(?<=" + _LINE + rb"\r\n))")
+
+
+def may_escape(text: bytes) -> bool:
+    """Whether anything in a text may begin an escape."""
+    return _PERCENT in text or _BACKSLASH in text or _AMPERSAND in text
 
 
 def cut_of(text: bytes) -> int:
     """Where an escape begins that the end of a text cuts short; the text's end if none does."""
     low = max(0, len(text) - _LONGEST)
     tail = text[low:]
-    if b"%" in tail or b"\\" in tail or b"&" in tail or tail.endswith(b"\r"):
+    if may_escape(tail) or tail.endswith(b"\r"):
         found = _CUT_SHORT.search(text, low)
         if found is not None:
             return found.start()
