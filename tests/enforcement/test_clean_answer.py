@@ -30,6 +30,36 @@ def test_a_body_at_once_is_what_its_pieces_are_together(size: int) -> None:
     assert SECRET not in CleanAnswer(SCRUB, []).whole(BODY)
 
 
+SHOWN = (
+    b"nothing",
+    b"",
+    SECRET,
+    SECRET.hex().encode(),
+    b"%73" + SECRET[1:],
+    b"\\u0073" + SECRET[1:],
+    SECRET[:9] + b"\n" + SECRET[9:],
+    b"an end of line\nalone, and 100 %",
+)
+
+
+@given(st.sampled_from(SHOWN), st.sampled_from(SHOWN[:6]), st.sampled_from(SHOWN[:4]))
+def test_head_and_body_at_once_are_what_each_is_by_itself(
+    body: bytes, value: bytes, name: bytes
+) -> None:
+    head = [(b"x-before", b"1"), (name or b"x", value)]
+    once, apart = CleanAnswer(SCRUB, head), CleanAnswer(SCRUB, head)
+    assert once.at_once(body) == (apart.headers, apart.whole(body))
+    assert once.redactions == apart.redactions
+    assert SECRET not in b"".join([*once.at_once(body)[0][1], body.replace(SECRET, b"")])
+
+
+def test_an_encoded_answer_at_once_is_decoded_and_searched() -> None:
+    headers, plain = CleanAnswer(SCRUB, CODED).at_once(gzip.compress(BODY))
+    assert headers == [(b"etag", b"1")]
+    assert SECRET not in plain
+    assert len(plain) == len(BODY)
+
+
 def test_an_encoded_body_at_once_is_decoded_and_searched() -> None:
     answer = CleanAnswer(SCRUB, CODED)
     assert answer.is_decoded

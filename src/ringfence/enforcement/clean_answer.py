@@ -8,7 +8,8 @@ from ringfence.protocols.scrubbing import MessageScrubber, Scrub, Scrubber
 from ringfence.transport.http import Headers
 
 _TAKEN: Final = GIVEN_HEADERS | {b"content-encoding"}
-_LINES: Final = b"\r\n"
+_APART: Final = b"\0"
+"""Stands between what is searched together: no field holds it, and it is no escape."""
 
 
 @final
@@ -18,7 +19,7 @@ class CleanAnswer:
     Where the body was encoded it is passed on plain, and `headers` say so; else all lengths stay.
     """
 
-    __slots__ = ("_scrub", "_scrubber", "_undoing", "headers", "redactions")
+    __slots__ = ("_fields", "_headers", "_scrub", "_scrubber", "_undoing", "redactions")
 
     def __init__(self, scrub: Scrub, headers: Headers) -> None:
         """Take the head. Raises PeerError `answer_encoded` for a coding that cannot be undone."""
@@ -35,7 +36,15 @@ class CleanAnswer:
                 kept = [each for each in kept if each[0] != b"content-length"]
             elif codings:
                 kept = [each for each in headers if each[0] not in GIVEN_HEADERS]
-        self.headers: Headers = self.fields(kept)
+        self._fields: Headers = kept
+        self._headers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The fields of its head."""
+        if self._headers is None:
+            self._headers = self.fields(self._fields)
+        return self._headers
 
     @property
     def is_decoded(self) -> bool:
@@ -52,6 +61,15 @@ class CleanAnswer:
             return self.feed(body) + self.finish()
         return self._scrubber.feed(body, is_last=True)
 
+    def at_once(self, body: bytes) -> tuple[Headers, bytes]:
+        """Head and body of an answer that came at once: one look for both. Raises as `finish`."""
+        if self._undoing is None:
+            parts = [part for field in self._fields for part in field]
+            parts.append(body)
+            if self._scrub.passes(_APART.join(parts)):
+                return self._fields, body
+        return self.headers, self.whole(body)
+
     def finish(self) -> bytes:
         """The rest of the body. Raises PeerError `answer_encoded` if it was cut short."""
         if self._undoing is not None:
@@ -60,7 +78,7 @@ class CleanAnswer:
 
     def fields(self, fields: Headers) -> Headers:
         """Headers or trailers."""
-        if not self._scrub.finds(_LINES.join([_LINES.join(each) for each in fields])):
+        if not self._scrub.finds(_APART.join([_APART.join(each) for each in fields])):
             return fields
         return [(self.text(name), self.text(value)) for name, value in fields]
 

@@ -123,8 +123,7 @@ class Escapes:
 
     def views(self, text: bytes, *, is_last: bool) -> Sequence[View]:
         """How a text reads, each time with one more layer undone; empty where there is none."""
-        is_plain = not (may_escape(text) or _NEWLINE in text)
-        if is_plain and (is_last or not text.endswith(b"\r")):
+        if is_plain(text) and (is_last or not text.endswith(b"\r")):
             return ()
         found: list[View] = []
         inner: View | None = None
@@ -167,6 +166,11 @@ class Escapes:
 
 _BACKSLASHED: Final = re.compile(rb"\\(?:[\\xn]|u00)")
 _WRAPPED: Final = re.compile(rb"\n(?:(?<=" + _LINE + rb"\n)|(?<=" + _LINE + rb"\r\n))")
+
+
+def is_plain(text: bytes) -> bool:
+    """Whether a text means nothing else than it says, if nothing follows it."""
+    return not (may_escape(text) or _NEWLINE in text)
 
 
 def may_escape(text: bytes) -> bool:

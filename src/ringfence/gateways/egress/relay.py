@@ -64,17 +64,15 @@ class AnswerRelay(Relay):
         place = call.place
         super().__init__(upstream, place.means.authority)
         self._call = call
-        ticket = call.ticket
-        headers: Headers = back(upstream.headers)
-        injection = ticket.injection
+        self._headers: Headers = back(upstream.headers)
+        """Those of the host; of no use where `_clean` is."""
+        injection = call.ticket.injection
         self._clean: CleanAnswer | None = None
         if injection is not None:
             injections = place.means.path.injections
-            self._clean = injections.answer(injection, headers, upstream.status)
-            headers = self._clean.headers
+            self._clean = injections.answer(injection, self._headers, upstream.status)
         is_decoded = self._clean is not None and self._clean.is_decoded
         self._length = None if is_decoded else _stated_length(upstream)
-        self._headers = [*headers, *own_headers(ticket.live.id, ticket.action)]
         self._kept: list[bytes] = []
         self._room = place.rules.kept_bytes
         self._first: list[bytes] = []
@@ -89,10 +87,16 @@ class AnswerRelay(Relay):
             return
         self._is_beginning = False
         call.response.on_pause(self._upstream.pause, self._upstream.resume)
-        call.response.start(self._upstream.status, self._headers, content_length=self._length)
+        headers = self._headers if self._clean is None else self._clean.headers
+        head = self._with_ours(headers)
+        call.response.start(self._upstream.status, head, content_length=self._length)
         first, self._first = self._first, []
         for data in first:
             self._pass(data)
+
+    def _with_ours(self, headers: Headers) -> Headers:
+        ticket = self._call.ticket
+        return [*headers, *own_headers(ticket.live.id, ticket.action)]
 
     def data(self, chunk: bytes) -> None:
         """Some bytes of the answer."""
@@ -130,16 +134,17 @@ class AnswerRelay(Relay):
         """All of it has come together: it goes out in one piece."""
         clean, first = self._clean, self._first
         body = first[0] if len(first) == 1 else b"".join(first)
+        headers = self._headers
         if clean is not None:
-            body = clean.whole(body)
+            headers, body = clean.at_once(body)
         self._keep(body)
         self._settle()
-        call, status = self._call, self._upstream.status
+        call, status, headers = self._call, self._upstream.status, self._with_ours(headers)
         # An answer to HEAD has no body, but not for that a length of 0 (RFC 9110 section 8.6).
         if self._length == len(body) or (body and self._length is None):
-            call.response.send(status, self._headers, body)
+            call.response.send(status, headers, body)
         else:
-            call.response.start(status, self._headers, content_length=self._length)
+            call.response.start(status, headers, content_length=self._length)
             call.response.write(body)
             call.response.end()
         call.end()
