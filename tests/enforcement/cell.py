@@ -13,10 +13,11 @@ from ringfence.domain.organisation import Organisation
 from ringfence.domain.sandbox import SandboxEnd, SandboxOrder
 from ringfence.domain.verdict import Reason
 from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.command_words import arguments_of
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.sandbox import LiveSandbox
 from ringfence.enforcement.sandbox_registry import Sandboxes, SandboxParts
-from ringfence.enforcement.shell_call import ExecKnock, arguments_of
+from ringfence.enforcement.shell_call import ExecKnock
 from ringfence.enforcement.shell_ticket import ExecTicket
 from ringfence.testing.clock import ManualClock
 

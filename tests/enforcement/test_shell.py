@@ -44,6 +44,12 @@ def test_a_process_runs_one_command_at_a_time() -> None:
     asyncio.run(story())
 
 
+def test_words_are_kept_whole_while_there_is_room_and_the_first_cut_is_told_once() -> None:
+    words = Shell((), 100).words
+    assert [words.take(size) for size in (60, 50, 40, 1)] == [True, False, True, False]
+    assert [words.cut(), words.cut()] == [True, False]
+
+
 def test_a_circle_is_told_at_once_and_then_ever_more_rarely() -> None:
     async def story() -> None:
         cell = Cell()

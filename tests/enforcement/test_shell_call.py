@@ -7,13 +7,14 @@ import pytest
 from tests.approvals import desk
 from tests.enforcement.cell import GIT, Cell, house
 
-from ringfence.domain.agent import Autonomy, Limits
+from ringfence.domain.agent import Autonomy, Limits, SandboxRules
 from ringfence.domain.approval import Vote
 from ringfence.domain.event import Hold, Status
 from ringfence.domain.policy import PolicySource
 from ringfence.domain.verdict import Code
 from ringfence.enforcement.holding import Holdable
 from ringfence.enforcement.narrowing import Narrowing
+from ringfence.enforcement.shell import NOTICED
 from ringfence.enforcement.shell_ticket import ExecTicket
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -202,6 +203,50 @@ def test_arguments_that_no_policy_reads_may_be_cut() -> None:
         cell = Cell()
         await cell.open()
         assert isinstance(cell.begin(GIT, "git", is_cut=True), ExecTicket)
+
+    asyncio.run(story())
+
+
+def test_long_words_are_kept_whole_up_to_a_bound_and_then_cut_and_told_once() -> None:
+    async def story() -> None:
+        cell = Cell(house(sandbox_rules=SandboxRules(words_bytes=130_000)))
+        await cell.open()
+        for number in range(3):  # as JSON each is twice as long: as a line, and in words
+            await cell.go(GIT, "git", f"{number}" + "x" * 60_000, process=number)
+        await cell.go(GIT, "git", "status", process=9)
+        intents = cell.ledger.intents
+        kept = [cell.ledger.bodies[f"Intent {each.action}"] for each in intents]
+        assert [each.body_bytes > 120_000 for each in intents] == [True, True, True, False]
+        assert [len(each) < 5_000 for each in kept] == [False, True, True, True]
+        assert ["cut" in json.loads(each) for each in kept] == [False, True, True, False]
+        assert json.loads(kept[2])["cut"]["bytes"] == 60_006
+        [found] = cell.findings("words_cut")
+        assert found["action"] == intents[1].action
+
+    asyncio.run(story())
+
+
+def test_words_that_nobody_read_to_their_end_are_marked_so_on_the_record() -> None:
+    async def story() -> None:
+        cell = Cell()
+        await cell.open()
+        assert isinstance(cell.begin(GIT, "git", "log", is_cut=True), ExecTicket)
+        [intent] = cell.ledger.intents
+        kept = json.loads(cell.ledger.bodies[f"Intent {intent.action}"])
+        assert (kept["argv"], kept["cut"]["more"]) == (["git", "log"], True)
+        assert cell.findings("words_cut") == []
+
+    asyncio.run(story())
+
+
+def test_commands_that_differ_only_in_what_is_not_kept_are_no_circle() -> None:
+    async def story() -> None:
+        cell = Cell(house(sandbox_rules=SandboxRules(words_bytes=0)))
+        await cell.open()
+        for number in range(NOTICED + 5):
+            await cell.go(GIT, "git", "x" * 2_000 + str(number % 6), process=number + 1)
+            cell.path.exited(cell.box.id, number + 1, 0)
+        assert cell.findings("loop") == []
 
     asyncio.run(story())
 

@@ -24,3 +24,13 @@ def test_what_an_agent_tells_of_the_end_is_shown() -> None:
 
 def test_what_was_masked_beyond_reading_is_shown_as_it_is() -> None:
     assert parts(b"[masked]")[0].text == "[masked]"
+
+
+def test_what_is_not_kept_is_told() -> None:
+    body = b'{"path":"/usr/bin/git","line":"git","cut":{"bytes":9,"sha256":"ab","more":true}}'
+    assert parts(body)[-1] == Part(
+        kind="cut", text="9 bytes of words were read, and there were more: SHA-256 ab"
+    )
+    assert parts(b'{"line":"git","cut":{"bytes":9,"sha256":"ab"}}')[-1].text == (
+        "9 bytes of words were read: SHA-256 ab"
+    )

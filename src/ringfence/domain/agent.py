@@ -59,7 +59,8 @@ class SandboxRules:
     `memory_bytes` bounds all of a sandbox together, None is what the machine can bear;
     `address_bytes` bounds each process's address space, None does not; `temporary_bytes` bounds
     each folder that is in memory; `processor_percent` is what all of it may run together, where 100
-    is one processor and None no bound. With `is_group_required` it starts only where a control
+    is one processor and None no bound; `words_bytes` is how much of the words of its commands the
+    record keeps whole. With `is_group_required` it starts only where a control
     group bounds it.
     """
 
@@ -73,6 +74,7 @@ class SandboxRules:
     address_bytes: int | None = None
     temporary_bytes: int = 1024**3
     processor_percent: int | None = None
+    words_bytes: int = 64 * 1024**2
     is_group_required: bool = False
 
 

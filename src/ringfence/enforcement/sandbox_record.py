@@ -53,7 +53,8 @@ class SandboxLog:
         sighting = Sighting(what=Seen.SANDBOX_STARTED, subject=command, detail=given)
         self._observations.see(sandbox.caller, box, sighting)
         bound = [each.removeprefix(_WRITABLE) for each in join.binds if each.startswith(_WRITABLE)]
-        self._path.opened(sandbox.id, Shell((*bound, box.workspace)))
+        words_bytes = sandbox.caller.runtime.agent.sandbox_rules.words_bytes
+        self._path.opened(sandbox.id, Shell((*bound, box.workspace), words_bytes))
 
     def ended(self, sandbox: LiveSandbox, why: SandboxEnd, ended: Ended | None) -> None:
         """It is over: what still ran is settled first, so that its end is the last word."""

@@ -5,6 +5,7 @@ from typing import Final, final
 
 from ringfence.decisions import command
 from ringfence.decisions.loop import Repetition
+from ringfence.domain.agent import SandboxRules
 from ringfence.domain.exchange import ToolUse
 from ringfence.enforcement.shell_ticket import ExecTicket
 
@@ -19,12 +20,37 @@ _AGAIN: Final = 10
 
 
 @final
+class KeptWords:
+    """How much more of the words of one sandbox's commands is kept whole."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """Nothing is kept yet."""
+        self._left_bytes = most_bytes
+        self._has_cut = False
+
+    def take(self, size: int) -> bool:
+        """Whether so much more is kept; what does not fit leaves room for less."""
+        if size > self._left_bytes:
+            return False
+        self._left_bytes -= size
+        return True
+
+    def cut(self) -> bool:
+        """Something is not kept whole: whether that is the first time."""
+        is_first, self._has_cut = not self._has_cut, True
+        return is_first
+
+
+@final
 class Shell:
     """What is running in one sandbox; `writable` are the folders where its agent may write."""
 
-    def __init__(self, writable: Iterable[str] = ()) -> None:
-        """Nothing runs yet."""
+    def __init__(
+        self, writable: Iterable[str] = (), words_bytes: int = SandboxRules().words_bytes
+    ) -> None:
+        """Nothing runs yet. `words_bytes` is how much of its words is kept whole."""
         self.writable = tuple(writable)
+        self.words = KeptWords(words_bytes)
         self._running: dict[int, ExecTicket] = {}
         self._operators: int | None = None
         self._repetition = Repetition()
@@ -73,7 +99,9 @@ class Shell:
         In periods of 1 to 4 commands.
         """
         result = str(exit_code).encode()
-        self._repetition.take((ToolUse(ticket.intent.resource, ticket.arguments, result),))
+        self._repetition.take(
+            (ToolUse(ticket.intent.resource, str(ticket.print_).encode(), result),)
+        )
         _, times = self._repetition.cycle()
         if times < NOTICED:
             self._told_at = NOTICED

@@ -4,10 +4,7 @@ Commands of a sandbox come here before they begin (`gateways.shell`); those that
 outside of any come by its word alone (`gateways.action`).
 """
 
-import shlex
 from typing import Final
-
-import msgspec
 
 from ringfence.decisions import command
 from ringfence.decisions.policy.refusal import refusal_of
@@ -21,6 +18,7 @@ from ringfence.domain.tool import PermissionTier
 from ringfence.domain.verdict import Deny, Reason, Refused
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
+from ringfence.enforcement.command_words import CUT_BYTES, cut
 from ringfence.enforcement.holding import (
     HeldKnock,
     Holdable,
@@ -45,27 +43,6 @@ CHOSEN_BY: Final = "chosen_by"
 _OPERATORS: Final = PolicyDecision(verdict=PolicyVerdict.ALLOW)
 _TIER: Final = PermissionTier.CONSEQUENTIAL
 """What a program does with the world is not known from its name."""
-
-
-class CommandArguments(msgspec.Struct, frozen=True, kw_only=True):
-    """What policies, people and the record see of a command.
-
-    `line` is how a shell would be told it; `path` the file itself.
-    """
-
-    path: str
-    line: str
-    argv: tuple[str, ...]
-    directory: str
-
-
-_encode: Final = msgspec.json.Encoder().encode
-
-
-def arguments_of(path: str, argv: tuple[str, ...], directory: str) -> bytes:
-    """The JSON object of a command."""
-    line = shlex.join(argv)
-    return _encode(CommandArguments(path=path, line=line, argv=argv, directory=directory))
 
 
 class ExecKnock(HeldKnock, frozen=True, kw_only=True):
@@ -242,15 +219,17 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
         caller = knock.caller
         intent = self.next_intent(knock, live, reserved, now_us)
         self._state(intent, knock, name, decision)
+        kept, is_first_cut = self._kept(knock)
         ticket = ExecTicket(
             caller=caller,
             live=live,
             intent=intent,
-            arguments=knock.arguments,
+            arguments=kept,
+            print_=hash(knock.arguments),
             reservation=reserved,
             durable=self._ledger.intend(
                 intent,
-                Body(knock.arguments),
+                Body(kept),
                 is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
             ),
             started_us=self._clock.monotonic_us(),
@@ -258,7 +237,22 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
         )
         live.is_recorded = True
         live.running.add(ticket)
+        if is_first_cut:
+            most = str(CUT_BYTES)
+            detail = {"sandbox": knock.sandbox, "action": ticket.action, "kept_of_each": most}
+            self.findings.found(live, "words_cut", detail)
         return ticket
+
+    def _kept(self, knock: ExecKnock) -> tuple[bytes, bool]:
+        """As much of its words as the record keeps; whether it is the first that is cut."""
+        shell, size = self._shells.get(knock.sandbox), len(knock.arguments)
+        if shell is None or size <= CUT_BYTES or shell.words.take(size):
+            most, is_first = None, False
+        else:
+            most, is_first = CUT_BYTES, shell.words.cut()
+        if most is None and not knock.is_cut:
+            return knock.arguments, False
+        return cut(knock.arguments, most, has_more=knock.is_cut), is_first
 
     def _state(self, intent: Intent, knock: ExecKnock, name: str, decision: PolicyDecision) -> None:
         intent.action_kind = ActionKind.SHELL_EXEC.value

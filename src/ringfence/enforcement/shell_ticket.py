@@ -31,7 +31,7 @@ class ExecEnding(msgspec.Struct, frozen=True, kw_only=True):
 class ExecTicket(ActionTicket):
     """A command that may begin once `durable` is done."""
 
-    __slots__ = ("_settle", "arguments", "process", "sandbox")
+    __slots__ = ("_settle", "arguments", "print_", "process", "sandbox")
 
     def __init__(  # noqa: PLR0913 (an action has these parts)
         self,
@@ -40,6 +40,7 @@ class ExecTicket(ActionTicket):
         live: LiveInvocation,
         intent: Intent,
         arguments: bytes,
+        print_: int,
         reservation: Reservation,
         durable: asyncio.Future[None],
         started_us: int,
@@ -50,7 +51,9 @@ class ExecTicket(ActionTicket):
         self.live = live
         self.intent = intent
         self.arguments = arguments
-        """What was decided on, as JSON: path, line, argv and directory."""
+        """As much as is kept of what was decided on, as JSON: path, line, argv and directory."""
+        self.print_ = print_
+        """A hash of the whole of that, for this process alone."""
         self.reservation = reservation
         self.durable = durable
         self.started_us = started_us
@@ -77,5 +80,5 @@ class ExecTicket(ActionTicket):
         return None
 
     def body(self) -> Body:
-        """What was asked, in one piece."""
+        """What is kept of what was asked, in one piece."""
         return Body(self.arguments)

@@ -8,9 +8,10 @@ import msgspec
 from ringfence.domain.destination import DEFAULT_PORTS, Destination
 from ringfence.domain.error import PeerError
 from ringfence.domain.verdict import Code
+from ringfence.enforcement.command_words import arguments_of
 from ringfence.enforcement.directory import Caller
 from ringfence.enforcement.http_call import HttpKnock
-from ringfence.enforcement.shell_call import ExecKnock, arguments_of
+from ringfence.enforcement.shell_call import ExecKnock
 from ringfence.gateways.action_form import ActionOrder, CommandOrder, RequestOrder
 from ringfence.gateways.answer import client_of
 from ringfence.gateways.head import Head

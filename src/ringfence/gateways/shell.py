@@ -30,6 +30,7 @@ from ringfence.domain.observation import Seen
 from ringfence.domain.verdict import Deny
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.authority import LAPSED, Authority
+from ringfence.enforcement.command_words import arguments_of
 from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.held_call import HeldCalls, Unanswered
 from ringfence.enforcement.holding import Holdable
@@ -37,7 +38,7 @@ from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.observation import Observations, Sighting
 from ringfence.enforcement.refusal import RefusedAction
 from ringfence.enforcement.sandbox import Listeners, LiveSandbox
-from ringfence.enforcement.shell_call import ExecKnock, ShellPath, arguments_of
+from ringfence.enforcement.shell_call import ExecKnock, ShellPath
 from ringfence.enforcement.shell_ticket import ExecTicket
 from ringfence.enforcement.tool_secret import SecretScans
 from ringfence.stores.ledger.durable import when_ended

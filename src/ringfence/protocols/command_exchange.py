@@ -5,11 +5,18 @@ import msgspec
 from ringfence.domain.exchange import Message, Part, Reading
 
 
+class _Cut(msgspec.Struct):
+    bytes: int = 0
+    sha256: str = ""
+    more: bool = False
+
+
 class _Command(msgspec.Struct):
     line: str = ""
     path: str = ""
     argv: list[str] = []
     directory: str = ""
+    cut: _Cut | None = None
 
 
 class CommandReader:
@@ -27,6 +34,13 @@ class CommandReader:
             Part(kind="directory", text=found.directory),
             *(Part(kind="argument", text=each) for each in found.argv),
         ]
+        if found.cut is not None:
+            parts.append(Part(kind="cut", text=_told(found.cut)))
         if response:
             parts.append(Part(kind="tool_result", text=response.decode("utf-8", "replace")))
         return Reading(answer=Message(role="command", parts=parts))
+
+
+def _told(cut: _Cut) -> str:
+    more = ", and there were more" if cut.more else ""
+    return f"{cut.bytes} bytes of words were read{more}: SHA-256 {cut.sha256}"

@@ -174,3 +174,10 @@ def test_nothing_that_a_sandbox_says_moves_the_terminal() -> None:
     evil = "\x1b]0;x\x07\nrm"
     shown = written(command(reading=reading((), message("c", Part(kind="command", text=evil)))))
     assert "\x1b" not in shown + rendered(sight("dns.query", evil, detail={"answer": evil}))
+
+
+def test_words_that_are_not_kept_are_told() -> None:
+    told = Part(kind="cut", text="70000 bytes of words were read: SHA-256 ab12")
+    text = written(command(reading=reading((), message("command", LINE, PLACE, told))))
+    assert "cut" in text
+    assert "70000 bytes of words were read: SHA-256 ab12" in text

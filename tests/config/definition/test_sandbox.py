@@ -43,7 +43,7 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
         " hidden: [keys, a/b], protected: mask, processes: 64, file_megabytes: 10,"
         " memory_megabytes: 512,"
         " address_megabytes: 700, temporary_megabytes: 5, processor_percent: 250,"
-        " cgroup: required}\n"
+        " words_megabytes: 2, cgroup: required}\n"
     )
     found = agent(load_text(HEAD + text))
     assert found.sandbox is SandboxTier.STRICT
@@ -58,5 +58,6 @@ def test_all_parts_of_a_sandbox_are_read(load_text: Callable[..., Loaded]) -> No
         address_bytes=700 * 1024**2,
         temporary_bytes=5 * 1024**2,
         processor_percent=250,
+        words_bytes=2 * 1024**2,
         is_group_required=True,
     )

@@ -49,6 +49,9 @@ def write_command(sheet: Sheet, step: Step) -> None:
     style = sheet.style
     line = _part(step, "command")
     sheet.text("$", line.text if line is not None else "not stored", style.name)
+    cut = _part(step, "cut")
+    if cut is not None:
+        sheet.text("cut", cut.text, style.dim)
     sheet.text(
         "ran",
         _joined(

@@ -43,6 +43,7 @@ def read_sandbox(section: Section) -> tuple[SandboxTier, SandboxRules]:
         address_bytes=_bytes(inner, "address_megabytes", usual.address_bytes),
         temporary_bytes=_bytes(inner, "temporary_megabytes", usual.temporary_bytes) or 0,
         processor_percent=inner.whole("processor_percent", least=1, most=_MOST_PERCENT),
+        words_bytes=_bytes(inner, "words_megabytes", usual.words_bytes) or 0,
         is_group_required=inner.word("cgroup", _Group.USED) is _Group.REQUIRED,
     )
     if rules.is_group_required and tier is SandboxTier.NONE:
