@@ -1,13 +1,14 @@
 """The hello of a TLS client: its server's name, from whatever pieces it comes in."""
 
 import ssl
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.domain.error import PeerError
-from ringfence.protocols.tls_hello import read_hello
+from ringfence.protocols.tls_hello import HelloReader, read_hello
 
 
 def hello_of(name: str | None, protocols: list[str] | None = None) -> bytes:
@@ -112,3 +113,25 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
             read_hello(each)
         except PeerError:
             continue
+
+
+class Counted(bytes):
+    """Counts how often any of its bytes is read."""
+
+    read = 0
+
+    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401 (as `bytes` has it)
+        part = super().__getitem__(at)
+        type(self).read += len(part) if isinstance(part, bytes) else 1
+        return part
+
+
+def test_no_byte_is_read_again_when_the_next_comes() -> None:
+    """Else a client that drips a long hello would take more and more time for each of its bytes."""
+    data = in_records(with_extensions((0, named(b"api.example")), (21, bytes(2_000))), 1)
+    reader = HelloReader()
+    Counted.read = 0
+    found = [reader.read(Counted(data[: at + 1])) for at in range(len(data))]
+    assert found[-1] == read_hello(data) != None  # noqa: E711 (both)
+    assert found[:-1] == [None] * (len(data) - 1)
+    assert Counted.read < 4 * len(data)

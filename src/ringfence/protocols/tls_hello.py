@@ -4,7 +4,7 @@ Sources: RFC 8446 sections 4.1.2 and 5.1, RFC 6066 section 3 (server name), RFC 
 draft-ietf-tls-esni-25 (encrypted client hello).
 """
 
-from typing import Final
+from typing import Final, final
 
 import msgspec
 
@@ -39,38 +39,64 @@ def read_hello(data: bytes) -> TlsHello | None:
 
     Raises PeerError `request_malformed` for anything else.
     """
-    message = _message(data)
-    if len(message) >= _MESSAGE_HEAD:
-        whole = _MESSAGE_HEAD + int.from_bytes(message[1:4])
-        if whole > HELLO_BYTES:
-            raise _malformed("its hello is too long")
-        if len(message) >= whole:
-            return _parse(_Reader(message[_MESSAGE_HEAD:whole]))
-    if len(data) > 2 * HELLO_BYTES:
-        raise _malformed("its hello is in too many pieces")
-    return None
+    return HelloReader().read(data)
 
 
-def _message(data: bytes) -> bytes:
-    """What the records hold, as far as they have come; a hello may be cut into several."""
-    message = bytearray()
-    at = 0
-    while at < len(data):
+@final
+class HelloReader:
+    """The same as more and more of it comes: no byte is read twice, however it is cut."""
+
+    __slots__ = ("_at", "_left", "_message")
+
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self._message = bytearray()
+        self._at = 0
+        self._left = 0
+        """How much of the present record has not come."""
+
+    def read(self, data: bytes) -> TlsHello | None:
+        """Read on; `data` is everything that has come so far. Raises as `read_hello`."""
+        message = self._message
+        self._take(data)
+        if len(message) >= _MESSAGE_HEAD:
+            whole = _MESSAGE_HEAD + int.from_bytes(message[1:4])
+            if whole > HELLO_BYTES:
+                raise _malformed("its hello is too long")
+            if len(message) >= whole:
+                return _parse(_Reader(bytes(message[_MESSAGE_HEAD:whole])))
+        if len(data) > 2 * HELLO_BYTES:
+            raise _malformed("its hello is in too many pieces")
+        return None
+
+    def _take(self, data: bytes) -> None:
+        """Add what the records hold; a hello may be cut into several."""
+        message = self._message
+        while self._at < len(data):
+            if not self._left and not self._begin_record(data):
+                return
+            part = data[self._at : self._at + self._left]
+            message += part
+            self._at += len(part)
+            self._left -= len(part)
+            if message and message[0] != _CLIENT_HELLO:
+                raise _malformed("its first message is not a client's hello")
+
+    def _begin_record(self, data: bytes) -> bool:
+        """Read the head of a record; whether it was all there, and of the hello."""
+        at, message = self._at, self._message
         if data[at] != HANDSHAKE:
             if len(message) >= _MESSAGE_HEAD + int.from_bytes(message[1:4]) > _MESSAGE_HEAD:
-                break  # what follows a whole hello is not its business
+                return False  # what follows a whole hello is not its business
             raise _malformed("it does not begin with a TLS handshake")
         if len(data) < at + _RECORD_HEAD:
-            break
+            return False
         length = int.from_bytes(data[at + 3 : at + 5])
         if data[at + 1] != 3 or not 0 < length <= _RECORD_MOST:  # noqa: PLR2004 (TLS is SSL 3.x)
             raise _malformed("its record is not one of TLS")
-        at += _RECORD_HEAD
-        message += data[at : at + length]
-        at += length
-        if message and message[0] != _CLIENT_HELLO:
-            raise _malformed("its first message is not a client's hello")
-    return bytes(message)
+        self._at += _RECORD_HEAD
+        self._left = length
+        return True
 
 
 class _Reader:

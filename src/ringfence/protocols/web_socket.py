@@ -44,6 +44,8 @@ class FrameReader:
         """Frames of a client are masked, those of a server are not."""
         self._is_masked = is_masked
         self._buffer = b""
+        self._from = 0
+        """What of the buffer has been read."""
         self._message = 0
         """The opcode of the message that is under way; 0 between two."""
         self._opcode = 0
@@ -55,14 +57,15 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """The pieces that these bytes bring."""
-        self._buffer += data
+        self._buffer = self._buffer[self._from :] + data
+        self._from = 0
         while self._left >= 0 or self._head():
-            taken = self._buffer[: self._left] if self._left else b""
+            taken = self._buffer[self._from : self._from + self._left]
             if not taken and self._left:
                 return
             if self._opcode & _CONTROL and len(taken) < self._left:
                 return  # a control frame is short, and comes whole
-            self._buffer = self._buffer[len(taken) :]
+            self._from += len(taken)
             self._left -= len(taken)
             yield self._piece(taken)
 
@@ -79,26 +82,27 @@ class FrameReader:
 
     def _head(self) -> bool:
         """Read the head of a frame; whether it was all there."""
-        data = self._buffer
-        if len(data) < 2:  # noqa: PLR2004 (the shortest head)
+        data, at = self._buffer, self._from
+        if len(data) < at + 2:
             return False
-        first, second = data[0], data[1]
+        first, second = data[at], data[at + 1]
         opcode, length = first & _OPCODE, second & _LENGTH
         extra = {_TWO: 2, _EIGHT: 8}.get(length, 0)
-        end = 2 + extra + (4 if second & _MASK else 0)
+        key = at + 2 + extra
+        end = key + (4 if second & _MASK else 0)
         self._check(first, second, opcode)
         if len(data) < end:
             return False
         if extra:
-            length = int.from_bytes(data[2 : 2 + extra])
+            length = int.from_bytes(data[at + 2 : key])
         if length > _LONGEST or (opcode & _CONTROL and length > _SHORT):
             raise _malformed("its length is not possible")
-        self._key = data[2 + extra : end]
+        self._key = data[key:end]
         self._at = 0
         self._opcode, self._is_fin, self._left = opcode, bool(first & _FIN), length
         if not opcode & _CONTROL and opcode:
             self._message = opcode
-        self._buffer = data[end:]
+        self._from = end
         return True
 
     def _check(self, first: int, second: int, opcode: int) -> None:

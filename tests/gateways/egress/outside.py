@@ -30,6 +30,7 @@ from ringfence.domain.sandbox import ListenerKind
 from ringfence.domain.secret import FromStore, SecretDefinition, SecretValue
 from ringfence.enforcement.approval import ApprovalDesk
 from ringfence.enforcement.sandbox import LiveSandbox
+from ringfence.gateways.egress.place import Place
 from ringfence.stores.secret import EnvironmentSecrets
 from ringfence.testing.clock import ManualClock
 from ringfence.testing.ids import SequentialIds
@@ -154,6 +155,11 @@ class Outside:
         authority = self.box.authority
         assert isinstance(authority, SandboxAuthority)
         return ssl.create_default_context(cadata=authority.pem.decode())
+
+    @property
+    def served(self) -> Place:
+        """What the gateway keeps of it."""
+        return self.world.worker.egress.door._places[self.box.id]._place  # noqa: SLF001 (nobody else needs it)
 
     def seen(self, what: str) -> list[tuple[str, dict[str, str]]]:
         events = [each for each in self.world.ledger.events if isinstance(each, Observation)]

@@ -303,8 +303,7 @@ def test_a_client_that_does_not_trust_us_is_on_the_record(tmp_path: Path) -> Non
 
 def handshakes(place: Outside, limits: HandshakeLimits) -> Handshakes:
     """Let this sandbox have so many."""
-    served = place.world.worker.egress.door._places[place.box.id]  # noqa: SLF001 (its limits)
-    made = served._place.handshakes = Handshakes(limits, place.world.clock.monotonic_us())  # noqa: SLF001 (likewise)
+    made = place.served.handshakes = Handshakes(limits, place.world.clock.monotonic_us())
     return made
 
 

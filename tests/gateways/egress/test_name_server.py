@@ -12,6 +12,7 @@ from tests.gateways.egress.test_traffic import policies, tell
 from tests.protocols.test_dns import asked
 
 from ringfence.domain.destination import Authority
+from ringfence.gateways.egress.name_server import NameConnection, NameServer
 from ringfence.protocols.dns import AAAA, Rcode
 
 
@@ -92,6 +93,54 @@ def test_what_is_no_question_gets_a_fault_and_a_flood_is_cut(tmp_path: Path) -> 
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
+
+    tell(tmp_path, story)
+
+
+class Slow(asyncio.Transport):
+    """A client that takes nothing more after the first answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[bytes] = []
+        self.is_heard = True
+        self.connection: NameConnection | None = None
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        del name
+        return default
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.is_heard = False
+
+    def resume_reading(self) -> None:
+        self.is_heard = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.said.append(bytes(data))
+        assert self.connection is not None
+        if len(self.said) == 1:
+            self.connection.pause_writing()
+
+
+def test_who_takes_no_answers_is_given_no_more_of_them(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        served = place.served
+        served.service.admits = None
+        slow, connection = Slow(), NameConnection(served, NameServer(served))
+        slow.connection = connection
+        connection.connection_made(slow)
+        message = asked(b"a.stranger.test")
+        connection.data_received((len(message).to_bytes(2) + message) * 1000 + b"\0")
+        assert (len(slow.said), slow.is_heard) == (1, False)
+        connection.resume_writing()
+        assert (len(slow.said), slow.is_heard) == (1000, True)
+        connection.data_received(message[:0] + b"\x0c" + message[:12])
+        assert len(slow.said) == 1001
+        connection.connection_lost(None)
 
     tell(tmp_path, story)
 

@@ -5,13 +5,21 @@ import base64
 import hashlib
 from pathlib import Path
 
-from tests.gateways.egress.outside import HOST, Outside, hear
+from tests.gateways.egress.outside import HOST, Outside, hear, plain
 from tests.gateways.egress.test_call import VALUE, held, nowhere, with_secret
 from tests.gateways.egress.test_traffic import policies, tell
 from tests.protocols.test_web_socket import masked
 
 from ringfence.domain.event import Status
-from ringfence.protocols.web_socket import BINARY, CONTINUATION, TEXT, FrameReader, write_frame
+from ringfence.protocols.web_socket import (
+    BINARY,
+    CONTINUATION,
+    PING,
+    TEXT,
+    FrameReader,
+    Piece,
+    write_frame,
+)
 
 KEY = base64.b64encode(b"0123456789abcdef").decode()
 
@@ -207,6 +215,93 @@ def test_a_placeholder_in_a_frame_to_another_host_cuts_it(tmp_path: Path) -> Non
         assert outcome.status is Status.CUT
 
     with_secret(tmp_path, story)
+
+
+def test_a_control_frame_within_a_message_hides_no_placeholder(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        heard: list[bytes] = []
+        place.host.talk = accepting(heard=heard)  # type: ignore[assignment] # a talk
+        authority = f"other.test:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        await reader.readuntil(b"\r\n\r\n")
+        token = held(place).encode()
+        writer.write(
+            masked(TEXT, token[:9], is_last=False)
+            + masked(PING, b"x" * 100)
+            + masked(CONTINUATION, token[9:])
+        )
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+        writer.close()
+        await place.settled()
+        assert heard == []
+        assert "finding.secret_misplaced" in place.world.ledger.changes
+
+    with_secret(tmp_path, story)
+
+
+def test_many_pieces_of_a_message_that_come_together_are_searched_once(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        value = VALUE.encode()
+        shown = write_frame(TEXT, b"it is ", is_last=False)
+        shown += b"".join(
+            write_frame(CONTINUATION, value[at : at + 1], is_last=False) for at in range(len(value))
+        )
+        shown += write_frame(CONTINUATION, b" ", is_last=False) * 200
+        shown += write_frame(PING, b"there?", is_last=True)
+        shown += write_frame(CONTINUATION, b" now", is_last=True)
+        place.host.talk = accepting(shown)  # type: ignore[assignment] # a talk
+        authority = f"{HOST}:{place.port}"
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        await reader.readuntil(b"\r\n\r\n")
+        reading, frames = FrameReader(is_masked=False), list[Piece]()
+        async with asyncio.timeout(60):
+            while not (frames and frames[-1].is_last and frames[-1].opcode == TEXT):
+                frames += reading.feed(await reader.read(65_536))
+        said = b"".join(each.payload for each in frames if each.opcode == TEXT)
+        assert said.startswith(b"it is ") and said.endswith(b" now")  # noqa: PT018 (one text)
+        assert len(said) == len(b"it is  now") + len(value) + 200
+        assert [each.payload for each in frames if each.opcode == PING] == [b"there?"]
+        assert len(frames) < 200
+        nowhere(place, said)
+        writer.close()
+        await place.settled()
+
+    with_secret(tmp_path, story)
+
+
+def test_those_whose_hosts_have_not_answered_count_too(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await hear(reader)
+            if place.host.connections == 128:
+                asked.set()
+            await answer.wait()
+            writer.write(plain())
+
+        place.host.talk = talk
+        authority = f"{HOST}:{place.port}"
+        writers = []
+        for _ in range(128):
+            _, writer = await place.tunnel(authority)
+            writer.write(offer(place, authority))
+            writers.append(writer)
+        async with asyncio.timeout(60):
+            await asked.wait()
+        reader, writer = await place.tunnel(authority)
+        writer.write(offer(place, authority))
+        async with asyncio.timeout(60):
+            assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == b"403"
+        answer.set()
+        for each in (*writers, writer):
+            each.close()
+        await place.settled()
+
+    tell(tmp_path, story)
 
 
 def test_only_so_many_are_open_at_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ringfence.gateways.egress.call import Call
 from ringfence.gateways.egress.place import Channel, Place
 from ringfence.gateways.egress.traffic import take_request
 from ringfence.protocols.host_name import read_authority, read_host
-from ringfence.protocols.tls_hello import HANDSHAKE, TlsHello, read_hello
+from ringfence.protocols.tls_hello import HANDSHAKE, HelloReader, TlsHello, read_hello
 from ringfence.transport.greeting import Greeting
 from ringfence.transport.http import Handle, Request, Response
 from ringfence.transport.interception import HandleAt, InterceptedConnection
@@ -135,10 +135,12 @@ def _forbidden(place: Place, to: Destination) -> Reason | None:
 
 
 def _greeting(place: Place, channel: Channel) -> Greeting:
-    return Greeting(partial(_first_bytes, place, channel), place.service)
+    return Greeting(partial(_first_bytes, place, channel, HelloReader()), place.service)
 
 
-def _first_bytes(place: Place, channel: Channel, greeting: Greeting, data: bytes) -> None:
+def _first_bytes(
+    place: Place, channel: Channel, reader: HelloReader, greeting: Greeting, data: bytes
+) -> None:
     """Decide what a connection is, when enough of it is there."""
     if place.is_closed:
         greeting.close(b"")
@@ -150,7 +152,7 @@ def _first_bytes(place: Place, channel: Channel, greeting: Greeting, data: bytes
         return
     agent = place.box.caller.runtime.agent
     try:
-        hello = read_hello(data)
+        hello = reader.read(data)
         if hello is None:
             return
         found = _decided(place, channel, hello)

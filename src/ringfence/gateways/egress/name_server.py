@@ -114,6 +114,7 @@ class NameConnection(asyncio.Protocol):
         self._place = place
         self._names = names
         self._data = b""
+        self._is_held = False
         self._transport: asyncio.Transport
         self.deadline = NEVER
 
@@ -132,24 +133,46 @@ class NameConnection(asyncio.Protocol):
         """Answer every whole question."""
         self._data += data
         self.deadline = self._place.service.loop.time() + _IDLE_S
-        while len(self._data) >= _PREFIX:
-            end = _PREFIX + int.from_bytes(self._data[:_PREFIX])
-            if end > _MESSAGE_MOST:
+        self._answer()
+
+    def pause_writing(self) -> None:
+        """The client takes no answers: it gets no more of them, and is heard no further."""
+        self._is_held = True
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self._is_held = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._answer()
+
+    def _answer(self) -> None:
+        data, at = self._data, 0
+        while len(data) >= at + _PREFIX and not self._is_held:
+            start = at + _PREFIX
+            end = start + int.from_bytes(data[at:start])
+            if end - at > _MESSAGE_MOST:
                 self.cut()
                 return
-            if len(self._data) < end:
-                return
-            message, self._data = self._data[_PREFIX:end], self._data[end:]
-            answer = self._names.answer(message)
+            if len(data) < end:
+                break
+            answer = self._names.answer(data[start:end])
             self._transport.write(len(answer).to_bytes(2) + answer)
+            at = end
+        self._data = data[at:]
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The client has left."""
         self._place.service.left(self)
 
     def expire(self) -> None:
-        """Nothing was asked for too long."""
-        self._transport.close()
+        """Nothing was asked for too long, or no answer taken."""
+        if self._is_held:
+            self._transport.abort()
+        else:
+            self._transport.close()
 
     def drain(self) -> None:
         """Nothing is ever going on."""

@@ -89,6 +89,8 @@ class Place:
     handshakes: Handshakes
     tunnels: set[Tunnel] = field(default_factory=set)
     waiting: set[asyncio.Task[None]] = field(default_factory=set)
+    offers: int = 0
+    """WebSockets whose hosts have not answered yet."""
     is_closed: bool = False
 
     @property
@@ -107,7 +109,8 @@ class Place:
     @property
     def is_full(self) -> bool:
         """Whether no more tunnels are begun: each takes two connections of the plane's."""
-        return len(self.tunnels) + len(self.waiting) >= self.means.limits.tunnels
+        begun = len(self.tunnels) + len(self.waiting) + self.offers
+        return begun >= self.means.limits.tunnels
 
     def passes(self, to: Destination) -> bool:
         """Whether the TLS of a host passes through as it is."""

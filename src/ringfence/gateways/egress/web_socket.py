@@ -10,12 +10,14 @@ from collections.abc import Coroutine
 from typing import Any, Final, final
 
 from ringfence.decisions import reason
+from ringfence.domain.destination import Destination
 from ringfence.domain.error import PeerError, RingfenceError
 from ringfence.domain.event import Status
 from ringfence.domain.verdict import Code, Deny, Reason
 from ringfence.enforcement.authority import LAPSED
 from ringfence.enforcement.clean_answer import CleanAnswer
 from ringfence.enforcement.http_ticket import HttpEnding, HttpTicket
+from ringfence.enforcement.placeholder import Placeholders, PlaceholderWatch
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.egress import pass_through, refusing
@@ -23,7 +25,8 @@ from ringfence.gateways.egress.place import Channel, Place
 from ringfence.gateways.egress.request import Read, knock_of, read_request
 from ringfence.gateways.egress.traffic import answer_pending, begun_in_time, turn_away
 from ringfence.protocols.forwarding import back, onward
-from ringfence.protocols.web_socket import CONTINUATION, FrameReader, write_frame
+from ringfence.protocols.scrubbing import MessageScrubber
+from ringfence.protocols.web_socket import CLOSE, CONTINUATION, FrameReader, write_frame
 from ringfence.transport.http import Headers, Request, Response
 from ringfence.transport.reply import Reply
 from ringfence.transport.switching import SWITCHING, Offered
@@ -39,15 +42,27 @@ def take_offer(
 ) -> Coroutine[Any, Any, None] | None:
     """Answer the offer of a WebSocket; a coroutine, for the host must be asked first."""
     read = read_request(place, channel, request)
-    if not isinstance(read, Reason) and place.is_full:
-        read = reason.too_many_tunnels(place.box.caller.runtime.agent)
     if isinstance(read, Reason):
         turn_away(place, channel, request, response, read)
         return None
-    return _take(place, read, request, response)
+    return _take(place, channel, read, request, response)
 
 
-async def _take(place: Place, read: Read, request: Request, response: Response) -> None:
+async def _take(
+    place: Place, channel: Channel, read: Read, request: Request, response: Response
+) -> None:
+    if place.is_full:
+        why = reason.too_many_tunnels(place.box.caller.runtime.agent)
+        turn_away(place, channel, request, response, why)
+        return
+    place.offers += 1
+    try:
+        await _ask(place, read, request, response)
+    finally:
+        place.offers -= 1
+
+
+async def _ask(place: Place, read: Read, request: Request, response: Response) -> None:
     knock = knock_of(place, read, request, b"", 0)
     begun = await begun_in_time(place, knock, place.means.path.begin(knock), response)
     if isinstance(begun, HttpTicket):
@@ -142,7 +157,7 @@ class _Frames:
         holders = place.placeholders if place.watches else None
         self._path = place.means.path
         self._ticket = ticket
-        self._watch = None if holders is None else holders.watch(to.host, to.port)
+        self._watches = () if holders is None else _watches(holders, to)
         self._clean = clean
         self._messages = None if clean is None else clean.messages()
         self._is_begun = False
@@ -151,13 +166,17 @@ class _Frames:
 
     def out(self, data: bytes) -> bytes | Reason:
         """What the client says: as it is, or why it is cut."""
+        said: tuple[list[bytes], list[bytes]] = ([], [])
         try:
             for piece in self._said.feed(data):
-                name = None if self._watch is None else self._watch.finds(piece.payload)
-                if name is not None:
-                    return self._path.misplaced(self._ticket, name)
+                said[piece.is_control].append(piece.payload)
         except PeerError as error:
             return _unreadable(error)
+        # Control frames come between the pieces of a message and are none of it.
+        for watch, payloads in zip(self._watches, said, strict=False):
+            name = watch.finds(b"".join(payloads)) if payloads else None
+            if name is not None:
+                return self._path.misplaced(self._ticket, name)
         return data
 
     def back(self, data: bytes) -> bytes | Reason:
@@ -170,17 +189,35 @@ class _Frames:
         if clean is None or self._messages is None:
             return data
         frames: list[bytes] = []
+        parts: list[bytes] = []
+        """Pieces of one message that came together: however many, they are searched once."""
+        opcode = 0
         for piece in pieces:
             if piece.is_control:
+                if piece.opcode == CLOSE and parts:
+                    frames.append(self._frame(self._messages, opcode, parts, is_last=False))
                 payload = clean.text(piece.payload)
                 frames.append(write_frame(piece.opcode, payload, is_last=True))
                 continue
-            payload = self._messages.feed(piece.payload, is_last=piece.is_last)
-            if payload or piece.is_last:
-                opcode = CONTINUATION if self._is_begun else piece.opcode
-                frames.append(write_frame(opcode, payload, is_last=piece.is_last))
-                self._is_begun = not piece.is_last
+            opcode = piece.opcode
+            parts.append(piece.payload)
+            if piece.is_last:
+                frames.append(self._frame(self._messages, opcode, parts, is_last=True))
+        if parts:
+            frames.append(self._frame(self._messages, opcode, parts, is_last=False))
         return b"".join(frames)
+
+    def _frame(
+        self, messages: MessageScrubber, opcode: int, parts: list[bytes], *, is_last: bool
+    ) -> bytes:
+        """What may pass of these pieces of a message; they are used up."""
+        payload = messages.feed(b"".join(parts), is_last=is_last)
+        parts.clear()
+        if not payload and not is_last:
+            return b""
+        opcode = CONTINUATION if self._is_begun else opcode
+        self._is_begun = not is_last
+        return write_frame(opcode, payload, is_last=is_last)
 
     def redactions(self) -> int:
         """How often a secret was taken out; on the record, too."""
@@ -189,6 +226,11 @@ class _Frames:
         for name, times in self._clean.redactions.items():
             self._path.redacted(self._ticket, name, times)
         return sum(self._clean.redactions.values())
+
+
+def _watches(holders: Placeholders, to: Destination) -> tuple[PlaceholderWatch, PlaceholderWatch]:
+    """One for messages, and one for control frames."""
+    return holders.watch(to.host, to.port), holders.watch(to.host, to.port)
 
 
 async def _pass_refusal(
