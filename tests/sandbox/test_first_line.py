@@ -30,6 +30,7 @@ def test_links_of_an_interpreter_are_resolved(tmp_path: Path) -> None:
     real.write_text("x")
     link.symlink_to(real)
     script.write_text(f"#!{link}\n")
+    script.chmod(0o755)
     assert interpreter_of(os.getpid(), str(script)) == str(real)
 
 
@@ -37,6 +38,9 @@ def test_what_is_no_script_or_cannot_be_read_has_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "data").write_bytes(b"\x7fELF")
     (tmp_path / "lost").write_text("#!/nowhere/at/all\n")
-    for name in ("pipe", "data", "lost", "missing"):
+    for each in tmp_path.iterdir():
+        each.chmod(0o755)
+    (tmp_path / "text").write_text("#!/bin/sh\n")  # the kernel executes no such file
+    for name in ("pipe", "data", "lost", "text", "missing"):
         assert interpreter_of(os.getpid(), str(tmp_path / name)) == ""
     assert interpreter_of(2**22 + 1, "/bin/sh") == ""

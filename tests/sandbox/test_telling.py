@@ -54,3 +54,16 @@ def test_a_long_message_is_cut() -> None:
         running.kill()
         assert running.stderr is not None
         assert len(running.stderr.read()) == 2_000
+
+
+def test_a_terminal_is_told_and_one_that_is_another_for_each_who_opens_it_is_not() -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(["/bin/sleep", "20"], stderr=theirs) as running:
+        assert tell(running.pid, "no")
+        assert os.read(ours, 100) == b"no\r\n"
+        running.kill()
+    with subprocess.Popen(["/bin/sleep", "20"], stderr=ours) as running:
+        assert not tell(running.pid, "no")
+        running.kill()
+    for each in (ours, theirs):
+        os.close(each)

@@ -44,12 +44,18 @@ def named_in(beginning: bytes) -> str:
 
 
 def _beginning(root: int, path: str) -> bytes:
-    """The first bytes of a regular file; nothing of anything else."""
+    """The first bytes of a regular file that may be executed; nothing of anything else.
+
+    INVARIANT: whoever opens waits for nobody: an agent that holds a lease on a file (fcntl(2))
+    would keep us for as long as the kernel lets it, and all that wait for an answer.
+    """
     found = mount.open_in_root(root, path)
     try:
-        if not stat.S_ISREG(os.fstat(found).st_mode):
+        mode = os.fstat(found).st_mode
+        if not stat.S_ISREG(mode) or not mode & 0o111:
             return b""
-        opened = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        opened = os.open(f"/proc/self/fd/{found}", flags)
     finally:
         os.close(found)
     try:

@@ -184,8 +184,7 @@ class Notifications:
             self.refuse(asked.id)
             return 0
         try:
-            taken = process.get_descriptor(asked.pid, asked.fd)
-            with socket.socket(fileno=taken) as ours:
+            with process.get_socket(asked.pid, asked.fd) as ours:
                 if not self._notify.is_waiting(asked.id):
                     return 0
                 if not ours.getsockname()[1]:
@@ -204,11 +203,9 @@ class Notifications:
             self.refuse(asked.id)
             return 0
         try:
-            taken = process.get_descriptor(asked.pid, asked.fd)
-            if not self._notify.is_waiting(asked.id):
-                os.close(taken)
-                return 0
-            with socket.socket(fileno=taken) as ours:
+            with process.get_socket(asked.pid, asked.fd) as ours:
+                if not self._notify.is_waiting(asked.id):
+                    return 0
                 number = _connect(ours, asked)
                 port = int(ours.getsockname()[1]) if number in {0, errno.EINPROGRESS} else 0
         except OSError as error:

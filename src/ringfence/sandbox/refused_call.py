@@ -195,7 +195,7 @@ class RefusedCallCount:
 
 
 def _is_datagram(pid: int, number: int) -> bool:
-    with socket.socket(fileno=process.get_descriptor(pid, number)) as taken:
+    with process.get_socket(pid, number) as taken:
         return taken.type == socket.SOCK_DGRAM
 
 

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from typing import NoReturn
@@ -85,3 +86,20 @@ def test_how_a_process_ended_is_known_after_it_was_waited_for(
     os.close(pidfd)
     assert status is not None
     assert os.waitstatus_to_exitcode(status) == code
+
+
+def test_what_is_no_socket_is_not_kept_open() -> None:
+    with open(os.devnull, "rb") as file:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(10):
+            with pytest.raises(OSError, match="non-socket"):
+                process.get_socket(os.getpid(), file.fileno())
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_socket_of_another_is_the_same_socket() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as theirs,
+        process.get_socket(os.getpid(), theirs.fileno()) as ours,
+    ):
+        assert ours.getsockname() == theirs.getsockname()

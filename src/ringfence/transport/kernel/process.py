@@ -4,6 +4,7 @@ pidfd_open(2), proc(5), linux/pidfd.h.
 """
 
 import os
+import socket
 import struct
 from typing import Final, NamedTuple
 
@@ -75,6 +76,16 @@ def get_descriptor(pid: int, number: int) -> int:
         return call("pidfd_getfd", process, number, 0)
     finally:
         os.close(process)
+
+
+def get_socket(pid: int, number: int) -> socket.socket:
+    """A socket of another process as one of ours. Raises OSError, also for what is no socket."""
+    taken = get_descriptor(pid, number)
+    try:
+        return socket.socket(fileno=taken)
+    except OSError:
+        os.close(taken)  # else whoever names a file again and again leaves us none to open
+        raise
 
 
 def exit_status(pidfd: int) -> int | None:
