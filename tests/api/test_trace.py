@@ -171,6 +171,23 @@ def test_traces_are_listed_with_the_sums_of_their_trees(told: Plane) -> None:
     assert int(line["opened_us"]) < int(line["last_us"])
 
 
+def test_a_listing_says_which_runs_had_a_sandbox_and_of_which_tier(plane: Plane) -> None:
+    plain = intent(plane, "act_1", invocation="inv_0")
+    within, failed = intent(plane, "act_2"), intent(plane, "act_4", invocation="inv_2")
+    within.credential, failed.credential = "sbx_1", "sbx_2"
+    started = observation(plane, "act_3", "sandbox.started", "bash")
+    started.detail = {"tier": "reduced"}
+    other = observation(plane, "act_5", "sandbox.ended", "bash")
+    other.detail = {"tier": "strict"}
+    plane.write(plain, within, other, started, failed)
+    lines = plane.ask("GET", "traces").json()["items"]
+    assert [(each["sandbox"], each["sandbox_tier"]) for each in lines] == [
+        ("sbx_2", ""),
+        ("sbx_1", "reduced"),
+        ("", ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [("agent=triage", 1), ("agent=nobody", 0), ("state=open", 1), ("state=finished", 0)],

@@ -157,6 +157,11 @@ def test_the_record_has_its_start_its_commands_and_its_end_in_one_invocation(
     assert f"rw {plane.work}" in started["binds"]
     assert len(started["plan"]) == 64
     assert what[-1] == "invocation.finished"
+    listed = json.loads(plane.ask("trace", "list", "--json").stdout)
+    [line] = [each for each in listed if each["id"] == invocation]
+    sandbox = events[what.index("sandbox.started")]["sandbox"]
+    assert (line["sandbox"], line["sandbox_tier"]) == (sandbox, "strict")
+    assert "SANDBOX" in plane.ask("trace", "list").stdout.splitlines()[0]
 
 
 def _lacks_groups() -> bool:

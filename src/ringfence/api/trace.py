@@ -16,6 +16,8 @@ from ringfence.domain.error import UsageError
 from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Observation, Refusal
 from ringfence.domain.exchange import Reading
 from ringfence.domain.invocation import Grouping, InvocationState
+from ringfence.domain.observation import Seen
+from ringfence.domain.sandbox import is_sandbox
 from ringfence.protocols import evidence
 from ringfence.protocols.dialect import Reader
 from ringfence.stores.body import BodyReader, Part
@@ -24,6 +26,9 @@ from ringfence.stores.ledger.query import Filter, InvocationFilter
 from ringfence.stores.ledger.reader import LedgerReader
 
 _LOG = logging.getLogger(__name__)
+
+_STARTS_US = 5 * 60 * 1_000_000
+"""Within this time of its opening a sandbox has begun: its ticket is good for less."""
 
 Content = Literal["all", "new", "none"]
 
@@ -44,7 +49,11 @@ class TraceListQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class TraceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace in a listing; the counts and the cost are those of the whole tree."""
+    """A trace in a listing; the counts and the cost are those of the whole tree.
+
+    `sandbox` is the id of the sandbox that it is the run of, `sandbox_tier` how that isolates; both
+    are empty for any other, the tier also for one whose sandbox has not begun.
+    """
 
     id: str
     agent: str
@@ -59,6 +68,8 @@ class TraceLine(msgspec.Struct, frozen=True, kw_only=True):
     grouping: str
     task: str
     external_id: str | None
+    sandbox: str = ""
+    sandbox_tier: str = ""
 
 
 async def list_traces(call: Call[TraceListQuery, Nothing]) -> Page[TraceLine]:
@@ -124,12 +135,18 @@ def _list(
 ) -> list[TraceLine]:
     ledger = context.open_ledger()
     try:
-        roots = [(each, _tree(ledger, each)) for each in ledger.invocations(asked)]
+        roots = [
+            (each, _tree(ledger, each), _isolation(ledger, each))
+            for each in ledger.invocations(asked)
+        ]
     finally:
         ledger.close()
     bodies = context.open_bodies()
     try:
-        return [_line(record, tree, names, task=_task_of(bodies, record)) for record, tree in roots]
+        return [
+            _line(record, tree, names, task=_task_of(bodies, record), isolation=isolation)
+            for record, tree, isolation in roots
+        ]
     finally:
         bodies.close()
 
@@ -159,8 +176,10 @@ def _line(
     names: Mapping[str, str],
     *,
     task: str,
+    isolation: tuple[str, str],
 ) -> TraceLine:
     invocation = record.invocation
+    sandbox, tier = isolation
     return TraceLine(
         id=invocation.id,
         agent=invocation.agent,
@@ -175,7 +194,29 @@ def _line(
         grouping=invocation.grouping.value if record.is_identified else "",
         task=task,
         external_id=invocation.external_id,
+        sandbox=sandbox,
+        sandbox_tier=tier,
     )
+
+
+def _isolation(ledger: LedgerReader, record: InvocationRecord) -> tuple[str, str]:
+    """The id and the tier of the sandbox whose credential opened it; empty if none has."""
+    invocation = record.invocation
+    if not is_sandbox(invocation.credential):
+        return "", ""
+    asked = Filter(
+        organisation=invocation.organisation,
+        sandbox=invocation.credential,
+        code=Seen.SANDBOX_STARTED.value,
+        since_us=invocation.opened_us,
+        until_us=invocation.opened_us + _STARTS_US,
+        limit=1,
+        is_newest_first=False,
+    )
+    for found in ledger.query(asked):
+        if isinstance(found.event, Observation):
+            return invocation.credential, found.event.detail.get("tier", "")
+    return invocation.credential, ""
 
 
 def _events(ledger: LedgerReader, organisation: str, identifier: str) -> tuple[str, list[AnyEvent]]:

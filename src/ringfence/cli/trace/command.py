@@ -35,6 +35,7 @@ class _Line(msgspec.Struct):
     refusals: int
     cost_nano: str
     task: str
+    sandbox_tier: str = ""
 
 
 class _Agent(msgspec.Struct):
@@ -184,11 +185,13 @@ def _owner(plane: Connection, branch: Branch) -> str:
 
 def _listing(lines: list[_Line]) -> list[str]:
     style = Style.of(sys.stdout)
+    has_sandbox = any(each.sandbox_tier for each in lines)
     columns = [
         Column("ID"),
         Column("AGENT", paint=style.name),
         Column("OPENED"),
         Column("STATE"),
+        *([Column("SANDBOX")] if has_sandbox else []),
         Column("STEPS", is_right=True),
         Column("REFUSALS", is_right=True),
         Column("COST", is_right=True),
@@ -200,6 +203,7 @@ def _listing(lines: list[_Line]) -> list[str]:
             each.agent_name,
             show_moment(int(each.opened_us)),
             each.state,
+            *([each.sandbox_tier] if has_sandbox else []),
             str(each.steps),
             str(each.refusals or ""),
             dollars(each.cost_nano),
