@@ -107,6 +107,13 @@ def test_a_reader_that_has_seen_enough_is_no_error(plane: Installation) -> None:
     assert (process.wait(20), err) == (0, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_has_closed_is_an_empty_one(closed: str) -> None:
+    words = ["sh", "-c", f'exec "$0" -m ringfence --version {closed}', sys.executable]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)  # noqa: S603 (our own program)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None:
     # The demo says its first line before it starts anything, so this comes in the middle of it.
     free = ("--port", "0", "--console-port", "0")

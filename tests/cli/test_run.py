@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.cli.installation import call
 from tests.sandbox.conftest import need
 from tests.sandbox.whole import (
     AGENT,
@@ -113,9 +114,36 @@ def test_output_input_and_exit_code_pass_through(plane: WholePlane, agent: str) 
     assert (done.returncode, done.stdout, done.stderr) == (7, "typed\n", "seen\n")
 
 
+def test_closed_input_is_empty_input(plane: WholePlane, agent: str) -> None:
+    words = [sys.executable, "-m", "ringfence", "run", "--agent", agent, "--", "sh", "-c"]
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", *words, "cat; echo read"]
+    done = subprocess.run(  # noqa: S603 (our own program)
+        shell, check=False, capture_output=True, text=True, env=plane.environment, cwd=plane.work
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "read\n", "")
+
+
 def test_options_of_the_command_are_its_own(plane: WholePlane, agent: str) -> None:
     ran = plane.run("printf", "%s %s", "--agent", "--sandbox", agent=agent)
     assert ran.out == "--agent --sandbox", ran
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--agnet", "a", "--", "true"), "unknown option `--agnet`\n  did you mean `--agent`?\n"),
+        (("--agent", "a", "-c", "true"), "unknown option `-c`\n  usage: ringfence run"),
+        (
+            ("--agent", "a", "--workspcae=/x", "true"),
+            "unknown option `--workspcae`\n  did you mean",
+        ),
+        (("--agent", "a", "--"), "missing argument `-- COMMAND…`"),
+    ],
+)
+def test_a_misspelt_option_is_no_command(words: tuple[str, ...], said: str) -> None:
+    result = call("run", *words)
+    assert result.code == 2
+    assert said in result.err
 
 
 def test_the_gateway_answers_inside_and_only_to_the_sandboxs_own_token(

@@ -372,6 +372,20 @@ def test_whoever_is_refused_is_told_why_where_it_would_say_so_itself() -> None:
     tell(story)
 
 
+def test_a_program_that_tries_one_name_in_several_folders_is_told_once() -> None:
+    async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
+        paths = ("/usr/bin/git", "/bin/git")
+        for id_, (pid, path) in enumerate([(5, each) for each in paths] + [(6, paths[0])]):
+            kernel.ask(exec_of(id_, path, pid=pid))
+            await turn()
+            plane.answers[-1].give(ExecAnswer(id=id_, is_allowed=False, message="not yours"))
+            await turn()
+        assert kernel.heard == [(5, "not yours"), (6, "not yours")]
+        assert len(kernel.said) == 3
+
+    tell(story)
+
+
 def test_a_script_of_the_agents_is_asked_about_with_its_interpreter() -> None:
     async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
         kernel.scripts = {"/project/a.sh": "/usr/bin/dash", "/usr/bin/pip": "/usr/bin/python3"}

@@ -51,6 +51,7 @@ def test_a_command_that_is_not_there_is_refused_with_where_it_is(
     ("name", "message"),
     [
         ("./plain", "`./plain` is not executable"),
+        ("", "the command is empty"),
         (".", "there is no program `.` in the sandbox"),
         ("./", "`./` is a folder"),
         ("./missing", "there is no program `./missing` in the sandbox"),
@@ -65,6 +66,17 @@ def test_why_a_command_cannot_begin_is_said(tools: Path, name: str, message: str
     assert (caught.value.code, caught.value.message) == ("no_command", message)
     assert caught.value.help
     check_command(replace(plan, command=("./own",)))
+
+
+def test_where_it_was_looked_for_is_said(tools: Path) -> None:
+    for name, help_ in (
+        ("./missing", f"nothing is at `{tools / 'workspace' / 'missing'}`"),
+        ("/opt/no/tool", "nothing is at `/opt/no/tool`"),
+        ("no-such-tool", "it is looked for in the sandbox's PATH"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            check_command(jail.plan_of(SandboxTier.STRICT, tools, [name]))
+        assert caught.value.help.startswith(help_)
 
 
 def test_without_a_sandbox_every_path_is_the_hosts(tools: Path) -> None:

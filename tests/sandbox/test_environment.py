@@ -4,7 +4,7 @@ import pytest
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.sandbox import SandboxGrant
-from ringfence.sandbox.environment import KEPT, Surroundings, Trust, environment, url_of
+from ringfence.sandbox.environment import KEPT, Surroundings, Trust, environment, own_names, url_of
 
 CANARY = "canary-of-the-caller"
 CALLER = {
@@ -55,6 +55,12 @@ def test_without_a_sandbox_the_caller_keeps_their_own_and_the_gateways_are_added
     assert made["PATH"] == "/opt/tool/bin:/home/ann/bin:/usr/bin"
     assert made["RINGFENCE_URL"] == "http://127.0.0.1:8484"
     assert made["OPENAI_API_KEY"] == "rf_inv_1"
+
+
+def test_what_a_sandbox_sets_by_itself_is_known_by_name() -> None:
+    made = environment(GRANT, STRICT, CALLER)
+    assert made.keys() - own_names() == {"CRM_TOKEN"}
+    assert {"PATH", "HTTPS_PROXY", "OPENAI_API_KEY", "TERM"} <= own_names()
 
 
 def test_the_gateways_are_named_as_every_sdk_wants_them() -> None:

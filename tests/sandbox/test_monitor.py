@@ -182,6 +182,21 @@ def test_a_signal_to_the_monitor_reaches_the_command(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_signal_that_comes_before_the_command_reaches_it_when_it_is_there(tmp_path: Path) -> None:
+    async def story() -> None:
+        plane = Plane(tmp_path)
+        script = f"trap 'exit 5' INT; touch {tmp_path}/ready; sleep 30 & wait"
+        jail, _, running = await watched(plane, "sh", "-c", script)
+        await exists(tmp_path / "ready")
+        jail.not_yet = 3
+        os.kill(os.getpid(), signal.SIGINT)
+        assert (await running).exit_code == 5
+        assert jail.not_yet == 0
+        await plane.close()
+
+    asyncio.run(story())
+
+
 def test_a_command_that_ignores_its_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +221,7 @@ def test_time_that_is_up_ends_it_and_is_recorded_as_that(tmp_path: Path) -> None
         jail, _, running = await watched(plane, "sleep", "30", seconds=1)
         result = await running
         assert result.exit_code == 124
-        assert "1 s" in result.message
+        assert result.message == "its time is up: `seconds` of the agent's `limits`"
         assert [why for why, _ in plane.yard.record.ends] == [SandboxEnd.TIME]
         assert is_gone(jail.pid)
         await plane.close()

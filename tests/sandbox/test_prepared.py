@@ -103,6 +103,31 @@ def test_a_signal_is_passed_on_to_the_command(tier: SandboxTier, root: Path) -> 
     assert found.exit_code == 9, found
 
 
+def test_ctrl_c_ends_a_script_and_what_it_waits_for(tier: SandboxTier, root: Path) -> None:
+    plan = jail.plan_of(tier, root, ["bash", "-c", "sleep 300; echo went on"])
+
+    def do() -> Outcome:
+        prepared = jail.prepare(plan)
+        notifications = jail.watch(prepared, plan)
+        assert notifications is not None
+        is_early = prepared.signal(signal.SIGINT) if tier is SandboxTier.STRICT else False
+        prepared.go()
+        outcome = Outcome()
+        ends = time.monotonic() + 30
+        while len(outcome.execs) < 2 and time.monotonic() < ends:
+            jail.answer(notifications, outcome)
+        while not notifications.is_over and time.monotonic() < ends:
+            prepared.signal(signal.SIGINT)  # bash may be between its commands
+            jail.answer(notifications, outcome)
+        ended = prepared.wait()
+        outcome.exit_code, outcome.signal, outcome.value = ended.exit_code, ended.signal, is_early
+        return outcome
+
+    found = jail.as_user("ordinary", do)
+    assert found.value is False, "there was no command yet"
+    assert found.exit_code == 128 + signal.SIGINT or found.signal == signal.SIGINT, found
+
+
 def test_what_a_sandbox_used_is_counted_with_all_its_processes(
     tier: SandboxTier, root: Path
 ) -> None:

@@ -119,7 +119,11 @@ def choose(context: ControlContext, person: Person, asked: str | None) -> Organi
             help=f"name one of {', '.join(sorted(visible))}",
         )
     if asked is None or asked not in visible:
-        raise UsageError("organisation_unknown", f"no organisation named `{asked or ''}`")
+        raise UsageError(
+            "organisation_unknown",
+            f"no organisation named `{asked or ''}`",
+            help=f"yours: {', '.join(sorted(visible))}" if visible else "",
+        )
     return visible[asked]
 
 

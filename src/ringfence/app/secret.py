@@ -213,7 +213,7 @@ class SecretCustody:
     def trouble(self) -> str:
         """How many secrets cannot be had, in words that tell nothing of anybody; empty for none."""
         count = sum(1 for each in self._held.values() if each.trouble)
-        return f"{count} cannot be read" if count else ""
+        return f"{count} cannot be read; `ringfence secret list` says which" if count else ""
 
     def standing(self, organisation: str) -> Mapping[str, str]:
         """Why secrets of an organisation, by name, have no value or an old one."""

@@ -18,7 +18,7 @@ from ringfence.sandbox.assembly import Task
 from ringfence.sandbox.workspace import choice
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "--agent", required=True, metavar="NAME", shell_complete=complete_agent, help="Who acts."
 )

@@ -123,6 +123,8 @@ class CommandQuestions:
         self._waiting: dict[int, Promised | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._has_begun = False
+        self._said: tuple[int, str] | None = None
+        """What was said last, and to which process."""
         self.refused = 0
         """How many programs were refused."""
 
@@ -220,8 +222,14 @@ class CommandQuestions:
             return
         self.refused += 1
         if isinstance(answer, ExecAnswer) and answer.message:
-            self._processes.tell(promised.pid, answer.message)
+            self._say(promised.pid, answer.message)
         self._calls.refuse(id_)
+
+    def _say(self, pid: int, message: str) -> None:
+        """Say it once to a program that tries one name in every folder of its PATH."""
+        if self._said != (pid, message):
+            self._said = (pid, message)
+            self._processes.tell(pid, message)
 
     def _aside(self, do: Callable[[], list[Looked]], then: Callable[[list[Looked]], None]) -> None:
         """Do what may wait for a process in a thread."""

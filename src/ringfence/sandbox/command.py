@@ -41,6 +41,8 @@ def _candidates(plan: JailPlan) -> list[str]:
 
 def _missing(plan: JailPlan, name: str) -> UsageError:
     """Why there is no such program: it is none, it is elsewhere, or it is nowhere."""
+    if not name:
+        return UsageError("no_command", "the command is empty", help="name a program after `--`")
     hosts = [on_host(plan, path) for path in _candidates(plan)] if "/" in name else []
     if any(each and os.path.isdir(each) for each in hosts):  # noqa: PTH112 (text, like its neighbours)
         return UsageError("no_command", f"`{name}` is a folder", help="name a program")
@@ -48,11 +50,12 @@ def _missing(plan: JailPlan, name: str) -> UsageError:
         help_ = "make it so with `chmod +x`, or name its interpreter before it"
         return UsageError("no_command", f"`{name}` is not executable", help=help_)
     outside = shutil.which(name)
-    help_ = (
-        f"it is at `{outside}`: show that folder to the sandbox, read-only"
-        if outside
-        else f"it is found from `{plan.start}` and in PATH"
-    )
+    if outside:
+        help_ = f"it is at `{outside}`: show that folder to the sandbox, read-only"
+    elif "/" in name:
+        help_ = f"nothing is at `{_candidates(plan)[0]}`"
+    else:
+        help_ = "it is looked for in the sandbox's PATH, which `-- printenv PATH` shows"
     return UsageError("no_command", f"there is no program `{name}` in the sandbox", help=help_)
 
 

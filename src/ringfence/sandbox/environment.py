@@ -108,6 +108,21 @@ def environment(
     }
 
 
+def own_names() -> frozenset[str]:
+    """Every variable that a sandbox sets by itself, so that nobody else may."""
+    grant = SandboxGrant(
+        id="", ticket="", socket="", invocation="", token="", tier=SandboxTier.STRICT
+    )
+    everything = Surroundings(
+        tier=SandboxTier.STRICT,
+        home="/",
+        gateway=("", 0),
+        proxy=("", 0),
+        trust=Trust(bundle="/", own="/", java="/"),
+    )
+    return frozenset(environment(grant, everything, dict.fromkeys(KEPT, "x")))
+
+
 def _place(around: Surroundings, caller: Mapping[str, str]) -> dict[str, str]:
     if around.tier is SandboxTier.NONE:
         paths = ":".join((*around.paths, caller.get("PATH", PATH)))

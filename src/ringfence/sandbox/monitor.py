@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol, final
 
 from ringfence.domain.error import RingfenceError, UnavailableError
@@ -33,6 +34,8 @@ _ENDING: Final = frozenset({"SIGTERM", "SIGHUP"})
 """Signals after which whoever sent them does not wait for long."""
 _GRACE_S: Final = 2.0
 """How long a command may take to end after it was told to; less than the plane waits."""
+_AGAIN_S: Final = 0.01
+"""Until a signal is tried again that came before the command; a sandbox is built in some 30 ms."""
 _LEAVE_S: Final = 10.0
 """How long the plane may take to put the end on record."""
 
@@ -74,8 +77,8 @@ class Jail(Protocol):
     def go(self) -> None:
         """Let the command begin."""
 
-    def signal(self, number: int, /) -> None:
-        """Pass a signal on."""
+    def signal(self, number: int, /) -> bool:
+        """Pass a signal on; False if there is no command yet that could get it."""
 
     def kill(self) -> None:
         """End every process at once."""
@@ -222,12 +225,17 @@ class Monitor:
             self._over.set_result(end)
 
     def _pass_on(self, number: int) -> None:
-        self._jail.signal(number)
+        self._hand_over(number)
         if signal.Signals(number).name in _ENDING:
             self._later(_GRACE_S, self._jail.kill)
 
+    def _hand_over(self, number: int) -> None:
+        """Signal the command, as soon as there is one: whoever asks for an end asks once."""
+        if not self._over.done() and not self._jail.signal(number):
+            self._later(_AGAIN_S, partial(self._hand_over, number))
+
     def _time_is_up(self) -> None:
-        self._stop(SandboxEnd.TIME, f"it ran for {self._seconds} s, which is as long as it may")
+        self._stop(SandboxEnd.TIME, "its time is up: `seconds` of the agent's `limits`")
 
     def _stop(self, why: SandboxEnd, message: str) -> None:
         if not self._over.done() and self._why is SandboxEnd.EXITED:

@@ -19,6 +19,12 @@ from ringfence.sandbox.trouble import refusal
 _SWEEPS_MOST: Final = 200
 """Each ends a whole generation; one that forks faster than this meets its bound on processes."""
 
+_FOR_GROUPS: Final = frozenset(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGCONT")
+    if hasattr(signal, name)
+)
+"""Signals that end or go on with a whole job; any other is for one program that expects it."""
 
 Address = tuple[str, int]
 
@@ -82,16 +88,29 @@ class Prepared:
         except OSError as error:
             raise UnavailableError("sandbox_gone", "the sandbox ended before it began") from error
 
-    def signal(self, number: int) -> None:
-        """Pass a signal on to the command and its group; nothing if all has ended."""
+    def signal(self, number: int) -> bool:
+        """Pass a signal on to the command and its group, as a terminal would.
+
+        False if there is no command yet: bwrap is still building. Nothing if all has ended.
+        """
         if self._ended is not None:
-            return  # its number may be another's by now
+            return True  # its number may be another's by now
         firsts = children(self.pid) if self.is_launched_by_bwrap else []
         commands = [pid for first in firsts for pid in children(first)]
+        groups: set[int] = set()
         for pid in commands if self.is_launched_by_bwrap else [self.pid]:
             with contextlib.suppress(ProcessLookupError):
-                leads = os.getpgid(pid) == pid
-                (os.killpg if leads else os.kill)(pid, number)
+                group = os.getpgid(pid)
+                # The first process of a namespace leads what was begun without a terminal; the
+                # kernel keeps from it what it does not handle, and that is all but SIGCHLD.
+                if number in _FOR_GROUPS and group in (pid, *firsts):
+                    groups.add(group)
+                else:
+                    os.kill(pid, number)
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
+        return bool(commands) or not self.is_launched_by_bwrap
 
     def kill(self) -> None:
         """End every process of the sandbox at once; harmless if all has ended."""

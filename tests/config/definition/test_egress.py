@@ -51,7 +51,10 @@ def test_nothing_said_is_the_internet_alone(load_text: Callable[..., Loaded]) ->
         ("{addresses: {crm.example: crm.internal}}", "cannot lead `crm.example`"),
         ("{addresses: {'*.example': 10.0.0.1}}", "cannot lead"),
         ("{authority: missing.pem}", "which is no file"),
-        ("{uninspected: ['https://x']}", "a host pattern"),
+        (
+            "{uninspected: ['https://x']}",
+            "`https://x` in `uninspected` of `egress` is no host pattern",
+        ),
         ("{kept_bytes: 99999999}", "cannot be"),
         ("{timeouts: {idle: 0}}", "out of range"),
         ("{timeout: {idle: 1}}", "unknown key `timeout`"),

@@ -93,6 +93,32 @@ def test_a_file_that_everybody_can_read_is_noted(
     assert ("everybody on this machine" in notes(loaded)) is is_noted
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("{file: missing}", "the file of the secret `crm` is not here: `"),
+        ("{command: [no-such-program, x]}", "is not here: `no-such-program`"),
+        ("{file: key}", ""),
+        ("{command: [sh, x]}", ""),
+    ],
+)
+def test_a_value_that_is_not_on_this_machine_is_noted(
+    load_text: Callable[..., Loaded], tmp_path: Path, origin: str, expected: str
+) -> None:
+    (tmp_path / "key").touch(mode=0o600)
+    said = notes(load_text(HEAD + f"  crm: {origin}\n"))
+    assert expected in said
+    assert ("is not here" in said) is bool(expected)
+
+
+def test_a_host_that_cannot_be_one_is_said_where_a_secret_is_for_it(
+    problems_of: Callable[..., list[str]],
+) -> None:
+    text = HEAD + "  crm: {stored: true, bind: {host: a.example, as: bearer}}\n"
+    (problem,) = problems_of(text + (AGENT % "crm").replace("a.example", "https://a.example"))
+    assert "`https://a.example` in `hosts` of agent `" in problem
+
+
 def test_what_the_plane_itself_uses_is_used(load_text: Callable[..., Loaded]) -> None:
     text = """\
   crm: {stored: true}

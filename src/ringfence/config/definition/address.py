@@ -2,17 +2,21 @@
 
 import ipaddress
 import re
+from collections.abc import Callable, Iterator
 from urllib.parse import SplitResult, urlsplit
 
-from ringfence.config.problem import CREDENTIAL_WORD
+from ringfence.config.problem import CREDENTIAL_WORD, shown
 from ringfence.config.section import Section
 from ringfence.domain.host import is_private
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
-_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
+_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::([0-9]{{1,5}}))?")
+_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
 _COMMAND = re.compile(r"/?[A-Za-z0-9._+*?-]{1,64}(?:/[A-Za-z0-9._+*?-]{1,64})*")
 _URL_CHARACTERS = re.compile(r"[!-~]+")
+_HIGHEST_PORT = 65535
+_HOST_HELP = "write a name without scheme or path, like api.example.com or *.example.com"
+_COMMAND_HELP = "write a program's name or absolute path, without arguments; `*` for any"
 
 
 def read_url(section: Section, key: str, *, query: bool = False) -> str:
@@ -63,24 +67,35 @@ def is_exposed(url: str) -> bool:
 
 def read_hosts(section: Section, key: str) -> tuple[str, ...]:
     """Read patterns of hosts: a name, `*.` and a domain, or an IP address, each with a port."""
-    items = section.distinct(key)
-    for item in items:
-        if not _is_host(item.value):
-            what = f"a host pattern in {section.where} is not valid"
-            help_ = "write a name without scheme or path, like api.example.com or *.example.com"
+    return tuple(_judged(section, key, "host pattern", _is_host, _HOST_HELP))
+
+
+def _judged(
+    section: Section, key: str, kind: str, fits: Callable[[str], bool], help_: str
+) -> Iterator[str]:
+    """Those of a list that can be used; the others are noted."""
+    for item in section.distinct(key):
+        if fits(item.value):
+            yield item.value
+        else:
+            what = f"{shown(item.written)} in `{key}` of {section.where} is no {kind}"
             section.problem(item.place, what, help_)
-    return tuple(item.value for item in items)
 
 
 def _is_host(text: str) -> bool:
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed is None:
-        return len(text) <= 253 and _HOST.fullmatch(text) is not None  # noqa: PLR2004 (RFC 1035)
+        plain = _HOST.fullmatch(text)
+        return plain is not None and len(text) <= 253 and _is_port(plain[1])  # noqa: PLR2004 (RFC 1035)
     try:
         ipaddress.IPv6Address(bracketed[1])
     except ValueError:
         return False
-    return True
+    return _is_port(bracketed[2])
+
+
+def _is_port(text: str | None) -> bool:
+    return text is None or 0 < int(text) <= _HIGHEST_PORT
 
 
 def is_exact_host(text: str) -> bool:
@@ -96,11 +111,9 @@ def is_exact_host(text: str) -> bool:
 
 def read_commands(section: Section, key: str) -> tuple[str, ...]:
     """Read patterns of names or of absolute paths of programs, without arguments."""
-    items = section.distinct(key)
-    for item in items:
-        is_path = "/" in item.value
-        if not _COMMAND.fullmatch(item.value) or (is_path and not item.value.startswith("/")):
-            what = f"a command in {section.where} is not valid"
-            help_ = "write a program's name or absolute path, without arguments; `*` for any"
-            section.problem(item.place, what, help_)
-    return tuple(item.value for item in items)
+    return tuple(_judged(section, key, "command", _is_command, _COMMAND_HELP))
+
+
+def _is_command(text: str) -> bool:
+    is_placed = text.startswith("/") or "/" not in text
+    return is_placed and _COMMAND.fullmatch(text) is not None

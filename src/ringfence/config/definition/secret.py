@@ -29,6 +29,7 @@ from ringfence.domain.secret import (
     SecretLocation,
     SecretOrigin,
 )
+from ringfence.sandbox.environment import own_names
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _NAME_HELP: Final = "use lower-case letters, digits, `_` and `-`, at most 64, a letter first"
@@ -75,11 +76,19 @@ def _read(
         name=name,
         origin=_read_origin(section, folder),
         bindings=tuple(_read_bindings(section)),
-        placeholder=section.text("placeholder", pattern=_VARIABLE, rule=_VARIABLE_HELP),
+        placeholder=_read_placeholder(section),
         minting=_read_minting(section, secrets),
     )
     section.close()
     return definition
+
+
+def _read_placeholder(section: Section) -> str:
+    name = section.text("placeholder", pattern=_VARIABLE, rule=_VARIABLE_HELP)
+    if name in own_names():
+        what = f"`placeholder` of {section.where} cannot be `{name}`: the sandbox sets that itself"
+        section.problem(section.at("placeholder"), what, _VARIABLE_HELP)
+    return name
 
 
 def _read_origin(section: Section, folder: Path) -> SecretOrigin:

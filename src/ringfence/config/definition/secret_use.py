@@ -1,5 +1,6 @@
 """Who may use which secret, and what of that cannot be or has no effect."""
 
+import shutil
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +12,14 @@ from ringfence.decisions.destination import in_scope
 from ringfence.decisions.injection import slot_of
 from ringfence.domain.agent import Agent
 from ringfence.domain.destination import Destination
-from ringfence.domain.secret import FromFile, SecretBinding, SecretDefinition, parted, secret_of
+from ringfence.domain.secret import (
+    FromCommand,
+    FromFile,
+    SecretBinding,
+    SecretDefinition,
+    parted,
+    secret_of,
+)
 
 _BY_EVERYBODY: Final = 0o004
 
@@ -53,6 +61,7 @@ def check_use(
             what = f"nobody uses the secret {shown(each.name)}"
             help_ = "name it under an agent's `secrets`, or in a `credential`"
             root.reading.notes.add(root.at("secrets"), what, help_)
+        _note_absent(each, root)
         _note_exposed(each, root)
 
 
@@ -69,6 +78,19 @@ def _note_unreachable(agent: Agent, secret: SecretDefinition, root: Section) -> 
             )
             help_ = f"add `{binding.host}` to its `hosts`"
             root.reading.notes.add(root.at("agents"), what, help_)
+
+
+def _note_absent(secret: SecretDefinition, root: Section) -> None:
+    """A start would stop at it; the file may well be judged on another machine."""
+    match secret.origin:
+        case FromFile(path=path) if not Path(path).is_file():
+            what = f"the file of the secret {shown(secret.name)} is not here: {shown(path)}"
+            root.reading.notes.add(root.at("secrets"), what, "no plane starts here without it")
+        case FromCommand(command=(program, *_)) if shutil.which(program) is None:
+            what = f"the program of the secret {shown(secret.name)} is not here: {shown(program)}"
+            root.reading.notes.add(root.at("secrets"), what, "no plane starts here without it")
+        case _:
+            pass
 
 
 def _note_exposed(secret: SecretDefinition, root: Section) -> None:
