@@ -71,3 +71,23 @@ async def fine() -> None:
 
 def test_an_answer_speaks_for_a_host_even_if_it_is_an_error() -> None:
     asyncio.run(fine())
+
+
+async def crowd() -> None:
+    world = World()
+    found, known = breakers(world), world.worker.watch.breakers.known
+    for _ in range(5):
+        found.failed("org_acme", THERE, (), "provider_timeout")
+    for _ in range(3):
+        found.answered("org_acme", THERE, ("crm",), 401)
+    for number in range(20_000):
+        found.failed("org_acme", f"n{number}.example:443", (), "provider_unavailable")
+        assert len(known) <= 4096
+    assert isinstance(found.refusal(agent(), "org_acme", THERE, ()), Throttle)
+    assert isinstance(found.refusal(agent(), "org_acme", THERE, ("crm",)), Throttle)
+    assert any(each.kind is UpstreamKind.CREDENTIAL for each in known)
+
+
+def test_however_many_hosts_fail_what_is_remembered_is_bounded() -> None:
+    """Under a pattern an agent may name any number of hosts, none of which there need to be."""
+    asyncio.run(crowd())

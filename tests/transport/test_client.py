@@ -327,6 +327,79 @@ def test_a_closed_pool_opens_nothing(run: Run) -> None:
     run(scenario())
 
 
+def test_of_too_many_connections_those_that_rest_longest_are_closed(run: Run) -> None:
+    """Else whoever may reach many hosts would use up the files of the process."""
+
+    async def scenario() -> None:
+        open_at: list[str] = []
+        closed = asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            where = str(writer.get_extra_info("sockname")[0])
+            open_at.append(where)
+            while await reader.read(4096):
+                writer.write(EMPTY)
+            open_at.remove(where)
+            closed.set()
+            writer.close()
+
+        server = await asyncio.start_server(talk, "0.0.0.0", 0)  # noqa: S104 (every loopback address)
+        port = server.sockets[0].getsockname()[1]
+        pool = Pool(limits=ClientLimits(connections=3, idle_plain_s=1_000))
+        prepared = pool.prepare(
+            at(port, "127.0.0.2"), b"GET", b"/", [], connect_timeout_s=30, idle_timeout_s=30
+        )
+        for number in range(2, 9):
+            closed.clear()
+            answer = await ask(pool, at(port, f"127.0.0.{number}"), connect_timeout_s=30)
+            await answer.read(LIMIT)
+            if number > 4:
+                async with asyncio.timeout(30):
+                    await closed.wait()
+            assert len(open_at) <= 3
+        assert open_at == ["127.0.0.6", "127.0.0.7", "127.0.0.8"]
+        for number in range(3_000):  # many that are only asked for
+            pool.prepare(
+                at(number + 1, "127.1.0.1"),
+                b"GET",
+                b"/",
+                [],
+                connect_timeout_s=30,
+                idle_timeout_s=30,
+            )
+        assert len(pool._shelves) <= 1_030  # noqa: SLF001 (its memory)
+        assert await _status(pool, prepared) == 200  # of an origin that is forgotten
+        assert sorted(open_at) == ["127.0.0.2", "127.0.0.7", "127.0.0.8"]
+        await pool.close()
+        with pytest.raises(UnsentError):
+            await _status(pool, prepared)
+        async with asyncio.timeout(30):
+            while open_at:
+                closed.clear()
+                await closed.wait()
+        server.close()
+
+    run(scenario())
+
+
+class _Taker:
+    def __init__(self) -> None:
+        self.found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def answered(self, upstream: UpstreamResponse) -> None:
+        self.found.set_result(upstream.status)
+
+    def unanswered(self, error: Exception) -> None:
+        self.found.set_exception(error)
+
+
+async def _status(pool: Pool, prepared: PreparedRequest) -> int:
+    taker = _Taker()
+    pool.send(prepared, b"", taker)
+    async with asyncio.timeout(30):
+        return await taker.found
+
+
 def test_a_connection_rested_for_long_is_asked_of_the_kernel(run: Run) -> None:
     """The upstream's close is in the kernel, but the event loop has not seen it yet."""
 
@@ -345,7 +418,7 @@ def test_a_connection_rested_for_long_is_asked_of_the_kernel(run: Run) -> None:
                 serving = loop.run_in_executor(None, serve_one, listener)
                 assert (await ask(pool, at(port))).status == 200
                 connection = await serving
-                line = pool._shelves[at(port)]._idle[-1]  # noqa: SLF001 (as if it had rested)
+                line = pool._shelves[at(port)].idle[-1]  # noqa: SLF001 (as if it had rested)
                 line.deadline -= 2
                 connection.close()  # from here to the next request the loop does not turn
         await pool.close()

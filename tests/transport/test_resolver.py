@@ -90,3 +90,23 @@ def test_a_name_that_changes_its_address_is_checked_each_time_and_dialled_as_che
             await resolver.addresses("a.example", 80)
 
     asyncio.run(scenario())
+
+
+def test_however_many_names_are_asked_for_few_are_remembered() -> None:
+    asked: list[str] = []
+
+    async def lookup(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["192.0.2.1"]
+
+    async def scenario() -> None:
+        resolver = Resolver(1_000_000, lookup)
+        await resolver.addresses("first.example", 80)
+        for number in range(2_000):
+            await resolver.addresses(f"n{number}.example", 80)
+        assert await resolver.addresses("n1999.example", 80) == ["192.0.2.1"]
+        assert len(asked) == 2_001
+        await resolver.addresses("first.example", 80)
+        assert asked[-1] == "first.example"
+
+    asyncio.run(scenario())

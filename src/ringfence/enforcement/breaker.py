@@ -18,6 +18,8 @@ from ringfence.enforcement.finding import FindingLog
 from ringfence.enforcement.route import Leg, Route
 
 _CLOSED = Breaker()
+_HOSTS_MOST = 4096
+"""Hosts that are remembered for failing: agents may name any number of them."""
 
 
 class Breakers:
@@ -126,9 +128,18 @@ class Breakers:
             self.known.pop(key, None)
         elif breaker.state is State.CLOSED:
             if mine.state is State.OPEN:
-                self.known[key] = breaker
+                self._remember(key, breaker)
         elif mine.state is State.CLOSED or mine.until_us < breaker.until_us:
-            self.known[key] = breaker
+            self._remember(key, breaker)
+
+    def _remember(self, key: UpstreamKey, breaker: Breaker) -> None:
+        """Of too many hosts those are forgotten that say least: the longest ago, closed first."""
+        if key not in self.known and len(self.known) >= _HOSTS_MOST:
+            hosts = [each for each in self.known if each.kind is UpstreamKind.HOST]
+            hosts.sort(key=lambda each: self.known[each].state is not State.CLOSED)
+            for each in hosts[: len(hosts) // 2]:
+                del self.known[each]
+        self.known[key] = breaker
 
     def standing(self, organisation: str) -> list[UpstreamStanding]:
         """The breakers of an organisation that have something to tell."""
@@ -228,7 +239,7 @@ class Breakers:
         if after == _CLOSED:
             self.known.pop(key, None)
         else:
-            self.known[key] = after
+            self._remember(key, after)
         if after != before and event is not Event.LAPSE and _is_news(before, after):
             self.on_change(key, after)
         if before.state is State.CLOSED and after.state is State.OPEN:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import cast, final
 
 from ringfence.domain.error import UnavailableError, UnsentError
@@ -21,6 +22,9 @@ _FRESH_S = 0.5
 """A connection used so recently is taken without asking the kernel whether it was closed."""
 
 _SAFE = frozenset((b"GET", b"HEAD"))
+
+_SHELVES_MOST = 1024
+"""Origins that are remembered: whoever is asked for may name any number of them."""
 
 
 class Pool:
@@ -46,6 +50,9 @@ class Pool:
         self._sweeper = Sweeper(asyncio.get_running_loop())
         self._dialer = Dialer(resolver or Resolver(self._limits.addresses_s), tls)
         self._shelves: dict[Origin, _Shelf] = {}
+        self._used: set[_Shelf] = set()
+        """Those that hold connections, remembered or not."""
+        self._is_closed = False
         self._apart = Apart()
 
     def prepare(  # noqa: PLR0913 (one request has these parts)
@@ -147,14 +154,30 @@ class Pool:
     def _shelf(self, origin: Origin) -> "_Shelf":
         shelf = self._shelves.get(origin)
         if shelf is None:
-            shelf = _Shelf(origin, self._limits, self._sweeper, self._dialer)
+            if len(self._shelves) >= _SHELVES_MOST:
+                self._shelves = {each.origin: each for each in self._used}
+            shelf = _Shelf(origin, self._limits, self._sweeper, self._dialer, self._make_room)
             self._shelves[origin] = shelf
         return shelf
 
+    def _make_room(self, shelf: "_Shelf") -> None:
+        """One more connection is about to be opened: too many that rest are closed before."""
+        if self._is_closed:
+            raise UnsentError("provider_unavailable", "nothing is sent any more")
+        self._used = {each for each in self._used if each.taken}
+        self._used.add(shelf)
+        over = 1 + sum(each.taken for each in self._used) - self._limits.connections
+        if over > 0:
+            resting = [line for each in self._used for line in each.idle]
+            resting.sort(key=lambda line: line.deadline)
+            for line in resting[:over]:
+                line.give_up()
+
     async def close(self) -> None:
         """Close every connection for good; requests in progress fail."""
+        self._is_closed = True
         self._apart.close()
-        for shelf in self._shelves.values():
+        for shelf in {*self._used, *self._shelves.values()}:
             await shelf.close()
 
 
@@ -275,27 +298,33 @@ class _Shelf:
     """The connections of one origin."""
 
     def __init__(
-        self, origin: Origin, limits: ClientLimits, sweeper: Sweeper, dialer: Dialer
+        self,
+        origin: Origin,
+        limits: ClientLimits,
+        sweeper: Sweeper,
+        dialer: Dialer,
+        make_room: Callable[["_Shelf"], None],
     ) -> None:
         self._lines: set[UpstreamConnection] = set()
         self._is_closed = False
         self._emptied = asyncio.Event()
         self._emptied.set()
         self.host = framing.authority(origin)
-        self._origin = origin
+        self.origin = origin
+        self._make_room = make_room
         self._limits = limits
         self._sweeper = sweeper
         self._dialer = dialer
         self._loop = asyncio.get_running_loop()
-        self._idle: list[UpstreamConnection] = []
+        self.idle: list[UpstreamConnection] = []
         self._idle_s = limits.idle_tls_s if origin.scheme == "https" else limits.idle_plain_s
-        self._taken = 0
+        self.taken = 0
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
 
     def kept(self) -> UpstreamConnection | None:
         """An open connection of before, the latest first."""
-        while self._idle:
-            line = self._idle.pop()
+        while self.idle:
+            line = self.idle.pop()
             rested_s = self._idle_s - (line.deadline - self._loop.time())
             if line.is_usable(ask_kernel=rested_s > _FRESH_S):
                 return line
@@ -305,14 +334,15 @@ class _Shelf:
     async def connection(self, timeout_s: float) -> UpstreamConnection:
         """A new connection, or the first that is free when there are too many."""
         start = self._loop.time()
-        while self._taken >= self._limits.connections_per_origin:
+        while self.taken >= self._limits.connections_per_origin:
             free = await self._turn(start + timeout_s)
             if free is not None and free.is_usable(ask_kernel=False):
                 return free
-        self._taken += 1
+        self._make_room(self)
+        self.taken += 1
         try:
             left_s = max(0.0, start + timeout_s - self._loop.time())
-            line = await self._dialer.open(self._origin, self._make, left_s)
+            line = await self._dialer.open(self.origin, self._make, left_s)
         except BaseException:
             self._give_back()
             raise
@@ -347,14 +377,14 @@ class _Shelf:
             waiter.set_result(line)
         else:
             line.deadline = self._loop.time() + self._idle_s
-            self._idle.append(line)
+            self.idle.append(line)
 
     def lost(self, line: UpstreamConnection) -> None:
         """The connection is closed."""
         if line in self._lines:
             self._lines.discard(line)
-            if line in self._idle:
-                self._idle.remove(line)
+            if line in self.idle:
+                self.idle.remove(line)
             self._give_back()
         if not self._lines:
             self._emptied.set()
@@ -363,7 +393,7 @@ class _Shelf:
         return UpstreamConnection(self._limits, self._sweeper, self)
 
     def _give_back(self) -> None:
-        self._taken -= 1
+        self.taken -= 1
         waiter = self._first_waiting()
         if waiter is not None:
             waiter.set_result(None)
@@ -386,7 +416,7 @@ class _Shelf:
             self._pass_on(waiter)
             if isinstance(error, TimeoutError):
                 raise UnsentError(
-                    "provider_timeout", f"all connections to `{self._origin.host}` are taken"
+                    "provider_timeout", f"all connections to `{self.origin.host}` are taken"
                 ) from error
             raise
 

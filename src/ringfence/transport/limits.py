@@ -37,4 +37,6 @@ class ClientLimits:
     idle_plain_s: float = 4.0
     idle_tls_s: float = 45.0
     connections_per_origin: int = 512
+    connections: int = 4096
+    """To all origins; where there are more, those that rest are closed, the longest first."""
     addresses_s: float = 30.0

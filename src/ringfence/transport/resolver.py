@@ -25,6 +25,10 @@ def anywhere(_host: str, _port: int, _address: str) -> None:
     """Any address may be dialled."""
 
 
+_KNOWN_MOST = 1024
+"""Names that are remembered: whoever is asked for may have any number of them."""
+
+
 class Resolver:
     """Keeps answers for a few seconds; addresses pass through.
 
@@ -54,6 +58,8 @@ class Resolver:
                 raise OSError("the name has no address")
             for address in addresses:
                 self._check(host, port, address)
+            if len(self._known) >= _KNOWN_MOST:
+                self._known.clear()
             self._known[host, port] = (now + self._keep_s, addresses)
         return addresses
 

@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 
 _SETTLE_S: Final = 2.0
 """How long requests that were cut may take to say so on the record."""
-_UPSTREAM: Final = ClientLimits(connections_per_origin=64)
+_UPSTREAM: Final = ClientLimits(connections_per_origin=64, connections=256)
 
 Factory = Callable[[], asyncio.Protocol]
 
