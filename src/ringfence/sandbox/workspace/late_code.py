@@ -6,7 +6,7 @@ Where such files stand is in `late_place`; files of git are judged by what they 
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
@@ -18,6 +18,7 @@ _KEPT_BYTES: Final = 64 * 1024
 _KEPT_ALL_BYTES: Final = 16 * 1024 * 1024
 _KEPT_MOST: Final = 2048
 """So much of what is there before is kept, to be put back."""
+_SLASH: Final = ord("/")
 _POINTER: Final = b"gitdir: "
 _INNER: Final = re.compile(rb"(?:^|/)\.git/(?:modules|worktrees)/")
 """Where the file `.git` of a submodule or a worktree leads."""
@@ -25,6 +26,7 @@ _WORKTREES: Final = "/.git/worktrees"
 _JUDGED_BYTES: Final = 8 * 1024 * 1024
 """So much is read to be judged by what it says, at a second for each MiB; what comes beyond counts
 as what it may be. A thousand ordinary repositories have less."""
+_CROWDED: Final = "every file in it may run by itself, among more than can be looked at"
 _CLOCK_NS: Final = 1_000_000_000
 """A change this long before a run may be told as in it: file systems' clocks are coarse."""
 
@@ -83,12 +85,16 @@ def keep(root: int, snapshot: Snapshot, at_ns: int, until_ns: int | None = None)
     return Before(snapshot=snapshot, kept=kept, hooks=hooks, at_ns=at_ns)
 
 
-def find(root: int, before: Before, after: Snapshot) -> list[LateCode]:
-    """What of such files is new or different."""
+def find(
+    root: int, before: Before, after: Snapshot, crowded: frozenset[bytes] = frozenset()
+) -> list[LateCode]:
+    """What of such files is new or different; `crowded` folders are whole, whatever is in them."""
     old, reader = before.snapshot, _Reader(root)
-    found: list[LateCode] = []
+    found = [LateCode(path=path, why=_CROWDED) for path in sorted(crowded)]
     for path, entry in sorted(after.entries.items()):
         if entry.kind == "folder" or old.entries.get(path) == entry:
+            continue
+        if crowded and not crowded.isdisjoint(_above(path)):
             continue
         why = _judge(reader, path, entry, after.entries, before)
         is_unknown = old.is_partial and path not in old.entries
@@ -205,9 +211,7 @@ def _changed_since(
     """
     if entry.changed_ns >= at_ns:
         return True
-    parts = path.split(b"/")[:-1]
-    for end in range(1, len(parts) + 1):
-        folder = b"/".join(parts[:end])
+    for folder in _above(path):
         seen = known.entries.get(folder) if known is not None else None
         try:
             with reached(root, folder) as at:
@@ -218,6 +222,11 @@ def _changed_since(
         if not is_known and found.st_ctime_ns >= at_ns:
             return True
     return False
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """The folders that it lies in, the outermost first."""
+    return (path[:at] for at, sign in enumerate(path) if sign == _SLASH)
 
 
 def _name(path: bytes) -> str:

@@ -194,7 +194,7 @@ class _Walk:
                         state = each.stat(follow_symlinks=False)
                     except FileNotFoundError:  # gone meanwhile
                         continue
-                    found.append((path, _entry(state), state.st_dev != self._device))
+                    found.append((path, entry_of(state), state.st_dev != self._device))
         except (FileNotFoundError, NotADirectoryError):  # exchanged meanwhile
             pass
         except OSError:
@@ -207,7 +207,8 @@ def _has_dot(path: bytes) -> bool:
     return b"/." in b"/" + path
 
 
-def _entry(state: os.stat_result) -> Entry:
+def entry_of(state: os.stat_result) -> Entry:
+    """What is seen there."""
     is_folder = stat.S_ISDIR(state.st_mode)
     if is_folder:  # what is in it tells more than its times
         return Entry("folder", 0, 0, 0, state.st_ino, stat.S_IMODE(state.st_mode))

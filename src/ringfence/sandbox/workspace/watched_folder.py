@@ -13,9 +13,9 @@ from typing import final
 import msgspec
 
 from ringfence.sandbox import mount_guard
-from ringfence.sandbox.workspace import late_code, mask, quarantine, summary, tree
+from ringfence.sandbox.workspace import late_code, late_search, mask, quarantine, summary, tree
 from ringfence.sandbox.workspace.folder import open_folder
-from ringfence.sandbox.workspace.late_code import Before
+from ringfence.sandbox.workspace.late_code import Before, LateCode
 from ringfence.sandbox.workspace.quarantine import SetAside
 from ringfence.sandbox.workspace.summary import Summary
 from ringfence.sandbox.workspace.tree import Bounds, Snapshot
@@ -87,12 +87,19 @@ class WatchedFolder:
             before = self._before
             after = tree.look(self._root, self._bounds, before.snapshot)
             different = summary.compare(self._root, before.snapshot, after, self._bounds)
-            found = late_code.find(self._root, before, after)
+            found = self._late(after)
             aside = quarantine.set_aside(self._root, found, before, mark)
         except OSError as error:
             why = f"it cannot be looked at any more: {error.strerror or error}"
             return Left(summary=summary.unseen(trouble or why), aside=[])
         return Left(summary=msgspec.structs.replace(different, trouble=trouble), aside=aside)
+
+    def _late(self, after: Snapshot) -> list[LateCode]:
+        """What would run later; of a folder that was looked at in part, searched for by itself."""
+        if not after.is_partial:
+            return late_code.find(self._root, self._before, after)
+        searched = late_search.search(self._root, self._before, after)
+        return late_code.find(self._root, self._before, searched.snapshot, searched.crowded)
 
     def _trouble(self) -> str:
         """What became of the folder itself, if it is not where it was."""
