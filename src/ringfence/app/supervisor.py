@@ -1,18 +1,14 @@
-"""The workers of a plane as processes: started, told of every change, watched, started again."""
+"""The workers of a plane as processes: what all of them are told, and what they ask."""
 
 import asyncio
 import contextlib
-import itertools
-import logging
 from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
 from ringfence.api.context import WorkerStatus
 from ringfence.app.belief import Belief
-from ringfence.app.change_message import (
-    Change,
-)
+from ringfence.app.change_message import Change
 from ringfence.app.data_port import reserve
 from ringfence.app.group import Beginning, Epoch, Place
 from ringfence.app.message import (
@@ -23,7 +19,7 @@ from ringfence.app.message import (
     Measurement,
     Message,
     Standings,
-    Started,
+    Start,
     ToolGrantChanged,
     Watched,
 )
@@ -42,38 +38,30 @@ from ringfence.app.shared_across import SharedAcross
 from ringfence.app.sharing import Sharing
 from ringfence.app.slot import Slot
 from ringfence.app.worker_log import WorkerLogs
+from ringfence.app.worker_pool import ANSWER_S, WorkerPool
 from ringfence.decisions.budget import MONEY
 from ringfence.decisions.period import Line
 from ringfence.domain.agent import AgentState
 from ringfence.domain.budget import Unit
 from ringfence.domain.credential import AgentCredential
 from ringfence.domain.errand import Errand, ErrandOutcome
-from ringfence.domain.error import RingfenceError, UnavailableError
-from ringfence.domain.lease import Holder
+from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.authority import RENEW_S
 from ringfence.enforcement.tool_custody import ToolCustody
 from ringfence.enforcement.watch import joined
+from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured, join
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids, hash_seed
 
-_LOG = logging.getLogger(__name__)
-
-_ANSWER_S: Final = 2.0
-"""How long a worker is waited for that is only asked how it is."""
-_START_S: Final = 60.0
-_RECOVER_EVERY_S: Final = 0.5
-_DRAIN_MARGIN_S: Final = 15.0
-"""What ending takes beyond the grace: cutting what is left, writing the last events."""
-
 
 @final
 class Supervisor:
-    """A `Group` of worker processes; implements `remote_worker.Asked`.
+    """A `Group` of worker processes; implements `worker_pool.Head`.
 
     INVARIANT: what the workers believe is kept here too, and changed in the same turn in which the
     change is sent, so that a worker started later begins with exactly what the others have.
@@ -95,29 +83,22 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._folder = folder
         self._clock = clock
+        self._count = count
         # What conversations hash to is compared between workers.
-        self._environment = {**environment, "PYTHONHASHSEED": seed or hash_seed()}
-        self._slots = [Slot(number=at) for at in range(1, count + 1)]
-        self._lives = itertools.count(1)
+        alike = {**environment, "PYTHONHASHSEED": seed or hash_seed()}
+        self._pool = WorkerPool(count, clock, alike, self)
         self._ids = ids
         self._shared: Shared | None = None
         self._sharing: Sharing | None = None
         self._belief: Belief | None = None
         self._place: Place | None = None
-        self._installed = asyncio.Event()
-        self._is_ending = False
         self._closing = contextlib.AsyncExitStack()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._first: list[asyncio.Future[None]] = []
         self._sandboxes = SandboxPlaces()
 
     def spawn(self) -> None:
         """Start every worker process; they import what they need while the plane gets ready."""
-        for slot in self._slots:
-            served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._first.append(served)
-            self._tasks.append(asyncio.create_task(self._keep(slot, served)))
-        self._tasks.append(asyncio.create_task(self._renew()))
+        self._pool.spawn()
+        self._closing.push_async_callback(_over, asyncio.create_task(self._renew()))
 
     # `Group`
 
@@ -128,20 +109,18 @@ class Supervisor:
 
     def install(self, beginning: Beginning) -> None:
         """Take what to begin with."""
-        for slot, log in zip(self._slots, beginning.logs, strict=True):
-            slot.log = log
         self._shared = self._open(beginning)
         self._belief = Belief(beginning, self._folder)
-        self._logs = WorkerLogs(
-            self._folder, beginning.database, beginning.signing_key, self._clock
-        )
+        logs = WorkerLogs(self._folder, beginning.database, beginning.signing_key, self._clock)
+        is_shared = beginning.sharing is not None
+        self._pool.install(beginning.logs, logs, are_known_by_log=is_shared)
 
     def _open(self, beginning: Beginning) -> Shared:
         if beginning.sharing is None:
-            return Shared(beginning, self._clock, self._ids, self._told_workers)
+            return Shared(beginning, self._clock, self._ids, lambda: self._pool.told)
         self._sharing = beginning.sharing
         return SharedAcross(
-            beginning, self._clock, self._ids, self._told_workers, beginning.sharing
+            beginning, self._clock, self._ids, lambda: self._pool.told, beginning.sharing
         )
 
     async def share(self, across: Callable[["Supervisor", SharedAcross], Awaitable[None]]) -> None:
@@ -157,14 +136,7 @@ class Supervisor:
         self._place = Place(
             host=place.host, port=port, tls_cert=place.tls_cert, tls_key=place.tls_key
         )
-        self._installed.set()
-        try:
-            async with asyncio.timeout(_START_S):
-                await asyncio.gather(*self._first)
-        except TimeoutError:
-            raise UnavailableError(
-                "worker_failed", "the workers have not started in time"
-            ) from None
+        await self._pool.serve()
         return port
 
     async def configuration_changed(self, epoch: Epoch) -> None:
@@ -177,50 +149,26 @@ class Supervisor:
 
     async def drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Let every worker end in order, at the same time."""
-        self._is_ending = True
-        workers = [slot.worker for slot in self._slots if slot.worker is not None]
-
-        async def hasten() -> None:
-            await hurry.wait()
-            for each in workers:
-                each.hurry()
-
-        hastening = asyncio.create_task(hasten())
-        limit_s = grace_s + _DRAIN_MARGIN_S
-        await asyncio.gather(*(each.drain(grace_s, limit_s) for each in workers))
-        hastening.cancel()
+        await self._pool.drain(grace_s, hurry)
 
     async def close(self) -> None:
         """End what is left of the workers."""
-        self._is_ending = True
-        for slot in self._slots:
-            if slot.worker is not None:
-                slot.worker.kill()
-                await slot.worker.ended()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for first in self._first:
-            first.cancel()
+        await self._pool.close()
         await self._closing.aclose()
 
     async def catch_up(self) -> None:
         """Return when what workers have recorded so far can be read, or after a moment."""
-        await self._ask_all(lambda: CatchUp(with_bodies=False))
+        await self._pool.ask(lambda: CatchUp(with_bodies=False))
 
     def flush_bodies(self) -> None:
         """The same for bodies; blocks, and is called from a thread."""
-        asking = self._ask_all(lambda: CatchUp(with_bodies=True))
+        asking = self._pool.ask(lambda: CatchUp(with_bodies=True))
         with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(asking, self._loop).result(2 * _ANSWER_S)
+            asyncio.run_coroutine_threadsafe(asking, self._loop).result(2 * ANSWER_S)
 
     async def tidy(self) -> None:
         """Give up who has been silent for too long."""
-        now_us = self._clock.monotonic_us()
-        for slot in self._slots:
-            if slot.is_given_up(now_us) and slot.worker is not None:
-                _LOG.error("worker %d does not answer and is ended", slot.number)
-                slot.worker.kill()
+        self._pool.end_silent()
         if self._shared is not None:
             await self._shared.tidy()
 
@@ -228,8 +176,7 @@ class Supervisor:
         """Empty if every worker can do its work, else which cannot and why."""
         if self._sharing is not None and (why := self._sharing.readiness()):
             return why
-        now_us = self._clock.monotonic_us()
-        return next((why for slot in self._slots if (why := slot.trouble(now_us))), "")
+        return self._pool.trouble()
 
     # `Workers`
 
@@ -270,7 +217,7 @@ class Supervisor:
         sharing = self._sharing
         until_us = None if sharing is None else sharing.until_us
         trouble = "" if sharing is None else sharing.readiness()
-        for worker in self._told_workers():
+        for worker in self._pool.told:
             worker.renew(self._believed().change, until_us)
             worker.trouble(trouble)
 
@@ -280,24 +227,22 @@ class Supervisor:
 
     async def status(self) -> Sequence[WorkerStatus]:
         """How each worker is; who has ended for good is not told of."""
-        now_us = self._clock.monotonic_us()
-        there = [slot for slot in self._slots if slot.worker is not None or not self._is_ending]
-        return [slot.status(now_us) for slot in there]
+        return self._pool.status()
 
     async def upstreams(self, organisation: str) -> Sequence[UpstreamStanding]:
         """How its upstreams stand with all workers together."""
-        answers = await self._ask_all(lambda: Watched(organisation=organisation))
+        answers = await self._pool.ask(lambda: Watched(organisation=organisation))
         parts = [each.upstreams for each in answers if isinstance(each, Standings)]
         return joined([*parts, self._known().queueing.standing(organisation)])
 
     async def tool_grant_changed(self, organisation: str, server: str) -> None:
         """Use no token any more that was got with an earlier grant."""
-        for worker in self._told_workers():
+        for worker in self._pool.told:
             worker.tell(ToolGrantChanged(organisation=organisation, server=server))
 
     async def carry_out(self, errand: Errand) -> ErrandOutcome:
         """Make a call that a person asks for, at the first worker that serves."""
-        worker = next((each for each in self._told_workers() if each.is_serving), None)
+        worker = next((each for each in self._pool.told if each.is_serving), None)
         if worker is None:
             raise UnavailableError("worker_starting", "no worker serves yet")
         answer = await worker.ask(CarryOut(errand))
@@ -307,7 +252,7 @@ class Supervisor:
 
     async def metrics(self) -> Measured:
         """What all workers have counted, and what they were lent."""
-        answers = await self._ask_all(Measure)
+        answers = await self._pool.ask(Measure)
         counted = join(each.measured for each in answers if isinstance(each, Measurement))
         if self._shared is not None:
             counted.totals |= self._shared.lending.totals()
@@ -315,7 +260,7 @@ class Supervisor:
 
     async def open_sandbox(self, order: SandboxOrder) -> SandboxGrant:
         """Have the worker that serves the fewest sandboxes make one."""
-        worker = self._sandboxes.emptiest(self._told_workers())
+        worker = self._sandboxes.emptiest(self._pool.told)
         with self._sandboxes.coming(worker):
             answer = await worker.ask(OpenSandbox(order))
         if not isinstance(answer, OpenedSandbox):
@@ -325,7 +270,7 @@ class Supervisor:
 
     async def sandboxes(self, organisation: str) -> Sequence[Sandbox]:
         """Every sandbox of an organisation that has not ended, of all workers."""
-        answers = await self._ask_all(lambda: ListSandboxes(organisation))
+        answers = await self._pool.ask(lambda: ListSandboxes(organisation))
         lists = [each.sandboxes for each in answers if isinstance(each, SandboxList)]
         return [each for some in lists for each in some]
 
@@ -339,13 +284,37 @@ class Supervisor:
         )
         return isinstance(answer, SandboxTaken) and answer.is_taken
 
-    def _lost(self, worker: RemoteWorker) -> None:
-        """A worker has ended, and its sandboxes with it: the record is to say so."""
-        gone = self._sandboxes.lost(worker)
-        if gone:
-            self._known().lost_sandboxes.end(gone)
+    # `worker_pool.Head`
 
-    # What a worker asks
+    def start(self, slot: Slot, worker: RemoteWorker, /) -> Start:
+        """Everything that it needs, as it is now."""
+        assert self._place is not None  # noqa: S101 (set before workers may begin)
+        return self._believed().start(
+            worker=slot.number,
+            workers=self._count,
+            log=slot.log,
+            place=self._place,
+            learned=self._known().learning.all(),
+            opened=self._known().begin(worker),
+            tools=self._known().tools.all(),
+        )
+
+    def serves(self, worker: RemoteWorker, /) -> None:
+        """Give it authority at once, and the others with it."""
+        del worker
+        self.renew()
+
+    def died(self, worker: RemoteWorker, /) -> None:
+        """Its sandboxes have ended with it: the record is to say so."""
+        if self._shared is not None:
+            gone = self._sandboxes.lost(worker)
+            if gone:
+                self._shared.lost_sandboxes.end(gone)
+            self._shared.died(worker)
+
+    async def prove(self, worker: RemoteWorker, before: Totals, after: Totals, /) -> None:
+        """What it was lent is free again, except for what its log proves that it spent."""
+        await self._known().prove(worker, before, after)
 
     def told(self, worker: RemoteWorker, message: Message, /) -> None:
         """What a worker has seen."""
@@ -360,11 +329,6 @@ class Supervisor:
             raise UnavailableError("worker_starting", "the plane has not begun yet")
         return self._shared
 
-    def _told_workers(self) -> list[RemoteWorker]:
-        """The workers that are told of every change."""
-        workers = [slot.worker for slot in self._slots]
-        return [each for each in workers if each is not None and each.is_told]
-
     # Within
 
     def _believed(self) -> Belief:
@@ -375,123 +339,19 @@ class Supervisor:
     def _tell_all(self, change: Change) -> Awaitable[None]:
         """Send in this turn; what this gives ends when nobody can act on what was before."""
         self._known().take(change)
-        sent = [(worker, worker.ask(change)) for worker in self._told_workers()]
+        sent = [(worker, worker.ask(change)) for worker in self._pool.told]
         return _all([worker.obey(answer) for worker, answer in sent])
-
-    async def _ask_all(self, make: Callable[[], Message]) -> list[Message]:
-        """The answers of those who answer soon."""
-        asked = [
-            slot.worker.ask(make())
-            for slot in self._slots
-            if slot.worker is not None and slot.worker.is_serving
-        ]
-        if not asked:
-            return []
-        done, late = await asyncio.wait(asked, timeout=_ANSWER_S)
-        for each in late:
-            each.cancel()
-        return [each.result() for each in done if each.exception() is None]
 
     async def _renew(self) -> None:
         while True:
             self.renew()
             await asyncio.sleep(RENEW_S)
 
-    async def _keep(self, slot: Slot, first: asyncio.Future[None]) -> None:
-        """Fill a slot for as long as the plane runs."""
-        while not self._is_ending:
-            life = next(self._lives)
-            worker = slot.worker = RemoteWorker(slot.number, self._clock, self, life)
-            error: RingfenceError | None = None
-            try:
-                await worker.spawn(self._environment)
-                await self._begin(slot, worker)
-                if not first.done():
-                    first.set_result(None)
-            except RingfenceError as caught:
-                error = caught
-                worker.kill()
-            except Exception as caught:  # noqa: BLE001 (a place must not stay empty for ever)
-                _LOG.exception("worker %d could not be started", slot.number)
-                error = UnavailableError("worker_failed", f"a worker cannot be started: {caught}")
-                worker.kill()
-            code = await worker.ended()
-            self._name(slot, worker)  # also one that ended before it had begun
-            if self._shared is not None:
-                self._lost(worker)
-                self._shared.died(worker)
-            pause_s = slot.ended(self._clock.monotonic_us(), in_order=code == 0 and error is None)
-            if error is not None and not first.done():
-                first.set_exception(error)
-                return
-            _tell_of_end(slot, code, error, pause_s)
-            await self._bury(slot, worker)
-            await asyncio.sleep(pause_s)
-
-    async def _begin(self, slot: Slot, worker: RemoteWorker) -> None:
-        await self._installed.wait()
-        assert self._place is not None  # noqa: S101 (set before `_installed`)
-        if slot.charged is None:
-            slot.charged = await asyncio.to_thread(self._logs.charged, slot.log)
-        self._name(slot, worker)
-        # From here to the ask, one turn: what changes later is told after this.
-        start = self._believed().start(
-            worker=slot.number,
-            workers=len(self._slots),
-            log=slot.log,
-            place=self._place,
-            learned=self._known().learning.all(),
-            opened=self._known().begin(worker),
-            tools=self._known().tools.all(),
-        )
-        answer = worker.ask(start)
-        worker.is_told = True
-        started = await answer
-        if not isinstance(started, Started):
-            raise unexpected(started)
-        slot.since_us = self._clock.monotonic_us()
-        worker.is_serving = True
-        self.renew()
-        _LOG.info("worker %d serves", slot.number, extra={"worker_pid": worker.pid})
-
-    def _name(self, slot: Slot, worker: RemoteWorker) -> None:
-        """Where planes share limits, who holds a part of one is known by the log that it writes."""
-        if self._sharing is not None:
-            worker.holder = Holder(slot.log)
-
-    async def _bury(self, slot: Slot, worker: RemoteWorker) -> None:
-        """Give every intent of a dead worker its outcome, exactly once, before its log goes on.
-
-        Then what it was lent is free again, except for what its log proves that it spent.
-        """
-        while not self._is_ending:
-            try:
-                unknown, after = await asyncio.to_thread(self._logs.recover, slot.log)
-                await self._known().prove(worker, slot.charged or {}, after)
-            except RingfenceError as error:
-                _LOG.error("the log of worker %d cannot be recovered yet: %s", slot.number, error)
-                await asyncio.sleep(_RECOVER_EVERY_S)
-                continue
-            slot.charged = after
-            for action in unknown:
-                _LOG.warning("an action has no known outcome", extra={"act": action})
-            return
-
 
 async def _all(obeying: Sequence[Coroutine[None, None, None]]) -> None:
     await asyncio.gather(*obeying)
 
 
-def _tell_of_end(slot: Slot, code: int, error: RingfenceError | None, pause_s: float) -> None:
-    """Say in the log how a worker has ended, and that another will come."""
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    why = f": {error}" if error is not None else ""
-    level = logging.INFO if code == 0 and error is None else logging.ERROR
-    _LOG.log(
-        level,
-        "worker %d %s%s",
-        slot.number,
-        how,
-        why,
-        extra={"failures": slot.failures, "restart_s": pause_s},
-    )
+async def _over(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
