@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import msgspec
@@ -23,20 +23,15 @@ from ringfence.app.health import LedgerHealth
 from ringfence.app.hearing import Hearing, keeps_journal
 from ringfence.app.note import PlaneNotes
 from ringfence.app.own_file import own_files
+from ringfence.app.plane_secret import PlaneSecrets
 from ringfence.app.policy import judge_all, known_tools, trouble_of
 from ringfence.app.readers import readers
 from ringfence.app.recovery import remembered
 from ringfence.app.retention import RetentionWork
-from ringfence.app.secret import (
-    Proposal,
-    SecretCustody,
-    requesting,
-    stored_secrets,
-)
-from ringfence.app.secret_watch import SecretWatch
+from ringfence.app.secret import Proposal, stored_secrets
 from ringfence.app.sharing import Sharing
 from ringfence.app.storage import storage_of
-from ringfence.app.stores import Stores, attest_others, open_stores
+from ringfence.app.stores import attest_others, open_in_turn
 from ringfence.app.supervisor import Supervisor
 from ringfence.app.tool import ToolArchive
 from ringfence.app.user import StoredUsers
@@ -44,20 +39,17 @@ from ringfence.app.warning import Warnings, sources
 from ringfence.app.witness import Witnesses
 from ringfence.config.loading import load
 from ringfence.config.settings import SQLITE, Settings
-from ringfence.domain.error import RingfenceError, UsageError
+from ringfence.domain.error import RingfenceError
 from ringfence.domain.organisation import Configuration, Organisation
 from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.allowance import AllowanceLimits
 from ringfence.enforcement.approval import ApprovalDesk
-from ringfence.enforcement.minted_source import minting
-from ringfence.enforcement.secret_desk import SecretDesk
 from ringfence.enforcement.tool_grant import SPACE, ToolGrants
 from ringfence.stores.approval import EndedApprovals
 from ringfence.stores.body import BodyReader
 from ringfence.stores.checkpoint import SigningKeys
 from ringfence.stores.ledger import LedgerReader, Recovered
 from ringfence.stores.retention import Retention
-from ringfence.stores.secret import Secrets
 from ringfence.transport import entropy
 from ringfence.transport.client import Pool
 from ringfence.transport.clock import Clock, SystemClock
@@ -67,10 +59,7 @@ from ringfence.transport.tls import client_context
 _LOG = logging.getLogger(__name__)
 
 _TIDY_S = 2.0
-_EARLIER_US = 15_000_000
-"""How long the workers of an earlier plane, which was killed, are waited for."""
 _MIB = 1024 * 1024
-_LOOK_S = 0.1
 GRACE_S = 20.0
 """How long running answers may take to end after SIGTERM."""
 
@@ -127,7 +116,13 @@ class Plane:
             asyncio.to_thread(prepare, settings, self._environment, now_us)
         )
         try:
-            self._stores = await self._open_stores()
+            self._stores = await open_in_turn(
+                self._storage,
+                self._clock,
+                self._ids,
+                self._keys,
+                is_running=lambda: local.is_answering(local.address(settings.data)),
+            )
         except BaseException:
             with contextlib.suppress(RingfenceError):
                 await preparing
@@ -186,28 +181,9 @@ class Plane:
             partial(alert.opened, self._pool, self._secret),
         )
         watching = alerts.run(self._alerted, self._clock)
-        for work in (self._tidy(), watching, retention.run(), self._watch.run()):
+        for work in (self._tidy(), watching, retention.run(), self._secrets.run()):
             self._close.callback(asyncio.create_task(work).cancel)
         return prepared
-
-    async def _open_stores(self) -> Stores:
-        """Open the stores; wait a moment for workers of an earlier plane that are ending."""
-        folder = self._settings.data
-        give_up_us = self._clock.monotonic_us() + _EARLIER_US
-        while True:
-            try:
-                return await asyncio.to_thread(
-                    open_stores, self._storage, self._clock, self._ids, self._keys
-                )
-            except UsageError as error:
-                is_over = self._clock.monotonic_us() > give_up_us
-                if (
-                    error.code != "log_in_use"
-                    or is_over
-                    or local.is_answering(local.address(folder))
-                ):
-                    raise
-            await asyncio.sleep(_LOOK_S)
 
     async def _join(self, prepared: Prepared) -> Sharing | None:
         """Become one of the planes of the database, if this one has a database."""
@@ -223,25 +199,18 @@ class Plane:
     async def _begin(self, prepared: Prepared, sharing: Sharing | None) -> None:
         self._pool = Pool(tls=client_context())
         self._close.push_async_callback(self._pool.close)
-        stored = stored_secrets(
-            self._settings.data, self._environment, self._stores.state, self._clock
-        )
-        self._custody = SecretCustody(
+        self._secrets = PlaneSecrets(
+            stored_secrets(self._settings.data, self._environment, self._stores.state, self._clock),
             self._environment,
-            stored,
-            requesting(self._pool, asyncio.get_running_loop()),
+            self._pool,
             self._clock,
-            minting(self._pool, asyncio.get_running_loop()),
+            tell=self.workers.secrets_changed,
         )
-        self._watch = SecretWatch(self._custody, self._take_secrets)
-        proposal = await self._fetch_secrets(prepared)
+        proposal = await self._propose_secrets(prepared)
         configuration = await asyncio.to_thread(self._register, prepared.configuration, "plane")
         self._configuration = configuration
-        take = partial(self._custody.take, proposal, configuration)
-        self._secrets = await asyncio.to_thread(take)
-        trouble = (await asyncio.to_thread(stored.fit)).trouble
-        if trouble:
-            _LOG.error("%s; `ringfence doctor` says what to do", trouble)
+        await self._secrets.take(proposal, configuration)
+        await self._secrets.check_stored()
         recovered = await asyncio.to_thread(
             remembered, self._stores.recovered, configuration, self._storage
         )
@@ -272,7 +241,7 @@ class Plane:
             keys=self._keys,
             clock=self._clock,
             beginning=beginning,
-            secrets=self._watch.stored_changed,
+            secrets=self._secrets.stored_changed,
         )
         self._close.push_async_callback(hearing.close)
         if isinstance(self.workers, Supervisor):
@@ -334,7 +303,7 @@ class Plane:
             for each in configuration.organisations.values()
             for agent, agent_state in self._stores.state.agents.states(each.id).items()
         }
-        return Epoch(configuration=configuration, states=states, secrets=self._secrets)
+        return Epoch(configuration=configuration, states=states, secrets=self._secrets.in_force)
 
     async def _listen(self) -> None:
         settings, place = self._settings, Place.of(self._settings)
@@ -385,7 +354,7 @@ class Plane:
             holds=self._storage.holds,
             readers=readers(),
             tools=self.workers.tools,
-            secrets=SecretDesk(self._custody.stored, self._custody, self._secrets_stored),
+            secrets=self._secrets.desk(self._secrets_stored),
             approvals=self._approvals,
             grants=self._tool_grants,
             policy_trouble=self._policy_trouble,
@@ -415,46 +384,33 @@ class Plane:
             facts = known_tools(self.configuration(), self.workers.tools)
             judged = partial(judge_all, prepared.configuration, facts, self._settings.config)
             (await asyncio.to_thread(judged)).check()
-            proposal = await self._fetch_secrets(prepared)
+            proposal = await self._propose_secrets(prepared)
             configuration = await asyncio.to_thread(self._register, prepared.configuration, actor)
             before, self._configuration = self.configuration(), configuration
             if self._sharing is not None:
                 self._sharing.epoch = configuration.epoch
                 self._sharing.configuration = configuration.digest
                 self._sharing.keeps_journal = keeps_journal(configuration)
-            async with self._watch.turn:
-                take = partial(self._custody.take, proposal, configuration)
-                self._secrets = await asyncio.to_thread(take)
+            async with self._secrets.turn:
+                await self._secrets.take(proposal, configuration)
                 # Read and sent in one turn: no suspension can come between and be overwritten.
                 await self.workers.configuration_changed(self._epoch(configuration))
             await self._notes.epoch(configuration, actor, before)
         _LOG.info("configuration loaded", extra={"epoch": configuration.epoch, "actor": actor})
         return configuration
 
-    async def _fetch_secrets(self, prepared: Prepared) -> Proposal:
+    async def _propose_secrets(self, prepared: Prepared) -> Proposal:
         """Every secret of a configuration that is not in force yet. Raises UsageError."""
-        known = self._stores.state.configurations.known
-
-        def fetch() -> Proposal:
-            named = known(prepared.configuration)
-            return self._custody.prepare(named, prepared.secrets.names, prepared.secret_uses)
-
-        return await asyncio.to_thread(fetch)
-
-    def _take_secrets(self, secrets: Secrets) -> Awaitable[None]:
-        """Values have changed: tell the workers; what this gives ends when they use them."""
-        self._secrets = secrets
-        _LOG.info("secrets have changed")
-        return self.workers.secrets_changed(secrets)
+        return await self._secrets.propose(prepared, self._stores.state.configurations.known)
 
     async def _secrets_stored(self) -> None:
         """Somebody has changed what is stored: return when every plane uses it."""
-        await (await self._watch.stored_changed())
+        await (await self._secrets.stored_changed())
         if self._sharing is not None:
             await self._sharing.settle()
 
     def _secret_trouble(self) -> str:
-        return self._custody.trouble()
+        return self._secrets.trouble()
 
     def _register(self, configuration: Configuration, actor: str) -> Configuration:
         return register(
@@ -510,7 +466,7 @@ class Plane:
 
     def _secret(self, name: str) -> str:
         """The value that is in force now."""
-        return self._secrets.get(name).reveal()
+        return self._secrets.value(name)
 
     async def _tidy(self) -> None:
         while True:

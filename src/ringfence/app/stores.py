@@ -1,9 +1,10 @@
 """Everything a plane keeps, opened in the right order and closed in the reverse one."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.app.storage import Storage
 from ringfence.domain.error import UnavailableError, UsageError
@@ -17,6 +18,10 @@ from ringfence.stores.ledger.recovery import LONGEST_WINDOW_US, complete
 from ringfence.stores.state.store import StateStore
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
+
+_EARLIER_US: Final = 15_000_000
+"""How long the workers of an earlier plane, which was killed, are waited for."""
+_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +83,24 @@ def open_stores(storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys) -> 
         masking=masking,
         log=held.log_id,
     )
+
+
+async def open_in_turn(
+    storage: Storage, clock: Clock, ids: Ids, keys: SigningKeys, *, is_running: Callable[[], bool]
+) -> Stores:
+    """The same in a thread; workers of an earlier plane that are ending are waited for a moment.
+
+    `is_running` tells whether that plane is there still: then nobody ends. Raises as `open_stores`.
+    """
+    give_up_us = clock.monotonic_us() + _EARLIER_US
+    while True:
+        try:
+            return await asyncio.to_thread(open_stores, storage, clock, ids, keys)
+        except UsageError as error:
+            is_over = clock.monotonic_us() > give_up_us
+            if error.code != "log_in_use" or is_over or is_running():
+                raise
+        await asyncio.sleep(_LOOK_S)
 
 
 def attest_others(own: str, storage: Storage, keys: SigningKeys, now_us: int) -> None:
