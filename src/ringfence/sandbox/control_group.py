@@ -7,12 +7,13 @@ import contextlib
 import os
 import posixpath
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, final
 
 from ringfence.domain.error import UsageError
 from ringfence.domain.sandbox import Bound
+from ringfence.sandbox.group_trouble import mend
 from ringfence.sandbox.plan import JailLimits
 from ringfence.transport.kernel import control_group as kernel
 from ringfence.transport.kernel.control_group import (
@@ -276,28 +277,3 @@ def usual_memory(hierarchy: Hierarchy) -> int:
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     own = kernel.least(hierarchy, _MOST_MEMORY[hierarchy.version])
     return int(min(machine, own or machine) * _SHARE)
-
-
-def mend(lacking: Sequence[str] = ALWAYS) -> str:
-    """How to get a control group that bounds what none does."""
-    found = kernel.hierarchies()
-    if not found:
-        return (
-            "no control groups are mounted for writing, as in most containers: bound the container"
-            " itself (`docker run --pids-limit 2048 --memory 8g --cpus 2`), or run Ringfence"
-            " outside of it"
-        )
-    if os.geteuid() and set(lacking) == {CPU}:
-        return (
-            "have systemd delegate it, as root: `Delegate=cpu memory pids` under `[Service]` in"
-            " /etc/systemd/system/user@.service.d/delegate.conf, `systemctl daemon-reload`, and log"
-            " in anew; without systemd a group of your own that has the controller `cpu`"
-        )
-    if os.geteuid():
-        return (
-            "start it where systemd gives you groups of your own: `systemd-run --user --scope"
-            " ringfence run …`; as a service, with `Delegate=yes` and `DelegateSubgroup=ringfence`"
-        )
-    words = " and ".join(f"`{each}`" for each in lacking)
-    boot = ", and the boot option `cgroup_enable=memory`" if MEMORY in lacking else ""
-    return f"not there for groups of ours: {words}; see `/sys/fs/cgroup/cgroup.controllers`{boot}"

@@ -10,7 +10,7 @@ from typing import Final
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
-from ringfence.sandbox import bwrap, control_group, reduced, strict
+from ringfence.sandbox import bwrap, control_group, group_trouble, reduced, strict
 from ringfence.sandbox.launch import Failure
 from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
 from ringfence.sandbox.plan import JailLimits, JailPlan
@@ -102,7 +102,7 @@ def bounds() -> Step:
         finally:
             os.close(writing)
             os.waitpid(pid, 0)
-    mend = control_group.mend(lacking) if lacking else ""
+    mend = group_trouble.mend(lacking) if lacking else ""
     return Step(name=_BOUNDS, is_ok=not lacking, found=found, mend=mend)
 
 

@@ -75,6 +75,8 @@ class Prepared:
         self.is_launched_by_bwrap = bool(listeners)
         self.groups = () if group is None else group.paths
         self.bounds = () if group is None else group.bounds()
+        self.lacking = () if group is None else group.lacking
+        """What no control group bounds, though it is to be bounded."""
         self._group = group
         if group is not None:
             group.is_kept = True

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ringfence.domain.agent import Protection, SandboxTier
+from ringfence.domain.agent import Protection, SandboxRules, SandboxTier
 from ringfence.domain.monitoring import ExecWaits, Join, Kill
 from ringfence.domain.sandbox import ListenerKind, SandboxGrant
 from ringfence.sandbox import assembly, limits, mount_guard, reduced, strict, unconfined
 from ringfence.sandbox.asking import CommandQuestions
 from ringfence.sandbox.assembly import Scene, Setup, Task
 from ringfence.sandbox.builtins import Builtins
+from ringfence.sandbox.group_trouble import mend
 from ringfence.sandbox.monitor import Monitor, Part, Result
 from ringfence.sandbox.notification import Notifications
 from ringfence.sandbox.plan import MASKED, JailPlan
@@ -29,6 +30,7 @@ from ringfence.sandbox.terminal import TerminalRelay
 from ringfence.sandbox.witness import Witness
 from ringfence.sandbox.workspace.run_note import NotedFolder, RunNote, RunNotes
 from ringfence.sandbox.workspace.watched_folder import WatchedFolder
+from ringfence.transport.kernel.control_group import CPU, MEMORY
 
 _LOOPBACK: Final = "127.0.0.1"
 _MARK_CHARACTERS: Final = 12
@@ -83,6 +85,7 @@ def run(
         since_us = _note(grant, watched, RunNotes(data), after) if watched else None
         plan = replace(plan, identities={each.path: each.identity for each in watched})
         jail = _prepare(plan, kept)
+        _say_unheld(grant.rules, jail.lacking)
         both = (*jail.listeners, *listeners)
         evidence = Watching(folders=watched, builtins=builtins, shared_since_us=since_us)
         return asyncio.run(_watch(jail, plan, grant, both, evidence))
@@ -140,6 +143,18 @@ def _say_unseen(note: RunNote, watched: Sequence[WatchedFolder]) -> None:
         what = ", ".join(changed[:_NAMED_MOST]) + (" …" if len(changed) > _NAMED_MOST else "")
         found = f"; changed since it began: {what}" if what else ""
         _say(f"nobody has looked at {folder.path} after {note.sandbox} was ended{found}")
+
+
+def _say_unheld(rules: SandboxRules, lacking: Sequence[str]) -> None:
+    """Tell which bounds that somebody has asked for do not hold here; `doctor` tells of others."""
+    asked = {
+        "memory_megabytes": rules.memory_bytes is not None and MEMORY in lacking,
+        "processor_percent": rules.processor_percent is not None and CPU in lacking,
+    }
+    if any(asked.values()):
+        names = " and ".join(f"`{name}`" for name, is_unheld in asked.items() if is_unheld)
+        what = "do not hold" if all(asked.values()) else "does not hold"
+        _say(f"{names} of this agent {what} here, for want of a control group: {mend(lacking)}")
 
 
 def _noted(folder: WatchedFolder, masks: tuple[str, ...]) -> NotedFolder:
