@@ -18,7 +18,7 @@ from pathlib import Path
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox import reduced, strict, unconfined
 from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
-from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plan import SandboxPlan
 from ringfence.sandbox.prepared import Prepared
 
 _PREPARE = {
@@ -41,9 +41,9 @@ class Start:
     """Processor time of this process."""
 
 
-def _plan(tier: SandboxTier, folder: Path, *command: str) -> JailPlan:
+def _plan(tier: SandboxTier, folder: Path, *command: str) -> SandboxPlan:
     home = "/home/agent" if tier is SandboxTier.STRICT else str(folder / "home")
-    return JailPlan(
+    return SandboxPlan(
         tier=tier,
         command=command,
         environment={"PATH": "/usr/bin:/bin", "HOME": home},

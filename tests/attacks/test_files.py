@@ -14,7 +14,7 @@ from tests.sandbox.jail import Outcome
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox import bwrap
-from ringfence.sandbox.plan import Bind, JailFile
+from ringfence.sandbox.plan import Bind, SandboxFile
 
 _SHOWN_IN_REDUCED = {"look at it"}
 """Landlock restricts what is opened, made and removed, not what the kernel says of a file."""
@@ -99,7 +99,7 @@ def test_no_mount_point_is_made_behind_a_link_in_a_workspace(
     planted = f"{workspace}/a/planted"
     choices: dict[str, dict[str, object]] = {
         "bind": {"read_only": (Bind(str(root / "file"), planted),)},
-        "file": {"files": (JailFile(path=planted, content=b"x"),)},
+        "file": {"files": (SandboxFile(path=planted, content=b"x"),)},
         "protected": {"protected": ("a/planted",)},
         "hidden": {"hidden": ("a/planted",)},
         "folder": {"read_write": (Bind(str(workspace / "a" / "inner")),)},

@@ -12,7 +12,7 @@ from tests.sandbox.jail import Outcome
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox.notification import Notifications
-from ringfence.sandbox.plan import JailLimits, JailPlan
+from ringfence.sandbox.plan import SandboxLimits, SandboxPlan
 from ringfence.sandbox.prepared import Prepared
 
 _SURVIVOR = """
@@ -44,7 +44,7 @@ said.write("over: DONE\\n")
 """
 
 
-def _begun(plan: JailPlan) -> tuple[Prepared, Notifications]:
+def _begun(plan: SandboxPlan) -> tuple[Prepared, Notifications]:
     prepared = jail.prepare(plan)
     notifications = jail.watch(prepared, plan)
     assert notifications is not None
@@ -201,7 +201,9 @@ except (ValueError, OSError):
 print(end="", flush=True)
 os.killpg(0, 9)
 """
-    limits = JailLimits(processes=50, open_files=100, file_bytes=8 << 20, temporary_bytes=10 << 20)
+    limits = SandboxLimits(
+        processes=50, open_files=100, file_bytes=8 << 20, temporary_bytes=10 << 20
+    )
     plan = jail.plan_of(tier, root, [jail.PYTHON, "-c", program], limits=limits)
     outcome = jail.run(plan, root=root)
     found = results(outcome.out)

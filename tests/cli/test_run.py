@@ -29,7 +29,7 @@ from ringfence.cli.run import _granted
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import control_group
-from ringfence.sandbox.plan import JailLimits
+from ringfence.sandbox.plan import SandboxLimits
 
 BARE = """\
   bare:
@@ -194,7 +194,7 @@ def test_the_record_has_its_start_its_commands_and_its_end_in_one_invocation(
 
 def _lacks_groups() -> bool:
     """Whether no control group bounds what is run here."""
-    with control_group.made(JailLimits()) as made:
+    with control_group.made(SandboxLimits()) as made:
         return bool(made.lacking)
 
 

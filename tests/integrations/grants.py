@@ -3,7 +3,7 @@
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox.assembly import Scene
-from ringfence.sandbox.plan import JailFile
+from ringfence.sandbox.plan import SandboxFile
 
 TOKEN = "rf_inv_1"
 WHERE = Scene(
@@ -32,6 +32,6 @@ def grant(**more: object) -> SandboxGrant:
     return SandboxGrant(**(plain | more))  # type: ignore[arg-type] # a grant's parts
 
 
-def content(files: tuple[JailFile, ...], path: str) -> bytes:
+def content(files: tuple[SandboxFile, ...], path: str) -> bytes:
     (found,) = [each.content for each in files if each.path == path]
     return found

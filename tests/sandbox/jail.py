@@ -29,7 +29,7 @@ from ringfence.domain.sandbox import ListenerKind
 from ringfence.sandbox import preflight, reduced, strict, unconfined
 from ringfence.sandbox.followed import Exited
 from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
-from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plan import SandboxPlan
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.refused_call import RefusedCall
 
@@ -97,7 +97,7 @@ def give(path: Path, who: str) -> None:
                 os.chown(each, ORDINARY, ORDINARY)
 
 
-def plan_of(tier: SandboxTier, root: Path, command: Sequence[str], **more: Any) -> JailPlan:
+def plan_of(tier: SandboxTier, root: Path, command: Sequence[str], **more: Any) -> SandboxPlan:
     """A plan with nothing special: a workspace and, in reduced, a home of the host."""
     home = "/home/agent" if tier is SandboxTier.STRICT else str(root / "home")
     environment = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"}
@@ -108,14 +108,14 @@ def plan_of(tier: SandboxTier, root: Path, command: Sequence[str], **more: Any) 
         "home": home,
         "environment": environment | more.pop("environment", {}),
     }
-    return JailPlan(**(given | more))
+    return SandboxPlan(**(given | more))
 
 
 Watch = Callable[[Prepared, Notifications, ExecAsked], bool]
 
 
 def run(
-    plan: JailPlan,
+    plan: SandboxPlan,
     *,
     who: str = "ordinary",
     root: Path | None = None,
@@ -163,7 +163,7 @@ def _guarded(do: Callable[[], Outcome]) -> Outcome:
 
 
 def run_here(
-    plan: JailPlan,
+    plan: SandboxPlan,
     refuse: Sequence[str] = (),
     kept: Sequence[str] = (),
 ) -> Outcome:
@@ -192,13 +192,13 @@ def run_here(
     return outcome
 
 
-def prepare(plan: JailPlan) -> Prepared:
+def prepare(plan: SandboxPlan) -> Prepared:
     """The sandbox of a plan, silent."""
     null = os.open(os.devnull, os.O_RDWR)
     return PREPARE[plan.tier](plan, stdio=(null, null, null))
 
 
-def watch(prepared: Prepared, plan: JailPlan) -> Notifications | None:
+def watch(prepared: Prepared, plan: SandboxPlan) -> Notifications | None:
     """What the monitor does first: take the notify descriptor."""
     if prepared.notify_fd is None:
         return None

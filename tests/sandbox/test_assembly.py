@@ -10,7 +10,7 @@ from tests.sandbox.test_environment import CALLER, CANARY, GRANT
 from ringfence.domain.agent import SandboxRules, SandboxTier
 from ringfence.sandbox import assembly, trust_store
 from ringfence.sandbox.assembly import Scene, Setup, Task
-from ringfence.sandbox.plan import Bind, JailFile, JailLimits, check
+from ringfence.sandbox.plan import Bind, SandboxFile, SandboxLimits, check
 from ringfence.sandbox.program import Program
 
 LOOPBACK = ("127.0.0.1", 4711)
@@ -61,7 +61,7 @@ def test_a_plan_can_be_made_of_and_holds_nothing_of_the_caller(where: Scene) -> 
 def test_what_a_known_agent_needs_comes_on_top() -> None:
     setup = Setup(
         environment={"OPENAI_BASE_URL": "http://own", "MORE": "1"},
-        files=(JailFile(path="/home/agent/.x", content=b"y"),),
+        files=(SandboxFile(path="/home/agent/.x", content=b"y"),),
         command=("other",),
     )
     made = assembly.plan(GRANT, TASK, strict(), setup, CALLER)
@@ -139,7 +139,7 @@ def test_what_the_owner_shows_and_bounds_is_in_the_plan() -> None:
     assert made.read_only == (Bind("/srv/docs"), Bind("/opt/t"))  # its program is in there
     assert made.read_write == (Bind("/srv/out"),)
     assert made.hidden == ("keys",)
-    assert made.limits == JailLimits(
+    assert made.limits == SandboxLimits(
         seconds=9,
         processes=64,
         file_bytes=1,

@@ -9,11 +9,11 @@ import pytest
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox import builtins
 from ringfence.sandbox.builtins import Builtins
-from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plan import SandboxPlan
 
 
-def plan(tier: SandboxTier) -> JailPlan:
-    return JailPlan(tier=tier, command=("bash",), environment={"A": "b"}, workspace="/project")
+def plan(tier: SandboxTier) -> SandboxPlan:
+    return SandboxPlan(tier=tier, command=("bash",), environment={"A": "b"}, workspace="/project")
 
 
 def told(script: str, tmp_path: Path) -> tuple[list[list[str]], int]:

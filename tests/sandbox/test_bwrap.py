@@ -7,22 +7,22 @@ import pytest
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import bwrap
-from ringfence.sandbox.plan import Bind, JailFile, JailPlan
+from ringfence.sandbox.plan import Bind, SandboxFile, SandboxPlan
 
-_PLAN = JailPlan(
+_PLAN = SandboxPlan(
     tier=SandboxTier.STRICT,
     command=("true",),
     environment={"KEY": "placeholder", "EMPTY": ""},
     workspace="/w",
     files=(
-        JailFile(path="/home/agent/.config", content=b"c", is_writable=True),
-        JailFile(path="/etc/ssl/certs/ca.crt", content=b"pem"),
+        SandboxFile(path="/home/agent/.config", content=b"c", is_writable=True),
+        SandboxFile(path="/etc/ssl/certs/ca.crt", content=b"pem"),
     ),
 )
 _STAGED = [(Bind("/tmp/1", "/w"), False), (Bind("/tmp/0", "/opt/tool"), True)]
 
 
-def _words(plan: JailPlan = _PLAN) -> tuple[list[str], dict[str, bytes]]:
+def _words(plan: SandboxPlan = _PLAN) -> tuple[list[str], dict[str, bytes]]:
     contents: dict[str, bytes] = {}
 
     def hold(content: bytes) -> int:
@@ -45,8 +45,8 @@ def test_every_namespace_but_the_network_is_bwraps() -> None:
 
 
 def test_a_terminal_of_its_own_keeps_its_session() -> None:
-    plain = {name: getattr(_PLAN, name) for name in JailPlan.__slots__}
-    words, _ = _words(JailPlan(**(plain | {"is_interactive": True})))
+    plain = {name: getattr(_PLAN, name) for name in SandboxPlan.__slots__}
+    words, _ = _words(SandboxPlan(**(plain | {"is_interactive": True})))
     assert "--new-session" not in words
 
 

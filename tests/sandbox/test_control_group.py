@@ -13,10 +13,10 @@ from ringfence.sandbox import control_group, limits
 from ringfence.sandbox.control_group import Reached, make
 from ringfence.sandbox.monitor import noted
 from ringfence.sandbox.notification import ExecAsked, Notifications
-from ringfence.sandbox.plan import JailLimits
+from ringfence.sandbox.plan import SandboxLimits
 from ringfence.transport.kernel import control_group as kernel
 
-_NONE = JailLimits()
+_NONE = SandboxLimits()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def group_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_group_is_given_its_limits_and_lets_nothing_be_swapped_out(group_of: Path) -> None:
-    made = make(JailLimits(processes=77, memory_bytes=300 << 20))
+    made = make(SandboxLimits(processes=77, memory_bytes=300 << 20))
     (folder,) = group_of.glob("ringfence-*")
     assert (folder / "pids.max").read_text() == "77"
     assert (folder / "memory.max").read_text() == str(300 << 20)
@@ -63,29 +63,29 @@ def test_without_a_word_a_sandbox_may_hold_three_quarters_of_what_we_may(group_o
 def test_nobody_has_more_than_the_groups_above_allow(group_of: Path) -> None:
     (group_of / "memory.max").write_text(str(200 << 20))
     (group_of / "pids.max").write_text("50")
-    made = make(JailLimits(processes=77, memory_bytes=300 << 20))
+    made = make(SandboxLimits(processes=77, memory_bytes=300 << 20))
     assert made.bounds() == ("50 processes: cgroup v2", "200 MiB of memory: cgroup v2")
 
 
 def test_processor_time_is_bounded_where_that_is_asked_for(group_of: Path) -> None:
     (group_of / "cgroup.controllers").write_text("pids memory cpu")
     (group_of / "cgroup.subtree_control").write_text("pids memory cpu")
-    made = make(JailLimits(processor_percent=150))
+    made = make(SandboxLimits(processor_percent=150))
     (folder,) = group_of.glob("ringfence-*")
     assert (folder / "cpu.max").read_text() == "150000 100000"
     assert made.bounds()[2] == "150 % of a processor: cgroup v2"
     (group_of / "cpu.max").write_text("40000 50000")
-    assert make(JailLimits(processor_percent=150)).processor_percent == 80
+    assert make(SandboxLimits(processor_percent=150)).processor_percent == 80
     assert len(make(_NONE).bounds()) == 2
 
 
 @pytest.mark.usefixtures("group_of")
 def test_processor_time_that_no_group_bounds_is_told_and_refused_if_one_must() -> None:
-    made = make(JailLimits(processor_percent=150))
+    made = make(SandboxLimits(processor_percent=150))
     assert made.lacking == ("cpu",)
     assert made.bounds()[2] == "processor time: no bound"
     with pytest.raises(UsageError) as caught:
-        make(JailLimits(processor_percent=150, is_group_required=True))
+        make(SandboxLimits(processor_percent=150, is_group_required=True))
     assert "a sandbox's processor time here" in caught.value.message
     assert "cpu" in caught.value.help
 
@@ -113,7 +113,7 @@ def test_what_was_reached_is_counted(group_of: Path) -> None:
 def test_without_groups_the_record_says_what_is_left() -> None:
     processes = "processes: no bound" if os.geteuid() == 0 else "1024 processes: rlimit"
     assert make(_NONE).bounds() == (processes, "memory: no bound")
-    address = make(JailLimits(address_bytes=900 << 20))
+    address = make(SandboxLimits(address_bytes=900 << 20))
     assert address.bounds()[1] == "900 MiB of address space for each process: rlimit"
     assert address.memory is Bound.RLIMIT
 
@@ -121,7 +121,7 @@ def test_without_groups_the_record_says_what_is_left() -> None:
 @pytest.mark.usefixtures("no_groups")
 def test_a_group_that_is_required_and_not_there_is_an_error_that_says_how_to_mend_it() -> None:
     with pytest.raises(UsageError) as caught:
-        make(JailLimits(is_group_required=True))
+        make(SandboxLimits(is_group_required=True))
     assert caught.value.code == "no_control_group"
     assert "processes and memory" in caught.value.message
     assert "--pids-limit" in caught.value.help
@@ -148,14 +148,14 @@ def test_a_sandbox_whose_group_does_not_take_it_may_have_no_more_processes_for_t
     monkeypatch.setattr(kernel.ControlGroup, "take", takes_nobody)
     monkeypatch.setattr(limits, "processes_of", lambda _uid: 1000)
     show = [jail.PYTHON, "-c", "import resource as r; print(*r.getrlimit(r.RLIMIT_NPROC))"]
-    plan = jail.plan_of(tier, root, show, limits=JailLimits(processes=900))
+    plan = jail.plan_of(tier, root, show, limits=SandboxLimits(processes=900))
     found = jail.run(plan, who=who, root=root)
     wanted = 1900 if tier is SandboxTier.REDUCED else 900
     assert found.out.split() == [str(wanted)] * 2, found
 
 
 def test_a_required_group_that_takes_nobody_is_an_error(group_of: Path) -> None:
-    made = make(JailLimits(is_group_required=True))
+    made = make(SandboxLimits(is_group_required=True))
     (folder,) = group_of.glob("ringfence-*")
     for each in folder.iterdir():
         each.unlink()
@@ -192,7 +192,7 @@ def test_the_bounds_that_were_reached_are_told(reached: Reached, words: str) -> 
     assert noted(reached) == words
 
 
-def need(who: str, *controllers: str, limits: JailLimits = _NONE) -> None:
+def need(who: str, *controllers: str, limits: SandboxLimits = _NONE) -> None:
     """Skip where this user gets no group with these controllers."""
 
     def do() -> Outcome:
@@ -244,7 +244,7 @@ def test_a_fork_bomb_meets_its_bound_whoever_started_it(
     tier: SandboxTier, who: str, root: Path
 ) -> None:
     need(who, "pids")
-    limits = JailLimits(processes=40, is_group_required=False)
+    limits = SandboxLimits(processes=40, is_group_required=False)
 
     def do() -> Outcome:
         plan = jail.plan_of(tier, root, [jail.PYTHON, "-c", _BOMB], limits=limits)
@@ -272,7 +272,7 @@ def test_a_program_that_takes_too_much_memory_is_ended_and_it_is_told(
     tier: SandboxTier, who: str, root: Path
 ) -> None:
     need(who, "memory")
-    limits = JailLimits(memory_bytes=100 << 20)
+    limits = SandboxLimits(memory_bytes=100 << 20)
     script = f"{jail.PYTHON} -c '{_HOG}'; echo and the rest goes on"
     plan = jail.plan_of(tier, root, ["sh", "-c", script], limits=limits)
     jail.give(root, who)
@@ -292,7 +292,7 @@ while time.process_time() < until:
 def test_a_program_may_run_no_more_than_its_sandbox_may(
     tier: SandboxTier, who: str, root: Path
 ) -> None:
-    limited = JailLimits(processor_percent=5)
+    limited = SandboxLimits(processor_percent=5)
     need(who, "cpu", limits=limited)
 
     def do() -> Outcome:

@@ -5,11 +5,11 @@ import pytest
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox import home
-from ringfence.sandbox.plan import JailFile, JailPlan
+from ringfence.sandbox.plan import SandboxFile, SandboxPlan
 
 
-def plan(folder: Path, *files: JailFile) -> JailPlan:
-    return JailPlan(
+def plan(folder: Path, *files: SandboxFile) -> SandboxPlan:
+    return SandboxPlan(
         tier=SandboxTier.NONE,
         command=("true",),
         environment={},
@@ -21,8 +21,8 @@ def plan(folder: Path, *files: JailFile) -> JailPlan:
 
 def test_files_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     place = tmp_path / "home"
-    fixed = JailFile(path=f"{place}/.tool/settings", content=b"a")
-    loose = JailFile(path=f"{place}/state", content=b"b", is_writable=True)
+    fixed = SandboxFile(path=f"{place}/.tool/settings", content=b"a")
+    loose = SandboxFile(path=f"{place}/state", content=b"b", is_writable=True)
     home.make(plan(tmp_path, fixed, loose))
     assert (place / ".tool" / "settings").read_bytes() == b"a"
     modes = [stat.S_IMODE(Path(each.path).stat().st_mode) for each in (fixed, loose)]
@@ -36,5 +36,5 @@ def test_no_link_is_written_through(tmp_path: Path) -> None:
     place.mkdir()
     (place / "state").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic link"):
-        home.make(plan(tmp_path, JailFile(path=f"{place}/state", content=b"b")))
+        home.make(plan(tmp_path, SandboxFile(path=f"{place}/state", content=b"b")))
     assert not (tmp_path / "elsewhere").exists()

@@ -4,13 +4,13 @@ import resource
 from tests.transport.kernel.child import in_child, needs_linux
 
 from ringfence.sandbox import limits
-from ringfence.sandbox.plan import JailLimits
+from ringfence.sandbox.plan import SandboxLimits
 
 pytestmark = needs_linux
 
 
 def test_every_limit_is_set_for_good() -> None:
-    wanted = JailLimits(processes=33, open_files=44, file_bytes=5555, address_bytes=1 << 33)
+    wanted = SandboxLimits(processes=33, open_files=44, file_bytes=5555, address_bytes=1 << 33)
 
     def do() -> list[list[int]]:
         limits.apply(wanted, processes_before=10)
@@ -22,7 +22,7 @@ def test_every_limit_is_set_for_good() -> None:
 
 def test_where_a_group_counts_processes_the_bound_of_each_user_lies_above_it() -> None:
     def do() -> int:
-        limits.apply(JailLimits(processes=33), is_counted=True)
+        limits.apply(SandboxLimits(processes=33), is_counted=True)
         return resource.getrlimit(resource.RLIMIT_NPROC)[0]
 
     assert in_child(do) > 33
@@ -30,7 +30,7 @@ def test_where_a_group_counts_processes_the_bound_of_each_user_lies_above_it() -
 
 def test_where_no_group_counts_in_the_end_the_bound_is_what_was_asked_for() -> None:
     def do() -> list[int]:
-        limits.apply(JailLimits(processes=33), processes_before=10, is_counted=True)
+        limits.apply(SandboxLimits(processes=33), processes_before=10, is_counted=True)
         limits.count_alone(os.getpid())
         return list(resource.getrlimit(resource.RLIMIT_NPROC))
 
@@ -44,7 +44,7 @@ def test_one_that_has_ended_is_bounded_by_nobody() -> None:
 def test_a_limit_is_never_raised() -> None:
     def do() -> list[int]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
-        limits.apply(JailLimits(open_files=4000))
+        limits.apply(SandboxLimits(open_files=4000))
         return list(resource.getrlimit(resource.RLIMIT_NOFILE))
 
     assert in_child(do) == [20, 20]
@@ -67,7 +67,7 @@ def test_a_monitor_has_room_for_every_process_of_its_sandbox_and_takes_no_more()
 
 def test_a_sandbox_goes_first_where_memory_runs_out() -> None:
     def do() -> str:
-        limits.apply(JailLimits())
+        limits.apply(SandboxLimits())
         with open("/proc/self/oom_score_adj") as file:
             return file.read().strip()
 

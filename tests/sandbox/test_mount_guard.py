@@ -9,14 +9,14 @@ from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import mount_guard
 from ringfence.sandbox.mount_guard import check_places, mount_points
-from ringfence.sandbox.plan import Bind, JailPlan
+from ringfence.sandbox.plan import Bind, SandboxPlan
 from ringfence.transport.kernel import mount, namespace
 
 __all__ = ["has_namespaces"]
 pytestmark = needs_linux
 
 
-def _plan(workspace: Path, **more: object) -> JailPlan:
+def _plan(workspace: Path, **more: object) -> SandboxPlan:
     return jail.plan_of(
         SandboxTier.STRICT, workspace.parent, ["true"], workspace=str(workspace), **more
     )
@@ -107,7 +107,7 @@ def test_a_workspace_with_something_mounted_in_it_is_refused(workspace: Path) ->
     assert "is mounted inside of" in in_child(do)
 
 
-def _staged(plan: JailPlan, then: object) -> object:
+def _staged(plan: SandboxPlan, then: object) -> object:
     def do() -> object:
         uid, gid = os.geteuid(), os.getegid()
         namespace.unshare(namespace.USER | namespace.MOUNT)

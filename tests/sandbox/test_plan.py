@@ -2,22 +2,22 @@ import pytest
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
-from ringfence.sandbox.plan import Bind, JailFile, JailPlan, check, is_below
+from ringfence.sandbox.plan import Bind, SandboxFile, SandboxPlan, check, is_below
 
-_GOOD = JailPlan(
+_GOOD = SandboxPlan(
     tier=SandboxTier.STRICT, command=("true",), environment={"PATH": "/usr/bin"}, workspace="/w/a"
 )
 
 
-def _with(**more: object) -> JailPlan:
-    plain = {name: getattr(_GOOD, name) for name in JailPlan.__slots__}
-    return JailPlan(**(plain | more))
+def _with(**more: object) -> SandboxPlan:
+    plain = {name: getattr(_GOOD, name) for name in SandboxPlan.__slots__}
+    return SandboxPlan(**(plain | more))
 
 
 def test_a_plain_plan_is_good() -> None:
     check(_GOOD)
     check(_with(read_only=(Bind("/opt/x"), Bind("/opt/y", "/opt/z")), directory="/w/a/b"))
-    check(_with(files=(JailFile(path="/home/agent/.x/y", content=b""),)))
+    check(_with(files=(SandboxFile(path="/home/agent/.x/y", content=b""),)))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_plain_plan_is_good() -> None:
         ({"read_write": (Bind("/w/a/b"),)}, "`/w/a/b` lies in `/w/a`"),
         ({"read_write": (Bind("/w/a"),)}, "named twice"),
         ({"read_write": (Bind("/w"),)}, "`/w/a` lies in `/w`"),
-        ({"files": (JailFile(path="/w/a/f", content=b""),)}, "`/w/a/f` lies in `/w/a`"),
+        ({"files": (SandboxFile(path="/w/a/f", content=b""),)}, "`/w/a/f` lies in `/w/a`"),
         ({"home": "/w/a/home"}, "`/w/a/home` lies in `/w/a`"),
         ({"hidden": ("../x",)}, "`../x` is not a path below"),
         ({"protected": ("/etc",)}, "`/etc` is not a path below"),

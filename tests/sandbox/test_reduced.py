@@ -9,7 +9,7 @@ from tests.transport.kernel.child import needs_linux
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import reduced
-from ringfence.sandbox.plan import Bind, JailFile
+from ringfence.sandbox.plan import Bind, SandboxFile
 from ringfence.transport.kernel import landlock
 
 pytestmark = needs_linux
@@ -23,7 +23,7 @@ def test_a_command_runs_with_a_home_of_its_own(
         reduced_tier,
         root,
         ["sh", "-c", script],
-        files=(JailFile(path=f"{root}/home/.settings", content=b"set\n"),),
+        files=(SandboxFile(path=f"{root}/home/.settings", content=b"set\n"),),
     )
     found = jail.run(plan, who=who, root=root)
     assert found.exit_code == 7, found
@@ -85,7 +85,7 @@ def test_only_the_planes_listeners_can_be_reached(
     ("more", "words"),
     [
         ({"read_only": (Bind("/usr/share", "/elsewhere"),)}, "cannot be shown at"),
-        ({"files": (JailFile(path="/etc/x", content=b""),)}, "cannot be made"),
+        ({"files": (SandboxFile(path="/etc/x", content=b""),)}, "cannot be made"),
         ({"hidden": (".env",)}, "cannot be hidden"),
     ],
 )

@@ -7,7 +7,7 @@ from tests.transport.kernel.child import needs_linux
 
 from ringfence.domain.agent import SandboxTier
 from ringfence.sandbox import system_settings
-from ringfence.sandbox.plan import Bind, JailFile
+from ringfence.sandbox.plan import Bind, SandboxFile
 
 pytestmark = needs_linux
 
@@ -44,7 +44,7 @@ def test_the_agent_sees_what_was_put_together_and_cannot_change_it(
             "-c",
             "cat /etc/made/x /etc/tool.conf; umask; touch /etc/new /etc/hosts; ls -l /etc/os-release",
         ],
-        files=(JailFile(path="/etc/made/x", content=b"made\n"),),
+        files=(SandboxFile(path="/etc/made/x", content=b"made\n"),),
         read_only=(Bind(str(root / "outside" / "tool.conf"), "/etc/tool.conf"),),
     )
     found = jail.run(plan, who=who, root=root)
@@ -57,6 +57,6 @@ def test_a_bundle_of_roots_is_replaced_where_it_is(strict_tier: SandboxTier, roo
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     if not os.path.isfile(bundle):  # noqa: PTH113 (text)
         pytest.skip("this machine keeps its roots elsewhere")
-    files = (JailFile(path=bundle, content=b"ours"),)
+    files = (SandboxFile(path=bundle, content=b"ours"),)
     plan = jail.plan_of(strict_tier, root, ["cat", bundle], files=files)
     assert jail.run(plan, root=root).out == "ours"

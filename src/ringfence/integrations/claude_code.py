@@ -12,7 +12,7 @@ from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import is_given, model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of
-from ringfence.sandbox.plan import JailFile
+from ringfence.sandbox.plan import SandboxFile
 
 _HOOK_S: Final = 600
 """Longer than a person is waited for behind it."""
@@ -110,5 +110,5 @@ def _state(grant: SandboxGrant, url: str, where: Scene) -> dict[str, Any]:
     }
 
 
-def _file(path: str, content: dict[str, Any], *, is_writable: bool = False) -> JailFile:
-    return JailFile(path=path, content=msgspec.json.encode(content), is_writable=is_writable)
+def _file(path: str, content: dict[str, Any], *, is_writable: bool = False) -> SandboxFile:
+    return SandboxFile(path=path, content=msgspec.json.encode(content), is_writable=is_writable)

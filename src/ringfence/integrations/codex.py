@@ -10,7 +10,7 @@ from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of
-from ringfence.sandbox.plan import JailFile
+from ringfence.sandbox.plan import SandboxFile
 
 _TOKEN: Final = "RINGFENCE_TOKEN"  # noqa: S105 (the name of a variable)
 _WAIT_S: Final = 600
@@ -24,7 +24,9 @@ def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
     config = "\n".join(lines) + "\n"
     return Setup(
         environment={"CODEX_HOME": folder},
-        files=(JailFile(path=f"{folder}/config.toml", content=config.encode(), is_writable=True),),
+        files=(
+            SandboxFile(path=f"{folder}/config.toml", content=config.encode(), is_writable=True),
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of
-from ringfence.sandbox.plan import JailFile
+from ringfence.sandbox.plan import SandboxFile
 
 
 def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
@@ -26,7 +26,7 @@ def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
             **_provider(grant, url),
         },
         files=(
-            JailFile(
+            SandboxFile(
                 path=f"{folder}/mcp-config.json", content=_servers(grant, url), is_writable=True
             ),
         ),

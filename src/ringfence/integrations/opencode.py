@@ -12,7 +12,7 @@ from ringfence.domain.sandbox import SandboxGrant
 from ringfence.integrations.choice import model
 from ringfence.sandbox.assembly import Scene, Setup
 from ringfence.sandbox.environment import url_of
-from ringfence.sandbox.plan import JailFile
+from ringfence.sandbox.plan import SandboxFile
 
 _PACKAGES: Final = {
     ProviderProtocol.OPENAI: "@ai-sdk/openai-compatible",
@@ -42,7 +42,7 @@ def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
         },
         files=tuple(
-            JailFile(path=each, content=msgspec.json.encode(content), is_writable=True)
+            SandboxFile(path=each, content=msgspec.json.encode(content), is_writable=True)
             for each, content in written.items()
         ),
     )

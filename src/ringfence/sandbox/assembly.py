@@ -14,7 +14,7 @@ from ringfence.domain.agent import SandboxRules, SandboxTier
 from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox import listener, trust_store
 from ringfence.sandbox.environment import Surroundings, Trust, environment
-from ringfence.sandbox.plan import Bind, JailFile, JailLimits, JailPlan, is_below
+from ringfence.sandbox.plan import Bind, SandboxFile, SandboxLimits, SandboxPlan, is_below
 from ringfence.sandbox.program import Program
 
 HOME: Final = "/home/agent"
@@ -30,7 +30,7 @@ class Setup:
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[JailFile, ...] = ()
+    files: tuple[SandboxFile, ...] = ()
     command: tuple[str, ...] = ()
 
 
@@ -79,7 +79,7 @@ def scene(
 
 def plan(
     grant: SandboxGrant, task: Task, where: Scene, setup: Setup, caller: Mapping[str, str]
-) -> JailPlan:
+) -> SandboxPlan:
     """Everything that a tier's `prepare` needs; `caller` is our own environment."""
     trust, files = _trust(grant, where)
     folders = task.program.folders if task.program is not None else ()
@@ -93,7 +93,7 @@ def plan(
         paths=folders,
         trust=trust,
     )
-    return JailPlan(
+    return SandboxPlan(
         tier=where.tier,
         command=setup.command or task.command,
         environment={**environment(grant, around, caller), **setup.environment},
@@ -124,9 +124,9 @@ def _shown(rules: SandboxRules, task: Task, where: Scene) -> tuple[Bind, ...]:
     return (*(Bind(each) for each in rules.read_only), *more)
 
 
-def _limits(grant: SandboxGrant) -> JailLimits:
+def _limits(grant: SandboxGrant) -> SandboxLimits:
     rules = grant.rules
-    return JailLimits(
+    return SandboxLimits(
         seconds=grant.seconds,
         processes=rules.processes,
         file_bytes=rules.file_bytes,
@@ -138,7 +138,7 @@ def _limits(grant: SandboxGrant) -> JailLimits:
     )
 
 
-def digest(of: JailPlan) -> str:
+def digest(of: SandboxPlan) -> str:
     """The SHA-256 of a plan without its secrets, in hexadecimal: equal plans are equally made."""
     shown = {
         "tier": of.tier.value,
@@ -156,7 +156,7 @@ def digest(of: JailPlan) -> str:
     return hashlib.sha256(msgspec.json.encode(shown, order="sorted")).hexdigest()
 
 
-def binds(of: JailPlan) -> tuple[str, ...]:
+def binds(of: SandboxPlan) -> tuple[str, ...]:
     """What of the machine beyond the system's programs is in it, for the record."""
     return (
         *(f"ro {_named(each)}" for each in of.read_only),
@@ -173,23 +173,23 @@ def _named(bind: Bind) -> str:
     return bind.source if bind.seen == bind.source else f"{bind.source} as {bind.seen}"
 
 
-def _trust(grant: SandboxGrant, where: Scene) -> tuple[Trust, tuple[JailFile, ...]]:
+def _trust(grant: SandboxGrant, where: Scene) -> tuple[Trust, tuple[SandboxFile, ...]]:
     """The files by which programs trust what is intercepted, and where they are."""
     if not grant.ca_pem or where.tier is SandboxTier.NONE:  # there nothing is intercepted
         return Trust(), ()
     own = grant.ca_pem.encode()
     bundle = trust_store.joined(trust_store.system_bundle(), own)
     files = [
-        JailFile(path=f"{where.place}/roots.pem", content=bundle),
-        JailFile(path=f"{where.place}/own.pem", content=own),
+        SandboxFile(path=f"{where.place}/roots.pem", content=bundle),
+        SandboxFile(path=f"{where.place}/own.pem", content=own),
     ]
     java = ""
     if shutil.which("java") is not None:
         java = f"{where.place}/roots.p12"
-        files.append(JailFile(path=java, content=trust_store.java_store(bundle)))
+        files.append(SandboxFile(path=java, content=trust_store.java_store(bundle)))
     if where.tier is SandboxTier.STRICT:
         files += [
-            JailFile(path=each, content=bundle)
+            SandboxFile(path=each, content=bundle)
             for each in trust_store.BUNDLES
             if os.path.isfile(each)  # noqa: PTH113 (text, like its neighbours)
         ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, final
 
 from ringfence.domain.agent import SandboxTier
-from ringfence.sandbox.plan import Bind, JailFile, JailPlan
+from ringfence.sandbox.plan import Bind, SandboxFile, SandboxPlan
 from ringfence.sandbox.workspace.folder import FILE
 
 KEPT_BYTES: Final = 1 << 20
@@ -41,7 +41,7 @@ class Builtins:
         self._folder = os.path.realpath(tempfile.mkdtemp(prefix="ringfence-said-"))
         Path(self._folder, _LOG).touch(mode=0o600)
 
-    def asked(self, plan: JailPlan, place: str) -> JailPlan:
+    def asked(self, plan: SandboxPlan, place: str) -> SandboxPlan:
         """A plan whose shells are asked to tell; `place` is where our files are in it."""
         is_strict = plan.tier is SandboxTier.STRICT
         folder = Bind(self._folder, f"{place}/said") if is_strict else Bind(self._folder)
@@ -50,7 +50,7 @@ class Builtins:
         return replace(
             plan,
             environment={**plan.environment, "BASH_ENV": script, _VARIABLE: log},
-            files=(*plan.files, JailFile(path=script, content=_SCRIPT)),
+            files=(*plan.files, SandboxFile(path=script, content=_SCRIPT)),
             read_write=(*plan.read_write, folder),
         )
 

@@ -12,7 +12,7 @@ from typing import Final
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import system_settings
 from ringfence.sandbox.mount_guard import STAGE
-from ringfence.sandbox.plan import Bind, JailPlan, is_below
+from ringfence.sandbox.plan import Bind, SandboxPlan, is_below
 
 _PLACES: Final = "/usr/bin:/usr/local/bin:/bin"
 _LEAST: Final = (0, 8, 0)
@@ -85,7 +85,7 @@ def ask_version(path: str) -> tuple[int, ...]:
 
 
 def words(
-    plan: JailPlan,
+    plan: SandboxPlan,
     staged: Sequence[tuple[Bind, bool]],
     *,
     uid: int,
@@ -129,12 +129,12 @@ def _machine() -> Iterator[str]:
             yield from ("--ro-bind", path, path)
 
 
-def _temporary(plan: JailPlan, *paths: str) -> Iterator[str]:
+def _temporary(plan: SandboxPlan, *paths: str) -> Iterator[str]:
     for path in paths:
         yield from ("--size", str(plan.limits.temporary_bytes), "--tmpfs", path)
 
 
-def _files(plan: JailPlan, data_fd: Callable[[bytes], int]) -> Iterator[str]:
+def _files(plan: SandboxPlan, data_fd: Callable[[bytes], int]) -> Iterator[str]:
     for file in sorted(plan.files, key=lambda file: file.path):
         if not system_settings.is_own(file.path):
             option = "--file" if file.is_writable else "--ro-bind-data"

@@ -8,12 +8,12 @@ from typing import Final
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import bwrap, first_line
-from ringfence.sandbox.plan import JailPlan, is_below
+from ringfence.sandbox.plan import SandboxPlan, is_below
 
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
-def check_command(plan: JailPlan) -> None:
+def check_command(plan: SandboxPlan) -> None:
     """Raises UsageError `no_command` if the agent would not find it, or could not begin it."""
     name = plan.command[0]
     found = find(plan)
@@ -28,18 +28,18 @@ def check_command(plan: JailPlan) -> None:
         )
 
 
-def find(plan: JailPlan) -> str | None:
+def find(plan: SandboxPlan) -> str | None:
     """The command's path as the agent will know it; None if it is not there."""
     return next((path for path in _candidates(plan) if _is_program(plan, path)), None)
 
 
-def _candidates(plan: JailPlan) -> list[str]:
+def _candidates(plan: SandboxPlan) -> list[str]:
     name = plan.command[0]
     folders = [""] if "/" in name else plan.environment.get("PATH", _PATH).split(":")
     return [posixpath.normpath(posixpath.join(plan.start, each, name)) for each in folders]
 
 
-def _missing(plan: JailPlan, name: str) -> UsageError:
+def _missing(plan: SandboxPlan, name: str) -> UsageError:
     """Why there is no such program: it is none, it is elsewhere, or it is nowhere."""
     if not name:
         return UsageError("no_command", "the command is empty", help="name a program after `--`")
@@ -59,7 +59,7 @@ def _missing(plan: JailPlan, name: str) -> UsageError:
     return UsageError("no_command", f"there is no program `{name}` in the sandbox", help=help_)
 
 
-def _interpreter(plan: JailPlan, path: str) -> str:
+def _interpreter(plan: SandboxPlan, path: str) -> str:
     """What the first line of a script names; empty for what is none or cannot be read."""
     host = on_host(plan, path)
     try:
@@ -69,12 +69,12 @@ def _interpreter(plan: JailPlan, path: str) -> str:
         return ""
 
 
-def _is_program(plan: JailPlan, path: str) -> bool:
+def _is_program(plan: SandboxPlan, path: str) -> bool:
     host = on_host(plan, path)
     return host is not None and os.path.isfile(host) and os.access(host, os.X_OK)  # noqa: PTH113 (text, like its neighbours)
 
 
-def on_host(plan: JailPlan, path: str) -> str | None:
+def on_host(plan: SandboxPlan, path: str) -> str | None:
     """The host's path of what the agent sees at a path; None if that is not of the host."""
     if plan.tier is SandboxTier.NONE:
         return path

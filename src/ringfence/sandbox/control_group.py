@@ -14,7 +14,7 @@ from typing import Final, final
 from ringfence.domain.error import UsageError
 from ringfence.domain.sandbox import Bound
 from ringfence.sandbox.group_trouble import mend
-from ringfence.sandbox.plan import JailLimits
+from ringfence.sandbox.plan import SandboxLimits
 from ringfence.transport.kernel import control_group as kernel
 from ringfence.transport.kernel.control_group import (
     ALWAYS,
@@ -60,7 +60,7 @@ class _Part:
 class SandboxGroup:
     """What bounds one sandbox: a group in each hierarchy that has a part in it, or none at all."""
 
-    limits: JailLimits
+    limits: SandboxLimits
     process_limit: int = 0
     """How many processes it may have, if a group bounds that."""
     memory_bytes: int | None = None
@@ -218,7 +218,7 @@ def _set(group: ControlGroup, name: str, number: int) -> bool:
     return True
 
 
-def make(limits: JailLimits) -> SandboxGroup:
+def make(limits: SandboxLimits) -> SandboxGroup:
     """A group with these limits, as far as this machine gives one.
 
     Ends and removes what sandboxes whose monitors were killed left behind. Raises UsageError
@@ -233,7 +233,7 @@ def make(limits: JailLimits) -> SandboxGroup:
 
 
 @contextlib.contextmanager
-def made(limits: JailLimits) -> Iterator[SandboxGroup]:
+def made(limits: SandboxLimits) -> Iterator[SandboxGroup]:
     """`make`, and undo it if what follows does not give it to a sandbox that runs."""
     group = make(limits)
     try:
@@ -260,11 +260,11 @@ def reap(paths: Iterable[str]) -> None:
                 kernel.reap(path)
 
 
-def _controllers(limits: JailLimits) -> tuple[str, ...]:
+def _controllers(limits: SandboxLimits) -> tuple[str, ...]:
     return ALWAYS if limits.processor_percent is None else (*ALWAYS, CPU)
 
 
-def _places(limits: JailLimits) -> Iterator[tuple[Hierarchy, str, frozenset[str]]]:
+def _places(limits: SandboxLimits) -> Iterator[tuple[Hierarchy, str, frozenset[str]]]:
     """Where a group would bound something: moving into one that does not is only time."""
     for hierarchy in kernel.hierarchies():
         at = kernel.place(hierarchy, _controllers(limits))

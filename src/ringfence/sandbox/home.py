@@ -2,10 +2,10 @@
 
 import os
 
-from ringfence.sandbox.plan import JailPlan
+from ringfence.sandbox.plan import SandboxPlan
 
 
-def make(plan: JailPlan) -> None:
+def make(plan: SandboxPlan) -> None:
     """The folder, what is temporary in it, and the plan's own files. Raises OSError."""
     os.makedirs(temporary(plan), mode=0o700, exist_ok=True)  # noqa: PTH103 (paths are text here)
     for made in plan.files:
@@ -16,6 +16,6 @@ def make(plan: JailPlan) -> None:
             file.write(made.content)
 
 
-def temporary(plan: JailPlan) -> str:
+def temporary(plan: SandboxPlan) -> str:
     """Where programs put what is temporary: /tmp is the host's."""
     return f"{plan.home}/tmp"  # noqa: S108 (below its own home)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from ringfence.sandbox.plan import JailLimits
+from ringfence.sandbox.plan import SandboxLimits
 
 try:
     import resource
@@ -19,7 +19,7 @@ _OWN_FILES = 256
 """What a monitor has open beside its processes: listeners, terminal, the workspace's folders."""
 
 
-def apply(limits: JailLimits, *, processes_before: int = 0, is_counted: bool = False) -> None:
+def apply(limits: SandboxLimits, *, processes_before: int = 0, is_counted: bool = False) -> None:
     """Bound this process and all it will start; `processes_before` are counted with them.
 
     Where a control group counts them (`is_counted`) this bound is the second, and lies above it:

@@ -40,7 +40,7 @@ _LEAVE_S: Final = 10.0
 """How long the plane may take to put the end on record."""
 
 
-class JailEnd(Protocol):
+class ProcessEnd(Protocol):
     """How a confined process has ended: with a code, or by a signal."""
 
     @property
@@ -68,7 +68,7 @@ class JailEnd(Protocol):
         """Which of its bounds it ran into."""
 
 
-class Jail(Protocol):
+class ConfinedProcess(Protocol):
     """A confined process that waits to go on; `sandbox.prepared` has one."""
 
     pid: int
@@ -83,7 +83,7 @@ class Jail(Protocol):
     def kill(self) -> None:
         """End every process at once."""
 
-    def wait(self) -> JailEnd:
+    def wait(self) -> ProcessEnd:
         """Wait for the end of all of them."""
 
 
@@ -118,7 +118,7 @@ class Monitor:
 
     def __init__(
         self,
-        jail: Jail,
+        process: ConfinedProcess,
         listeners: Sequence[tuple[ListenerKind, socket.socket]],
         seconds: int | None,
     ) -> None:
@@ -126,11 +126,11 @@ class Monitor:
 
         `listeners` are handed to the plane and closed here.
         """
-        self._jail = jail
+        self._process = process
         self._listeners = listeners
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[JailEnd] = self._loop.create_future()
+        self._over: asyncio.Future[ProcessEnd] = self._loop.create_future()
         self._why = SandboxEnd.EXITED
         self._message = ""
         self._timers: list[asyncio.TimerHandle] = []
@@ -160,7 +160,7 @@ class Monitor:
                 await part.finish()
             return await self._leave(end)
         except BaseException:
-            self._jail.kill()
+            self._process.kill()
             raise
         finally:
             for number in PASSED:
@@ -170,12 +170,12 @@ class Monitor:
             self._link.close()
 
     async def _join(self, socket_address: str, join: Join) -> None:
-        jail = self._jail
+        process = self._process
         try:
             await self._link.join(socket_address, join, self._listeners)
         except BaseException:
-            jail.kill()
-            jail.wait()
+            process.kill()
+            process.wait()
             self._link.close()
             raise
         finally:
@@ -185,7 +185,7 @@ class Monitor:
     def _go(self) -> None:
         if self._link.is_closed:
             raise UnavailableError("plane_gone", "the plane ended before the command began")
-        self._jail.go()
+        self._process.go()
 
     # `Watcher`
 
@@ -200,38 +200,38 @@ class Monitor:
         """Without the plane there is nobody who decides or records: it ends at once."""
         if not self._over.done():
             self._why, self._message = SandboxEnd.PLANE_STOPPED, why
-            self._jail.kill()
+            self._process.kill()
 
     # Within
 
     def _follow(self) -> None:
         """Hear of the end: by a descriptor where the system has one for processes (Linux)."""
-        if self._jail.pidfd >= 0:
-            self._loop.add_reader(self._jail.pidfd, self._ended)
+        if self._process.pidfd >= 0:
+            self._loop.add_reader(self._process.pidfd, self._ended)
             return
         waiting = threading.Thread(target=self._wait, name="wait", daemon=True)
         waiting.start()
 
     def _wait(self) -> None:
-        end = self._jail.wait()
+        end = self._process.wait()
         self._loop.call_soon_threadsafe(self._end_with, end)
 
     def _ended(self) -> None:
-        self._loop.remove_reader(self._jail.pidfd)
-        self._end_with(self._jail.wait())
+        self._loop.remove_reader(self._process.pidfd)
+        self._end_with(self._process.wait())
 
-    def _end_with(self, end: JailEnd) -> None:
+    def _end_with(self, end: ProcessEnd) -> None:
         if not self._over.done():
             self._over.set_result(end)
 
     def _pass_on(self, number: int) -> None:
         self._hand_over(number)
         if signal.Signals(number).name in _ENDING:
-            self._later(_GRACE_S, self._jail.kill)
+            self._later(_GRACE_S, self._process.kill)
 
     def _hand_over(self, number: int) -> None:
         """Signal the command, as soon as there is one: whoever asks for an end asks once."""
-        if not self._over.done() and not self._jail.signal(number):
+        if not self._over.done() and not self._process.signal(number):
             self._later(_AGAIN_S, partial(self._hand_over, number))
 
     def _time_is_up(self) -> None:
@@ -240,13 +240,13 @@ class Monitor:
     def _stop(self, why: SandboxEnd, message: str) -> None:
         if not self._over.done() and self._why is SandboxEnd.EXITED:
             self._why, self._message = why, message
-            self._jail.signal(signal.SIGTERM)
-            self._later(_GRACE_S, self._jail.kill)
+            self._process.signal(signal.SIGTERM)
+            self._later(_GRACE_S, self._process.kill)
 
     def _later(self, seconds: float, do: Callable[[], None]) -> None:
         self._timers.append(self._loop.call_later(seconds, do))
 
-    def _told(self, end: JailEnd) -> Ended:
+    def _told(self, end: ProcessEnd) -> Ended:
         return Ended(
             exit_code=_code(end),
             signal=end.signal or 0,
@@ -257,7 +257,7 @@ class Monitor:
             why=self._why,
         )
 
-    async def _leave(self, end: JailEnd) -> Result:
+    async def _leave(self, end: ProcessEnd) -> Result:
         """Have the end put on record; a plane that is gone does it when it begins again."""
         self._said.set()
         if self._is_told_to_end:
@@ -294,7 +294,7 @@ def _times(count: int, one: str, more: str) -> str:
     return f"{count} {one if count == 1 else more}"
 
 
-def _code(end: JailEnd) -> int:
+def _code(end: ProcessEnd) -> int:
     """As shells have it: above 128 for a signal."""
     if end.signal:
         return _OF_SIGNAL + end.signal

@@ -22,7 +22,7 @@ except ImportError:  # Windows, where importing must not fail
 
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import system_settings
-from ringfence.sandbox.plan import Bind, JailPlan, is_below
+from ringfence.sandbox.plan import Bind, SandboxPlan, is_below
 from ringfence.transport.kernel import mount
 
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
@@ -45,7 +45,7 @@ _KEPT: Final = (
 )
 
 
-def check_places(plan: JailPlan, *, kept: Sequence[str] = ()) -> None:
+def check_places(plan: SandboxPlan, *, kept: Sequence[str] = ()) -> None:
     """Refuse a workspace or bind that no sandbox may have; `kept` are our own folders and files.
 
     Raises UsageError `bad_workspace`.
@@ -116,7 +116,7 @@ def mount_points(mountinfo: str) -> list[str]:
     return [_ESCAPE.sub(lambda found: chr(int(found[1], 8)), each) for each in escaped]
 
 
-def stage(plan: JailPlan, *, uid: int, gid: int) -> list[tuple[Bind, bool]]:
+def stage(plan: SandboxPlan, *, uid: int, gid: int) -> list[tuple[Bind, bool]]:
     """In a mount namespace of our own: put every bind on the stage, and what is shown of /etc.
 
     The binds with their places on the stage as sources, and whether each is read-only. Raises
@@ -156,7 +156,7 @@ def stage_devices() -> list[Bind]:
     return staged
 
 
-def open_known(plan: JailPlan, path: str) -> int:
+def open_known(plan: SandboxPlan, path: str) -> int:
     """Open a place of a plan, which must be what was looked at before. Raises OSError: ESTALE."""
     place = mount.open_plain(path)
     found = os.fstat(place)
@@ -167,7 +167,7 @@ def open_known(plan: JailPlan, path: str) -> int:
     return place
 
 
-def _tree(plan: JailPlan, path: str, *, is_read_only: bool) -> int:
+def _tree(plan: SandboxPlan, path: str, *, is_read_only: bool) -> int:
     try:
         place = open_known(plan, path)
         tree = mount.clone(place)

@@ -65,7 +65,7 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JailFile:
+class SandboxFile:
     """A file that is made for the agent: in its home in every tier, elsewhere only in strict."""
 
     path: str
@@ -74,7 +74,7 @@ class JailFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JailLimits:
+class SandboxLimits:
     """What one sandbox may use. None is without a bound of its own.
 
     `processes` counts threads too. `memory_bytes` is what all processes and folders in memory hold
@@ -97,7 +97,7 @@ class JailLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JailPlan:
+class SandboxPlan:
     """All that is needed to start one sandbox; the environment is whole, nothing is inherited.
 
     Every path is absolute and normal. `home` is a folder in memory (strict) or a folder of the host
@@ -114,11 +114,11 @@ class JailPlan:
     directory: str = ""
     read_only: tuple[Bind, ...] = ()
     read_write: tuple[Bind, ...] = ()
-    files: tuple[JailFile, ...] = ()
+    files: tuple[SandboxFile, ...] = ()
     hidden: tuple[str, ...] = ()
     protected: tuple[str, ...] = PROTECTED
     home: str = "/home/agent"
-    limits: JailLimits = field(default_factory=JailLimits)
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
     is_interactive: bool = False
     proxy: tuple[str, int] | None = None
     gateway: tuple[str, int] | None = None
@@ -136,13 +136,13 @@ class JailPlan:
         return (Bind(self.workspace), *self.read_write)
 
 
-def check(plan: JailPlan) -> None:
+def check(plan: SandboxPlan) -> None:
     """Refuse what no sandbox can be. Raises UsageError `bad_sandbox_plan`; looks at nothing."""
     check_words(plan)
     _check_nesting(plan)
 
 
-def check_words(plan: JailPlan) -> None:
+def check_words(plan: SandboxPlan) -> None:
     """The part of `check` that is about each word and path by itself."""
     if not plan.command:
         raise _bad("there is no command to run", "give one after `--`")
@@ -169,7 +169,7 @@ def _check_path(path: str) -> None:
         raise _bad("`/` cannot be given to a sandbox", "name the folders that the agent needs")
 
 
-def _check_nesting(plan: JailPlan) -> None:
+def _check_nesting(plan: SandboxPlan) -> None:
     """Nothing is mounted or made below what the agent may change (CVE-2026-87766)."""
     trees = [bind.seen for bind in plan.writable]
     inner = [bind.seen for bind in (*plan.read_only, *plan.writable)]

@@ -13,7 +13,7 @@ from ringfence.domain.error import UsageError
 from ringfence.sandbox import bwrap, control_group, group_trouble, reduced, strict
 from ringfence.sandbox.launch import Failure
 from ringfence.sandbox.notification import ConnectAsked, ExecAsked, Notifications
-from ringfence.sandbox.plan import JailLimits, JailPlan
+from ringfence.sandbox.plan import SandboxLimits, SandboxPlan
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.trouble import StepName, mend, what
 from ringfence.transport.kernel import landlock
@@ -86,7 +86,7 @@ def bounds() -> Step:
     `is_ok` if a control group bounds what every sandbox is bounded by; processor time is tried too.
     What sandboxes before left behind is ended on the way.
     """
-    whole = JailLimits(processor_percent=100 * (os.cpu_count() or 1))
+    whole = SandboxLimits(processor_percent=100 * (os.cpu_count() or 1))
     with control_group.made(whole) as group:
         reading, writing = os.pipe()
         pid = os.fork()
@@ -149,7 +149,7 @@ def _try(tier: SandboxTier) -> Failure | None:
         workspace.mkdir()
         (home / "tmp").mkdir(parents=True)
         is_strict = tier is SandboxTier.STRICT
-        plan = JailPlan(
+        plan = SandboxPlan(
             tier=tier,
             command=("true",),
             environment={"PATH": "/usr/bin:/bin"},

@@ -21,7 +21,7 @@ from ringfence.sandbox.launch import (
     Stdio,
     launch,
 )
-from ringfence.sandbox.plan import JailPlan, check, check_words, is_below
+from ringfence.sandbox.plan import SandboxPlan, check, check_words, is_below
 from ringfence.sandbox.prepared import Prepared, or_refuse
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import bpf, landlock, namespace, seccomp
@@ -39,7 +39,7 @@ _NAMES: Final = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"
 """Programs ask who they are; strict makes these files, here they are the host's."""
 
 
-def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
+def prepare(plan: SandboxPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
     """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
 
     Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_command`,
@@ -55,7 +55,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     return or_refuse(build(plan, stdio))
 
 
-def build(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
+def build(plan: SandboxPlan, stdio: Stdio) -> Prepared | Failure:
     """Build it without the checks of `prepare`: what `ringfence doctor` tries."""
     with made(plan.limits) as group:
         found = launch(
@@ -71,7 +71,7 @@ def build(plan: JailPlan, stdio: Stdio) -> Prepared | Failure:
         )
 
 
-def _check_reduced(plan: JailPlan) -> None:
+def _check_reduced(plan: SandboxPlan) -> None:
     """Refuse what only strict can do, rather than do less than was asked."""
     moved = [bind for bind in (*plan.read_only, *plan.read_write) if bind.seen != bind.source]
     outside = [made.path for made in plan.files if not is_below(made.path, plan.home)]
@@ -88,7 +88,7 @@ def _bad(what: str) -> UsageError:
     return UsageError("bad_sandbox_plan", f"{what} in the reduced tier", help=help_)
 
 
-def grants(plan: JailPlan) -> list[Grant]:
+def grants(plan: SandboxPlan) -> list[Grant]:
     """What of the host's files is left to the agent, but for the folders that it may change."""
     given = [Grant(path, RUN) for path in ("/usr", *bwrap.ROOTS)]
     given += [Grant(path, READ) for path in (*system_settings.shown(), *_NAMES, "/proc")]
@@ -97,12 +97,12 @@ def grants(plan: JailPlan) -> list[Grant]:
     return [*given, Grant(plan.home, WRITE)]
 
 
-def writable(plan: JailPlan) -> tuple[str, ...]:
+def writable(plan: SandboxPlan) -> tuple[str, ...]:
     """Where the agent may change what is said of files, too."""
     return (plan.home, *(bind.source for bind in plan.writable))
 
 
-def _confine(plan: JailPlan, progress: Progress, *, is_counted: bool) -> Confined:
+def _confine(plan: SandboxPlan, progress: Progress, *, is_counted: bool) -> Confined:
     uid = os.geteuid()
     if uid == 0:
         os.setgroups([])

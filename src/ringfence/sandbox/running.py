@@ -23,7 +23,7 @@ from ringfence.sandbox.builtins import Builtins
 from ringfence.sandbox.group_trouble import mend
 from ringfence.sandbox.monitor import Monitor, Part, Result
 from ringfence.sandbox.notification import Notifications
-from ringfence.sandbox.plan import MASKED, JailPlan
+from ringfence.sandbox.plan import MASKED, SandboxPlan
 from ringfence.sandbox.plane_link import PlaneLink
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.terminal import TerminalRelay
@@ -84,11 +84,11 @@ def run(
         watched = _watched(plan, after)
         since_us = _note(grant, watched, RunNotes(data), after) if watched else None
         plan = replace(plan, identities={each.path: each.identity for each in watched})
-        jail = _prepare(plan, kept)
-        _say_unheld(grant.rules, jail.lacking)
-        both = (*jail.listeners, *listeners)
+        prepared = _prepare(plan, kept)
+        _say_unheld(grant.rules, prepared.lacking)
+        both = (*prepared.listeners, *listeners)
         evidence = Watching(folders=watched, builtins=builtins, shared_since_us=since_us)
-        return asyncio.run(_watch(jail, plan, grant, both, evidence))
+        return asyncio.run(_watch(prepared, plan, grant, both, evidence))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class Watching:
     """Since when there may be what other runs have left."""
 
 
-def _watched(plan: JailPlan, after: ExitStack) -> Sequence[WatchedFolder]:
+def _watched(plan: SandboxPlan, after: ExitStack) -> Sequence[WatchedFolder]:
     """Every folder that the agent may change, held open; the workspace first."""
     if plan.tier is SandboxTier.NONE:
         return ()
@@ -175,7 +175,7 @@ def _on_loopback(grant: SandboxGrant) -> Listeners:
     return [(kind, socket.create_server((_LOOPBACK, 0))) for kind in kinds]
 
 
-def _prepare(plan: JailPlan, kept: Sequence[str]) -> Prepared:
+def _prepare(plan: SandboxPlan, kept: Sequence[str]) -> Prepared:
     match plan.tier:
         case SandboxTier.STRICT:
             return strict.prepare(plan, kept=kept)
@@ -186,13 +186,13 @@ def _prepare(plan: JailPlan, kept: Sequence[str]) -> Prepared:
 
 
 async def _watch(
-    jail: Prepared,
-    plan: JailPlan,
+    prepared: Prepared,
+    plan: SandboxPlan,
     grant: SandboxGrant,
     listeners: Listeners,
     evidence: Watching,
 ) -> Result:
-    monitor = Monitor(jail, listeners, plan.limits.seconds)
+    monitor = Monitor(prepared, listeners, plan.limits.seconds)
     join = Join(
         version="",
         ticket=grant.ticket,
@@ -202,16 +202,16 @@ async def _watch(
         binds=assembly.binds(plan),
         kinds=(),
         neighbours=tuple(each.sandbox for each in grant.neighbours),
-        bounds=jail.bounds,
-        groups=jail.groups,
+        bounds=prepared.bounds,
+        groups=prepared.groups,
     )
-    parts = partial(_parts, jail, plan, grant, evidence)
+    parts = partial(_parts, prepared, plan, grant, evidence)
     return await monitor.run(grant.socket, join, parts)
 
 
 def _parts(
-    jail: Prepared,
-    plan: JailPlan,
+    prepared: Prepared,
+    plan: SandboxPlan,
     grant: SandboxGrant,
     evidence: Watching,
     link: PlaneLink,
@@ -235,14 +235,14 @@ def _parts(
             shared_since_us=evidence.shared_since_us,
         )
         seen = witness.seen
-    if jail.terminal is not None:
-        parts.append(TerminalRelay(jail.terminal, seen=seen))
-    if jail.notify_fd is not None:
+    if prepared.terminal is not None:
+        parts.append(TerminalRelay(prepared.terminal, seen=seen))
+    if prepared.notify_fd is not None:
         reachable = [each for each in (plan.proxy, plan.gateway) if each is not None]
-        launcher = jail.pid if jail.is_launched_by_bwrap else 0
+        launcher = prepared.pid if prepared.is_launched_by_bwrap else 0
         limits.room_for(plan.limits.processes)
         calls = Notifications(
-            jail.notify_fd, launcher=launcher, reachable=reachable, writable=jail.writable
+            prepared.notify_fd, launcher=launcher, reachable=reachable, writable=prepared.writable
         )
         questions = CommandQuestions(calls, link)
         link.on_command = partial(_beside, questions)

@@ -21,7 +21,7 @@ from ringfence.sandbox.launch import (
     Stdio,
     launch,
 )
-from ringfence.sandbox.plan import JailPlan, check, check_words
+from ringfence.sandbox.plan import SandboxPlan, check, check_words
 from ringfence.sandbox.prepared import Prepared, or_refuse
 from ringfence.sandbox.trouble import StepName
 from ringfence.transport.kernel import bpf, landlock, namespace, netlink, seccomp
@@ -35,7 +35,7 @@ _LEAST: Final = {"LC_ALL": "C"}
 """bwrap's own environment, which its first process shows to the agent as /proc/1/environ."""
 
 
-def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
+def prepare(plan: SandboxPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
     """Build the sandbox; its command waits for `go`. `kept` are the plane's own folders and files.
 
     Raises UsageError `no_sandbox_here`, `bad_sandbox_plan`, `bad_workspace`, `no_bwrap`,
@@ -51,7 +51,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     return or_refuse(build(plan, found.path, stdio))
 
 
-def build(plan: JailPlan, path: str, stdio: Stdio) -> Prepared | Failure:
+def build(plan: SandboxPlan, path: str, stdio: Stdio) -> Prepared | Failure:
     """Build it without the checks of `prepare`: what `ringfence doctor` tries."""
     with made(plan.limits) as group:
         found = launch(
@@ -77,7 +77,7 @@ def _prepared(launched: Launched, group: SandboxGroup) -> Prepared:
     )
 
 
-def _confine(plan: JailPlan, path: str, progress: Progress, *, is_counted: bool) -> Confined:
+def _confine(plan: SandboxPlan, path: str, progress: Progress, *, is_counted: bool) -> Confined:
     """Everything up to the filter, in the child."""
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     uid, gid = outer_uid or _OF_ROOT, outer_gid or _OF_ROOT

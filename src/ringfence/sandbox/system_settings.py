@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ringfence.sandbox.plan import JailPlan, is_below
+from ringfence.sandbox.plan import SandboxPlan, is_below
 from ringfence.transport.kernel import mount
 
 ROOT: Final = "/etc"
@@ -56,7 +56,7 @@ def folders() -> tuple[str, ...]:
     return tuple(path for path in shown() if os.path.isdir(path))  # noqa: PTH112 (as above)
 
 
-def put_together(plan: JailPlan, place: str, *, uid: int, gid: int) -> None:
+def put_together(plan: SandboxPlan, place: str, *, uid: int, gid: int) -> None:
     """Fill an empty folder of the stage. Raises OSError, with the path as its file name."""
     before = os.umask(0o022)
     try:
@@ -65,7 +65,7 @@ def put_together(plan: JailPlan, place: str, *, uid: int, gid: int) -> None:
         os.umask(before)
 
 
-def _fill(plan: JailPlan, place: str, own: Mapping[str, bytes]) -> None:
+def _fill(plan: SandboxPlan, place: str, own: Mapping[str, bytes]) -> None:
     for path in shown():
         _show(path, f"{place}{path.removeprefix(ROOT)}")
     given = {file.path: file.content for file in plan.files if is_own(file.path)}

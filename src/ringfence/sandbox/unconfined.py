@@ -11,7 +11,7 @@ from ringfence.domain.error import UsageError
 from ringfence.sandbox import home
 from ringfence.sandbox.command import check_command, find
 from ringfence.sandbox.launch import Confined, Failure, Progress, Stdio, launch
-from ringfence.sandbox.plan import JailPlan, check_words
+from ringfence.sandbox.plan import SandboxPlan, check_words
 from ringfence.sandbox.prepared import Prepared
 from ringfence.sandbox.trouble import refusal
 from ringfence.transport.kernel.descriptor import close_all_but
@@ -19,7 +19,7 @@ from ringfence.transport.kernel.descriptor import close_all_but
 _STANDARD: Final = (0, 1, 2)
 
 
-def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
+def prepare(plan: SandboxPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = ()) -> Prepared:
     """Ready the command; it waits for `go`. `kept` is not looked at: nothing is kept from it.
 
     Raises UsageError `bad_sandbox_plan`, `no_command`, `no_processes_here`.
@@ -41,7 +41,7 @@ def prepare(plan: JailPlan, *, stdio: Stdio = _STANDARD, kept: Sequence[str] = (
     return Prepared(launched, proxy=plan.proxy, gateway=plan.gateway)
 
 
-def _ready(plan: JailPlan, _progress: Progress) -> Confined:
+def _ready(plan: SandboxPlan, _progress: Progress) -> Confined:
     os.chdir(plan.start)
     path = find(plan) or plan.command[0]
 
