@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 import sys
@@ -6,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from ringfence.transport import unix_socket
+from ringfence.transport.client import Pool
+from ringfence.transport.http import Origin, Request, Response
+from ringfence.transport.server import Server
 
 
-@pytest.mark.parametrize(
+DEPTHS = pytest.mark.parametrize(
     "depth",
     [
         0,
@@ -18,6 +22,9 @@ from ringfence.transport import unix_socket
         ),
     ],
 )
+
+
+@DEPTHS
 def test_a_socket_is_reached_at_its_path_however_long(tmp_path: Path, depth: int) -> None:
     folder = tmp_path / ("d" * depth)
     folder.mkdir(exist_ok=True)
@@ -28,6 +35,28 @@ def test_a_socket_is_reached_at_its_path_however_long(tmp_path: Path, depth: int
         listener.listen()
         unix_socket.connect(connection, path)
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+@DEPTHS
+def test_a_server_is_reached_by_a_client_at_a_path_however_long(tmp_path: Path, depth: int) -> None:
+    folder = tmp_path / ("d" * depth)
+    folder.mkdir(exist_ok=True)
+
+    def handle(_request: Request, response: Response) -> None:
+        response.send(200, [], b"here")
+
+    async def story() -> None:
+        server, pool = Server(handle), Pool()
+        await server.listen_unix(folder / "here.sock")
+        origin = Origin(scheme="unix", host=str(folder / "here.sock"), port=0)
+        answer = await pool.request(
+            origin, b"GET", b"/", [], b"", connect_timeout_s=60, idle_timeout_s=60
+        )
+        assert await answer.read(100) == b"here"
+        await pool.close()
+        await server.close()
+
+    asyncio.run(story())
 
 
 def test_a_socket_that_is_not_there_is_told_of(tmp_path: Path) -> None:

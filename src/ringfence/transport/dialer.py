@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from ringfence.domain.error import UnavailableError, UnsentError
 from ringfence.transport.http import Origin
 from ringfence.transport.resolver import Resolver
 from ringfence.transport.tls import client_context
+from ringfence.transport.unix_socket import address_of
 
 Line = TypeVar("Line", bound=asyncio.Protocol)
 
@@ -43,7 +45,8 @@ class Dialer:
     async def _open(self, origin: Origin, make: Callable[[], Line]) -> Line:
         loop = asyncio.get_running_loop()
         if origin.scheme == "unix":
-            _, line = await loop.create_unix_connection(make, origin.host)
+            with address_of(Path(origin.host)) as address:
+                _, line = await loop.create_unix_connection(make, address)
             return line
         context = self._context() if origin.scheme == "https" else None
         failure: OSError | None = None

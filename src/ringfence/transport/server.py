@@ -13,6 +13,7 @@ from ringfence.transport.http import Handle, Headers, Request
 from ringfence.transport.limits import ServerLimits
 from ringfence.transport.service import Admits, OnError, RenderRefusal, Service
 from ringfence.transport.tls import ServerTls
+from ringfence.transport.unix_socket import address_of
 
 _TLS_CHECK_S = 10.0
 """How often the certificate's files are looked at."""
@@ -105,11 +106,12 @@ class Server:
     async def listen_unix(self, path: Path) -> None:
         """Accept connections on a Unix socket; its folder decides who may connect."""
         service = self._service
-        self._listeners.append(
-            await service.loop.create_unix_server(
-                self._connect, str(path), backlog=service.limits.backlog
+        with address_of(path) as address:
+            self._listeners.append(
+                await service.loop.create_unix_server(
+                    self._connect, address, backlog=service.limits.backlog
+                )
             )
-        )
 
     @property
     def connections(self) -> int:
