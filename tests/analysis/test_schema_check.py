@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_a_problem_even_then() -> None:
     for schema in (b"{}", b"nonsense"):
         [problem] = SchemaCheck(schema).problems(b"{")
         assert "no JSON" in str(problem)
-        [problem] = SchemaCheck(schema).problems(b'{"a":' * 5_000 + b"1" + b"}" * 5_000)
+        [problem] = SchemaCheck(schema).problems(b'{"a":' * 50_000 + b"1" + b"}" * 50_000)
         assert "no JSON" in str(problem)
 
 
@@ -131,3 +131,10 @@ def test_the_library_is_loaded_for_the_first_schema_alone() -> None:
         "assert 'jsonschema_rs' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", source], check=True, timeout=30)  # noqa: S603 (our own)
+
+
+@pytest.mark.parametrize("levels", [200, 400, 900, 3_000, 50_000])
+def test_what_is_nested_too_deeply_is_a_problem_and_no_failure(levels: int) -> None:
+    check = SchemaCheck(b'{"type":"object","properties":{"id":{"type":"integer"}}}')
+    (problem,) = check.problems(b'{"id":' * levels + b"1" + b"}" * levels)
+    assert problem.path in {"", "id"}

@@ -57,9 +57,12 @@ class SchemaCheck:
         except (msgspec.DecodeError, RecursionError):
             return (Problem(path="", given="", allowed="is no JSON that can be read"),)
         validator = self._validator
-        if validator is None or validator.is_valid(value):
+        if validator is None:
             return ()
-        return _told(validator.iter_errors(value))
+        try:
+            return () if validator.is_valid(value) else _told(validator.iter_errors(value))
+        except (ValueError, RecursionError):  # a limit of the library, which what was read can pass
+            return (Problem(path="", given="", allowed="is nested deeper than can be checked"),)
 
 
 def _compile(schema: Any) -> "Validator":  # noqa: ANN401 (any JSON)
