@@ -154,5 +154,5 @@ async def browse(address: str) -> None:
     head = f"GET {target} HTTP/1.1\r\nhost: {parts.netloc}\r\nconnection: close\r\n\r\n"
     writer.write(head.encode())
     await writer.drain()
-    await asyncio.wait_for(reader.read(-1), 10)
+    await asyncio.wait_for(reader.read(-1), 60)
     writer.close()

@@ -104,7 +104,7 @@ def test_slow_searches_do_not_hold_up_a_suspension(plane: Plane) -> None:
     gate = threading.Event()
 
     def open_slowly() -> LedgerReader:
-        gate.wait(20)
+        gate.wait(60)
         return LedgerReader(plane.folder)
 
     plane.app = create_app(replace(plane.context, open_ledger=open_slowly))

@@ -29,7 +29,7 @@ def test_readings_of_the_record_run_two_at_a_time(plane: Plane) -> None:
         with lock:
             running += 1
             most = max(most, running)
-        both.wait(10)
+        both.wait(60)
         with lock:
             running -= 1
 

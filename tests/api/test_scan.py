@@ -21,7 +21,7 @@ class Reads:
 
         def read() -> str:
             self.begun.append(name)
-            assert gate.wait(10)
+            assert gate.wait(60)
             return name
 
         return asyncio.create_task(self.scans.read(organisation, read))

@@ -175,7 +175,7 @@ class Installation:
             with contextlib.suppress(ConnectionError):
                 writer.write(data)
                 await writer.drain()
-            received = await asyncio.wait_for(reader.read(-1), 20)
+            received = await asyncio.wait_for(reader.read(-1), 60)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):

@@ -185,7 +185,7 @@ def test_sandboxes_of_a_dead_plane_end_at_once_and_those_of_others_go_on(
                 lost, left = await sandbox(running), await sandbox(beside)
                 await asyncio.to_thread(execute, postgresql_url, served.format(lost.invocation))
                 await asyncio.to_thread(execute, postgresql_url, dead.format())
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     while await asyncio.to_thread(  # noqa: ASYNC110 (it tells nobody)
                         execute, postgresql_url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
                     ):

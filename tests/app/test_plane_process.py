@@ -40,7 +40,7 @@ rules: [{answer: {text: one two three four five six, faults: {trickle_ms: 150}}}
                 assert (late.status, late.code) == (503, "shutting_down")
                 answer = await asking
                 assert answer.body.endswith(b"data: [DONE]\n\n")
-                assert await asyncio.wait_for(running.wait(), 10) == 0
+                assert await asyncio.wait_for(running.wait(), 60) == 0
             assert [e.status for e in installed.events() if isinstance(e, Outcome)] == [Status.OK]
 
     asyncio.run(story())
@@ -66,7 +66,7 @@ def test_a_second_signal_ends_a_stream_in_its_own_words_and_a_wait_with_503(
                 assert b"shutting down" in stream.body
                 assert b"error" in stream.body
                 assert (waited.status, waited.code) == (503, "shutting_down")
-                assert await asyncio.wait_for(running.wait(), 10) == 0
+                assert await asyncio.wait_for(running.wait(), 60) == 0
             outcomes = [e for e in installed.events() if isinstance(e, Outcome)]
             assert {(e.status, e.error) for e in outcomes} == {(Status.CUT, "shutting_down")}
 

@@ -110,7 +110,7 @@ def test_a_worker_that_cannot_take_a_change_is_killed(clock: SystemClock) -> Non
         failed: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         failed.set_exception(UsageError("secret_missing", "there is no such secret"))
         await worker.obey(failed)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await worker.ended() in KILLED
 
     asyncio.run(story())

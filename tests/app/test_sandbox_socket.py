@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.planes import soon
 from tests.sandbox.plane import Plane, join_of
 from tests.sandbox.test_plane_link import Watcher
 
@@ -27,7 +28,7 @@ async def talk(path: Path, *pieces: bytes, fds: tuple[int, ...] = ()) -> bytes:
             socket.send_fds(peer, [piece], list(fds) if number == 0 else [])
             await asyncio.sleep(0.01)
         said = b""
-        while piece := await asyncio.wait_for(loop.sock_recv(peer, 4096), 5):
+        while piece := await asyncio.wait_for(loop.sock_recv(peer, 4096), 60):
             said += piece
         return said
 
@@ -78,8 +79,7 @@ def test_descriptors_of_who_is_not_let_in_are_closed(tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as given:
             before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (numbers of descriptors)
             assert await talk(plane.path, frame(b"no message"), fds=(given.fileno(),)) == b""
-            await asyncio.sleep(0.01)
-            assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 (likewise)
+            await soon(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208 (likewise)
         await plane.close()
 
     asyncio.run(story())
@@ -134,10 +134,7 @@ def test_a_monitor_that_is_gone_ends_its_sandbox_on_the_record(tmp_path: Path) -
         link = PlaneLink(Watcher())
         await link.join(str(plane.path), join_of(grant.ticket), ())
         link.close()
-        for _ in range(500):
-            if plane.yard.record.ends:
-                break
-            await asyncio.sleep(0.01)
+        await soon(lambda: plane.yard.record.ends != [])
         assert plane.yard.record.ends == [(SandboxEnd.MONITOR_LOST, None)]
         assert plane.yard.caller(grant) is None
         await plane.close()
@@ -156,7 +153,7 @@ def test_a_monitor_that_says_nothing_is_taken_for_gone(
         watcher = Watcher()
         link = PlaneLink(watcher)  # it speaks every two seconds
         await link.join(str(plane.path), join_of(grant.ticket), ())
-        await asyncio.wait_for(watcher.is_lost.wait(), 5)
+        await asyncio.wait_for(watcher.is_lost.wait(), 60)
         assert [why for why, _ in plane.yard.record.ends] == [SandboxEnd.MONITOR_LOST]
         assert [each.why for each in watcher.closes] == [SandboxEnd.MONITOR_LOST]
         await plane.close()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.app.test_secret import ONE, TWO, World, secret, value
+from tests.planes import soon
 
 from ringfence.app.secret_watch import SecretWatch
 from ringfence.domain.secret import FromCommand, FromStore
@@ -41,7 +42,8 @@ def test_workers_are_told_in_the_order_of_the_changes(world: World) -> None:
 
 def test_nobody_waits_while_a_slow_program_runs(world: World, tmp_path: Path) -> None:
     async def run() -> None:
-        slow = ("sh", "-c", f"cat {tmp_path}/key; sleep 1")
+        waits = ">begun; until [ -e may_end ]; do sleep 0.05; done"
+        slow = ("sh", "-c", f"cd {tmp_path}; cat key; [ ! -e is_slow ] || {{ {waits}; }}")
         (tmp_path / "key").write_text(ONE)
         definition = secret(FromCommand(command=slow, refresh_s=5), "slow")
         world.take(definition, secret(FromStore()))
@@ -53,13 +55,14 @@ def test_nobody_waits_while_a_slow_program_runs(world: World, tmp_path: Path) ->
 
         watch = SecretWatch(world.custody, changed)
         world.clock.advance(6_000_000)
+        (tmp_path / "is_slow").touch()
         looking = asyncio.create_task(asyncio.to_thread(world.custody.look))
-        await asyncio.sleep(0.2)
+        await soon((tmp_path / "begun").exists)
         world.stored.put("org_1", "crm", TWO)
-        async with asyncio.timeout(0.5):
-            await (await watch.stored_changed())
+        await (await watch.stored_changed())
         assert [value(each) for each in told] == [TWO]
         assert not looking.done()
+        (tmp_path / "may_end").touch()
         await looking
 
     asyncio.run(run())

@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ SOURCE = str(Path(terminal.__file__).parents[2])
 def said(path: Path, count: int) -> list[str]:
     """What the program has written, once it is so many lines."""
     lines: list[str] = []
-    for _ in range(200):
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
         lines = path.read_text(encoding="utf-8").split() if path.exists() else []
         if len(lines) >= count:
             return lines

@@ -95,7 +95,7 @@ class _serving:  # noqa: N801 (used like a function)
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
         if self._process.stdout is not None:
             self._process.stdout.close()
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.planes import soon
 from tests.stores.checkpoint.signing import MemoryLog, opened
 
 from ringfence.app.witness import FileTarget, UrlTarget, Witness, Witnesses, target
@@ -105,7 +106,7 @@ def test_a_file_that_cannot_be_written_shows(tmp_path: Path) -> None:
         grow(tmp_path / "data", MemoryLog())
         witness = Witness(tmp_path / "data", FileTarget(tmp_path))
         running = asyncio.create_task(witness.run())
-        await asyncio.wait({running}, timeout=0.2)
+        await soon(lambda: witness.failure is not None)
         running.cancel()
         assert witness.failure is not None
         assert witness.failure.code == "witness_unavailable"

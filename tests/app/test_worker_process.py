@@ -162,7 +162,7 @@ async def worker(
         yield over, serving
     finally:
         over.link.close()
-        await asyncio.wait({serving}, timeout=10)
+        await asyncio.wait({serving}, timeout=60)
         held.close()
         theirs.close()
 
@@ -193,7 +193,7 @@ def test_a_worker_serves_as_long_as_it_has_authority(installed: Installation) ->
             assert over.pulses[-1].open_invocations == 1
             assert over.pulses[-1].memory_bytes > 0
             assert await over.ask(Drain(1)) == Done()
-            await asyncio.wait_for(serving, 10)
+            await asyncio.wait_for(serving, 60)
         assert len([e for e in installed.events() if isinstance(e, Outcome)]) == 2
 
     asyncio.run(story())
@@ -281,7 +281,7 @@ def test_when_the_supervisor_goes_nothing_more_is_written_and_all_is_recorded(
             await asyncio.sleep(0.1)
             assert over.link is not None
             over.link.close()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await serving
             answer = await asking
             assert b"[DONE]" not in answer.body

@@ -66,8 +66,8 @@ def test_two_at_once_share_the_workspace_and_nothing_else(plane: WholePlane, tie
         plane.running(*words, "first", agent=agent) as first,
         plane.running(*words, "second", agent=agent) as second,
     ):
-        found, err = second.communicate(timeout=40)
-        said, _ = first.communicate(timeout=20)
+        found, err = second.communicate(timeout=60)
+        said, _ = first.communicate(timeout=60)
     assert second.returncode == 0, err
     assert json.loads(found) == EXPECTED[tier]
     assert said == ("served\n" if tier == "strict" else "no server\n")

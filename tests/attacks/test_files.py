@@ -82,7 +82,7 @@ def test_bwrap_by_itself_shows_why_we_stage(root: Path) -> None:
     run = [bwrap.find().path, *words, "true"]
 
     def do() -> Outcome:
-        return Outcome(exit_code=subprocess.call(run, stderr=subprocess.DEVNULL, timeout=20))  # noqa: S603 (that of the machine)
+        return Outcome(exit_code=subprocess.call(run, stderr=subprocess.DEVNULL, timeout=60))  # noqa: S603 (that of the machine)
 
     jail.as_user("ordinary", do)
     if not (root / "outside" / "planted").exists():
@@ -206,7 +206,8 @@ try:
 except OSError:
     pass
 open("ready", "w").close()
-time.sleep(1.5)
+while not os.path.exists("over"):
+    time.sleep(0.02)
 """
     second = f"""
 import os, socket
@@ -244,10 +245,11 @@ print("over")
             if pid == 0:
                 jail.run_here(jail.plan_of(tier, root, [jail.PYTHON, "-c", first]))
                 os._exit(0)
-            ends = time.monotonic() + 10
+            ends = time.monotonic() + 60
             while not (root / "workspace" / "ready").exists() and time.monotonic() < ends:
                 time.sleep(0.01)
             found = jail.run_here(jail.plan_of(tier, other, [jail.PYTHON, "-c", second]))
+            (root / "workspace" / "over").touch()
             os.waitpid(pid, 0)
             return found
 

@@ -44,7 +44,7 @@ def test_a_sandbox_that_floods_everything_keeps_nobody_waiting(
         while time.monotonic() < ends:
             longest_s, count = max(longest_s, _asked(url, token)), count + 1
             time.sleep(0.02)
-        process.wait(40)
+        process.wait(60)
     assert process.returncode == 0
     assert longest_s < _BOUND_S, count
     assert plane.ask("audit", "verify").returncode == 0

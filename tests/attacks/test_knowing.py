@@ -46,7 +46,7 @@ def test_knowing_everything_gains_nothing(plane: WholePlane, tier: str) -> None:
     with plane.running(jail.PYTHON, "knowing.py", agent=f"a-{tier}") as process:
         (plane.work / "pid").write_text(str(process.pid))
         (plane.work / "pid").rename(plane.work / "monitor")
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     became = json.loads(out)
     hidden = became.pop("hidden from the monitor")

@@ -13,7 +13,7 @@ from tests.sandbox.whole import AGENT, ORDINARY, WholePlane, config, first_line,
 
 from ringfence.domain.agent import SandboxTier
 
-_WAIT_S = 15.0
+_WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def upstream() -> Iterator[Upstream]:
         finally:
             with suppress(OSError):
                 listener.shutdown(SHUT_RDWR)
-            thread.join(5)
+            thread.join(60)
 
 
 def _accept(listener: socket, context: ssl.SSLContext, made: Upstream) -> None:

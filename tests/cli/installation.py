@@ -46,7 +46,7 @@ agents:
     models: [small]
     budget: {usd: 0.000001, per: invocation}
 """
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

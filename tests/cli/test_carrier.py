@@ -33,7 +33,7 @@ def answering(folder: Path, heard: list[bytes], *pieces: bytes) -> Iterator[str]
         thread = threading.Thread(target=answer)
         thread.start()
         yield local.address(folder)
-        thread.join(5)
+        thread.join(60)
 
 
 def carry(folder: Path, order: Order, *pieces: bytes) -> tuple[int, bytes, bytes]:

@@ -4,7 +4,7 @@ from tests.cli.installation import OWNER, Installation
 
 
 def reaches(plane: Installation, key: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", plane.control_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", plane.control_port, timeout=60)
     connection.request("GET", "/api/v1/status", headers={"authorization": f"Bearer {key}"})
     status = connection.getresponse().status
     connection.close()

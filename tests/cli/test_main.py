@@ -104,7 +104,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(plane: Installation) -> None:
     assert process.stderr is not None
     err = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(20), err) == (0, "")
+    assert (process.wait(60), err) == (0, "")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

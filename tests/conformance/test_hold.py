@@ -76,6 +76,6 @@ def test_nothing_is_placed_or_released_while_somebody_deletes(
             assert not placing.done()
             assert not releasing.done()
             assert holds("org_a").all() == [hold("organisation")]
-        placing.result(10)
-        releasing.result(10)
+        placing.result(60)
+        releasing.result(60)
     assert holds("org_a").all() == [hold("agent:agt_1")]

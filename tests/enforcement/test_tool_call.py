@@ -525,7 +525,7 @@ def test_calls_of_a_paced_server_wait_for_their_turn_and_hold_nothing_meanwhile(
         assert [task.done() for task in tasks] == [True, True, False, False]
         assert len(workshop.ledger.intents) == 2
         for task in tasks:
-            ticket = await asyncio.wait_for(task, 5)
+            ticket = await asyncio.wait_for(task, 60)
             assert isinstance(ticket, ToolTicket)
             ticket.settle(ToolEnding(status=Status.OK, result=RESULT))
         assert len(workshop.ledger.intents) == 4

@@ -107,7 +107,7 @@ def findings(workshop: Workshop) -> list[Change]:
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        await asyncio.wait_for(story(), 10)
+        await asyncio.wait_for(story(), 60)
 
     asyncio.run(bounded())
 

@@ -71,7 +71,7 @@ def test_waiting_ends_with_the_decision(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         assert not looking.done()
         await here.say(held)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await looking)["state"] == "approved"
 
     asyncio.run(story())

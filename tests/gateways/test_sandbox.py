@@ -17,7 +17,7 @@ from ringfence.gateways.sandbox import CONNECTIONS, GatewayDoor
 
 
 def get(port: int, token: str) -> int:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {token}"})
         return connection.getresponse().status
 
@@ -28,7 +28,7 @@ def announced(box: LiveSandbox, port: int, token: str) -> int:
         own.bind(("127.0.0.1", 0))
         box.announce(own.getsockname()[1])
         own.connect(("127.0.0.1", port))
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.sock = own
         connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {token}"})
         return connection.getresponse().status
@@ -154,7 +154,7 @@ def crowd(port: int, held: contextlib.ExitStack) -> int:
     poll = select.poll()
     for each in made:
         poll.register(each, select.POLLIN)
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while len(closed := poll.poll(50)) < 5:
         assert time.monotonic() < ends
     return len(closed)

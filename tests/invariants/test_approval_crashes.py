@@ -38,7 +38,7 @@ async def approved(installed: Installation) -> tuple[Told | None, str]:
     calling = asyncio.create_task(fatal(installed))
     [waiting] = await held(installed)
     await ringfence(installed, "approval", "approve", waiting)
-    return await asyncio.wait_for(calling, 20), waiting
+    return await asyncio.wait_for(calling, 60), waiting
 
 
 async def killed(installed: Installation, crash: Hooks, point: str) -> str:
@@ -47,7 +47,7 @@ async def killed(installed: Installation, crash: Hooks, point: str) -> str:
         crash.arm(point)
         answer, approval = await approved(installed)
         assert answer is None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await running.wait() == -9
     assert crash.has_happened
     return approval

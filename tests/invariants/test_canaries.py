@@ -103,7 +103,7 @@ async def store(installed: Installation, name: str, value: str, command: str = "
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(value.encode()), 20)
+    said, _ = await asyncio.wait_for(process.communicate(value.encode()), 60)
     return said
 
 
@@ -171,7 +171,7 @@ def test_nothing_that_a_plane_writes_or_says_holds_a_canary(
                 await asyncio.sleep(0.5)
                 running.send_signal(signal.SIGTERM)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(running.wait(), 20)
+                    await asyncio.wait_for(running.wait(), 60)
             return said
 
     said = asyncio.run(story())

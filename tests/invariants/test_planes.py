@@ -94,7 +94,7 @@ def test_a_budget_for_exactly_fifty_lets_exactly_fifty_through_two_planes(
                 )
                 assert sorted(statuses) == [200] * 50 + [402] * 150
                 assert there.journal.total == 50
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     for one in running:
                         while await spent(one) != 50 * CALL_NANO:  # noqa: ASYNC110 (as asked)
                             await asyncio.sleep(0.1)
@@ -260,7 +260,7 @@ def test_what_one_plane_takes_back_no_other_plane_allows(
                     answers = await asyncio.gather(*(each.ask("hello") for each in both))
                     assert [each.code for each in answers] == ["agent_suspended"] * 2
                     assert took_s < 1.2
-                    await asyncio.wait_for(reading, 2)
+                    await asyncio.wait_for(reading, 60)
                     assert b"agent_suspended" in stream.received
                     await change_state(both[other], running[other], AgentChange.RESUME)
                     for each in both:
@@ -321,7 +321,7 @@ def test_a_frozen_plane_lets_nothing_through_that_was_taken_back_meanwhile(
                 for pid in pids:
                     os.kill(pid, signal.SIGCONT)
                 assert (await late).status in {403, 503}
-                await asyncio.wait_for(reading, 10)
+                await asyncio.wait_for(reading, 60)
                 assert stream.received == before
                 async with asyncio.timeout(60):
                     while (await frozen.ask("hello")).status != 403:  # noqa: ASYNC110 (as asked)
@@ -398,7 +398,7 @@ def test_planes_with_different_configurations_say_so(postgresql_url: str, tmp_pa
                     assert "epoch 2" in other.workers.readiness()
                     assert "epoch" not in running.workers.readiness()
                     await other.reload("test")
-                    async with asyncio.timeout(5):  # a worker says four times a second how it is
+                    async with asyncio.timeout(60):  # a worker says four times a second how it is
                         while "epoch" in other.workers.readiness():  # noqa: ASYNC110 (as asked)
                             await asyncio.sleep(0.05)
                     async with asyncio.timeout(60):

@@ -26,11 +26,11 @@ async def _authorize(installed: Installation, there: Guarded) -> None:
     )
     assert process_.stdout is not None
     assert process_.stderr is not None
-    url = (await asyncio.wait_for(process_.stdout.readline(), 20)).decode().strip()
+    url = (await asyncio.wait_for(process_.stdout.readline(), 60)).decode().strip()
     assert url.startswith(f"{there.url}/authorize?"), await process_.stderr.read()
     await browse(there.say_yes(url))
     told = await process_.stderr.read()
-    assert await asyncio.wait_for(process_.wait(), 20) == 0, told
+    assert await asyncio.wait_for(process_.wait(), 60) == 0, told
     assert b"is authorised" in told
 
 

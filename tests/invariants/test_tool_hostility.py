@@ -262,13 +262,13 @@ def test_a_second_organisation_sees_and_moves_nothing_of_the_first(
                 assert (
                     await _control(installed, "POST", f"/approvals/{approval}/approve", own)
                 ).status == 200
-                assert (await asyncio.wait_for(waits, 20)).text == "delete_all"
+                assert (await asyncio.wait_for(waits, 60)).text == "delete_all"
                 assert not also.done()
                 assert len(there.journal.calls) == 1
                 assert (
                     await _control(installed, "POST", f"/approvals/{second}/deny", key)
                 ).status == 200
-                assert _code(await asyncio.wait_for(also, 20)) == "approval_denied"
+                assert _code(await asyncio.wait_for(also, 60)) == "approval_denied"
                 assert len(there.journal.calls) == 1
 
     asyncio.run(story())
@@ -295,7 +295,7 @@ def test_a_role_that_is_taken_away_before_the_last_vote_takes_its_vote_along(
                 _quorum(installed, there, ann="viewer")
                 await ringfence(installed, "reload")
                 assert (await _control(installed, "POST", path, bob)).status == 200
-                told = await asyncio.wait_for(waits, 20)
+                told = await asyncio.wait_for(waits, 60)
                 assert _code(told) == "approval_mismatch"
                 assert there.journal.calls == []
 
@@ -335,7 +335,7 @@ def test_an_approval_given_as_its_time_runs_out_is_either_in_time_or_nothing(
                     await asyncio.sleep(max(0.0, left_s - 0.03 + 0.01 * round_))
                     path = f"/approvals/{listed[0]['id']}/approve"
                     voted = await _control(installed, "POST", path, key)
-                    told = await asyncio.wait_for(waits, 20)
+                    told = await asyncio.wait_for(waits, 60)
                     if voted.status == 200:
                         assert told.text == "delete_all"
                         assert len(there.journal.calls) == before + 1

@@ -116,7 +116,7 @@ async def ringfence(installed: Installation, *arguments: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await asyncio.wait_for(process.communicate(), 20)
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, (output, errors)
     return output.decode()
 

@@ -137,7 +137,7 @@ class Server:
     def _await(self) -> None:
         command = [self._find("pg_isready"), "-q", "-h", str(self._folder), "-t", "1"]
         for _ in range(_ATTEMPTS):
-            if subprocess.run(command, check=False, timeout=10).returncode == 0:
+            if subprocess.run(command, check=False, timeout=60).returncode == 0:
                 return
             time.sleep(_PAUSE_S)
             assert self._process is not None

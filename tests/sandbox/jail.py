@@ -38,7 +38,7 @@ USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 """Who starts the sandbox; an ordinary user cannot be root for a test."""
 DEMANDED = "RINGFENCE_TEST_SANDBOX"
 PYTHON = "/usr/bin/python3"
-_LIFE_S = 20.0
+_LIFE_S = 60.0
 PREPARE = {
     SandboxTier.STRICT: strict.prepare,
     SandboxTier.REDUCED: reduced.prepare,
@@ -267,7 +267,7 @@ def _serve(kind: ListenerKind, listener: socket.socket) -> list[Any]:
     except OSError as error:
         return [kind, errno.errorcode[error.errno or 0], "", 0]
     with connection:
-        connection.settimeout(1)
+        connection.settimeout(30)
         wanted = str(connection.getsockname()[0])
         try:
             data = connection.recv(4096)

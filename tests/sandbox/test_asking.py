@@ -403,7 +403,7 @@ def test_what_became_something_else_is_told_and_ends_if_the_plane_says_so() -> N
         kernel.ask(exec_of(1))
         await turn()
         plane.answers[0].give(ExecAnswer(id=1, is_allowed=True))
-        await asyncio.wait_for(plane.heard.wait(), 2)
+        await asyncio.wait_for(plane.heard.wait(), 60)
         assert plane.told == [
             ExecDiffers(pid=101, exe="/usr/bin/curl", argv=("curl", "evil"), time_us=7)
         ]

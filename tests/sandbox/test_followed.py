@@ -43,8 +43,8 @@ def end(pid: int, gate: int) -> None:
 
 
 def ends_of(followed: Followed) -> list[Exited]:
-    """What is told within a second."""
-    until = time.monotonic() + 1
+    """What is told, once something is."""
+    until = time.monotonic() + 60
     while not (found := followed.ended()) and time.monotonic() < until:
         time.sleep(0.001)
     return found

@@ -72,7 +72,7 @@ def test_only_the_planes_listeners_can_be_reached(
             proxy=("127.0.0.1", port),
         )
         found = jail.run(plan, who=who, root=root)
-        thread.join(5)
+        thread.join(60)
         assert found.out.split("\n")[:3] == ["proxy", "refused 13", "proxy"], found
         assert [each["from"] for each in found.connects] == [peers[0], 0, peers[1]]
         assert [each["port"] for each in found.connects] == [port, closed, port]

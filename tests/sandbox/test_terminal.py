@@ -10,6 +10,8 @@ import termios
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from tests.planes import soon
+
 from ringfence.sandbox.terminal import TerminalRelay
 
 
@@ -103,8 +105,7 @@ def test_the_sandboxs_terminal_has_the_size_of_ours_and_follows_it() -> None:
         assert stage.rows(stage.agent) == 40
         stage.size(stage.ours, 50, 100)
         os.kill(os.getpid(), signal.SIGWINCH)
-        await asyncio.sleep(0.05)
-        assert stage.rows(stage.agent) == 50
+        await soon(lambda: stage.rows(stage.agent) == 50)
 
     play(story)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.sandbox import jail
+from tests.sandbox.ordinary_python import Python, python_for
 
-START_S = 30.0
+START_S = 60.0
 ORDINARY = 65534
-RUN_S = 40.0
+RUN_S = 60.0
 CONFIG = """\
 format: 1
 organisation: acme
@@ -44,12 +45,15 @@ def config(*agents: str) -> str:
     return CONFIG.format(agents="\n".join(agents))
 
 
+_OURS = Python(path=sys.executable)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """Who runs the plane and the agents, with a Python that they can start; None is ourselves."""
 
     uid: int | None = None
-    python: str = sys.executable
+    python: Python = _OURS
 
     def start(self, command: Sequence[str], **more: Any) -> "subprocess.Popen[Any]":  # noqa: ANN401
         given = {} if self.uid is None else {**_AS_NOBODY, "user": self.uid}
@@ -63,7 +67,7 @@ def ordinary() -> User:
     """An ordinary user: ourselves, or where we are root, one that has nothing."""
     if os.geteuid():
         return User()
-    return User(uid=ORDINARY, python="/usr/bin/python3")
+    return User(uid=ORDINARY, python=python_for(ORDINARY))
 
 
 class WholePlane:
@@ -99,6 +103,7 @@ class WholePlane:
         more = packages if self.user.uid is not None else []
         return {
             **os.environ,
+            **self.user.python.variables,
             **self.variables,
             "PYTHONPATH": os.pathsep.join([str(source), *more]),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -107,7 +112,7 @@ class WholePlane:
         }
 
     def command(self, *words: str) -> Sequence[str]:
-        return [self.user.python, "-m", "ringfence", *words]
+        return [self.user.python.path, "-m", "ringfence", *words]
 
     def start(self, within_s: float = START_S) -> None:
         with self.log.open("wb") as log:
@@ -210,7 +215,7 @@ def first_line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
-def processes(mark: str, within_s: float = 10.0) -> list[int]:
+def processes(mark: str, within_s: float = 60.0) -> list[int]:
     """Those that have this as a word of their command line, as soon as there is one."""
     ends = time.monotonic() + within_s
     while not (found := _having(mark)):
@@ -219,7 +224,7 @@ def processes(mark: str, within_s: float = 10.0) -> list[int]:
     return found
 
 
-def gone(mark: str, within_s: float = 10.0) -> bool:
+def gone(mark: str, within_s: float = 45.0) -> bool:
     """Whether every process with this word ends in time."""
     ends = time.monotonic() + within_s
     while _having(mark):

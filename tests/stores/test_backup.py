@@ -91,7 +91,7 @@ def test_a_writer_goes_on_and_the_copy_is_one_moment(folder: Path, tmp_path: Pat
     path = folder / "ledger" / "log_1.db"
 
     def write() -> None:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as connection:
             n = 1000
             while not stop.is_set():
                 connection.execute("BEGIN IMMEDIATE")

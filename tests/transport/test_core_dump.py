@@ -62,7 +62,7 @@ def test_neighbours_of_the_same_user_read_nothing_of_it(file: str, *, is_forbidd
             is_forbidden,
         )
     finally:
-        process.communicate(b"\n", timeout=20)
+        process.communicate(b"\n", timeout=60)
 
 
 @LINUX

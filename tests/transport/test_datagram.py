@@ -39,7 +39,7 @@ def test_an_answer_comes_from_where_the_question_went(
             client.settimeout(0)
             client.connect((asked, port))  # takes answers from there alone
             client.send(b"hello")
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(60):
                 assert await loop.sock_recv(client, 100) == b"HELLO"
             assert peers == [client.getsockname()[1]]
         datagrams.close()

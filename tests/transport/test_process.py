@@ -36,7 +36,7 @@ class Heard:
         self.over.set()
 
     async def next(self) -> bytes:
-        return await asyncio.wait_for(self.lines.get(), 10)
+        return await asyncio.wait_for(self.lines.get(), 60)
 
 
 async def started(heard: Heard, code: str, **environment: str) -> Child:
@@ -77,7 +77,7 @@ def test_whoever_waits_hears_that_it_has_ended() -> None:
     async def run() -> None:
         heard = Heard()
         child = await started(heard, "import sys; sys.exit(3)")
-        await asyncio.wait_for(heard.over.wait(), 10)
+        await asyncio.wait_for(heard.over.wait(), 60)
         assert "exit code 3" in heard.why
         with pytest.raises(UnsentError):
             child.send(b"x")
@@ -110,6 +110,13 @@ def test_one_that_ends_before_its_start_is_over_tells_its_exit_code() -> None:
     asyncio.run(run())
 
 
+async def gone(pids: list[int]) -> None:
+    """Wait until none of these processes is there."""
+    async with asyncio.timeout(60):
+        while any(is_there(pid) for pid in pids):  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.02)
+
+
 STUBBORN = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -129,11 +136,7 @@ def test_one_that_will_not_end_is_killed_with_all_that_it_started(
         child = await started(heard, STUBBORN)
         pids = [int(each) for each in (await heard.next()).split()]
         await child.stop()
-        for _ in range(100):
-            if not any(is_there(pid) for pid in pids):
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(pids)
+        await gone(pids)
 
     asyncio.run(run())
 
@@ -146,6 +149,7 @@ class Heard:
     def ended(self, why): pass
 async def run():
     await Child.start("it", [sys.executable, "-c", sys.argv[1]], {}, Heard())
+    print("guarded", flush=True)
     await asyncio.sleep(100)
 asyncio.run(run())
 """
@@ -163,16 +167,13 @@ def test_it_does_not_outlive_one_that_was_killed() -> None:
             env={"PYTHONPATH": source},
         )
         assert host.stdout is not None
-        pids = [int(each) for each in (await host.stdout.readline()).split()]
-        await asyncio.sleep(0.2)  # the guard starts after its process
+        said = [await host.stdout.readline() for _ in range(2)]  # in either order
+        said.remove(b"guarded\n")
+        pids = [int(each) for each in said[0].split()]
         host.kill()
         await host.wait()
         try:
-            for _ in range(200):
-                if not any(is_there(pid) for pid in pids):
-                    return
-                await asyncio.sleep(0.02)
-            raise AssertionError(pids)
+            await gone(pids)
         finally:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):

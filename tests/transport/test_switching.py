@@ -33,8 +33,8 @@ async def offer(answer: bytes) -> tuple[Offered, bytes, bytes]:
             b"/chat",
             [(b"sec-websocket-key", b"x"), (b"connection", b"evil"), (b"host", b"evil")],
             b"websocket",
-            connect_timeout_s=5,
-            idle_timeout_s=5,
+            connect_timeout_s=60,
+            idle_timeout_s=60,
         )
         rest = b""
         if offered.answer.status == SWITCHING:

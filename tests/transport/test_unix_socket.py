@@ -11,7 +11,6 @@ from ringfence.transport.client import Pool
 from ringfence.transport.http import Origin, Request, Response
 from ringfence.transport.server import Server
 
-
 DEPTHS = pytest.mark.parametrize(
     "depth",
     [

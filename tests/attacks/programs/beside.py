@@ -70,7 +70,7 @@ def stolen(token):
     request = urllib.request.Request(f"{os.environ['RINGFENCE_URL']}/v1/models", headers={"authorization": f"Bearer {token}"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=60) as answer:
             return str(answer.status)
     except urllib.error.HTTPError as error:
         return str(error.code)

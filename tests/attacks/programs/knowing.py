@@ -43,7 +43,7 @@ def posted(path, body):
     request = urllib.request.Request(f"{gateway}{path}", json.dumps(body).encode(), headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=20) as answer:
+        with opener.open(request, timeout=60) as answer:
             return str(answer.status)
     except urllib.error.HTTPError as error:
         return str(error.code)

@@ -20,12 +20,12 @@ def child(tmp_path: Path, code: str) -> Child:
 
 
 def test_what_ends_well_gives_what_it_wrote(tmp_path: Path) -> None:
-    assert child(tmp_path, "print('done')").wait(10) == "done"
+    assert child(tmp_path, "print('done')").wait(60) == "done"
 
 
 def test_what_ends_badly_is_told_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
-        child(tmp_path, "import sys; print('why'); sys.exit(4)").wait(10)
+        child(tmp_path, "import sys; print('why'); sys.exit(4)").wait(60)
     assert caught.value.message == "the demo's helper ended with code 4"
     assert caught.value.help == "why"
 

@@ -26,7 +26,7 @@ class Plane:
 
     def _browse(self, port: int) -> None:
         for target in ("/favicon.ico", "/callback?state=other&code=evil", self.query):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request("GET", target)
             connection.getresponse().read()
             connection.close()

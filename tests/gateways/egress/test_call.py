@@ -259,7 +259,7 @@ async def again(
 ) -> tuple[bytes, bytes]:
     """One more request on a connection: head and body of its answer, which states a length."""
     writer.write(head.encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         said = await reader.readuntil(b"\r\n\r\n")
         lines = dict(line.split(b": ", 1) for line in said.split(b"\r\n")[1:-2])
         return said, await reader.readexactly(int(lines[b"content-length"]))

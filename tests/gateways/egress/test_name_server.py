@@ -21,7 +21,7 @@ async def ask(place: Outside, *messages: bytes) -> list[bytes]:
     reader, writer = await asyncio.open_connection(INSIDE, place.dns)
     writer.write(b"".join(len(each).to_bytes(2) + each for each in messages))
     answers = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for _ in messages:
             size = int.from_bytes(await reader.readexactly(2))
             answers.append(await reader.readexactly(size))
@@ -89,7 +89,7 @@ def test_what_is_no_question_gets_a_fault_and_a_flood_is_cut(tmp_path: Path) -> 
         assert rcode(answer) == Rcode.FORMAT_ERROR
         reader, writer = await asyncio.open_connection(INSIDE, place.dns)
         writer.write(b"\xff\xff" + bytes(6000))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
@@ -163,7 +163,7 @@ def test_questions_in_datagrams_are_answered_alike_to_the_sandbox_alone(tmp_path
             client.settimeout(0)
             client.connect((INSIDE, place.udp))
             client.send(asked(HOST.encode()))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert await loop.sock_recv(client, 600) == over_tcp
             place.box.is_open = False
             client.send(asked(HOST.encode()))

@@ -43,7 +43,7 @@ class Stream:
         self.messages.put_nowait(None)
 
     async def next(self) -> Json | None:
-        return await asyncio.wait_for(self.messages.get(), 10)
+        return await asyncio.wait_for(self.messages.get(), 60)
 
     async def rest(self) -> list[Json]:
         found = []
@@ -95,8 +95,8 @@ class Client:
             self._path.encode(),
             headers,
             body,
-            connect_timeout_s=5,
-            idle_timeout_s=20,
+            connect_timeout_s=60,
+            idle_timeout_s=60,
         )
         stream = Stream()
         answer.pipe(stream)

@@ -29,7 +29,7 @@ def hand_over(keeper: Keeper, log: MemoryLog, *sizes: int) -> None:
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 10
+    end_s = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < end_s
         time.sleep(0.005)

@@ -54,7 +54,7 @@ def test_a_job_whose_loop_is_gone_is_waited_for_in_another() -> None:
     made: list[Committer] = []
 
     def hold() -> None:
-        gate.wait(10)
+        gate.wait(60)
 
     async def begin() -> None:
         made.append(Committer("test"))

@@ -132,7 +132,7 @@ def test_records_alone_are_written_soon(tmp_path: Path) -> None:
             while not writer.events:  # noqa: ASYNC110 (the bound is the test's own timeout)
                 await asyncio.sleep(0.005)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), 60))
     assert actions(tmp_path) == ["act_1"]
 
 
@@ -292,7 +292,7 @@ def test_a_locked_log_refuses_intents_and_comes_back(tmp_path: Path) -> None:
                 await asyncio.wait_for(writer.intend(intent("act_3")), 0.05)
             thief.rollback()
             thief.close()
-            await asyncio.wait_for(healthy(writer), 10)
+            await asyncio.wait_for(healthy(writer), 60)
             await writer.intend(intent("act_4"))
 
     asyncio.run(run())
@@ -334,7 +334,7 @@ def test_a_log_that_stays_locked_is_given_up_and_the_loss_is_told(tmp_path: Path
         thief.execute("BEGIN IMMEDIATE")
         writer.record(outcome(one))
         with pytest.raises(UnavailableError):
-            await asyncio.wait_for(writer.close(), 20)
+            await asyncio.wait_for(writer.close(), 60)
         assert writer.lost == 1
         thief.rollback()
         thief.close()
@@ -361,7 +361,7 @@ def test_a_full_disk_refuses_intents_keeps_outcomes_and_comes_back(tmp_path: Pat
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
                 signal.signal(signal.SIGXFSZ, before)
-            await asyncio.wait_for(healthy(writer), 10)
+            await asyncio.wait_for(healthy(writer), 60)
             await writer.intend(intent("act_3"))
             await writer.flush()
             assert writer.lost == 0

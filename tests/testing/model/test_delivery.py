@@ -33,7 +33,7 @@ class Given:
             task = asyncio.create_task(self._delivery.give(self._chosen, self._question))
             await asyncio.sleep(0.01)
             meanwhile()
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 60)
 
         asyncio.run(run())
         return self

@@ -44,7 +44,7 @@ class Asking:
             self._target,
             [*headers, *self._own],
             body,
-            connect_timeout_s=5,
+            connect_timeout_s=60,
             idle_timeout_s=20,
         )
         return answer.status, dict(answer.headers), await answer.read(1 << 20)

@@ -195,7 +195,7 @@ def test_a_process_that_was_taken_is_ended_with_its_group(parents: list[tuple[st
             group.take(process.pid)
             assert Path(group.path, "cgroup.procs").read_text() == f"{process.pid}\n"
             group.kill()
-            assert process.wait(5) == -signal.SIGKILL
+            assert process.wait(60) == -signal.SIGKILL
         group.remove()
         group.remove()
         assert not Path(group.path).exists()
