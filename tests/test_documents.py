@@ -1,5 +1,6 @@
 """What the documents say is so: links lead somewhere, and the demo prints what the README shows."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ SOURCES = [
     for top in ("src", "tests", "bench")
     for path in (ROOT / top).rglob("*.py")
 ]
+PACKAGES = sorted((ROOT / "src" / "ringfence").rglob("__init__.py"))
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
@@ -22,6 +24,21 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
     links = LINK.findall(document.read_text(encoding="utf-8"))
     missing = [link for link in links if not (document.parent / link).exists()]
     assert missing == []
+
+
+def anchor(heading: str) -> str:
+    """The name by which a link finds a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lstrip("#").strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_into_a_document_leads_to_a_heading(document: Path) -> None:
+    for link, part in re.findall(
+        r"\]\(([^):\s]*)#([^)\s]+)\)", document.read_text(encoding="utf-8")
+    ):
+        text = (document.parent / link if link else document).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ .*$", text, re.MULTILINE)
+        assert part in map(anchor, headings), f"{link}#{part}"
 
 
 def linked(index: Path) -> list[str]:
@@ -51,6 +68,14 @@ def test_every_source_file_that_is_named_is_there(document: Path) -> None:
     assert {
         name for name in named if not any(each.endswith(f"/{name}") for each in SOURCES)
     } == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.parent.name)
+def test_a_reading_order_names_what_is_there(package: Path) -> None:
+    told = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+    beside = {path.stem for path in package.parent.iterdir()}
+    floors = {path.parent.name for path in PACKAGES if path.parent.parent == ROOT / "src/ringfence"}
+    assert set(re.findall(r"`([a-z_]+)`", told)) <= beside | floors
 
 
 def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Who(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Clue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a call shows of the run it belongs to; see `decisions.grouping.Clues`."""
+    """What a call shows of the run it belongs to; see `decisions.clue.Clues`."""
 
     header: str = ""
     trace: str = ""
