@@ -35,6 +35,7 @@ _COMMANDS: Final = {
         "Look for what could keep the plane from working.",
     ),
     "run": ("ringfence.cli.run:run", "Start any program as an agent, in a sandbox."),
+    "sandbox": ("ringfence.cli.sandbox:sandbox", "What runs in a sandbox now; end it."),
     "agent": ("ringfence.cli.agent:agent", "Agents and their tokens."),
     "approval": ("ringfence.cli.approval:approval", "Calls that wait for a person."),
     "tools": ("ringfence.cli.tools.command:tools", "Tools: what is accepted, what has changed."),
