@@ -13,7 +13,7 @@ OR_SAY := || { echo "what this needs could not be installed; the first time need
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-run: $(RUN_STAMP) ## Set up and start the demo: plane, scripted model, two sample agents
+run: $(RUN_STAMP) ## Set up and start the demo: plane, scripted model, three sample agents
 	@$(BIN)/ringfence demo
 
 test: check ## Set up and pass everything that CI runs
@@ -53,7 +53,7 @@ wheel: $(DEV_STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .journeys .bench .ringfence-demo dist
+	rm -rf $(VENV) .journeys .bench .ringfence-demo .ringfence-demo-work dist
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit("Ringfence needs Python 3.11 or later; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'

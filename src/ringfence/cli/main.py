@@ -24,7 +24,7 @@ _HIDDEN: Final = {"worker": "ringfence.cli.worker:worker"}
 """What only Ringfence itself calls."""
 
 _COMMANDS: Final = {
-    "demo": ("ringfence.cli.demo.command:demo", "See it work: a plane, a model and two agents."),
+    "demo": ("ringfence.cli.demo.command:demo", "See it work: a plane, a model and three agents."),
     "init": ("ringfence.cli.init:init", "Write a configuration to start from."),
     "check": ("ringfence.cli.check:check", "Judge the configuration without using it."),
     "up": ("ringfence.cli.up:up", "Start the plane."),

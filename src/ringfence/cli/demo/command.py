@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ringfence.cli.demo.stage import Ports, Run, Stage, choose_ports
+from ringfence.cli.demo.stage import NotRun, Ports, Run, Stage, choose_ports
 from ringfence.cli.terminal.printing import say
 from ringfence.cli.terminal.style import Paint, Style, terminal_width
 from ringfence.cli.terminal.text import harmless, wrap
@@ -28,7 +28,7 @@ _SAID_INDENT = 18
 @click.option("--console-port", type=click.IntRange(0, 65535), help="Of the control plane [8485].")
 @click.option("--exit", "is_brief", is_flag=True, help="End when the sample agents have ended.")
 def demo(*, data: str, port: int | None, console_port: int | None, is_brief: bool) -> None:
-    """See it work: a plane, a scripted model and two agents.
+    """See it work: a plane, a scripted model and three agents, one of them in a sandbox.
 
     Nothing leaves this machine. It serves until Ctrl-C, so that you can try your own agent.
     """
@@ -36,7 +36,9 @@ def demo(*, data: str, port: int | None, console_port: int | None, is_brief: boo
     ports, taken = choose_ports(port, console_port, Ports(data=DATA_PORT, control=CONTROL_PORT))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    say([f"{style.bold('Ringfence demo')}: a plane, a scripted model, two agents; no network", ""])
+    say(
+        [f"{style.bold('Ringfence demo')}: a plane, a scripted model, three agents; no network", ""]
+    )
     sys.stdout.flush()
     with Stage(Path(data), ports) as stage:
         for each in taken:
@@ -47,7 +49,10 @@ def demo(*, data: str, port: int | None, console_port: int | None, is_brief: boo
         _tell(style.good, "", f"          http://127.0.0.1:{ports.control} for people")
         token, runs = stage.play()
         for run in runs:
-            _tell(style.good, "ok", *_played(run))
+            if isinstance(run, Run):
+                _tell(style.good, "ok", *_played(run))
+            else:
+                _tell(style.warning, "note", *_not_played(run))
         say(_next(stage, token, style))
         if not is_brief:
             _serve(stage)
@@ -76,9 +81,19 @@ def _tell(paint: Paint, mark: str, *lines: str) -> None:
 def _played(run: Run) -> Iterator[str]:
     refusals = f", {run.refusals} refused" if run.refusals else ""
     cost = format_usd(Money(int(run.cost_nano)))
-    yield f"{run.agent:<9} {run.steps} calls{refusals}, {cost}"
+    yield f"{run.agent:<9} {run.steps} steps{refusals}, {cost}"
+    yield from _indented(run.said)
+
+
+def _not_played(run: NotRun) -> Iterator[str]:
+    yield f"{run.agent:<9} not run: this machine has no sandbox for it yet"
+    yield from _indented(run.why)
+    yield from _indented("`ringfence doctor` says what is missing")
+
+
+def _indented(text: str) -> Iterator[str]:
     cells = min(terminal_width(), _MOST_CELLS) - _SAID_INDENT
-    yield from (f"          {line}" for line in wrap(harmless(run.said), cells))
+    yield from (f"          {line}" for line in wrap(harmless(text), cells))
 
 
 def _next(stage: Stage, token: str, style: Style) -> Iterator[str]:
@@ -94,8 +109,13 @@ def _next(stage: Stage, token: str, style: Style) -> Iterator[str]:
     yield ""
     yield style.bold("Look around") + " from another terminal"
     yield f"  {program} trace list {where}"
-    yield f"  {program} trace show --last --agent research {where}"
+    yield f"  {program} trace show --last --agent coder {where}"
     yield f"  {program} budget show {where}"
+    yield f"  {program} audit verify {where}"
+    yield ""
+    yield style.bold("Be an agent yourself") + ", in a sandbox; and stop it from a third terminal"
+    yield f"  {program} run --agent coder {where} --workspace {stage.workspace} -- bash"
+    yield f"  {program} sandbox stop --agent coder {where}"
     yield ""
 
 

@@ -1,6 +1,7 @@
 """What the demo starts, in which order, and how all of it ends."""
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,13 +17,15 @@ from ringfence.api import local
 from ringfence.cli.connection import Connection, Place, connect_running
 from ringfence.cli.demo.child import Child
 from ringfence.config.settings import Settings
-from ringfence.domain.error import UsageError
+from ringfence.domain.error import UnavailableError, UsageError
 
 _FOLDER = Path(__file__).parent
 _HOST = "127.0.0.1"
 _MODEL_PORT = 8486
 _AGENT_S = 60.0
 _LABEL = "demo"
+_PROGRAM = "agent.py"
+_ORDERS = "4711,in transit\n4712,delivered\n4713,lost\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,14 @@ class Run:
     cost_nano: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """Why a sample agent could not be run on this machine, and what to do about it."""
+
+    agent: str
+    why: str
+
+
 class _Token(msgspec.Struct):
     token: str
 
@@ -63,6 +74,8 @@ class Stage:
     def __init__(self, folder: Path, ports: Ports) -> None:
         """Nothing is started yet."""
         self.folder = folder
+        self.workspace = folder.with_name(f"{folder.name}-work")
+        """What the sandboxed agent may change; the plane's own folder is shown to none."""
         self.ports = ports
         self._children: list[Child] = []
         settings = Settings(config=folder / "ringfence.yaml", data=folder)
@@ -107,7 +120,7 @@ class Stage:
         model.wait_until_ready(self.ports.model, "/healthz")
         plane.wait_until_ready(self.ports.data, "/readyz")
 
-    def play(self) -> tuple[str, Sequence[Run]]:
+    def play(self) -> tuple[str, Sequence[Run | NotRun]]:
         """Let the sample agents work. Gives the first one's token, which stays good."""
         plane = connect_running(self._place)
         root = f"http://{_HOST}:{self.ports.data}"
@@ -120,8 +133,14 @@ class Stage:
                 "research", {"ANTHROPIC_BASE_URL": root, "ANTHROPIC_API_KEY": research}
             ),
         }
+        coder = self._sandboxed("coder")
         said = {name: child.wait(_AGENT_S) for name, child in playing.items()}
-        return support, [_run(plane, name, words) for name, words in said.items()]
+        runs: list[Run | NotRun] = [_run(plane, name, words) for name, words in said.items()]
+        try:
+            runs.append(_run(plane, "coder", coder.wait(_AGENT_S)))
+        except UnavailableError as error:
+            runs.append(NotRun(agent="coder", why=error.help))
+        return support, runs
 
     def check(self) -> None:
         """Raises UnavailableError if model or plane have ended by themselves."""
@@ -132,6 +151,8 @@ class Stage:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.chmod(0o700)
+        self.workspace.mkdir(mode=0o700, exist_ok=True)
+        (self.workspace / "orders.csv").write_text(_ORDERS, encoding="utf-8")
         if local.is_answering(local.address(self.folder)):
             raise UsageError(
                 "plane_running",
@@ -151,6 +172,14 @@ class Stage:
         given = {"PATH": os.environ.get("PATH", os.defpath), "NO_PROXY": "*", **credentials}
         command = [sys.executable, "-I", str(_FOLDER / f"{name}.py")]
         return self._started(Child(name, command, given, self.folder / f"{name}.log"))
+
+    def _sandboxed(self, name: str) -> Child:
+        """A sample agent in a sandbox, with its program and its work in one folder."""
+        work = self.workspace.absolute()
+        shutil.copyfile(_FOLDER / f"{name}.py", work / _PROGRAM)
+        ours = [sys.executable, "-P", "-m", "ringfence", "run", "--data", str(self.folder)]
+        task = ["--agent", name, "--workspace", str(work), "--", sys.executable, "-I", _PROGRAM]
+        return self._started(Child(name, [*ours, *task], os.environ, self.folder / f"{name}.log"))
 
     def _started(self, child: Child) -> Child:
         self._children.append(child)
