@@ -198,6 +198,23 @@ def test_policies_read_the_command_line() -> None:
     asyncio.run(story())
 
 
+def test_what_a_person_could_not_be_shown_whole_is_asked_of_nobody() -> None:
+    """An approval would stand for every other end that the same beginning may have."""
+
+    async def story() -> None:
+        text = (
+            '@ask("a person looks at it") forbid (principal, action == Action::"shell.exec", '
+            'resource == Command::"git");'
+        )
+        cell = Cell(house(policies=policies(text)))
+        await cell.open()
+        assert isinstance(cell.begin(GIT, "git", "push"), Holdable)
+        cut = cell.refused(GIT, "git", "push", is_cut=True)
+        assert "longer than people can be shown" in cut.message
+
+    asyncio.run(story())
+
+
 def test_arguments_that_no_policy_reads_may_be_cut() -> None:
     async def story() -> None:
         cell = Cell()

@@ -154,8 +154,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
 class LateCodeFound(msgspec.Struct, frozen=True, kw_only=True, tag="late_code_found"):
     """A file that would run later on the host is new or different (`sandbox.workspace.late_code`).
 
-    `moved_to` is where it is now, empty if it could not be moved. `more` is how many there were
-    after it that are not told one by one.
+    `moved_to` is where it is now, empty if it could not be moved; then it may be removed. `more` is
+    how many there were after it that are not told one by one.
     """
 
     path: str
@@ -163,6 +163,7 @@ class LateCodeFound(msgspec.Struct, frozen=True, kw_only=True, tag="late_code_fo
     moved_to: str
     is_restored: bool
     more: int = 0
+    is_removed: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):

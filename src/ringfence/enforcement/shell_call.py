@@ -170,8 +170,10 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
             seen=live.tree.seen,
         )
         decision = self._policies.decide(question)
-        if knock.is_cut and self._reads(question):
-            problem = "its arguments are longer than policies can read"
+        asks = decision.verdict is PolicyVerdict.ASK
+        if knock.is_cut and (asks or self._reads(question)):
+            who = "people can be shown" if asks else "policies can read"
+            problem = f"its arguments are longer than {who}"
             decision = PolicyDecision(verdict=PolicyVerdict.DENY, problem=problem)
         if decision.verdict is PolicyVerdict.DENY:
             return refusal_of(agent, question, decision)

@@ -158,6 +158,7 @@ class ShellDoor:
             "moved_to": found.moved_to[:_SHOWN],
             "is_restored": "true" if found.is_restored else "false",
         } | ({"more": str(found.more)} if found.more else {})
+        detail |= {"is_removed": "true"} if found.is_removed else {}
         self._findings.found(box.live, "late_code", detail)
 
     # As a door of sandboxes

@@ -114,6 +114,7 @@ class Witness:
                     why=each.why,
                     moved_to=each.moved_to,
                     is_restored=each.is_restored,
+                    is_removed=each.is_removed,
                     more=more if number == _RECORDED_MOST else 0,
                 )
             )
@@ -122,8 +123,7 @@ class Witness:
 
     def _tell_operator(self, aside: Sequence[SetAside]) -> None:
         for each in aside[:_SHOWN_MOST]:
-            where = f"moved to {each.moved_to}" if each.moved_to else "COULD NOT BE MOVED"
-            self._say(f"the run left {each.path}, and {each.why}: {where}")
+            self._say(f"the run left {each.path}, and {each.why}: {_became(each)}")
         if len(aside) > _SHOWN_MOST:
             more = f"and {len(aside) - _SHOWN_MOST} more"
             self._say(f"{more}, each with `.quarantined-{self._mark}` in its name")
@@ -138,6 +138,12 @@ class Witness:
             more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
             where = f"{place}/{shared[0]}" if place else shared[0]
             self._say(f"the run changed {where}{more}, which is in use elsewhere too: a hard link")
+
+
+def _became(aside: SetAside) -> str:
+    if aside.is_removed:
+        return "REMOVED, as it could not be renamed"
+    return f"moved to {aside.moved_to}" if aside.moved_to else "COULD NOT BE MOVED"
 
 
 def _within(place: str, each: SetAside) -> SetAside:

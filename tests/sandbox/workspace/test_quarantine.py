@@ -1,13 +1,15 @@
 """What would run later on the host is set aside, and what was there before is there again."""
 
+import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
 from tests.sandbox.workspace.held import as_ordinary, held
 from tests.sandbox.workspace.leaving import MARK, after, write
 
-from ringfence.sandbox.workspace.late_code import find, keep
+from ringfence.sandbox.workspace.late_code import LateCode, find, keep
 from ringfence.sandbox.workspace.quarantine import SetAside, set_aside
 from ringfence.sandbox.workspace.tree import look
 
@@ -131,3 +133,60 @@ def test_a_folder_that_was_locked_keeps_nothing_in_its_place(tmp_path: Path, mod
     assert (work / "a/b").stat().st_mode & 0o777 == mode
     assert not (work / "a/b/.envrc").exists()
     assert (work / found.moved_to).stat().st_mode & 0o777 == 0o600
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_where_there_is_no_room_for_another_name_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with what an agent has put there beside; what was there before is put back."""
+    write(tmp_path / "old/.envrc", "mine")
+
+    def happens() -> None:
+        write(tmp_path / "new/.envrc")
+        write(tmp_path / "old/.envrc")
+        (tmp_path / "link").mkdir()
+        (tmp_path / "link/.envrc").symlink_to("../new/.envrc")
+        monkeypatch.setattr(os, "rename", _full)
+
+    found = after(tmp_path, happens)
+    told = [(each.path, each.moved_to, each.is_removed, each.is_restored) for each in found]
+    assert told == [
+        ("link/.envrc", "", True, False),
+        ("new/.envrc", "", True, False),
+        ("old/.envrc", "", True, True),
+    ]
+    assert list((tmp_path / "new").iterdir()) == list((tmp_path / "link").iterdir()) == []
+    assert (tmp_path / "old/.envrc").read_text() == "mine"
+
+
+def test_a_folder_without_room_for_another_name_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / ".vscode/tasks.json")
+    monkeypatch.setattr(os, "rename", _full)
+    late = LateCode(path=b".vscode", why="crowded")
+    with held(tmp_path) as root:
+        [found] = set_aside(root, [late], keep(root, look(root), 0), MARK)
+    assert (found.moved_to, found.is_removed) == ("", False)
+    assert (tmp_path / ".vscode").stat().st_mode & 0o777 == 0
+
+
+def test_what_cannot_be_put_back_whole_is_not_put_back_at_all(tmp_path: Path) -> None:
+    hook = tmp_path / "sub/.git/hooks/pre-commit"
+    write(hook, "#!/bin/sh\n" + "true\n" * 2_000, 0o755)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def happens() -> None:
+        write(hook, "evil")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))  # as a full file system
+
+    try:
+        [found] = after(tmp_path, happens)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (found.is_restored, bool(found.moved_to)) == (False, True)
+    assert not hook.exists()

@@ -20,16 +20,18 @@ _ESCAPED: Final = {b"n": b"\n", b"t": b"\t", b"b": b"\b"}
 
 _RUNNING: Final = re.compile(
     r"core\.(fsmonitor|hookspath|sshcommand|pager|editor|askpass|gitproxy|alternaterefscommand)"
-    r"|(sequence|gui)\.editor|alias\..*|(.*\.)?pager\..*|credential(\..*)?\.helper"
+    r"|(sequence|gui)\.editor|alias\..*|(.*\.)?pager(\..*)?|credential(\..*)?\.helper"
     r"|filter\..*\.(clean|smudge|process)|diff\.external|diff\..*\.(command|textconv)"
     r"|(merge|difftool|mergetool|man|browser|guitool)\..*\.(driver|cmd|path)"
     r"|gpg(\..*)?\.(program|defaultkeycommand)|include(if\..*)?\.path|url\..*\.(push)?insteadof"
     r"|remote\..*\.(uploadpack|receivepack|vcs|proxy)|uploadpack\.packobjectshook"
     r"|interactive\.difffilter|init\.templatedir|protocol(\..*)?\.allow|submodule\..*\.update"
-    r"|sendemail\..*|web\.browser|extensions\.worktreeconfig|http(\..*)?\.(proxy|sslverify)"
+    r"|sendemail\..*|web\.browser|extensions\.worktreeconfig"
+    r"|http(\..*)?\.(proxy\w*|ssl\w*|curloptresolve|cookiefile|savecookies)"
     r"|trailer\..*\.(command|cmd)|receive\.procreceiverefs|core\.worktree|hook\..*\.command"
     r"|tar\..*\.command|gc\.recentobjectshook|imap\.tunnel|gitflow\.path\.hooks"
     r"|instaweb\.(httpd|browser|modulepath)|gitcvs\.dbdriver"
+    r"|tig\.bind.*|svn\.authorsprog"
     r"|lfs\.(customtransfer|extension)\..*|lfs\.standalonetransferagent"
 )
 _TOOL: Final = re.compile(r"(diff|merge)\.(gui)?tool|(help|web)\.browser|man\.viewer|pull\.\w+")

@@ -26,6 +26,7 @@ _AGENT: Final = "an agent takes its settings or commands from it"
 _EDITOR: Final = "an editor may run what it says when the folder is opened"
 _SHELL: Final = "a shell runs it when it starts"
 _PROMPT: Final = "an interpreter or debugger that is started in the folder runs it"
+_GIT_PROGRAM: Final = "a program for git runs what it says when it is opened there"
 _MISE: Final = "mise runs what it says when somebody enters the folder"
 _DIRENV: Final = "direnv runs it when somebody enters the folder"
 _SOURCE: Final = "git takes from it where it fetches from and sends to"
@@ -46,6 +47,8 @@ _GIT: Final = {
     ".overcommit.y*ml": _HOOK,
     "captainhook.json": _HOOK,
     ".gitconfig": _HOOK,
+    ".git/lazygit.yml": _GIT_PROGRAM,
+    ".lazygit.yml": _GIT_PROGRAM,
 }
 _OTHER_REPOSITORIES: Final = {
     ".hg/hgrc*": "Mercurial runs what it says",
@@ -54,6 +57,7 @@ _OTHER_REPOSITORIES: Final = {
     ".jj/repo/config.toml": "Jujutsu runs what it says",
     ".jj/config.toml": "Jujutsu runs what it says",
     ".sl/config": "Sapling runs what it says",
+    "_darcs/prefs/defaults": "Darcs runs what it says",
 }
 _AGENTS: Final = (
     ".claude/settings*.json",
@@ -108,6 +112,11 @@ _EDITORS: Final = (
     ".exrc",
     ".vimrc",
     ".lvimrc",
+    ".local.vimrc",
+    ".lazy.lua",
+    ".ycm_extra_conf.py",
+    ".theia/*.json",
+    ".externaltoolbuilders/*",
     ".vim/*",
     ".nvimrc",
     ".nvim.lua",
@@ -116,7 +125,8 @@ _EDITORS: Final = (
 )
 _PROMPTS: Final = (
     ".gdbinit", ".lldbinit", ".pdbrc*", ".irbrc", ".pryrc", ".ghci", ".octaverc", ".rprofile",
-    ".iex.exs", ".psysh.php",
+    ".iex.exs", ".psysh.php", ".renviron", ".rdata", ".ocamlinit", ".perldb", ".byebugrc",
+    ".rdbgrc", ".phpdbginit", "jupyter*_config.py", "jupyter*_config.json",
 )  # fmt: skip
 _SHELLS: Final = (
     ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile",
@@ -124,6 +134,8 @@ _SHELLS: Final = (
 )  # fmt: skip
 _ON_ENTERING: Final = {
     ".envrc": _DIRENV,
+    ".rvmrc": "RVM runs it when somebody enters the folder",
+    ".shadowenv.d/*": "shadowenv runs it when somebody enters the folder",
     ".autoenv*": "autoenv runs it when somebody enters the folder",
     ".mise*.toml": _MISE,
     "mise*.toml": _MISE,

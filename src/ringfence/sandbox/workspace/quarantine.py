@@ -25,13 +25,15 @@ _PLAIN: Final = 0o777
 class SetAside:
     """What became of such a file; `moved_to` is empty if it could not be moved.
 
-    `is_restored` tells that what was there before is in its place again.
+    `is_restored` tells that what was there before is in its place again, `is_removed` that it is no
+    more: a full file system may have no room for another name, and is filled in no time.
     """
 
     path: str
     why: str
     moved_to: str
     is_restored: bool
+    is_removed: bool = False
 
 
 def set_aside(root: int, found: Iterable[LateCode], before: Before, mark: str) -> list[SetAside]:
@@ -45,11 +47,16 @@ def set_aside(root: int, found: Iterable[LateCode], before: Before, mark: str) -
 
 def _set_aside(root: int, late: LateCode, kept: Kept | None, ending: bytes) -> SetAside:
     folder, slash, name = late.path.rpartition(b"/")
-    moved, is_restored = b"", False
+    moved, is_restored, is_removed = b"", False, False
     with suppress(OSError), reached(root, folder) as at:
-        moved = _rename(at, name, ending)
-        with suppress(OSError):
-            set_mode(at, moved, _QUIET)
+        try:
+            moved = _rename(at, name, ending)
+        except OSError:
+            _remove(at, name)
+            is_removed = True
+        else:
+            with suppress(OSError):
+                set_mode(at, moved, _QUIET)
         if kept is not None:
             _restore(at, name, kept)
             is_restored = True
@@ -58,7 +65,17 @@ def _set_aside(root: int, late: LateCode, kept: Kept | None, ending: bytes) -> S
         why=late.why,
         moved_to=shown(folder + slash + moved) if moved else "",
         is_restored=is_restored,
+        is_removed=is_removed,
     )
+
+
+def _remove(folder: int, name: bytes) -> None:
+    """What has to keep its name is no more; of a folder, nothing can be reached. Raises OSError."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except IsADirectoryError:
+        set_mode(folder, name, 0)
+        raise
 
 
 def _rename(folder: int, name: bytes, ending: bytes) -> bytes:
@@ -90,6 +107,10 @@ def _restore(folder: int, name: bytes, kept: Kept) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     mode = kept.mode & _PLAIN
     opened = os.open(name, flags, mode, dir_fd=folder)
-    with open(opened, "wb") as file:  # noqa: PTH123 (an open descriptor has no path)
-        file.write(kept.content)
-        os.fchmod(opened, mode)
+    try:
+        with open(opened, "wb") as file:  # noqa: PTH123 (an open descriptor has no path)
+            file.write(kept.content)
+            os.fchmod(opened, mode)
+    except OSError:
+        os.unlink(name, dir_fd=folder)  # half of a program is another program
+        raise
