@@ -208,7 +208,7 @@ def test_what_a_person_could_not_be_shown_whole_is_asked_of_nobody() -> None:
         )
         cell = Cell(house(policies=policies(text)))
         await cell.open()
-        assert isinstance(cell.begin(GIT, "git", "push"), Holdable)
+        assert isinstance(cell.path.begin(cell.knock(GIT, "git", "push")), Holdable)
         cut = cell.refused(GIT, "git", "push", is_cut=True)
         assert "longer than people can be shown" in cut.message
 
