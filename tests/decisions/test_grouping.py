@@ -69,6 +69,31 @@ def test_an_invocation_token_joins_its_invocation_whatever_else_the_call_says() 
     assert script.call(clues, DECLARED) == "inv_77 token"
 
 
+def test_an_open_root_is_held_as_long_as_its_token_would_join_it() -> None:
+    script = Script()
+    mine = script.open(BARE, Open(Grouping.TOKEN), AGENT, "org_1")
+    script.now += IDLE_US - 1
+    assert script.groups.holds(mine, AGENT, script.now)
+    script.now += IDLE_US - 1  # what it was called for counts
+    assert not script.groups.holds(mine, OTHER, script.now)
+    assert not script.groups.holds("inv_9", AGENT, script.now)
+    assert script.groups.holds(mine, AGENT, script.now)
+    script.now += IDLE_US
+    assert not script.groups.holds(mine, AGENT, script.now)
+    assert isinstance(script.find(token_of(mine)), Stop)
+
+
+def test_a_closed_root_is_not_held() -> None:
+    script = Script()
+    mine = script.open(BARE, Open(Grouping.TOKEN), AGENT, "org_1")
+    script.groups.close(mine, script.now)
+    assert not script.groups.holds(mine, AGENT, script.now)
+
+
+def token_of(invocation: str) -> Clues:
+    return Clues(credential="crd_1", invocation=invocation)
+
+
 def test_the_token_of_a_closed_invocation_is_stopped() -> None:
     script = Script()
     assert script.open(BARE, Open(Grouping.TOKEN)) == "inv_1"

@@ -112,7 +112,9 @@ class Book:
             raise ValueError("a cost cannot be negative")
         rest = reservation.amount - cost
         periods = reservation.take()
-        if rest >= 0:
+        if not (rest or cost):
+            pass  # what costs nothing moves no money
+        elif rest >= 0:
             reservation.withheld = rest
             for period in periods:
                 period.spent += cost
@@ -124,7 +126,8 @@ class Book:
                 period.overrun -= rest
         if reservation.counted:
             settle_counts(reservation, tokens)
-        return Settled(reservation=reservation, cost=cost, overrun=Money(max(-rest, 0)))
+        overrun = ZERO if rest >= 0 else Money(-rest)
+        return Settled(reservation=reservation, cost=cost, overrun=overrun)
 
     def free(self, reservation: Reservation) -> None:
         """Let what its settlement withheld be used: the outcome is durable. May be repeated."""

@@ -106,6 +106,19 @@ class Groups:
         found = self._by_time(caller, clues, now_us)
         return found if isinstance(found, Join) else None
 
+    def holds(self, invocation: str, agent: Agent, now_us: int) -> bool:
+        """Whether that is an open root of this agent which is not idle; if so, it is called now.
+
+        What `find` says of its token, for most calls and with no more than they need.
+        """
+        group = self._groups.get(invocation)
+        if group is None or group.owner.agent is not agent:
+            return False
+        if group.last_us <= now_us - group.owner.idle_us:
+            return False
+        self._touch(group, now_us)
+        return True
+
     def advance(self, invocation: str, tip: int) -> bool:
         """Let a conversation be continued from here; whether that is new."""
         group = self._groups.get(invocation)

@@ -55,6 +55,8 @@ class Counted:
     requests: tuple[Count, ...] = ()
     """One each: of the tree's requests through egress, and of the user's in this minute."""
     http_bytes: Demand | None = None
+    whole_requests: tuple[Count, ...] = ()
+    """Those of a request, with all the bytes that one may move."""
 
     def of(self, tokens: int) -> tuple[Count, ...]:
         """The counts of a call that can use so many tokens."""
@@ -79,14 +81,17 @@ def counted(organisation: str, root: str, agent: Agent, user: User | None = None
     model_calls = _demand(model_calls_key(organisation, root), limits.model_calls)
     tool_calls = _demand(tool_calls_key(organisation, root), limits.tool_calls)
     commands = _demand(call_key(organisation, root, Unit.COMMANDS), limits.commands)
-    requests = _demand(call_key(organisation, root, Unit.HTTP_REQUESTS), limits.http_requests)
+    request = _demand(call_key(organisation, root, Unit.HTTP_REQUESTS), limits.http_requests)
+    requests = (Count(request, 1), *per_minute)
+    http_bytes = _demand(call_key(organisation, root, Unit.HTTP_BYTES), limits.http_bytes)
     return Counted(
         calls=(Count(model_calls, 1), *per_minute),
         tokens=tokens,
         tool_calls=(Count(tool_calls, 1), *per_minute),
         commands=(Count(commands, 1),),
-        requests=(Count(requests, 1), *per_minute),
-        http_bytes=_demand(call_key(organisation, root, Unit.HTTP_BYTES), limits.http_bytes),
+        requests=requests,
+        http_bytes=http_bytes,
+        whole_requests=(*requests, Count(http_bytes, limits.http_call_bytes)),
     )
 
 

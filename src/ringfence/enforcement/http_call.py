@@ -12,7 +12,7 @@ import msgspec
 
 from ringfence.decisions import destination as rule
 from ringfence.decisions import reason
-from ringfence.decisions.reservation import Count, Reservation
+from ringfence.decisions.reservation import Count, Reservation, Shortfall
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import StoreFailure
 from ringfence.domain.approval import Binding
@@ -139,11 +139,16 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             refused = self.breakers.refusal(agent, organisation, resource, judged.secrets)
             if refused is not None:
                 return self.turn_away(knock, refused, live)
-        allowed_bytes = self._allowed_bytes(knock, live, now_us)
-        counts = self._counts(live, allowed_bytes)
-        reserved = self.reserved(knock, live, ZERO, counts, now_us)
-        if not isinstance(reserved, Reservation):
-            return reserved
+        counts = live.counted.whole_requests
+        allowed_bytes = counts[-1].amount
+        reserved: Reservation | RefusedAction | Shortfall | Lacking
+        reserved = self._book.reserve(live.demands, ZERO, now_us, counts)
+        if not isinstance(reserved, Reservation):  # for all that one may move there is no room
+            allowed_bytes = self._allowed_bytes(knock, live, now_us)
+            counts = self._counts(live, allowed_bytes)
+            reserved = self.reserved(knock, live, ZERO, counts, now_us)
+            if not isinstance(reserved, Reservation):
+                return reserved
         try:
             asks = judged.decision.verdict is PolicyVerdict.ASK or self._doubts(live, judged)
             if knock.consumed or not asks:

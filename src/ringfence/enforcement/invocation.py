@@ -92,6 +92,9 @@ class Invocations:
 
         `Lacking` if only another process knows; one that holds all invocations never lacks any.
         """
+        live = self.of_token(caller, now_us)
+        if live is not None:
+            return live
         hints = (*hints, *request.client_ids)
         return self.join_by(caller, clues_of(caller, hints, request.messages), now_us)
 
@@ -99,7 +102,24 @@ class Invocations:
         self, caller: Caller, hints: tuple[tuple[str, str], ...], now_us: int
     ) -> LiveInvocation | Refusable | Lacking:
         """The same for a call that shows no conversation."""
+        live = self.of_token(caller, now_us)
+        if live is not None:
+            return live
         return self.join_by(caller, clues_of(caller, hints, is_tool=True), now_us)
+
+    def of_token(self, caller: Caller, now_us: int) -> LiveInvocation | None:
+        """The root of a caller's own token, where nothing stands against it; `join_by` says what.
+
+        A token outweighs every other clue (`decisions.grouping`), so these are not looked for.
+        """
+        invocation = caller.invocation
+        live = None if invocation is None else self._open.get(invocation)
+        if live is None or not self._groups.holds(live.id, caller.runtime.agent, now_us):
+            return None
+        if live.closed_reason(now_us) is not None:
+            return None
+        self._refresh(live)
+        return live
 
     def rejoin(self, caller: Caller, invocation: str, now_us: int) -> LiveInvocation | Refusable:
         """An invocation in which a call of this caller was held, if it is open still."""

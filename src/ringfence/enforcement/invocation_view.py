@@ -76,6 +76,15 @@ class InvocationView(Invocations):
         self._touched: dict[str, int] = {}
         self._asking: dict[_Name, asyncio.Task[Resolved]] = {}
 
+    def of_token(self, caller: Caller, now_us: int) -> LiveInvocation | None:
+        """The invocation of a caller's own token, if it is known here and open."""
+        live = None if caller.invocation is None else self.find(caller.invocation)
+        if live is None or live.closed_reason(now_us) is not None:
+            return None
+        self._touched[live.root] = now_us
+        self._refresh(live)
+        return live
+
     def join_by(
         self, caller: Caller, clues: Clues, now_us: int
     ) -> LiveInvocation | Refusable | Lacking:

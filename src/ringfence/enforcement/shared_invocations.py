@@ -43,6 +43,11 @@ class SharedInvocations(Invocations):
         """Whether this plane's configuration has that agent."""
         return self._directory.agent(agent) is not None
 
+    def of_token(self, caller: Caller, now_us: int) -> LiveInvocation | None:
+        """None: other planes are told of each call, which `join_by` sees to."""
+        del caller, now_us
+        return None
+
     def join_by(
         self, caller: Caller, clues: Clues, now_us: int
     ) -> LiveInvocation | Refusable | Lacking:

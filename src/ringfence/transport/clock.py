@@ -39,7 +39,10 @@ class SystemClock:
         """UTC microseconds since 1970; never earlier than it was."""
         wall_ns = self._wall_ns()
         monotonic_ns = self._monotonic_ns()
-        self._ahead_ns = max(self._ahead_ns, wall_ns - monotonic_ns)
+        ahead_ns = wall_ns - monotonic_ns
+        if ahead_ns > self._ahead_ns:
+            self._ahead_ns = ahead_ns
+            return wall_ns // 1000
         return (monotonic_ns + self._ahead_ns) // 1000
 
     def monotonic_us(self) -> int:
