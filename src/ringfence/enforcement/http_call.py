@@ -53,6 +53,10 @@ _LEAST_BYTES: Final = 64 * 1024
 """So much must be left of the limit in bytes for a request to begin."""
 
 
+_ASK: Final = PolicyVerdict.ASK
+_CONSEQUENTIAL: Final = PermissionTier.CONSEQUENTIAL
+_OPEN: Final = StoreFailure.OPEN
+"""By the names of their classes they cost a call each."""
 _KIND: Final = ActionKind.HTTP_REQUEST.value
 _NOTHING_ASKED: Final = Asked(
     Destination(scheme="", host="", port=0), "", b"", "", "", is_tunnel=False, is_injected=False
@@ -150,7 +154,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             if not isinstance(reserved, Reservation):
                 return reserved
         try:
-            asks = judged.decision.verdict is PolicyVerdict.ASK or self._doubts(live, judged)
+            asks = judged.decision.verdict is _ASK or self._doubts(live, judged)
             if knock.consumed or not asks:
                 return self._ticket(knock, live, judged, reserved, allowed_bytes, now_us)
         except BaseException:
@@ -208,7 +212,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
 
     def _doubts(self, live: LiveInvocation, judged: Judged) -> tuple[str, ...]:
         """What a person must know before such a request: checks of the state that have failed."""
-        if judged.tier < PermissionTier.CONSEQUENTIAL:
+        if judged.tier < _CONSEQUENTIAL:
             return ()
         return tuple(live.tree.doubts.values())
 
@@ -265,7 +269,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             durable=self._ledger.intend(
                 intent,
                 Body(kept) if kept else None,
-                is_open=caller.runtime.agent.on_store_failure is StoreFailure.OPEN,
+                is_open=caller.runtime.agent.on_store_failure is _OPEN,
             ),
             started_us=self._clock.monotonic_us(),
             settle=self._settle,

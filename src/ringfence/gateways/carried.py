@@ -3,7 +3,6 @@
 Design note 007. What it waits for (the ledger, the upstream, authority) calls the next step.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from ringfence.domain.verdict import Reason
 from ringfence.enforcement.authority import LAPSED, SHUTTING_DOWN, Authority
 from ringfence.enforcement.live import state_reason
 from ringfence.enforcement.ticket import ActionTicket
+from ringfence.stores.ledger.durable import when_ended
 from ringfence.transport.http import Work
 
 
@@ -33,7 +33,11 @@ class CarriedCall(ABC):
         self._is_cancelled = False
         self._tell: Callable[[Work], None] | None = None
         ticket.on_check = self.check
-        ticket.durable.add_done_callback(self._written)
+        durable = ticket.durable
+        if durable.done():  # whoever begins this is not ready for its end
+            durable.add_done_callback(lambda _: self._written())
+        else:
+            when_ended(durable, self._written)
 
     # As work of the server
 
@@ -61,7 +65,7 @@ class CarriedCall(ABC):
 
     # Its steps
 
-    def _written(self, _done: asyncio.Future[None]) -> None:
+    def _written(self) -> None:
         """The intent is durable, or will never be."""
         self.take(self.forsake if self._is_cancelled else self.dispatch)
 

@@ -161,7 +161,7 @@ class Shelf:
         number = self._next_body
         self._next_body += 1
         return (
-            number, entry.action, entry.part, entry.salt, root.envelope, root.head, root.node,
+            number, entry.action, int(entry.part), entry.salt, root.envelope, root.head, root.node,
         )  # fmt: skip
 
     def _store(self, entry: Entry) -> _Root:

@@ -1,7 +1,7 @@
 """Turn events into leaves: number them, commit to their bodies, encode them."""
 
 from collections.abc import Iterable
-from typing import final
+from typing import Final, final
 
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.event import AnyEvent, Intent, Observation, Outcome, spoken_in
@@ -11,6 +11,8 @@ from ringfence.stores.body.shelf import Entry
 from ringfence.stores.body.store import committed
 from ringfence.stores.ledger.backend import Batch
 
+_REQUEST: Final = Part.REQUEST
+_RESPONSE: Final = Part.RESPONSE
 Key = tuple[str, str]
 """Organisation and action."""
 
@@ -81,17 +83,17 @@ class Drafter:
             key = (event.organisation, event.action)
             if key not in self._pending:
                 raise ValueError("no intent waits for it")
-            entry = None if body is None else self._commit_to(event, Part.RESPONSE, body)
+            entry = None if body is None else self._commit_to(event, _RESPONSE, body)
             self._pending.remove(key)
             draft.closed.append(key)
         elif isinstance(event, Intent):
             key = (event.organisation, event.action)
             if key in self._pending or key in draft.opened:
                 raise ValueError("it was written before")
-            entry = None if body is None else self._commit_to(event, Part.REQUEST, body)
+            entry = None if body is None else self._commit_to(event, _REQUEST, body)
             draft.opened.add(key)
         else:
-            entry = None if body is None else self._commit_to(event, Part.REQUEST, body)
+            entry = None if body is None else self._commit_to(event, _REQUEST, body)
         event.log = self._log_id
         event.sequence = draft.batch.first + len(draft.events)
         draft.events.append(event)
