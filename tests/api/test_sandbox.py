@@ -98,6 +98,7 @@ def test_a_suspended_agent_is_not_run(plane: Plane) -> None:
     answer = plane.ask("POST", "sandboxes", body=order())
     assert (answer.status, answer.code) == (409, "agent_state")
     assert AgentState.SUSPENDED.value in answer.json()["error"]["message"]
+    assert "ringfence agent resume triage" in answer.json()["error"]["help"]
     assert plane.workers.told == []
 
 

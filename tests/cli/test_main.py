@@ -114,6 +114,20 @@ def test_a_stream_that_the_caller_has_closed_is_an_empty_one(closed: str) -> Non
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "words", [["agent", "show", b"caf\xe9"], ["run", "--agent", "triage", "echo", b"caf\xe9"]]
+)
+def test_what_is_no_text_is_said(
+    plane: Installation, tmp_path: Path, words: list[str | bytes]
+) -> None:
+    command = [sys.executable, "-m", "ringfence", *words[:2], *plane.where, *words[2:]]
+    if words[0] == "run":
+        command = [sys.executable, "-m", "ringfence", "run", *plane.where, *words[1:]]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)  # noqa: S603 (our own program)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ringfence: `caf\\xe9` is not UTF-8\n  ")
+
+
 def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None:
     # The demo says its first line before it starts anything, so this comes in the middle of it.
     free = ("--port", "0", "--console-port", "0")

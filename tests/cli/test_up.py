@@ -43,6 +43,12 @@ def test_an_interrupt_while_it_is_starting_leaves_no_traceback(stopped: Installa
     assert "Traceback" not in result.err
 
 
+def test_a_second_plane_in_one_folder_is_said_clearly(plane: Installation) -> None:
+    result = finish(start("up", *plane.where, *FREE, cwd=plane.folder))
+    assert result.code == 2
+    assert f"another plane is running with the data folder `{plane.data}`" in result.err
+
+
 def test_a_port_that_is_taken_is_said_clearly(plane: Installation, tmp_path: Path) -> None:
     write_configuration(tmp_path)
     other = Installation(tmp_path)

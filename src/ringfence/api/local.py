@@ -39,18 +39,23 @@ def is_answering(socket_address: str) -> bool:
         return True
 
 
-def bind(folder: Path) -> socket.socket:
-    """A listening-ready socket in the data folder, for its owner alone.
-
-    Raises UsageError `plane_running`, `data_folder_unusable` or `socket_path_too_long`.
-    """
-    where = address(folder)
-    if is_answering(where):
+def check_unused(folder: Path) -> None:
+    """Raises UsageError `plane_running` if a plane runs in this data folder."""
+    if is_answering(address(folder)):
         raise UsageError(
             "plane_running",
             f"another plane is running with the data folder `{folder}`",
             help="stop it first, or name another folder with --data",
         )
+
+
+def bind(folder: Path) -> socket.socket:
+    """A listening-ready socket in the data folder, for its owner alone.
+
+    Raises UsageError `plane_running`, `data_folder_unusable` or `socket_path_too_long`.
+    """
+    check_unused(folder)
+    where = address(folder)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         Path(where).unlink(missing_ok=True)

@@ -154,8 +154,17 @@ async def _agent(call: Call[Nothing, RunOrder]) -> Agent:
         raise UsageError(error.code, error.message, help=help_) from error
     defined = call.organisation.agents.get(name)
     if record.state is not AgentState.ACTIVE or defined is None:
-        raise UsageError("agent_state", f"agent `{name}` is {record.state.value}")
+        raise _not_active(name, record.state)
     return defined
+
+
+def _not_active(name: str, state: AgentState) -> UsageError:
+    help_ = {
+        AgentState.ACTIVE: "no file names it any more",
+        AgentState.SUSPENDED: f"`ringfence agent resume {name}` lets it in again",
+        AgentState.RETIRED: "that is for good; give another agent a name of its own",
+    }[state]
+    return UsageError("agent_state", f"agent `{name}` is {state.value}", help=help_)
 
 
 def _view(sandbox: Sandbox, agent: str) -> SandboxView:

@@ -14,10 +14,11 @@ from ringfence import __version__
 from ringfence.cli.terminal.text import harmless
 from ringfence.cli.usage import Group, translated
 from ringfence.config.problem import ConfigurationError
-from ringfence.domain.error import RingfenceError, UnavailableError
+from ringfence.domain.error import RingfenceError, UnavailableError, UsageError
 
 EXIT_WRONG_USE: Final = 2
 EXIT_NOT_REACHABLE: Final = 3
+_SHOWN_CHARACTERS: Final = 80
 _EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 _HIDDEN: Final = {"worker": "ringfence.cli.worker:worker"}
@@ -126,10 +127,22 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = _report(translated(error))
     except RingfenceError as error:
         code = _report(error)
+    except UnicodeEncodeError as error:
+        code = _report(_not_utf8(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = _EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _not_utf8(error: UnicodeEncodeError) -> UsageError:
+    """A word of the command line is no text. Raises the error again if it is of anything else."""
+    given = error.object
+    if not any(given in word for word in sys.argv):
+        raise error
+    shown = os.fsencode(given[:_SHOWN_CHARACTERS]).decode(errors="backslashreplace")
+    help_ = "the record holds text alone; a file of such a name can be linked by another"
+    return UsageError("not_utf8", f"`{shown}` is not UTF-8", help=help_)
 
 
 def _report(error: RingfenceError) -> int:

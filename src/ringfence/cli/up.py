@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ringfence.api import local
 from ringfence.cli.option import CONFIG, DATA, DATABASE
 from ringfence.config.settings import resolve
 
@@ -45,6 +46,7 @@ def up(*, log_level: str, **options: Any) -> None:  # noqa: ANN401 (as `resolve`
     agents that you do not trust as another user.
     """
     settings = resolve(os.environ, **options)
+    local.check_unused(settings.data)
     # Loaded only now: the whole plane takes half a second to import.
     serving: Any = importlib.import_module("ringfence.cli.serving")
     serving.serve(settings, log_level)

@@ -168,7 +168,7 @@ class PlaneLink:
     def closed(self, why: RingfenceError) -> None:
         """It has gone."""
         if not self._is_leaving:
-            self._watcher.lost(why.message)
+            self._watcher.lost(f"the plane has gone ({why.message})")
 
     async def _beat(self, link: Link[Message]) -> None:
         while not link.is_closed:
