@@ -29,10 +29,17 @@ from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation, UserDefaults
 from ringfence.domain.price import RateCard
 from ringfence.domain.user import Principal
+from ringfence.enforcement import lending
 from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied, Wanting
 
 COST = 50 * 10_000
 """Of a call that uses all the output it may."""
+
+
+@pytest.fixture(autouse=True)
+def _is_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers is waited for, on whatever machine."""
+    monkeypatch.setattr(lending, "RECALL_S", 60.0)
 
 
 def run(story: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -125,7 +132,11 @@ def test_the_output_limit_is_lowered_only_when_nothing_more_can_be_had() -> None
     run(story)
 
 
-def test_a_worker_that_does_not_answer_delays_others_but_a_moment() -> None:
+def test_a_worker_that_does_not_answer_delays_others_but_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lending, "RECALL_S", 0.05)
+
     async def story() -> None:
         office = Office(config(2 * COST), 2)
         answering_all(office, output=50)

@@ -1,11 +1,14 @@
 import asyncio
+import threading
+from collections.abc import Iterable, Mapping
 
 import pytest
 from tests.planes import Commons, MemoryLimits, in_thread
 
+from ringfence.decisions.account import Place
 from ringfence.domain.budget import AccountKey, BudgetScope, Per
 from ringfence.domain.error import UnavailableError
-from ringfence.domain.lease import Holder, Report, Spent, Take, Taken, Want
+from ringfence.domain.lease import AccountState, Holder, Report, Spent, Take, Taken, Want
 from ringfence.enforcement.shared_broker import SharedBroker
 
 TOTAL = AccountKey("org_1", BudgetScope.ORGANISATION, "org_1", Per.TOTAL)
@@ -16,13 +19,13 @@ LOGS = [Holder("log_1"), Holder("log_2")]
 class Pair:
     """Two planes on one database."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[MemoryLimits] = MemoryLimits) -> None:
         self.commons = Commons()
         self.limits = []
         self.brokers = []
         for name in ("one", "two"):
             self.commons.enter(name)
-            self.limits.append(MemoryLimits(self.commons, name))
+            self.limits.append(kind(self.commons, name))
             self.brokers.append(SharedBroker(self.limits[-1], in_thread))
 
     async def take(self, at: int, amount: int, key: AccountKey = TOTAL, calls: int = 1) -> Taken:
@@ -57,9 +60,23 @@ class Pair:
             await broker.close()
 
 
+class Meeting(MemoryLimits):
+    """Its first reading ends when the other's does, so that only one of them can write."""
+
+    both = threading.Barrier(2)
+    has_met = False
+
+    def read(self, places: Iterable[Place]) -> Mapping[Place, tuple[int, AccountState]]:
+        found = super().read(places)
+        if not self.has_met:
+            self.has_met = True
+            self.both.wait(60)
+        return found
+
+
 def test_two_planes_together_lend_no_more_than_there_is() -> None:
     async def story() -> None:
-        pair = Pair()
+        pair = Pair(Meeting)
         taken = await asyncio.gather(*(pair.take(n % 2, 10) for n in range(30)))
         amounts = [each.slabs[0].amount for each in taken]
         assert sum(amounts) == pair.lent() == 100

@@ -194,7 +194,7 @@ def test_what_is_remembered_changes_nothing(messages: list[bytes], cuts: list[in
         request_reader._UNLIKE_MOST = unlike_most  # noqa: SLF001 (with and without the short cut)
         peer = Peer()
         await peer.send(*parts)
-        for _ in range(20):
+        for _ in range(20 + 2 * len(messages)):  # some turns for each
             await asyncio.sleep(0)
         assert peer.errors == []
         await peer.leave()
