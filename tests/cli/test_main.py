@@ -128,6 +128,41 @@ def test_what_is_no_text_is_said(
     assert done.stderr.startswith("ringfence: `caf\\xe9` is not UTF-8\n  ")
 
 
+def elsewhere(system: str, *words: str, at: Path) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[2]
+    return subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", "tests.cli.other_system", system, *words],
+        cwd=at,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("words", [("up",), ("doctor",), ("agent", "list"), ("status",)])
+def test_on_windows_a_command_that_needs_a_plane_says_what_works(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    ran = elsewhere("win32", *words, at=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("ringfence: this needs a plane, which works on Linux and macOS")
+    assert "WSL 2" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("tier", [(), ("--sandbox", "none"), ("--sandbox", "strict")])
+def test_on_windows_run_refuses_in_every_tier_and_says_what_works(
+    tmp_path: Path, tier: tuple[str, ...]
+) -> None:
+    ran = elsewhere("win32", "run", "--agent", "a", *tier, "--", "true", at=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("ringfence: agents cannot be confined on ")
+    assert "gateways and the hooks" in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
+
+
 def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None:
     # The demo says its first line before it starts anything, so this comes in the middle of it.
     free = ("--port", "0", "--console-port", "0")

@@ -257,6 +257,39 @@ def test_two_at_once_share_nothing(plane: WholePlane, strict: None) -> None:
     assert int(ran.out.split()[-1]) < 6, ran  # of its own processes it sees these
 
 
+def on_mac(plane: WholePlane, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command without what Python has on Linux alone; no such machine is here."""
+    variables = {**plane.environment}
+    variables["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[2])
+    return subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", "tests.cli.other_system", "darwin", *words],
+        cwd=plane.work,
+        env=variables,
+        input="typed",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_without_a_sandbox_a_run_needs_nothing_that_only_linux_has(plane: WholePlane) -> None:
+    script = "echo $RINGFENCE_INVOCATION; cat; exit 3"
+    ran = on_mac(plane, "run", "--agent", "open", "--", "sh", "-c", script)
+    assert ran.returncode == 3, ran.stderr
+    invocation, typed = ran.stdout.split("\n")
+    assert typed == "typed"
+    [ended] = [each for each in plane.sights("sandbox.ended") if each["invocation"] == invocation]
+    assert ended["detail"]["exit_code"] == "3"
+
+
+def test_where_nothing_can_confine_a_run_that_must_be_says_what_works(plane: WholePlane) -> None:
+    ran = on_mac(plane, "run", "--agent", "a", "--", "true")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("ringfence: agents cannot be confined on ")
+    assert "`--sandbox none` work here" in ran.stderr
+
+
 WRONG = [
     (("--agent", "nobody"), "no agent"),
     (("--agent", "a", "--sandbox", "none"), "its least is `strict`"),

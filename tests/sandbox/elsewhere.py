@@ -38,7 +38,7 @@ class _Missing(MetaPathFinder):
     def find_spec(self, name: str, *_: object) -> None:
         """Refuse the modules of Unix."""
         if name in _MODULES:
-            raise ImportError(name)
+            raise ModuleNotFoundError(name, name=name)
 
 
 def pretend(system: str) -> None:

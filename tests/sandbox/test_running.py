@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from ringfence.domain.error import RingfenceError
 from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox import assembly, running
 from ringfence.sandbox.assembly import Scene, Setup, Task
-from ringfence.transport.kernel import control_group
+from ringfence.transport.kernel import control_group, syscall
 
 TASK = Task(command=("true",), workspace="/srv/none", directory="/srv/none")
 
@@ -60,6 +61,24 @@ def test_no_listener_and_no_folder_is_left_behind(
         running.run(grant(SandboxTier.REDUCED), task, plain, (), tmp_path / "data")
     assert len(made) == 1
     assert not Path(made[0]).exists()
+
+
+@pytest.mark.parametrize("tier", [SandboxTier.STRICT, SandboxTier.REDUCED])
+def test_a_system_that_cannot_confine_refuses_before_it_looks_at_anything(
+    tier: SandboxTier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    syscall.architecture.cache_clear()
+    monkeypatch.delattr(os, "O_PATH", raising=False)
+    task = replace(TASK, workspace=str(tmp_path), directory=str(tmp_path))
+    try:
+        with pytest.raises(RingfenceError) as caught:
+            running.run(grant(tier), task, plain, (), tmp_path / "data")
+    finally:
+        monkeypatch.undo()
+        syscall.architecture.cache_clear()
+    assert caught.value.code == "no_sandbox_here"
+    assert "`--sandbox none` work here" in caught.value.help
 
 
 @pytest.mark.parametrize(

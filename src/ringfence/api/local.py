@@ -28,7 +28,7 @@ def address(folder: Path) -> str:
 
 def is_answering(socket_address: str) -> bool:
     """Whether somebody listens there. A socket file alone may be left over from a crash."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with unix_socket.make() as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(socket_address)
@@ -56,7 +56,7 @@ def bind(folder: Path) -> socket.socket:
     """
     check_unused(folder)
     where = address(folder)
-    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound = unix_socket.make()
     try:
         Path(where).unlink(missing_ok=True)
         unix_socket.bind(bound, Path(where))

@@ -3,7 +3,6 @@
 Not with `http.client`: what that loads (the parsers of mail, TLS) takes longer than most answers.
 """
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Protocol
 import httptools
 
 from ringfence.domain.error import UnavailableError
+from ringfence.transport import unix_socket
 
 _TIMEOUT_S = 60.0
 _CHUNK_BYTES = 65_536
@@ -46,7 +46,7 @@ class SocketCarrier:
 
     def carry(self, order: Order, begin: Begin) -> None:
         """One request on a connection of its own."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        with unix_socket.make() as connection:
             connection.settimeout(_TIMEOUT_S)
             with _translated():
                 connection.connect(self._address)

@@ -24,6 +24,9 @@ _EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 _HIDDEN: Final = {"worker": "ringfence.cli.worker:worker"}
 """What only Ringfence itself calls."""
 
+_OF_UNIX: Final = frozenset({"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"})
+"""Modules of Python that are not there on Windows."""
+
 _COMMANDS: Final = {
     "demo": ("ringfence.cli.demo.command:demo", "See it work: a plane, a model and three agents."),
     "init": ("ringfence.cli.init:init", "Write a configuration to start from."),
@@ -129,6 +132,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = _report(error)
     except UnicodeEncodeError as error:
         code = _report(_not_utf8(error))
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_UNIX:
+            raise
+        unix_socket = importlib.import_module("ringfence.transport.unix_socket")
+        code = _report(unix_socket.no_plane_here())
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = _EXIT_INTERRUPTED

@@ -16,6 +16,7 @@ from ringfence.integrations import known_agent
 from ringfence.sandbox import program, running
 from ringfence.sandbox.assembly import Task
 from ringfence.sandbox.workspace import choice
+from ringfence.transport.kernel.syscall import architecture
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -53,6 +54,8 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
     Output, input and signals pass through, and the exit code is the command's; 124 means that its
     time was up, 125 that the sandbox was ended, 3 that the plane is gone.
     """
+    if not hasattr(os, "fork"):  # in no tier: what watches a command is its parent
+        architecture()
     task = replace(_task(command, choice.chosen(workspace)), tells_builtins=tells_builtins)
     plane = connect_running(place)
     answer = plane.post("/sandboxes", _order(agent, tier, task))

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ _FOR_GROUPS: Final = frozenset(
     if hasattr(signal, name)
 )
 """Signals that end or go on with a whole job; any other is for one program that expects it."""
+
+_RSS_BYTES: Final = 1 if sys.platform == "darwin" else 1024
+"""What `ru_maxrss` counts in (getrusage(2) of macOS and of Linux)."""
 
 Address = tuple[str, int]
 
@@ -155,7 +159,7 @@ def _ended(status: int, used: list[Any], reached: Reached) -> Ended:
         signal=-code if code < 0 else None,
         user_s=sum(each.ru_utime for each in used),
         system_s=sum(each.ru_stime for each in used),
-        most_memory_bytes=max(each.ru_maxrss for each in used) * 1024,
+        most_memory_bytes=max(each.ru_maxrss for each in used) * _RSS_BYTES,
         reached=reached,
     )
 

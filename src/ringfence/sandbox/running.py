@@ -31,6 +31,7 @@ from ringfence.sandbox.witness import Witness
 from ringfence.sandbox.workspace.run_note import NotedFolder, RunNote, RunNotes
 from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 from ringfence.transport.kernel.control_group import CPU, MEMORY
+from ringfence.transport.kernel.syscall import architecture
 
 _LOOPBACK: Final = "127.0.0.1"
 _MARK_CHARACTERS: Final = 12
@@ -56,6 +57,7 @@ def run(
     then nothing of the command has run.
     """
     if grant.tier is not SandboxTier.NONE:
+        architecture()
         mount_guard.check_folder(task.workspace)  # first: what else is wrong may follow from it
     with ExitStack() as after:
         folder, listeners = "", _on_loopback(grant)

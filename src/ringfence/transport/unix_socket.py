@@ -8,9 +8,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ringfence.domain.error import UsageError
+
 ADDRESS_BYTES: Final = 103
 """The longest path: `sun_path` holds 104 bytes on macOS, 108 on Linux; one ends it."""
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+def make() -> socket.socket:
+    """A socket for `bind` or `connect`. Raises UsageError `no_plane_here` where there is none."""
+    family = getattr(socket, "AF_UNIX", None)
+    if family is None:
+        raise no_plane_here()
+    return socket.socket(family, socket.SOCK_STREAM)
+
+
+def no_plane_here() -> UsageError:
+    """This system lacks what a plane and the commands that speak with it are made of."""
+    return UsageError(
+        "no_plane_here",
+        "this needs a plane, which works on Linux and macOS, and not on this system",
+        help="start one there, or in WSL 2; agents here can use the gateways of such a plane by"
+        " its address (`ringfence up --host`)",
+    )
 
 
 def fits(path: str) -> bool:

@@ -47,6 +47,13 @@ AARCH64: Final = Architecture(name="aarch64", audit=0xC00000B7, numbers=_numbere
 _BY_MACHINE: Final = {"x86_64": X86_64, "amd64": X86_64, "aarch64": AARCH64, "arm64": AARCH64}
 
 
+_WITHOUT = """the sandbox needs 64-bit Linux on x86_64 or aarch64; the gateways, the hooks and, for
+agents whose least is `sandbox: none`, `--sandbox none` work here"""
+_ELSEWHERE = """the sandbox needs 64-bit Linux on x86_64 or aarch64 (as in WSL 2), and
+`--sandbox none` needs fork(2); an agent that you start here yourself can use the gateways and the
+hooks of a plane on another machine, or in WSL 2, by its address"""
+
+
 @functools.cache
 def architecture() -> Architecture:
     """This machine's. Raises UsageError `no_sandbox_here` on any system that cannot confine."""
@@ -56,8 +63,7 @@ def architecture() -> Architecture:
         raise UsageError(
             "no_sandbox_here",
             f"agents cannot be confined on {system}",
-            help="the sandbox needs 64-bit Linux on x86_64 or aarch64; the gateways, the hooks and"
-            " `--sandbox none` work here",
+            help=_ELSEWHERE if sys.platform == "win32" else _WITHOUT,
         )
     return found
 
