@@ -127,13 +127,31 @@ class Plane:
             with contextlib.suppress(RingfenceError):
                 await preparing
             raise
-        self._notes = PlaneNotes(self._stores.ledger, self._clock, self.configuration)
-        self._tool_archive = ToolArchive(self._stores.state.tools)
         # Stopped after the stores, so that the last checkpoint is copied too.
         witnesses = Witnesses(settings.data, settings.witnesses)
         self._close.push_async_callback(witnesses.stop)
         self._close.push_async_callback(self._stores.close)
+        self._look_after(witnesses)
+        self._tool_archive = ToolArchive(self._stores.state.tools)
         self._close.callback(self._tool_archive.close)
+        await self._open_approvals()
+        self._tool_grants = self._made_grants()
+        if supervisor is None:
+            self.workers = Embedded(
+                self._stores, self._clock, self._ids, self._readiness, settings.data
+            )
+            self._close.push_async_callback(self.workers.close)
+        prepared = await preparing
+        sharing = await self._join(prepared)
+        await self._begin(prepared, sharing)
+        await self._listen()
+        witnesses.start()
+        self._work()
+        return prepared
+
+    def _look_after(self, witnesses: Witnesses) -> None:
+        """Notes of the plane's own, and what is told of it when something goes wrong."""
+        self._notes = PlaneNotes(self._stores.ledger, self._clock, self.configuration)
         watched = sources(
             keeper=self._stores.keeper,
             ledger=self._stores.ledger,
@@ -143,6 +161,8 @@ class Plane:
         )
         self._warnings = Warnings(watched, self._notes.warning)
         self._health = LedgerHealth(self._stores.ledger)
+
+    async def _open_approvals(self) -> None:
         self._news = approval.ApprovalNews(
             self.configuration,
             self._notes.record,
@@ -157,17 +177,9 @@ class Plane:
             tell=self._news.tell,
         )
         await self._approvals.begin()
-        self._tool_grants = self._made_grants()
-        if supervisor is None:
-            self.workers = Embedded(
-                self._stores, self._clock, self._ids, self._readiness, settings.data
-            )
-            self._close.push_async_callback(self.workers.close)
-        prepared = await preparing
-        sharing = await self._join(prepared)
-        await self._begin(prepared, sharing)
-        await self._listen()
-        witnesses.start()
+
+    def _work(self) -> None:
+        """What goes on beside all calls, until the plane stops."""
         retention = RetentionWork(
             Retention(self._keys, self._storage),
             EndedApprovals(self._stores.state.approvals, self._storage),
@@ -183,7 +195,6 @@ class Plane:
         watching = alerts.run(self._alerted, self._clock)
         for work in (self._tidy(), watching, retention.run(), self._secrets.run()):
             self._close.callback(asyncio.create_task(work).cancel)
-        return prepared
 
     async def _join(self, prepared: Prepared) -> Sharing | None:
         """Become one of the planes of the database, if this one has a database."""

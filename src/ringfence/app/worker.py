@@ -117,17 +117,20 @@ class Worker:
             ids=ids,
             supplier=holdings.supplier,
         )
-        self.tools, self.handovers = (
-            ToolRegistry(self.directory, clock),
-            Handovers(around.approvals),
-        )
-        path = self.path = ModelPath(
+        self.tools = ToolRegistry(self.directory, clock)
+        self.handovers = Handovers(around.approvals)
+        self._open_paths(parts, around)
+        self._open_doors(around)
+
+    def _open_paths(self, parts: PathParts, around: Surroundings) -> None:
+        """What decides each kind of action, with what it needs beside what all of them need."""
+        self.path = ModelPath(
             parts,
             bounds=self.bounds,
             objects=self.objects,
             policies=self.policies,
             handovers=self.handovers,
-            declarations=Declarations(self.tools, findings),
+            declarations=Declarations(self.tools, parts.findings),
         )
         self.secret_scans = SecretScans(around.secrets)
         memory = ToolMemory()
@@ -156,6 +159,11 @@ class Worker:
             observations=self.observations,
             authority=self.authority,
         )
+        self.tool_finish = ToolFinish(path=self.tool_path, memory=memory, clock=self._clock)
+
+    def _open_doors(self, around: Surroundings) -> None:
+        """What agents come to, and what serves their sandboxes."""
+        clock, path, allowance = self._clock, self.path, Allowance(around.allowance)
         self.actions = ActionDoor(
             path=self.tool_path,
             shell=self.shell.path,
@@ -165,9 +173,7 @@ class Worker:
             authority=self.authority,
             elsewhere=around.elsewhere,
         )
-        self.tool_finish = ToolFinish(path=self.tool_path, memory=memory, clock=clock)
         self.dispatcher = Dispatcher(around.client, around.secrets)
-        allowance = Allowance(around.allowance)
         self.tooling = Tooling(
             allowance=allowance,
             path=self.tool_path,
@@ -207,7 +213,7 @@ class Worker:
                 invocations=self.invocations,
                 path=path,
                 proofs=proofs,
-                ledger=ledger,
+                ledger=around.ledger,
                 clock=clock,
                 authority=self.authority,
             ),
@@ -222,9 +228,9 @@ class Worker:
         self.sandboxing = Sandboxing(
             directory=self.directory,
             invocations=self.invocations,
-            ledger=ledger,
+            ledger=around.ledger,
             clock=clock,
-            ids=ids,
+            ids=around.ids,
             data_plane=self.data_plane,
             injections=self.injections,
             egress=self.egress,

@@ -177,7 +177,9 @@ class ToolDoor:
             owner = self._forwarder.neighbours.owner_of(session.decode("latin-1"))
             if self._forwarder.is_foreign(owner, request):
                 return self._hand_over_session(owner, request, response)
-        return self._routed(caller, request, response, head, server, servers, errand)
+        if request.method == b"POST":
+            return self._post(caller, request, response, head, server, servers, errand)
+        return self._unposted(caller, request, response, server)
 
     async def _hand_over_session(self, owner: int, request: Request, response: Response) -> None:
         """Let the worker answer whose session it is."""
@@ -186,18 +188,8 @@ class ToolDoor:
             raw = errors.document(b"", errors.REFUSED, _OVER)
             response.send(404, [JSON], raw)
 
-    def _routed(  # noqa: PLR0913, PLR0917 (a request and what is known of it)
-        self,
-        caller: Caller,
-        request: Request,
-        response: Response,
-        head: Head,
-        server: str,
-        servers: Sequence[ToolServer],
-        errand: Errand | None,
-    ) -> Going:
-        if request.method == b"POST":
-            return self._post(caller, request, response, head, server, servers, errand)
+    def _unposted(self, caller: Caller, request: Request, response: Response, server: str) -> Going:
+        """What else there is to a session of the legacy era: to listen, and to end it."""
         if request.method == b"GET":
             return self._legacy.listen(caller, request, response, server)
         if request.method == b"DELETE":
