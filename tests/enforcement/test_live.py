@@ -51,6 +51,19 @@ def test_what_ends_above_ends_below() -> None:
     assert closed.code is Code.INVOCATION_CLOSED
 
 
+def test_accounts_are_compiled_from_the_top_once_for_each_epoch() -> None:
+    root = live()
+    child = live(root)
+    child.know_accounts(3)
+    assert (root.demands_epoch, child.demands_epoch) == (3, 3)
+    assert [name[0] for name in child.account_names] == ["agent", "organisation"]
+    before = root.demands
+    child.know_accounts(3)
+    assert root.demands is before
+    child.know_accounts(4)
+    assert root.demands_epoch == 4
+
+
 def test_a_stream_ends_for_state_for_the_run_and_for_money_in_that_order() -> None:
     running = live()
     assert running.stream_stop(100, 100) is None

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from ringfence.decisions import charge, limit, rate, reason
+from ringfence.decisions import limit, rate, reason
 from ringfence.decisions.clue import Clues
 from ringfence.decisions.grouping import Groups, Join, Open
 from ringfence.decisions.rate import Rate
 from ringfence.domain.budget import AccountKey
 from ringfence.domain.credential import INVOCATION_TOKEN_PREFIX
-from ringfence.domain.event import FORMAT, Change
 from ringfence.domain.exchange import ModelRequest
 from ringfence.domain.invocation import Grouping, Invocation, InvocationState
 from ringfence.domain.money import Money
@@ -23,6 +22,7 @@ from ringfence.enforcement.directory import (
     Directory,
     digest_of,
 )
+from ringfence.enforcement.invocation_log import InvocationLog
 from ringfence.enforcement.lack import Lacking
 from ringfence.enforcement.live import LiveInvocation, Refusable
 from ringfence.enforcement.narrowing import (
@@ -31,13 +31,11 @@ from ringfence.enforcement.narrowing import (
     narrowing_of,
     principal_of,
     restored_runtime,
-    written,
 )
 from ringfence.enforcement.opening import Asked, clues_of
 from ringfence.enforcement.record import Ledger
 from ringfence.enforcement.runtime import AgentRuntime
-from ringfence.stores.body import Body
-from ringfence.stores.ledger import InvocationRecord, opening_detail
+from ringfence.stores.ledger import InvocationRecord
 from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids, secret
 
@@ -71,7 +69,7 @@ class Invocations:
         """Nothing is open yet; `restore` brings back what a restart left open."""
         self._directory = directory
         self._book = book
-        self._ledger = ledger
+        self._log = InvocationLog(ledger=ledger, directory=directory, clock=clock)
         self._clock = clock
         self._ids = ids
         self._groups = Groups()
@@ -214,17 +212,8 @@ class Invocations:
     def record_opening(
         self, live: LiveInvocation, narrowing: Narrowing | None = None, task: str = ""
     ) -> None:
-        """Tell the ledger of an invocation that no intent has opened.
-
-        What the agent says of its task is a message like any other: it can be masked and erased.
-        """
-        text, principal = written(narrowing, live), live.runtime.principal
-        detail = opening_detail(live.identity, token_digest=live.token_digest, narrowing=text)
-        if principal is not None:
-            detail["user"] = principal.id
-        said = Body(task.encode("utf-8", "replace")) if task else None
-        self._record(live, "invocation.opened", detail, said)
-        live.is_recorded = True
+        """Tell the ledger of an invocation that no intent has opened."""
+        self._log.opened(live, narrowing, task)
 
     def find(self, invocation: str) -> LiveInvocation | None:
         """An open invocation, or one that was closed lately."""
@@ -384,28 +373,11 @@ class Invocations:
         return live
 
     def _refresh(self, live: LiveInvocation) -> None:
-        """Compile the accounts of an invocation, once for each epoch."""
+        """Know what an invocation draws on in the epoch of now."""
         configuration = self._directory.configuration
         epoch = configuration.epoch if configuration is not None else 0
-        if live.demands_epoch == epoch:
-            return
-        if live.parent is not None:
-            self._refresh(live.parent)
-        live.demands = charge.demands_for(
-            live.runtime.plan,
-            live.id,
-            user=live.runtime.user,
-            parent=live.parent.demands if live.parent is not None else (),
-            narrowed=live.narrowed,
-        )
-        live.counted = limit.counted(
-            live.identity.organisation, live.root, live.top.runtime.agent, live.runtime.user
-        )
-        live.account_names = tuple(
-            (key.scope.value, key.holder, key.per.value)
-            for key in [demand.key for demand in live.demands]
-        )
-        live.demands_epoch = epoch
+        if live.demands_epoch != epoch:
+            live.know_accounts(epoch)
 
     def _install_token(self, live: LiveInvocation) -> None:
         if live.token_digest is None:
@@ -446,10 +418,8 @@ class Invocations:
 
     def _ended(self, live: LiveInvocation) -> None:
         """Put an end on the record, and tell who watches."""
-        cause = live.stopped
-        detail = {"cause": cause.code.value, "message": cause.message} if cause is not None else {}
         if live.is_recorded:
-            self._record(live, f"invocation.{live.state.value}", detail)
+            self._log.ended(live)
         if self.on_end is not None:
             self.on_end(live)
 
@@ -466,25 +436,3 @@ class Invocations:
         if known is None:
             known = self._rates[agent] = Rate()
         return known
-
-    def _record(
-        self, live: LiveInvocation, what: str, detail: dict[str, str], said: Body | None = None
-    ) -> None:
-        configuration = self._directory.configuration
-        self._ledger.record(
-            Change(
-                format=FORMAT,
-                organisation=live.identity.organisation,
-                time_us=str(self._clock.now_us()),
-                epoch=configuration.epoch if configuration is not None else 0,
-                configuration=live.runtime.organisation.digest,
-                policy=live.runtime.organisation.policy_digest,
-                actor=f"agent:{live.runtime.id}",
-                what=what,
-                subject=live.id,
-                detail=detail,
-                invocation=live.id,
-                root=live.root,
-            ),
-            said,
-        )

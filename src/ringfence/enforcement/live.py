@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, final
 
-from ringfence.decisions import limit, reason
+from ringfence.decisions import charge, limit, reason
 from ringfence.decisions.limit import NOTHING_COUNTED, Counted, TreeCounts
 from ringfence.decisions.loop import Repetition
 from ringfence.decisions.reservation import Demand
@@ -202,6 +202,26 @@ class LiveInvocation:
         self.forms = None
         self.demands, self.account_names, self.demands_epoch = (), (), -1
         self.children = []
+
+    def know_accounts(self, epoch: int) -> None:
+        """Compile what its calls draw on in an epoch, those above it first."""
+        if self.parent is not None and self.parent.demands_epoch != epoch:
+            self.parent.know_accounts(epoch)
+        self.demands = charge.demands_for(
+            self.runtime.plan,
+            self.id,
+            user=self.runtime.user,
+            parent=self.parent.demands if self.parent is not None else (),
+            narrowed=self.narrowed,
+        )
+        self.counted = limit.counted(
+            self.identity.organisation, self.root, self.top.runtime.agent, self.runtime.user
+        )
+        self.account_names = tuple(
+            (key.scope.value, key.holder, key.per.value)
+            for key in [demand.key for demand in self.demands]
+        )
+        self.demands_epoch = epoch
 
     def closed_reason(self, now_us: int) -> Reason | None:
         """Why nothing more may happen in it; None while it is open, up to the top of its tree."""
