@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trustme
+from tests.planes import soon
 
 from ringfence.domain.error import PeerError, UnavailableError, UnsentError
 from ringfence.transport.answer import Answer
@@ -226,7 +227,10 @@ def test_a_connection_closed_while_idle_is_replaced_unnoticed(run: Run) -> None:
             pool = Pool()
             for _ in range(3):
                 assert (await ask(pool, at(port))).status == 200
-                await asyncio.sleep(0.02)
+                idle = pool._shelves[at(port)].idle  # noqa: SLF001 (nothing else tells of it)
+                async with asyncio.timeout(60):
+                    while any(each.is_usable(ask_kernel=False) for each in idle):  # noqa: ASYNC110 (as above)
+                        await asyncio.sleep(0.005)
             assert len(taken) == 3
             await pool.close()
 
@@ -538,10 +542,10 @@ def test_waiting_for_a_turn_is_timed_out_as_unsent(run: Run) -> None:
         await reader.read()
 
     async def scenario() -> None:
-        async with upstream(talk) as (port, _):
+        async with upstream(talk) as (port, taken):
             pool = Pool(limits=ClientLimits(connections_per_origin=1))
             first = asyncio.ensure_future(ask(pool, at(port)))
-            await asyncio.sleep(0.02)
+            await soon(lambda: taken != [])
             with pytest.raises(UnavailableError) as caught:
                 await ask(pool, at(port), connect_timeout_s=0.05)
             assert (caught.value.code, type(caught.value)) == ("provider_timeout", UnsentError)

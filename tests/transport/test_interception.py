@@ -1,6 +1,7 @@
 """Connections that clients take for a proxy or for a server: what is read, kept and given away."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -31,8 +32,16 @@ class Echo(asyncio.Protocol):
         self._transport.write(data.upper())
 
 
-async def talk(said: list[bytes], *, is_proxy: bool, refuses: bool = False) -> tuple[bytes, Seen]:
-    """Say these pieces to a connection, one after the other; what came back, what was handled."""
+OVER = b"over"
+
+
+async def talk(
+    said: Mapping[bytes, bytes], *, is_proxy: bool, refuses: bool = False
+) -> tuple[bytes, Seen]:
+    """Say these pieces to a connection, each when the one before has brought what stands by it.
+
+    `OVER` stands for the end of the connection. Gives what came back, and what was handled.
+    """
     loop = asyncio.get_running_loop()
     seen: Seen = []
 
@@ -60,14 +69,12 @@ async def talk(said: list[bytes], *, is_proxy: bool, refuses: bool = False) -> t
     server = await loop.create_server(make, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
     heard = b""
-    for piece in said:
+    for piece, awaited in said.items():
         writer.write(piece)
         await writer.drain()
-        try:
-            async with asyncio.timeout(0.1):
-                heard += await reader.read(65_536)
-        except TimeoutError:
-            continue
+        async with asyncio.timeout(60):
+            while awaited not in heard and (data := await reader.read(65_536)):
+                heard += data
     writer.close()
     server.close()
     await server.wait_closed()
@@ -84,13 +91,15 @@ SOCKET = (
 
 @pytest.mark.parametrize("early", [b"", b"hello"])
 def test_a_tunnel_is_given_away_with_what_was_said_already(run: Run[Any], early: bytes) -> None:
-    heard, seen = run(talk([CONNECT + early, b"more"], is_proxy=True))
+    heard, seen = run(
+        talk({CONNECT + early: b"\r\n\r\n" + early.upper(), b"more": b"MORE"}, is_proxy=True)
+    )
     assert seen == [(b"CONNECT", b"api.example:443", None)]
     assert heard == b"HTTP/1.1 200 Connection established\r\n\r\n" + early.upper() + b"MORE"
 
 
 def test_the_offer_of_a_websocket_is_shown_and_what_follows_is_kept(run: Run[Any]) -> None:
-    heard, seen = run(talk([SOCKET + b"frame"], is_proxy=False))
+    heard, seen = run(talk({SOCKET + b"frame": b"FRAME"}, is_proxy=False))
     assert seen == [(b"GET", b"/chat", b"websocket")]
     assert heard.endswith(b"\r\n\r\nFRAME")
 
@@ -98,7 +107,7 @@ def test_the_offer_of_a_websocket_is_shown_and_what_follows_is_kept(run: Run[Any
 @pytest.mark.parametrize("said", [CONNECT, SOCKET])
 def test_a_refused_offer_ends_the_connection(run: Run[Any], said: bytes) -> None:
     after = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-    heard, seen = run(talk([said + after], is_proxy=said is CONNECT, refuses=True))
+    heard, seen = run(talk({said + after: OVER}, is_proxy=said is CONNECT, refuses=True))
     assert len(seen) == 1
     assert heard.startswith(b"HTTP/1.1 403 ")
     assert b"connection: close" in heard
@@ -107,7 +116,7 @@ def test_a_refused_offer_ends_the_connection(run: Run[Any], said: bytes) -> None
 
 def test_requests_before_a_tunnel_are_answered_first(run: Run[Any]) -> None:
     first = b"GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n"
-    heard, seen = run(talk([first + CONNECT + b"tls"], is_proxy=True))
+    heard, seen = run(talk({first + CONNECT + b"tls": b"TLS"}, is_proxy=True))
     assert [method for method, _, _ in seen] == [b"GET", b"CONNECT"]
     assert heard.endswith(b"established\r\n\r\nTLS")
 
@@ -135,7 +144,7 @@ def test_what_may_be_read_in_two_ways_is_refused(
     is_proxy: bool,  # noqa: FBT001 (a case)
     status: bytes,
 ) -> None:
-    heard, seen = run(talk([said], is_proxy=is_proxy))
+    heard, seen = run(talk({said: b"\r\n\r\n"}, is_proxy=is_proxy))
     assert heard.startswith(b"HTTP/1.1 " + status), heard
     assert seen == []
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trustme
+from tests.planes import soon
 
 from ringfence.transport.http import Request, Response
 from ringfence.transport.limits import ServerLimits
@@ -221,7 +222,7 @@ def test_connections_over_the_limit_get_503_and_the_others_go_on(run: Run) -> No
             writer.write(GET)
             assert await read_answer(reader) == (200, b"/")
         await close(held.pop()[1])
-        await asyncio.sleep(0.05)
+        await soon(lambda: server.connections == 1)
         assert (await ask(port))[0] == 200
         await close(held.pop()[1])
         await server.drain(0)

@@ -1,6 +1,7 @@
 """Requests of a sandbox from end to end: what is allowed arrives, recorded, and nothing else."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -306,20 +307,20 @@ def test_what_is_left_of_the_bytes_is_what_the_next_may_move(tmp_path: Path) -> 
 
 def test_a_suspended_agent_is_refused_and_what_it_has_open_is_cut(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
-        begun = asyncio.Event()
-
         async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbeginning")
-            begun.set()
             await reader.read()
 
         place.host.talk = drip
-        getting = asyncio.create_task(place.get())
-        await begun.wait()
-        await asyncio.sleep(0.05)
-        await place.world.suspend(state=AgentState.SUSPENDED)
-        assert b"beginning" in await getting
+        reader, writer = await place.tunnel(f"{HOST}:{place.port}")
+        writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}:{place.port}\r\n\r\n".encode())
+        async with asyncio.timeout(60):
+            await reader.readuntil(b"beginning")
+            await place.world.suspend(state=AgentState.SUSPENDED)
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
         (outcome,) = place.world.ledger.outcomes
         assert (outcome.status, outcome.error) == (Status.CUT, "agent_suspended")
         with pytest.raises(ConnectionRefusedError):
