@@ -6,7 +6,7 @@ from ringfence.config.loading import load
 from ringfence.config.starter import TEXT, write_starter
 from ringfence.domain.error import UsageError
 
-_COMMENTED = ("  # ", "    # ", "# tools:", "# secrets:")
+_COMMENTED = ("  # ", "    # ", "# secrets:")
 
 
 def test_the_starter_is_valid_as_it_is_without_any_variable(tmp_path: Path) -> None:
@@ -15,7 +15,10 @@ def test_the_starter_is_valid_as_it_is_without_any_variable(tmp_path: Path) -> N
     loaded = load(path, {})
     assert loaded.notes == ()
     assert loaded.secret_names == frozenset()
-    assert set(loaded.configuration.organisations["my-organisation"].agents) == {"assistant"}
+    assert set(loaded.configuration.organisations["my-organisation"].agents) == {
+        "assistant",
+        "coder",
+    }
 
 
 def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
@@ -39,7 +42,7 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     assert set(organisation.providers) == {"house", "openai", "anthropic", "gemini", "azure"}
     assert len(organisation.models) == 4
     assert set(organisation.secrets) == organisation.agents["assistant"].secrets == {"crm-api"}
-    assert set(organisation.tools) == {"crm", "files"}
+    assert set(organisation.tools) == {"claude", "crm", "files"}
     assert organisation.agents["assistant"].scope.tools == ("crm__*", "files__read_*")
     assert loaded.secret_names == set(keys)
 

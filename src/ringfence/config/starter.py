@@ -55,8 +55,11 @@ models:
   # claude-sonnet-4-5: {provider: anthropic}
   # gemini-2.5-flash: {provider: gemini}
 
-# MCP servers, reached at /mcp/NAME. What is irreversible waits for a person: `ringfence approval`.
-# tools:
+# Tools: what an agent does by itself and asks about before, and MCP servers, reached at /mcp/NAME.
+# What is irreversible waits for a person: `ringfence approval`.
+tools:
+  claude: {runs: agent, read: [Read, Grep, Glob], consequential: [Bash, Write, Edit]}
+
   # crm:
   #   url: https://crm.example/mcp
   #   credential: "${CRM_TOKEN}"
@@ -85,13 +88,14 @@ agents:
     budget: [{usd: 5, per: day}, {usd: 0.50, per: invocation}]
     limits: {model_calls: 50, output_tokens: 4000, seconds: 900}
 
-  # One that works in a sandbox, started with `ringfence run --agent coder -- claude`.
-  # coder:
-  #   owner: you@example.org
-  #   purpose: Write code.
-  #   models: [claude-sonnet-4-5]
-  #   commands: ["*"]  # which programs may run beside the one that you start
-  #   hosts: [api.crm.example]
+  # One that works in a sandbox, started with `ringfence run --agent coder -- COMMAND`.
+  coder:
+    owner: you@example.org
+    purpose: Write code.
+    models: [house-model]
+    tools: ["claude__*"]
+    commands: ["*"]  # which programs may run beside the one that you start
+    # hosts: [api.crm.example]
 """
 
 

@@ -161,6 +161,33 @@ def test_what_was_seen_stands_between_the_steps() -> None:
     assert "plan ab" in rendered(sight("sandbox.started", detail={"plan": "ab"}), is_full=True)
 
 
+def test_local_sockets_that_programs_try_in_passing_are_one_line() -> None:
+    seen = [
+        sight("call.refused", "socket", after=each, repeats=each, detail={"with": "unix stream 0"})
+        for each in (0, 1)
+    ]
+    other = sight("call.refused", "socket", detail={"with": "alg seqpacket 0"})
+    shown = rendered(*seen, other)
+    assert "3 local sockets asked for, which a sandbox has not; --full shows each" in shown
+    assert "unix stream" not in shown
+    assert "with alg seqpacket 0" in shown
+    assert "1 local socket asked for" in rendered(seen[0])
+    assert "local socket" not in rendered(other)
+    assert rendered(*seen, is_full=True).count("unix stream") == 2
+
+
+def test_a_command_with_many_options_is_short_and_whole_with_full() -> None:
+    line = Part(kind="command", text=" ".join(f"-c option.number={each}" for each in range(60)))
+    long = command(reading=reading((), message("command", line, PLACE)))
+    shown = written(long)
+    assert "option.number=0" in shown
+    assert "option.number=59" not in shown
+    assert len(shown.splitlines()) == 7
+    sheet = Sheet(Style(), 110, is_full=True)
+    write_step(sheet, long, None)
+    assert "option.number=59" in "\n".join(sheet.lines)
+
+
 def test_evidence_is_marked_and_shown_as_text() -> None:
     kept = reading((), message("evidence", "cd /project"))
     shown = rendered(

@@ -4,6 +4,7 @@ import pytest
 
 from ringfence.domain.model import Dialect
 from ringfence.domain.usage import Usage
+from ringfence.testing.model import responses
 from ringfence.testing.model.composition import emit, input_tokens
 from ringfence.testing.model.question import Conversation, Question, Tool
 from ringfence.testing.model.script import Faults, ScriptedAnswer, ScriptedCall, ScriptedUsage
@@ -17,6 +18,14 @@ def asked(**changes: Any) -> Question:  # noqa: ANN401 (fields of a Question)
         "body_bytes": 9,
     }
     return Question(**fields | changes)
+
+
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_reasoning_is_sealed_for_whoever_asks(*, is_sealed: bool) -> None:
+    question = asked(dialect=Dialect.RESPONSES, wants_sealed_reasoning=is_sealed)
+    document = responses.whole(emit(ScriptedAnswer(text="a", reasoning="d"), question, None, 1))
+    reasoning, _ = document["output"]
+    assert ("encrypted_content" in reasoning) is is_sealed
 
 
 def test_placeholders_are_filled_once_and_other_braces_stay() -> None:

@@ -64,6 +64,12 @@ def test_responses_are_read() -> None:
     ]
 
 
+def test_sealed_reasoning_is_asked_for_by_name() -> None:
+    for include, wanted in (([], False), (["reasoning.encrypted_content"], True), (None, False)):
+        question = asked(Dialect.RESPONSES, input="x", include=include)
+        assert question.wants_sealed_reasoning is wanted
+
+
 def test_a_plain_text_is_input_enough_for_responses() -> None:
     assert asked(Dialect.RESPONSES, input="hi").conversation == Conversation(user="hi")
 

@@ -3,7 +3,7 @@
 from ringfence.analysis.branch import Branch, Sight, Step, Totals
 from ringfence.cli.terminal.moment import show_duration, show_moment, show_time
 from ringfence.cli.terminal.style import Style
-from ringfence.cli.trace.sandboxed import write_sight
+from ringfence.cli.trace.sandboxed import is_everyday, write_everyday, write_sight
 from ringfence.cli.trace.sheet import Sheet
 from ringfence.cli.trace.step import dollars, write_step
 from ringfence.domain.action import ActionKind
@@ -27,6 +27,8 @@ def _write(sheet: Sheet, branch: Branch, owner: str) -> None:
     _heading(sheet, branch, owner)
     before: Step | None = None
     sights = sorted(branch.sights, key=lambda sight: sight.after)
+    everyday = [each for each in sights if is_everyday(each) and not sheet.is_full]
+    sights = [each for each in sights if not is_everyday(each) or sheet.is_full]
     with sheet.about(branch.steps):
         for step in branch.steps:
             sights = _seen_until(sheet, sights, step.number - 1)
@@ -35,6 +37,7 @@ def _write(sheet: Sheet, branch: Branch, owner: str) -> None:
             is_talk = step.reading is not None and step.kind == ActionKind.MODEL_CALL
             before = step if is_talk else before
         _seen_until(sheet, sights, len(branch.steps))
+        write_everyday(sheet, everyday)
         _notes(sheet, branch)
     for child in branch.children:
         sheet.blank()

@@ -1,5 +1,7 @@
 """What a sandbox adds to a trace: commands, requests through egress, and what else was seen."""
 
+from collections.abc import Sequence
+
 from ringfence.analysis.branch import Sight, Step
 from ringfence.cli.terminal.moment import show_duration, show_time
 from ringfence.cli.terminal.style import Paint
@@ -13,6 +15,8 @@ _BETWEEN = " · "
 _KIB = 1024
 _SUBJECT = 80
 _NAME = 40
+_COMMAND_LINES = 4
+"""Programs give each other options by the dozen; what they are about stands first."""
 _SYSTEM = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
 REPLACED = "replaced"
 """How a command ends whose process goes on as another."""
@@ -48,7 +52,8 @@ def write_command(sheet: Sheet, step: Step) -> None:
     """The line of a command, where it ran, who asked for it and on whose word it is known."""
     style = sheet.style
     line = _part(step, "command")
-    sheet.text("$", line.text if line is not None else "not stored", style.name)
+    words = line.text if line is not None else "not stored"
+    sheet.text("$", words, style.name, most=_COMMAND_LINES)
     cut = _part(step, "cut")
     if cut is not None:
         sheet.text("cut", cut.text, style.dim)
@@ -115,6 +120,25 @@ def write_sight(sheet: Sheet, sight: Sight) -> None:
         answer = None if sight.reading is None else sight.reading.answer
         for part in () if answer is None else answer.parts:
             sheet.text("kept", part.text)
+
+
+def is_everyday(sight: Sight) -> bool:
+    """Whether it is a local socket that a program of the system tried in passing.
+
+    glibc asks a name service daemon for users and groups, and a log daemon, by Unix sockets.
+    """
+    is_socket = (sight.what, sight.subject) == (Seen.CALL_REFUSED, "socket")
+    return is_socket and sight.detail.get("with", "").startswith("unix ")
+
+
+def write_everyday(sheet: Sheet, sights: Sequence[Sight]) -> None:
+    """How often that was, in one line."""
+    many = sum(1 + sight.repeats for sight in sights)
+    if many:
+        sockets = f"{many} local socket{'' if many == 1 else 's'}"
+        told = f"{sockets} asked for, which a sandbox has not; --full shows each"
+        sheet.blank()
+        sheet.line(("  · ", sheet.style.dim), (told, sheet.style.dim))
 
 
 _LEFT_OUT = frozenset({"monitor_pid", "command_sha256", "from_us", "bytes"})

@@ -52,13 +52,15 @@ class Sheet:
         )
         self.lines.append("".join((*self._indents, *painted)).rstrip())
 
-    def text(self, label: str, text: str, paint: Paint | None = None) -> None:
-        """A text beside its label, wrapped; nothing if it is blank."""
+    def text(
+        self, label: str, text: str, paint: Paint | None = None, *, most: int = _MOST_LINES
+    ) -> None:
+        """A text beside its label, wrapped, in `most` lines; nothing if it is blank."""
         if not text.strip():
             return
         cells = max(_LEAST_CELLS, self._width - len("".join(self._indents)) - _LABEL_CELLS - 1)
         whole = [piece for line in harmless_lines(text.strip("\n")) for piece in wrap(line, cells)]
-        kept = whole if self.is_full else whole[:_MOST_LINES]
+        kept = whole if self.is_full else whole[:most]
         rest = len(whole) - len(kept)
         for index, piece in enumerate(kept):
             head = pad(cut(harmless(label), _LABEL_CELLS), _LABEL_CELLS) if index == 0 else ""

@@ -33,6 +33,7 @@ def emit(answer: ScriptedAnswer, question: Question, asked: Tool | None, number:
         number=number,
         model=answer.model or question.model,
         reasoning=fitted.reasoning,
+        is_reasoning_sealed=question.wants_sealed_reasoning,
         text=fitted.text,
         tool_calls=fitted.tool_calls,
         finish=_finish(answer.finish, fitted),

@@ -75,6 +75,8 @@ class Emission:
     """Counts the answers of this server; ids are made from it."""
     model: str
     reasoning: Tokens = Tokens()
+    is_reasoning_sealed: bool = False
+    """Whether reasoning comes with something that a client hands back in its place."""
     text: Tokens = Tokens()
     tool_calls: tuple[Call, ...] = ()
     finish: Finish = "stop"

@@ -61,7 +61,13 @@ class Question:
     answers: int = 1
     wants_usage: bool = False
     """Chat only: whether the stream was asked to end with its usage."""
+    wants_sealed_reasoning: bool = False
+    """Responses only: whether reasoning was asked for in the form that a client hands back."""
     body_bytes: int = 0
+
+
+_SEALED = "reasoning.encrypted_content"
+"""Of `include`: what a client asks for that keeps nothing at the provider. Source: OpenAI's API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ def _responses(document: Json, call: _Call) -> Question:
         stream=bool(document.get("stream")),
         tools=tuple(_responses_tools(document.get("tools") or [])),
         output_limit=document.get("max_output_tokens"),
+        wants_sealed_reasoning=_SEALED in (document.get("include") or ()),
         body_bytes=call.body_bytes,
         conversation=_conversation(_responses_entries(items)),
     )

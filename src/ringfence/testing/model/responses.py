@@ -1,5 +1,6 @@
 """OpenAI Responses: an emission as one document or as a stream of events."""
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,7 +90,13 @@ def _items(emission: Emission) -> Iterator[Item]:
 
 def _reasoning(emission: Emission, text: str) -> Item:
     summary = [{"type": "summary_text", "text": text}] if text else []
-    return {"type": "reasoning", "id": f"rs_scripted{emission.number:06d}", "summary": summary}
+    sealed = base64.b64encode(text.encode()).decode() if emission.is_reasoning_sealed else None
+    return {
+        "type": "reasoning",
+        "id": f"rs_scripted{emission.number:06d}",
+        "summary": summary,
+        **({"encrypted_content": sealed} if sealed else {}),
+    }
 
 
 def _message(emission: Emission, text: str | None) -> Item:
