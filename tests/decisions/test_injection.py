@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.decisions.injection import Injected, at_host, is_plain
+from ringfence.decisions.injection import Injected, at_host, is_plain, subprotocols
 from ringfence.domain.secret import (
     AsBasic,
     FromStore,
@@ -134,3 +134,46 @@ def test_a_plain_path_cannot_leave_its_prefix(segments: list[str]) -> None:
 @pytest.mark.parametrize("path", [b"/.well-known/x", b"/a.b/c..d/...", b"/a/b%20c", b"/", b"/a/"])
 def test_a_path_with_harmless_dots_and_escapes_is_plain(path: bytes) -> None:
     assert is_plain(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1/%c0%ae%c0%ae/admin",
+        b"/v1/%C0%AF..%c0%afadmin",
+        b"/v1/%e0%80%ae%e0%80%ae/x",
+        b"/v1/%ef%bc%8e%ef%bc%8e/admin",
+        b"/v1%ef%bc%8fadmin",
+        b"/v1/%e2%80%a4%e2%80%a4/admin",
+        b"/v1/%ff",
+        b"/v1/..%20/admin",
+        b"/v1/%20../admin",
+        b"/v1/..%09/admin",
+        b"/v1/..%0d/admin",
+        b"/v1/%ef%bc%85%32e",
+    ],
+)
+def test_a_path_that_some_server_takes_for_a_way_up_is_not_plain(path: bytes) -> None:
+    assert not is_plain(path)
+
+
+@pytest.mark.parametrize("path", [b"/v1/%C3%A9t%C3%A9", b"/v1/%e6%97%a5", b"/v1/caf%C3%A9.txt"])
+def test_a_path_with_words_of_other_scripts_is_plain(path: bytes) -> None:
+    assert is_plain(path)
+
+
+@pytest.mark.parametrize(
+    ("offered", "left"),
+    [
+        (
+            b"realtime, openai-insecure-api-key.sk-own, openai-beta.realtime-v1",
+            b"realtime, openai-beta.realtime-v1",
+        ),
+        (b"v4.channel.k8s.io,base64url.bearer.authorization.k8s.io.b3du", b"v4.channel.k8s.io"),
+        (b"Token, own-key", b""),
+        (b"bearer,own-key, graphql-ws", b"graphql-ws"),
+        (b"graphql-ws", b"graphql-ws"),
+    ],
+)
+def test_no_key_is_offered_as_a_subprotocol(offered: bytes, left: bytes) -> None:
+    assert subprotocols(offered) == left

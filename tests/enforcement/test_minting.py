@@ -1,6 +1,7 @@
 import asyncio
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -9,6 +10,7 @@ from tests.planes import soon
 from ringfence.domain.error import UnavailableError
 from ringfence.domain.secret import Grant, Minting
 from ringfence.enforcement.minting import Mint, order_of
+from ringfence.transport.answer import Answer
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Request, Response
 from ringfence.transport.server import Server
@@ -34,30 +36,34 @@ class Issuer:
         response.send(self.status, ((b"content-type", b"application/json"),), body)
 
 
-def let_age(mint: Mint) -> None:
-    """As if four fifths of a hundred seconds were over."""
-    kept = mint._kept[KEY]  # noqa: SLF001 (nobody waits for so long)
-    left_s = kept.renew_s - asyncio.get_running_loop().time()
-    assert 20 < left_s <= 80
-    kept.renew_s -= left_s
-
-
 Scene = Callable[[Issuer, Mint, Minting], Awaitable[None]]
+
+
+class Anew:
+    """Sends each request on a connection of its own, which no leap of time ends."""
+
+    def __init__(self) -> None:
+        self.pools: list[Pool] = []
+
+    async def request(self, *parts: Any, **more: Any) -> Answer:  # noqa: ANN401 (as `Pool` has it)
+        self.pools.append(Pool())
+        return await self.pools[-1].request(*parts, **more)
 
 
 def play(scene: Scene, grant: Grant = Grant.CLIENT_CREDENTIALS) -> None:
     async def run() -> None:
-        issuer = Issuer()
-        server, pool = Server(issuer.handle), Pool()
+        issuer, client = Issuer(), Anew()
+        server = Server(issuer.handle)
         port = await server.listen("127.0.0.1", 0)
         url = f"http://127.0.0.1:{port}/token"
         minting = Minting(
             grant=grant, token_url=url, client="us", scopes=("a", "b"), audience="crm"
         )
         try:
-            await scene(issuer, Mint(pool), minting)
+            await scene(issuer, Mint(client), minting)
         finally:
-            await pool.close()
+            for pool in client.pools:
+                await pool.close()
             await server.close()
 
     asyncio.run(run())
@@ -109,23 +115,33 @@ def test_a_client_without_proof_only_names_itself() -> None:
     assert SECRET not in repr(order)
 
 
+def later(seconds: float) -> None:
+    """Let so much time pass at once."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds  # type: ignore[method-assign] # a clock that is put forward
+
+
 def test_another_is_got_before_the_first_ends() -> None:
     async def scene(issuer: Issuer, mint: Mint, minting: Minting) -> None:
-        issuer.lasts_s = 130  # a hundred seconds beyond the margin
+        issuer.lasts_s = 130  # and thirty of them are margin
         await mint.fresh(KEY, minting, SECRET, "")
+        later(79)
         assert not mint.is_ageing(KEY)
-        let_age(mint)
+        later(2)
         assert mint.is_ageing(KEY)
-        issuer.lasts_s = 3600
         mint.renew(KEY, minting, SECRET, "")
         mint.renew(KEY, minting, SECRET, "")
-        current = mint.current(KEY)
-        assert current is not None
-        assert current.value == "token-1"  # still good, and nobody waits
-        await soon(lambda: (now := mint.current(KEY)) is not None and now.value == "token-2")
+        assert value(mint) == "token-1"  # still good, and nobody waits
+        await soon(lambda: value(mint) == "token-2")
         assert len(issuer.asked) == 2
 
     play(scene)
+
+
+def value(mint: Mint) -> str:
+    current = mint.current(KEY)
+    return "" if current is None else current.value
 
 
 def test_a_failure_ahead_of_time_is_felt_by_nobody() -> None:
@@ -133,24 +149,57 @@ def test_a_failure_ahead_of_time_is_felt_by_nobody() -> None:
         issuer.lasts_s = 130
         await mint.fresh(KEY, minting, SECRET, "")
         issuer.status = 500
-        let_age(mint)
+        later(81)
         assert mint.is_ageing(KEY)
         mint.renew(KEY, minting, SECRET, "")
         await soon(lambda: not mint.is_ageing(KEY))  # not again at once
-        assert len(issuer.asked) == 2
-        assert mint.current(KEY) is not None
+        assert (value(mint), len(issuer.asked)) == ("token-1", 2)
 
     play(scene)
 
 
-def test_a_failure_is_told_to_who_waits_and_the_next_one_asks_again() -> None:
+def test_a_failure_is_told_to_all_who_wait_and_for_a_while_to_whoever_asks() -> None:
+    """However often an agent tries, who gives tokens out is not asked with each request."""
+
     async def scene(issuer: Issuer, mint: Mint, minting: Minting) -> None:
         issuer.status = 401
-        with pytest.raises(UnavailableError, match="no access token for secret `crm`") as failed:
-            await mint.fresh(KEY, minting, SECRET, "")
-        assert SECRET not in f"{failed.value}{failed.value.help}"
+        for _ in range(20):
+            with pytest.raises(
+                UnavailableError, match="no access token for secret `crm`"
+            ) as failed:
+                await mint.fresh(KEY, minting, SECRET, "")
+            assert SECRET not in f"{failed.value}{failed.value.help}"
+        assert len(issuer.asked) == 1
         issuer.status = 200
+        later(6)
         assert (await mint.fresh(KEY, minting, SECRET, "")).value == "token-2"
+
+    play(scene)
+
+
+def test_after_a_failure_another_secret_is_tried_at_once() -> None:
+    async def scene(issuer: Issuer, mint: Mint, minting: Minting) -> None:
+        issuer.status = 401
+        with pytest.raises(UnavailableError):
+            await mint.fresh(KEY, minting, SECRET, "")
+        issuer.status = 200
+        mint.clear()
+        assert (await mint.fresh(KEY, minting, "new-" + SECRET, "")).value == "token-2"
+
+    play(scene)
+
+
+def test_a_token_of_few_seconds_is_used_for_half_of_them() -> None:
+    async def scene(issuer: Issuer, mint: Mint, minting: Minting) -> None:
+        issuer.lasts_s = 20
+        for _ in range(3):
+            assert (await mint.fresh(KEY, minting, SECRET, "")).value == "token-1"
+        later(11)
+        assert (await mint.fresh(KEY, minting, SECRET, "")).value == "token-2"
+        issuer.lasts_s = 0
+        later(21)
+        with pytest.raises(UnavailableError, match="has ended already"):
+            await mint.fresh(KEY, minting, SECRET, "")
 
     play(scene)
 

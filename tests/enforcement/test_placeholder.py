@@ -1,3 +1,4 @@
+import gzip
 import re
 from base64 import b64encode
 
@@ -82,6 +83,21 @@ def test_a_body_is_watched_across_its_pieces(size: int) -> None:
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     assert "git" in {watch.finds(piece) for piece in pieces}
     assert {own.finds(piece) for piece in pieces} == {None}
+
+
+def test_what_is_packed_to_be_much_is_not_looked_into_as_deeply() -> None:
+    """Else 64 KB that an agent sends would keep a worker busy for seconds."""
+    mine = held()
+    token = mine.of("git").encode()
+    hidden = b"".join(b"%%%02x" % each for each in token)
+    filling = (b"%2541" * 200 + bytes(range(0, 250, 7))) * 400
+    for text, found in (
+        (hidden + filling, "git"),
+        (filling + token, "git"),
+        (filling + hidden, ""),
+    ):
+        watch = mine.watch("evil.example", 443, b"gzip")
+        assert (watch.finds(gzip.compress(text)) or "") == found
 
 
 def test_only_names_are_shown() -> None:

@@ -1,6 +1,14 @@
 """Headers on their way to the next hop."""
 
-from ringfence.protocols.forwarding import back, onward, override
+import pytest
+
+from ringfence.protocols.forwarding import (
+    back,
+    onward,
+    override,
+    override_in,
+    override_in_form,
+)
 
 
 def test_what_belongs_to_one_hop_stays_there() -> None:
@@ -50,3 +58,48 @@ def test_a_name_in_connection_takes_only_that_header_away() -> None:
 def test_what_makes_another_request_of_one_is_found() -> None:
     assert override([(b"accept", b"x"), (b"x-original-url", b"/admin")]) == "x-original-url"
     assert override([(b"accept", b"x")]) == ""
+    assert override([(b"x_http_method_override", b"DELETE")]) == "x_http_method_override"
+
+
+def test_names_are_one_however_servers_write_them() -> None:
+    headers = [
+        (b"x_forwarded_for", b"10.0.0.1"),
+        (b"transfer_encoding", b"chunked"),
+        (b"content_length", b"3"),
+        (b"proxy_authorization", b"x"),
+        (b"ringfence_invocation", b"x"),
+        (b"x_own", b"kept"),
+    ]
+    assert onward(headers) == [(b"x_own", b"kept")]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"_method=DELETE",
+        b"a=1&_method=DELETE",
+        b"a=1;_METHOD=delete",
+        b"a=1&%5Fmethod=DELETE",
+        b"a=1&%5fm%65thod=DELETE",
+        b"X-HTTP-Method-Override=PUT",
+        b"_method",
+    ],
+)
+def test_a_parameter_that_makes_another_request_of_one_is_found(query: bytes) -> None:
+    assert override_in(query)
+    assert override_in_form(b"Application/x-www-form-urlencoded; charset=utf-8", query)
+    assert not override_in_form(b"application/json", query)
+
+
+@pytest.mark.parametrize(
+    "query", [b"", b"method=flickr.x", b"payment_method=card", b"a=_method", b"%", b"_methods=1"]
+)
+def test_others_are_not(query: bytes) -> None:
+    assert override_in(query) == ""
+
+
+def test_a_part_of_a_form_is_found_too() -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\nDELETE\r\n--x--\r\n'
+    kind = b"multipart/form-data; boundary=x"
+    assert override_in_form(kind, head % b"_method") == "_method"
+    assert override_in_form(kind, head % b"payment_method") == ""

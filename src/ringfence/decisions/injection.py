@@ -1,9 +1,11 @@
 """Which of an agent's secrets belong to a request: exact host and port, method, path prefix."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
+from urllib.parse import unquote
 
 from ringfence.domain.secret import (
     AsBasic,
@@ -15,11 +17,12 @@ from ringfence.domain.secret import (
 )
 
 _AMBIGUOUS: Final = re.compile(
-    rb"%(?:2[ef]|5c|25|00|3b|3f|23)|//|\\|;|/\.{1,2}(?:/|$)|[\x00-\x20\x7f-\xff?#]",
+    rb"%(?:2[ef]|5c|25|[01][0-9a-f]|7f|3b|3f|23)|//|\\|;|/(?:%20)*\.{1,2}(?:%20)*(?:/|$)|[\x00-\x20\x7f-\xff?#]",
     re.IGNORECASE,
 )
 """What servers read in different ways: an encoded slash, dot or percent sign, empty and dot
-segments, parameters. No secret is added to such a path, whatever it would mean."""
+segments (with spaces, which some leave out), parameters. No secret is added to such a path,
+whatever it would mean."""
 _USUAL: Final = re.compile(rb"/[A-Za-z0-9/._~!$&'()*+,=:@-]*")
 """Quick to tell: what has nothing that could be ambiguous but dots and slashes in a row."""
 
@@ -38,6 +41,24 @@ _TAKEN_HEADERS: Final = frozenset(
         "private-token",
         "job-token",
         "ocp-apim-subscription-key",
+        "authentication",
+        "x-authorization",
+        "x-api-token",
+        "api-token",
+        "x-auth-key",
+        "x-auth-email",
+        "x-session-token",
+        "x-vault-token",
+        "x-gitlab-token",
+        "x-figma-token",
+        "x-shopify-access-token",
+        "x-rapidapi-key",
+        "x-postmark-server-token",
+        "x-honeycomb-team",
+        "circle-token",
+        "fastly-key",
+        "dd-api-key",
+        "dd-application-key",
         # What makes a server take a request for another than the one that was decided on.
         "x-http-method",
         "x-http-method-override",
@@ -63,11 +84,21 @@ _TAKEN_PARAMETERS: Final = frozenset(
         "apikey",
         "x_api_key",
         "client_secret",
+        "api_token",
+        "subscription_key",
+        "x_goog_signature",
+        "x_goog_credential",
+        "x_amz_credential",
         "x_amz_signature",
         "x_amz_security_token",
     }
 )
 """Names under which well-known APIs take what proves somebody, and what goes around a binding."""
+
+_TAKEN_PROTOCOLS: Final = (b"openai-insecure-api-key.", b"base64url.bearer.authorization.k8s.io.")
+"""How the key of OpenAI's realtime API and a token of Kubernetes are offered as a subprotocol."""
+_PROTOCOL_BEFORE: Final = frozenset({b"token", b"bearer", b"authorization"})
+"""After these a key is offered as the next, as Deepgram takes it."""
 
 GIVEN_HEADERS: Final = frozenset(
     {
@@ -174,7 +205,22 @@ def is_plain(path: bytes) -> bool:
     """Whether every server reads a path alike."""
     if _USUAL.fullmatch(path) and b"//" not in path and b"/." not in path:
         return True
-    return path.startswith(b"/") and _AMBIGUOUS.search(path) is None
+    return path.startswith(b"/") and _AMBIGUOUS.search(path) is None and _is_plain_text(path)
+
+
+def _is_plain_text(path: bytes) -> bool:
+    """Whether what is escaped in a path is text in which nothing looks like a dot or a slash.
+
+    Some servers decode bytes that are no UTF-8 (`%c0%ae`), or take wide characters for plain ones.
+    """
+    try:
+        text = unquote(path.decode("ascii"), errors="strict")
+    except UnicodeDecodeError:
+        return False
+    if text.isascii():
+        return True
+    plain = unicodedata.normalize("NFKC", text)
+    return all(plain.count(each) == text.count(each) for each in "./\\;%?#")
 
 
 def _is_under(prefix: bytes, path: bytes) -> bool:
@@ -198,6 +244,19 @@ def slot_of(location: SecretLocation) -> str:
 def header_name(name: bytes) -> str:
     """A header's name as servers may read it: to some, `_` and `-` are one (RFC 3875 4.1.18)."""
     return name.decode("latin-1").lower().replace("_", "-")
+
+
+def subprotocols(value: bytes) -> bytes:
+    """What a WebSocket may offer to speak inside, without what would prove somebody."""
+    kept: list[bytes] = []
+    is_next = False
+    for part in value.split(b","):
+        name = part.strip()
+        is_taken = is_next or name.lower().startswith(_TAKEN_PROTOCOLS)
+        is_next = name.lower() in _PROTOCOL_BEFORE
+        if name and not (is_taken or is_next):
+            kept.append(name)
+    return b", ".join(kept)
 
 
 def parameter_name(name: bytes) -> str:

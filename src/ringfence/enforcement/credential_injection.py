@@ -36,6 +36,7 @@ _TELLING_BYTES: Final = 8
 
 _NOTHING: Final = Scrub(())
 _UNAUTHORISED: Final = 401
+_PROTOCOLS: Final = b"sec-websocket-protocol"
 _HOSTS_MOST: Final = 1000
 """Remembered with what secrets have to do with them: agents may name any number of hosts."""
 _HostKey = tuple[str, frozenset[str], str, int]
@@ -247,7 +248,7 @@ class Injections:
         """
         filling = self.fill(injection, placeholders)
         kept = [
-            (name, value)
+            (name, value) if name != _PROTOCOLS else (name, decisions.subprotocols(value))
             for name, value in headers
             if decisions.header_name(name) not in injection.chosen.headers
         ]

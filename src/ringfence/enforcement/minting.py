@@ -5,7 +5,7 @@ from typing import Final, final
 
 from ringfence.domain.error import RingfenceError
 from ringfence.domain.secret import Grant, Minting
-from ringfence.enforcement.oauth import Token, TokenOrder, ask
+from ringfence.enforcement.oauth import Failures, Token, TokenOrder, ask
 from ringfence.transport.http import Requester
 
 _RENEWED_RATIO: Final = 0.8
@@ -46,6 +46,7 @@ class Mint:
         self._kept: dict[Key, _Kept] = {}
         self._before: dict[Key, str] = {}
         self._asking: dict[Key, asyncio.Task[Token]] = {}
+        self._failures = Failures[Key]()
         self._generation = 0
 
     def clear(self) -> None:
@@ -53,6 +54,7 @@ class Mint:
         for key in tuple(self._kept):
             self._forget(key)
         self._asking.clear()
+        self._failures.clear()
         self._generation += 1
 
     def current(self, key: Key) -> Token | None:
@@ -95,6 +97,8 @@ class Mint:
         current = self.current(key)
         if current is not None:
             return current
+        if key not in self._asking:
+            self._failures.check(key)
         return await asyncio.shield(self._task(key, minting, secret, proof))
 
     def renew(self, key: Key, minting: Minting, secret: str, proof: str) -> None:
@@ -122,7 +126,9 @@ class Mint:
         generation = self._generation
         try:
             token = await ask(self._client, order_of(key[1], minting, secret, proof))
-        except RingfenceError:
+        except RingfenceError as error:
+            if generation == self._generation:
+                self._failures.note(key, error)
             kept = self._kept.get(key)
             if kept is not None:
                 kept.renew_s = asyncio.get_running_loop().time() + _AGAIN_S

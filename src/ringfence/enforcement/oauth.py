@@ -2,8 +2,8 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Mapping
-from typing import Final, final
+from collections.abc import Hashable, Mapping
+from typing import Final, Generic, TypeVar, final
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -13,12 +13,18 @@ from ringfence.domain.tool import ToolServer
 from ringfence.enforcement.route import origin_of
 from ringfence.transport.http import Requester
 
+Asked = TypeVar("Asked", bound=Hashable)
+"""What a token is asked for."""
+
 _ANSWER_BYTES: Final = 64 * 1024
 _TIMEOUT_S: Final = 10.0
 _EARLY_S: Final = 30.0
 """A token is renewed so long before it ends, so that no call meets its end."""
 _UNSTATED_S: Final = 300.0
 """How long a token is used that does not say how long it is good."""
+_AGAIN_S: Final = 5.0
+"""After a failure nobody is asked again for so long: agents may try as often as they like, and who
+gives tokens out locks a client out that comes with a wrong secret too often."""
 _OK: Final = 200
 
 
@@ -104,10 +110,12 @@ def _read(order: TokenOrder, body: bytes) -> Token:
     if not granted.access_token.isascii() or not granted.access_token.isprintable():
         raise _failed(order, "its token cannot stand in a header")
     lasts_s = _UNSTATED_S if granted.expires_in is None else granted.expires_in
+    if lasts_s <= 0:
+        raise _failed(order, "its token has ended already")
     now_s = asyncio.get_running_loop().time()
     return Token(
         value=granted.access_token,
-        until_s=now_s + max(0.0, lasts_s - _EARLY_S),
+        until_s=now_s + max(lasts_s - _EARLY_S, lasts_s / 2),
         refresh=granted.refresh_token,
     )
 
@@ -118,6 +126,29 @@ def _failed(order: TokenOrder, why: str) -> UnavailableError:
 
 
 @final
+class Failures(Generic[Asked]):
+    """Who could not get a token lately. Used inside one running loop."""
+
+    def __init__(self) -> None:
+        """Nobody."""
+        self._known: dict[Asked, tuple[float, RingfenceError]] = {}
+
+    def check(self, asked: Asked) -> None:
+        """Raise the failure of just before again, in the place of another one."""
+        until_s, error = self._known.get(asked, (0.0, None))
+        if error is not None and asyncio.get_running_loop().time() < until_s:
+            raise UnavailableError(error.code, error.message, help=error.help)
+
+    def note(self, asked: Asked, error: RingfenceError) -> None:
+        """It has failed now."""
+        self._known[asked] = (asyncio.get_running_loop().time() + _AGAIN_S, error)
+
+    def clear(self) -> None:
+        """Secrets are others now."""
+        self._known.clear()
+
+
+@final
 class ClientCredentials:
     """Gets tokens; who asks for the same server at the same time waits for the same answer."""
 
@@ -125,11 +156,17 @@ class ClientCredentials:
         """Nothing is under way."""
         self._client = client
         self._asking: dict[ToolServer, asyncio.Task[Token]] = {}
+        self._failures = Failures[ToolServer]()
+
+    def clear(self) -> None:
+        """Secrets are others now: whoever could not get a token may ask again."""
+        self._failures.clear()
 
     async def token(self, server: ToolServer, secret: str) -> Token:
         """A fresh token. Raises UnavailableError `oauth_failed`; no error holds a secret."""
         known = self._asking.get(server)
         if known is None:
+            self._failures.check(server)
             known = self._asking[server] = asyncio.create_task(self._ask(server, secret))
             known.add_done_callback(lambda _: self._asking.pop(server, None))
         return await asyncio.shield(known)
@@ -149,4 +186,8 @@ class ClientCredentials:
             client=oauth.client,
             client_secret=secret,
         )
-        return await ask(self._client, order)
+        try:
+            return await ask(self._client, order)
+        except RingfenceError as error:
+            self._failures.note(server, error)
+            raise

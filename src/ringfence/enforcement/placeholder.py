@@ -22,6 +22,9 @@ _RANDOM_CHARACTERS: Final = 24
 _UNKNOWN_CHARACTERS: Final = 40
 """How long one is whose secret has no value yet."""
 _LONGEST_CHARACTERS: Final = 4096
+_UNPACKED_BYTES: Final = 64 * 1024
+"""Of what was packed so much, and as much as came, is searched for escapes of a placeholder; the
+rest as it is. Else little that is sent would take seconds to look into."""
 _CLASSES: Final = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
 _ANY: Final = string.ascii_letters + string.digits
 
@@ -100,7 +103,7 @@ class Placeholders:
 class PlaceholderWatch:
     """One body on its way to a host."""
 
-    __slots__ = ("_inner", "_scans", "_undoing")
+    __slots__ = ("_inner", "_left_bytes", "_scans", "_undoing")
 
     def __init__(self, scans: Mapping[str, CredentialScan], coding: bytes = b"") -> None:
         """Made by `Placeholders.watch`."""
@@ -108,6 +111,7 @@ class PlaceholderWatch:
         self._inner = {name: StreamScan(scan) for name, scan in scans.items()}
         is_packed = bool(scans) and can_undo(coding) and not is_identity(coding)
         self._undoing = Undoing(coding) if is_packed else None
+        self._left_bytes = _UNPACKED_BYTES
 
     def finds(self, piece: bytes) -> str | None:
         """The name of a secret that is not for that host; ask before the piece is passed on."""
@@ -121,4 +125,10 @@ class PlaceholderWatch:
         except PeerError:  # not packed as it says: its host will see that, too
             self._undoing = None
             return None
-        return next((name for name, scan in self._inner.items() if scan.finds(plain)), None)
+        self._left_bytes += len(piece)
+        near, far = plain[: self._left_bytes], plain[self._left_bytes :]
+        self._left_bytes -= len(near)
+        for name, scan in self._inner.items():
+            if scan.finds(near) or (far and scan.finds(far, is_plain=True)):
+                return name
+        return None

@@ -72,6 +72,7 @@ class ToolDispatcher:
         """Use these from now on."""
         self._secrets = secrets
         self._tokens.clear()
+        self._grants.clear()
         self.changed()
 
     def changed(self) -> None:

@@ -3,8 +3,10 @@
 Sources: RFC 9110 sections 7.6 and 17.9, RFC 7239. What frames a message the engine writes itself.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 Header = tuple[bytes, bytes]
 
@@ -49,11 +51,42 @@ _OVERRIDES: Final = frozenset(
     }
 )
 """With these some servers take a request for another than its first line and Host say."""
+_METHOD: Final = re.compile(
+    rb"(?:\A|[&;])(_method|x[-_]http[-_]method(?:[-_]override)?)(?:=|[&;]|\Z)"
+)
+"""The same as parameters, of a query or a form: Rails, Laravel, Symfony, Express, WordPress."""
+_METHOD_PART: Final = re.compile(rb"name=\"?(_method)\"?[\s;]")
 
 
 def override(headers: Iterable[Header]) -> str:
     """The name of a header that would make another request of this one; empty if there is none."""
-    return next((name.decode("latin-1") for name, _ in headers if name in _OVERRIDES), "")
+    return next((name.decode("latin-1") for name, _ in headers if _plain(name) in _OVERRIDES), "")
+
+
+def override_in(query: bytes) -> str:
+    """The name of a parameter that would do the same, in a query or in a form like one."""
+    if b"%" in query:
+        query = unquote_to_bytes(query)
+    if b"ethod" not in query and b"ETHOD" not in query:
+        return ""
+    found = _METHOD.search(query.lower())
+    return "" if found is None else found[1].decode("latin-1")
+
+
+def override_in_form(kind: bytes, body: bytes) -> str:
+    """The same in a body of that media type, as far as it is there."""
+    kind = kind.lower()
+    if kind.startswith(b"application/x-www-form-urlencoded"):
+        return override_in(body)
+    if kind.startswith(b"multipart/form-data"):
+        found = _METHOD_PART.search(body)
+        return "" if found is None else found[1].decode("latin-1")
+    return ""
+
+
+def _plain(name: bytes) -> bytes:
+    """A name as servers read it to which `_` and `-` are one (RFC 3875 section 4.1.18)."""
+    return name.replace(b"_", b"-") if b"_" in name else name
 
 
 def onward(headers: Iterable[Header]) -> list[Header]:
@@ -73,7 +106,8 @@ def _kept(headers: Iterable[Header], dropped: frozenset[bytes]) -> list[Header]:
         name = header[0]
         if name == b"connection":
             named.update(part.strip().lower() for part in header[1].split(b","))
-        if name not in dropped and not name.startswith(_PREFIXES):
+        plain = _plain(name)
+        if plain not in dropped and not plain.startswith(_PREFIXES):
             kept.append(header)
     named -= _NEVER_NAMED
     return [header for header in kept if header[0] not in named] if named else kept

@@ -64,6 +64,35 @@ def test_an_allowed_request_arrives_and_is_on_the_record(tmp_path: Path) -> None
     tell(tmp_path, story)
 
 
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "body"),
+    [
+        ("/items?_method=DELETE", "Content-Length: 0\r\n", b""),
+        ("/items?a=1&%5Fmethod=DELETE", "Content-Length: 0\r\n", b""),
+        ("/items", "X_HTTP_Method_Override: DELETE\r\nContent-Length: 0\r\n", b""),
+        ("/items", FORM + "Content-Length: 14\r\n", b"_method=DELETE"),
+        ("/items", FORM + "Transfer-Encoding: chunked\r\n", b"e\r\n_method=DELETE\r\n0\r\n\r\n"),
+    ],
+)
+def test_no_request_is_another_than_it_says(
+    tmp_path: Path, target: str, headers: str, body: bytes
+) -> None:
+    async def story(place: Outside) -> None:
+        where = f"{HOST}:{place.port}"
+        head = f"POST {target} HTTP/1.1\r\nHost: {where}\r\n{headers}"
+        answer = await place.ask(head, body=body)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"is another than it says" in answer
+        assert place.host.heard == []
+        (refusal,) = place.world.ledger.refusals
+        assert (refusal.resource, refusal.operation) == (HOST, "POST")
+
+    tell(tmp_path, story)
+
+
 def test_a_connection_serves_many_requests_and_so_does_the_host_s(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         reader, writer = await place.tunnel(f"{HOST}:{place.port}")

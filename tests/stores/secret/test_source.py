@@ -90,6 +90,23 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert failed(FileSource("crm", tmp_path)).code == "secret_file"
 
 
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    os.mkfifo(path)
+    assert "is not a regular file" in failed(FileSource("crm", path)).message
+
+
+def test_a_program_that_prints_without_end_is_ended_and_fills_no_memory() -> None:
+    assert "gives over 65536 bytes" in failed(command("yes", VALUE)).message
+
+
+def test_a_program_that_closes_its_output_and_goes_on_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ringfence.stores.secret.source.COMMAND_S", 0.1)
+    assert "has not ended" in failed(command("sh", "-c", "exec >&-; exec sleep 60")).message
+
+
 def test_what_a_program_prints_is_taken() -> None:
     assert fetched(command("printf", VALUE + "\\n")) == VALUE
     assert command("true", refresh_s=60).refresh_s == 60

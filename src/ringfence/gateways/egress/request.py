@@ -17,7 +17,7 @@ from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.http_call import HttpKnock
 from ringfence.gateways.answer import client_of
 from ringfence.gateways.egress.place import Channel, Place
-from ringfence.protocols.forwarding import override
+from ringfence.protocols.forwarding import override, override_in
 from ringfence.protocols.host_name import read_authority
 from ringfence.protocols.request_path import read_path
 from ringfence.transport.http import LINES, Origin, Request
@@ -75,9 +75,9 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
     try:
         raw, named = _parted(channel, request.path)
         lines = _lines(request)
-        if lines.override:
-            why = f"with `{lines.override}` a request is another than it says"
-            return reason.not_forwarded(agent, why)
+        other = lines.override or (override_in(request.query) if request.query else "")
+        if other:
+            return another(agent, other)
         target = None if named is None else read_authority(named)
         path = read_path(raw)
     except PeerError as error:
@@ -95,6 +95,11 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
         target=raw + b"?" + request.query if request.query else raw,
         lines=lines,
     )
+
+
+def another(agent: Agent, name: str) -> Reason:
+    """Why a request is refused that a server would take for another, because of that name."""
+    return reason.not_forwarded(agent, f"with `{name}` a request is another than it says")
 
 
 def shared_memo(request: Request) -> dict[object, object] | None:

@@ -19,7 +19,8 @@ from ringfence.gateways.answer import own_headers
 from ringfence.gateways.egress import refusing
 from ringfence.gateways.egress.call import Call, Outgoing
 from ringfence.gateways.egress.place import Channel, Place
-from ringfence.gateways.egress.request import Read, knock_of, read_request, shown
+from ringfence.gateways.egress.request import Read, another, knock_of, read_request, shown
+from ringfence.protocols.forwarding import override_in_form
 from ringfence.transport.http import Request, Response
 from ringfence.transport.upload import Upload
 from ringfence.transport.work import until_over
@@ -41,7 +42,11 @@ def take_request(
         return None
     body = request.whole(_ANY)
     if body is None:
-        return _take_late(place, read, request, response)
+        return _take_late(place, channel, read, request, response)
+    other = _another(place, request, body) if body else None
+    if other is not None:
+        turn_away(place, channel, request, response, other)
+        return None
     knock = knock_of(place, read, request, body, len(body))
     begun = place.means.path.begin(knock)
     if isinstance(begun, HttpTicket):
@@ -50,6 +55,14 @@ def take_request(
         refusing.answer(response, begun)
         return None
     return _take_waiting(place, read, request, response, knock, begun)
+
+
+def _another(place: Place, request: Request, body: bytes) -> Reason | None:
+    """Why a request is refused whose form would make another of it."""
+    if request.method != b"POST":
+        return None
+    name = override_in_form(request.header(b"content-type") or b"", body)
+    return another(place.box.caller.runtime.agent, name) if name else None
 
 
 def turn_away(
@@ -104,13 +117,19 @@ async def _take_waiting(  # noqa: PLR0913, PLR0917 (a request has these parts)
         answer_pending(response, found)
 
 
-async def _take_late(place: Place, read: Read, request: Request, response: Response) -> None:
+async def _take_late(
+    place: Place, channel: Channel, read: Read, request: Request, response: Response
+) -> None:
     """The same for a body that is still on its way: its beginning is waited for."""
     length = _stated(request)
     chunks = request.chunks()
     try:
         body, is_whole = await _beginning(chunks, place.means.limits.body_prefix_bytes)
     except ConnectionError:
+        return
+    other = _another(place, request, body)
+    if other is not None:
+        turn_away(place, channel, request, response, other)
         return
     knock = knock_of(place, read, request, body, len(body) if is_whole else length)
     begun = place.means.path.begin(knock)

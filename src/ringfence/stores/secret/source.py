@@ -4,7 +4,10 @@ Fetching blocks. INVARIANT (I5): no error tells anything of a value.
 """
 
 import os
+import selectors
+import stat
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol, final
@@ -15,6 +18,7 @@ from ringfence.stores.secret.stored import LARGEST_BYTES, StoredSecrets
 from ringfence.stores.secret.value import Secret
 
 COMMAND_S: Final = 15.0
+_PART_BYTES: Final = 16 * 1024
 _COMMAND_VARIABLES: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "USER")
 """What a program needs to run at all; nothing else of the plane's own environment reaches it."""
 
@@ -79,8 +83,8 @@ class FileSource:
         """Raises UsageError `secret_file`."""
         try:
             self._seen = self._look()
-            with self._path.open("rb") as file:
-                if not self._path.is_file():
+            with open(self._path, "rb", opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise self._failed("is not a regular file")
                 data = file.read(LARGEST_BYTES + 1)
         except OSError as error:
@@ -102,6 +106,11 @@ class FileSource:
         return UsageError("secret_file", f"the file of secret `{self._name}` {why}")
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open what may be a pipe that nobody writes to: what it is can be asked only then."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
 @final
 class CommandSource:
     """What a program prints. It is run without a shell and with little of the environment."""
@@ -118,22 +127,50 @@ class CommandSource:
     def fetch(self) -> Secret | None:
         """Raises UsageError `secret_command`; what the program says of errors is not passed on."""
         try:
-            done = subprocess.run(  # noqa: S603 (the operator's own command, without a shell)
+            with subprocess.Popen(  # noqa: S603 (the operator's own command, without a shell)
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=self._environment,
-                timeout=COMMAND_S,
-                check=False,
-            )
+            ) as running:
+                try:
+                    said = self._said(running)
+                finally:
+                    running.kill()  # harmless after its end
         except OSError as error:
             raise self._failed(f"cannot be run: {(error.strerror or '').lower()}") from None
+        if running.returncode and len(said) <= LARGEST_BYTES:
+            raise self._failed(f"ended with exit code {running.returncode}")
+        return _read(said, self._failed)
+
+    def _said(self, running: "subprocess.Popen[bytes]") -> bytes:
+        """What it prints until it ends, as far as that may be a value; more ends it."""
+        until = time.monotonic() + COMMAND_S
+        said = bytearray()
+        output = running.stdout
+        if output is None:
+            raise self._failed("has no output")
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while len(said) <= LARGEST_BYTES:
+                left_s = until - time.monotonic()
+                if left_s <= 0 or not selector.select(left_s):
+                    raise self._late()
+                part = os.read(output.fileno(), _PART_BYTES)
+                if not part:
+                    break
+                said += part
+            else:
+                return bytes(said)
+        try:
+            running.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise self._failed(f"has not ended in {COMMAND_S:.0f} seconds") from None
-        if done.returncode:
-            raise self._failed(f"ended with exit code {done.returncode}")
-        return _read(done.stdout, self._failed)
+            raise self._late() from None
+        return bytes(said)
+
+    def _late(self) -> UsageError:
+        return self._failed(f"has not ended in {COMMAND_S:.0f} seconds")
 
     def has_changed(self) -> bool:
         """Nobody can tell without running it."""
