@@ -23,6 +23,7 @@ from ringfence.domain.monitoring import ExecAsked as Asked
 from ringfence.sandbox import asking
 from ringfence.sandbox.asking import Answered, CommandQuestions, Processes
 from ringfence.sandbox.exec_check import Found
+from ringfence.sandbox.first_line import FirstLine
 from ringfence.sandbox.followed import Exited as Gone
 from ringfence.sandbox.notification import Call, ConnectAsked, ExecAsked
 from ringfence.sandbox.plane_message import Message
@@ -67,13 +68,13 @@ class Kernel:
         self.port = 4711
         self._may_look = threading.Event()
         self._may_look.set()
-        self.scripts: dict[str, str] = {}
-        """The interpreters of programs."""
+        self.scripts: dict[str, FirstLine] = {}
+        """What programs name in their first lines."""
         self.running: dict[int, Found] = {}
         self.heard: list[tuple[int, str]] = []
         """What processes were told on their standard error."""
         self.processes = Processes(
-            interpreter=lambda _, path: self.scripts.get(path, ""),
+            first_line=lambda _, path: self.scripts.get(path),
             is_there=self.running.__contains__,
             look=self._look,
             tell=lambda pid, said: self.heard.append((pid, said)),
@@ -388,7 +389,8 @@ def test_a_program_that_tries_one_name_in_several_folders_is_told_once() -> None
 
 def test_a_script_of_the_agents_is_asked_about_with_its_interpreter() -> None:
     async def story(kernel: Kernel, plane: Plane, _questions: CommandQuestions) -> None:
-        kernel.scripts = {"/project/a.sh": "/usr/bin/dash", "/usr/bin/pip": "/usr/bin/python3"}
+        sh = FirstLine(interpreter="/usr/bin/dash", runs="/usr/bin/dash", words=("/bin/sh",))
+        kernel.scripts = {"/project/a.sh": sh, "/usr/bin/pip": sh}
         kernel.ask(exec_of(1, "/project/a.sh"), exec_of(2, "/usr/bin/pip"))
         await turn()
         named = [each.interpreter for each in plane.asked if isinstance(each, Asked)]

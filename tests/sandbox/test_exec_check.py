@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ringfence.domain.monitoring import ExecDiffers
-from ringfence.sandbox import exec_check
+from ringfence.sandbox.asking import HERE
 from ringfence.sandbox.exec_check import (
     ExecChecks,
     Found,
@@ -20,6 +20,7 @@ from ringfence.sandbox.exec_check import (
     is_there,
     look,
 )
+from ringfence.sandbox.first_line import FirstLine
 
 GIT = Promised(
     pid=1,
@@ -33,8 +34,16 @@ SCRIPT = replace(
     path="./run.sh",
     program="/project/run.sh",
     argv=("./run.sh", "a"),
-    interpreter="/usr/bin/dash",
+    line=FirstLine(interpreter="/usr/bin/dash", runs="/usr/bin/dash", words=("/bin/sh", "-e")),
 )
+LINES = {
+    "/usr/bin/pip": FirstLine(
+        interpreter="/usr/bin/python3.11",
+        runs="/usr/bin/python3.11",
+        words=("/usr/bin/python3",),
+    )
+}
+PIP = replace(GIT, path="/usr/bin/pip", program="/usr/bin/pip", argv=("pip", "list"))
 
 
 @pytest.mark.parametrize(
@@ -44,23 +53,44 @@ SCRIPT = replace(
         (GIT, "/usr/bin/git", ("git", "push"), False),
         (GIT, "/usr/bin/curl", ("git", "log"), False),
         (replace(GIT, is_cut=True), "/usr/bin/git", ("git", "push"), True),
-        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "./run.sh", "a"), True),
+        (replace(GIT, is_cut=True), "/usr/bin/git", ("other", "log"), False),
+        (replace(GIT, is_cut=True), "/usr/bin/curl", ("git", "log"), False),
         (SCRIPT, "/usr/bin/dash", ("/bin/sh", "-e", "./run.sh", "a"), True),
+        (replace(SCRIPT, is_cut=True), "/usr/bin/dash", ("/bin/sh", "-e", "./run.sh", "ab"), True),
+        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "./run.sh", "a"), False),
+        (SCRIPT, "/usr/bin/dash", ("/bin/sh", "-cevil", "./run.sh", "a"), False),
         (SCRIPT, "/usr/bin/curl", ("/bin/sh", "./run.sh", "a"), False),
         (SCRIPT, "/usr/bin/dash", ("/bin/sh", "./other.sh", "a"), False),
         (SCRIPT, "/usr/bin/dash", ("/bin/sh", "-c", "evil", "./run.sh", "a"), False),
-        (
-            replace(GIT, path="/usr/bin/pip", program="/usr/bin/pip", argv=("pip",)),
-            "/usr/bin/python3.11",
-            ("/usr/bin/python3", "/usr/bin/pip"),
-            True,
-        ),
     ],
 )
 def test_what_was_promised_fits_and_nothing_else(
     promised: Promised, exe: str, argv: tuple[str, ...], *, does: bool
 ) -> None:
     assert fits(promised, Found(exe, argv)) is does
+
+
+@pytest.mark.parametrize(
+    ("promised", "exe", "argv", "is_told"),
+    [
+        (PIP, "/usr/bin/python3.11", ("/usr/bin/python3", "/usr/bin/pip", "list"), False),
+        (PIP, "/usr/bin/python3.11", ("python3", "-cevil", "/usr/bin/pip", "list"), True),
+        (PIP, "/project/evil", ("/usr/bin/python3", "/usr/bin/pip", "list"), True),
+        (GIT, "/project/evil", ("evil", "/usr/bin/git", "log"), True),
+        (GIT, "/usr/bin/python3.11", ("python3", "-cevil", "/usr/bin/git", "log"), True),
+        (replace(GIT, is_cut=True), "/project/evil", ("evil",), True),
+    ],
+)
+def test_nothing_passes_for_a_script_of_the_system_but_what_that_runs(
+    promised: Promised, exe: str, argv: tuple[str, ...], *, is_told: bool
+) -> None:
+    """Whoever exchanges path and words in time must not find a shape in which nobody looks."""
+    told: list[ExecDiffers] = []
+    clock = Clock()
+    checks = ExecChecks(clock, told.append, lambda: 7, Runs({1: Found(exe, argv)}), at_once)
+    checks.allowed(promised)
+    clock.run()
+    assert [each.exe for each in told] == ([exe] if is_told else [])
 
 
 def test_an_exec_that_has_not_begun_or_has_failed_is_no_difference() -> None:
@@ -78,9 +108,12 @@ class Clock:
     def call_later(self, _delay: float, callback: Callable[[], None]) -> None:
         self.due.append(callback)
 
+    def turn(self) -> None:
+        self.due.pop(0)()
+
     def run(self) -> None:
         while self.due:
-            self.due.pop(0)()
+            self.turn()
 
 
 def at_once(do: Callable[[], list[Looked]], then: Callable[[list[Looked]], None]) -> None:
@@ -93,7 +126,7 @@ def test_a_process_that_runs_something_else_is_told_and_one_that_ended_is_not() 
             time.sleep(0.001)
         told: list[ExecDiffers] = []
         clock = Clock()
-        checks = ExecChecks(clock, told.append, lambda: 7, exec_check, at_once)
+        checks = ExecChecks(clock, told.append, lambda: 7, HERE, at_once)
         right = replace(GIT, pid=running.pid, program=found.exe, argv=found.argv)
         for promised in (right, replace(right, argv=("sleep", "1")), replace(right, pid=2**22 + 1)):
             checks.allowed(promised)
@@ -107,9 +140,7 @@ def test_only_what_is_still_there_is_looked_at_and_that_is_done_aside() -> None:
     aside: list[Callable[[], list[Looked]]] = []
     told: list[ExecDiffers] = []
     clock = Clock()
-    checks = ExecChecks(
-        clock, told.append, lambda: 7, exec_check, lambda do, _then: aside.append(do)
-    )
+    checks = ExecChecks(clock, told.append, lambda: 7, HERE, lambda do, _then: aside.append(do))
     checks.allowed(replace(GIT, pid=2**22 + 1))
     clock.run()
     assert aside == []
@@ -121,15 +152,32 @@ def test_only_what_is_still_there_is_looked_at_and_that_is_done_aside() -> None:
     assert told == []
 
 
-def test_what_never_begins_is_given_up() -> None:
-    own = look(os.getpid())
-    assert own is not None
+def test_however_late_it_begins_it_is_looked_at() -> None:
+    """An agent can have its exec wait: by a priority below those of others that are busy."""
     told: list[ExecDiffers] = []
     clock = Clock()
-    checks = ExecChecks(clock, told.append, lambda: 7, exec_check, at_once)
-    checks.allowed(replace(GIT, pid=os.getpid(), exe=own.exe))
-    clock.run()
+    runs = {1: Found(GIT.exe, ("bash",))}
+    checks = ExecChecks(clock, told.append, lambda: 7, Runs(runs), at_once)
+    checks.allowed(GIT)
+    for _ in range(100):
+        clock.turn()
     assert told == []
+    runs[1] = Found("/project/evil", ("evil",))
+    clock.run()
+    assert [each.exe for each in told] == ["/project/evil"]
+
+
+def test_what_never_begins_is_looked_at_until_it_ends() -> None:
+    told: list[ExecDiffers] = []
+    clock = Clock()
+    runs = {1: Found(GIT.exe, ("bash",))}
+    checks = ExecChecks(clock, told.append, lambda: 7, Runs(runs), at_once)
+    checks.allowed(GIT)
+    clock.turn()
+    assert clock.due
+    del runs[1]
+    clock.run()
+    assert (clock.due, told) == ([], [])
 
 
 class Runs:
@@ -143,6 +191,9 @@ class Runs:
 
     def look(self, pid: int) -> Found | None:
         return self._runs.get(pid)
+
+    def first_line(self, _pid: int, path: str) -> FirstLine | None:
+        return LINES.get(path)
 
 
 def test_what_asked_again_while_it_was_looked_at_is_not_judged_twice() -> None:

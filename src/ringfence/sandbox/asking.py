@@ -15,6 +15,7 @@ from ringfence.domain.monitoring import Exited as Told
 from ringfence.domain.sandbox import SYSTEM
 from ringfence.sandbox import exec_check, first_line, telling
 from ringfence.sandbox.exec_check import ExecChecks, Found, Looked, Promised
+from ringfence.sandbox.first_line import FirstLine
 from ringfence.sandbox.followed import Exited
 from ringfence.sandbox.notification import Call, ConnectAsked, ExecAsked
 from ringfence.sandbox.plane_message import Message
@@ -84,15 +85,13 @@ class Plane(Protocol):
 class Processes:
     """What is read of the processes of a sandbox, and said to them."""
 
-    interpreter: Callable[[int, str], str]
+    first_line: Callable[[int, str], FirstLine | None]
     is_there: Callable[[int], bool]
     look: Callable[[int], Found | None]
     tell: Callable[[int, str], object]
 
 
-HERE: Final = Processes(
-    first_line.interpreter_of, exec_check.is_there, exec_check.look, telling.tell
-)
+HERE: Final = Processes(first_line.first_line, exec_check.is_there, exec_check.look, telling.tell)
 """Those of this machine."""
 
 
@@ -181,14 +180,14 @@ class CommandQuestions:
         """Ask about it when it is known what its process was until now."""
         is_command, self._has_begun = not self._has_begun, True
         is_of_system = asked.resolved.startswith(SYSTEM)
-        interpreter = "" if is_of_system else self._processes.interpreter(asked.pid, asked.resolved)
+        line = None if is_of_system else self._processes.first_line(asked.pid, asked.resolved)
         self._waiting[asked.id] = Promised(
             pid=asked.pid,
             path=asked.path,
             program=asked.resolved,
             argv=asked.argv,
             exe=asked.exe,
-            interpreter=interpreter,
+            line=line,
             is_cut=asked.is_cut,
         )
         question = Asked(
@@ -204,7 +203,7 @@ class CommandQuestions:
             is_descriptor=asked.is_fd_exec,
             is_command=is_command,
             is_cut=asked.is_cut,
-            interpreter=interpreter,
+            interpreter="" if line is None else line.interpreter,
         )
         self._checks.asked_again(asked.pid, partial(self._put, question))
 

@@ -64,7 +64,7 @@ def _interpreter(plan: SandboxPlan, path: str) -> str:
     host = on_host(plan, path)
     try:
         with open(host or path, "rb") as file:  # noqa: PTH123 (text, like its neighbours)
-            return first_line.named_in(file.read(first_line.LINE_BYTES))
+            return next(iter(first_line.words_in(file.read(first_line.LINE_BYTES))), "")
     except OSError:
         return ""
 

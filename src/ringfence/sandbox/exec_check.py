@@ -14,9 +14,14 @@ import msgspec
 
 from ringfence.domain.monitoring import ExecDiffers
 from ringfence.domain.sandbox import SYSTEM
+from ringfence.sandbox.first_line import FirstLine
 
-_PAUSES_S: Final = (0.003, 0.006, 0.012, 0.025, 0.05)
-"""When to look; the kernel may take a while to load a program, and an exec may have failed."""
+_PAUSES_S: Final = (0.003, 0.006, 0.012, 0.025, 0.05, 0.25)
+"""When to look; the kernel may take a while to load a program, and an exec may have failed.
+
+The last again and again, for as long as the process is what it was: its agent has ways to have its
+exec wait, by its priority among others, until nobody looks any more.
+"""
 _WAITING_MOST: Final = 20_000
 """How many are looked at at once; a burst of more ends before anybody could look."""
 _READ_BYTES: Final = 256 * 1024
@@ -24,14 +29,14 @@ _GONE: Final = " (deleted)"
 
 
 class Promised(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process said that it would run; `interpreter` if that is a script."""
+    """What a process said that it would run; `line` if that is a script, but for the system's."""
 
     pid: int
     path: str
     program: str
     argv: tuple[str, ...]
     exe: str
-    interpreter: str = ""
+    line: FirstLine | None = None
     is_cut: bool = False
 
 
@@ -57,6 +62,9 @@ class Eyes(Protocol):
 
     def look(self, pid: int, /) -> Found | None:
         """What it runs; None if it has ended."""
+
+    def first_line(self, pid: int, path: str, /) -> FirstLine | None:
+        """What a program that it sees names in its first line; None if that is no script."""
 
 
 class Timer(Protocol):
@@ -170,21 +178,27 @@ class ExecChecks:
         for promised, found in looked:
             if self._last.get(promised.pid) is not promised:
                 continue  # it has asked again meanwhile
-            is_early = found is not None and not _is_over(promised, found)
-            if is_early and turn + 1 < len(_PAUSES_S):
-                self._wait(promised, turn + 1)
+            if found is not None and not _is_over(promised, found):
+                self._wait(promised, min(turn + 1, len(_PAUSES_S) - 1))
                 continue
             del self._last[promised.pid]
             if found is not None:
                 self._judge(promised, found)
 
     def _judge(self, promised: Promised, found: Found) -> None:
-        if not fits(promised, found) and has_begun(promised, found):
+        if has_begun(promised, found) and not fits(self._with_line(promised, found), found):
             self._tell(
                 ExecDiffers(
                     pid=promised.pid, exe=found.exe, argv=found.argv, time_us=self._now_us()
                 )
             )
+
+    def _with_line(self, promised: Promised, found: Found) -> Promised:
+        """What scripts of the system name is read only where one may be what runs."""
+        if not promised.program.startswith(SYSTEM) or not _is_script_of(promised, found):
+            return promised
+        line = self._eyes.first_line(promised.pid, promised.program)
+        return msgspec.structs.replace(promised, line=line)
 
 
 def _is_over(promised: Promised, found: Found) -> bool:
@@ -226,13 +240,16 @@ def has_begun(promised: Promised, found: Found) -> bool:
 
 
 def fits(promised: Promised, found: Found) -> bool:
-    """Whether that is what was promised."""
-    if found.exe == promised.program:
-        return promised.is_cut or found.argv == promised.argv
-    if not _is_script_of(promised, found):
-        return False
-    # A script of the system runs what its first line names, and no agent has written that.
-    return promised.program.startswith(SYSTEM) or found.exe == promised.interpreter
+    """Whether that is what was promised: the program, or what a script's first line makes of it."""
+    words, line = promised.argv, promised.line
+    if found.exe != promised.program:
+        if line is None or found.exe != line.runs:
+            return False
+        words = (*line.words, promised.path, *words[1:])
+    if not promised.is_cut:
+        return found.argv == words
+    kept = words[:-1]  # of the last, only a part may be known
+    return found.argv[: len(kept)] == kept
 
 
 def _has_arguments(promised: Promised, found: Found) -> bool:
@@ -240,11 +257,10 @@ def _has_arguments(promised: Promised, found: Found) -> bool:
 
 
 def _is_script_of(promised: Promised, found: Found) -> bool:
-    """Whether an interpreter was given the script: as `[interpreter, argument?, path, rest…]`."""
+    """Whether it looks as if an interpreter was given the script: `[its words…, path, rest…]`."""
     rest = (promised.path, *promised.argv[1:])
-    extra = len(found.argv) - len(rest)
-    is_tail = found.argv[-len(rest) :] == rest
-    return extra in {1, 2} and (is_tail or promised.is_cut)
+    is_tail = len(found.argv) > len(rest) and found.argv[-len(rest) :] == rest
+    return is_tail or promised.is_cut
 
 
 def _text(raw: bytes | str) -> str:

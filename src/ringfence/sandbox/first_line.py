@@ -1,46 +1,80 @@
 """Which interpreter the first line of a script names, as the kernel will read it."""
 
 import os
+import re
 import stat
 from typing import Final
+
+import msgspec
 
 from ringfence.transport.kernel import mount
 
 LINE_BYTES: Final = 256
 """BINPRM_BUF_SIZE: the kernel looks at no more."""
+_NESTED: Final = 5
+"""How many scripts may be interpreters of each other; the kernel gives up before."""
+_BLANK: Final = re.compile(rb"[ \t]+")
 
 
-def interpreter_of(pid: int, path: str) -> str:
-    """The interpreter of a program, every link resolved; empty for what is no script.
+class FirstLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a script names, every link resolved.
 
-    `path` is the program as the waiting process `pid` sees it. What cannot be told is empty: the
+    `interpreter` is the file that its first line names and `runs` what its process will be: the
+    same, if that is no script, too. `words` are what the kernel puts before the script's own path.
+    """
+
+    interpreter: str
+    runs: str
+    words: tuple[str, ...]
+
+
+def first_line(pid: int, path: str) -> FirstLine | None:
+    """What the first line of a program says; None for what is no script.
+
+    `path` is the program as the waiting process `pid` sees it. What cannot be told is None: the
     program is then judged by itself alone, and what it becomes is looked at afterwards.
     """
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return ""
+        return None
     try:
-        named = named_in(_beginning(root, path))
-        if not named:
-            return ""
-        found = mount.open_in_root(root, named)
-        try:
-            return _text(os.readlink(f"/proc/self/fd/{found}"))  # noqa: PTH115 (of a descriptor)
-        finally:
-            os.close(found)
+        return _read(root, path)
     except OSError:
-        return ""
+        return None
     finally:
         os.close(root)
 
 
-def named_in(beginning: bytes) -> str:
-    """What the first line names; empty if it names nothing (execve(2), "Interpreter scripts")."""
+def _read(root: int, path: str) -> FirstLine | None:
+    files: list[str] = []
+    words: tuple[str, ...] = ()
+    for _ in range(_NESTED):
+        named = words_in(_beginning(root, path))
+        if not named:
+            break
+        path, words = _resolved(root, named[0]), (*named, *words)
+        files.append(path)
+    return FirstLine(interpreter=files[0], runs=files[-1], words=words) if files else None
+
+
+def _resolved(root: int, path: str) -> str:
+    found = mount.open_in_root(root, path)
+    try:
+        return _text(os.readlink(f"/proc/self/fd/{found}"))  # noqa: PTH115 (of a descriptor)
+    finally:
+        os.close(found)
+
+
+def words_in(beginning: bytes) -> tuple[str, ...]:
+    """The interpreter that the first line names, and all after it as one word if there is more.
+
+    Empty if it names nothing (execve(2), "Interpreter scripts"; `fs/binfmt_script.c`).
+    """
     if not beginning.startswith(b"#!"):
-        return ""
-    words = beginning[2:].split(b"\n", 1)[0].strip(b" \t").split()
-    return _text(words[0]) if words else ""
+        return ()
+    line = re.split(rb"[\n\0]", beginning[2:], maxsplit=1)[0].strip(b" \t")
+    return tuple(map(_text, _BLANK.split(line, maxsplit=1))) if line else ()
 
 
 def _beginning(root: int, path: str) -> bytes:
