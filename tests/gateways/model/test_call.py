@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from tests.gateways.model.failover import BUSY, by_host, refusing, two_legs
 from tests.gateways.world import (
     NANO,
     Answering,
@@ -28,7 +29,6 @@ from ringfence.domain.budget import Per
 from ringfence.domain.error import PeerError, RingfenceError, UnavailableError, UnsentError
 from ringfence.domain.event import Status
 from ringfence.domain.model import InputBound
-from ringfence.domain.organisation import Organisation
 from ringfence.domain.price import RateCard, Rates
 from ringfence.enforcement.ticket import Ticket
 from ringfence.gateways.model.buffer import Collector
@@ -42,32 +42,6 @@ BROKEN = UnavailableError("provider_unavailable", "closed without an answer")
 
 
 LATE = UnavailableError("provider_timeout", "too late")
-
-
-BUSY = {"error": {"message": "overloaded", "type": "server_error"}}
-
-
-def two_legs(**more: object) -> Organisation:
-    """`small` at `house`, then `other` at `spare`, which costs three times as much."""
-    dear = RateCard(rates=Rates(input=3 * NANO, output=30 * NANO))
-    plain = organisation()
-    scope = Scope(models=frozenset({"small", "other"}))
-    return replace(
-        plain,
-        models={
-            **plain.models,
-            "small": model("small", fallback=("other",)),
-            "other": model("other", "spare", price=dear),
-        },
-        agents={"triage": agent(**{"scope": scope} | more)},
-    )
-
-
-def by_host(**answers: Answering) -> Answering:
-    async def answer(sent: Sent) -> Upstream:
-        return await answers[sent.origin.host.partition(".")[0]](sent)
-
-    return answer
 
 
 async def _unsent(_sent: Sent) -> Upstream:
@@ -90,17 +64,13 @@ async def _busy(_sent: Sent) -> Upstream:
     return whole(BUSY, 503)
 
 
-def _refusing(status: int) -> Answering:
-    return always(lambda: whole(BUSY, status))
-
-
 FINE = always(lambda: whole(chat_answer()))
 
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     "first",
-    [_unsent, _busy, *map(_refusing, (500, 502, 503, 529))],
+    [_unsent, _busy, *map(refusing, (500, 502, 503, 529))],
     ids=["unsent", "busy", "500", "502", "503", "529"],
 )
 def test_a_provider_that_failed_gives_way_to_the_next(
@@ -149,7 +119,7 @@ def test_what_may_have_been_done_is_not_done_twice(first: Answering) -> None:
 def test_a_provider_that_timed_out_may_charge_and_is_not_asked_elsewhere(status: int) -> None:
     async def story() -> None:
         world = World(two_legs())
-        world.providers.answering = by_host(house=_refusing(status), spare=FINE)
+        world.providers.answering = by_host(house=refusing(status), spare=FINE)
         assert (await world.ask()).status == status
         assert len(world.providers.sent) == 1
         [outcome] = world.ledger.outcomes
@@ -164,7 +134,7 @@ def test_a_provider_that_timed_out_may_charge_and_is_not_asked_elsewhere(status:
 def test_a_request_that_the_provider_refused_is_not_tried_elsewhere(status: int) -> None:
     async def story() -> None:
         world = World(two_legs())
-        world.providers.answering = by_host(house=_refusing(status), spare=FINE)
+        world.providers.answering = by_host(house=refusing(status), spare=FINE)
         assert (await world.ask()).status == status
         assert len(world.providers.sent) == 1
         assert world.ledger.outcomes[0].error == f"http_{status}"

@@ -1,15 +1,12 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import replace
 
 import msgspec
 import pytest
+from tests.gateways.model.failover import by_host, refusing, two_legs
 from tests.gateways.world import (
-    NANO,
     PROVIDER_KEY,
-    Answering,
-    Sent,
     Upstream,
     World,
     agent,
@@ -19,45 +16,13 @@ from tests.gateways.world import (
     chat_stream,
     chunk,
     code_of,
-    model,
     organisation,
     whole,
 )
 
-from ringfence.domain.agent import Limits, Scope
+from ringfence.domain.agent import Limits
 from ringfence.domain.event import Status
 from ringfence.domain.organisation import Organisation
-from ringfence.domain.price import RateCard, Rates
-
-BUSY = {"error": {"message": "overloaded", "type": "server_error"}}
-
-
-def two_legs(**more: object) -> Organisation:
-    """`small` at `house`, then `other` at `spare`, which costs three times as much."""
-    dear = RateCard(rates=Rates(input=3 * NANO, output=30 * NANO))
-    plain = organisation()
-    scope = Scope(models=frozenset({"small", "other"}))
-    return replace(
-        plain,
-        models={
-            **plain.models,
-            "small": model("small", fallback=("other",)),
-            "other": model("other", "spare", price=dear),
-        },
-        agents={"triage": agent(**{"scope": scope} | more)},
-    )
-
-
-def by_host(**answers: Answering) -> Answering:
-    async def answer(sent: Sent) -> Upstream:
-        return await answers[sent.origin.host.partition(".")[0]](sent)
-
-    return answer
-
-
-def _refusing(status: int) -> Answering:
-    return always(lambda: whole(BUSY, status))
-
 
 FINE = always(lambda: whole(chat_answer()))
 
@@ -66,7 +31,7 @@ FINE = always(lambda: whole(chat_answer()))
 def test_a_refused_credential_is_ours_to_mend(status: int) -> None:
     async def story() -> None:
         world = World(two_legs())
-        world.providers.answering = by_host(house=_refusing(status), spare=FINE)
+        world.providers.answering = by_host(house=refusing(status), spare=FINE)
         response = await world.ask()
         assert response.status == 502
         assert b"overloaded" not in response.body
