@@ -45,7 +45,12 @@ class _Pass:
 
     def answered(self, upstream: UpstreamResponse) -> None:
         self._upstream = upstream
-        upstream.pipe(self)
+        whole = upstream.at_once()
+        if whole is None:
+            upstream.pipe(self)
+        else:
+            self._parts.append(whole)
+            self.end()
 
     def unanswered(self, error: Exception) -> None:
         raise SystemExit(f"the host does not answer: {error}")

@@ -19,6 +19,9 @@ class Upstream:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    def at_once(self) -> bytes | None:
+        return None
+
     def pipe(self, sink: Sink) -> None:
         del sink
 

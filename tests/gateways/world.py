@@ -185,6 +185,9 @@ class Upstream:
             raise PeerError("provider_malformed", "the answer is too large")
         return body
 
+    def at_once(self) -> bytes | None:
+        return None
+
     def pipe(self, sink: Sink) -> None:
         self._sink = sink
         asyncio.get_running_loop().call_soon(self._push)

@@ -45,6 +45,44 @@ def test_pushing_gives_what_reading_gives(
     asyncio.run(scenario())
 
 
+def test_a_body_at_once_is_given_once_and_leaves_nothing_to_pipe() -> None:
+    async def scenario() -> None:
+        exchange = Exchange()
+        answer = await exchange.answer(OK + b"Content-Length: 4\r\n\r\nbody")
+        assert answer.at_once() == b"body"
+        assert answer.at_once() is None
+        sink = Sink()
+        answer.pipe(sink)
+        assert (sink.chunks, sink.ends) == ([], [])
+        answer.close()
+        await exchange.leave()
+
+    asyncio.run(scenario())
+
+
+def test_a_body_that_is_still_coming_or_broke_off_is_not_at_once() -> None:
+    async def scenario() -> None:
+        exchange = Exchange()
+        answer = await exchange.answer(OK + b"Content-Length: 4\r\n\r\nbo")
+        assert answer.at_once() is None
+        sink = Sink()
+        answer.pipe(sink)
+        assert sink.chunks == [b"bo"]
+        exchange.transport.feed(b"dy")
+        assert answer.at_once() is None
+        assert (b"".join(sink.chunks), sink.ends) == (b"body", ["end"])
+        broken = Exchange()
+        answer = await broken.answer(OK + b"Content-Length: 4\r\n\r\nbo")
+        broken.transport.feed_eof()
+        await asyncio.sleep(0)
+        assert answer.at_once() is None
+        answer.close()
+        await exchange.leave()
+        await broken.leave()
+
+    asyncio.run(scenario())
+
+
 def test_a_body_over_the_readers_limit_is_refused() -> None:
     async def scenario() -> None:
         for head in (b"Content-Length: 100\r\n\r\n", b"\r\n"):

@@ -83,9 +83,14 @@ class Book:
         """
         if amount < 0:
             raise ValueError("a reservation cannot be negative")
+        known, is_lent = self._periods, self.is_lent
         periods: list[Period] = []
-        for demand in demands:
-            period = self._current(demand, now_us)
+        for demand in demands:  # as `_current`, without a call for each
+            period = known.get(demand.key)
+            if period is None or now_us >= period.end_us:
+                period = self._roll(demand, now_us, period)
+            if not is_lent:
+                period.limit = period.cap = demand.limit + period.granted
             if period.used + amount > period.cap:
                 for taken in periods:
                     taken.used -= amount

@@ -51,27 +51,19 @@ Balance = tuple[int, int, int]
 
 
 @final
-class Reservation:
+class Reservation(msgspec.Struct, eq=False):
     """Money set aside in every account of one call until it is settled or released, once.
 
-    What a settlement withholds, in money and in tokens, stays until `Book.free`.
+    What a settlement withholds, in money and in tokens, stays until `Book.free`. Made by
+    `Book.reserve` alone.
     """
 
-    __slots__ = ("_periods", "amount", "counted", "is_open", "withheld", "withheld_tokens")
-
-    def __init__(
-        self,
-        periods: Sequence[Period],
-        amount: Money,
-        counted: Sequence[tuple[Period, int]] = (),
-    ) -> None:
-        """Made by `Book.reserve` alone."""
-        self._periods = periods
-        self.amount = amount
-        self.counted = counted
-        self.is_open = True
-        self.withheld = 0
-        self.withheld_tokens = 0
+    _periods: Sequence[Period]
+    amount: Money
+    counted: Sequence[tuple[Period, int]] = ()
+    is_open: bool = True
+    withheld: int = 0
+    withheld_tokens: int = 0
 
     def lines(self) -> tuple[Line, ...]:
         """The accounts it draws on, as they stand now, in the order of the demands."""

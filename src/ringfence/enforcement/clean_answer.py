@@ -24,8 +24,8 @@ class CleanAnswer:
     def __init__(self, scrub: Scrub, headers: Headers) -> None:
         """Take the head. Raises PeerError `answer_encoded` for a coding that cannot be undone."""
         self._scrub = scrub
-        self._scrubber = Scrubber(scrub)
-        self.redactions = self._scrubber.redactions
+        self._scrubber: Scrubber | None = None
+        self.redactions: dict[str, int] = {}
         self._undoing: Undoing | None = None
         kept = [each for each in headers if each[0] not in _TAKEN]
         if len(kept) < len(headers):
@@ -53,13 +53,14 @@ class CleanAnswer:
 
     def feed(self, chunk: bytes) -> bytes:
         """What of the body may pass on now. Raises PeerError `answer_encoded`."""
-        return self._scrubber.feed(chunk if self._undoing is None else self._undoing.feed(chunk))
+        plain = chunk if self._undoing is None else self._undoing.feed(chunk)
+        return self._scrubbing().feed(plain)
 
     def whole(self, body: bytes) -> bytes:
         """A body that came at once. Raises as `finish`."""
         if self._undoing is not None:
             return self.feed(body) + self.finish()
-        return self._scrubber.feed(body, is_last=True)
+        return self._scrubbing().feed(body, is_last=True)
 
     def at_once(self, body: bytes) -> tuple[Headers, bytes]:
         """Head and body of an answer that came at once: one look for both. Raises as `finish`."""
@@ -74,7 +75,14 @@ class CleanAnswer:
         """The rest of the body. Raises PeerError `answer_encoded` if it was cut short."""
         if self._undoing is not None:
             self._undoing.finish()
-        return self._scrubber.finish()
+        return self._scrubbing().finish()
+
+    def _scrubbing(self) -> Scrubber:
+        """For the pieces of its body, in order."""
+        if self._scrubber is None:
+            self._scrubber = Scrubber(self._scrub)
+            self._scrubber.redactions = self.redactions
+        return self._scrubber
 
     def fields(self, fields: Headers) -> Headers:
         """Headers or trailers."""

@@ -253,26 +253,23 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         intent = self.next_intent(knock, live, reserved, now_us)
         _state(intent, knock, judged)
         kept = knock.body[: knock.kept_bytes]
+        runtime, injected = caller.runtime, judged.injected
+        injection = None if injected is None else self.injections.plan(runtime, injected)
+        body = Body(kept) if kept else None
+        is_open = runtime.agent.on_store_failure is _OPEN
+        durable = self._ledger.intend(intent, body, is_open=is_open)
         ticket = HttpTicket(
-            caller=caller,
-            live=live,
-            destination=knock.destination,
-            injection=(
-                None
-                if judged.injected is None
-                else self.injections.plan(caller.runtime, judged.injected)
-            ),
-            intent=intent,
-            kept=kept,
-            reservation=reserved,
-            allowed_bytes=allowed_bytes,
-            durable=self._ledger.intend(
-                intent,
-                Body(kept) if kept else None,
-                is_open=caller.runtime.agent.on_store_failure is _OPEN,
-            ),
-            started_us=self._clock.monotonic_us(),
-            settle=self._settle,
+            caller,
+            live,
+            knock.destination,
+            injection,
+            intent,
+            kept,
+            reserved,
+            allowed_bytes,
+            durable,
+            self._clock.monotonic_us(),
+            self._settle,
         )
         ticket.uninspected = knock.uninspected
         live.is_recorded = True

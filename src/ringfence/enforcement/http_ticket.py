@@ -53,9 +53,8 @@ class HttpTicket(ActionTicket):
         "uninspected",
     )
 
-    def __init__(  # noqa: PLR0913 (an action has these parts)
+    def __init__(  # noqa: PLR0913, PLR0917 (an action has these parts; by name they cost more)
         self,
-        *,
         caller: Caller,
         live: LiveInvocation,
         destination: Destination,

@@ -48,6 +48,13 @@ class Answer(Body):
         """The address that it came from."""
         return self._line.address
 
+    def at_once(self) -> bytes | None:
+        """All of the body, if it is there and nobody was given any of it."""
+        if not self.is_complete or self._is_ended or self._sink is not None:
+            return None
+        self._is_ended = True
+        return self._take()
+
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""
         self._sink = sink

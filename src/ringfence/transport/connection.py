@@ -399,7 +399,12 @@ class Connection(RequestReader):
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
-        await_s = self._await_s()
+        if self._reply is not None and not (
+            self._is_lingering or self.is_write_paused or self._incoming is not None
+        ):
+            await_s = NEVER  # mostly, so said without asking
+        else:
+            await_s = self._await_s()
         if await_s != self._awaited_s or self._state == BODY:
             self._awaited_s = await_s
             self.deadline = self._service.loop.time() + await_s

@@ -115,6 +115,9 @@ class UpstreamResponse(Protocol):
     def address(self) -> str:
         """The address that it came from; empty for a Unix socket."""
 
+    def at_once(self) -> bytes | None:
+        """All of the body, if it has come together with the head; then nothing is left to pipe."""
+
     def pipe(self, sink: Sink) -> None:
         """Push the body into a sink, beginning with what has already arrived."""
 

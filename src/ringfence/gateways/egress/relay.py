@@ -83,7 +83,11 @@ class AnswerRelay(Relay):
 
     def begin(self) -> None:
         """Take what is there already; then the rest as it comes."""
-        call = self._call
+        call, whole = self._call, self._upstream.at_once()
+        if whole is not None:
+            if call.received(whole):
+                self._end_at_once(whole)
+            return
         self._upstream.pipe(self)
         if self._is_done:
             return
@@ -129,19 +133,18 @@ class AnswerRelay(Relay):
         if self._is_done:
             return
         if self._is_beginning:
-            self._call.take(self._end_at_once)
+            first = self._first
+            self._call.take(self._end_at_once, first[0] if len(first) == 1 else b"".join(first))
         elif self._is_withheld():
             self._has_ended = True
         else:
             self._call.take(self._end)
 
-    def _end_at_once(self) -> None:
+    def _end_at_once(self, body: bytes) -> None:
         """All of it has come together: it goes out in one piece."""
-        clean, first = self._clean, self._first
-        body = first[0] if len(first) == 1 else b"".join(first)
         headers = self._headers
-        if clean is not None:
-            headers, body = clean.at_once(body)
+        if self._clean is not None:
+            headers, body = self._clean.at_once(body)
         self._keep(body)
         self._settle()
         call, status, headers = self._call, self._upstream.status, self._with_ours(headers)

@@ -96,6 +96,8 @@ class LedgerWriter:
         With `is_open` a journal on this machine will do while the log cannot be written, if there
         is one. It fails with UnavailableError `store_unavailable`; the action must then not happen.
         """
+        if self._masking is None:
+            return self._wait_for(intent, body, is_open=is_open)
         return self._masked(intent, body, is_open=is_open)
 
     def append(self, event: AnyEvent, body: Body | None = None) -> asyncio.Future[None]:
