@@ -1,6 +1,7 @@
 """What a request costs that leaves a sandbox: directly, through Ringfence, through mitmproxy.
 
     python -m bench.egress [--connections 1,8,64] [--seconds 5] [--rounds 3] [--mitmproxy FOLDER]
+        [--python PROGRAM]
 
 mitmproxy needs an environment of its own, which is looked for in `.bench/mitmproxy`:
 
@@ -12,7 +13,9 @@ for each request; the least of the rounds counts, for the machine may be shared.
 secret, takes it out of answers and records durably; mitmproxy has a script that adds the header,
 looks for the secret in the body and writes a line to a file, which nobody syncs. "Distinct paths"
 is Ringfence where no request is like another; "its interceptor alone" is its engine and TLS, and
-nothing that governs (`bench.egress.bare`).
+nothing that governs (`bench.egress.bare`). With `--python` Ringfence is also measured on another
+interpreter of the same version, with the same packages: many systems have one that was built with
+profile-guided optimisation, as Debian's /usr/bin/python3.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from contextlib import ExitStack
@@ -102,15 +106,24 @@ def press(subject: Subject, connections: int, seconds: float) -> Figures:
     )
 
 
-def ours(stack: ExitStack, folder: Path, name: str, module: str) -> Subject:
+def packages() -> str:
+    """Where the bench and what it needs are, but for this interpreter's own library."""
+    library = sysconfig.get_path("stdlib")
+    found = [each for each in sys.path if each and not each.endswith(".zip")]
+    return os.pathsep.join(
+        each for each in found if "site-packages" in each or not each.startswith(library)
+    )
+
+
+def ours(
+    stack: ExitStack, folder: Path, name: str, module: str, python: str = sys.executable
+) -> Subject:
     """The gateway, or only its interceptor, in a process of its own."""
-    own = folder / module
-    own.mkdir()
+    own = Path(tempfile.mkdtemp(dir=folder))
     log = own / "out.log"
-    command = [sys.executable, "-m", f"bench.egress.{module}", "--port", str(_PORT)]
+    command = [python, "-m", f"bench.egress.{module}", "--port", str(_PORT)]
     command += ["--authority", str(folder / "ca.pem"), "--folder", str(own)]
-    paths = os.pathsep.join(each for each in sys.path if each)
-    process = Pinned(command, core=_GATEWAY_CORE, log=log, environment={"PYTHONPATH": paths})
+    process = Pinned(command, core=_GATEWAY_CORE, log=log, environment={"PYTHONPATH": packages()})
     stack.callback(process.stop)
     wait_until(lambda: b"sandbox.pem" in log.read_bytes(), 30, name)
     port, trust = log.read_text().splitlines()[0].split()
@@ -173,6 +186,9 @@ def measure(arguments: argparse.Namespace) -> None:
         distinct = replace(gateway, name="Ringfence, distinct paths", is_distinct=True)
         bare = ours(stack, folder, "its interceptor alone", "bare")
         subjects = [direct, gateway, distinct, bare]
+        if arguments.python:
+            name = f"Ringfence on {arguments.python}"
+            subjects.append(ours(stack, folder, name, "gateway", arguments.python))
         if peer:
             subjects.append(mitmproxy(stack, folder, home))
         for subject in subjects[1:]:
@@ -220,4 +236,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mitmproxy", default=".bench/mitmproxy")
+    parser.add_argument("--python", default="")
     measure(parser.parse_args())

@@ -19,7 +19,7 @@ import uvloop
 from bench.egress.upstream import CREDENTIAL
 from tests.gateways.world import MemoryUsers, agent, organisation
 
-from ringfence.app.interpreter import freeze
+from ringfence.app.interpreter import freeze, prefer_loop
 from ringfence.app.surroundings import Surroundings
 from ringfence.app.worker import Worker
 from ringfence.domain.agent import Limits, SandboxTier
@@ -103,7 +103,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     trust = folder / "sandbox.pem"
     trust.write_text(grant.ca_pem)
     print(f"{proxy.getsockname()[1]} {trust}", flush=True)
-    freeze()  # as workers do when they are wired
+    freeze()  # as workers do when they are wired, and below when they begin
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -123,5 +123,6 @@ if __name__ == "__main__":
     parser.add_argument("--authority", required=True)
     parser.add_argument("--folder", required=True)
     parser.add_argument("--profile", type=int, default=0)
+    prefer_loop()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(parser.parse_args()))
