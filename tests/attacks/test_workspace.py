@@ -170,7 +170,7 @@ def test_nothing_that_runs_later_stays_in_its_place_however_it_is_left(
         "pipe/.git/config",
         "pipe/.envrc",
         "e\x1b[2J\n/.envrc",
-        "bytes\\xff\\xfe/.git/hooks/pre-commit",
+        "bytes\\xff\\xfe/.git/hooks",
         "case/.GIT/Config",
         "stuff/config",
         "todo/.git/rebase-merge/git-rebase-todo",
@@ -180,6 +180,8 @@ def test_nothing_that_runs_later_stays_in_its_place_however_it_is_left(
 def _late(folder: bytes) -> Iterator[bytes]:
     """What still is where somebody would run it."""
     for at, folders, files in os.walk(folder):
+        if b".quarantined-" in at:
+            continue  # a folder that was set aside as a whole
         for name in (*folders, *files):
             path = os.path.join(at, name)
             is_late = name in {b".envrc", b"Config", b"git-rebase-todo", b".vscode"}

@@ -35,4 +35,5 @@ def test_the_environment_names_the_installation(
 
 def test_an_organisation_that_is_not_there_is_wrong_use(plane: Installation) -> None:
     result = plane.call("agent", "list", "--organisation", "elsewhere")
-    assert (result.code, result.err) == (2, "ringfence: no organisation named `elsewhere`\n")
+    said = "ringfence: no organisation named `elsewhere`\n  yours: acme\n"
+    assert (result.code, result.err) == (2, said)
