@@ -10,7 +10,7 @@ from tests.gateways.egress.outside import Outside, outside
 
 from ringfence.domain.destination import Authority, Way
 from ringfence.domain.verdict import Reason
-from ringfence.gateways.egress.place import Channel, Place
+from ringfence.gateways.egress.place import Arrival, Place
 from ringfence.gateways.egress.request import read_request, shown
 from ringfence.testing.http import MemoryRequest
 
@@ -44,7 +44,7 @@ def test_no_request_is_decided_for_a_host_that_it_does_not_name(  # noqa: PLR091
     place = PLACE[0]
     if way is Way.DNS:
         return
-    channel = Channel(
+    arrival = Arrival(
         way=way,
         scheme=scheme,
         tunnel=Authority(tunnel, 443) if way is Way.CONNECT else None,
@@ -52,7 +52,7 @@ def test_no_request_is_decided_for_a_host_that_it_does_not_name(  # noqa: PLR091
     )
     target = f"http://{absolute}{path}" if absolute and way is Way.ABSOLUTE else path
     request = MemoryRequest("GET", target, headers=[(b"host", host.encode())])
-    found = read_request(place, channel, request)
+    found = read_request(place, arrival, request)
     if isinstance(found, Reason):
         return
     named = "::1" if host == "[::1]" else host.lower().partition(":")[0]
@@ -94,8 +94,8 @@ def place_of(found: Outside) -> Place:
     ],
 )
 def test_a_refused_request_is_told_with_one_host(method: str, target: str, told: str) -> None:
-    channel = Channel(
+    arrival = Arrival(
         way=Way.CONNECT, scheme="https", tunnel=Authority(host="api.example.com", is_address=False)
     )
     request = MemoryRequest(method, target, headers=[(b"host", b"api.example.com")])
-    assert shown(channel, request) == ("api.example.com", told)
+    assert shown(arrival, request) == ("api.example.com", told)

@@ -12,7 +12,7 @@ from ringfence.domain.error import PeerError
 from ringfence.domain.verdict import Code, Reason
 from ringfence.gateways.egress import pass_through, refusing, web_socket
 from ringfence.gateways.egress.call import Call
-from ringfence.gateways.egress.place import Channel, Place
+from ringfence.gateways.egress.place import Arrival, Place
 from ringfence.gateways.egress.traffic import take_request
 from ringfence.protocols.host_name import read_authority, read_host
 from ringfence.protocols.tls_hello import HANDSHAKE, HelloReader, TlsHello, read_hello
@@ -31,8 +31,8 @@ _Handled = Call | Coroutine[Any, Any, None] | None
 
 def accept_proxied(place: Place) -> InterceptedConnection:
     """A connection of a client that knows it speaks to a proxy."""
-    channel = Channel(way=Way.ABSOLUTE, scheme="http")
-    return InterceptedConnection(place.service, _handler(place, channel), is_proxy=True)
+    arrival = Arrival(way=Way.ABSOLUTE, scheme="http")
+    return InterceptedConnection(place.service, _handler(place, arrival), is_proxy=True)
 
 
 def accept_plain(place: Place) -> InterceptedConnection:
@@ -42,35 +42,35 @@ def accept_plain(place: Place) -> InterceptedConnection:
 
 def accept_tls(place: Place) -> Greeting:
     """A connection that was made to port 443 of some address."""
-    channel = Channel(way=Way.TLS, scheme="https")
-    return _greeting(place, channel)
+    arrival = Arrival(way=Way.TLS, scheme="https")
+    return _greeting(place, arrival)
 
 
-def _handler(place: Place, channel: Channel) -> HandleAt:
-    handle = partial(_handle, place, channel)
+def _handler(place: Place, arrival: Arrival) -> HandleAt:
+    handle = partial(_handle, place, arrival)
     return lambda _transport: handle
 
 
 def _at_plain_port(place: Place, transport: asyncio.BaseTransport) -> Handle:
-    channel = Channel(way=Way.PLAIN, scheme="http")
-    return partial(_handle, place, _caught(place, channel, transport.get_extra_info("sockname")))
+    arrival = Arrival(way=Way.PLAIN, scheme="http")
+    return partial(_handle, place, _caught(place, arrival, transport.get_extra_info("sockname")))
 
 
-def _caught(place: Place, channel: Channel, local: object) -> Channel:
+def _caught(place: Place, arrival: Arrival, local: object) -> Arrival:
     """With the address and port that the client dialled."""
     if not isinstance(local, tuple):
-        return channel
+        return arrival
     promised = place.promises.name_of(str(local[0]).removeprefix("::ffff:"))
-    return Channel(way=channel.way, scheme=channel.scheme, dialled=int(local[1]), promised=promised)
+    return Arrival(way=arrival.way, scheme=arrival.scheme, dialled=int(local[1]), promised=promised)
 
 
-def _handle(place: Place, channel: Channel, request: Request, response: Response) -> _Handled:
+def _handle(place: Place, arrival: Arrival, request: Request, response: Response) -> _Handled:
     if request.method == b"CONNECT":
         _connect(place, request, response)
         return None
     if request.header(b"upgrade") is not None:
-        return web_socket.take_offer(place, channel, request, response)
-    return take_request(place, channel, request, response)
+        return web_socket.take_offer(place, arrival, request, response)
+    return take_request(place, arrival, request, response)
 
 
 def _connect(place: Place, request: Request, response: Response) -> None:
@@ -78,7 +78,7 @@ def _connect(place: Place, request: Request, response: Response) -> None:
     named = _tunnel_of(place, request)
     target = request.path.decode("latin-1")
     if isinstance(named, Authority):
-        channel = Channel(way=Way.CONNECT, scheme="https", tunnel=named)
+        arrival = Arrival(way=Way.CONNECT, scheme="https", tunnel=named)
         to = Destination(
             scheme="https",
             host=named.host,
@@ -89,7 +89,7 @@ def _connect(place: Place, request: Request, response: Response) -> None:
         if why is None and isinstance(response, Reply):
             place.saw_connection(to.resource, Way.CONNECT)
             transport, early = response.hand_over(_ESTABLISHED)
-            _greeting(place, channel).adopt(transport, early)
+            _greeting(place, arrival).adopt(transport, early)
             return
         named = why or reason.not_forwarded(
             place.box.caller.runtime.agent, "no tunnel is begun here"
@@ -134,45 +134,45 @@ def _forbidden(place: Place, to: Destination) -> Reason | None:
 # What is said first
 
 
-def _greeting(place: Place, channel: Channel) -> Greeting:
-    return Greeting(partial(_first_bytes, place, channel, HelloReader()), place.service)
+def _greeting(place: Place, arrival: Arrival) -> Greeting:
+    return Greeting(partial(_first_bytes, place, arrival, HelloReader()), place.service)
 
 
 def _first_bytes(
-    place: Place, channel: Channel, reader: HelloReader, greeting: Greeting, data: bytes
+    place: Place, arrival: Arrival, reader: HelloReader, greeting: Greeting, data: bytes
 ) -> None:
     """Decide what a connection is, when enough of it is there."""
     if place.is_closed:
         greeting.close(b"")
         return
-    if channel.way is Way.TLS:
-        channel = _caught(place, channel, greeting.transport.get_extra_info("sockname"))
+    if arrival.way is Way.TLS:
+        arrival = _caught(place, arrival, greeting.transport.get_extra_info("sockname"))
     elif data[0] != HANDSHAKE:
-        _plain_in_tunnel(place, channel, greeting, data)
+        _plain_in_tunnel(place, arrival, greeting, data)
         return
     agent = place.box.caller.runtime.agent
     try:
         hello = reader.read(data)
         if hello is None:
             return
-        found = _decided(place, channel, hello)
+        found = _decided(place, arrival, hello)
     except PeerError as error:
         found = reason.destination_uncertain(agent, error.message)
     if isinstance(found, Reason):
-        _refuse_connection(place, channel, greeting, found, data)
+        _refuse_connection(place, arrival, greeting, found, data)
         return
-    to, channel = found
+    to, arrival = found
     why = _full(place, to)
     if why is not None:
-        _refuse_connection(place, channel, greeting, why, data)
+        _refuse_connection(place, arrival, greeting, why, data)
         return
-    if channel.way is Way.TLS:
-        place.saw_connection(to.resource, channel.way)
+    if arrival.way is Way.TLS:
+        place.saw_connection(to.resource, arrival.way)
     if place.passes(to):
         place.handshakes.end()  # it is between the client and the host
         pass_through.begin(place, to, greeting, data)
     else:
-        _intercept(place, channel, to, greeting, data)
+        _intercept(place, arrival, to, greeting, data)
 
 
 def _full(place: Place, to: Destination) -> Reason | None:
@@ -193,28 +193,28 @@ def _full(place: Place, to: Destination) -> Reason | None:
 
 
 def _decided(
-    place: Place, channel: Channel, hello: TlsHello
-) -> tuple[Destination, Channel] | Reason:
+    place: Place, arrival: Arrival, hello: TlsHello
+) -> tuple[Destination, Arrival] | Reason:
     """Where a TLS connection goes, and how its requests come."""
     agent = place.box.caller.runtime.agent
     name = None if hello.server_name is None else read_host(hello.server_name)
     if name is not None and name.is_address:
         return reason.destination_uncertain(agent, "its TLS hello names an address")
-    channel = Channel(
-        way=channel.way,
+    arrival = Arrival(
+        way=arrival.way,
         scheme="https",
-        tunnel=channel.tunnel,
+        tunnel=arrival.tunnel,
         server_name=name,
-        dialled=channel.dialled,
-        promised=channel.promised,
+        dialled=arrival.dialled,
+        promised=arrival.promised,
     )
     evidence = rule.Evidence(
-        way=channel.way,
+        way=arrival.way,
         scheme="https",
-        tunnel=channel.tunnel,
+        tunnel=arrival.tunnel,
         server_name=name,
-        dialled=channel.dialled,
-        promised=channel.promised,
+        dialled=arrival.dialled,
+        promised=arrival.promised,
     )
     to = rule.decide(agent, evidence)
     if isinstance(to, Reason):
@@ -222,18 +222,18 @@ def _decided(
     why = place.means.path.may_connect(place.box.caller, place.box.live, to)
     if why is None and hello.is_name_hidden and place.passes(to):
         why = reason.destination_uncertain(agent, "its TLS hello hides another name")
-    return (to, channel) if why is None else why
+    return (to, arrival) if why is None else why
 
 
 def _intercept(
-    place: Place, channel: Channel, to: Destination, greeting: Greeting, data: bytes
+    place: Place, arrival: Arrival, to: Destination, greeting: Greeting, data: bytes
 ) -> None:
     """End the client's TLS here, and read its requests."""
     if place.leaves is None:
         raise RuntimeError("nobody makes certificates here")
     service = place.service
     connection = InterceptedConnection(
-        service, _handler(place, channel), is_proxy=False, is_known=True
+        service, _handler(place, arrival), is_proxy=False, is_known=True
     )
     try:
         context = place.leaves.leaf(to.host)
@@ -245,20 +245,20 @@ def _intercept(
         context,
         connection,
         service=service,
-        failed=partial(_handshake_failed, place, channel, to),
+        failed=partial(_handshake_failed, place, arrival, to),
         over=place.handshakes.end,
     )
     stream.begin(data)
 
 
-def _handshake_failed(place: Place, channel: Channel, to: Destination, why: str) -> None:
+def _handshake_failed(place: Place, arrival: Arrival, to: Destination, why: str) -> None:
     """The client did not take our certificate, or left: on the record, for it explains much."""
-    place.saw_connection(to.resource, channel.way, f"handshake: {why}")
+    place.saw_connection(to.resource, arrival.way, f"handshake: {why}")
 
 
-def _plain_in_tunnel(place: Place, channel: Channel, greeting: Greeting, data: bytes) -> None:
+def _plain_in_tunnel(place: Place, arrival: Arrival, greeting: Greeting, data: bytes) -> None:
     """Requests that are not encrypted inside of a tunnel, as some clients send them."""
-    tunnel = channel.tunnel
+    tunnel = arrival.tunnel
     named = Destination(
         scheme="http",
         host="" if tunnel is None else tunnel.host,
@@ -269,9 +269,9 @@ def _plain_in_tunnel(place: Place, channel: Channel, greeting: Greeting, data: b
     if why is not None or not _looks_like_http(data):
         agent = place.box.caller.runtime.agent
         unknown = reason.not_forwarded(agent, "neither TLS nor HTTP is spoken in this tunnel")
-        _refuse_connection(place, channel, greeting, why or unknown, b"")
+        _refuse_connection(place, arrival, greeting, why or unknown, b"")
         return
-    plain = Channel(way=Way.CONNECT, scheme="http", tunnel=tunnel)
+    plain = Arrival(way=Way.CONNECT, scheme="http", tunnel=tunnel)
     connection = InterceptedConnection(
         place.service, _handler(place, plain), is_proxy=False, is_known=True
     )
@@ -287,14 +287,14 @@ def _looks_like_http(data: bytes) -> bool:
 
 
 def _refuse_connection(
-    place: Place, channel: Channel, greeting: Greeting, why: Reason, data: bytes
+    place: Place, arrival: Arrival, greeting: Greeting, why: Reason, data: bytes
 ) -> None:
     """Refuse what cannot be answered in HTTP, on the record."""
-    named = channel.tunnel or channel.server_name or _name_in(data)
+    named = arrival.tunnel or arrival.server_name or _name_in(data)
     local = greeting.transport.get_extra_info("sockname")
     address = f"{local[0]}:{local[1]}" if isinstance(local, tuple) else "?"
-    subject = address if named is None else f"{named.host}:{named.port or channel.dialled or 443}"
-    place.saw_connection(subject, channel.way, why.code.value)
+    subject = address if named is None else f"{named.host}:{named.port or arrival.dialled or 443}"
+    place.saw_connection(subject, arrival.way, why.code.value)
     refusing.record(
         place.means,
         place.box,

@@ -62,7 +62,7 @@ class Means:
     limits: EgressLimits
 
 
-class Channel(msgspec.Struct, frozen=True, kw_only=True):
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """How the requests of one connection came, and everything it says of where they go."""
 
     way: Way

@@ -16,7 +16,7 @@ from ringfence.domain.error import PeerError
 from ringfence.domain.verdict import Code, Reason
 from ringfence.enforcement.http_call import HttpKnock
 from ringfence.gateways.answer import client_of
-from ringfence.gateways.egress.place import Channel, Place
+from ringfence.gateways.egress.place import Arrival, Place
 from ringfence.protocols.forwarding import override, override_in
 from ringfence.protocols.host_name import read_authority
 from ringfence.protocols.request_path import read_path
@@ -55,25 +55,25 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     lines: Lines
 
 
-def read_request(place: Place, channel: Channel, request: Request) -> Read | Reason:
+def read_request(place: Place, arrival: Arrival, request: Request) -> Read | Reason:
     """Decide where a request goes, from everything that says so; or why nobody can."""
     memo = request.memo
     known = None if memo is None else memo.get(_READ)
     if isinstance(known, Read):
         return known
-    read = _read(place, channel, request)
+    read = _read(place, arrival, request)
     if memo is not None and isinstance(read, Read):
         memo[_READ] = read
     return read
 
 
-def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
+def _read(place: Place, arrival: Arrival, request: Request) -> Read | Reason:
     agent = place.box.caller.runtime.agent
     method = request.method
     if method in _REFUSED_METHODS:
         return reason.not_forwarded(agent, f"{method.decode('latin-1')} is never passed on")
     try:
-        raw, named = _parted(channel, request.path)
+        raw, named = _parted(arrival, request.path)
         lines = _lines(request)
         other = lines.override or (override_in(request.query) if request.query else "")
         if other:
@@ -83,7 +83,7 @@ def _read(place: Place, channel: Channel, request: Request) -> Read | Reason:
     except PeerError as error:
         message = f"Ringfence refused this request: {error.message}."
         return Reason(code=Code(error.code), message=message)
-    found = _going(agent, channel, lines, target, shared_memo(request))
+    found = _going(agent, arrival, lines, target, shared_memo(request))
     if isinstance(found, Reason):
         return found
     return Read(
@@ -118,7 +118,7 @@ class _Going(msgspec.Struct, frozen=True):
 
 def _going(
     agent: Agent,
-    channel: Channel,
+    arrival: Arrival,
     lines: Lines,
     target: Authority | None,
     shared: dict[object, object] | None,
@@ -128,14 +128,14 @@ def _going(
     if isinstance(known, _Going):
         return known
     evidence = rule.Evidence(
-        way=channel.way,
-        scheme=channel.scheme,
-        tunnel=channel.tunnel,
-        server_name=channel.server_name,
+        way=arrival.way,
+        scheme=arrival.scheme,
+        tunnel=arrival.tunnel,
+        server_name=arrival.server_name,
         target=target,
         host=lines.host,
-        dialled=channel.dialled,
-        promised=channel.promised,
+        dialled=arrival.dialled,
+        promised=arrival.promised,
     )
     to = rule.decide(agent, evidence)
     if isinstance(to, Reason):
@@ -166,9 +166,9 @@ def _lines(request: Request) -> Lines:
     return lines
 
 
-def _parted(channel: Channel, target: bytes) -> tuple[bytes, bytes | None]:
+def _parted(arrival: Arrival, target: bytes) -> tuple[bytes, bytes | None]:
     """The path, and the authority in front of it in the absolute form."""
-    if channel.way is not Way.ABSOLUTE:
+    if arrival.way is not Way.ABSOLUTE:
         return target, None
     authority, slash, path = target[_SCHEME:].partition(b"/")
     return slash + path or b"/", authority
@@ -219,13 +219,13 @@ def _knock(
     )
 
 
-def shown(place_of: Channel, request: Request) -> tuple[str, str]:
+def shown(arrival: Arrival, request: Request) -> tuple[str, str]:
     """What a request seemed to want, for the record of its refusal: resource and target."""
-    host = place_of.tunnel or place_of.server_name
+    host = arrival.tunnel or arrival.server_name
     named = host.host if host is not None else _host_line(request)
     target = request.path.decode("latin-1")
     if target.startswith("/") and named:
-        target = f"{place_of.scheme}://{named}{target}"
+        target = f"{arrival.scheme}://{named}{target}"
     return named[:200], target[:2048]  # else it names its host itself, or nothing of one
 
 

@@ -18,7 +18,7 @@ from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.egress import refusing
 from ringfence.gateways.egress.call import Call, Outgoing
-from ringfence.gateways.egress.place import Channel, Place
+from ringfence.gateways.egress.place import Arrival, Place
 from ringfence.gateways.egress.request import Read, another, knock_of, read_request, shown
 from ringfence.protocols.forwarding import override_in_form
 from ringfence.transport.http import Request, Response
@@ -30,22 +30,22 @@ Begun = HttpTicket | Holdable | RefusedAction | Lacking
 
 
 def take_request(
-    place: Place, channel: Channel, request: Request, response: Response
+    place: Place, arrival: Arrival, request: Request, response: Response
 ) -> Call | Coroutine[Any, Any, None] | None:
     """Answer one request that is no offer of another protocol.
 
     A coroutine if that must wait: for its body, for another process, or for a person.
     """
-    read = read_request(place, channel, request)
+    read = read_request(place, arrival, request)
     if isinstance(read, Reason):
-        turn_away(place, channel, request, response, read)
+        turn_away(place, arrival, request, response, read)
         return None
     body = request.whole(_ANY)
     if body is None:
-        return _take_late(place, channel, read, request, response)
+        return _take_late(place, arrival, read, request, response)
     other = _another(place, request, body) if body else None
     if other is not None:
-        turn_away(place, channel, request, response, other)
+        turn_away(place, arrival, request, response, other)
         return None
     knock = knock_of(place, read, request, body, len(body))
     begun = place.means.path.begin(knock)
@@ -66,10 +66,10 @@ def _another(place: Place, request: Request, body: bytes) -> Reason | None:
 
 
 def turn_away(
-    place: Place, channel: Channel, request: Request, response: Response, why: Reason
+    place: Place, arrival: Arrival, request: Request, response: Response, why: Reason
 ) -> None:
     """Refuse what never became a request, on the record."""
-    resource, target = shown(channel, request)
+    resource, target = shown(arrival, request)
     operation = request.method.decode("latin-1")
     refused = refusing.record(
         place.means, place.box, why, resource=resource, operation=operation, target=target
@@ -118,7 +118,7 @@ async def _take_waiting(  # noqa: PLR0913, PLR0917 (a request has these parts)
 
 
 async def _take_late(
-    place: Place, channel: Channel, read: Read, request: Request, response: Response
+    place: Place, arrival: Arrival, read: Read, request: Request, response: Response
 ) -> None:
     """The same for a body that is still on its way: its beginning is waited for."""
     length = _stated(request)
@@ -129,7 +129,7 @@ async def _take_late(
         return
     other = _another(place, request, body)
     if other is not None:
-        turn_away(place, channel, request, response, other)
+        turn_away(place, arrival, request, response, other)
         return
     knock = knock_of(place, read, request, body, len(body) if is_whole else length)
     begun = place.means.path.begin(knock)

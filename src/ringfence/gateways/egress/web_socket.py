@@ -21,7 +21,7 @@ from ringfence.enforcement.placeholder import Placeholders, PlaceholderWatch
 from ringfence.enforcement.refusal import INTERNAL, RefusedAction
 from ringfence.gateways.answer import own_headers
 from ringfence.gateways.egress import pass_through, refusing
-from ringfence.gateways.egress.place import Channel, Place
+from ringfence.gateways.egress.place import Arrival, Place
 from ringfence.gateways.egress.request import Read, knock_of, read_request
 from ringfence.gateways.egress.traffic import answer_pending, begun_in_time, turn_away
 from ringfence.protocols.forwarding import back, onward
@@ -38,22 +38,22 @@ _REFUSED_BYTES: Final = 1024 * 1024
 
 
 def take_offer(
-    place: Place, channel: Channel, request: Request, response: Response
+    place: Place, arrival: Arrival, request: Request, response: Response
 ) -> Coroutine[Any, Any, None] | None:
     """Answer the offer of a WebSocket; a coroutine, for the host must be asked first."""
-    read = read_request(place, channel, request)
+    read = read_request(place, arrival, request)
     if isinstance(read, Reason):
-        turn_away(place, channel, request, response, read)
+        turn_away(place, arrival, request, response, read)
         return None
-    return _take(place, channel, read, request, response)
+    return _take(place, arrival, read, request, response)
 
 
 async def _take(
-    place: Place, channel: Channel, read: Read, request: Request, response: Response
+    place: Place, arrival: Arrival, read: Read, request: Request, response: Response
 ) -> None:
     if place.is_full:
         why = reason.too_many_tunnels(place.box.caller.runtime.agent)
-        turn_away(place, channel, request, response, why)
+        turn_away(place, arrival, request, response, why)
         return
     place.offers += 1
     try:
