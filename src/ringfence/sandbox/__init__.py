@@ -5,6 +5,6 @@ confine. Reading order, along one run: `running` (from a grant to the end), `ass
 (what is wanted), `strict`, `reduced` and `unconfined` (the three tiers, which prepare it),
 `prepared` (a process that waits to go on), `monitor` with `plane_link` and `plane_message` (its tie
 to the plane), `notification` (what the kernel hands over), `asking` (which the plane decides),
-`witness` (what is told besides), `workspace` (what becomes of the folders that an agent may
+`report` (what is told besides), `workspace` (what becomes of the folders that an agent may
 change). `preflight` finds out whether this machine can.
 """

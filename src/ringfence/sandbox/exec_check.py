@@ -54,7 +54,7 @@ Aside = Callable[[Callable[[], list[Looked]], Callable[[list[Looked]], None]], o
 """Does the first where nobody waits, and hands the result to the second where we were."""
 
 
-class Eyes(Protocol):
+class ProcessView(Protocol):
     """What can be seen of a process."""
 
     def is_there(self, pid: int, /) -> bool:
@@ -83,13 +83,13 @@ class ExecChecks:
         timer: Timer,
         tell: Callable[[ExecDiffers], None],
         now_us: Callable[[], int],
-        eyes: Eyes,
+        view: ProcessView,
         aside: Aside,
     ) -> None:
         """Nothing was allowed yet."""
         self._timer = timer
         self._tell = tell
-        self._eyes = eyes
+        self._view = view
         self._now_us = now_us
         self._aside = aside
         self._due: list[list[Promised]] = [[] for _ in _PAUSES_S]
@@ -124,7 +124,7 @@ class ExecChecks:
             self._tell_of(found)
             self._go_on(pid)
 
-        self._aside(lambda: [(promised, self._eyes.look(pid))], looked)
+        self._aside(lambda: [(promised, self._view.look(pid))], looked)
 
     def ended(self, pid: int, then: Callable[[], None]) -> None:
         """A process has ended: `then` is called, after what it wanted last if that waits."""
@@ -164,13 +164,13 @@ class ExecChecks:
         for promised in due:
             if self._last.get(promised.pid) is not promised:
                 continue  # it was looked at when it asked again
-            if self._eyes.is_there(promised.pid):
+            if self._view.is_there(promised.pid):
                 there.append(promised)
             else:
                 del self._last[promised.pid]
         if there:
             self._aside(
-                lambda: [(each, self._eyes.look(each.pid)) for each in there],
+                lambda: [(each, self._view.look(each.pid)) for each in there],
                 lambda looked: self._compare(looked, turn),
             )
 
@@ -197,7 +197,7 @@ class ExecChecks:
         """What scripts of the system name is read only where one may be what runs."""
         if not promised.program.startswith(SYSTEM) or not _is_script_of(promised, found):
             return promised
-        line = self._eyes.first_line(promised.pid, promised.program)
+        line = self._view.first_line(promised.pid, promised.program)
         return msgspec.structs.replace(promised, line=line)
 
 

@@ -20,7 +20,7 @@ import msgspec
 from ringfence.sandbox import metadata, refused_call
 from ringfence.sandbox.filter import CONNECT, EXEC, SEND
 from ringfence.sandbox.followed import Exited, Followed
-from ringfence.sandbox.refused_call import Refusals, RefusedCall
+from ringfence.sandbox.refused_call import CallRules, RefusedCall
 from ringfence.transport.kernel import mount, process
 from ringfence.transport.kernel.memory import Memory, Pages
 from ringfence.transport.kernel.process import Identity
@@ -110,7 +110,7 @@ class Notifications:
         self._notify = NotifyDescriptor(notify_fd)
         self._launcher = launcher
         self._is_reduced = not launcher
-        self._refusals = Refusals(is_reduced=self._is_reduced)
+        self._rules = CallRules(is_reduced=self._is_reduced)
         self._reachable = frozenset(reachable)
         self._root = -1
         self._followed = Followed()
@@ -124,7 +124,7 @@ class Notifications:
         self._waiting.register(notify_fd, select.POLLIN)
         self._writable = tuple(writable)
         numbers = architecture().numbers
-        asked = (*EXEC, CONNECT, SEND, *metadata.CALLS, *self._refusals.names())
+        asked = (*EXEC, CONNECT, SEND, *metadata.CALLS, *self._rules.names())
         self._names = {numbers[name]: name for name in asked if name in numbers}
         self.is_over = False
         """No process is left under the filter."""
@@ -246,7 +246,7 @@ class Notifications:
 
     def _judged(self, notice: Notice, who: Identity, memory: Memory) -> Call | None:
         name = self._names.get(notice.number, "")
-        number = self._refusals.errno(name, notice.arguments)
+        number = self._rules.errno(name, notice.arguments)
         if number:
             self.refuse(notice.id, number)
             return refused_call.refused(who.pid, name, notice.arguments, number)

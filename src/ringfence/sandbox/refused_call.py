@@ -67,7 +67,7 @@ class RefusedCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
-class Refusals:
+class CallRules:
     """What of the calls that are handed over is refused, by the same rules as the filter."""
 
     def __init__(self, *, is_reduced: bool) -> None:

@@ -26,8 +26,8 @@ from ringfence.sandbox.notification import Notifications
 from ringfence.sandbox.plan import MASKED, SandboxPlan
 from ringfence.sandbox.plane_link import PlaneLink
 from ringfence.sandbox.prepared import Prepared
+from ringfence.sandbox.report import RunReport
 from ringfence.sandbox.terminal import TerminalRelay
-from ringfence.sandbox.witness import Witness
 from ringfence.sandbox.workspace.run_note import NotedFolder, RunNote, RunNotes
 from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 from ringfence.transport.kernel.control_group import CPU, MEMORY
@@ -225,10 +225,10 @@ def _parts(
     parts: list[Part] = []
     link.on_command = _waits
     seen: Callable[[bytes], None] = _unseen
-    witness = None
+    report = None
     if evidence.folders:
         mark = grant.id[-_MARK_CHARACTERS:]
-        witness = Witness(
+        report = RunReport(
             evidence.folders,
             mark,
             link,
@@ -236,7 +236,7 @@ def _parts(
             builtins=evidence.builtins,
             shared_since_us=evidence.shared_since_us,
         )
-        seen = witness.seen
+        seen = report.seen
     if prepared.terminal is not None:
         parts.append(TerminalRelay(prepared.terminal, seen=seen))
     if prepared.notify_fd is not None:
@@ -249,7 +249,7 @@ def _parts(
         questions = CommandQuestions(calls, link)
         link.on_command = partial(_beside, questions)
         parts.append(questions)
-    return parts if witness is None else [*parts, witness]
+    return parts if report is None else [*parts, report]
 
 
 def _unseen(_data: bytes) -> None:

@@ -30,7 +30,7 @@ class Teller(Protocol):
 
 
 @final
-class Witness:
+class RunReport:
     """A `monitor.Part`: looks before the command begins and after every process is gone.
 
     `say` tells the operator. INVARIANT: looks in a thread, so that a large workspace holds up
@@ -59,7 +59,7 @@ class Witness:
         self._began_us = time.time_ns() // 1000
         self._shared_since_us = shared_since_us
         self._transcript = Transcript()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="witness")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="report")
         self._before = self._thread.submit(self._look)
 
     def seen(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from ringfence.domain.monitoring import Changed, Evidence, LateCodeFound
 from ringfence.sandbox.plane_message import Message
-from ringfence.sandbox.witness import Witness
+from ringfence.sandbox.report import RunReport
 from ringfence.sandbox.workspace.summary import Summary
 from ringfence.sandbox.workspace.watched_folder import WatchedFolder
 
@@ -26,12 +26,12 @@ async def watched(
 ) -> tuple[list[Message], list[str]]:
     teller, said = Teller(), list[str]()
     watched = [WatchedFolder(str(each.resolve())) for each in (folder, *others)]
-    witness = Witness(watched, "sbx_1", teller, said.append)
-    witness.begin()
+    report = RunReport(watched, "sbx_1", teller, said.append)
+    report.begin()
     happens()
     if printed:
-        witness.seen(printed)
-    await witness.finish()
+        report.seen(printed)
+    await report.finish()
     for each in watched:
         each.close()
     return teller.told, said
