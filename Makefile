@@ -57,14 +57,15 @@ clean: ## Remove what the other targets made
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit("Ringfence needs Python 3.11 or later; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+	@echo "setting up in $(VENV), which is done once and takes up to a minute"
+	@$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): requirements/run.txt pyproject.toml $(VENV)/pyvenv.cfg
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt $(OR_SAY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt $(OR_SAY)
 	@echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ringfence.pth"
 	@printf '#!/bin/sh\nexec "$(CURDIR)/$(BIN)/python" -m ringfence "$$@"\n' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
 	@touch $@
 
 $(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt $(OR_SAY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt $(OR_SAY)
 	@touch $@

@@ -111,11 +111,18 @@ def test_the_step_that_costs_most_comes_first() -> None:
     assert known.parts[0].loss_ratio >= known.parts[-1].loss_ratio
 
 
+def test_a_run_without_measured_steps_has_no_outlook() -> None:
+    known = measure([run(step(), step())])
+    assert known is not None
+    assert outlook(run(), known) is None
+
+
 def test_an_outlook_takes_the_steps_of_one_run_and_the_success_of_many() -> None:
     history = [run(*[step()] * 9, step("failed"))] * 10
     known = measure(history)
     assert known is not None
     seen = outlook(run(step(), step(), step()), known)
+    assert seen is not None
     assert (seen.runs, seen.chain[0].steps) == (10, 3)
     assert seen.success == pytest.approx(0.9**3)
 

@@ -50,7 +50,9 @@ def test_runs_that_always_work_are_told_in_few_words() -> None:
 def test_a_trace_is_told_what_its_steps_come_to() -> None:
     known = measure([run("ok", "ok", "ok", "failed")])
     assert known is not None
-    (line,) = outlook_lines(outlook(run("ok", "ok"), known), Style())
+    seen = outlook(run("ok", "ok"), known)
+    assert seen is not None
+    (line,) = outlook_lines(seen, Style())
     assert "56.2 % of runs like this one work: triage 75 %^2, measured in 1 run" in line
 
 

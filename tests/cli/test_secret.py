@@ -76,7 +76,7 @@ def test_a_value_for_a_secret_that_is_not_configured_says_so(
         (VALUE.encode(), ("set", "CRM"), "cannot be the name"),
         (VALUE.encode(), ("rotate",), "give the name of a secret, or `--key`"),
         (VALUE.encode(), ("rotate", "crm", "--key"), "give the name of a secret, or `--key`"),
-        (VALUE.encode(), ("set", "crm", VALUE), "unexpected extra argument"),
+        (VALUE.encode(), ("set", "crm", VALUE), "never given on the command line"),
     ],
 )
 def test_wrong_use_is_said_and_nothing_is_stored(
@@ -91,6 +91,21 @@ def test_wrong_use_is_said_and_nothing_is_stored(
     assert result.code == 2
     assert why in result.err.lower() or why in result.err
     assert configured.call("secret", "list", "--json").json()[0]["generation"] is None
+
+
+def test_a_value_on_the_command_line_is_refused_and_not_repeated(configured: Installation) -> None:
+    result = configured.call("secret", "set", "crm", VALUE)
+    assert (result.code, result.out) == (2, "")
+    assert "never given on the command line" in result.err
+    assert VALUE not in result.err
+
+
+def test_a_name_like_one_that_is_configured_is_said_to_be(
+    configured: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = given(configured, monkeypatch, VALUE.encode(), "set", "crn").err
+    assert "if you meant `crm`: `ringfence secret delete crn`" in said
+    assert "if you meant" not in given(configured, monkeypatch, VALUE.encode(), "set", "other").err
 
 
 def test_a_deleted_value_is_gone(configured: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

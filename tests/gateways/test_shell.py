@@ -196,6 +196,34 @@ def test_a_denied_command_does_not_run() -> None:
     asyncio.run(story())
 
 
+def test_a_person_who_has_denied_is_not_asked_again_by_the_same_process() -> None:
+    async def story() -> None:
+        clock = ManualClock()
+        people = desk(clock, SequentialIds())
+        cell = Cell(house(autonomy=Autonomy.ASK_ALWAYS), approvals=people, clock=clock)
+        box = await cell.open()
+        going = asyncio.ensure_future(cell.door.asked(box, cell.asked(GIT, "git", "push")))
+        await cell.monitor.heard.wait()
+        [waits] = cell.monitor.told
+        assert isinstance(waits, ExecWaits)
+        no = Vote(user="user:ann", approves=False, at_us=clock.now_us(), comment="not today")
+        await people.decide("org_acme", waits.approval, no)
+        first = await going
+        elsewhere = cell.asked("/bin/git", "git", "push", program=GIT)
+        second = await cell.door.asked(box, elsewhere)
+        assert (first.message, first.is_allowed) == (second.message, second.is_allowed)
+        assert {each.decision.code for each in cell.ledger.refusals} == {"approval_denied"}
+        assert len(cell.monitor.told) == 1
+        for other in (cell.asked(GIT, "git", "pull"), cell.asked(GIT, "git", "push", pid=101)):
+            cell.monitor.heard.clear()
+            waiting = asyncio.ensure_future(cell.door.asked(box, other))
+            await cell.monitor.heard.wait()
+            waiting.cancel()
+        assert len(cell.monitor.told) == 3
+
+    asyncio.run(story())
+
+
 def test_whoever_waits_for_a_person_is_let_go_with_its_sandbox() -> None:
     async def story() -> None:
         clock = ManualClock()

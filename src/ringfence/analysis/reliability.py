@@ -140,8 +140,8 @@ def tally(root: Branch) -> dict[Kind, Tally]:
     return found
 
 
-def outlook(root: Branch, known: Reliability) -> Outlook:
-    """What `known` says of the steps that this run took."""
+def outlook(root: Branch, known: Reliability) -> Outlook | None:
+    """What `known` says of the steps that this run took; None if it took none that are measured."""
     steps: dict[str, int] = {}
     for kind, each in tally(root).items():
         steps[kind.agent] = steps.get(kind.agent, 0) + each.steps
@@ -149,6 +149,8 @@ def outlook(root: Branch, known: Reliability) -> Outlook:
     chain = [
         _link(agent, measured[agent], count) for agent, count in steps.items() if agent in measured
     ]
+    if not chain:
+        return None
     return Outlook(
         runs=known.runs, chain=chain, success=math.prod(link.per_run.value for link in chain)
     )

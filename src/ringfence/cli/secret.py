@@ -1,5 +1,6 @@
 """`ringfence secret`: values that agents' requests need and no agent sees."""
 
+import difflib
 import sys
 from typing import Final
 
@@ -41,12 +42,19 @@ def secret() -> None:
 
 @secret.command("set")
 @click.argument("name")
+@click.argument("given", nargs=-1, metavar="")
 @at_organisation
-def set_(place: Place, name: str) -> None:
+def set_(place: Place, name: str, given: tuple[str, ...]) -> None:
     """Store the value of secret NAME, read from a prompt or from standard input.
 
     Whoever uses it uses the new value when this returns. A line end at the very end is left out.
     """
+    if given:
+        raise UsageError(
+            "secret_shown",
+            "a value is never given on the command line, where others can read it",
+            help=f"leave it out and be asked, or pipe it: … | ringfence secret set {name}",
+        )
     _store(place, name, is_rotation=False)
 
 
@@ -115,6 +123,17 @@ def _store(place: Place, name: str, *, is_rotation: bool) -> None:
     hint(f"stored {name}, value number {stored.generation}")
     if not stored.origin:
         hint("the configuration does not name it yet: `secrets: {" + name + ": {stored: true}}`")
+        known = {each for each in _names(place) if each != name}
+        near = difflib.get_close_matches(name, known, n=1)
+        if near:
+            hint(f"if you meant `{near[0]}`: `ringfence secret delete {name}`, and set that")
+
+
+def _names(place: Place) -> list[str]:
+    """Those that the configuration names."""
+    with connect(place) as plane:
+        items = [msgspec.json.decode(each, type=_Secret) for each in plane.listing("/secrets")]
+    return [each.name for each in items if each.origin]
 
 
 def _read_value(name: str) -> str:

@@ -7,6 +7,7 @@ from ringfence.decisions import command
 from ringfence.decisions.loop import Repetition
 from ringfence.domain.agent import SandboxRules
 from ringfence.domain.exchange import ToolUse
+from ringfence.domain.verdict import Reason
 from ringfence.enforcement.shell_ticket import ExecTicket
 
 NOTICED: Final = 100
@@ -52,6 +53,7 @@ class Shell:
         self.writable = tuple(writable)
         self.words = KeptWords(words_bytes)
         self._running: dict[int, ExecTicket] = {}
+        self._denied: dict[int, tuple[bytes, Reason]] = {}
         self._operators: int | None = None
         self._repetition = Repetition()
         self._told_at = NOTICED
@@ -68,6 +70,15 @@ class Shell:
             self._operators = None
         return pid == self._operators
 
+    def deny(self, pid: int, arguments: bytes, why: Reason) -> None:
+        """A person would not have a process do this."""
+        self._denied[pid] = (arguments, why)
+
+    def denied(self, pid: int, arguments: bytes) -> Reason | None:
+        """Why a person would not have it, if the same process has asked for the same last."""
+        said = self._denied.get(pid)
+        return None if said is None or said[0] != arguments else said[1]
+
     def within(self, pid: int, parent: int) -> str:
         """The command whose process begins one; empty if that is not known."""
         above = self._running.get(pid) or self._running.get(parent)
@@ -76,6 +87,7 @@ class Shell:
     def begun(self, ticket: ExecTicket) -> ExecTicket | None:
         """A process runs it from now on; gives what it ran before, which is over."""
         before = self._running.get(ticket.process)
+        self._denied.pop(ticket.process, None)
         self._running[ticket.process] = ticket
         return before
 
@@ -87,6 +99,7 @@ class Shell:
         """A process has ended; gives what it ran."""
         if pid == self._operators:
             self._operators = None
+        self._denied.pop(pid, None)
         return self._running.pop(pid, None)
 
     def all(self) -> list[ExecTicket]:

@@ -11,11 +11,12 @@ from ringfence.decisions.policy.refusal import refusal_of
 from ringfence.decisions.reservation import Reservation
 from ringfence.domain.action import ActionKind
 from ringfence.domain.agent import Agent, StoreFailure
+from ringfence.domain.approval import Approval
 from ringfence.domain.event import AGENT, BY_CALLER, Decision, Intent, Status
 from ringfence.domain.money import ZERO
 from ringfence.domain.policy import PolicyDecision, PolicyVerdict, Question
 from ringfence.domain.tool import PermissionTier
-from ringfence.domain.verdict import Deny, Reason, Refused
+from ringfence.domain.verdict import Code, Deny, Reason, Refused
 from ringfence.enforcement.action_path import PathParts
 from ringfence.enforcement.approval import Approvals
 from ringfence.enforcement.command_words import CUT_BYTES, cut
@@ -298,8 +299,20 @@ class ShellPath(HoldingPath[ExecKnock, ExecTicket]):
             sandbox=knock.sandbox,
         )
 
+    async def hold(self, knock: ExecKnock, held: Holdable) -> Approval | RefusedAction:
+        """Hold it for a person, who is asked once: shells try one name in several folders."""
+        shell = self._shells.get(knock.sandbox)
+        said = None if shell is None else shell.denied(knock.process, knock.arguments)
+        if said is not None:
+            return self.turn_away(knock, Deny(reason=said), held.live)
+        return await super().hold(knock, held)
+
     def noticed(self, knock: ExecKnock, live: LiveInvocation, verdict: Refused) -> None:
         """A command was refused: repeats are counted where refusals are."""
+        del live
+        shell = self._shells.get(knock.sandbox)
+        if shell is not None and verdict.reason.code is Code.APPROVAL_DENIED:
+            shell.deny(knock.process, knock.arguments, verdict.reason)
 
 
 def _bound(

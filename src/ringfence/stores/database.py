@@ -84,7 +84,9 @@ def translated(path: Path, noun: str) -> Iterator[None]:
         if type(error) is sqlite3.DatabaseError:  # SQLITE_CORRUPT and SQLITE_NOTADB have no class
             raise damaged(path, noun, str(error)) from error
         raise UnavailableError(
-            "store_unavailable", f"{noun} `{path}` does not answer: {error}"
+            "store_unavailable",
+            f"{noun} `{path}` does not answer: {error}",
+            help="`ringfence doctor` says how much room is left, and whether the file is whole",
         ) from error
     except OSError as error:
         raise UnavailableError(
