@@ -132,6 +132,8 @@ LIST = {
     "pivot_root": by_kernel(_NO, _NO, "pivot_root"),
     "chroot": by_kernel(_NO, _NO, "chroot"),
     "route": by_kernel(_NO, _NO_FAMILY, "socket netlink raw 0"),
+    "lease": call("fcntl lease", _NO),
+    "lease, high bits": call("fcntl lease", _NO),
     "TIOCSTI": call("ioctl TIOCSTI", _NO),
     "TIOCSTI, high bits": call("ioctl TIOCSTI", _NO),
     "TIOCLINUX": call("ioctl TIOCLINUX", _NO),

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,30 @@ def test_what_is_no_script_or_cannot_be_read_has_none(tmp_path: Path) -> None:
     for name in ("pipe", "data", "lost", "text", "missing"):
         assert first_line(os.getpid(), str(tmp_path / name)) is None
     assert first_line(2**22 + 1, "/bin/sh") is None
+
+
+_LEASE = """
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+held = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+sys.stdin.read()
+print("still held" if fcntl.fcntl(held, fcntl.F_GETLEASE) != fcntl.F_UNLCK else "lost")
+"""
+
+
+def test_a_file_that_another_has_a_lease_on_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    """Whoever opens it otherwise waits until its holder lets go (fcntl(2), "Leases")."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    holding = [sys.executable, "-c", _LEASE, str(script)]
+    with subprocess.Popen(  # noqa: S603 (our own program)
+        holding, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert first_line(os.getpid(), str(script)) is None
+        said, _ = holder.communicate(timeout=60)
+    assert said == "still held\n"

@@ -67,6 +67,7 @@ _ANY_PROTOCOL, _TCP, _UDP = 0, 6, 17
 _FAST_OPEN: Final = 0x20000000  # MSG_FASTOPEN: connects without connect(2)
 _TCP_LEVEL, _UPPER_LAYER, _FAST_OPEN_CONNECT = 6, 31, 30
 _SOCKET_LEVEL: Final = 1
+_SET_LEASE: Final = 1024  # F_SETLEASE: whoever opens the file waits for its holder, on the host too
 _ATTACHED_PROGRAMS: Final = (26, 50, 51, 52)  # SO_ATTACH_*: a program of the agent's in the kernel
 
 
@@ -120,6 +121,7 @@ def _arguments() -> Mapping[str, list[Rule]]:
     return {
         "clone": [Rule(forbidden, (Check(0, Comparison.ANY_BIT, (namespace.ALL,)),))],
         "ioctl": [Rule(forbidden, (Check(1, Comparison.IN, terminal),))],
+        "fcntl": [Rule(forbidden, (Check(1, Comparison.IN, (_SET_LEASE,)),))],
         "personality": [Rule(forbidden, (Check(0, Comparison.NOT_IN, _PERSONALITIES),))],
         # Another process's limits: only one's own, or asking.
         "prlimit64": [

@@ -207,6 +207,8 @@ def _shown(name: str, arguments: Sequence[int]) -> str:
             return f"{family} {_KINDS.get(kind, str(kind))} {third}"
         case "ioctl":
             return _TERMINAL.get(second, hex(second))
+        case "fcntl":
+            return "lease"
         case "setsockopt":
             return f"level {second} option {third}"
         case "ptrace" | "bpf" | "keyctl" | "personality" | "unshare":
