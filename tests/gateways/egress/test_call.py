@@ -4,7 +4,7 @@ import asyncio
 import base64
 import gzip
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -226,20 +226,20 @@ def test_an_answer_in_a_coding_is_read_all_the_same_or_refused(tmp_path: Path) -
     with_secret(tmp_path, story)
 
 
-def test_a_secret_in_a_query_is_in_no_record(tmp_path: Path) -> None:
-    secret = SecretDefinition(
-        name="maps",
-        origin=FromStore(),
-        bindings=(SecretBinding(host=HOST, location=InQuery("key")),),
-    )
+def in_query(name: str, path: str = "/") -> SecretDefinition:
+    """A secret that goes into the parameter `key`."""
+    binding = SecretBinding(host=HOST, location=InQuery("key"), path=path)
+    return SecretDefinition(name=name, origin=FromStore(), bindings=(binding,))
 
+
+def test_a_secret_in_a_query_is_in_no_record(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         answer = await place.get("/tiles?key=mine&z=1")
         (heard,) = place.host.heard
         assert heard.line == f"GET /tiles?z=1&key={VALUE} HTTP/1.1".encode()
         nowhere(place, answer)
 
-    with_secret(tmp_path, story, secret)
+    with_secret(tmp_path, story, in_query("maps"))
 
 
 def test_without_its_value_nothing_is_sent(tmp_path: Path) -> None:
@@ -254,15 +254,20 @@ def test_without_its_value_nothing_is_sent(tmp_path: Path) -> None:
     tell(tmp_path, story, secrets=(BEARER,), hosts=REACH)
 
 
-async def again(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str
-) -> tuple[bytes, bytes]:
-    """One more request on a connection: head and body of its answer, which states a length."""
-    writer.write(head.encode())
-    async with asyncio.timeout(60):
-        said = await reader.readuntil(b"\r\n\r\n")
-        lines = dict(line.split(b": ", 1) for line in said.split(b"\r\n")[1:-2])
-        return said, await reader.readexactly(int(lines[b"content-length"]))
+@dataclass(frozen=True)
+class Line:
+    """One connection out of a sandbox, on which requests follow one another."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self, head: str) -> tuple[bytes, bytes]:
+        """Head and body of the answer, which states a length."""
+        self.writer.write(head.encode())
+        async with asyncio.timeout(60):
+            said = await self.reader.readuntil(b"\r\n\r\n")
+            lines = dict(line.split(b": ", 1) for line in said.split(b"\r\n")[1:-2])
+            return said, await self.reader.readexactly(int(lines[b"content-length"]))
 
 
 def test_what_is_kept_of_a_repeated_request_outlives_no_change(tmp_path: Path) -> None:
@@ -271,39 +276,39 @@ def test_what_is_kept_of_a_repeated_request_outlives_no_change(tmp_path: Path) -
     async def story(place: Outside) -> None:
         place.host.answer = lambda heard: plain(heard.header(b"authorization") or b"none")
         where = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(where)
+        kept = Line(*await place.tunnel(where))
         one = f"GET /v1?a=1 HTTP/1.1\r\nHost: {where}\r\nAuthorization: evil\r\n\r\n"
         for _ in range(3):
-            said, body = await again(reader, writer, one)
+            said, body = await kept.ask(one)
             assert b" 200 " in said
             nowhere(place, said, body)
         other = "another-value-123456"
         new = SecretValue(organisation="acme", name="crm", value=other)
         secrets = EnvironmentSecrets(frozenset(), {}, [new])
         place.world.worker.injections.replace_secrets(secrets)
-        said, body = await again(reader, writer, one)
+        said, body = await kept.ask(one)
         assert other.encode() not in body
         sent = [heard.header(b"authorization") for heard in place.host.heard]
         assert sent == [f"Bearer {VALUE}".encode()] * 3 + [f"Bearer {other}".encode()]
         world = place.world
         source = PolicySource(files={"egress.cedar": NOT_V1}, digest="sha256:p")
         await world.reload(replace(world.config, policies=source))
-        said, _ = await again(reader, writer, one)
+        said, _ = await kept.ask(one)
         assert b" 403 " in said
-        said, _ = await again(reader, writer, one.replace("/v1", "/v2"))
+        said, _ = await kept.ask(one.replace("/v1", "/v2"))
         assert b" 200 " in said
         agents = {
             name: replace(each, scope=scope("other.test"))
             for name, each in world.config.agents.items()
         }
         await world.reload(replace(world.config, agents=agents))
-        said, _ = await again(reader, writer, one.replace("/v1", "/v2"))
+        said, _ = await kept.ask(one.replace("/v1", "/v2"))
         assert b" 403 " in said
         assert len(place.host.heard) == 5
         actions = [each.action for each in world.ledger.intents]
         assert len(set(actions)) == len(actions) == 5
         assert [each.target[-7:] for each in world.ledger.intents[-2:]] == ["/v1?a=1", "/v2?a=1"]
-        writer.close()
+        kept.writer.close()
 
     with_secret(tmp_path, story)
 
@@ -311,37 +316,31 @@ def test_what_is_kept_of_a_repeated_request_outlives_no_change(tmp_path: Path) -
 def test_a_repeated_head_with_a_misplaced_placeholder_is_refused_each_time(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         where = f"other.test:{place.port}"
-        reader, writer = await place.tunnel(where)
+        kept = Line(*await place.tunnel(where))
         head = f"GET / HTTP/1.1\r\nHost: {where}\r\nX-Mine: {held(place)}\r\n\r\n"
         for _ in range(3):
-            said, _ = await again(reader, writer, head)
+            said, _ = await kept.ask(head)
             assert b" 403 " in said
-        said, _ = await again(reader, writer, head.replace("GET /", "GET /other"))
+        said, _ = await kept.ask(head.replace("GET /", "GET /other"))
         assert b" 403 " in said
         clean = f"GET / HTTP/1.1\r\nHost: {where}\r\n\r\n"
         for _ in range(2):
-            assert b" 200 " in (await again(reader, writer, clean))[0]
-        said, _ = await again(reader, writer, clean.replace("GET /", f"GET /?k={held(place)}"))
+            assert b" 200 " in (await kept.ask(clean))[0]
+        said, _ = await kept.ask(clean.replace("GET /", f"GET /?k={held(place)}"))
         assert b" 403 " in said
         assert len(place.host.heard) == 2
-        writer.close()
+        kept.writer.close()
 
     with_secret(tmp_path, story)
 
 
 def test_other_targets_of_the_same_lines_get_their_own_secrets(tmp_path: Path) -> None:
-    in_query = SecretDefinition(
-        name="crm",
-        origin=FromStore(),
-        bindings=(SecretBinding(host=HOST, location=InQuery(name="key"), path="/v1"),),
-    )
-
     async def story(place: Outside) -> None:
         where = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(where)
+        kept = Line(*await place.tunnel(where))
         for target in ("/v1/a?x=1", "/v1/b?key=mine&y=2", "/v2?key=mine", "/v1/a?x=1", "/v1/b"):
             head = f"GET {target} HTTP/1.1\r\nHost: {where}\r\nX-Kept: yes\r\n\r\n"
-            said, body = await again(reader, writer, head)
+            said, body = await kept.ask(head)
             assert b" 200 " in said
             nowhere(place, said, body)
         asked = [heard.line.split(b" ")[1].decode() for heard in place.host.heard]
@@ -356,6 +355,6 @@ def test_other_targets_of_the_same_lines_get_their_own_secrets(tmp_path: Path) -
         assert {heard.header(b"x-kept") for heard in place.host.heard} == {b"yes"}
         targets = [each.target.partition(where)[2] for each in place.world.ledger.intents]
         assert targets[:3] == ["/v1/a?x=1", "/v1/b?key=mine&y=2", "/v2?key=mine"]
-        writer.close()
+        kept.writer.close()
 
-    with_secret(tmp_path, story, in_query)
+    with_secret(tmp_path, story, in_query("crm", "/v1"))

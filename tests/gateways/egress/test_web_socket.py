@@ -5,7 +5,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from tests.gateways.egress.outside import HOST, Outside, hear, plain
+from tests.gateways.egress.outside import HOST, Outside, Talk, hear, plain
 from tests.gateways.egress.test_call import VALUE, held, nowhere, with_secret
 from tests.gateways.egress.test_traffic import policies, tell
 from tests.protocols.test_web_socket import masked
@@ -24,7 +24,7 @@ from ringfence.protocols.web_socket import (
 KEY = base64.b64encode(b"0123456789abcdef").decode()
 
 
-def offer(place: Outside, authority: str, path: str = "/chat", *more: str) -> bytes:
+def offer(authority: str, path: str = "/chat") -> bytes:
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {authority}",
@@ -33,15 +33,24 @@ def offer(place: Outside, authority: str, path: str = "/chat", *more: str) -> by
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {KEY}",
         "Sec-WebSocket-Extensions: permessage-deflate",
-        *more,
         "",
         "",
     ]
-    del place
     return "\r\n".join(lines).encode()
 
 
-def accepting(frames: bytes = b"", *, heard: list[bytes] | None = None) -> object:
+async def offered(
+    place: Outside, authority: str = "", path: str = "/chat"
+) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Offer a WebSocket within a tunnel: the head of the answer, and the connection."""
+    authority = authority or f"{HOST}:{place.port}"
+    reader, writer = await place.tunnel(authority)
+    writer.write(offer(authority, path))
+    async with asyncio.timeout(60):
+        return await reader.readuntil(b"\r\n\r\n"), reader, writer
+
+
+def accepting(frames: bytes = b"", *, heard: list[bytes] | None = None) -> Talk:
     """A host that takes the offer, says these frames, and then everything back."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,11 +92,8 @@ async def messages(reader: asyncio.StreamReader, count: int) -> list[bytes]:
 
 def test_frames_pass_both_ways_when_the_handshake_was_allowed(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
-        place.host.talk = accepting(write_frame(TEXT, b"welcome", is_last=True))  # type: ignore[assignment] # a talk
-        authority = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        head = await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(write_frame(TEXT, b"welcome", is_last=True))
+        head, reader, writer = await offered(place)
         assert head.startswith(b"HTTP/1.1 101 ")
         assert b"sec-websocket-accept" in head
         writer.write(masked(TEXT, b"hello") + masked(BINARY, bytes(70_000)))
@@ -111,11 +117,9 @@ def test_a_policy_may_forbid_it_and_a_host_may_decline_it(tmp_path: Path) -> Non
     """
 
     async def story(place: Outside) -> None:
-        authority = f"{HOST}:{place.port}"
         for path, status in (("/forbidden", b"403"), ("/declined", b"200")):
-            reader, writer = await place.tunnel(authority)
-            writer.write(offer(place, authority, path))
-            assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == status
+            head, _, writer = await offered(place, path=path)
+            assert head.split(b" ")[1] == status
             writer.close()
         assert len(place.host.heard) == 1
         await place.settled()
@@ -126,11 +130,8 @@ def test_a_policy_may_forbid_it_and_a_host_may_decline_it(tmp_path: Path) -> Non
 def test_what_is_no_frame_ends_it(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         heard: list[bytes] = []
-        place.host.talk = accepting(heard=heard)  # type: ignore[assignment] # a talk
-        authority = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(heard=heard)
+        _, reader, writer = await offered(place)
         writer.write(b"SSH-2.0-tunnel\r\n")
         async with asyncio.timeout(60):
             assert await reader.read() == b""
@@ -151,11 +152,8 @@ def test_a_secret_is_added_to_the_handshake_and_taken_out_of_frames(tmp_path: Pa
             + write_frame(CONTINUATION, VALUE.encode()[half:] + b" now", is_last=True)
             + write_frame(TEXT, b"after", is_last=True)
         )
-        place.host.talk = accepting(shown)  # type: ignore[assignment] # a talk
-        authority = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        head = await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(shown)
+        head, reader, writer = await offered(place)
         first, second = await messages(reader, 2)
         assert first.startswith(b"it is ")
         assert first.endswith(b" now")
@@ -177,11 +175,8 @@ def test_a_secret_that_is_told_in_two_messages_is_taken_out_and_recorded(tmp_pat
             write_frame(TEXT, each, is_last=True)
             for each in (b"it is " + value[:5], value[5:] + b" now", b"after")
         )
-        place.host.talk = accepting(shown)  # type: ignore[assignment] # a talk
-        authority = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(shown)
+        _, reader, writer = await offered(place)
         rest = b"*" * len(value[5:])
         assert await messages(reader, 3) == [b"it is " + value[:5], rest + b" now", b"after"]
         writer.close()
@@ -196,11 +191,8 @@ def test_a_secret_that_is_told_in_two_messages_is_taken_out_and_recorded(tmp_pat
 def test_a_placeholder_in_a_frame_to_another_host_cuts_it(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         heard: list[bytes] = []
-        place.host.talk = accepting(heard=heard)  # type: ignore[assignment] # a talk
-        authority = f"other.test:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(heard=heard)
+        _, reader, writer = await offered(place, f"other.test:{place.port}")
         token = held(place).encode()
         writer.write(masked(TEXT, b"fine") + masked(TEXT, token[:9], is_last=False))
         await asyncio.sleep(0.05)
@@ -220,11 +212,8 @@ def test_a_placeholder_in_a_frame_to_another_host_cuts_it(tmp_path: Path) -> Non
 def test_a_control_frame_within_a_message_hides_no_placeholder(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         heard: list[bytes] = []
-        place.host.talk = accepting(heard=heard)  # type: ignore[assignment] # a talk
-        authority = f"other.test:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(heard=heard)
+        _, reader, writer = await offered(place, f"other.test:{place.port}")
         token = held(place).encode()
         writer.write(
             masked(TEXT, token[:9], is_last=False)
@@ -251,11 +240,8 @@ def test_many_pieces_of_a_message_that_come_together_are_searched_once(tmp_path:
         shown += write_frame(CONTINUATION, b" ", is_last=False) * 200
         shown += write_frame(PING, b"there?", is_last=True)
         shown += write_frame(CONTINUATION, b" now", is_last=True)
-        place.host.talk = accepting(shown)  # type: ignore[assignment] # a talk
-        authority = f"{HOST}:{place.port}"
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        await reader.readuntil(b"\r\n\r\n")
+        place.host.talk = accepting(shown)
+        _, reader, writer = await offered(place)
         reading, frames = FrameReader(is_masked=False), list[Piece]()
         async with asyncio.timeout(60):
             while not (frames and frames[-1].is_last and frames[-1].opcode == TEXT):
@@ -288,14 +274,12 @@ def test_those_whose_hosts_have_not_answered_count_too(tmp_path: Path) -> None:
         writers = []
         for _ in range(128):
             _, writer = await place.tunnel(authority)
-            writer.write(offer(place, authority))
+            writer.write(offer(authority))
             writers.append(writer)
         async with asyncio.timeout(60):
             await asked.wait()
-        reader, writer = await place.tunnel(authority)
-        writer.write(offer(place, authority))
-        async with asyncio.timeout(60):
-            assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == b"403"
+        head, _, writer = await offered(place)
+        assert head.split(b" ")[1] == b"403"
         answer.set()
         for each in (*writers, writer):
             each.close()
@@ -306,22 +290,19 @@ def test_those_whose_hosts_have_not_answered_count_too(tmp_path: Path) -> None:
 
 def test_only_so_many_are_open_at_once(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
-        place.host.talk = accepting()  # type: ignore[assignment] # a talk
-        authority = f"{HOST}:{place.port}"
+        place.host.talk = accepting()
         opened = []
         for number in range(129):
-            reader, writer = await place.tunnel(authority)
-            writer.write(offer(place, authority))
-            status = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+            head, _, writer = await offered(place)
+            status = head.split(b" ")[1]
             assert status == (b"101" if number < 128 else b"403")
             opened.append(writer)
         opened[0].close()
         status = b"403"
         async with asyncio.timeout(60):
             while status == b"403":  # until it is seen that one has left
-                reader, writer = await place.tunnel(authority)
-                writer.write(offer(place, authority))
-                status = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+                head, _, writer = await offered(place)
+                status = head.split(b" ")[1]
                 opened.append(writer)
         assert status == b"101"
         for each in opened:
