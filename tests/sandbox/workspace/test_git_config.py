@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.sandbox.workspace.git_config import commands, hooks_path, settings
+from ringfence.sandbox.workspace.git_config import commands, hooks_paths, settings
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,9 @@ def test_what_only_describes_a_repository_runs_nothing() -> None:
 
 
 def test_where_hooks_are_is_read() -> None:
-    assert hooks_path(b"[core]\n hooksPath = .githooks\n") == ".githooks"
-    assert hooks_path(b"[core]\n") == ""
+    assert hooks_paths(b"[core]\n hooksPath = .githooks\n") == (".githooks",)
+    assert hooks_paths(b"[core]\n hooksPath = a\n[core] hooksPath = b\n") == ("a", "b")
+    assert hooks_paths(b"[core]\n") == ()
 
 
 def test_a_section_with_a_long_name_costs_no_more_than_its_text() -> None:

@@ -109,9 +109,9 @@ def redirected(before: bytes, content: bytes) -> frozenset[str]:
     )
 
 
-def hooks_path(content: bytes) -> str:
-    """Where hooks are, if the configuration says so; empty if it does not."""
-    return next((value for name, value in settings(content) if name == "core.hookspath"), "")
+def hooks_paths(content: bytes) -> tuple[str, ...]:
+    """Where hooks are, if the configuration says so; git takes the last of all that it reads."""
+    return tuple(value for name, value in settings(content) if name == "core.hookspath" and value)
 
 
 def _runs(name: str, value: str) -> bool:

@@ -60,15 +60,22 @@ class Before:
     at_ns: int = 0
 
 
-def keep(root: int, snapshot: Snapshot, at_ns: int, until_ns: int | None = None) -> Before:
+def keep(
+    root: int,
+    snapshot: Snapshot,
+    at_ns: int,
+    until_ns: int | None = None,
+    hooks: frozenset[str] = frozenset(),
+) -> Before:
     """Read what is there of such files before a run, within a bound.
 
-    What has changed since `until_ns` is not kept: others were at work there.
+    What has changed since `until_ns` is not kept: others were at work there. `hooks` are folders in
+    which git looks for hooks, beside those that configurations in the folder name.
     """
     kept: dict[bytes, Kept] = {}
     left_bytes = _KEPT_ALL_BYTES
     for path, entry in snapshot.entries.items():
-        is_one = late_place.why(path) or _place_in_git(path, snapshot.entries)
+        is_one = late_place.why(path, hooks) or _place_in_git(path, snapshot.entries)
         if not is_one or len(kept) >= _KEPT_MOST or left_bytes < 0:
             continue
         if entry.kind == "file" and not entry.mode & stat.S_IRUSR:
@@ -80,8 +87,8 @@ def keep(root: int, snapshot: Snapshot, at_ns: int, until_ns: int | None = None)
             kept[path] = found
             left_bytes -= len(found.content)
     configs = (each.content for path, each in kept.items() if path.endswith(b"config"))
-    named = {git_config.hooks_path(each) for each in configs} - {""}
-    hooks = frozenset(late_place.hook_folder(each) for each in named) - {""}
+    named = {setting for each in configs for setting in git_config.hooks_paths(each)}
+    hooks |= frozenset(late_place.hook_folder(each) for each in named) - {""}
     return Before(snapshot=snapshot, kept=kept, hooks=hooks, at_ns=at_ns)
 
 

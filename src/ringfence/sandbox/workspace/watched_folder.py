@@ -13,7 +13,15 @@ from typing import final
 import msgspec
 
 from ringfence.sandbox import mount_guard
-from ringfence.sandbox.workspace import late_code, late_search, mask, quarantine, summary, tree
+from ringfence.sandbox.workspace import (
+    host_git,
+    late_code,
+    late_search,
+    mask,
+    quarantine,
+    summary,
+    tree,
+)
 from ringfence.sandbox.workspace.folder import open_folder
 from ringfence.sandbox.workspace.late_code import Before, LateCode
 from ringfence.sandbox.workspace.quarantine import SetAside
@@ -68,7 +76,8 @@ class WatchedFolder:
         """
         self.is_owed = True
         before = tree.look(self._root, self._bounds)
-        self._before = late_code.keep(self._root, before, at_ns, shared_since_ns)
+        hooks = host_git.hook_folders(self.path)
+        self._before = late_code.keep(self._root, before, at_ns, shared_since_ns, hooks)
 
     def changed_since(self, at_ns: int) -> list[str]:
         """What would run later and is not older than this time (UTC), to be told of."""
