@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import signal
@@ -161,6 +162,29 @@ def test_on_windows_run_refuses_in_every_tier_and_says_what_works(
     assert ran.stderr.startswith("ringfence: agents cannot be confined on ")
     assert "gateways and the hooks" in " ".join(ran.stderr.split())
     assert "Traceback" not in ran.stderr
+
+
+def test_what_belongs_to_another_user_is_said(
+    stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped.data.mkdir(exist_ok=True)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for words in (["up"], ["doctor"]):
+        result = stopped.call(*words)
+        assert result.code in {1, 2}
+        assert f"the data folder `{stopped.data}` belongs to another user" in result.written
+
+
+def test_a_file_that_may_not_be_used_leaves_no_traceback(
+    stopped: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "no", "/srv/theirs")
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    result = stopped.call("up")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("ringfence: this user may not use `/srv/theirs`\n")
 
 
 def test_an_interrupted_command_ends_without_a_traceback(tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from tests.sandbox.whole import (
     processes,
 )
 
-from ringfence.cli.run import _granted
+from ringfence.cli.run import _check_own, _granted
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
+from ringfence.domain.sandbox import SandboxGrant
 from ringfence.sandbox import control_group
 from ringfence.sandbox.plan import SandboxLimits
 
@@ -66,6 +67,28 @@ NEEDLESS = (
     "yaml",
 )
 """What the plane needs and a run does not: half of the time that a person would wait for it."""
+
+
+def test_the_plane_of_another_user_runs_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.sock").touch()
+    socket = str(tmp_path / "run.sock")
+    grant = SandboxGrant(
+        id="sbx_1",
+        ticket="",
+        socket=socket,
+        invocation="inv_1",
+        token="",
+        tier=SandboxTier.NONE,
+    )
+    _check_own(grant)
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    with pytest.raises(UsageError) as caught:
+        _check_own(grant)
+    assert caught.value.code == "plane_of_another"
+    assert caught.value.message == f"this plane is run by user {mine}, and you are user {mine + 1}"
 
 
 def test_a_run_loads_nothing_of_the_plane() -> None:

@@ -125,3 +125,13 @@ def test_a_database_is_named_by_option_or_environment_and_its_password_by_refere
 def test_settings_show_no_database_url() -> None:
     settings = resolve({}, database="postgresql://ada:hidden@db.example/acme")
     assert "hidden" not in f"{settings!r} {settings}"
+
+
+def test_a_data_folder_of_another_user_has_no_configuration_for_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    assert resolve({}, data="/srv/theirs").config == Path("ringfence.yaml")

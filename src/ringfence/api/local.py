@@ -39,8 +39,19 @@ def is_answering(socket_address: str) -> bool:
         return True
 
 
+def check_own(folder: Path) -> None:
+    """Raises UsageError `folder_of_another` for a data folder that we may not look into."""
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        raise UsageError(
+            "folder_of_another",
+            f"the data folder `{folder}` belongs to another user",
+            help="call this as that user, or name another folder with --data",
+        )
+
+
 def check_unused(folder: Path) -> None:
-    """Raises UsageError `plane_running` if a plane runs in this data folder."""
+    """Raises UsageError `plane_running` if a plane runs here, and `folder_of_another`."""
+    check_own(folder)
     if is_answering(address(folder)):
         raise UsageError(
             "plane_running",

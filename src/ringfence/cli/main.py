@@ -137,6 +137,8 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         unix_socket = importlib.import_module("ringfence.transport.unix_socket")
         code = _report(unix_socket.no_plane_here())
+    except PermissionError as error:
+        code = _report(_not_permitted(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = _EXIT_INTERRUPTED
@@ -151,6 +153,13 @@ def _not_utf8(error: UnicodeEncodeError) -> UsageError:
     shown = os.fsencode(given[:_SHOWN_CHARACTERS]).decode(errors="backslashreplace")
     help_ = "the record holds text alone; a file of such a name can be linked by another"
     return UsageError("not_utf8", f"`{shown}` is not UTF-8", help=help_)
+
+
+def _not_permitted(error: PermissionError) -> UsageError:
+    """A file that this user may not use, where nobody has said so better."""
+    what = f"`{error.filename}`" if error.filename else "what is needed here"
+    help_ = "call this as the user whose installation it is"
+    return UsageError("not_permitted", f"this user may not use {what}", help=help_)
 
 
 def _report(error: RingfenceError) -> int:

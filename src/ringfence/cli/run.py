@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import msgspec
@@ -61,6 +62,7 @@ def run(  # noqa: PLR0913 (one for each word of the command line)
     answer = plane.post("/sandboxes", _order(agent, tier, task))
     grant = _granted(answer)
     try:
+        _check_own(grant)
         own = (place.settings.data, place.settings.config)
         kept = [*(str(each.absolute()) for each in own), *grant.kept]
         result = running.run(grant, task, known_agent.setup, kept, place.settings.data.absolute())
@@ -85,6 +87,17 @@ def _granted(answer: bytes) -> SandboxGrant:
             "the running plane is of another version than this command",
             help="restart the plane, so that both are of one version",
         ) from error
+
+
+def _check_own(grant: SandboxGrant) -> None:
+    """Raises UsageError `plane_of_another`: root reaches every plane, and joins its own alone."""
+    owner = Path(grant.socket).stat().st_uid
+    if hasattr(os, "geteuid") and owner != os.geteuid():
+        raise UsageError(
+            "plane_of_another",
+            f"this plane is run by user {owner}, and you are user {os.geteuid()}",
+            help="run agents as the user that started the plane, or start one of your own",
+        )
 
 
 def _task(command: tuple[str, ...], folder: str) -> Task:

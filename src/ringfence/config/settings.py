@@ -131,7 +131,10 @@ def _allowance(options: Options) -> _Allowance:
 def _config_for(data: Path) -> str:
     """A data folder that holds its own configuration, as the demo's does, is used with that."""
     own = data / CONFIG_NAME
-    return str(own) if own.is_file() else DEFAULT_CONFIG
+    try:
+        return str(own) if own.is_file() else DEFAULT_CONFIG
+    except PermissionError:
+        return DEFAULT_CONFIG  # another user's folder, which is said when it is used
 
 
 def is_loopback(host: str) -> bool:

@@ -18,7 +18,7 @@ from ringfence.cli.doctor.store import database, stores
 from ringfence.config.loading import load
 from ringfence.config.problem import ConfigurationError
 from ringfence.config.settings import Settings
-from ringfence.domain.error import RingfenceError
+from ringfence.domain.error import RingfenceError, UsageError
 from ringfence.domain.organisation import Configuration
 
 _PYTHON = (3, 11)
@@ -37,6 +37,10 @@ def examine(
     settings: Settings, environment: Mapping[str, str], *, is_network: bool = False
 ) -> Sequence[Finding]:
     """Look at everything, one thing after the other."""
+    try:
+        local.check_own(settings.data)
+    except UsageError as error:
+        return [_python(), Finding("bad", error.message, error.help), *sandboxes()]
     findings = [_python(), *_folder(settings.data), *stores(settings.data), *database(settings)]
     findings += [
         *keys(settings),
