@@ -8,11 +8,13 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.postgresql import server
+
+from ringfence.transport.clock import SystemClock
 
 _SLOW = [HealthCheck.too_slow]
 settings.register_profile("fast", max_examples=50, deadline=None, suppress_health_check=_SLOW)
@@ -78,6 +80,29 @@ def _signals_as_in_a_shell() -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             is_interrupt = number is signal.SIGINT
             signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
+
+
+@pytest.fixture
+def pass_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets the clocks of this process's planes go on by so many seconds at once."""
+    ahead_us = 0
+    now_us, monotonic_us = SystemClock.now_us, SystemClock.monotonic_us
+
+    def go_on(seconds: float) -> None:
+        nonlocal ahead_us
+        ahead_us += int(seconds * 1e6)
+
+    monkeypatch.setattr(SystemClock, "now_us", lambda clock: now_us(clock) + ahead_us)
+    monkeypatch.setattr(SystemClock, "monotonic_us", lambda clock: monotonic_us(clock) + ahead_us)
+    return go_on
+
+
+@pytest.fixture
+def patient_lending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the planes of this process wait for who has something idle, on whatever machine."""
+    monkeypatch.setattr("ringfence.enforcement.lending.RECALL_S", 30.0)
+    for name in ("RECALL_S", "AFAR_S", "_TAKE_S"):
+        monkeypatch.setattr(f"ringfence.enforcement.shared_lending.{name}", 30.0)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.app.installation import ENVIRONMENT, TOKEN, Installation, provider
+from tests.planes import soon
 
 from ringfence.analysis.tool_pin import pin_of
 from ringfence.app.change_message import Configure, CredentialsChange, Renewal, StateChange
@@ -172,13 +173,15 @@ def installed(tmp_path: Path) -> Installation:
     return Installation(tmp_path)
 
 
-def test_a_worker_serves_as_long_as_it_has_authority(installed: Installation) -> None:
+def test_a_worker_serves_as_long_as_it_has_authority(
+    installed: Installation, pass_by: Callable[[float], None]
+) -> None:
     async def story() -> None:
         async with provider() as there, worker(installed, there.url) as (over, serving):
             assert await over.ask(over.start()) == Started(port=installed.port)
-            over.renew(LEASE_US)
+            over.renew(60 * LEASE_US)
             assert (await installed.ask()).status == 200
-            await asyncio.sleep(1.1)
+            pass_by(61)
             health = await installed.send("GET", "/readyz")
             assert (health.status, b"supervisor" in health.body) == (503, True)
             asking = asyncio.create_task(installed.ask())
@@ -190,7 +193,7 @@ def test_a_worker_serves_as_long_as_it_has_authority(installed: Installation) ->
             measured = await over.ask(Measure())
             assert isinstance(measured, Measurement)
             assert sum(count.calls for _, count in measured.measured.calls) == 2
-            assert over.pulses[-1].open_invocations == 1
+            await soon(lambda: over.pulses[-1].open_invocations == 1)
             assert over.pulses[-1].memory_bytes > 0
             assert await over.ask(Drain(1)) == Done()
             await asyncio.wait_for(serving, 60)
@@ -213,12 +216,14 @@ def test_changes_that_come_while_it_starts_are_taken_in_order(installed: Install
     asyncio.run(story())
 
 
-def test_a_renewal_of_an_older_change_lets_nobody_in(installed: Installation) -> None:
+def test_a_renewal_of_an_older_change_lets_nobody_in(
+    installed: Installation, pass_by: Callable[[float], None]
+) -> None:
     async def story() -> None:
         async with provider() as there, worker(installed, there.url) as (over, _):
             await over.ask(over.start())
-            over.renew(LEASE_US // 2)
-            await asyncio.sleep(0.6)
+            over.renew(LEASE_US)
+            pass_by(2)
             over.change -= 1
             over.renew()
             assert (await installed.ask()).code == "store_unavailable"

@@ -48,7 +48,9 @@ async def decided(installed: Installation, text: str, *, stream: bool) -> int:
 def test_a_budget_for_exactly_fifty_lets_exactly_fifty_through_with_four_workers(
     tmp_path: Path,
     stream: bool,  # noqa: FBT001 (a case of the table)
+    patient_lending: None,
 ) -> None:
+    del patient_lending
     script = f"format: 1\nrules: [{{answer: {{text: a b c d e f, {WHOLE}}}}}]\n"
 
     async def story() -> None:
