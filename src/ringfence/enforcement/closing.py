@@ -75,7 +75,7 @@ class Closing:
     def _written(self, events: Sequence[AnyEvent]) -> None:
         """These are durable now."""
         for event in events:
-            if isinstance(event, Outcome):
+            if type(event) is Outcome:
                 reservation = self._withheld.pop(event.action, None)
                 if reservation is not None:
                     self._book.free(reservation)

@@ -86,9 +86,11 @@ class HoldingPath(ActionPath[HK, T | Holdable]):
         if not_active is not None:
             return self.turn_away(knock, Deny(reason=not_active), None)
         live = self.joined(knock, now_us)
+        if isinstance(live, LiveInvocation):
+            return self.decide_in(knock, live, now_us)
         if isinstance(live, Refusable):
             return self.turn_away(knock, live.verdict, live.live)
-        return live if isinstance(live, Lacking) else self.decide_in(knock, live, now_us)
+        return live
 
     @abstractmethod
     def decide_in(

@@ -135,7 +135,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
     ) -> HttpTicket | Holdable | RefusedAction | Lacking:
         """Ask scope, policies, breakers and limits about the request, and a person last."""
         judged = self._judge(knock, live, now_us)
-        if isinstance(judged, Reason):
+        if not isinstance(judged, Judged):
             return self.turn_away(knock, Deny(reason=judged), live)
         if self.watch.breakers.known:
             agent, resource = knock.caller.runtime.agent, judged.resource
@@ -195,9 +195,7 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             self._report_misplaced(knock, live)
             return reason.secret_misplaced(runtime.agent, knock.misplaced, to.resource)
         judged = self._judgements.judge(runtime, live, knock.asked, now_us)
-        if isinstance(judged, Reason):
-            return judged
-        if knock.used is not None:
+        if knock.used is not None and isinstance(judged, Judged):
             doubts = self._doubts(live, judged)
             refused = outdated(knock, _binding(knock, live, judged), doubts)
             if refused is not None:

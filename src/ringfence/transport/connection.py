@@ -352,7 +352,10 @@ class Connection(RequestReader):
             return
         if not request.is_complete:
             request.discard()
-        self._go_on()
+        if self._queue or self._held or self._refusal is not None or self._service.is_draining:
+            self._go_on()
+        elif not (self._is_going_on or self._is_resting):
+            self._steer()  # as `_go_on` does where nothing follows
 
     def cut(self) -> None:
         """Close at once."""

@@ -28,13 +28,18 @@ class RandomIds:
         """INVARIANT: made after fork, so that no two processes share a pool."""
         self._clock = clock
         self._endings: list[str] = []
+        self._at_ms = -1
+        self._time = ""
 
     def make(self, prefix: Prefix) -> str:
         """A fresh id of that type."""
         if not self._endings:
             self._endings = _endings()
+        at_ms = self._clock.now_us() // 1000
+        if at_ms != self._at_ms:
+            self._at_ms, self._time = at_ms, f"_{at_ms:012x}"
         # What `identifier.make` builds; the ending, which has no time in it, was made before.
-        return f"{prefix}_{self._clock.now_us() // 1000:012x}{self._endings.pop()}"
+        return prefix + self._time + self._endings.pop()
 
 
 def _endings() -> list[str]:

@@ -37,7 +37,7 @@ def take_request(
     A coroutine if that must wait: for its body, for another process, or for a person.
     """
     read = read_request(place, arrival, request)
-    if isinstance(read, Reason):
+    if not isinstance(read, Read):
         turn_away(place, arrival, request, response, read)
         return None
     body = request.whole(_ANY)

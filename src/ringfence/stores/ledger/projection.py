@@ -8,7 +8,7 @@ gathered again from the segments.
 from collections.abc import Mapping
 from typing import Final, Self, final
 
-from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Observation, Outcome
+from ringfence.domain.event import AnyEvent, Change, Hold, Intent, Observation, Outcome, Refusal
 from ringfence.stores.ledger import call_count
 from ringfence.stores.ledger.activity import Activity, Key
 
@@ -71,18 +71,18 @@ class Projection:
                 self.traces[key] = [first]
             elif segments[-1] != first:
                 segments.append(first)
-        if isinstance(event, Intent):
+        if type(event) is Intent:
             self.opened[event.organisation, event.action] = sequence
             self.activity.add_intent(event)
             for place in call_count.places(event):
                 self.spent[place] = self.spent.get(place, 0) + 1
-        elif isinstance(event, Outcome):
+        elif type(event) is Outcome:
             self._apply_outcome(event)
         elif isinstance(event, Change):
             self.activity.add_change(event)
         elif isinstance(event, Hold | Observation):
             self.activity.add_sight(event)
-        elif event.invocation:
+        elif isinstance(event, Refusal) and event.invocation:
             self.activity.add_refusal(event)
 
     def _apply_outcome(self, event: Outcome) -> None:
