@@ -31,3 +31,9 @@ def test_its_servers_are_those_that_the_agent_may_use() -> None:
     written = json.loads(content(made.files, "/home/agent/.copilot/mcp-config.json"))
     assert written["mcpServers"]["crm"]["url"] == f"{URL}/mcp/crm"
     assert written["mcpServers"]["crm"]["tools"] == ["*"]
+
+
+def test_it_does_not_ask_whether_the_folders_of_its_run_are_trusted() -> None:
+    made = setup(grant(), WHERE, ("copilot",))
+    written = json.loads(content(made.files, "/home/agent/.copilot/config.json"))
+    assert written == {"trustedFolders": ["/src/shop/web", "/src/shop"]}

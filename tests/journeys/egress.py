@@ -57,6 +57,12 @@ func main() {
   fmt.Println(answer.StatusCode, string(body))
 }
 """
+_DENO: Final = "const a = await fetch(Deno.args[0]); console.log(a.status, await a.text());"
+_CARGO: Final = """rm -rf asks; mkdir -p asks/src; cd asks; echo 'fn main() {}' > src/main.rs
+printf '%s\\n' '[package]' 'name = "asks"' 'version = "0.1.0"' 'edition = "2021"' \\
+    '[dependencies]' 'demo = {version = "1", registry = "house"}' > Cargo.toml
+export CARGO_REGISTRIES_HOUSE_INDEX=sparse+$URL/cargo/
+$TOOLS/cargo vendor -q up && cat up/demo/src/lib.rs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,10 @@ def programs() -> Sequence[Program]:
             "requests", python.format(get.format("requests")), "200 an item", "/usr/bin/python3"
         ),
         Program("httpx", python.format(get.format("httpx")), "200 an item", interpreter),
+        Program(
+            "deno", "$TOOLS/deno run -q --allow-net get.js $URL/item", "200 an item", "tools/deno"
+        ),
+        Program("cargo", _CARGO, "a crate", "tools/cargo"),
         Program("java", "java Get.java $URL/item", "200 an item", "/usr/bin/java"),
         Program("go", "$TOOLS/get-go $URL/item", "200 an item", "tools/get-go"),
     )
@@ -166,12 +176,25 @@ def configuration(port: int, tier: str, authority: Path, shown: Sequence[Path]) 
     )
 
 
-def furnish_tools(tools: Path, binary: Path | None) -> None:
+def furnish_tools(tools: Path, binary: Path | None, installed: Environment) -> None:
     """Binaries that programs need, beside the workspace: what is in there is read at each run."""
     uv = shutil.which("uv") or str(Path(sys.prefix) / "bin" / "uv")
-    for name, found in (("get-go", binary), ("uv", Path(uv))):
+    deno = installed.commands / "deno"
+    for name, found in (("get-go", binary), ("uv", Path(uv)), ("deno", deno), ("cargo", _cargo())):
         if found is not None and found.exists():
             shutil.copy(found, tools / name)
+
+
+def _cargo() -> Path | None:
+    """The program itself: what rustup puts into the path only leads to it."""
+    found = shutil.which("rustup")
+    if found is not None:
+        told = subprocess.run(
+            [found, "which", "cargo"], capture_output=True, text=True, check=False
+        )
+        return Path(told.stdout.strip()) if told.returncode == 0 else None
+    found = shutil.which("cargo")
+    return None if found is None else Path(found)
 
 
 def built(folder: Path, installed: Environment) -> Path | None:
@@ -263,13 +286,14 @@ class Journey:
         stage.mkdir()
         library, tools = libraries(self.installed), stage / "tools"
         tools.mkdir()
-        furnish_tools(tools, self.binary)
+        furnish_tools(tools, self.binary, self.installed)
         authority = self.folder / "ca.pem"
         text = configuration(self.port, self.tier, authority, (library, tools))
         own = {"SITE_TOKEN": CANARY, "HOME": str(stage)}
         plane = WholePlane(stage, text, user=ordinary(), variables=own)
         plane.within_s = _RUN_S
         (plane.work / "Get.java").write_text(_JAVA)
+        (plane.work / "get.js").write_text(_DENO)
         plane.start()
         failures = 0
         try:

@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ class Host:
 
 
 def furnish(host: Host, folder: Path, url: str) -> None:
-    """A file, a repository, a package for pip and one for npm."""
+    """A file, a repository, a package for pip, one for npm and one for cargo."""
     host.files["/item"] = ("text/plain", b"an item")
     bare = _repository(folder)
     for path in bare.rglob("*"):
@@ -58,6 +58,19 @@ def furnish(host: Host, folder: Path, url: str) -> None:
     document = {"name": "demo", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
     host.files["/npm/demo"] = ("application/json", json.dumps(document).encode())
     host.files["/npm/demo/-/demo-1.0.0.tgz"] = ("application/octet-stream", packed)
+    crate = _crate()
+    known = {
+        "name": "demo",
+        "vers": "1.0.0",
+        "deps": [],
+        "cksum": hashlib.sha256(crate).hexdigest(),
+        "features": {},
+        "yanked": False,
+    }
+    where = {"dl": f"{url}/cargo/{{crate}}-{{version}}.crate"}
+    host.files["/cargo/config.json"] = ("application/json", json.dumps(where).encode())
+    host.files["/cargo/de/mo/demo"] = ("text/plain", json.dumps(known).encode() + b"\n")
+    host.files["/cargo/demo-1.0.0.crate"] = ("application/octet-stream", crate)
 
 
 def _repository(folder: Path) -> Path:
@@ -87,12 +100,22 @@ def _wheel() -> bytes:
 
 
 def _npm_package() -> bytes:
+    text = json.dumps({"name": "demo", "version": "1.0.0"}).encode()
+    return _packed({"package/package.json": text})
+
+
+def _crate() -> bytes:
+    manifest = b'[package]\nname = "demo"\nversion = "1.0.0"\nedition = "2021"\n'
+    return _packed({"demo-1.0.0/Cargo.toml": manifest, "demo-1.0.0/src/lib.rs": b"// a crate\n"})
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as package:
-        text = json.dumps({"name": "demo", "version": "1.0.0"}).encode()
-        entry = tarfile.TarInfo("package/package.json")
-        entry.size = len(text)
-        package.addfile(entry, io.BytesIO(text))
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            package.addfile(entry, io.BytesIO(content))
     return made.getvalue()
 
 

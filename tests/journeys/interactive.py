@@ -1,9 +1,9 @@
 """Agents at a terminal: `python -m tests.journeys.interactive [--tier reduced] [--only bash]`.
 
-Claude Code, Codex and Bash are started with `ringfence run` as a person does, and typed at: a
-prompt and its answer, another window size, Ctrl-Z, Ctrl-C, the end. Claimed: each does what it does
-without a sandbox, the terminal is left as it was found, and the record has the transcript. Runs as
-an ordinary user.
+Claude Code, Codex, Copilot CLI, opencode and Bash are started with `ringfence run` as a person
+does, and typed at: a prompt and its answer, another window size, Ctrl-Z, Ctrl-C, the end. Claimed:
+each does what it does without a sandbox, the terminal is left as it was found, and the record has
+the transcript. Runs as an ordinary user.
 """
 
 import argparse
@@ -19,11 +19,12 @@ from typing import Final
 from tests.journeys import sandboxed
 from tests.journeys.environment import Environment, InstallError, prepare
 from tests.journeys.sandboxed import Report
-from tests.journeys.sandboxed_agent import AGENTS, PROMPT, SAID
+from tests.journeys.sandboxed_agent import AGENTS, PROMPT, SAID, RealAgent
 from tests.journeys.terminal import Terminal, TimedOutError
 from tests.sandbox.whole import WholePlane
 
-_AGENTS: Final = tuple(each for each in AGENTS if each.name in {"claude", "codex"})
+_BEARER: Final = "claude"
+"""As whom a shell runs."""
 _FOLLOWS_S: Final = 15.0
 """How long the record may take to hear of a closed terminal, on a busy machine."""
 
@@ -42,7 +43,7 @@ def prompts(greeting: str, leave: Sequence[str]) -> Story:
         terminal.type(PROMPT)
         terminal.read(1)
         terminal.type("\r")
-        terminal.expect(SAID)
+        terminal.expect(SAID, within_s=300)  # it reads every file that it finds
         terminal.read(1)
         terminal.forget()
         terminal.resize(30, 90)
@@ -101,17 +102,21 @@ def end_of_input(report: Report, terminal: Terminal) -> None:
     report.claim("Ctrl-D ends it well", holds=terminal.wait() == 0)
 
 
-STORIES: Final[Mapping[str, tuple[Sequence[str], Story]]] = {
-    "claude": (("claude",), prompts("? for shortcuts", ("/exit", "\r"))),
-    "codex": (("codex",), prompts("Ask Codex", ("\x03", "\x03", "/quit", "\r"))),
-    "bash": (("bash", "--norc"), shell),
-    "bash, Ctrl-D": (("bash", "--norc"), end_of_input),
+_EXIT: Final = ("/exit", "\r")
+STORIES: Final[Mapping[str, tuple[str, Sequence[str], Story]]] = {
+    "claude": ("claude", ("claude",), prompts("? for shortcuts", _EXIT)),
+    "codex": ("codex", ("codex",), prompts("Ask Codex", ("\x03", "\x03", "/quit", "\r"))),
+    "copilot": ("copilot-openai", ("copilot", "--allow-all-tools"), prompts("/ commands", _EXIT)),
+    "opencode": ("opencode-openai", ("opencode",), prompts("Ask anything", _EXIT)),
+    "bash": (_BEARER, ("bash", "--norc"), shell),
+    "bash, Ctrl-D": (_BEARER, ("bash", "--norc"), end_of_input),
 }
+"""By name: as which agent, what is started, and what is typed at it."""
 
 
-def played(plane: WholePlane, name: str, agent: str) -> Report:
+def played(plane: WholePlane, name: str) -> Report:
     """One story at a terminal, and what is left of it."""
-    command, story = STORIES[name]
+    agent, command, story = STORIES[name]
     report = Report(agent=name)
     began = time.monotonic()
     with at_terminal(plane, agent, command) as terminal:
@@ -170,16 +175,21 @@ def play(
 ) -> int:
     """All of it in one tier; gives how many claims did not hold."""
     broken = 0
-    with sandboxed.staged(folder, tier, _AGENTS, installed) as plane:
+    with sandboxed.staged(folder, tier, needed(names), installed) as plane:
         for name in names:
-            agent = name if name in {"claude", "codex"} else "claude"
-            report = played(plane, name, agent)
+            report = played(plane, name)
             sandboxed.show(report)
             broken += len(report.broken)
-        report = hung_up(plane, "claude")
+        report = hung_up(plane, _BEARER)
         sandboxed.show(report)
         broken += len(report.broken)
     return broken
+
+
+def needed(names: Sequence[str]) -> Sequence[RealAgent]:
+    """The agents that these stories are about, and whose name a shell bears."""
+    wanted = {_BEARER, *(STORIES[name][0] for name in names)}
+    return tuple(each for each in AGENTS if each.name in wanted)
 
 
 def main() -> int:
@@ -188,8 +198,9 @@ def main() -> int:
     parser.add_argument("--tier", choices=("strict", "reduced", "both"), default="both")
     parser.add_argument("--only", choices=tuple(STORIES))
     options = parser.parse_args()
+    names = [options.only] if options.only else list(STORIES)
     try:
-        installed = {each.folder: asyncio.run(prepare(each.folder)) for each in _AGENTS}
+        installed = {each.folder: asyncio.run(prepare(each.folder)) for each in needed(names)}
     except InstallError as error:
         print(f"a client could not be installed; the first run needs a network:\n{error}")
         return 2
@@ -199,7 +210,6 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="journey-") as place:
             folder = Path(place).resolve()
             folder.chmod(0o755)
-            names = [options.only] if options.only else list(STORIES)
             broken += play(folder, tier, names, installed)
     return int(broken > 0)
 

@@ -91,7 +91,7 @@ class Terminal:
         """Leave out of `text` what was printed until now."""
         self._seen = len(self.printed)
 
-    def expect(self, words: str, within_s: float = 60.0) -> str:
+    def expect(self, words: str, within_s: float = 120.0) -> str:
         """Wait until this was printed; gives all until then. Raises TimedOutError."""
         ends = time.monotonic() + within_s
         while "".join(words.split()) not in self.text:

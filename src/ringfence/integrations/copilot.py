@@ -29,6 +29,9 @@ def setup(grant: SandboxGrant, where: Scene, command: tuple[str, ...]) -> Setup:
             SandboxFile(
                 path=f"{folder}/mcp-config.json", content=_servers(grant, url), is_writable=True
             ),
+            SandboxFile(
+                path=f"{folder}/config.json", content=_config(where.folders), is_writable=True
+            ),
         ),
     )
 
@@ -40,6 +43,11 @@ def _provider(grant: SandboxGrant, url: str) -> dict[str, str]:
     base = f"{url}/v1" if kind == "openai" else url
     found = {"COPILOT_PROVIDER_TYPE": kind, "COPILOT_PROVIDER_BASE_URL": base}
     return found | ({"COPILOT_MODEL": name} if name else {})
+
+
+def _config(folders: tuple[str, ...]) -> bytes:
+    """It need not ask whether the folders are trusted: what runs from there runs in the sandbox."""
+    return msgspec.json.encode({"trustedFolders": folders})
 
 
 def _servers(grant: SandboxGrant, url: str) -> bytes:
