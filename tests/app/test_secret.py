@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.app.installation import ENVIRONMENT, Installation, process, provider, ready, until
+from tests.app.installation import (
+    ENVIRONMENT,
+    Installation,
+    plane,
+    process,
+    provider,
+    ready,
+    until,
+)
 from tests.cli.installation import call
 
 from ringfence.app.secret import SecretCustody, requesting, stored_secrets
@@ -34,6 +42,7 @@ from ringfence.enforcement.oauth import TokenOrder
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.store import open_state
 from ringfence.testing.clock import ManualClock
+from ringfence.testing.model.script import parse
 from ringfence.testing.model.serving import Running
 from ringfence.transport.client import Pool
 from ringfence.transport.http import Request, Response
@@ -201,6 +210,25 @@ def test_a_token_that_the_plane_itself_uses_is_got_renewed_and_got_anew(world: W
     # Without a use of the plane's none is got: workers get those of agents' requests.
     world.take(MINTED)
     assert len(world.mints.orders) == 4
+
+
+def test_a_token_that_is_refused_is_got_again_at_most_every_half_minute(world: World) -> None:
+    token = token_of("crm")
+    key = key_of("acme", token)
+    world.stored.put("org_1", "crm", ONE)
+    world.take(MINTED, used=token)
+    for _ in range(10):
+        world.custody.token_refused(key)
+        assert world.later(2) is None
+    world.later(11)
+    world.custody.token_refused(key)
+    assert value(world.later(0), token) == f"token 2 for {ONE}"
+    world.custody.token_refused(key)
+    assert world.later(0) is None
+    for other in ("KEY", key_of("acme", "crm"), key_of("acme", token_of("none")), ""):
+        world.later(31)
+        world.custody.token_refused(other)
+    assert world.later(0) is None
 
 
 def test_who_gives_tokens_may_be_away_at_a_start(world: World) -> None:
@@ -483,5 +511,45 @@ def test_a_provider_is_sent_the_token_that_was_got(tmp_path: Path) -> None:
                 assert (await installed.ask()).status == 200
         await server.close()
         assert sent_with(there) == [proof("a-token-number-1"), proof("a-token-number-2")]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_token_that_a_provider_refuses_is_got_again_and_nothing_is_held_against_it(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.app.secret._FRESH_S", 0.0)
+    monkeypatch.setattr("ringfence.app.secret_watch._LOOK_S", 0.01)
+    installed = Installation(tmp_path, workers=workers)
+    script = """
+format: 1
+rules:
+  - {when: {user: "refuse"}, answer: {faults: {status: 401}}}
+  - {answer: {text: hello there, usage: {input_tokens: 5, output_tokens: 7}}}
+"""
+
+    async def story() -> None:
+        giver = Giver()
+        server = Server(giver.handle)
+        port = await server.listen("127.0.0.1", 0)
+        async with provider(parse(script)) as there:
+            with_stored(there, installed)
+            path = installed.settings.config
+            mint = f"mint: {{token_url: 'http://127.0.0.1:{port}/token', client: us}}"
+            path.write_text(path.read_text().replace("{stored: true}", f"{{stored: true, {mint}}}"))
+            assert (await told(installed, "secret", "set", "house", value=ONE))[0] == 0
+            async with plane(installed):
+                assert (await installed.ask("refuse")).status != 200
+                async with asyncio.timeout(60):
+                    while proof("a-token-number-2") not in sent_with(there):
+                        await installed.ask()
+                assert (await installed.ask()).status == 200
+                code, said = await told(
+                    installed, "audit", "query", "--code", "secret.token_refused"
+                )
+                assert (code, "house" in said) == (0, True)
+        await server.close()
+        assert giver.given >= 2
 
     asyncio.run(story())

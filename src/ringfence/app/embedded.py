@@ -26,8 +26,10 @@ from ringfence.domain.error import UnavailableError
 from ringfence.domain.model import UpstreamStanding
 from ringfence.domain.sandbox import Sandbox, SandboxGrant, SandboxOrder
 from ringfence.enforcement.finding import FindingLog
+from ringfence.enforcement.refused_token import TokenRefused
 from ringfence.enforcement.sandbox_recovery import LostSandboxes
 from ringfence.enforcement.tool_custody import ToolCustody
+from ringfence.enforcement.watch import Noticed
 from ringfence.stores.secret import Secrets
 from ringfence.stores.state.grant import Grant
 from ringfence.telemetry.metric import Measured
@@ -89,6 +91,7 @@ class Embedded:
                 ledger=ledger, directory=self._worker.directory, clock=self._clock
             ).changed,
         )
+        self._worker.watch.tell = partial(_notice, beginning.token_refused)
         registry = self._worker.tools
         self.tools.on_known = registry.take
         registry.on_seen = self.tools.seen
@@ -210,3 +213,9 @@ class Embedded:
     async def end_sandbox(self, organisation: str, sandbox: str, message: str) -> bool:
         """End a sandbox, and return when that is recorded."""
         return await self._worker.end_sandbox(organisation, sandbox, message)
+
+
+def _notice(token_refused: Callable[[str], None], noticed: Noticed) -> None:
+    """There are no other workers who must know."""
+    if isinstance(noticed, TokenRefused):
+        token_refused(noticed.key)

@@ -1,7 +1,7 @@
 """The workers of a plane as the plane sees them: within its own process, or as processes."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -83,6 +83,8 @@ class Beginning:
     """The plane's place among other planes, if there can be any."""
     allowance: AllowanceLimits = field(default_factory=AllowanceLimits)
     """What calls may hold of each worker's memory."""
+    token_refused: Callable[[str], None] = lambda _key: None
+    """Told of a token, by its name in `Secrets`, that was not taken."""
 
 
 class Group(Workers, Protocol):

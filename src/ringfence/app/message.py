@@ -69,7 +69,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
     `kept` are objects and whose they are; `seen`, by organisation and model, makes a bound of input
     rise. `breakers` have opened, or closed; `paused` have asked to be left alone; `retried` are
-    requests that have failed, or failed no more.
+    requests that have failed, or failed no more; `refused` tokens, by their names in `Secrets`,
+    that were not taken.
     """
 
     kept: tuple[Kept, ...] = ()
@@ -77,6 +78,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     breakers: tuple[tuple[UpstreamKey, Breaker], ...] = ()
     paused: tuple[Paused, ...] = ()
     retried: tuple[Retried, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):

@@ -282,6 +282,7 @@ class Plane:
             signing_key=str(self._settings.signing_key or ""),
             allowance=_allowance(self._settings),
             database=self._settings.database,
+            token_refused=self._secrets.token_refused,
         )
 
     @property

@@ -89,6 +89,10 @@ class PlaneSecrets:
         """The value of a variable or a secret that the plane itself uses."""
         return self.in_force.get(name).reveal()
 
+    def token_refused(self, key: str) -> None:
+        """A token was not taken: another one is got, unless it is fresh."""
+        self._custody.token_refused(key)
+
     def trouble(self) -> str:
         """How many secrets cannot be had; empty for none."""
         return self._custody.trouble()

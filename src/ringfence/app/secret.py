@@ -22,6 +22,7 @@ from ringfence.domain.secret import (
     SecretDefinition,
     SecretValue,
     key_of,
+    parted,
     secret_of,
     token_of,
 )
@@ -47,6 +48,8 @@ _LOG = logging.getLogger(__name__)
 
 _AGAIN_S: Final = 10.0
 """How long after a failure a value is fetched again."""
+_FRESH_S: Final = 30.0
+"""A token that was refused is got again at most so often."""
 _ANSWER_BYTES: Final = 1024 * 1024
 _TIMEOUT_S: Final = 10.0
 
@@ -64,6 +67,7 @@ class _Held:
     """Where the plane itself uses it, if it does."""
     value: str | None = field(default=None, repr=False)
     due_us: int | None = None
+    fetched_us: int = 0
     trouble: str = ""
 
     def trouble_with(self, value: str) -> str:
@@ -204,6 +208,15 @@ class SecretCustody:
             if isinstance(each.source, MintedSource) and each.source.has_changed():
                 self._note(each, each, *_fetch(each))
 
+    def token_refused(self, key: str) -> None:
+        """Have a token got again that was not taken; one that is fresh would fare no better."""
+        held = self._held.get(parted(key) or ("", ""))
+        if held is None or not isinstance(held.source, MintedSource) or held.trouble:
+            return
+        now_us = self._clock.monotonic_us()
+        if now_us - held.fetched_us >= _FRESH_S * 1e6:
+            held.due_us = now_us
+
     def judge(self, organisation: str, name: str, value: str) -> None:
         """Refuse a value that the secret of that name could not use. Raises UsageError."""
         held = self._held.get((organisation, name))
@@ -244,6 +257,7 @@ class SecretCustody:
             held.due_us = self._clock.monotonic_us() + int(_AGAIN_S * 1e6)
             return
         held.value, held.trouble, held.due_us = value, "", None
+        held.fetched_us = self._clock.monotonic_us()
         if value is None:
             held.trouble = f"secret `{held.definition.name}` has no value"
         if held.source.refresh_s is not None:

@@ -127,6 +127,7 @@ class Shared:
     def __init__(self, beginning: Beginning, clock: Clock, ids: Ids, workers: Workers) -> None:
         """Take up what the record has left open."""
         self._users = beginning.users
+        self._token_refused = beginning.token_refused
         self._approvals = beginning.approvals
         self._granted = beginning.granted
         self._ledger = beginning.ledger
@@ -194,7 +195,7 @@ class Shared:
             case CredentialsChange():
                 self._directory.put_credentials(change.credentials)
             case SecretsChange():
-                pass  # of no use here
+                self.learning.reloaded()
             case StateChange():
                 runtime = self._directory.agent(change.agent)
                 if runtime is not None and runtime.organisation.id == change.organisation:
@@ -262,7 +263,7 @@ class Shared:
 
     # `remote_worker.Asked`
 
-    def told(self, worker: Peer, message: Message, /) -> None:  # noqa: C901 (one case each)
+    def told(self, worker: Peer, message: Message, /) -> None:
         """What a worker has seen and spent."""
         match message:
             case Report():
@@ -274,12 +275,7 @@ class Shared:
             case End():
                 self.registry.end(message)
             case Learned():
-                self.learning.add(message)
-                for paused in message.paused:
-                    self.queueing.paused(paused)
-                for other in self._workers():
-                    if other is not worker:
-                        other.tell(message)
+                self._learn(worker, message)
             case Enter():
                 self.queueing.enter(worker.holder, message)
             case Left():
@@ -288,6 +284,16 @@ class Shared:
                 worker.tell(self.tools.seen(message))
             case _:
                 raise unexpected(message)
+
+    def _learn(self, worker: Peer, learned: Learned) -> None:
+        self.learning.add(learned)
+        for paused in learned.paused:
+            self.queueing.paused(paused)
+        for key in learned.refused:
+            self._token_refused(key)
+        for other in self._workers():
+            if other is not worker:
+                other.tell(learned)
 
     def _known_tools(self, source: ToolSource) -> None:
         for worker in self._workers():

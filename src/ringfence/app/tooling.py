@@ -41,10 +41,15 @@ class Tooling:
         approvals: Approvals | None,
         granted: Grants | None = None,
         got: Callable[[str, str], None],
+        token_refused: Callable[[str, str], None],
         allowance: Allowance | None = None,
     ) -> None:
-        """`seal_key` is shared by all workers of a plane; `got` is told of servers' tokens."""
+        """`seal_key` is shared by all workers of a plane; `got` is told of servers' tokens.
+
+        `token_refused` of those, by their names in `secrets`, that were not taken.
+        """
         self.dispatcher = ToolDispatcher(client, secrets, environment, granted, got)
+        self.dispatcher.token_refused = token_refused
         self.links = ToolLinks(self.dispatcher)
         self.door = ToolDoor(
             path=path,

@@ -187,6 +187,7 @@ class Worker:
             approvals=around.approvals,
             granted=around.granted,
             got=self.secret_scans.learn,
+            token_refused=self.watch.tokens.refused,
             neighbours=around.neighbours,
             seal_key=around.seal_key or entropy.random_bytes(KEY_BYTES),
         )
@@ -274,6 +275,7 @@ class Worker:
         self.tooling.dispatcher.replace_secrets(secrets)
         self.secret_scans.replace(secrets)
         self.sandboxing.injections.replace_secrets(secrets)
+        self.watch.renewed()
 
     def tidy(self) -> None:
         """End and drop what is over and write out what was counted; call every few seconds."""

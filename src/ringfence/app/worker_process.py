@@ -61,6 +61,7 @@ from ringfence.domain.tool_source import ToolSource
 from ringfence.enforcement.authority import Authority
 from ringfence.enforcement.invocation_view import RegistryWire
 from ringfence.enforcement.provider_object import Kept
+from ringfence.enforcement.refused_token import TokenRefused
 from ringfence.enforcement.watch import Noticed
 from ringfence.gateways.tool.neighbour import Neighbours
 from ringfence.stores.ledger import LedgerWriter, Recovered
@@ -289,6 +290,8 @@ class WorkerProcess:
                 self._inquiries.tell(Learned(paused=(noticed,)))
             case Retried():
                 self._inquiries.tell(Learned(retried=(noticed,)))
+            case TokenRefused():
+                self._inquiries.tell(Learned(refused=(noticed.key,)))
             case _:
                 self._inquiries.tell(Learned(breakers=(noticed,)))
 

@@ -35,7 +35,6 @@ _TELLING_BYTES: Final = 8
 """Shorter values are words: taking them out of answers would spoil these."""
 
 _NOTHING: Final = Scrub(())
-_UNAUTHORISED: Final = 401
 _PROTOCOLS: Final = b"sec-websocket-protocol"
 _HOSTS_MOST: Final = 1000
 """Remembered with what secrets have to do with them: agents may name any number of hosts."""
@@ -275,18 +274,22 @@ class Injections:
                 pairs.append(f"{name}={quote(value, safe='')}".encode())
         return path + b"?" + b"&".join(pairs) if pairs else path
 
-    def answer(self, injection: Injection, headers: Headers, status: int = 0) -> CleanAnswer:
+    def answer(self, injection: Injection, headers: Headers) -> CleanAnswer:
         """What the agent is shown of the answer to a prepared request.
 
-        Where its status says that what was sent is not good, a token that was got is got again.
         Raises PeerError `answer_encoded` for a coding that cannot be undone.
         """
-        if status == _UNAUTHORISED:
-            values = injection.filling.values
-            for part, (_, value) in zip(injection.chosen.parts, values, strict=False):
-                if part.secret.minting is not None:
-                    self._mint.refused((injection.organisation, part.secret.name), value)
         return CleanAnswer(injection.filling.scrub, headers)
+
+    def refused(self, injection: Injection) -> Sequence[str]:
+        """What was sent is not good (401): the secrets whose tokens are got again because of it."""
+        values = injection.filling.values
+        return [
+            part.secret.name
+            for part, (_, value) in zip(injection.chosen.parts, values, strict=False)
+            if part.secret.minting is not None
+            and self._mint.refused((injection.organisation, part.secret.name), value)
+        ]
 
     def _here(self, runtime: AgentRuntime, to: Destination) -> _KnownHost | None:
         """What an agent's secrets have to do with a host; worked out once for a configuration."""

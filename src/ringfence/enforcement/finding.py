@@ -40,6 +40,15 @@ class FindingLog:
         """The plane has changed something of an organisation."""
         self._write(organisation, what, subject, detail)
 
+    def changed_at(
+        self, organisation: str, what: str, subject: str, detail: Mapping[str, str]
+    ) -> None:
+        """The same, of an organisation by its name; nothing if there is none."""
+        configuration = self._directory.configuration
+        known = None if configuration is None else configuration.organisations.get(organisation)
+        if known is not None:
+            self._write(known.id, what, subject, detail)
+
     def _write(  # noqa: PLR0913, PLR0917 (an event has these parts)
         self,
         organisation: str,

@@ -47,6 +47,7 @@ from ringfence.stores.body import Body
 TUNNEL: Final = "TUNNEL"
 """The operation of a connection that passes through without being looked into."""
 
+_UNAUTHORISED: Final = 401
 _TARGET_CHARACTERS: Final = 2_048
 _WORD_CHARACTERS: Final = 200
 _LEAST_BYTES: Final = 64 * 1024
@@ -283,6 +284,10 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
         ticket.is_probe = False
         organisation = ticket.live.identity.organisation
         self.breakers.answered(organisation, ticket.resource, ticket.secrets, status)
+        injection = ticket.injection
+        if status == _UNAUTHORISED and injection is not None and injection.chosen.is_minted:
+            for name in self.injections.refused(injection):
+                self.watch.tokens.record(injection.organisation, name, ticket.resource)
 
     def failed(self, ticket: HttpTicket, cause: str) -> None:
         """No answer came."""

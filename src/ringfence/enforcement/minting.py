@@ -64,8 +64,8 @@ class Mint:
             return None
         return kept.token
 
-    def refused(self, key: Key, value: str) -> None:
-        """Who takes tokens says that this one is not good: it is not used for long any more.
+    def refused(self, key: Key, value: str) -> bool:
+        """Who takes tokens says that this one is not good: whether another one is got.
 
         One that is fresh stays: another would fare no better, and asking for it with each request
         would wear out whoever gives them.
@@ -74,6 +74,8 @@ class Mint:
         now_s = asyncio.get_running_loop().time()
         if kept is not None and kept.token.value == value and now_s - kept.since_s > _FRESH_S:
             self._forget(key)
+            return True
+        return False
 
     def before(self, key: Key) -> str | None:
         """The token before the one in force, which its host may still show."""

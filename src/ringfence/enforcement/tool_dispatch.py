@@ -56,6 +56,8 @@ class ToolDispatcher:
         Without `granted` no person can have granted anything. `got` is told of each token, and
         the name of its server.
         """
+        self.token_refused: Callable[[str, str], None] = _nobody
+        """Told of a token, by its name in `secrets`, that a server has not taken, and which."""
         self._got = got
         self._granted = granted
         self._refused: dict[ToolServer, str] = {}
@@ -152,8 +154,11 @@ class ToolDispatcher:
 
     def unauthorised(self, server: ToolServer) -> bool:
         """A server refuses the token that it was sent; whether it is worth getting another."""
+        if server.oauth is None:
+            self.token_refused(server.credential or "", server.name)
+            return False
         token = self._tokens.pop(server, None)
-        if token is not None and server.oauth is not None and server.oauth.is_by_person:
+        if token is not None and server.oauth.is_by_person:
             self._refused[server] = token.value
         return token is not None
 

@@ -24,19 +24,21 @@ from ringfence.enforcement.lack import Lack, Lacking
 from ringfence.enforcement.live import LiveInvocation
 from ringfence.enforcement.loop import Hinted, Loops
 from ringfence.enforcement.pacing import PacedLeg, PaceWire, Pacing, Places, paces_of
+from ringfence.enforcement.refused_token import RefusedTokens, TokenRefused
 from ringfence.enforcement.route import Leg, Route
 from ringfence.enforcement.ticket import Ending, Ticket
 from ringfence.protocols.rate_header import WAITING_STATUSES, asked_wait_s
 from ringfence.transport.http import UpstreamResponse
 
 _FAILURES = frozenset({Status.FAILED, Status.UPSTREAM_ERROR})
+_UNAUTHORISED = 401
 _TOO_MANY_REQUESTS = 429
 _BROKE_OFF = frozenset(
     {"provider_unavailable", "provider_timeout", "provider_malformed", "stream_incomplete"}
 )
 _ANSWERS = range(200, 300)
 
-Noticed = tuple[UpstreamKey, Breaker] | Paused | Retried
+Noticed = tuple[UpstreamKey, Breaker] | Paused | Retried | TokenRefused
 """What one worker has noticed and others act on, too."""
 
 
@@ -66,7 +68,15 @@ class Watch:
         self.tell: Callable[[Noticed], None] = lambda _noticed: None
         """Told what other workers must know; where there are none, nobody listens."""
         self.breakers.on_change = lambda key, breaker: self.tell((key, breaker))
+        self.tokens = RefusedTokens(findings, self._refused)
         self.loops.on_failed = self._failed
+
+    def _refused(self, refused: TokenRefused) -> None:
+        self.tell(refused)
+
+    def renewed(self) -> None:
+        """Secrets are others now: nothing is held against what is sent with them."""
+        self.breakers.reloaded()
 
     def reloaded(self, configuration: Configuration) -> None:
         """Take the paces of a new configuration; nothing is held against its credentials."""
@@ -158,6 +168,8 @@ class Watch:
         """A provider has begun to answer: how it is, and how long it wants to be left alone."""
         agent = ticket.caller.runtime.agent
         self.breakers.answered(agent, leg, upstream.status, is_probe=is_probe)
+        if upstream.status == _UNAUTHORISED and leg.provider.credential is not None:
+            self.tokens.refused(leg.provider.credential, leg.provider.name)
         if upstream.status in WAITING_STATUSES or not self.pacing.is_idle:
             wait_s = asked_wait_s(upstream.status, upstream.headers, self._clock.now_us())
             if wait_s:

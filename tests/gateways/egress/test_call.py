@@ -7,21 +7,28 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
-from tests.gateways.egress.outside import HOST, Outside, plain, scope
+from tests.gateways.egress.outside import HOST, Outside, outside, plain, scope
 from tests.gateways.egress.test_traffic import tell
 
-from ringfence.domain.event import Status
+from ringfence.domain.event import Change, Status
 from ringfence.domain.policy import PolicySource
 from ringfence.domain.secret import (
     FromStore,
+    Grant,
     InHeader,
     InQuery,
+    Minting,
     SecretBinding,
     SecretDefinition,
     SecretValue,
 )
+from ringfence.enforcement.minting import Mint
 from ringfence.stores.secret import EnvironmentSecrets
+from ringfence.transport.client import Pool
+from ringfence.transport.http import Request, Response
+from ringfence.transport.server import Server
 
 VALUE = "sk-canary-4nT7Zq98-wallaby"
 BEARER = SecretDefinition(
@@ -358,3 +365,46 @@ def test_other_targets_of_the_same_lines_get_their_own_secrets(tmp_path: Path) -
         kept.writer.close()
 
     with_secret(tmp_path, story, in_query("crm", "/v1"))
+
+
+def test_a_token_that_a_host_refuses_is_got_again_and_that_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.enforcement.minting._FRESH_S", 0.0)
+    given: list[str] = []
+
+    async def give(request: Request, response: Response) -> None:
+        await request.read(10_000)
+        given.append(f"minted-token-number-{len(given)}")
+        body = b'{"access_token":"%b","expires_in":3600}' % given[-1].encode()
+        response.send(200, ((b"content-type", b"application/json"),), body)
+
+    async def story() -> None:
+        server, pool = Server(give), Pool()
+        port = await server.listen("127.0.0.1", 0)
+        minting = Minting(
+            grant=Grant.CLIENT_CREDENTIALS, token_url=f"http://127.0.0.1:{port}/t", client="us"
+        )
+        minted = msgspec.structs.replace(BEARER, minting=minting)
+        async with outside(tmp_path, secrets=(minted,), values={"crm": VALUE}) as place:
+            place.world.worker.injections._mint = Mint(pool)  # noqa: SLF001 (a world has no network)
+            place.host.answer = lambda heard: (
+                plain(b"who are you?", b"401 Unauthorized")
+                if heard.header(b"authorization") == b"Bearer minted-token-number-0"
+                else plain()
+            )
+            statuses = [(await place.get())[9:12] for _ in range(3)]
+            assert statuses == [b"401", b"200", b"200"]
+            assert len(given) == 2
+            (change,) = [
+                each
+                for each in place.world.ledger.events
+                if isinstance(each, Change) and each.what == "secret.token_refused"
+            ]
+            assert change.detail == {"secret": "crm", "at": f"{HOST}:{place.port}"}
+            await place.settled()
+            assert not any(each in str(place.world.ledger.events) for each in given)
+        await pool.close()
+        await server.close()
+
+    asyncio.run(story())

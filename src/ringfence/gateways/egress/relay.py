@@ -72,7 +72,7 @@ class AnswerRelay(Relay):
         self._clean: CleanAnswer | None = None
         if injection is not None:
             injections = place.means.path.injections
-            self._clean = injections.answer(injection, self._headers, upstream.status)
+            self._clean = injections.answer(injection, self._headers)
         is_decoded = self._clean is not None and self._clean.is_decoded
         self._length = None if is_decoded else _stated_length(upstream)
         self._kept: list[bytes] = []

@@ -242,7 +242,7 @@ async def _pass_refusal(
     headers: Headers = back(answer.headers)
     redactions = 0
     if ticket.injection is not None:
-        clean = place.means.path.injections.answer(ticket.injection, headers, answer.status)
+        clean = place.means.path.injections.answer(ticket.injection, headers)
         body, headers = clean.whole(body), clean.headers
         redactions = sum(clean.redactions.values())
         for name, times in clean.redactions.items():
