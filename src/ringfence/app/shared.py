@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Container, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -35,6 +35,7 @@ from ringfence.app.message import (
     ReportAction,
 )
 from ringfence.app.remote_worker import unexpected
+from ringfence.app.spreading import Peer, Spreading, Workers
 from ringfence.app.standing import in_turns
 from ringfence.decisions.budget import MONEY
 from ringfence.decisions.lease import Broker
@@ -47,7 +48,6 @@ from ringfence.domain.registry import (
     Card,
     Declare,
     End,
-    Ended,
     Heard,
     Marked,
     Opened,
@@ -71,27 +71,6 @@ from ringfence.transport.clock import Clock
 from ringfence.transport.entropy import Ids
 
 
-class Peer(Protocol):
-    """A worker as far as it matters here; `RemoteWorker` is one."""
-
-    @property
-    def number(self) -> int:
-        """The place that it fills."""
-
-    @property
-    def holder(self) -> Holder:
-        """Its name among those who hold slabs of limits; of one life only."""
-
-    def tell(self, message: Message) -> None:
-        """Say something that needs no answer."""
-
-    def ask(self, message: Message) -> asyncio.Future[Message]:
-        """Say something that is answered."""
-
-    async def obey(self, answer: asyncio.Future[Message]) -> None:
-        """Return when it has been taken, or can no longer be disobeyed."""
-
-
 class Lends(Protocol):
     """Whoever lends slabs of limits: `Lending`, or `SharedLending` where planes share them."""
 
@@ -110,9 +89,6 @@ class Lends(Protocol):
 
 _REPORT_S: Final = 0.5
 """How long workers are waited for that are asked what they have spent."""
-
-Workers = Callable[[], Sequence[Peer]]
-"""Every worker that is told of changes now."""
 
 
 class Shared:
@@ -136,7 +112,7 @@ class Shared:
         self.learning = Learning()
         self.queueing = Queueing(clock, self._entered)
         self.queueing.install(beginning.epoch.configuration)
-        self._spreading: set[asyncio.Task[None]] = set()
+        self._spreading = Spreading(workers)
         self._directory = Directory()
         epoch = beginning.epoch
         self._directory.install(epoch.configuration, epoch.states)
@@ -152,7 +128,10 @@ class Shared:
         self.tools.on_known = self._known_tools
         invocations = self._open(beginning, ids)
         self.registry = Registry(
-            directory=self._directory, invocations=invocations, clock=clock, tell=self._tell
+            directory=self._directory,
+            invocations=invocations,
+            clock=clock,
+            tell=self._spreading.tell,
         )
         observations = Observations(
             ledger=beginning.ledger,
@@ -349,7 +328,7 @@ class Shared:
         others = [each for each in self._workers() if each is not worker]
         for other in others if resolved.cards else ():
             self.registry.known_to(other.number, [card.identity.id for card in resolved.cards])
-            self._spread(other, Opened(resolved.cards))
+            self._spreading.spread(other, Opened(resolved.cards))
         return self._recorded(resolved)
 
     async def _recorded(self, resolved: Resolved) -> Message:
@@ -359,19 +338,8 @@ class Shared:
 
     async def _told(self, resolved: Resolved) -> Message:
         """Return when every worker that must know does, or can do nothing without knowing."""
-        if self._spreading:
-            await asyncio.wait(tuple(self._spreading))
+        await self._spreading.settled()
         return resolved
-
-    def _tell(self, number: int, told: Ended | Marked) -> None:
-        for worker in self._workers():
-            if worker.number == number:
-                self._spread(worker, told)
-
-    def _spread(self, worker: Peer, message: Opened | Ended | Marked) -> None:
-        task = asyncio.create_task(worker.obey(worker.ask(message)))
-        self._spreading.add(task)
-        task.add_done_callback(self._spreading.discard)
 
     async def _reported_elsewhere(self, worker: Peer, asked: ReportAction) -> Message:
         """The worker that keeps an action takes its outcome; the others know nothing of it."""

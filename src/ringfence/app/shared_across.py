@@ -10,8 +10,9 @@ import msgspec
 from ringfence.app.change_message import Change, Configure
 from ringfence.app.group import Beginning
 from ringfence.app.message import Learned, Message
-from ringfence.app.shared import Peer, Shared, Workers, is_new
+from ringfence.app.shared import Shared, is_new
 from ringfence.app.sharing import Sharing
+from ringfence.app.spreading import Peer, Workers
 from ringfence.decisions.budget import MONEY
 from ringfence.decisions.period import Line
 from ringfence.domain.budget import AccountKey, Unit
@@ -214,7 +215,7 @@ class SharedAcross(Shared):
     def _learnt(self, cards: Sequence[Card]) -> None:
         for worker in self._workers():
             self.registry.known_to(worker.number, [card.identity.id for card in cards])
-            self._spread(worker, Opened(tuple(cards)))
+            self._spreading.spread(worker, Opened(tuple(cards)))
 
 
 @final
