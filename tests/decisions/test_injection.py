@@ -115,6 +115,15 @@ def test_basic_and_bearer_take_the_same_place() -> None:
     assert names(found) == ("user",)
 
 
+def test_where_a_binding_holds_for_some_paths_no_header_names_another_one() -> None:
+    for path, is_taken in (("/v1", True), ("/", False)):
+        found = choose([secret("crm", bound(path=path))], "api.example", 443, b"MOVE", b"/v1/a")
+        assert names(found) == ("crm",)
+        assert found is not None
+        assert ("destination" in found.headers) is is_taken
+        assert ("x-ms-copy-source" in found.headers) is is_taken
+
+
 def test_what_a_binding_strips_is_taken_away_wherever_it_stands() -> None:
     binding = SecretBinding(host="api.example", location=BEARER, strip=("x-own",))
     found = choose([secret("crm", binding)], "api.example", 443, b"GET", b"/")

@@ -73,6 +73,11 @@ _TAKEN_HEADERS: Final = frozenset(
         "sec-websocket-extensions",
     }
 )
+_SECOND_PATHS: Final = frozenset(
+    {"destination", "x-amz-copy-source", "x-copy-from", "x-goog-copy-source", "x-ms-copy-source"}
+)
+"""Headers that name one more path of the same server (RFC 4918 section 10.3; object stores): where a
+binding holds for some paths alone, a request that it covers must lead to no other."""
 _TAKEN_PARAMETERS: Final = frozenset(
     {
         "access_token",
@@ -186,10 +191,13 @@ def at_host(secrets: Iterable[SecretDefinition], host: str, port: int) -> Here |
     )
     if not bound:
         return None
+    has_paths = any(binding.path.rstrip("/") for _, binding in bound)
     return Here(
         bound=bound,
         secrets=tuple({secret.name: secret for secret, _ in bound}.values()),
-        headers=_TAKEN_HEADERS | _named(bound, InHeader),
+        headers=_TAKEN_HEADERS
+        | _named(bound, InHeader)
+        | (_SECOND_PATHS if has_paths else frozenset()),
         parameters=_TAKEN_PARAMETERS | _named(bound, InQuery),
     )
 
