@@ -52,6 +52,15 @@ def test_every_command_in_the_table_is_there_and_explains_itself(name: str) -> N
     assert f"Usage: ringfence {name}" in result.out
 
 
+@pytest.mark.parametrize("name", cli.list_commands(click.Context(cli)))
+def test_no_command_of_a_group_is_explained_in_half_a_sentence(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    if isinstance(command, click.Group):
+        listed = call(name, "--help").out.partition("Commands:")[2]
+        assert "..." not in listed
+        assert all(f"  {each} " in listed for each in command.list_commands(click.Context(command)))
+
+
 def test_a_misspelt_command_gets_the_nearest_one() -> None:
     result = call("tarce")
     assert result.code == 2

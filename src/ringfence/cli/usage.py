@@ -24,6 +24,18 @@ class Group(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with its first sentence, whole."""
+        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _sentence(each.help or "")) for name, each in named if each is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _sentence(text: str) -> str:
+    first, _, _ = " ".join(text.split()).partition(". ")
+    return first.rstrip(".")
+
 
 def translated(error: click.ClickException) -> UsageError:
     """What the parser found wrong."""
