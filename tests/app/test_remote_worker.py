@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable
 
 import pytest
@@ -114,3 +115,13 @@ def test_a_worker_that_cannot_take_a_change_is_killed(clock: SystemClock) -> Non
             assert await worker.ended() in KILLED
 
     asyncio.run(story())
+
+
+def test_a_worker_that_cannot_be_started_says_by_what(
+    clock: SystemClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(UnavailableError) as caught:
+        asyncio.run(RemoteWorker(1, clock, Nobody()).spawn({}))
+    assert caught.value.code == "worker_failed"
+    assert "`/no/such/python`" in caught.value.message

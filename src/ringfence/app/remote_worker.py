@@ -88,8 +88,9 @@ class RemoteWorker:
             )
         except OSError as error:
             ours.close()
+            about = f" (`{error.filename}`)" if error.filename else ""
             raise UnavailableError(
-                "worker_failed", f"worker {self.number} cannot be started: {error.strerror}"
+                "worker_failed", f"worker {self.number} cannot be started: {error.strerror}{about}"
             ) from error
         except BaseException:
             ours.close()
