@@ -11,6 +11,12 @@ from urllib.parse import urlsplit
 gateway, proxy = urlsplit(os.environ["RINGFENCE_URL"]), urlsplit(os.environ["http_proxy"])
 token = os.environ["RINGFENCE_TOKEN"]
 ends = time.monotonic() + SECONDS
+
+
+def is_on():
+    return time.monotonic() < ends and not os.path.exists("over")
+
+
 ASKED = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode() * 50
 
 
@@ -23,7 +29,7 @@ def commands():
 
 def requests():
     with socket.create_connection((gateway.hostname, gateway.port), 5) as s:
-        while time.monotonic() < ends:
+        while is_on():
             s.sendall(ASKED)
             s.recv(65536)
 
@@ -46,7 +52,8 @@ def names():
 
 def connections():
     held = [socket.create_connection((gateway.hostname, gateway.port), 5) for _ in range(400)]
-    time.sleep(max(0, ends - time.monotonic()))
+    while is_on():
+        time.sleep(0.05)
     del held
 
 
@@ -60,7 +67,7 @@ kinds = [commands] * 4 + [requests] * 16 + [refused] * 2 + [connections] + [tunn
 kinds += [names] * 2 if TIER == "strict" else []
 for kind in kinds:
     if os.fork() == 0:
-        while time.monotonic() < ends:
+        while is_on():
             try:
                 kind()
             except OSError:

@@ -29,7 +29,7 @@ def call(name, *arguments):
 
 def tcp(place, data=b""):
     with socket.socket(socket.AF_INET6 if ":" in place[0] else socket.AF_INET) as s:
-        s.settimeout(5)
+        s.settimeout(30)
         s.connect(place)
         s.sendall(data)
         return s.recv(200).decode("latin-1")[:12]
@@ -64,14 +64,14 @@ def question(name):
 
 def by_datagram(name):
     with socket.socket(type=socket.SOCK_DGRAM) as s:
-        s.settimeout(5)
+        s.settimeout(30)
         s.sendto(question(name), ("8.8.8.8", 53))
         return f"rcode {s.recv(600)[3] & 15}"
 
 
 def by_stream(name):
     with socket.socket() as s:
-        s.settimeout(5)
+        s.settimeout(30)
         s.connect(("8.8.8.8", 53))
         asked = question(name)
         s.sendall(struct.pack(">H", len(asked)) + asked)
