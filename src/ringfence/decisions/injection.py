@@ -76,7 +76,7 @@ _TAKEN_HEADERS: Final = frozenset(
 _SECOND_PATHS: Final = frozenset(
     {"destination", "x-amz-copy-source", "x-copy-from", "x-goog-copy-source", "x-ms-copy-source"}
 )
-"""Headers that name one more path of the same server (RFC 4918 section 10.3; object stores): where a
+"""Headers that name one more path of a server (RFC 4918 section 10.3; object stores): where a
 binding holds for some paths alone, a request that it covers must lead to no other."""
 _TAKEN_PARAMETERS: Final = frozenset(
     {
