@@ -29,7 +29,7 @@ from ringfence.domain.money import Money
 from ringfence.domain.organisation import Organisation, UserDefaults
 from ringfence.domain.price import RateCard
 from ringfence.domain.user import Principal
-from ringfence.enforcement import lending
+from ringfence.enforcement import action_path, lending
 from ringfence.enforcement.lack import Lack, LackingSlabs, Supplied, Wanting
 
 COST = 50 * 10_000
@@ -40,6 +40,7 @@ COST = 50 * 10_000
 def _is_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who answers is waited for, on whatever machine."""
     monkeypatch.setattr(lending, "RECALL_S", 60.0)
+    monkeypatch.setattr(action_path, "SUPPLY_S", 60.0)
 
 
 def run(story: Callable[[], Coroutine[None, None, None]]) -> None:

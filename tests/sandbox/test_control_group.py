@@ -201,7 +201,10 @@ def need(who: str, *controllers: str, limits: SandboxLimits = _NONE) -> None:
 
     lacking = set(jail.as_user(who, do).value) & set(controllers)
     if lacking:
-        pytest.skip(f"no control group here for {who} with {', '.join(lacking)}")
+        what = f"a control group that counts {', '.join(sorted(lacking))}"
+        pytest.skip(
+            f"nobody has delegated to the {who} user {what} (control groups v2, by systemd)"
+        )
 
 
 def test_a_command_runs_in_its_group_which_goes_with_it(
