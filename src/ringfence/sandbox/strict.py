@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from ringfence.domain.sandbox import ListenerKind
-from ringfence.sandbox import bwrap, filter, limits, listener, mount_guard  # noqa: A004 (the noun of that module)
+from ringfence.sandbox import bwrap, filter, limits, listener, mount_guard, stream_guard  # noqa: A004 (the noun of that module)
 from ringfence.sandbox.command import check_command
 from ringfence.sandbox.control_group import SandboxGroup, made
 from ringfence.sandbox.launch import (
@@ -92,6 +92,8 @@ def _confine(plan: SandboxPlan, path: str, progress: Progress, *, is_counted: bo
     with progress.at(StepName.LISTENERS):
         listeners = listener.make()
     with progress.at(StepName.MOUNTS):
+        if not plan.is_interactive:
+            stream_guard.guard()
         staged = mount_guard.stage(plan, uid=uid, gid=gid)
         devices = mount_guard.stage_devices() if outer_uid == 0 else []
     with progress.at(StepName.LANDLOCK):
