@@ -98,6 +98,18 @@ def test_what_was_there_before_is_none(tmp_path: Path) -> None:
     assert left(tmp_path, lambda: flood(tmp_path, "a")) == []
 
 
+def test_many_that_were_there_and_not_looked_at_are_left_where_they_are(tmp_path: Path) -> None:
+    flood(tmp_path / "a", "a")
+    flood(tmp_path / "sub/.codex", "session")
+    with held(tmp_path) as root:
+        begins_ns = time.time_ns() + 60 * 1_000_000_000  # all of it is older than such a run
+        before = keep(root, look(root, _LOOKED), begins_ns)
+        assert b"sub/.codex/session099" not in before.snapshot.entries
+        searched = search(root, before, look(root, _LOOKED, before.snapshot), _SEARCHED)
+        found = find(root, before, searched.snapshot, searched.crowded)
+    assert (searched.crowded, found) == (frozenset(), [])
+
+
 def test_where_a_bound_is_reached_names_that_programs_look_for_come_first(tmp_path: Path) -> None:
     def happens() -> None:
         flood(tmp_path / "a", "mise.longer.", 50)

@@ -27,7 +27,7 @@ _JUDGED_BYTES: Final = 8 * 1024 * 1024
 """So much is read to be judged by what it says, at a second for each MiB; what comes beyond counts
 as what it may be. A thousand ordinary repositories have less."""
 _CROWDED: Final = "every file in it may run by itself, among more than can be looked at"
-_CLOCK_NS: Final = 1_000_000_000
+CLOCK_NS: Final = 1_000_000_000
 """A change this long before a run may be told as in it: file systems' clocks are coarse."""
 
 
@@ -80,7 +80,7 @@ def keep(
             continue
         if entry.kind == "file" and not entry.mode & stat.S_IRUSR:
             continue  # to open it would change it
-        if until_ns is not None and _changed_since(root, path, entry, until_ns - _CLOCK_NS):
+        if until_ns is not None and _changed_since(root, path, entry, until_ns - CLOCK_NS):
             continue
         found = _kept(root, path, entry)
         if found is not None:
@@ -206,7 +206,7 @@ def _is_usual(pointer: bytes) -> bool:
 
 def _is_older(root: int, path: bytes, entry: Entry, before: Before) -> bool:
     """Whether something that nobody saw before the run was there all the same."""
-    return not _changed_since(root, path, entry, before.at_ns - _CLOCK_NS, before.snapshot)
+    return not _changed_since(root, path, entry, before.at_ns - CLOCK_NS, before.snapshot)
 
 
 def _changed_since(

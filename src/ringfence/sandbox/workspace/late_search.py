@@ -13,7 +13,7 @@ from typing import Final, final
 
 from ringfence.sandbox.workspace import git_state, late_place
 from ringfence.sandbox.workspace.folder import reached
-from ringfence.sandbox.workspace.late_code import Before
+from ringfence.sandbox.workspace.late_code import CLOCK_NS, Before
 from ringfence.sandbox.workspace.tree import Entry, Snapshot, entry_of
 
 _OF_GIT: Final = frozenset(
@@ -95,7 +95,7 @@ class _Search:
                 found = self._listed(at, folder + b"/" if folder else b"")
         except OSError:
             return []
-        if is_late and len(found) > self._bounds.crowd:
+        if is_late and sum(map(self._is_fresh, found)) > self._bounds.crowd:
             self.crowded.add(folder)
             return []
         found.sort(key=lambda each: (len(each[0]), each[0]))
@@ -133,6 +133,10 @@ class _Search:
 
     def _is_late(self, folder: bytes) -> bool:
         return bool(folder and late_place.why(folder + _ANY_NAME, self._before.hooks))
+
+    def _is_fresh(self, found: tuple[bytes, Entry]) -> bool:
+        """Whether it may be of the run: what a look before it left out may be many and honest."""
+        return found[1].changed_ns >= self._before.at_ns - CLOCK_NS
 
     def _is_new(self, folder: bytes) -> bool:
         known = self._before.snapshot
