@@ -1,13 +1,15 @@
 import asyncio
-from collections.abc import Awaitable, Iterator
+import threading
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from tests.app.test_secret import ONE, TWO, World, secret, value
 from tests.planes import soon
 
+from ringfence.app.secret import SecretCustody
 from ringfence.app.secret_watch import SecretWatch
-from ringfence.domain.secret import FromCommand, FromStore
+from ringfence.domain.secret import FromCommand, FromFile, FromStore, FromVault
 from ringfence.stores.secret import Secrets
 
 
@@ -64,5 +66,50 @@ def test_nobody_waits_while_a_slow_program_runs(world: World, tmp_path: Path) ->
         assert not looking.done()
         (tmp_path / "may_end").touch()
         await looking
+
+    asyncio.run(run())
+
+
+def test_a_store_that_hangs_keeps_no_other_value_waiting(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.app.secret_watch._LOOK_S", 0.01)
+    asked, answers = threading.Event(), threading.Event()
+    path = tmp_path / "key"
+
+    def hang(url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        found = world.vault(url, headers)
+        if path.read_text() == TWO:
+            asked.set()
+            answers.wait(60)
+        return found
+
+    async def run() -> None:
+        path.write_text(ONE)
+        world.custody = SecretCustody(world.environment, world.stored, hang, world.clock)
+        far = FromVault(
+            url="https://vault.example",
+            mount="secret",
+            path="a",
+            field="b",
+            token="TOKEN",
+            refresh_s=5,
+        )
+        world.take(secret(far, "far"), secret(FromFile(str(path)), "near"))
+        told: list[Secrets] = []
+
+        def changed(secrets: Secrets) -> Awaitable[None]:
+            told.append(secrets)
+            return asyncio.sleep(0)
+
+        path.write_text(TWO)
+        world.clock.advance(6_000_000)
+        watching = asyncio.create_task(SecretWatch(world.custody, changed).run())
+        await asyncio.to_thread(asked.wait, 60)
+        await soon(lambda: bool(told))
+        assert value(told[-1], "near") == TWO
+        answers.set()
+        watching.cancel()
+        await asyncio.wait({watching})
 
     asyncio.run(run())

@@ -53,6 +53,9 @@ _FRESH_S: Final = 30.0
 _ANSWER_BYTES: Final = 1024 * 1024
 _TIMEOUT_S: Final = 10.0
 
+_FAR: Final = (CommandSource, VaultSource, MintedSource)
+"""Sources that somebody else must be asked for."""
+
 Key = tuple[str, str]
 """An organisation's name and that of its secret."""
 
@@ -172,16 +175,24 @@ class SecretCustody:
             self._get_tokens()
             return self._secrets()
 
-    def look(self) -> "Sequence[Fetched]":
-        """Fetch again what has changed or is due; nobody has to wait for that."""
+    def look(self, *, is_far: bool | None = None) -> "Sequence[Fetched]":
+        """Fetch again what has changed or is due; nobody has to wait for that.
+
+        With `is_far` only what somebody else must be asked for, who may be slow; or only the rest.
+        """
         now_us = self._clock.monotonic_us()
         due = [
             each
             for each in tuple(self._held.values())
-            if (each.due_us is not None and each.due_us <= now_us)
-            or (each.source.has_changed() and not each.trouble)
+            if (is_far is None or isinstance(each.source, _FAR) is is_far)
+            and self._is_due(each, now_us)
         ]
         return [Fetched(each, *_fetch(each)) for each in due]
+
+    def _is_due(self, each: _Held, now_us: int) -> bool:
+        if each.due_us is not None and each.due_us <= now_us:
+            return True
+        return each.source.has_changed() and not each.trouble
 
     def apply(self, fetched: "Sequence[Fetched]") -> Secrets | None:
         """Hold what `look` has fetched, if it is still wanted; None if all values are as before."""

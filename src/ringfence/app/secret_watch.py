@@ -27,11 +27,16 @@ class SecretWatch:
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
-        """Look every few seconds."""
+        """Look every few seconds; who is slow to answer keeps nobody else's value waiting."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run(is_far=False))
+            group.create_task(self._run(is_far=True))
+
+    async def _run(self, *, is_far: bool) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
-                fetched = await asyncio.to_thread(self._custody.look)
+                fetched = await asyncio.to_thread(self._custody.look, is_far=is_far)
                 if fetched:
                     await (await self._tell(partial(self._custody.apply, fetched)))
             except Exception:  # noqa: BLE001 (the next round may do better)

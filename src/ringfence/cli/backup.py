@@ -21,8 +21,9 @@ from ringfence.transport.clock import SystemClock
 def backup(place: Place, file: Path) -> None:
     """Copy the data folder into FILE, also while the plane runs.
 
-    FILE holds everything: hashes of tokens, message bodies, signing keys. Keep it as safe as the
-    folder itself. Secrets of providers are not in it.
+    FILE holds everything: hashes of tokens, message bodies, signing keys, stored secrets with the
+    key that opens them unless RINGFENCE_SECRET_KEY does. Keep it as safe as the folder itself.
+    Secrets of variables, files and other stores are not in it.
     """
     with progress("copying"):
         manifest = back_up(
