@@ -266,3 +266,35 @@ def test_at_the_end_nothing_waits_for_a_look_any_more() -> None:
     checks.finish()
     checks.finish()
     assert said == ["again"]
+
+
+@pytest.mark.parametrize(
+    ("starter", "words"),
+    [
+        ("/usr/bin/env", ("env", "A=1", "/usr/bin/git", "log")),
+        ("/usr/bin/bwrap", ("bwrap", "--args", "22", "--", "/usr/bin/git", "log")),
+    ],
+)
+def test_what_starts_a_program_by_its_path_is_not_taken_for_it(
+    starter: str, words: tuple[str, ...]
+) -> None:
+    told: list[ExecDiffers] = []
+    runs = {1: Found(starter, words)}
+    clock = Clock()
+    checks = ExecChecks(clock, told.append, lambda: 7, Runs(runs), at_once)
+    checks.allowed(replace(GIT, exe=starter))
+    for _ in range(20):  # the kernel takes its time
+        clock.due.pop(0)()
+    assert told == []
+    runs[1] = Found("/usr/bin/git", ("git", "log"))
+    clock.run()
+    assert told == []
+
+
+def test_a_script_is_known_by_its_words_where_the_same_interpreter_ran_before() -> None:
+    told: list[ExecDiffers] = []
+    runs = {1: Found("/usr/bin/dash", ("/bin/sh", "./run.sh", "a"))}
+    checks = ExecChecks(Clock(), told.append, lambda: 7, Runs(runs), at_once)
+    checks.allowed(replace(SCRIPT, exe="/usr/bin/dash"))
+    checks.asked_again(1, lambda: None)
+    assert [each.argv for each in told] == [("/bin/sh", "./run.sh", "a")], "`-e` was left out"

@@ -178,7 +178,7 @@ class ExecChecks:
         for promised, found in looked:
             if self._last.get(promised.pid) is not promised:
                 continue  # it has asked again meanwhile
-            if found is not None and not _is_over(promised, found):
+            if found is not None and not _is_over(self._with_line(promised, found), found):
                 self._wait(promised, min(turn + 1, len(_PAUSES_S) - 1))
                 continue
             del self._last[promised.pid]
@@ -186,7 +186,8 @@ class ExecChecks:
                 self._judge(promised, found)
 
     def _judge(self, promised: Promised, found: Found) -> None:
-        if has_begun(promised, found) and not fits(self._with_line(promised, found), found):
+        known = self._with_line(promised, found)
+        if has_begun(known, found) and not fits(known, found):
             self._tell(
                 ExecDiffers(
                     pid=promised.pid, exe=found.exe, argv=found.argv, time_us=self._now_us()
@@ -235,8 +236,14 @@ def look(pid: int) -> Found | None:
 
 
 def has_begun(promised: Promised, found: Found) -> bool:
-    """Whether it runs something new: an exec that failed leaves everything as it was."""
-    return found.exe != promised.exe or _has_arguments(promised, found)
+    """Whether it runs something new: an exec that failed leaves everything as it was.
+
+    What starts a program by its path has the same words at its end (`env /usr/bin/git log`, bwrap),
+    before the exec: only where the program is a script do they tell that it runs.
+    """
+    if found.exe != promised.exe or found.argv == promised.argv:
+        return True
+    return promised.line is not None and _is_script_of(promised, found)
 
 
 def fits(promised: Promised, found: Found) -> bool:
@@ -250,10 +257,6 @@ def fits(promised: Promised, found: Found) -> bool:
         return found.argv == words
     kept = words[:-1]  # of the last, only a part may be known
     return found.argv[: len(kept)] == kept
-
-
-def _has_arguments(promised: Promised, found: Found) -> bool:
-    return found.argv == promised.argv or _is_script_of(promised, found)
 
 
 def _is_script_of(promised: Promised, found: Found) -> bool:
