@@ -377,7 +377,7 @@ def test_of_too_many_connections_those_that_rest_longest_are_closed(run: Run) ->
         assert len(pool._shelves) <= 1_030  # noqa: SLF001 (its memory)
         assert await _status(pool, prepared) == 200  # of an origin that is forgotten
         await left(3)
-        assert open_at[-1] == "127.0.0.2"
+        assert "127.0.0.2" in open_at
         await pool.close()
         with pytest.raises(UnsentError):
             await _status(pool, prepared)
