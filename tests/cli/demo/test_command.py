@@ -2,6 +2,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from tests.cli.installation import call, finish, start
@@ -12,10 +13,14 @@ from ringfence.domain.agent import SandboxTier
 FREE = ("--port", "0", "--console-port", "0")
 
 
-def children(pid: int) -> list[int]:
-    """Processes that this one has started."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(each) for each in listed.split()]
+def children(pid: int, count: int) -> list[int]:
+    """Processes that this one has started; the kernel's list may miss some while others end."""
+    until = time.monotonic() + 60
+    while True:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        if len(listed) == count or time.monotonic() > until:
+            return [int(each) for each in listed]
+        time.sleep(0.05)
 
 
 def is_running(pid: int) -> bool:
@@ -81,7 +86,7 @@ def test_the_demo_serves_until_it_is_interrupted_and_leaves_no_process(tmp_path:
     folder = tmp_path / "demo"
     process = start("demo", "--data", str(folder), *FREE, cwd=tmp_path)
     text = read_until(process, "Serving until")
-    started = children(process.pid)
+    started = children(process.pid, 2)
     assert len(started) == 2
     token = re.search(r"rf_agt_\S+", text)
     assert token is not None

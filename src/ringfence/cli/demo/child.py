@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ringfence.domain.error import UnavailableError
 
-_READY_S = 20.0
+_READY_S = 60.0
 _POLL_S = 0.02
 _END_S = 5.0
 _LAST_LINES = 6
