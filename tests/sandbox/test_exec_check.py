@@ -180,6 +180,15 @@ def test_what_never_begins_is_looked_at_until_it_ends() -> None:
     assert (clock.due, told) == ([], [])
 
 
+def test_a_look_in_the_middle_of_an_exec_is_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is promised would run under the name of what it replaced, and be ended for it."""
+    own, names = look(os.getpid()), ["/usr/bin/bwrap"]
+    read = os.readlink
+    monkeypatch.setattr(os, "readlink", lambda path: names.pop() if names else read(path))
+    assert look(os.getpid()) == own
+    assert names == []
+
+
 class Runs:
     """What processes run, as a test says."""
 

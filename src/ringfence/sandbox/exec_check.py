@@ -217,22 +217,26 @@ def is_there(pid: int) -> bool:
 
 
 def look(pid: int) -> Found | None:
-    """What a process runs now; None if it has ended."""
+    """What a process runs now; None if it has ended.
+
+    INVARIANT: both parts are of one program: an exec between the two would look like another's.
+    """
     try:
-        exe = _text(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115 (of a process)
+        exe = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 (of a process)
         opened = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            raw = os.read(opened, _READ_BYTES)
+        finally:
+            os.close(opened)
+        is_one = os.readlink(f"/proc/{pid}/exe") == exe  # noqa: PTH115 (of a process)
     except OSError:
         return None
-    try:
-        raw = os.read(opened, _READ_BYTES)
-    except OSError:
-        return None
-    finally:
-        os.close(opened)
+    if not is_one:
+        return look(pid)
     if not raw:  # it is ending, or a kernel thread
         return None
     words = raw.removesuffix(b"\0").split(b"\0")
-    return Found(exe.removesuffix(_GONE), tuple(_text(each) for each in words))
+    return Found(_text(exe).removesuffix(_GONE), tuple(_text(each) for each in words))
 
 
 def has_begun(promised: Promised, found: Found) -> bool:
