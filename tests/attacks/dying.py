@@ -30,12 +30,16 @@ PARTS: Final = ("monitor", "launcher", "worker", "other worker", "supervisor")
 WAYS: Final = ("kill", "stop")
 TIERS: Final = ("strict", "reduced")
 _AGENT = AGENT.rstrip() + "\n    limits: {{commands: unlimited}}\n"
-_FIRST_S: Final = 20.0
+_FIRST_S: Final = 60.0
 _STOPPED_S: Final = 4.0
 """Longer than authority lasts without renewal (1 s) and is waited for (2 s)."""
-_GRACE_S: Final = 3.5
-"""What was on its way when a part died; longer than authority outlives a supervisor."""
-_END_S: Final = 20.0
+_GRACE_S: Final = 12.0
+"""What was on its way when a part died, on a busy machine; what goes on does so for longer."""
+_LAPSE_S: Final = 3.5
+"""Longer than authority outlives a supervisor, and shorter than one is stopped."""
+_BEGUN_S: Final = 2.5
+"""What was let through before a part was stopped."""
+_END_S: Final = 60.0
 _AGAIN_S: Final = 90.0
 """A plane that follows a killed one waits for what is left of it, on a busy machine for long."""
 
@@ -79,10 +83,10 @@ class Round:
             is_left = self.tier == "reduced" and self.part in {"monitor", "launcher"}
             claims["it lives no longer"] = is_left or self.alive_s <= _GRACE_S
         if self.way == "stop" and self.part in {"monitor", "worker"}:
-            claims["it starts nothing while that is stopped"] = self.execs_s <= 1.0
+            claims["it starts nothing while that is stopped"] = self.execs_s <= _BEGUN_S
         if self.way == "stop" and self.part == "supervisor":
-            claims["it starts nothing without authority"] = self.execs_s <= _GRACE_S
-            claims["it reaches nothing without authority"] = self.nets_s <= _GRACE_S
+            claims["it starts nothing without authority"] = self.execs_s <= _LAPSE_S
+            claims["it reaches nothing without authority"] = self.nets_s <= _LAPSE_S
         if is_untouched:
             claims["another's end changes nothing"] = self.execs_s > 1.0
         return claims

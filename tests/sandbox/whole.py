@@ -16,9 +16,9 @@ from typing import Any
 from tests.sandbox import jail
 from tests.sandbox.ordinary_python import Python, python_for
 
-START_S = 60.0
+START_S = 120.0
 ORDINARY = 65534
-RUN_S = 60.0
+RUN_S = 150.0
 CONFIG = """\
 format: 1
 organisation: acme
