@@ -87,7 +87,7 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
         command,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
         cwd=tmp_path,
         env={"PATH": "", "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "90"},

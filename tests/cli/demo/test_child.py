@@ -37,6 +37,15 @@ def test_what_ends_before_it_is_ready_is_not_waited_for(tmp_path: Path) -> None:
     assert "ended by itself" in caught.value.message
 
 
+def test_a_line_is_given_when_it_is_whole(tmp_path: Path) -> None:
+    code = "import time; print('port 1', end='2\\n', flush=True); time.sleep(60)"
+    started = child(tmp_path, code)
+    assert started.line("port") == "port 12\n"
+    started.end()
+    with pytest.raises(UnavailableError, match="ended by itself"):
+        started.line("nothing of the kind")
+
+
 def test_what_does_not_end_in_time_is_told_and_can_be_ended(tmp_path: Path) -> None:
     started = child(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(UnavailableError, match="does not end"):

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ringfence.domain.error import UnavailableError
@@ -36,14 +36,22 @@ class Child:
                 start_new_session=True,
             )
 
+    def line(self, words: str) -> str:
+        """The first line with these words, when it is written. Raises as `wait_until_ready`.
+
+        A port is told so by who has it: one that was found free may be another's by then.
+        """
+        for _ in self._polls():
+            for line in self._written().splitlines(keepends=True):
+                if words in line and line.endswith("\n"):
+                    return line
+        raise self._failed("does not answer")
+
     def wait_until_ready(self, port: int, path: str) -> None:
         """Return when it answers a GET with 200. Raises UnavailableError `demo_failed`."""
-        until = time.monotonic() + _READY_S
-        while time.monotonic() < until:
-            self.check()
+        for _ in self._polls():
             if _is_answering(port, path):
                 return
-            time.sleep(_POLL_S)
         raise self._failed("does not answer")
 
     def check(self) -> None:
@@ -59,7 +67,7 @@ class Child:
             raise self._failed("does not end") from None
         if code != 0:
             raise self._failed(f"ended with code {code}")
-        return self._log.read_text(encoding="utf-8", errors="replace").strip()
+        return self._written().strip()
 
     def ask_to_end(self) -> None:
         """Send SIGTERM, if it still runs."""
@@ -75,10 +83,20 @@ class Child:
             self._process.kill()
             self._process.wait()
 
+    def _polls(self) -> Iterator[None]:
+        """Moments at which it runs, until it should have been ready."""
+        until = time.monotonic() + _READY_S
+        while time.monotonic() < until:
+            self.check()
+            yield
+            time.sleep(_POLL_S)
+
+    def _written(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
     def _failed(self, what: str) -> UnavailableError:
         """An error with the last lines of its output."""
-        written = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        last = " / ".join(written[-_LAST_LINES:])
+        last = " / ".join(self._written().splitlines()[-_LAST_LINES:])
         return UnavailableError("demo_failed", f"the demo's {self.name} {what}", help=last)
 
 

@@ -44,9 +44,9 @@ def demo(*, data: str, port: int | None, console_port: int | None, is_brief: boo
         for each in taken:
             _tell(style.warning, "note", f"port {each} is taken; another one is used")
         stage.start()
-        _tell(style.good, "ok", f"model     http://127.0.0.1:{ports.model}")
-        _tell(style.good, "ok", f"plane     http://127.0.0.1:{ports.data} for agents")
-        _tell(style.good, "", f"          http://127.0.0.1:{ports.control} for people")
+        _tell(style.good, "ok", f"model     {stage.model_url}")
+        _tell(style.good, "ok", f"plane     http://127.0.0.1:{stage.ports.data} for agents")
+        _tell(style.good, "", f"          http://127.0.0.1:{stage.ports.control} for people")
         token, runs = stage.play()
         for run in runs:
             if isinstance(run, Run):

@@ -21,7 +21,6 @@ from ringfence.domain.error import UnavailableError, UsageError
 
 _FOLDER = Path(__file__).parent
 _HOST = "127.0.0.1"
-_MODEL_PORT = 8486
 _AGENT_S = 60.0
 _LABEL = "demo"
 _PROGRAM = "agent.py"
@@ -30,11 +29,10 @@ _ORDERS = "4711,in transit\n4712,delivered\n4713,lost\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where everything listens."""
+    """Where the plane listens; 0 is any that is free."""
 
     data: int
     control: int
-    model: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +55,13 @@ class NotRun:
     why: str
 
 
+class _Ready(msgspec.Struct):
+    """What a plane writes when it listens."""
+
+    data_port: int
+    control_port: int
+
+
 class _Token(msgspec.Struct):
     token: str
 
@@ -77,6 +82,7 @@ class Stage:
         self.workspace = folder.with_name(f"{folder.name}-work")
         """What the sandboxed agent may change; the plane's own folder is shown to none."""
         self.ports = ports
+        self.model_url = ""
         self._children: list[Child] = []
         settings = Settings(config=folder / "ringfence.yaml", data=folder)
         self._place = Place(settings=settings)
@@ -106,18 +112,19 @@ class Stage:
             child.end()
 
     def start(self) -> None:
-        """Start model and plane; both answer when this returns. Raises UnavailableError."""
+        """Start model and plane; both answer when this returns. Raises UnavailableError.
+
+        From then on `ports` and `model_url` say where they listen.
+        """
         script = str(_FOLDER / "script.yaml")
-        model_port, data_port, control_port = map(
-            str, (self.ports.model, self.ports.data, self.ports.control)
-        )
-        model = self._python(
-            "model", "ringfence.testing.model", "--script", script, "--port", model_port
-        )
+        model = self._python("model", "ringfence.testing.model", "--script", script, "--port", "0")
+        self.model_url = model.line(" listening on ").split()[-1]
+        self._configure()
         where = ("--config", str(self._place.settings.config), "--data", str(self.folder))
-        listen = ("--port", data_port, "--console-port", control_port)
+        listen = ("--port", str(self.ports.data), "--console-port", str(self.ports.control))
         plane = self._python("plane", "ringfence", "up", *where, *listen)
-        model.wait_until_ready(self.ports.model, "/healthz")
+        ready = msgspec.json.decode(plane.line('"event": "ready"'), type=_Ready)
+        self.ports = Ports(data=ready.data_port, control=ready.control_port)
         plane.wait_until_ready(self.ports.data, "/readyz")
 
     def play(self) -> tuple[str, Sequence[Run | NotRun]]:
@@ -159,8 +166,10 @@ class Stage:
                 f"a plane is running with data folder `{self.folder}`",
                 help="end it first, or name another folder with --data",
             )
+
+    def _configure(self) -> None:
         text = (resources.files(__package__) / "configuration.yaml").read_text(encoding="utf-8")
-        text = text.replace("@MODEL@", f"http://{_HOST}:{self.ports.model}")
+        text = text.replace("@MODEL@", self.model_url)
         self._place.settings.config.write_text(text, encoding="utf-8")
 
     def _python(self, name: str, module: str, *arguments: str) -> Child:
@@ -187,9 +196,9 @@ class Stage:
 
 
 def choose_ports(data: int | None, control: int | None, defaults: Ports) -> tuple[Ports, list[int]]:
-    """Ports to listen on, and those default ones that were taken and are replaced.
+    """Ports to listen on, and those default ones that were taken and give way to any other.
 
-    0 picks one. Raises UsageError `port_taken` for one that was asked for.
+    Raises UsageError `port_taken` for one that was asked for.
     """
     for asked in (data, control):
         if asked and not _is_free(asked):
@@ -204,13 +213,12 @@ def choose_ports(data: int | None, control: int | None, defaults: Ports) -> tupl
     chosen = Ports(
         data=_choose(defaults.data if data is None else data, taken),
         control=_choose(defaults.control if control is None else control, taken),
-        model=_MODEL_PORT if _is_free(_MODEL_PORT) else _free_port(),
     )
     return chosen, taken
 
 
 def _choose(port: int, taken: Sequence[int]) -> int:
-    return _free_port() if port == 0 or port in taken else port
+    return 0 if port in taken else port
 
 
 def _is_free(port: int) -> bool:
@@ -221,13 +229,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _token(plane: Connection, agent: str) -> str:
