@@ -18,7 +18,7 @@ _PLACES: Final = "/usr/bin:/usr/local/bin:/bin"
 _LEAST: Final = (0, 8, 0)
 """It brought --disable-userns."""
 _PROGRAM_BYTES: Final = 1 << 20
-_ANSWER_S: Final = 5.0
+_ANSWER_S: Final = 20.0
 _INSTALL: Final = "install it: `apt-get install bubblewrap`, `dnf install bubblewrap`"
 
 ROOTS: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

@@ -28,8 +28,8 @@ from ringfence.transport import unix_socket
 from ringfence.transport.frame import frame
 from ringfence.transport.link import Link
 
-_CONNECT_S: Final = 5.0
-_READY_S: Final = 20.0
+_CONNECT_S: Final = 20.0
+_READY_S: Final = 60.0
 """How long the plane may take to put a start on record."""
 
 

@@ -24,7 +24,7 @@ _FIXED: Final = (0, 12, 0)
 """CVE-2026-87766 is mended in this bwrap; before it, what we mount stands against it alone."""
 _SCOPED_ABI: Final = 6
 _BOUNDS: Final = "bounds"
-_START_S: Final = 5.0
+_START_S: Final = 20.0
 _SAID_BYTES: Final = 500
 _STRICT: Final = (
     StepName.SYSTEM,

@@ -29,7 +29,7 @@ PENDING_BYTES: Final = 512 * 1024 * 1024
 """What may wait for a peer that does not read; beyond it the peer is given up."""
 _ASKED_MOST: Final = 4_096
 """How many questions are answered at once; beyond it nothing more is read until half are."""
-GREETING_S: Final = 10.0
+GREETING_S: Final = 30.0
 _FAMILIES: Final[dict[str, type[RingfenceError]]] = {
     each.family: each for each in (UsageError, PeerError, UnavailableError)
 }

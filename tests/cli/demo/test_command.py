@@ -5,7 +5,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
 from tests.cli.installation import call, finish, start
 from tests.sandbox.conftest import need
 
@@ -65,8 +64,6 @@ def test_the_demo_runs_an_agent_in_a_sandbox(tmp_path: Path) -> None:
     need(SandboxTier.STRICT)
     folder = tmp_path / "demo"
     result = finish(start("demo", "--exit", "--data", str(folder), *FREE, cwd=tmp_path))
-    if "not built in time" in " ".join(result.out.split()):
-        pytest.skip("this machine is too busy to build a sandbox")
     assert re.search(r"coder +\d+ steps, \d refused, \$0\.00\d+\n +counted 3 orders", result.out)
     assert (tmp_path / "demo-work" / "report.txt").read_text().strip() == "3"
     shown = call("trace", "show", "--last", "--agent", "coder", "--data", str(folder)).out
