@@ -189,6 +189,51 @@ def test_arguments_that_are_exchanged_meanwhile_are_found(plane: WholePlane) -> 
     }  # fmt: skip
 
 
+_SHAPE = """\
+import ctypes, os, threading, time
+libc = ctypes.CDLL(None)
+def words(*each):
+    held = [ctypes.create_string_buffer(word) for word in each]
+    return held, (ctypes.c_void_p * 5)(*(ctypes.addressof(word) for word in held))
+def race():
+    os.dup2(os.open("/dev/null", os.O_RDWR), 1)
+    os.dup2(1, 2)
+    told, told_words = words(b"sleep", b"0.2")
+    run, run_words = words(b"tail", b"-f", b"/usr/bin/sleep", b"0.2")
+    path = ctypes.create_string_buffer(b"/usr/bin/sleep", 32)
+    given = (ctypes.c_void_p * 5)(*told_words)
+    def flip():
+        while True:
+            ctypes.memmove(path, b"/usr/bin/tail\\0", 15)
+            ctypes.memmove(given, run_words, 40)
+            time.sleep(0.0004)
+            ctypes.memmove(path, b"/usr/bin/sleep", 15)
+            ctypes.memmove(given, told_words, 40)
+            time.sleep(0.0004)
+    threading.Thread(target=flip, daemon=True).start()
+    time.sleep(0.002)
+    libc.execve(path, given, None)
+    os._exit(1)
+for _ in range(5):
+    running = []
+    for _ in range(8):
+        pid = os.fork()
+        if not pid:
+            race()
+        running.append(pid)
+    for pid in running:
+        os.waitpid(pid, 0)  # what may not run is ended, and would go on for ever
+"""
+
+
+def test_what_is_exchanged_in_the_shape_of_a_script_is_found_and_ended(plane: WholePlane) -> None:
+    """`tail -f /usr/bin/sleep …` looks like an interpreter that was given `/usr/bin/sleep`."""
+    python(plane, "narrow-strict", _SHAPE)
+    found = findings(plane, "command_exchanged")
+    assert {each["runs"] for each in found} <= {"/usr/bin/tail", "/usr/bin/sleep"}
+    assert all(each["ended"] == "true" for each in found if each["runs"] == "/usr/bin/tail")
+
+
 def test_a_burst_of_commands_loses_none(plane: WholePlane) -> None:
     script = "i=0; while [ $i -lt 300 ]; do /bin/true & i=$((i+1)); done; wait"
     ran = plane.run("sh", "-c", script, agent="any-strict")

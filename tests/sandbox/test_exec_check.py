@@ -55,6 +55,10 @@ PIP = replace(GIT, path="/usr/bin/pip", program="/usr/bin/pip", argv=("pip", "li
         (replace(GIT, is_cut=True), "/usr/bin/git", ("git", "push"), True),
         (replace(GIT, is_cut=True), "/usr/bin/git", ("other", "log"), False),
         (replace(GIT, is_cut=True), "/usr/bin/curl", ("git", "log"), False),
+        (GIT, "/usr/bin/git", (), True),
+        (GIT, "/usr/bin/curl", (), False),
+        (SCRIPT, "/usr/bin/dash", (), True),
+        (SCRIPT, "/project/evil", (), False),
         (SCRIPT, "/usr/bin/dash", ("/bin/sh", "-e", "./run.sh", "a"), True),
         (replace(SCRIPT, is_cut=True), "/usr/bin/dash", ("/bin/sh", "-e", "./run.sh", "ab"), True),
         (SCRIPT, "/usr/bin/dash", ("/bin/sh", "./run.sh", "a"), False),
@@ -76,6 +80,8 @@ def test_what_was_promised_fits_and_nothing_else(
         (PIP, "/usr/bin/python3.11", ("/usr/bin/python3", "/usr/bin/pip", "list"), False),
         (PIP, "/usr/bin/python3.11", ("python3", "-cevil", "/usr/bin/pip", "list"), True),
         (PIP, "/project/evil", ("/usr/bin/python3", "/usr/bin/pip", "list"), True),
+        (PIP, "/usr/bin/python3.11", (), False),
+        (PIP, "/project/evil", (), True),
         (GIT, "/project/evil", ("evil", "/usr/bin/git", "log"), True),
         (GIT, "/usr/bin/python3.11", ("python3", "-cevil", "/usr/bin/git", "log"), True),
         (replace(GIT, is_cut=True), "/project/evil", ("evil",), True),
@@ -89,7 +95,9 @@ def test_nothing_passes_for_a_script_of_the_system_but_what_that_runs(
     clock = Clock()
     checks = ExecChecks(clock, told.append, lambda: 7, Runs({1: Found(exe, argv)}), at_once)
     checks.allowed(promised)
-    clock.run()
+    for _ in range(20):
+        if clock.due:
+            clock.turn()
     assert [each.exe for each in told] == ([exe] if is_told else [])
 
 
@@ -122,7 +130,7 @@ def at_once(do: Callable[[], list[Looked]], then: Callable[[list[Looked]], None]
 
 def test_a_process_that_runs_something_else_is_told_and_one_that_ended_is_not() -> None:
     with subprocess.Popen(["/bin/sleep", "20"]) as running:
-        while (found := look(running.pid)) is None or "sleep" not in found.exe:
+        while (found := look(running.pid)) is None or "sleep" not in found.exe or not found.argv:
             time.sleep(0.001)
         told: list[ExecDiffers] = []
         clock = Clock()
@@ -165,6 +173,32 @@ def test_however_late_it_begins_it_is_looked_at() -> None:
     runs[1] = Found("/project/evil", ("evil",))
     clock.run()
     assert [each.exe for each in told] == ["/project/evil"]
+
+
+@pytest.mark.parametrize("argv", [("git", "log"), ("git", "push")])
+def test_a_program_that_is_being_loaded_is_looked_at_again_for_its_words(
+    argv: tuple[str, ...],
+) -> None:
+    """The kernel exchanges the program before the words: it has none meanwhile."""
+    told: list[ExecDiffers] = []
+    clock = Clock()
+    runs = {1: Found(GIT.program, ())}
+    checks = ExecChecks(clock, told.append, lambda: 7, Runs(runs), at_once)
+    checks.allowed(GIT)
+    for _ in range(10):
+        clock.turn()
+    assert told == []
+    runs[1] = Found(GIT.program, argv)
+    clock.run()
+    assert [each.argv for each in told] == ([] if argv == GIT.argv else [argv])
+
+
+def test_a_program_without_words_yet_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for one that has ended, whatever it is would go unseen."""
+    own = look(os.getpid())
+    assert own is not None
+    monkeypatch.setattr(os, "read", lambda *_: b"")
+    assert look(os.getpid()) == Found(own.exe, ())
 
 
 def test_what_never_begins_is_looked_at_until_it_ends() -> None:

@@ -42,7 +42,7 @@ class Promised(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a process runs."""
+    """What a process runs; no words while the kernel still loads it."""
 
     exe: str
     argv: tuple[str, ...]
@@ -203,8 +203,10 @@ class ExecChecks:
 
 
 def _is_over(promised: Promised, found: Found) -> bool:
-    """Whether there is nothing to wait for: the exec is done, or the process has ended."""
-    return fits(promised, found) or has_begun(promised, found)
+    """Whether there is nothing to wait for: the exec is done, and its words can be read."""
+    if fits(promised, found):
+        return bool(found.argv)
+    return has_begun(promised, found)
 
 
 def is_there(pid: int) -> bool:
@@ -221,21 +223,20 @@ def look(pid: int) -> Found | None:
 
     INVARIANT: both parts are of one program: an exec between the two would look like another's.
     """
+    raw, exe, before = b"", "", None
     try:
-        exe = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 (of a process)
-        opened = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            raw = os.read(opened, _READ_BYTES)
-        finally:
-            os.close(opened)
-        is_one = os.readlink(f"/proc/{pid}/exe") == exe  # noqa: PTH115 (of a process)
+        while exe != before:
+            before = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 (of a process)
+            opened = os.open(f"/proc/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                raw = os.read(opened, _READ_BYTES)
+            finally:
+                os.close(opened)
+            exe = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 (of a process)
     except OSError:
         return None
-    if not is_one:
-        return look(pid)
-    if not raw:  # it is ending, or a kernel thread
-        return None
-    words = raw.removesuffix(b"\0").split(b"\0")
+    # The kernel sets the program first and its words last (`begin_new_exec`, `create_elf_tables`).
+    words = raw.removesuffix(b"\0").split(b"\0") if raw else ()
     return Found(_text(exe).removesuffix(_GONE), tuple(_text(each) for each in words))
 
 
@@ -251,12 +252,17 @@ def has_begun(promised: Promised, found: Found) -> bool:
 
 
 def fits(promised: Promised, found: Found) -> bool:
-    """Whether that is what was promised: the program, or what a script's first line makes of it."""
+    """Whether that is what was promised: the program, or what a script's first line makes of it.
+
+    Where there are no words yet, the program is judged alone.
+    """
     words, line = promised.argv, promised.line
     if found.exe != promised.program:
         if line is None or found.exe != line.runs:
             return False
         words = (*line.words, promised.path, *words[1:])
+    if not found.argv:
+        return True
     if not promised.is_cut:
         return found.argv == words
     kept = words[:-1]  # of the last, only a part may be known
@@ -264,10 +270,10 @@ def fits(promised: Promised, found: Found) -> bool:
 
 
 def _is_script_of(promised: Promised, found: Found) -> bool:
-    """Whether it looks as if an interpreter was given the script: `[its words…, path, rest…]`."""
+    """Whether an interpreter may have been given the script: `[its words…, path, rest…]`."""
     rest = (promised.path, *promised.argv[1:])
     is_tail = len(found.argv) > len(rest) and found.argv[-len(rest) :] == rest
-    return is_tail or promised.is_cut
+    return is_tail or promised.is_cut or not found.argv
 
 
 def _text(raw: bytes | str) -> str:
