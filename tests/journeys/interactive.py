@@ -43,7 +43,8 @@ def prompts(greeting: str, leave: Sequence[str]) -> Story:
         terminal.type(PROMPT)
         terminal.read(1)
         terminal.type("\r")
-        terminal.expect(SAID, within_s=300)  # it reads every file that it finds
+        # It reads every file that it finds.
+        terminal.expect(SAID, within_s=300, is_drawn=True)
         terminal.read(1)
         terminal.forget()
         terminal.resize(30, 90)
@@ -52,7 +53,7 @@ def prompts(greeting: str, leave: Sequence[str]) -> Story:
         terminal.type("\x1a")
         terminal.read(2)
         terminal.type("still here")
-        terminal.expect("still here")
+        terminal.expect("still here", is_drawn=True)
         terminal.type("\x03")  # takes back what is typed
         terminal.read(2)
         report.claim("one Ctrl-C does not end it", holds=terminal.process.poll() is None)

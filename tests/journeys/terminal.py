@@ -91,10 +91,16 @@ class Terminal:
         """Leave out of `text` what was printed until now."""
         self._seen = len(self.printed)
 
-    def expect(self, words: str, within_s: float = 120.0) -> str:
-        """Wait until this was printed; gives all until then. Raises TimedOutError."""
+    def expect(self, words: str, within_s: float = 120.0, *, is_drawn: bool = False) -> str:
+        """Wait until this was printed; gives all until then. Raises TimedOutError.
+
+        What is drawn may be drawn in pieces, with other places of the screen between its words.
+        """
+        wanted = re.compile(
+            (".*?" if is_drawn else "").join(map(re.escape, words.split())), re.DOTALL
+        )
         ends = time.monotonic() + within_s
-        while "".join(words.split()) not in self.text:
+        while not wanted.search(self.text):
             if time.monotonic() > ends:
                 raise TimedOutError(f"{words!r} in {self.text[-1500:]!r}")
             self.read(0.1)
