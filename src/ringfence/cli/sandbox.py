@@ -12,7 +12,7 @@ from ringfence.cli.terminal.moment import show_duration
 from ringfence.cli.terminal.printing import hint
 from ringfence.cli.terminal.text import harmless
 from ringfence.cli.usage import Group
-from ringfence.domain.error import UsageError
+from ringfence.domain.error import RingfenceError, UsageError
 
 
 class _Sandbox(msgspec.Struct):
@@ -74,9 +74,17 @@ def stop(place: Place, ids: tuple[str, ...], agent: str | None) -> None:
             "usage", "name what to stop", help="ids, or --agent; `ringfence sandbox list` has them"
         )
     plane = connect_running(place)
-    found = [msgspec.json.decode(each, type=_Sandbox) for each in plane.listing("/sandboxes")]
+    found = _running(plane)
     for each in _of_agent(found, agent) if agent else [_named(found, id_) for id_ in ids]:
         _stop(plane, each)
+    if agent:
+        for each in _running(plane):
+            if each.agent == agent:  # it has begun meanwhile
+                _stop(plane, each)
+
+
+def _running(plane: Connection) -> list[_Sandbox]:
+    return [msgspec.json.decode(each, type=_Sandbox) for each in plane.listing("/sandboxes")]
 
 
 def _named(found: list[_Sandbox], id_: str) -> _Sandbox:
@@ -96,5 +104,12 @@ def _of_agent(found: list[_Sandbox], agent: str) -> list[_Sandbox]:
 
 
 def _stop(plane: Connection, each: _Sandbox) -> None:
-    plane.post(f"/sandboxes/{segment(each.id)}/stop")
-    hint(f"stopped {each.id} of {harmless(each.agent)}")
+    """One that has ended by itself meanwhile keeps none of the others running."""
+    try:
+        plane.post(f"/sandboxes/{segment(each.id)}/stop")
+    except RingfenceError as error:
+        if error.code != "sandbox_unknown":
+            raise
+        hint(f"{each.id} of {harmless(each.agent)} had ended")
+    else:
+        hint(f"stopped {each.id} of {harmless(each.agent)}")
