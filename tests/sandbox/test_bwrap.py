@@ -7,7 +7,7 @@ import pytest
 from ringfence.domain.agent import SandboxTier
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import bwrap
-from ringfence.sandbox.plan import Bind, SandboxFile, SandboxPlan
+from ringfence.sandbox.plan import PROGRAMS, Bind, SandboxFile, SandboxPlan
 
 _PLAN = SandboxPlan(
     tier=SandboxTier.STRICT,
@@ -93,7 +93,7 @@ def test_every_temporary_place_has_a_bound() -> None:
 def test_a_machine_without_bwrap_is_told_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(bwrap, "_PLACES", str(tmp_path))
+    monkeypatch.setattr(bwrap, "PROGRAMS", str(tmp_path))
     with pytest.raises(UsageError) as caught:
         bwrap.find()
     assert caught.value.code == "no_bwrap"
@@ -106,7 +106,7 @@ def test_a_setuid_bwrap_is_refused(
 ) -> None:
     (tmp_path / "bwrap").write_text("#!/bin/sh\n")
     (tmp_path / "bwrap").chmod(mode)
-    monkeypatch.setattr(bwrap, "_PLACES", str(tmp_path))
+    monkeypatch.setattr(bwrap, "PROGRAMS", str(tmp_path))
     with pytest.raises(UsageError) as caught:
         bwrap.find()
     assert caught.value.code == "setuid_bwrap"
@@ -124,7 +124,7 @@ def _bwrap_that_says(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -
     program = folder / "bwrap"
     program.write_text(f"#!/bin/sh\necho '{said}'\n")
     program.chmod(0o755)
-    monkeypatch.setattr(bwrap, "_PLACES", str(folder))
+    monkeypatch.setattr(bwrap, "PROGRAMS", str(folder))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_program_that_stands_for_a_newer_bwrap_is_asked_for_its_version(
 
 
 def test_the_installed_bwrap_is_not_started_to_be_known() -> None:
-    found = shutil.which("bwrap", path=bwrap._PLACES)  # noqa: SLF001 (what it looks through)
+    found = shutil.which("bwrap", path=PROGRAMS)
     if found is None:
         pytest.skip("no bwrap here")
     assert bwrap._has_the_option(found) == (bwrap.ask_version(found) >= (0, 8, 0))  # noqa: SLF001 (as above)

@@ -38,7 +38,7 @@ def test_the_tier_without_a_sandbox_needs_nothing() -> None:
 def test_what_comes_after_a_failure_was_not_tried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(bwrap, "_PLACES", str(tmp_path))
+    monkeypatch.setattr(bwrap, "PROGRAMS", str(tmp_path))
     (step,) = examine(SandboxTier.STRICT)
     assert (step.name, step.is_ok) == ("bwrap", False)
     assert "apt-get" in step.mend

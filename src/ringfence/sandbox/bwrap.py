@@ -12,9 +12,8 @@ from typing import Final
 from ringfence.domain.error import UsageError
 from ringfence.sandbox import system_settings
 from ringfence.sandbox.mount_guard import STAGE
-from ringfence.sandbox.plan import Bind, SandboxPlan, is_below
+from ringfence.sandbox.plan import PROGRAMS, Bind, SandboxPlan, is_below
 
-_PLACES: Final = "/usr/bin:/usr/local/bin:/bin"
 _LEAST: Final = (0, 8, 0)
 """It brought --disable-userns."""
 _PROGRAM_BYTES: Final = 1 << 20
@@ -41,7 +40,7 @@ class Bwrap:
 
 def find() -> Bwrap:
     """The one that will be used. Raises UsageError `no_bwrap`, `setuid_bwrap`, `old_bwrap`."""
-    path = shutil.which("bwrap", path=_PLACES)
+    path = shutil.which("bwrap", path=PROGRAMS)
     if path is None:
         raise UsageError("no_bwrap", "there is no bwrap on this machine", help=_INSTALL)
     if os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID):  # noqa: PTH116 (this is on the way to every start)

@@ -12,6 +12,9 @@ PROXY_PORT: Final = 3128
 GATEWAY_PORT: Final = 8484
 _MIB: Final = 1024 * 1024
 
+PROGRAMS: Final = "/usr/bin:/usr/local/bin:/bin"
+"""Where programs of the host that are run outside are looked for: an agent can write in none."""
+
 PROTECTED: Final = (
     ".git/hooks",
     ".git/config",

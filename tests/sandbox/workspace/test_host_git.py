@@ -51,6 +51,29 @@ def test_a_persons_own_settings_count_where_they_mean_the_folder(
     assert hook_folders(str(work)) == found
 
 
+def test_a_git_that_an_agent_has_left_is_not_run(
+    settings: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment of a project is often first in a person's PATH, and an agent's to write."""
+    settings.write_text("[core]\n\thooksPath = .hooks\n")
+    left = work / ".venv" / "bin" / "git"
+    left.parent.mkdir(parents=True)
+    left.write_text(f"#!/bin/sh\ntouch {work}/ran\n")
+    left.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{left.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("GIT_DIR", str(work / "elsewhere"))
+    assert hook_folders(str(work)) == {".hooks"}
+    assert not (work / "ran").exists()
+
+
+def test_settings_that_git_cannot_read_do_not_hide_the_persons(settings: Path, work: Path) -> None:
+    settings.write_text("[core]\n\thooksPath = .hooks\n")
+    git(work, "init", "-q")
+    with (work / ".git" / "config").open("a") as file:
+        file.write("[broken")
+    assert hook_folders(str(work)) == {".hooks"}
+
+
 def test_a_whole_path_into_the_folder_is_one_in_it(settings: Path, work: Path) -> None:
     settings.write_text(f"[core]\n\thooksPath = {work}/dev/hooks\n")
     assert hook_folders(str(work)) == {"dev/hooks"}
