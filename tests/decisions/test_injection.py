@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.decisions.injection import Injected, at_host, is_plain, subprotocols
+from ringfence.decisions.injection import Injected, at_host, is_plain, second_path, subprotocols
 from ringfence.domain.secret import (
     AsBasic,
     FromStore,
@@ -115,13 +115,24 @@ def test_basic_and_bearer_take_the_same_place() -> None:
     assert names(found) == ("user",)
 
 
-def test_where_a_binding_holds_for_some_paths_no_header_names_another_one() -> None:
-    for path, is_taken in (("/v1", True), ("/", False)):
-        found = choose([secret("crm", bound(path=path))], "api.example", 443, b"MOVE", b"/v1/a")
-        assert names(found) == ("crm",)
-        assert found is not None
-        assert ("destination" in found.headers) is is_taken
-        assert ("x-ms-copy-source" in found.headers) is is_taken
+@pytest.mark.parametrize(
+    ("path", "expected", "leads_nowhere_else"),
+    [("/v1", ("crm",), True), ("/v2", (), False), ("/", ("crm",), False)],
+)
+def test_where_a_secret_for_some_paths_is_added_no_header_may_name_another_one(
+    path: str, expected: tuple[str, ...], *, leads_nowhere_else: bool
+) -> None:
+    found = choose([secret("crm", bound(path=path))], "api.example", 443, b"MOVE", b"/v1/a")
+    assert names(found) == expected
+    assert found is not None
+    assert found.leads_nowhere_else is leads_nowhere_else
+    assert not {"destination", "x-ms-copy-source"} & found.headers
+
+
+def test_a_header_that_names_a_second_path_is_found() -> None:
+    assert second_path([(b"accept", b"x"), (b"x_amz_copy_source", b"/a")]) == "x-amz-copy-source"
+    assert second_path([(b"destination", b"/a")]) == "destination"
+    assert second_path([(b"accept", b"x")]) == ""
 
 
 def test_what_a_binding_strips_is_taken_away_wherever_it_stands() -> None:

@@ -77,7 +77,8 @@ _SECOND_PATHS: Final = frozenset(
     {"destination", "x-amz-copy-source", "x-copy-from", "x-goog-copy-source", "x-ms-copy-source"}
 )
 """Headers that name one more path of a server (RFC 4918 section 10.3; object stores): where a
-binding holds for some paths alone, a request that it covers must lead to no other."""
+binding holds for some paths alone, a request that it covers must lead to no other. Without the
+header it would be another request, such as one that writes an empty object over what is there."""
 _TAKEN_PARAMETERS: Final = frozenset(
     {
         "access_token",
@@ -144,6 +145,8 @@ class Injected:
     """The names of the secrets that are added."""
     is_minted: bool
     """Whether anything of that host is got with a secret, and so changes by itself."""
+    leads_nowhere_else: bool
+    """Whether a secret is added that some header could lead to a path that it is not for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +157,8 @@ class Here:
     secrets: tuple[SecretDefinition, ...]
     headers: frozenset[str]
     parameters: frozenset[str]
+    has_paths: bool
+    """Whether some binding of the host holds for some paths alone."""
 
     def choose(self, method: bytes, path: bytes) -> Injected:
         """What to add to a request. `path` is raw and without its query.
@@ -175,6 +180,7 @@ class Here:
             parameters=self.parameters,
             names=tuple(part.secret.name for part in parts),
             is_minted=any(secret.minting is not None for secret in self.secrets),
+            leads_nowhere_else=self.has_paths and bool(parts),
         )
 
 
@@ -191,14 +197,12 @@ def at_host(secrets: Iterable[SecretDefinition], host: str, port: int) -> Here |
     )
     if not bound:
         return None
-    has_paths = any(binding.path.rstrip("/") for _, binding in bound)
     return Here(
         bound=bound,
         secrets=tuple({secret.name: secret for secret, _ in bound}.values()),
-        headers=_TAKEN_HEADERS
-        | _named(bound, InHeader)
-        | (_SECOND_PATHS if has_paths else frozenset()),
+        headers=_TAKEN_HEADERS | _named(bound, InHeader),
         parameters=_TAKEN_PARAMETERS | _named(bound, InQuery),
+        has_paths=any(binding.path.rstrip("/") for _, binding in bound),
     )
 
 
@@ -252,6 +256,11 @@ def slot_of(location: SecretLocation) -> str:
 def header_name(name: bytes) -> str:
     """A header's name as servers may read it: to some, `_` and `-` are one (RFC 3875 4.1.18)."""
     return name.decode("latin-1").lower().replace("_", "-")
+
+
+def second_path(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The name of a header that names one more path of the server; empty if there is none."""
+    return next((name for each, _ in headers if (name := header_name(each)) in _SECOND_PATHS), "")
 
 
 def subprotocols(value: bytes) -> bytes:

@@ -88,6 +88,8 @@ class HttpKnock(HeldKnock, frozen=True, kw_only=True):
     uninspected: bool = False
     misplaced: str = ""
     """The secret whose placeholder it carries although its host is none of that secret's."""
+    second_path: str = ""
+    """A header that names one more path of the host, to which no secret may lead."""
     kept_bytes: int = 0
     """How much of each body goes on the record."""
     target: str = ""
@@ -196,6 +198,14 @@ class HttpPath(HoldingPath[HttpKnock, HttpTicket]):
             self._report_misplaced(knock, live)
             return reason.secret_misplaced(runtime.agent, knock.misplaced, to.resource)
         judged = self._judgements.judge(runtime, live, knock.asked, now_us)
+        if knock.second_path and isinstance(judged, Judged):
+            injected = judged.injected
+            if injected is not None and injected.leads_nowhere_else:
+                return reason.not_forwarded(
+                    runtime.agent,
+                    f"`{knock.second_path}` names a second path, and a secret that would be added "
+                    "is for some paths alone",
+                )
         if knock.used is not None and isinstance(judged, Judged):
             doubts = self._doubts(live, judged)
             refused = outdated(knock, _binding(knock, live, judged), doubts)

@@ -341,6 +341,23 @@ def test_a_repeated_head_with_a_misplaced_placeholder_is_refused_each_time(tmp_p
     with_secret(tmp_path, story)
 
 
+def test_no_copy_becomes_an_empty_object_or_leads_a_secret_elsewhere(tmp_path: Path) -> None:
+    async def story(place: Outside) -> None:
+        lines = "X-Amz-Copy-Source: /other/a\r\nContent-Length: 0\r\n"
+        where = f"{HOST}:{place.port}"
+        answer = await place.ask(f"PUT /v1/a HTTP/1.1\r\nHost: {where}\r\n{lines}")
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"`x-amz-copy-source` names a second path" in answer
+        assert place.host.heard == []
+        answer = await place.ask(f"PUT /v2/a HTTP/1.1\r\nHost: {where}\r\n{lines}")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        (heard,) = place.host.heard
+        assert heard.header(b"x-amz-copy-source") == b"/other/a"
+        assert VALUE.encode() not in heard.line
+
+    with_secret(tmp_path, story, in_query("crm", "/v1"))
+
+
 def test_other_targets_of_the_same_lines_get_their_own_secrets(tmp_path: Path) -> None:
     async def story(place: Outside) -> None:
         where = f"{HOST}:{place.port}"

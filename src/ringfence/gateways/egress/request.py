@@ -10,6 +10,7 @@ import msgspec
 
 from ringfence.decisions import destination as rule
 from ringfence.decisions import reason
+from ringfence.decisions.injection import second_path
 from ringfence.domain.agent import Agent
 from ringfence.domain.destination import Authority, Destination, Way
 from ringfence.domain.error import PeerError
@@ -35,6 +36,8 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True):
 
     override: str
     """A header that would make another request of it; empty if none does."""
+    second_path: str
+    """A header that names one more path of the host; likewise."""
     host: Authority | None
     client: str
     """The user agent, cut short."""
@@ -157,6 +160,7 @@ def _lines(request: Request) -> Lines:
     host = None if other else request.header(b"host")
     lines = Lines(
         override=other,
+        second_path=second_path(headers),
         host=None if host is None else read_authority(host),
         client=client_of(headers),
         text=b"\n".join([b"%b: %b" % pair for pair in headers]),
@@ -215,6 +219,7 @@ def _knock(
         sandbox=box.id,
         is_tunnel=request.header(b"upgrade") is not None,
         misplaced=misplaced,
+        second_path=read.lines.second_path,
         kept_bytes=place.rules.kept_bytes,
     )
 
