@@ -165,7 +165,15 @@ def test_a_path_with_harmless_dots_and_escapes_is_plain(path: bytes) -> None:
         b"/v1/%ef%bc%8e%ef%bc%8e/admin",
         b"/v1%ef%bc%8fadmin",
         b"/v1/%e2%80%a4%e2%80%a4/admin",
-        b"/v1/%ff",
+        b"/v1/%f0%80%80%ae./x",
+        b"/v1/%c0%2e/x",
+        b"/v1/.%ff./admin",
+        b"/v1/..%a0/admin",
+        b"/v1/%e2%80%a5/admin",
+        b"/v1/%ef%bc%8e./admin",
+        b"/v1/..%c2%a0/admin",
+        b"/v1/%e2%84%80",
+        b"/v1/%ef%bc%9bx",
         b"/v1/..%20/admin",
         b"/v1/%20../admin",
         b"/v1/..%09/admin",
@@ -177,7 +185,18 @@ def test_a_path_that_some_server_takes_for_a_way_up_is_not_plain(path: bytes) ->
     assert not is_plain(path)
 
 
-@pytest.mark.parametrize("path", [b"/v1/%C3%A9t%C3%A9", b"/v1/%e6%97%a5", b"/v1/caf%C3%A9.txt"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1/%C3%A9t%C3%A9",
+        b"/v1/%e6%97%a5",
+        b"/v1/caf%C3%A9.txt",
+        b"/v1/caf%E9.txt",
+        b"/v1/%ff",
+        b"/docs/Report%E2%80%A6.pdf",
+        b"/docs/a%E2%80%A6",
+    ],
+)
 def test_a_path_with_words_of_other_scripts_is_plain(path: bytes) -> None:
     assert is_plain(path)
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, assert_never
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from ringfence.domain.secret import (
     AsBasic,
@@ -23,6 +23,10 @@ _AMBIGUOUS: Final = re.compile(
 """What servers read in different ways: an encoded slash, dot or percent sign, empty and dot
 segments (with spaces, which some leave out), parameters. No secret is added to such a path,
 whatever it would mean."""
+_OVERLONG: Final = re.compile(rb"[\xc0\xc1]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|[\xf8\xfc][\x80-\xbf]")
+"""How text begins in more bytes than UTF-8 allows for it (RFC 3629 section 10)."""
+_PARTS: Final = "/\\;%?#"
+_WAYS_UP: Final = frozenset({".", ".."})
 _USUAL: Final = re.compile(rb"/[A-Za-z0-9/._~!$&'()*+,=:@-]*")
 """Quick to tell: what has nothing that could be ambiguous but dots and slashes in a row."""
 
@@ -221,18 +225,27 @@ def is_plain(path: bytes) -> bool:
 
 
 def _is_plain_text(path: bytes) -> bool:
-    """Whether what is escaped in a path is text in which nothing looks like a dot or a slash.
+    """Whether no segment of a path, once unescaped, looks like a way up or gains what parts it.
 
-    Some servers decode bytes that are no UTF-8 (`%c0%ae`), or take wide characters for plain ones.
+    Some servers decode longer forms of ASCII than UTF-8 has (`%c0%ae`), or take wide characters for
+    plain ones.
     """
-    try:
-        text = unquote(path.decode("ascii"), errors="strict")
-    except UnicodeDecodeError:
-        return False
-    if text.isascii():
+    raw = unquote_to_bytes(path)
+    if raw.isascii():
         return True
-    plain = unicodedata.normalize("NFKC", text)
-    return all(plain.count(each) == text.count(each) for each in "./\\;%?#")
+    return _OVERLONG.search(raw) is None and all(map(_is_plain_segment, raw.split(b"/")))
+
+
+def _is_plain_segment(raw: bytes) -> bool:
+    """Whether it is no way up and parts nothing, whichever letters its bytes stand for.
+
+    Bytes that are no UTF-8 are letters to some servers, and nothing at all to others.
+    """
+    for text in (raw.decode(errors="ignore"), raw.decode("latin-1")):
+        plain = unicodedata.normalize("NFKC", text)
+        if plain.strip() in _WAYS_UP or any(each in plain for each in _PARTS if each not in text):
+            return False
+    return True
 
 
 def _is_under(prefix: bytes, path: bytes) -> bool:
