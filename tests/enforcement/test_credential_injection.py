@@ -120,6 +120,15 @@ def test_a_secret_is_added_whatever_the_agent_sent(headers: Headers) -> None:
     assert b"sk-of-the-attacker" not in b"".join(found.values())
 
 
+def test_of_subprotocols_that_are_all_taken_away_no_empty_list_is_left() -> None:
+    name = b"sec-websocket-protocol"
+    found, _ = sent(BEARER, headers=[(name, b"token, own-key"), (b"x-empty", b"")])
+    assert name not in found
+    assert found[b"x-empty"] == b""
+    found, _ = sent(BEARER, headers=[(name, b"token, own-key, graphql-ws")])
+    assert found[name] == b"graphql-ws"
+
+
 def test_a_secret_stands_in_a_header_of_its_own() -> None:
     found, _ = sent(InHeader(name="x-crm-key", prefix="Token "))
     assert found[b"x-crm-key"] == f"Token {SECRET}".encode()

@@ -246,11 +246,13 @@ class Injections:
         `target` is path and query. Raises UnavailableError `secret_missing` or `secret_unusable`.
         """
         filling = self.fill(injection, placeholders)
-        kept = [
-            (name, value) if name != _PROTOCOLS else (name, decisions.subprotocols(value))
-            for name, value in headers
-            if decisions.header_name(name) not in injection.chosen.headers
-        ]
+        kept: list[tuple[bytes, bytes]] = []
+        for label, own in headers:
+            if decisions.header_name(label) in injection.chosen.headers:
+                continue
+            left = own if label != _PROTOCOLS else decisions.subprotocols(own)
+            if left or not own:  # an empty list of protocols is malformed (RFC 6455 section 4.1)
+                kept.append((label, left))
         kept.append((b"accept-encoding", b"identity"))
         for location, value in filling.values:
             match location:
