@@ -83,6 +83,12 @@ def test_names_are_one_however_servers_write_them() -> None:
         b"a=1&%5fm%65thod=DELETE",
         b"X-HTTP-Method-Override=PUT",
         b"_method",
+        b"+_method=put",
+        b"a=1&%20_MeThOd=put",
+        b".method=put",
+        b"+method=put",
+        b"%20method=put",
+        b"x.http.method.override=put",
     ],
 )
 def test_a_parameter_that_makes_another_request_of_one_is_found(query: bytes) -> None:
@@ -92,7 +98,18 @@ def test_a_parameter_that_makes_another_request_of_one_is_found(query: bytes) ->
 
 
 @pytest.mark.parametrize(
-    "query", [b"", b"method=flickr.x", b"payment_method=card", b"a=_method", b"%", b"_methods=1"]
+    "query",
+    [
+        b"",
+        b"method=flickr.x",
+        b"payment_method=card",
+        b"a=_method",
+        b"%",
+        b"_methods=1",
+        b"redirect_uri=https%3A%2F%2Fa.example%2F%3Fa%3D1%26_method%3Dput",
+        b"a=%3B_method",
+        b"payment.method=card",
+    ],
 )
 def test_others_are_not(query: bytes) -> None:
     assert override_in(query) == ""
@@ -103,3 +120,27 @@ def test_a_part_of_a_form_is_found_too() -> None:
     kind = b"multipart/form-data; boundary=x"
     assert override_in_form(kind, head % b"_method") == "_method"
     assert override_in_form(kind, head % b"payment_method") == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'content-disposition : FORM-DATA; NAME = "_Method"',
+        b"Content-Disposition: form-data; name=_method",
+        b"Content-Disposition: form-data; name='_method'",
+        b'Content-Disposition: form-data;\r\n name="_method"',
+        b'Content-Disposition: form-data; name=" _method"',
+        b'Content-Disposition: form-data; name=".method"',
+        b"Content-Disposition: form-data; name*=utf-8''%5Fmethod",
+        b'Content-Disposition: form-data; filename="a"; name="_m\\ethod"',
+    ],
+)
+def test_however_its_head_is_written(line: bytes) -> None:
+    body = b"--x\r\n" + line + b"\r\n\r\nDELETE\r\n--x--\r\n"
+    assert override_in_form(b"multipart/form-data; boundary=x", body) == "_method"
+
+
+def test_what_is_in_a_file_makes_no_other_request() -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="page"; filename="a.html"\r\n\r\n'
+    body = head + b'<input name="_method" value="put">\r\n--x--\r\n'
+    assert override_in_form(b"multipart/form-data; boundary=x", body) == ""

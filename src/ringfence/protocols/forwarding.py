@@ -51,13 +51,15 @@ _OVERRIDES: Final = frozenset(
     }
 )
 """With these some servers take a request for another than its first line and Host say."""
-_METHOD: Final = re.compile(
-    rb"(?:\A|[&;])(_method|x[-_]http[-_]method(?:[-_]override)?)(?:=|[&;]|\Z)"
-)
+_METHOD: Final = re.compile(rb"_method|x[-_]http[-_]method(?:[-_]override)?")
 """The same as parameters, of a query or a form: Rails, Laravel, Symfony, Express, WordPress."""
+_APART: Final = re.compile(rb"[&;]")
 _PERCENT: Final = ord("%")
 """As a number: CPython looks for bytes in bytes by way of an exception."""
-_METHOD_PART: Final = re.compile(rb"name=\"?(_method)\"?[\s;]")
+_DISPOSITION: Final = b"content-disposition"
+_LINE: Final = re.compile(rb"(?:[^\r\n]|\r?\n[ \t])*")
+"""The rest of a header's line, with what is folded into it."""
+_NAMED: Final = re.compile(rb"\bname(\*?)\s*=\s*(\"[^\"]*|'[^']*'?(?:'[^;\s]*)?|[^;\s]*)")
 
 
 def override(headers: Iterable[Header]) -> str:
@@ -67,12 +69,25 @@ def override(headers: Iterable[Header]) -> str:
 
 def override_in(query: bytes) -> str:
     """The name of a parameter that would do the same, in a query or in a form like one."""
-    if _PERCENT in query:
-        query = unquote_to_bytes(query)
-    if query.find(b"ethod") < 0 and query.find(b"ETHOD") < 0:
+    plain = unquote_to_bytes(query) if _PERCENT in query else query
+    if plain.lower().find(b"method") < 0:
         return ""
-    found = _METHOD.search(query.lower())
-    return "" if found is None else found[1].decode("latin-1")
+    return next(
+        filter(None, (_method(each.partition(b"=")[0]) for each in _APART.split(query))), ""
+    )
+
+
+def _method(name: bytes) -> str:
+    """The name of a parameter as servers may read it, if it is one of those; else empty.
+
+    PHP leaves out blanks in front, and makes `_` of other blanks and of dots.
+    """
+    text = unquote_to_bytes(name.replace(b"+", b" ")).lower().partition(b"\0")[0]
+    bare = text.strip()
+    if bare == b"method" and text[:1] == b" ":
+        bare = b"_method"
+    found = _METHOD.fullmatch(bare.replace(b".", b"_").replace(b" ", b"_"))
+    return "" if found is None else found[0].decode("latin-1")
 
 
 def override_in_form(kind: bytes, body: bytes) -> str:
@@ -81,8 +96,22 @@ def override_in_form(kind: bytes, body: bytes) -> str:
     if kind.startswith(b"application/x-www-form-urlencoded"):
         return override_in(body)
     if kind.startswith(b"multipart/form-data"):
-        found = _METHOD_PART.search(body)
-        return "" if found is None else found[1].decode("latin-1")
+        return _override_in_parts(body.lower())
+    return ""
+
+
+def _override_in_parts(body: bytes) -> str:
+    """The same in the heads of a form's parts; what is in a file names nothing."""
+    at = body.find(_DISPOSITION)
+    while at >= 0:
+        line = _LINE.match(body, at)
+        if line is None:  # it matches anything
+            break
+        for star, value in _NAMED.findall(line[0].replace(b"\\", b"")):
+            text = value.rpartition(b"'")[2] if star else value.strip(b"\"'")
+            if found := _method(text):
+                return found
+        at = body.find(_DISPOSITION, line.end())
     return ""
 
 
