@@ -163,6 +163,45 @@ def test_where_there_is_no_room_for_another_name_it_is_removed(
     assert (tmp_path / "old/.envrc").read_text() == "mine"
 
 
+def test_where_there_is_no_room_what_was_there_is_written_into_the_file_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = tmp_path / ".git/hooks/pre-commit"
+    write(hook, "mine", 0o750)
+    inode = hook.stat().st_ino
+    unlinked: list[object] = []
+
+    def happens() -> None:
+        write(hook, "evil, and longer", 0o777)
+        monkeypatch.setattr(os, "rename", _full)
+        monkeypatch.setattr(os, "unlink", lambda name, **_: unlinked.append(name))
+
+    [found] = after(tmp_path, happens)
+    assert (found.moved_to, found.is_removed, found.is_restored) == ("", True, True)
+    assert (hook.read_text(), hook.stat().st_mode & 0o7777) == ("mine", 0o750)
+    assert (hook.stat().st_ino, unlinked) == (inode, [])
+
+
+def test_what_cannot_be_renamed_for_another_reason_is_disarmed_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = tmp_path / ".git/hooks/pre-commit"
+    write(hook, "mine", 0o750)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def happens() -> None:
+        write(hook, "evil")
+        monkeypatch.setattr(os, "rename", refuse)
+
+    [found] = after(tmp_path, happens)
+    assert (found.moved_to, found.is_removed, found.is_restored) == ("", False, False)
+    assert hook.stat().st_mode & 0o7777 == 0
+    hook.chmod(0o600)
+    assert hook.read_text() == "evil"
+
+
 def test_a_folder_without_room_for_another_name_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

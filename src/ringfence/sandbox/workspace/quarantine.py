@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ringfence.transport import entropy
 _NAME_BYTES: Final = 255
 """NAME_MAX of the file systems of Linux."""
 _ATTEMPTS: Final = 8
+_NO_ROOM: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _QUIET: Final = 0o600
 _PLAIN: Final = 0o777
 """What is put back is ours, whoever's it was: with its set-id bits it would lend our rights."""
@@ -51,13 +53,18 @@ def _set_aside(root: int, late: LateCode, kept: Kept | None, ending: bytes) -> S
     with suppress(OSError), reached(root, folder) as at:
         try:
             moved = _rename(at, name, ending)
-        except OSError:
-            _remove(at, name)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                set_mode(at, name, 0)
+                raise  # it keeps its name: nothing is put back over it
+            is_restored = kept is not None and _is_rewritten(at, name, kept)
+            if not is_restored:
+                _remove(at, name)
             is_removed = True
         else:
             with suppress(OSError):
                 set_mode(at, moved, _QUIET)
-        if kept is not None:
+        if kept is not None and not is_restored:
             _restore(at, name, kept)
             is_restored = True
     return SetAside(
@@ -76,6 +83,26 @@ def _remove(folder: int, name: bytes) -> None:
     except IsADirectoryError:
         set_mode(folder, name, 0)
         raise
+
+
+def _is_rewritten(folder: int, name: bytes, kept: Kept) -> bool:
+    """Whether a file says again what it said, in the room that it has; no other name's file."""
+    if kept.is_link:
+        return False
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        opened = os.open(name, flags, dir_fd=folder)
+        with open(opened, "wb") as file:  # noqa: PTH123 (an open descriptor has no path)
+            found = os.fstat(opened)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                return False
+            os.ftruncate(opened, 0)
+            file.write(kept.content)
+            file.flush()
+            os.fchmod(opened, kept.mode & _PLAIN)
+    except OSError:
+        return False
+    return True
 
 
 def _rename(folder: int, name: bytes, ending: bytes) -> bytes:
