@@ -56,6 +56,8 @@ PIP = replace(GIT, path="/usr/bin/pip", program="/usr/bin/pip", argv=("pip", "li
         (replace(GIT, is_cut=True), "/usr/bin/git", ("other", "log"), False),
         (replace(GIT, is_cut=True), "/usr/bin/curl", ("git", "log"), False),
         (GIT, "/usr/bin/git", (), True),
+        (replace(GIT, argv=()), "/usr/bin/git", ("",), True),
+        (replace(GIT, argv=()), "/usr/bin/git", ("push",), False),
         (GIT, "/usr/bin/curl", (), False),
         (SCRIPT, "/usr/bin/dash", (), True),
         (SCRIPT, "/project/evil", (), False),

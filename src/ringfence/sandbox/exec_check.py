@@ -264,7 +264,7 @@ def fits(promised: Promised, found: Found) -> bool:
     if not found.argv:
         return True
     if not promised.is_cut:
-        return found.argv == words
+        return found.argv == (words or ("",))  # since Linux 5.18, none are an empty one
     kept = words[:-1]  # of the last, only a part may be known
     return found.argv[: len(kept)] == kept
 
