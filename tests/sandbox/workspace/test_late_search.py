@@ -126,3 +126,10 @@ def test_where_a_bound_is_reached_names_that_programs_look_for_come_first(tmp_pa
     assert list(found) == [b"a/mise.toml"]
     assert not late
     assert not near
+
+
+def test_a_crowded_folder_in_a_crowded_one_is_told_with_it(tmp_path: Path) -> None:
+    crowded = frozenset({b".codex", b".codex/a", b"z"})
+    with held(tmp_path) as root:
+        found = find(root, Before(snapshot=Snapshot()), Snapshot(), crowded)
+    assert [tell(each) for each in found] == [".codex", "z"]

@@ -97,7 +97,8 @@ def find(
 ) -> list[LateCode]:
     """What of such files is new or different; `crowded` folders are whole, whatever is in them."""
     old, reader = before.snapshot, _Reader(root)
-    found = [LateCode(path=path, why=_CROWDED) for path in sorted(crowded)]
+    outer = sorted(path for path in crowded if crowded.isdisjoint(_above(path)))
+    found = [LateCode(path=path, why=_CROWDED) for path in outer]
     for path, entry in sorted(after.entries.items()):
         if entry.kind == "folder" or old.entries.get(path) == entry:
             continue
