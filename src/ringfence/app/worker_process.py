@@ -260,8 +260,8 @@ class WorkerProcess:
         for change, done in self._early:
             self._take(serving, change)
             done.set_result(Done())
+        self._closing.push_async_callback(worker.sandboxing.stop)  # also in the midst of the next
         await worker.sandboxing.listen()
-        self._closing.push_async_callback(worker.sandboxing.stop)
         await serving.port.listen_unix(neighbours.socket(start.worker))
         port = await serving.port.listen(start.place, is_shared=True)
         worker.egress.ports |= {port, start.place.console_port}
