@@ -20,7 +20,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A plane with two traces: a conversation, and a call that its budget refused."""
     with (
